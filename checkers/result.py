@@ -1,0 +1,104 @@
+"""What a checker is given and what it answers.
+
+A checker is a pure function from a `RunRecord` to a `CheckResult`. It answers `INVALID` only with a witness, `VALID` only when it
+looked at something, and `UNKNOWN` with a reason for everything else: doubt is never rounded to good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Mapping, Protocol, Sequence
+
+from histories import History
+
+
+class Verdict(str, Enum):
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One violation. `ops` are history indices of the few operations that prove it; `explanation` is a sentence for a person.
+
+    `kind` is the field's word ("stale-read", "lost-write", "two-leaders"); `signature` with the checker's name identifies the
+    failure across runs (kind and shape, no times). `details` carries further JSON values (trace lines, keys, milliseconds).
+    """
+
+    kind: str
+    ops: tuple[int, ...]
+    explanation: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`reason` says why a verdict is unknown, and how far the checker got. `stats` are figures for the report."""
+
+    checker: str
+    verdict: Verdict
+    anomalies: tuple[Anomaly, ...] = ()
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bounds of one check; a checker that reaches one answers `UNKNOWN` and says what it had proven."""
+
+    time_s: float = 60.0
+    memory_mb: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault as the ledger tells it. Times are ns since the run began, on the harness's clock.
+
+    `start_ns` .. `injected_ns` is the inject phase and `heal_ns` .. `healed_ns` the heal phase: between `injected_ns` and `heal_ns` the fault
+    was certainly on. `intended` and `observed` are JSON values per kind; for `cut`: `{"edges": [[from, to], …]}`, directed.
+    """
+
+    id: str
+    kind: str
+    intended: Mapping[str, Any]
+    observed: Mapping[str, Any] | None
+    verified: bool
+    start_ns: int
+    injected_ns: int | None = None
+    heal_ns: int | None = None
+    healed_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Everything a checker may look at: what clients saw, what nodes traced, what was done to them.
+
+    `traces` maps a node to its trace lines in order. `clock_offsets_ns` maps a node to (its monotonic clock - the run clock, ± error),
+    so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured.
+    `voters` are the weights configured at the start. `phases` gives run-time marks in ns: `load_end`, `healed`, `quiet_end`, `end`.
+    `reachability` holds directed reachability matrices as probed: `[(time_ns, {(from, to): bool})]`. `final_states` maps a node to
+    its `{"index", "digest"}` after the quiet period.
+    """
+
+    history: History
+    traces: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+    nodes: Sequence[str] = ()
+    voters: Mapping[str, int] = field(default_factory=dict)
+    clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    phases: Mapping[str, int] = field(default_factory=dict)
+    reachability: Sequence[tuple[int, Mapping[tuple[str, str], bool]]] = ()
+    final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Checker(Protocol):
+    """`applies` says whether this record holds what the checker needs (used by `checks: auto`)."""
+
+    name: str
+
+    def applies(self, record: RunRecord) -> bool: ...
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult: ...

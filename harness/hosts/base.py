@@ -1,0 +1,87 @@
+"""One interface to machines, four back-ends: what a host and a provider of hosts offer.
+
+A provider brings up hosts and can *dial* from the clients' place in the network. A host runs commands and moves files. Whatever a
+back-end can do beyond that is named in `capabilities`, so that a campaign that asks for more is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Mapping, Protocol, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """`exit_code`, `stdout` and `stderr` (decoded, errors replaced) of one command, and how long it took."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    elapsed_s: float
+
+
+class Channel(Protocol):
+    """A running command with its standard input and output, for helpers on hosts that are asked many times."""
+
+    def send_line(self, line: str) -> None: ...
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of its output. Raises `HostError` when none comes in time or the command ended."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Host(Protocol):
+    """A machine one can log in to. All calls have deadlines and raise `HostError` naming host, command and hint.
+
+    `address` is where peers and clients reach it. `directory` is where everything of ours lives on it. `python` is the interpreter there.
+    `sudo` is the prefix for privileged commands: `()` when the login may do everything already.
+    """
+
+    name: str
+    address: str
+    directory: str
+    python: str
+    sudo: tuple[str, ...]
+    control: tuple[str, int]
+    """The controller's address as this host sees it, and the SSH port: the one flow that network faults exempt."""
+
+    def run(self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None) -> CommandResult:
+        """Run to the end. A sequence is quoted; a string goes to `sh -c` as it is."""
+        ...
+
+    def start(self, command: str | Sequence[str], *, timeout_s: float = 20.0) -> Channel: ...
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float = 60.0) -> None:
+        """Write atomically (temporary name, then rename), making parent directories."""
+        ...
+
+    def get(self, path: str, *, timeout_s: float = 60.0) -> bytes: ...
+
+
+class Provider(Protocol):
+    """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
+
+    `capabilities` names what can be done to these hosts: `cut kill pause clock`, and more with later faults.
+    `client_addresses` are the addresses that clients dial from, by client vertex name (usually one vertex, `"clients"`), so that
+    clients are vertices of the network graph like nodes and can be cut off.
+    """
+
+    name: str
+    capabilities: frozenset[str]
+    hosts: Sequence[Host]
+    client_addresses: Mapping[str, Sequence[str]]
+
+    def up(self) -> Sequence[Host]: ...
+
+    def down(self) -> None: ...
+
+    def dial(self, address: str, port: int, *, timeout_s: float, client: str = "clients", kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket connected from the clients' place in the network; TCP_NODELAY is set. Raises `OSError`."""
+        ...
+
+    def client_host(self) -> Host | None:
+        """A host-like handle in the clients' place (for probes there); None when clients run where the harness runs."""
+        ...

@@ -1,0 +1,78 @@
+"""Faults as data: what is intended, what it becomes when its targets are known, and what was then observed.
+
+An *intent* is part of the plan and may be symbolic ("kill the leader"). It is *resolved* at run time, by a pure function of the intent and of
+what is known then, into nodes and edges; the resolved form is recorded, so that replay and shrink can pin it. An *injector* carries it
+out, verifies it and undoes it; the real cluster and the simulator each have one.
+
+Kinds and their resolved form (`what`, JSON values):
+
+| kind | `what` |
+|---|---|
+| `cut` | `{"edges": [["n1", "n2"], …]}`: packets from the first to the second vertex are dropped at the receiver |
+| `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal |
+| `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal |
+| `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched |
+| `voters` | `{"voters": {"n5": 1}}`: weights to move to through the log (no heal) |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Protocol, Sequence
+
+CLIENTS = "clients"
+"""The vertex of the network graph that stands for all clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A fault that shall be: `parameters` are the campaign's (shape, target, offset, …).
+
+    `at_ns` is run time. `for_ns` is how long it lasts; None means that it lasts until the final heal. `key` names the random draws that
+    resolve it, so that removing another intent leaves this one as it was.
+    """
+
+    id: str
+    kind: str
+    parameters: Mapping[str, Any]
+    at_ns: int
+    for_ns: int | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up."""
+
+    nodes: Sequence[str]
+    voters: Mapping[str, int]
+    leader: str | None
+    up: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    intent: Intent
+    what: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an independent probe saw. `verified` is whether that is what was intended; `observed` is JSON for the ledger."""
+
+    verified: bool
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Injector(Protocol):
+    """Carries out faults on one kind of cluster. Each call blocks until verified or its deadline passed; raises `FaultError`."""
+
+    def situation(self) -> Situation: ...
+
+    def inject(self, fault: Resolved) -> Observation: ...
+
+    def heal(self, fault: Resolved) -> Observation: ...
+
+    def heal_all(self) -> Observation:
+        """Undo everything that may still be in force, known or not, and verify that the cluster is whole."""
+        ...

@@ -1,0 +1,93 @@
+"""What a system under test must offer: a `Service` on each host, and a `Client` for the workloads.
+
+The reference cluster (`harness/systems/reference.py`) is one implementation; a user's own system is another Python file, named in the
+campaign as `system: {file: my_system.py}`, that defines `service(options) -> Service` and `client(options) -> Client`.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Protocol, Sequence
+
+from ..hosts.base import Host
+
+Dial = Callable[[str, float], socket.socket]
+"""`dial(node, timeout_s)`: a TCP socket to that node's client port, from the clients' place in the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operation that a client shall try: `f`, and its operands. `deadline_ns` is how long it may take."""
+
+    f: str
+    key: Any = None
+    value: Any = None
+    level: str = "linearizable"
+    workload: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`type` is `ok`, `fail` or `info`; `extra` goes into the history line as it is (`log_index`, `term`, …)."""
+
+    type: str
+    value: Any = None
+    error: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Client(Protocol):
+    """One client, used by one thread, bound to one node at a time.
+
+    `invoke` answers before `timeout_s` passed. It raises nothing for what the system does: a refusal is `fail`, doubt is `info`.
+    """
+
+    def open(self, node: str, dial: Dial, timeout_s: float) -> None:
+        """Connect. Raises `OSError` (or times out): the operation is then a `fail` with error `no-connection`."""
+        ...
+
+    def invoke(self, op: Op, timeout_s: float) -> Outcome: ...
+
+    def close(self) -> None: ...
+
+
+class Service(Protocol):
+    """Installs, starts and stops the system on hosts. Every method is idempotent and bounded in time.
+
+    `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started under a
+    preloaded clock).
+    """
+
+    name: str
+    capabilities: frozenset[str]
+
+    def install(self, host: Host, cluster: Sequence[Host]) -> None: ...
+
+    def start(self, host: Host, environment: Mapping[str, str]) -> None:
+        """Start it supervised, with these environment variables; returns when started, not when ready."""
+        ...
+
+    def wait_ready(self, host: Host, timeout_s: float) -> None:
+        """Raises `DeployError` with the reason and the log's end when it is not ready in time."""
+        ...
+
+    def pid(self, host: Host) -> int | None:
+        """The process that faults aim at (on the host's own pid numbering), or None when it is not running."""
+        ...
+
+    def stop(self, host: Host) -> None: ...
+
+    def collect(self, host: Host) -> Mapping[str, bytes]:
+        """What to keep of this host in the run folder: relative path → content (`logs/…`, `trace.jsonl`, `inputs/…`)."""
+        ...
+
+    def uninstall(self, host: Host) -> None: ...
+
+    def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
+        """The current leader's node name by asking the nodes, or None (also when the system has no such thing)."""
+        ...
+
+    def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
+        """`{"index", "digest", "leader", "term", "voters", …}` or None: what the final-state checks compare."""
+        ...

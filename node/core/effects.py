@@ -1,0 +1,128 @@
+"""What a node asks of the world: the outputs of `Core.step`.
+
+Order is data. `after=(op, …)` on a send, a reply, a storage operation or a trace means "not before these storage
+operations succeeded"; the drivers enforce it and assert it, and a flaw that drops it is a bug the checkers must find.
+
+Storage is a flat directory of files. Operations on one file run in emitted order; across files only `after` orders
+them. `Append` and `Write` are durable only after a later `Fsync` of that file succeeded; the *names* made or removed
+by creation, `Rename` and `Remove` are durable only after a later `FsyncDir`. An fsync error is never retried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Union
+
+from .messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `message` to the node `peer`. May be lost without notice; never blocks."""
+
+    peer: str
+    message: Message
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a client's request. `body` always carries the request's `id`."""
+
+    client: str
+    body: Mapping[str, Any]
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire `TimerFired(key, generation)` at `at_ns` (monotonic). Replaces an earlier timer of the same key."""
+
+    key: str
+    generation: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append `data` to `file`, creating it if absent."""
+
+    op: int
+    file: str
+    data: bytes
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Replace the content of `file` with `data`, creating it if absent. Not atomic: use with `Rename`."""
+
+    op: int
+    file: str
+    data: bytes
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """Cut `file` to `size` bytes."""
+
+    op: int
+    file: str
+    size: int
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fsync:
+    op: int
+    file: str
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Atomically rename `file` to `to`, replacing it."""
+
+    op: int
+    file: str
+    to: str
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    op: int
+    file: str
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FsyncDir:
+    op: int
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A white-box event for the checkers (docs/reference/traces.md); `fields` are JSON values."""
+
+    event: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop this node now: its disk failed or its state is not to be trusted. `reason` ends in a hint."""
+
+    reason: str
+
+
+StorageEffect = Union[Append, Write, Truncate, Fsync, Rename, Remove, FsyncDir]
+Effect = Union[Send, Reply, SetTimer, CancelTimer, StorageEffect, Trace, Halt]

@@ -1,0 +1,89 @@
+"""What can happen to a node: the inputs of `Core.step`.
+
+The core never reads a clock, a socket or a file. Whatever it needs to know arrives as one of these events,
+which the drivers (sockets in `node.runtime`, virtual time in `harness.simulator`) create. They are plain data so
+that every event can be recorded and fed to the core again, step by step.
+
+`wall_ns` is the host's wall clock, which may be wrong on purpose. Only `core/wall.py` reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Union
+
+from .messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first event of every incarnation.
+
+    `files` maps each name in the data directory to its bytes, as found on disk after a crash. Files larger than memory
+    are not a case this node has. `incarnation` counts the boots of this data directory, from 1, and is made durable
+    by the driver before this event. `seed` keys every random draw of this incarnation.
+    """
+
+    incarnation: int
+    seed: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    wall_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection to or from `peer` is up and its identity is known. Messages may now be sent to it."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The last usable connection to `peer` is gone; messages in flight may or may not have arrived."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded message from another node. It may be a duplicate, late, or out of order."""
+
+    peer: str
+    message: Message
+    wall_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer set with this key and generation is due. A generation that is not the latest is stale and ignored."""
+
+    key: str
+    generation: int
+    wall_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageDone:
+    """The storage operation `op` ended; `error` is None when it succeeded. An fsync error halts the node."""
+
+    op: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A client's request, as decoded from its frame (docs/reference/protocol.md); `client` names the connection."""
+
+    client: str
+    body: Mapping[str, Any]
+    wall_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    """The client's connection closed. Replies to it are dropped; what it asked for may still take effect."""
+
+    client: str
+
+
+Event = Union[Start, Connected, Disconnected, Received, TimerFired, StorageDone, Request, ClientGone]
