@@ -1,0 +1,50 @@
+# Every target works as the first command after a clone: each begins with `setup`.
+.PHONY: setup demo test lint format bench fuzz lock map help
+.DEFAULT_GOAL := help
+
+TRI := .venv/bin/tri
+PYTHON_IN_VENV := .venv/bin/python
+
+# List the targets.
+help:
+	@awk '/^# /{text=substr($$0,3)} /^[a-z]+:/{split($$1,name,":"); printf "  make %-8s %s\n", name[1], text; text=""}' $(MAKEFILE_LIST)
+
+# Make .venv with `tri` in it; ask apt, as root, for the system packages that local hosts need.
+setup:
+	@sh scripts/setup.sh
+
+# Five local hosts, real sockets, faults, a checked history and a report: under two minutes.
+demo: setup
+	$(TRI) run campaigns/quickstart.yaml
+
+# Everything that is tested, local hosts included; under ten minutes on two cores.
+test: setup
+	$(PYTHON_IN_VENV) -m pytest
+
+# Style, formatting and types.
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# Rewrite the code in the house format.
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+# Measure what the documentation claims (checkers, recording, simulation, bringing hosts up).
+bench: setup
+	$(PYTHON_IN_VENV) -m benchmarks
+
+# Seeds without end: random campaigns on the simulator, random frames at a node. Stop it with Ctrl-C.
+fuzz: setup
+	$(PYTHON_IN_VENV) -m benchmarks.fuzz
+
+# Pin the requirements anew, for every Python that is supported.
+lock: setup
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --extra dev --upgrade --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+# Write docs/internals/map.md from the modules' docstrings.
+map: setup
+	$(PYTHON_IN_VENV) scripts/make_map.py
