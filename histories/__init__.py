@@ -1,0 +1,25 @@
+"""Histories: what clients did and saw. Recorded, read, paired, stored; never judged (that is `checkers`)."""
+
+from .errors import HistoryError
+from .files import parse_history, read_history, write_history
+from .history import History, hashable, pair
+from .notation import parse
+from .operation import MISMATCH, NEMESIS, Event, Operation, Type
+from .recorder import Recorder
+
+__all__ = [
+    "MISMATCH",
+    "NEMESIS",
+    "Event",
+    "History",
+    "HistoryError",
+    "Operation",
+    "Recorder",
+    "Type",
+    "hashable",
+    "pair",
+    "parse",
+    "parse_history",
+    "read_history",
+    "write_history",
+]

@@ -16,9 +16,10 @@ Three outcomes: `ok` it happened; `fail` it did not (but `error: "mismatch"` on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Mapping
+from typing import Any
 
 NEMESIS = "nemesis"
 MISMATCH = "mismatch"

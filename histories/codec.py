@@ -1,0 +1,91 @@
+"""One event as one JSON line, and back. Everything that reads or writes `history.jsonl` goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .errors import HistoryError
+from .operation import Event, Type
+
+_NAMED = frozenset({"index", "time", "process", "type", "f", "value", "key", "workload", "level", "node", "error"})
+_OPTIONAL = ("key", "workload", "level", "node", "error")
+_decode = msgspec.json.Decoder().decode
+_encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The line's object; absent fields are left out, except `value`."""
+    line: dict[str, Any] = {
+        "index": event.index,
+        "time": event.time_ns,
+        "process": event.process,
+        "type": event.type.value,
+        "f": event.f,
+        "value": event.value,
+    }
+    for name in _OPTIONAL:
+        found = getattr(event, name)
+        if found is not None:
+            line[name] = found
+    line.update(event.extra)
+    return line
+
+
+def encode_event(event: Event) -> bytes:
+    """The line, with its newline."""
+    return _encoder.encode(event_to_json(event)) + b"\n"
+
+
+def decode_line(line: bytes | str) -> dict[str, Any]:
+    """Raises `ValueError` on what is not a JSON object."""
+    found = _decode(line)
+    if not isinstance(found, dict):
+        raise ValueError(f"expected an object, found {type(found).__name__}")
+    return found
+
+
+def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:
+    """An event from a line's object. `index` is used where the line carries none. Raises `HistoryError` on a field that is missing or wrong."""
+    try:
+        kind = Type(fields["type"])
+        process = fields["process"]
+        f = fields["f"]
+    except KeyError as missing:
+        raise HistoryError(f"an event without {missing}: {dict(fields)!r}", _HINT) from None
+    except ValueError:
+        raise HistoryError(f"type is {fields['type']!r}", "type is invoke, ok, fail or info") from None
+    position = fields.get("index", index)
+    time_ns = fields.get("time", 0)
+    for name, value in (("index", position), ("time", time_ns)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise HistoryError(f"{name} is {value!r}, not an integer", _HINT)
+    if not isinstance(process, (int, str)) or not isinstance(f, str):
+        raise HistoryError(f"process is {process!r} and f is {f!r}", _HINT)
+    return Event(
+        index=position,
+        time_ns=time_ns,
+        process=process,
+        type=kind,
+        f=f,
+        value=fields.get("value"),
+        key=fields.get("key"),
+        workload=fields.get("workload"),
+        level=fields.get("level"),
+        node=fields.get("node"),
+        error=fields.get("error"),
+        extra={name: value for name, value in fields.items() if name not in _NAMED},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written to a history")
+
+
+_HINT = 'a line is {"index", "time", "process", "type", "f", "value", …}; index and time (ns) are integers'

@@ -1,0 +1,15 @@
+"""Errors about histories. The message says what is wrong, with the value and the place; the hint says what to do about it."""
+
+from __future__ import annotations
+
+
+class HistoryError(Exception):
+    """A history, or a run's folder, cannot be read or makes no sense."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"

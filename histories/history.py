@@ -1,0 +1,181 @@
+"""A history: events in recorded order, and the operations that they make.
+
+    history = History(events)
+    history.operations(workload="register", level="linearizable")
+    history.by_key(workload="register")["k1"]
+
+Pairing is strict: a history that no correct recorder can have written is refused with the place, since a checker that
+guesses would turn a harness bug into a verdict. It knows nothing of files or of what operations mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .errors import HistoryError
+from .operation import NEMESIS, Event, Operation, Type
+
+
+class History:
+    """Events with strictly growing `index`. `torn` is the text of an unfinished last line, if the file had one."""
+
+    __slots__ = ("_operations", "events", "source", "torn")
+
+    def __init__(self, events: Iterable[Event], torn: str | None = None, source: str | None = None) -> None:
+        self.events: tuple[Event, ...] = tuple(events)
+        self.torn = torn
+        self.source = source
+        self._operations: tuple[Operation, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events)
+
+    def __repr__(self) -> str:
+        place = f" from {self.source}" if self.source else ""
+        return f"<History of {len(self.events)} events{place}>"
+
+    def operations(self, workload: str | None = None, level: str | None = None) -> list[Operation]:
+        """Operations in order of invocation.
+
+        `workload` and `level` select; an operation that names none passes every selection of it, because histories of
+        other systems carry neither.
+        """
+        if self._operations is None:
+            self._operations = tuple(pair(self.events, self.source))
+        return [
+            op
+            for op in self._operations
+            if (workload is None or op.workload is None or op.workload == workload)
+            and (level is None or op.level is None or op.level == level)
+        ]
+
+    def by_key(self, workload: str | None = None, level: str | None = None) -> dict[Any, list[Operation]]:
+        """The same operations, apart per key, keys in order of first use."""
+        views: dict[Any, list[Operation]] = {}
+        for op in self.operations(workload, level):
+            views.setdefault(hashable(op.key), []).append(op)
+        return views
+
+    @property
+    def workloads(self) -> list[str]:
+        """The workloads named in it, in order of first use."""
+        return list(dict.fromkeys(op.workload for op in self.operations() if op.workload is not None))
+
+    @property
+    def duration_ns(self) -> int:
+        return max((event.time_ns for event in self.events), default=0)
+
+
+def hashable(value: Any) -> Any:
+    """`value` in a form that can be a dictionary key: lists become tuples, mappings sorted pairs, sets frozen."""
+    if isinstance(value, (list, tuple)):
+        return tuple(hashable(item) for item in value)
+    if isinstance(value, Mapping):
+        return tuple(sorted(((key, hashable(item)) for key, item in value.items()), key=repr))
+    if isinstance(value, (set, frozenset)):
+        return frozenset(hashable(item) for item in value)
+    return value
+
+
+def pair(events: Iterable[Event], source: str | None = None) -> list[Operation]:
+    """The operations of `events`, in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it.
+
+    An operation whose outcome is unknown has `complete_index` None; its `complete_ns` is when the client gave up, if it said so.
+    """
+    operations: list[Operation | None] = []
+    open_at: dict[int | str, tuple[int, Event]] = {}
+    retired: dict[int | str, Event] = {}
+    last_index: int | None = None
+    for event in events:
+        if last_index is not None and event.index <= last_index:
+            raise _error(source, event, f"index {event.index} follows index {last_index}", "indices must grow")
+        last_index = event.index
+        if event.process == NEMESIS:
+            continue
+        if event.type is Type.INVOKE:
+            _refuse_invocation(event, open_at, retired, source)
+            open_at[event.process] = (len(operations), event)
+            operations.append(None)
+            continue
+        slot, invocation = _invocation_of(event, open_at, source)
+        operations[slot] = _operation(invocation, event)
+        if event.type is Type.INFO:
+            retired[event.process] = event
+    for slot, invocation in open_at.values():
+        operations[slot] = _operation(invocation, None)
+    return [op for op in operations if op is not None]
+
+
+def _refuse_invocation(
+    event: Event, open_at: Mapping[int | str, tuple[int, Event]], retired: Mapping[int | str, Event], source: str | None
+) -> None:
+    if event.process in open_at:
+        before = open_at[event.process][1]
+        raise _error(
+            source,
+            event,
+            f"process {event.process!r} invokes {event.f!r} while its {before.f!r} of index {before.index} is open",
+            "a process has one operation at a time; give concurrent clients processes of their own",
+        )
+    if event.process in retired:
+        before = retired[event.process]
+        raise _error(
+            source,
+            event,
+            f"process {event.process!r} invokes {event.f!r} after its {before.f!r} ended in info at index {before.index}",
+            "an operation with unknown outcome stays open; the client continues under a new process",
+        )
+
+
+def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], source: str | None) -> tuple[int, Event]:
+    if event.process not in open_at:
+        raise _error(
+            source,
+            event,
+            f"process {event.process!r} completes {event.f!r} ({event.type.value}) that it never invoked",
+            "the history lacks the invocation; was its beginning cut off?",
+        )
+    slot, invocation = open_at.pop(event.process)
+    if event.f != invocation.f or (event.key is not None and event.key != invocation.key):
+        raise _error(
+            source,
+            event,
+            f"process {event.process!r} completes {_name(event)}, but its open operation (index {invocation.index}) is {_name(invocation)}",
+            "a completion repeats the f, and if it names a key then the key, of its invocation",
+        )
+    return slot, invocation
+
+
+def _operation(invocation: Event, completion: Event | None) -> Operation:
+    done = completion if completion is not None else invocation
+    kind = Type.INFO if completion is None else completion.type
+    return Operation(
+        process=invocation.process,
+        f=invocation.f,
+        type=kind,
+        invoke_index=invocation.index,
+        complete_index=None if kind is Type.INFO else done.index,
+        invoke_ns=invocation.time_ns,
+        complete_ns=None if completion is None else completion.time_ns,
+        argument=invocation.value,
+        result=None if completion is None else completion.value,
+        key=invocation.key,
+        workload=invocation.workload,
+        level=invocation.level if invocation.level is not None else done.level,
+        node=done.node if done.node is not None else invocation.node,
+        error=None if completion is None else completion.error,
+        extra={**invocation.extra, **done.extra} if invocation.extra or done.extra else {},
+    )
+
+
+def _name(event: Event) -> str:
+    return f"{event.f!r}" if event.key is None else f"{event.f!r} of key {event.key!r}"
+
+
+def _error(source: str | None, event: Event, message: str, hint: str) -> HistoryError:
+    place = f"{source}: " if source else ""
+    return HistoryError(f"{place}event {event.index} (process {event.process!r}, {event.type.value}): {message}", hint)
