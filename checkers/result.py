@@ -6,9 +6,10 @@ looked at something, and `UNKNOWN` with a reason for everything else: doubt is n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Mapping, Protocol, Sequence
+from typing import Any, Protocol
 
 from histories import History
 
