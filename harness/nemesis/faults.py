@@ -17,8 +17,9 @@ Kinds and their resolved form (`what`, JSON values):
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Protocol, Sequence
+from typing import Any, Protocol
 
 CLIENTS = "clients"
 """The vertex of the network graph that stands for all clients."""

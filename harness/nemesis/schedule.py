@@ -1,0 +1,139 @@
+"""From the campaign's fault specs to a plan of intents over the load time: a pure function of specs, seed and length.
+
+Draws are keyed by what a spec says, not by its place in the list, so that removing one spec leaves the intents of the others as they
+were. For the same reason nothing is moved to make room: faults of one kind that could be on together are refused, unless both
+say `overlap: true`; the refusal depends on no draw, since it takes every start with its whole `stagger`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, count
+from random import Random
+from typing import Any
+
+from ..durations import format_ns
+from ..errors import CampaignError
+from .faults import Intent
+from .specs import FaultSpec, PartitionSpec, RecoverySpec, Timing
+
+Window = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """One start of a spec. The fault is on somewhere in `window`, wherever the draw falls; it ends at `load_ns` when it has no end."""
+
+    spec: Timing
+    place: int
+    label: str
+    number: int
+    at_ns: int
+    window: Window
+
+
+def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list[Intent]:
+    """Every fault that shall be, by time of start. Raises `CampaignError` that lists all specs that cannot be carried out."""
+    recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
+    quiet = [window for spec in recoveries for window in _windows(spec, load_ns)]
+    starts: list[_Start] = []
+    problems: list[str] = []
+    labels: Counter[str] = Counter()
+    for place, item in enumerate(specs):
+        if isinstance(item.spec, Timing):
+            label = _label(item.spec)
+            labels[label] += 1
+            label = label if labels[label] == 1 else f"{label}-{labels[label]}"
+            made, problem = _starts(item.spec, place, label, load_ns, quiet)
+            starts += made
+            problems += [problem] if problem else []
+    problems += _overlaps(starts, load_ns)
+    if problems:
+        raise CampaignError(
+            "these faults cannot be scheduled:\n" + "\n".join(f"  {problem}" for problem in problems), _HINT
+        )
+    intents = [_intent(start, seed) for start in starts]
+    return sorted(intents, key=lambda intent: (intent.at_ns, intent.id))
+
+
+_HINT = "change after, every, for or recover, lengthen `load`, or allow faults of one kind together with `overlap: true` on both"
+
+
+def _label(spec: Timing) -> str:
+    """A readable name with a digest of all that the spec says; the digest keys its draws."""
+    said = json.dumps([spec.kind, spec.model_dump(mode="json")], sort_keys=True)
+    digest = hashlib.sha256(said.encode()).hexdigest()[:6]
+    return spec.name if spec.name is not None else f"{spec.kind}-{spec.variant()}-{digest}"
+
+
+def _windows(spec: RecoverySpec, load_ns: int) -> Iterator[Window]:
+    for start_ns in range(spec.every, load_ns, spec.every):
+        yield start_ns, start_ns + spec.for_ns
+
+
+def _starts(
+    spec: Timing, place: int, label: str, load_ns: int, quiet: Sequence[Window]
+) -> tuple[list[_Start], str | None]:
+    """Its starts, or why a start that was asked for by number cannot be. Periodic starts that do not fit are left out."""
+    made: list[_Start] = []
+    asked = spec.times if spec.every is not None else 1
+    for number in count():
+        if len(made) == asked:
+            return made, None
+        at_ns = spec.first_ns() + number * (spec.every or 0)
+        end_ns = load_ns if spec.for_ns is None else at_ns + spec.stagger + spec.for_ns
+        past_load = at_ns + spec.stagger >= load_ns or end_ns > load_ns
+        blocked = _blocked(spec, at_ns, end_ns, quiet)
+        if past_load or (blocked and spec.every is None):
+            break
+        if not blocked:
+            made.append(_Start(spec, place, label, len(made) + 1, at_ns, (at_ns, end_ns)))
+    if asked is not None or not made:
+        why = "it reaches past the load" if past_load else "it reaches into a recovery window"
+        wanted = f"start {len(made) + 1} of {asked}" if asked and asked > 1 else "its start"
+        return (
+            made,
+            f"faults[{place}] ({label}): {wanted} at {format_ns(at_ns)} does not fit into {format_ns(load_ns)}: {why}",
+        )
+    return made, None
+
+
+def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> bool:
+    # A change of voters is over once it is made; it only must not start in a quiet window.
+    end_ns = at_ns + spec.stagger + 1 if spec.kind == "voters" else end_ns
+    return any(at_ns < quiet_end and quiet_start < end_ns for quiet_start, quiet_end in quiet)
+
+
+def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
+    told: dict[tuple[int, int], str] = {}
+    for first, second in combinations(sorted(starts, key=lambda start: start.at_ns), 2):
+        if first.spec.kind != second.spec.kind or first.place == second.place or first.spec.kind == "voters":
+            continue
+        if first.spec.overlap and second.spec.overlap:
+            continue
+        if first.window[1] + first.spec.recover > second.window[0]:
+            pair = (first.place, second.place) if first.place < second.place else (second.place, first.place)
+            told.setdefault(
+                pair,
+                f"faults[{pair[0]}] and faults[{pair[1]}], both {first.spec.kind}, can be on together: {first.label} from "
+                f"{format_ns(first.window[0])} to {format_ns(min(first.window[1], load_ns))}, {second.label} from {format_ns(second.window[0])}",
+            )
+    return list(told.values())
+
+
+def _intent(start: _Start, seed: int | str) -> Intent:
+    key = f"{start.label}.{start.number}"
+    delay_ns = Random(f"{seed}/{key}/stagger").randint(0, start.spec.stagger)
+    lasts_ns = start.spec.for_ns
+    return Intent(key, start.spec.kind, _parameters(start.spec, start.number), start.at_ns + delay_ns, lasts_ns, key)
+
+
+def _parameters(spec: Timing, number: int) -> dict[str, Any]:
+    parameters = spec.parameters()
+    if isinstance(spec, PartitionSpec):
+        parameters["shape"] = spec.shape[(number - 1) % len(spec.shape)].value
+    return parameters
