@@ -1,0 +1,18 @@
+"""Workloads by name: what clients do to the system under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import Workload, WorkloadSpec
+from .register import SEEN, Register, RegisterSpec
+from .sets import Set, SetSpec
+
+WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] = {
+    "register": (RegisterSpec, Register),
+    "set": (SetSpec, Set),
+}
+"""Name in the campaign → (its spec, its maker). A later workload is a file and a line here."""
+
+__all__ = ["SEEN", "WORKLOADS", "Register", "RegisterSpec", "Set", "SetSpec", "Workload", "WorkloadSpec"]

@@ -1,0 +1,268 @@
+"""Pure generators of operations, and the combinators that build them.
+
+A generator answers, for one client, "what next, and not before when?". It is immutable: `next` returns the emission and the generator that
+follows, `update` the generator after a completion. Each client has a generator state of its own and draws from a stream keyed by (seed,
+client, count), so the operations of a client depend on neither the timing nor the other clients.
+
+    stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)
+
+An operation whose time passed while its client was busy is emitted late, never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from ..systems.base import Op, Outcome
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`."""
+
+    seed: int
+    workload: str
+    client: int
+    clients: int
+    count: int
+    now_ns: int
+
+    def draw(self, purpose: str) -> Random:
+        """A stream for one purpose of one operation. Keyed by text: equal on every Python and hash seed."""
+        return Random(f"{self.seed}/{self.workload}/{self.client}/{self.count}/{purpose}")
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Try `op`, not before `at_ns` (run time)."""
+
+    op: Op
+    at_ns: int = 0
+
+
+class Generator:
+    """Base and protocol in one. `next` answers None when the generator is exhausted for this client."""
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        return None, self
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        """The generator after the completion of an operation that it emitted."""
+        return self
+
+
+NOTHING = Generator()
+
+
+@dataclass(frozen=True)
+class Each(Generator):
+    """An endless stream: `make(context)` is the operation."""
+
+    make: Callable[[Context], Op]
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        return Emit(self.make(context)), self
+
+
+@dataclass(frozen=True)
+class Listed(Generator):
+    """These operations, once, in order."""
+
+    ops: tuple[Op, ...]
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        if not self.ops:
+            return None, self
+        return Emit(self.ops[0]), Listed(self.ops[1:])
+
+
+@dataclass(frozen=True)
+class Mix(Generator):
+    """Each time one of several, drawn by weight; an exhausted one is left out."""
+
+    parts: tuple[tuple[Generator, int], ...]
+    last: int = -1
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        parts = list(self.parts)
+        live = [i for i, (_, weight) in enumerate(parts) if weight > 0]
+        draw = context.draw("mix")
+        while live:
+            chosen = draw.choices(live, weights=[parts[i][1] for i in live])[0]
+            generator, weight = parts[chosen]
+            emit, after = generator.next(context)
+            parts[chosen] = (after, weight)
+            if emit is not None:
+                return emit, Mix(tuple(parts), chosen)
+            live.remove(chosen)
+        return None, Mix(tuple(parts))
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        if self.last < 0:
+            return self
+        parts = list(self.parts)
+        generator, weight = parts[self.last]
+        parts[self.last] = (generator.update(op, outcome), weight)
+        return replace(self, parts=tuple(parts))
+
+
+@dataclass(frozen=True)
+class Stagger(Generator):
+    """Space the operations: gaps drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients do not march in step."""
+
+    mean_ns: int
+    inner: Generator
+    due_ns: int | None = None
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        emit, inner = self.inner.next(context)
+        if emit is None:
+            return None, replace(self, inner=inner)
+        start = context.now_ns if self.due_ns is None else self.due_ns
+        due = start + context.draw("stagger").randrange(2 * self.mean_ns + 1)
+        return Emit(emit.op, max(due, emit.at_ns)), Stagger(self.mean_ns, inner, due)
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        return replace(self, inner=self.inner.update(op, outcome))
+
+
+@dataclass(frozen=True)
+class Limit(Generator):
+    """At most `left` operations."""
+
+    left: int
+    inner: Generator
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        if self.left <= 0:
+            return None, self
+        emit, inner = self.inner.next(context)
+        return emit, Limit(self.left - (emit is not None), inner)
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        return replace(self, inner=self.inner.update(op, outcome))
+
+
+@dataclass(frozen=True)
+class TimeLimit(Generator):
+    """Nothing that is due, or asked for, at or after `until_ns`."""
+
+    until_ns: int
+    inner: Generator
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        if context.now_ns >= self.until_ns:
+            return None, self
+        emit, inner = self.inner.next(context)
+        if emit is None or emit.at_ns >= self.until_ns:
+            return None, TimeLimit(0, inner)
+        return emit, TimeLimit(self.until_ns, inner)
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        return replace(self, inner=self.inner.update(op, outcome))
+
+
+@dataclass(frozen=True)
+class Chain(Generator):
+    """One generator after another, for this client."""
+
+    parts: tuple[Generator, ...]
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        parts = self.parts
+        while parts:
+            emit, after = parts[0].next(context)
+            if emit is not None:
+                return emit, Chain((after, *parts[1:]))
+            parts = parts[1:]
+        return None, Chain(())
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        if not self.parts:
+            return self
+        return Chain((self.parts[0].update(op, outcome), *self.parts[1:]))
+
+
+@dataclass(frozen=True)
+class Until(Generator):
+    """Until `done(op, outcome)` of a completed operation."""
+
+    done: Callable[[Op, Outcome], bool]
+    inner: Generator
+    finished: bool = False
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        if self.finished:
+            return None, self
+        emit, inner = self.inner.next(context)
+        return emit, replace(self, inner=inner)
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        return replace(self, inner=self.inner.update(op, outcome), finished=self.finished or self.done(op, outcome))
+
+
+@dataclass(frozen=True)
+class PerKey(Generator):
+    """For each key in turn, `make(key)` until it is exhausted."""
+
+    keys: tuple[str, ...]
+    make: Callable[[str], Generator]
+    current: Generator | None = None
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        state = self
+        while True:
+            if state.current is not None:
+                emit, after = state.current.next(context)
+                if emit is not None:
+                    return emit, replace(state, current=after)
+            if not state.keys:
+                return None, replace(state, current=None)
+            state = PerKey(state.keys[1:], state.make, state.make(state.keys[0]))
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        return self if self.current is None else replace(self, current=self.current.update(op, outcome))
+
+
+def each(make: Callable[[Context], Op]) -> Generator:
+    return Each(make)
+
+
+def listed(ops: Sequence[Op]) -> Generator:
+    return Listed(tuple(ops))
+
+
+def mix(weights: Mapping[Generator, int]) -> Generator:
+    return Mix(tuple(weights.items()))
+
+
+def stagger(mean_ns: int, inner: Generator) -> Generator:
+    return Stagger(mean_ns, inner)
+
+
+def limit(count: int, inner: Generator) -> Generator:
+    return Limit(count, inner)
+
+
+def time_limit(until_ns: int, inner: Generator) -> Generator:
+    return TimeLimit(until_ns, inner)
+
+
+def sequence(*parts: Generator) -> Generator:
+    return Chain(parts)
+
+
+def until(done: Callable[[Op, Outcome], bool], inner: Generator) -> Generator:
+    return Until(done, inner)
+
+
+def until_ok(inner: Generator) -> Generator:
+    return Until(lambda _, outcome: outcome.type == "ok", inner)
+
+
+def per_key(keys: Sequence[str], make: Callable[[str], Generator]) -> Generator:
+    return PerKey(tuple(keys), make)

@@ -1,0 +1,87 @@
+"""What a workload is: which operations its clients try, and what is read at the end.
+
+Workloads are pure. Each has a spec (its part of the campaign), and turns it into a generator for the load and one for the final reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from ..run.generators import Generator, each, limit, per_key, stagger, until_ok
+from ..systems.base import Op
+
+LEVELS = ("linearizable", "sequential", "stale")
+
+
+def parse_rate(value: Any) -> float:
+    """`"400/s"`, `"90/m"` or a plain number (per second) → operations a second of all clients together."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        rate = float(value)
+    else:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)", str(value).strip())
+        if match is None:
+            raise ValueError(f"{value!r} is not a rate; write for example 400/s or 90/m")
+        rate = float(match[1]) / (60 if match[2] == "m" else 1)
+    if rate <= 0:
+        raise ValueError(f"the rate {value!r} must be above zero")
+    return rate
+
+
+Rate = Annotated[float, BeforeValidator(parse_rate), PlainSerializer(lambda rate: f"{rate:g}/s")]
+
+
+class WorkloadSpec(BaseModel):
+    """The options that every workload has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
+    rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
+    levels: dict[str, int] = Field(
+        default_factory=lambda: {"linearizable": 1}, description="weights of the consistency levels of reads"
+    )
+
+    operations: int | None = Field(default=None, ge=1, description="at most so many operations of each client")
+
+    def paced(self, operations: Generator) -> Generator:
+        """`operations` at the spec's rate and within its limit."""
+        paced = stagger(self.mean_gap_ns(), operations)
+        return paced if self.operations is None else limit(self.operations, paced)
+
+    def mean_gap_ns(self) -> int:
+        """The mean time between two operations of one client."""
+        return max(1, int(1e9 * self.clients / self.rate))
+
+
+class Workload(Protocol):
+    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period."""
+
+    name: str
+    spec: WorkloadSpec
+
+    def load(self) -> Generator: ...
+
+    def final(self, keys: tuple[str, ...]) -> Generator:
+        """Reads of `keys`, the keys that the load touched (of this workload)."""
+        ...
+
+
+WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
+
+
+FINAL_TRIES = 8
+FINAL_GAP_NS = 50_000_000
+
+
+def final_reads(workload: str, keys: tuple[str, ...]) -> Generator:
+    """One ok read of each key: tried again, a few times, where a node does not answer yet."""
+
+    def reads(key: str) -> Generator:
+        op = Op("read", key, workload=workload)
+        return until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
+
+    return per_key(keys, reads)

@@ -1,0 +1,72 @@
+"""Registers: reads, writes and compare-and-sets on many keys; every written value is unique.
+
+Unique values are what makes histories checkable in near-linear time and every stale read attributable to its write.
+A cas expects the value that was last *seen* on its key (`SEEN`, resolved by the runner from the history so far).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ..run.generators import Context, Generator, each
+from ..systems.base import Op
+from .base import LEVELS, Rate, WorkloadSpec, final_reads
+
+SEEN = "$seen"
+"""Stands for the last value that any client saw on the operation's key."""
+
+Kind = Literal["read", "write", "cas"]
+
+
+class RegisterSpec(WorkloadSpec):
+    """`keys` registers; `mix` weights of the operations."""
+
+    clients: int = Field(default=10, ge=1, le=500)
+    rate: Rate = 400.0
+    keys: int = Field(default=8, ge=1, le=10_000, description="number of registers")
+    mix: dict[Kind, int] = Field(default_factory=lambda: {"read": 50, "write": 35, "cas": 15})
+
+    @field_validator("mix")
+    @classmethod
+    def _some_weight(cls, mix: dict[Kind, int]) -> dict[Kind, int]:
+        if any(weight < 0 for weight in mix.values()) or not sum(mix.values()):
+            raise ValueError(f"the mix {mix!r} needs weights of at least 0, one of them above")
+        return mix
+
+
+@dataclass(frozen=True)
+class Register:
+    name: str
+    spec: RegisterSpec
+
+    def load(self) -> Generator:
+        return self.spec.paced(each(self._operation))
+
+    def final(self, keys: tuple[str, ...]) -> Generator:
+        return final_reads(self.name, keys)
+
+    def _operation(self, context: Context) -> Op:
+        draw = context.draw("op")
+        kind = draw.choices(list(self.spec.mix), weights=list(self.spec.mix.values()))[0]
+        key = f"{self.name}-{draw.randrange(self.spec.keys)}"
+        value = unique_value(context)
+        if kind == "write":
+            return Op("write", key, value, workload=self.name)
+        if kind == "cas":
+            return Op("cas", key, [SEEN, value], workload=self.name)
+        return Op("read", key, None, draw_level(self.spec, context), self.name)
+
+
+def unique_value(context: Context) -> int:
+    """Unique among all operations of the workload, and never the initial value."""
+    return context.count * context.clients + context.client + 1
+
+
+def draw_level(spec: WorkloadSpec, context: Context) -> str:
+    levels = [level for level in LEVELS if spec.levels.get(level)]
+    if not levels:
+        return "linearizable"
+    return context.draw("level").choices(levels, weights=[spec.levels[level] for level in levels])[0]
