@@ -129,15 +129,21 @@ ensure_venv_module() {
 
 # What the environment was made from; any change brings it up to date.
 fingerprint() {
-    { cat requirements.lock pyproject.toml scripts/setup.sh; echo "$root ${PYTHON:-}"; readlink -f "$venv/bin/python"; } | sha256sum | cut -d ' ' -f 1
+    { cat requirements.lock pyproject.toml scripts/setup.sh; echo "$root"; readlink -f "$venv/bin/python"; } | sha256sum | cut -d ' ' -f 1
 }
 
-is_current() { [ -x "$venv/bin/tri" ] && [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; }
+is_current() {
+    [ -x "$venv/bin/tri" ] && [ -x "$venv/bin/python" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ] && is_chosen_python
+}
+
+is_chosen_python() {
+    [ -z "${PYTHON:-}" ] || [ "$(readlink -f "$venv/bin/python")" = "$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')" ]
+}
 
 # A moved or copied environment has scripts that point elsewhere; one whose Python was upgraded has lost its pip.
 is_usable() {
     case "$(head -n 1 "$venv/bin/pip" 2>/dev/null)" in "#!$venv/bin/"*) ;; *) return 1 ;; esac
-    [ -z "${PYTHON:-}" ] && new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1
+    is_chosen_python && new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1
 }
 
 make_venv() {
