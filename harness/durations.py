@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 
 UNITS_NS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
-_WHOLE = re.compile(rf"([+-]?)((?:{_PART.pattern})+)")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)", re.ASCII)
+_WHOLE = re.compile(rf"([+-]?)((?:{_PART.pattern})+)", re.ASCII)
 _HINT = "write a number with a unit, such as 8s, 500ms, 1.5s or 1m30s (units: h m s ms us ns)"
 
 

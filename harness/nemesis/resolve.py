@@ -1,0 +1,72 @@
+"""From an intent to what it means now: a pure function of intent, situation and seed.
+
+Draws are keyed by seed, intent and purpose, so that neither another intent nor another draw of this one can change them. The result is
+recorded in the ledger; replay and shrink pin it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ..errors import CampaignError
+from .faults import Intent, Resolved, Situation
+from .targets import resolve_target
+from .topology import Edge, cut_edges
+
+
+def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
+    """What the fault is, in the form that `faults.py` lists for its kind. Raises `CampaignError` for a kind that it does not know."""
+    random = Random(f"{seed}/{intent.key}/target")
+    parameters = intent.parameters
+    if intent.kind == "cut":
+        return Resolved(intent, {"edges": [list(edge) for edge in cut_edges(parameters, situation, random)]})
+    if intent.kind in ("kill", "pause"):
+        return Resolved(intent, {"nodes": resolve_target(parameters["target"], situation, random)})
+    if intent.kind == "clock":
+        nodes = resolve_target(parameters["target"], situation, random)
+        return Resolved(intent, {"offsets_ns": {node: _offset_ns(node, intent, seed) for node in nodes}})
+    if intent.kind == "voters":
+        return Resolved(intent, {"voters": dict(parameters["set"])})
+    raise CampaignError(
+        f"fault {intent.id} is of unknown kind {intent.kind!r}", "the kinds are cut, kill, pause, clock and voters"
+    )
+
+
+def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
+    """Each node has a draw of its own, so that who else is aimed at changes nothing for it."""
+    random = Random(f"{seed}/{intent.key}/offset/{node}")
+    if "offset_ns" in intent.parameters:
+        return int(intent.parameters["offset_ns"])
+    if "jump_ns" in intent.parameters:
+        return int(intent.parameters["jump_ns"]) * random.choice((-1, 1))
+    spread_ns = int(intent.parameters["spread_ns"])
+    return random.randint(-spread_ns, spread_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """Everything that several faults together have in force: what each host shall be like, whatever it is like now."""
+
+    edges: frozenset[Edge] = frozenset()
+    killed: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
+    offsets_ns: Mapping[str, int] = field(default_factory=dict)
+
+
+def in_force(faults: Iterable[Resolved]) -> Force:
+    """Faults of one kind that are on together: cuts, kills and pauses unite; the clock that was set last holds."""
+    edges: set[Edge] = set()
+    nodes: dict[str, set[str]] = {"kill": set(), "pause": set()}
+    offsets_ns: dict[str, int] = {}
+    for fault in faults:
+        what: Mapping[str, Any] = fault.what
+        if fault.intent.kind == "cut":
+            edges.update((source, sink) for source, sink in what["edges"])
+        elif fault.intent.kind in nodes:
+            nodes[fault.intent.kind].update(what["nodes"])
+        elif fault.intent.kind == "clock":
+            offsets_ns.update(what["offsets_ns"])
+    return Force(frozenset(edges), frozenset(nodes["kill"]), frozenset(nodes["pause"]), offsets_ns)
