@@ -10,8 +10,9 @@ by creation, `Rename` and `Remove` are durable only after a later `FsyncDir`. An
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Union
+from typing import Any, Union
 
 from .messages import Message
 

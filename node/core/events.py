@@ -9,8 +9,9 @@ that every event can be recorded and fed to the core again, step by step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Union
+from typing import Any, Union
 
 from .messages import Message
 

@@ -1,0 +1,202 @@
+"""Frames of the wire protocol (docs/reference/protocol.md): bytes to frames and back, without a socket.
+
+    | magic "TR" | version 1 | kind | length, big-endian | payload: UTF-8 JSON |
+
+`Decoder` takes bytes in any pieces and yields whole frames; what is not a frame raises `FrameError`, whose fields become the error
+frame that the other side gets. It knows nothing of who sends or of what a payload means.
+
+    decoder = Decoder()
+    decoder.feed(encode(Kind.REQUEST, {"id": 1}))
+    decoder.next()      # Frame(kind=Kind.REQUEST, payload={"id": 1}, raw=b'{"id":1}')
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple, NoReturn
+
+MAGIC = b"TR"
+VERSION = 1
+MAX_PAYLOAD = 1_048_576
+HEADER = struct.Struct(">2sBBI")
+
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class Kind(IntEnum):
+    """What a frame is for. `PING` and `PONG` belong to the transport between nodes; the core never sees them."""
+
+    HELLO = 1
+    MESSAGE = 2
+    REQUEST = 3
+    REPLY = 4
+    ERROR = 5
+    PING = 6
+    PONG = 7
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+class Frame(NamedTuple):
+    """`payload` is the decoded JSON object, `raw` the bytes it came as (recorded without encoding them again)."""
+
+    kind: Kind
+    payload: Mapping[str, Any]
+    raw: bytes
+
+
+class FrameError(Exception):
+    """Bytes that are no frame. `reason` is a short word for programs, `message` has the value, `hint` what to do."""
+
+    def __init__(self, reason: str, message: str, hint: str) -> None:
+        super().__init__(f"{message}\nhint: {hint}")
+        self.reason = reason
+        self.message = message
+        self.hint = hint
+
+    def body(self) -> dict[str, str]:
+        """The payload of the error frame that answers it."""
+        return {"error": self.reason, "message": self.message, "hint": self.hint}
+
+
+def encode_payload(body: Mapping[str, Any]) -> bytes:
+    """Compact JSON. Key order is the mapping's: equal effects give equal bytes."""
+    return _dumps(body).encode("ascii")
+
+
+def frame(kind: Kind, payload: bytes) -> bytes:
+    """A frame around an encoded payload. Raises `FrameError` above 1 MiB, as every receiver would."""
+    if len(payload) > MAX_PAYLOAD:
+        raise _too_large(len(payload))
+    return HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload
+
+
+def encode(kind: Kind, body: Mapping[str, Any]) -> bytes:
+    return frame(kind, encode_payload(body))
+
+
+class Decoder:
+    """Reassembles frames. After a `FrameError` the stream has lost its step: the decoder refuses to go on.
+
+    It holds at most one incomplete frame and what was fed behind it, so its memory is bounded by one frame and one `feed`.
+    """
+
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        self._buffer = bytearray()
+        self._at = 0
+        self._max_payload = max_payload
+        self._failed: FrameError | None = None
+
+    def feed(self, data: bytes) -> None:
+        if self._at:
+            del self._buffer[: self._at]
+            self._at = 0
+        self._buffer += data
+
+    @property
+    def pending(self) -> int:
+        """Bytes held that are not yet a frame handed out."""
+        return len(self._buffer) - self._at
+
+    def next(self) -> Frame | None:
+        """The next whole frame, or None when more bytes are needed. Raises `FrameError`."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return self._next()
+        except FrameError as error:
+            self._failed = error
+            self._buffer.clear()
+            self._at = 0
+            raise
+
+    def _next(self) -> Frame | None:
+        available = len(self._buffer) - self._at
+        if available < HEADER.size:
+            # A foreign protocol is refused at its first bytes, not when it happens to send eight.
+            if available:
+                self._check_magic(bytes(self._buffer[self._at : self._at + min(2, available)]))
+            return None
+        magic, version, kind_number, length = HEADER.unpack_from(self._buffer, self._at)
+        self._check_magic(magic)
+        kind = _check_header(version, kind_number, length, self._max_payload)
+        end = self._at + HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        raw = bytes(memoryview(self._buffer)[self._at + HEADER.size : end])
+        self._at = end
+        return Frame(kind, decode_payload(raw), raw)
+
+    @staticmethod
+    def _check_magic(first: bytes) -> None:
+        if not MAGIC.startswith(first):
+            raise FrameError(
+                "bad-magic",
+                f"the stream has {first!r} where a frame begins with {MAGIC!r}",
+                "speak the protocol of docs/reference/protocol.md on this port, from the first byte",
+            )
+
+
+def _check_header(version: int, kind_number: int, length: int, max_payload: int) -> Kind:
+    if version != VERSION:
+        raise FrameError(
+            "bad-version",
+            f"the frame has protocol version {version}; this node speaks version {VERSION}",
+            "run the same release on both sides",
+        )
+    kind = _KINDS.get(kind_number)
+    if kind is None:
+        raise FrameError(
+            "bad-kind",
+            f"the frame has kind {kind_number}; known are 1 to {max(_KINDS)}",
+            "run the same release on both sides",
+        )
+    if length > max_payload:
+        raise _too_large(length, max_payload)
+    return kind
+
+
+def _too_large(length: int, max_payload: int = MAX_PAYLOAD) -> FrameError:
+    return FrameError(
+        "too-large",
+        f"the frame's payload has {length} bytes; at most {max_payload} are allowed",
+        "split the request into smaller ones",
+    )
+
+
+def decode_payload(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object of a payload. Refuses what could not be written out again: NaN, infinities, lone surrogates."""
+    try:
+        text = raw.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse_constant)
+        # A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later.
+        if "\\u" in text:
+            _dumps_utf8(value).encode("utf-8")
+    except RecursionError:
+        raise _not_json("it is nested too deeply", raw) from None
+    except ValueError as error:
+        raise _not_json(str(error), raw) from None
+    if not isinstance(value, dict):
+        raise FrameError(
+            "not-object", f"the payload is a JSON {type(value).__name__}, not an object", 'send {"id": 1, ...}'
+        )
+    return value
+
+
+_dumps_utf8 = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _not_json(why: str, raw: bytes) -> FrameError:
+    return FrameError(
+        "not-json",
+        f"the payload is not UTF-8 JSON: {why[:200]}; it begins with {raw[:40]!r}",
+        "send one JSON object a frame",
+    )
