@@ -1,0 +1,170 @@
+"""From a campaign file to a `Campaign`, or to one `CampaignError` that lists everything wrong with file and line.
+
+Checks what the schema alone cannot: workload options, names of nodes, flaws and checkers, and that the faults can be scheduled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from node.flaws import FLAWS
+
+from checkers.registry import CHECKERS
+
+from ..errors import CampaignError
+from ..hosts.inventory import load_inventory
+from ..nemesis.faults import CLIENTS
+from ..nemesis.schedule import expand
+from ..workloads import WORKLOADS
+from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
+from .model import Campaign
+
+
+def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None) -> Campaign:
+    """Read `path`, apply `--set key=value` overrides and `--hosts`, and check everything."""
+    data, positions = load_yaml(path)
+    if not isinstance(data, dict):
+        raise CampaignError(
+            f"{path}: a campaign is a mapping, not {type(data).__name__}", hint="see docs/reference/campaign.md"
+        )
+    for override in overrides:
+        _override(data, override)
+    if hosts is not None:
+        _choose_hosts(data, hosts)
+    problems = list(_workload_problems(data))
+    try:
+        campaign = validate(Campaign, data, positions, path)
+    except CampaignError as error:
+        if not problems:
+            raise
+        _refuse_both(error, problems, positions, path)
+    problems += _name_problems(campaign, path)
+    if problems:
+        refuse(problems, positions, path)
+    try:
+        expand(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
+    except CampaignError as error:
+        raise CampaignError(f"{path}:{positions.line(('faults',))}: {error.message}", error.hint) from None
+    return campaign
+
+
+def node_names(campaign: Campaign, directory: Path = Path()) -> list[str]:
+    """The campaign's nodes; `directory` is where a relative inventory path starts."""
+    if campaign.hosts.inventory is None:
+        return campaign.node_names
+    return [host.name for host in load_inventory(directory / campaign.hosts.inventory).hosts]
+
+
+def dump_campaign(campaign: Campaign) -> str:
+    """The campaign as resolved, as YAML that `load_campaign` reads back as the same campaign."""
+    data = campaign.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator or not name:
+        raise CampaignError(
+            f"--set {override!r} is not key=value",
+            hint="for example --set load=10s or --set system.flaws='[ack-before-fsync]'",
+        )
+    value = yaml.safe_load(text)
+    if isinstance(value, int) and ":" in text:
+        value = text
+    *parents, last = name.split(".")
+    place: Any = data
+    for part in parents:
+        place = _descend(place, part, override)
+    if isinstance(place, list):
+        place[_index(place, last, override)] = value
+    else:
+        place[last] = value
+
+
+def _descend(place: Any, part: str, override: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, part, override)]
+    child = place.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise CampaignError(
+            f"--set {override!r}: {part!r} is a value, not a mapping", hint="set the whole of it instead"
+        )
+    return child
+
+
+def _index(place: list[Any], part: str, override: str) -> int:
+    for index, item in enumerate(place):
+        if part == str(index) or (isinstance(item, dict) and part in item):
+            return index
+    raise CampaignError(
+        f"--set {override!r}: no item {part!r} in the list", hint="use its position, from 0, or its one key"
+    )
+
+
+def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
+    given = data.get("hosts")
+    nodes = given.get("nodes") if isinstance(given, dict) else None
+    if hosts in ("sim", "local"):
+        data["hosts"] = {"provider": hosts, **({"nodes": nodes} if nodes is not None else {})}
+    elif Path(hosts).suffix in (".yaml", ".yml"):
+        data["hosts"] = {"provider": "ssh", "inventory": hosts}
+    else:
+        raise CampaignError(
+            f"--hosts {hosts!r} is neither sim, local nor an inventory file", hint="an inventory is a .yaml file"
+        )
+
+
+def _workload_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    items = data.get("workloads")
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if not isinstance(item, dict) or len(item) != 1:
+            continue
+        ((name, options),) = item.items()
+        if name not in WORKLOADS:
+            continue
+        spec = WORKLOADS[name][0]
+        try:
+            spec.model_validate(options or {})
+        except pydantic.ValidationError as error:
+            for detail in error.errors(include_url=False):
+                location = ("workloads", index, name, *detail["loc"])
+                hint = None
+                if detail["type"] == "extra_forbidden":
+                    hint = suggest(str(detail["loc"][-1]), list(spec.model_fields))
+                message = detail["msg"].removeprefix("Value error, ")
+                yield Problem(location, message[:1].lower() + message[1:], detail.get("input"), True, hint)
+
+
+def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
+    nodes = node_names(campaign, Path(path).parent)
+    known = [*nodes, CLIENTS]
+    problems = []
+    for index, item in enumerate(campaign.faults):
+        for name in item.spec.names():
+            if name not in known:
+                problems.append(Problem(("faults", index), f"no node {name!r}", hint=suggest(name, known)))
+    for name in campaign.system.voters or {}:
+        if name not in nodes:
+            problems.append(Problem(("system", "voters", name), f"no node {name!r}", hint=suggest(name, nodes)))
+    for index, flaw in enumerate(campaign.system.flaws):
+        if flaw not in FLAWS:
+            problems.append(Problem(("system", "flaws", index), f"no flaw {flaw!r}", hint=suggest(flaw, list(FLAWS))))
+    if campaign.checks != "auto":
+        for index, check in enumerate(campaign.checks):
+            if check not in CHECKERS:
+                problems.append(
+                    Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
+                )
+    return problems
+
+
+def _refuse_both(error: CampaignError, problems: list[Problem], positions: Positions, path: str | Path) -> None:
+    try:
+        refuse(problems, positions, path)
+    except CampaignError as ours:
+        hints = [hint for hint in (error.hint, ours.hint) if hint]
+        raise CampaignError(f"{error.message}\n{ours.message}", hint="; ".join(dict.fromkeys(hints))) from None

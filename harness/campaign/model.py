@@ -1,0 +1,112 @@
+"""The schema of a campaign file, as pydantic models; docs/reference/campaign.md is its prose.
+
+Everything that can be known without touching a host is checked here, so that a bad campaign is refused whole and before anything happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ..durations import Duration, PositiveDuration
+from ..nemesis.specs import FaultSpec
+from ..workloads import WORKLOADS, WorkloadSpec
+
+Provider = Literal["local", "sim", "ssh"]
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HostsSpec(_Model):
+    """Where the nodes run. `nodes` makes n1 … nN; an inventory names its own."""
+
+    provider: Provider = Field(default="local", description="local, sim or ssh")
+    nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (local, sim)")
+    inventory: str | None = Field(default=None, description="ssh: path of the inventory YAML")
+    keep: bool = Field(default=False, description="local: leave the hosts up after the run")
+
+    @model_validator(mode="after")
+    def _inventory_goes_with_ssh(self) -> HostsSpec:
+        if (self.provider == "ssh") != (self.inventory is not None):
+            raise ValueError("`provider: ssh` and `inventory:` belong together: give both or neither")
+        return self
+
+
+class SystemSpec(_Model):
+    """The system under test: `reference`, or a Python `file` that defines `service(options)` and `client(options)`.
+
+    The fields from `timing` on are the reference node's.
+    """
+
+    name: str = Field(default="reference", pattern=NAME)
+    file: str | None = Field(
+        default=None, description="a Python file with the Service and the Client of another system"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to that file")
+    timing: Literal["default", "fast"] = Field(default="fast", description="heartbeat 100 ms / 50 ms")
+    flaws: list[str] = Field(default_factory=list, description="planted bugs, see `tri list flaws`")
+    voters: dict[str, Annotated[int, Field(ge=1, le=9)]] | None = Field(
+        default=None, description="weights; default 1 for every node"
+    )
+    lease_reads: bool = Field(default=False, description="serve linearizable reads from the leader's lease")
+    snapshot_threshold: int = Field(default=10_000, ge=10, description="log entries between snapshots")
+
+    @model_validator(mode="after")
+    def _a_file_or_the_reference(self) -> SystemSpec:
+        if self.file is None and self.name != "reference":
+            raise ValueError(f"system {self.name!r} is not built in; give `file:`, a Python file that defines it")
+        if self.file is None and self.options:
+            raise ValueError("`options` belong to a system from a `file`")
+        return self
+
+
+class Campaign(_Model):
+    """A whole campaign."""
+
+    name: str = Field(pattern=NAME)
+    description: str = Field(default="", description="what it attacks and what must hold")
+    hosts: HostsSpec = Field(default_factory=HostsSpec)
+    system: SystemSpec = Field(default_factory=SystemSpec)
+    seed: int | None = Field(default=None, ge=0, description="drawn and printed when left out")
+    load: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
+    quiet: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
+    final: PositiveDuration = Field(default=15_000_000_000, description="bound of the final reads")
+    operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
+    workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload an item, by name")
+    faults: list[FaultSpec] = Field(default_factory=list)
+    checks: Literal["auto"] | list[str] = Field(default="auto")
+    check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
+    check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
+    expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
+
+    @field_validator("workloads")
+    @classmethod
+    def _workloads_are_known(cls, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = [next(iter(item), "") for item in items]
+        for item, name in zip(items, names, strict=True):
+            if len(item) != 1 or name not in WORKLOADS:
+                raise ValueError(
+                    f"a workload is a mapping with one key of: {', '.join(WORKLOADS)} (got {list(item)!r})"
+                )
+            if names.count(name) > 1:
+                raise ValueError(f"workload {name!r} is given twice; keys of the two would be mixed")
+        return items
+
+    @property
+    def workload_specs(self) -> Mapping[str, WorkloadSpec]:
+        specs = {}
+        for item in self.workloads:
+            ((name, options),) = item.items()
+            specs[name] = WORKLOADS[name][0].model_validate(options or {})
+        return specs
+
+    @property
+    def node_names(self) -> list[str]:
+        """n1 … nN; those of an inventory are known only when it is read (`load.node_names`)."""
+        return [f"n{i + 1}" for i in range(self.hosts.nodes)]

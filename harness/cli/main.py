@@ -1,0 +1,82 @@
+"""`tri`: the command. Commands are in modules of their own; here are the group, and where errors become exit codes.
+
+0 valid · 1 anomaly · 2 usage or campaign · 3 unknown · 4 environment · 70 internal · 130 interrupted
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..errors import TribulationError
+
+COMMANDS = {
+    "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
+    "check": ("check", "Check a recorded run or history again."),
+    "report": ("report", "Write the report page of a run."),
+    "doctor": ("doctor", "Say what the hosts can do, by trying it."),
+    "heal": ("heal", "Undo every fault that may still be in force."),
+    "hosts": ("hosts", "Bring local hosts up or down, or list them."),
+    "deploy": ("deploy", "Deploy the reference cluster to an inventory's hosts."),
+    "list": ("listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
+}
+"""Command → (module beside this one, what it is for). A module is imported when its command is used."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only for that command, so that `tri` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{COMMANDS[cmd_name][0]}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tribulation", prog_name="tri")
+def cli() -> None:
+    """Tribulation: does your cluster keep its promises?
+
+    \b
+    tri run campaigns/quickstart.yaml     five local hosts, faults, a verdict
+    tri check runs/latest                 the verdict again, from what was recorded
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The entry point. Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
+    try:
+        code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except TribulationError as error:
+        _complain(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted", 130)
+    except Exception as error:
+        _complain(
+            f"internal error: {type(error).__name__}: {error}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it",
+            70,
+        )
+
+
+def _complain(message: str, code: int) -> None:
+    if os.environ.get("TRI_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

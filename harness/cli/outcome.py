@@ -1,0 +1,51 @@
+"""A judged run as a person reads it: verdict, witness in one sentence, faults, folder, and the command that repeats it."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from ..run.verdict import Judgement
+from .console import COLOURS, out
+
+SHOWN_ANOMALIES = 3
+
+
+def print_judgement(judgement: Judgement) -> None:
+    document = judgement.document
+    _print_checkers(judgement)
+    _print_faults(judgement)
+    ops = document["ops"]
+    out.print(f"operations  ok {ops['ok']} · fail {ops['fail']} · info {ops['info']}")
+    verdict = judgement.verdict.value
+    expected = "as expected" if document["expected"] else "not what the campaign expects"
+    out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/] ({expected})")
+    for name, result in judgement.results.items():
+        for anomaly in result.anomalies[:SHOWN_ANOMALIES]:
+            out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
+            out.print(f"    operations {', '.join(map(str, anomaly.ops))}" if anomaly.ops else "    from traces")
+        if len(result.anomalies) > SHOWN_ANOMALIES:
+            out.print(f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}")
+    for error in document["errors"]:
+        out.print(f"  [yellow]environment[/] {escape(error)}")
+    for fault in document["unverified"]:
+        out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
+    out.print(f"\nrun     {escape(document['run'])}")
+    out.print(f"repeat  {escape(document['command'])}")
+
+
+def _print_checkers(judgement: Judgement) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, result in judgement.results.items():
+        note = escape(result.reason or (result.anomalies[0].kind if result.anomalies else ""))
+        table.add_row(name, f"[{COLOURS[result.verdict.value]}]{result.verdict.value}[/]", note)
+    out.print(table)
+
+
+def _print_faults(judgement: Judgement) -> None:
+    faults = judgement.document["faults"]
+    if not faults:
+        return
+    verified = sum(fault["verified"] for fault in faults)
+    kinds = ", ".join(sorted({fault["kind"] for fault in faults}))
+    out.print(f"faults      {len(faults)} ({kinds}), {verified} verified")

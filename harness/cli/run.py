@@ -1,0 +1,73 @@
+"""`tri run CAMPAIGN`: everything from hosts to verdict."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+
+from .console import Progress, out, say
+from .outcome import print_judgement
+
+
+@click.command("run")
+@click.argument("campaign", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--hosts", metavar="sim|local|INVENTORY", help="Run on these hosts instead of the campaign's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set load=10s.")
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders go.",
+)
+@click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def command(
+    campaign: Path,
+    hosts: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    keep: bool,
+    as_json: bool,
+) -> int:
+    """Run CAMPAIGN, a YAML file, and say whether the system kept its promises.
+
+    Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
+    """
+    say(f"campaign {campaign}")
+    from ..campaign.load import load_campaign
+    from ..run.assemble import make_plan
+    from ..run.execute import Settings, run_on_hosts
+    from ..run.virtual import run_in_simulator
+
+    given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    loaded = load_campaign(campaign, given, hosts)
+    if loaded.seed is None:
+        loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
+    assert loaded.seed is not None
+    repeat = repeat_command(campaign, hosts, loaded.seed, overrides)
+    say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")
+    with Progress() as progress:
+        settings = Settings(repeat, campaign.parent, runs, progress.show, keep)
+        execute = run_in_simulator if loaded.hosts.provider == "sim" else run_on_hosts
+        judgement = execute(loaded, settings)
+    if as_json:
+        out.print_json(json.dumps(judgement.document, default=str))
+    else:
+        print_judgement(judgement)
+    return judgement.exit_code
+
+
+def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tuple[str, ...]) -> str:
+    """The exact command that runs the same plan again."""
+    words = ["tri", "run", str(campaign), "--seed", str(seed)]
+    if hosts is not None:
+        words += ["--hosts", hosts]
+    for override in overrides:
+        words += ["--set", override]
+    return shlex.join(words)

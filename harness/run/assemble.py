@@ -1,0 +1,135 @@
+"""From a campaign to everything a run needs: the plan, the provider of hosts, the system under test.
+
+The one place that knows which class stands behind a name in a campaign.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..campaign.load import node_names
+from ..campaign.model import Campaign
+from ..errors import CampaignError
+from ..hosts.base import Provider
+from ..nemesis.schedule import expand
+from ..nemesis.specs import RecoverySpec
+from ..systems.base import Client, Service
+from ..workloads import WORKLOADS
+from .plan import Plan, Timing, make_slots
+
+SIM_FAULTS = frozenset({"cut", "kill", "pause", "clock", "voters"})
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A service to deploy, and a maker of its clients."""
+
+    service: Service
+    make_client: Callable[[], Client]
+
+
+def make_plan(campaign: Campaign, directory: Path) -> Plan:
+    """`directory` is the campaign file's. A seed that was left out is drawn here, once."""
+    nodes = node_names(campaign, directory)
+    seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
+    workloads = {name: WORKLOADS[name][1](name, spec) for name, spec in campaign.workload_specs.items()}
+    return Plan(
+        campaign=campaign.name,
+        seed=seed,
+        nodes=nodes,
+        voters=campaign.system.voters or default_voters(nodes),
+        timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
+        workloads=workloads,
+        slots=make_slots(workloads, nodes),
+        intents=expand(campaign.faults, seed=seed, load_ns=campaign.load),
+        options={
+            "system": campaign.system.model_dump(mode="json"),
+            "hosts": campaign.hosts.model_dump(mode="json"),
+            "check_options": campaign.check_options,
+        },
+    )
+
+
+def default_voters(nodes: Sequence[str]) -> dict[str, int]:
+    """One each; of an even number the first counts double, so that of two equal halves exactly one goes on."""
+    voters = dict.fromkeys(nodes, 1)
+    if len(nodes) % 2 == 0:
+        voters[nodes[0]] = 2
+    return voters
+
+
+def make_provider(campaign: Campaign, directory: Path) -> Provider:
+    """The provider of real hosts (`sim` has none)."""
+    if campaign.hosts.provider == "ssh":
+        from ..hosts.ssh import SshProvider
+
+        assert campaign.hosts.inventory is not None
+        return SshProvider.from_file(directory / campaign.hosts.inventory)
+    from ..hosts.local import LocalProvider
+
+    return LocalProvider(nodes=campaign.hosts.nodes, name=campaign.name)
+
+
+def require_capabilities(
+    campaign: Campaign, provider: str, capabilities: frozenset[str], system: frozenset[str]
+) -> None:
+    """Refuse, before anything is touched, a campaign that asks for what these hosts or this system cannot do."""
+    kinds = {item.spec.kind for item in campaign.faults if not isinstance(item.spec, RecoverySpec)}
+    able = capabilities | system | ({"voters"} if "status" in system else frozenset())
+    missing = sorted(kinds - able)
+    if missing:
+        raise CampaignError(
+            f"campaign {campaign.name}: hosts of provider {provider!r} cannot do: {', '.join(missing)}",
+            hint=f"`tri doctor --hosts {provider}` says what is missing; `--hosts sim` can do {', '.join(sorted(SIM_FAULTS))}",
+        )
+
+
+def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
+    """The reference cluster, or what the campaign's Python file defines."""
+    spec = campaign.system
+    if spec.file is not None:
+        return _from_file(directory / spec.file, spec.options)
+    from ..systems.reference import ReferenceService
+    from ..systems.reference_client import ReferenceClient
+
+    service = ReferenceService(reference_options(campaign, plan))
+    return System(service, lambda: ReferenceClient(service.cluster_id))
+
+
+def reference_options(campaign: Campaign, plan: Plan) -> Mapping[str, Any]:
+    """The options of the reference node, the same for real hosts and for the simulator."""
+    spec = campaign.system
+    return {
+        "cluster": f"{campaign.name}-{plan.seed}",
+        "timing": spec.timing,
+        "flaws": list(spec.flaws),
+        "voters": dict(plan.voters),
+        "lease_reads": spec.lease_reads,
+        "snapshot_threshold": spec.snapshot_threshold,
+        "seed": plan.seed,
+    }
+
+
+def _from_file(path: Path, options: Mapping[str, Any]) -> System:
+    spec = importlib.util.spec_from_file_location(f"system_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise CampaignError(
+            f"system file {path} cannot be loaded", hint="it must be a Python file, relative to the campaign"
+        )
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise CampaignError(f"{path}: {type(error).__name__}: {error}", hint="the file must import cleanly") from error
+    missing = [name for name in ("service", "client") if not callable(getattr(module, name, None))]
+    if missing:
+        raise CampaignError(
+            f"{path} does not define {' and '.join(missing)}",
+            hint="see docs/guides/own-system.md: service(options), client(options)",
+        )
+    return System(module.service(options), lambda: module.client(options))

@@ -1,0 +1,237 @@
+"""A run on real hosts, from nothing to a judged folder: up, deploy, run, heal, collect, check, report.
+
+Healing and collecting always happen, whatever went wrong before; the first error is the one that is told.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histories.store import RunStore
+
+from checkers import Budget
+from histories import Recorder
+
+from ..campaign.load import dump_campaign
+from ..campaign.model import Campaign
+from ..deploy.deploy import deploy_down, deploy_up
+from ..errors import TribulationError
+from ..hosts.base import Host, Provider
+from ..hosts.parallel import on_all
+from ..nemesis.injector import HostInjector
+from ..nemesis.ledger import Ledger
+from .assemble import System, make_plan, make_provider, make_system, require_capabilities
+from .journal import Journal
+from .nemesis import Nemesis
+from .plan import Plan
+from .record import RunFacts
+from .runner import Phase
+from .threads import RunClock, ThreadDriver
+from .verdict import Judgement, judge
+
+SAMPLE_EVERY_S = 1.0
+SAMPLE_JOIN_S = 10.0
+"""How often reachability and clock offsets are sampled into the history."""
+
+Tell = Callable[[str, str], None]
+"""`tell(phase, detail)`: progress for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's."""
+
+    command: str
+    directory: Path
+    runs: Path
+    tell: Tell
+    keep: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way."""
+
+    campaign: Campaign
+    plan: Plan
+    provider: Provider
+    system: System
+    run_dir: Path
+    settings: Settings
+    elapsed_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "") -> Iterator[None]:
+        """Tell and time a phase."""
+        self.settings.tell(name, detail)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.elapsed_s[name] = round(time.monotonic() - started, 3)
+
+
+def run_on_hosts(campaign: Campaign, settings: Settings) -> Judgement:
+    """Everything, on `local` or `ssh` hosts. Raises `TribulationError` when the environment does not let it happen."""
+    plan = make_plan(campaign, settings.directory)
+    provider = make_provider(campaign, settings.directory)
+    system = make_system(campaign, plan, settings.directory)
+    require_capabilities(campaign, provider.name, provider.capabilities, system.service.capabilities)
+    run_dir = open_run_folder(campaign, plan, settings)
+    run = Run(campaign, plan, provider, system, run_dir, settings)
+    with ExitStack() as stack:
+        if not (settings.keep or campaign.hosts.keep):
+            stack.callback(provider.down)
+        with run.phase("hosts", f"{len(plan.nodes)} of provider {provider.name}"):
+            hosts = list(provider.up())
+        facts = _deployed_run(run, hosts)
+    facts.write(run_dir)
+    return finish(campaign, run_dir, settings)
+
+
+def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings) -> Path:
+    """The new folder with what is known before anything happens: the resolved campaign and the plan."""
+    resolved = campaign.model_copy(update={"seed": plan.seed})
+    run_dir = RunStore(settings.runs).create(campaign.name)
+    (run_dir / "campaign.yaml").write_text(dump_campaign(resolved), encoding="utf-8")
+    RunStore.write_json(run_dir / "plan.json", plan.to_json())
+    return run_dir
+
+
+def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
+    """Check and report; both need only the folder."""
+    from ..report import write_report
+
+    settings.tell("check", "")
+    judgement = judge(run_dir, campaign.checks, Budget(time_s=campaign.check_time / 1e9))
+    settings.tell("report", "")
+    write_report(run_dir)
+    return judgement
+
+
+def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
+    service = run.system.service
+    try:
+        with run.phase("deploy", service.name):
+            deploy_up(service, hosts)
+        return _driven_run(run, hosts)
+    finally:
+        with run.phase("collect"):
+            _collect(run, hosts)
+            if not run.settings.keep:
+                deploy_down(service, hosts)
+
+
+def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
+    service, provider = run.system.service, run.provider
+    by_name = {host.name: host for host in hosts}
+    clock = RunClock()
+
+    def dial(node: str, timeout_s: float) -> Any:
+        return provider.dial(by_name[node].address, service_port(service), timeout_s=timeout_s)
+
+    with ExitStack() as stack:
+        journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
+        ledger = stack.enter_context(Ledger(run.run_dir / "ledger.jsonl"))
+        injector = HostInjector(hosts, provider, service, ledger, clock.now_ns)
+        with run.phase("agents"):
+            injector.start()
+            stack.callback(injector.stop)
+        clock.started_ns = time.monotonic_ns()
+        nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns)
+        tick = progress(journal, nemesis, run.settings.tell)
+        driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick)
+        with (
+            run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
+            Sampler(injector, journal, clock),
+        ):
+            runner = driver.run()
+        states = _final_states(service, hosts, dial)
+        return RunFacts(
+            campaign=run.campaign.name,
+            seed=run.plan.seed,
+            command=run.settings.command,
+            nodes=list(run.plan.nodes),
+            voters=dict(run.plan.voters),
+            expect=run.campaign.expect,
+            phases=dict(runner.marks),
+            clock_offsets_ns=injector.monotonic_offsets_ns(),
+            final_states=states,
+            options=dict(run.campaign.check_options),
+            errors=list(nemesis.errors),
+            elapsed_s=run.elapsed_s,
+        )
+
+
+def service_port(service: Any) -> int:
+    """The clients' port of a service; 10000 unless it says otherwise."""
+    return int(getattr(service, "port", 10000))
+
+
+def _final_states(service: Any, hosts: Sequence[Host], dial: Any) -> dict[str, Mapping[str, Any]]:
+    states = {host.name: service.status(host, dial) for host in hosts}
+    return {name: state for name, state in states.items() if state is not None}
+
+
+def _collect(run: Run, hosts: Sequence[Host]) -> None:
+    """Every host's files into the run folder; what cannot be had is told and does not hide an earlier error."""
+    results = on_all(hosts, run.system.service.collect)
+    for result in results:
+        if result.error is not None:
+            run.settings.tell("collect", f"{result.host}: {result.error}")
+            continue
+        for name, content in result.value.items():
+            path = run.run_dir / place_of(result.host, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def place_of(node: str, name: str) -> str:
+    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
+    if name == "trace.jsonl":
+        return f"trace/{node}.jsonl"
+    folder, _, rest = name.partition("/")
+    return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
+
+
+class Sampler:
+    """Samples reachability and clocks each second into the history, on a thread of its own so that a slow host stalls no client."""
+
+    def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock) -> None:
+        self._injector, self._journal, self._clock = injector, journal, clock
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(timeout=SAMPLE_JOIN_S)
+
+    def _run(self) -> None:
+        while not self._ended.wait(SAMPLE_EVERY_S):
+            try:
+                sample = self._injector.sample()
+            except TribulationError as error:
+                self._journal.nemesis(self._clock.now_ns(), "sample-failed", {"error": error.message})
+                continue
+            for name, value in sample.items():
+                self._journal.nemesis(self._clock.now_ns(), name, value)
+
+
+def progress(journal: Journal, nemesis: Nemesis, tell: Tell) -> Callable[[int, Phase], None]:
+    """What the driver calls a few times a second."""
+
+    def tick(now_ns: int, phase: Phase) -> None:
+        active = ", ".join(sorted(nemesis.active)) or "no fault"
+        tell(phase.value, f"{journal.summary()} · {active}")
+
+    return tick

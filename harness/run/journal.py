@@ -1,0 +1,62 @@
+"""What both drivers write down of a run: the runner's invocations, their completions, and what the nemesis did.
+
+One journal, one order. It counts what it writes, for progress and for the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from histories import NEMESIS, Recorder
+
+from ..systems.base import Outcome
+from .runner import Invocation
+
+
+class Journal:
+    """Wraps the recorder. `counts` holds ok, fail and info of operations."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.counts: Counter[str] = Counter()
+
+    def summary(self) -> str:
+        return " · ".join(f"{name} {self.counts[name]}" for name in ("ok", "fail", "info"))
+
+    def invoked(self, now_ns: int, invocation: Invocation) -> None:
+        op = invocation.op
+        self._recorder.record(
+            now_ns,
+            invocation.process,
+            "invoke",
+            op.f,
+            op.value,
+            key=op.key,
+            workload=op.workload,
+            level=op.level,
+            node=invocation.slot.node,
+        )
+
+    def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome) -> None:
+        op = invocation.op
+        value = op.value if outcome.value is None and op.f != "read" else outcome.value
+        self.counts[outcome.type] += 1
+        self._recorder.record(
+            now_ns,
+            invocation.process,
+            outcome.type,
+            op.f,
+            value,
+            key=op.key,
+            workload=op.workload,
+            level=op.level,
+            node=invocation.slot.node,
+            error=outcome.error,
+            **outcome.extra,
+        )
+
+    def nemesis(self, now_ns: int, what: str, value: Mapping[str, Any]) -> None:
+        """A line that is no operation: a fault that began or ended, a sample of clocks or of reachability."""
+        self._recorder.record(now_ns, NEMESIS, "info", what, dict(value))

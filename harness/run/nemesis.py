@@ -1,0 +1,80 @@
+"""Carries out the runner's fault actions through an injector: resolve, inject, verify, heal, and tell.
+
+The injector writes the ledger; this adds the history's nemesis lines and remembers what was resolved, so that a heal undoes exactly
+what was injected. It blocks; drivers call it from wherever blocking is allowed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import TribulationError
+from ..nemesis.faults import Injector, Observation, Resolved
+from ..nemesis.resolve import resolve
+from .journal import Journal
+from .runner import ActionDone, FaultAction, Verb
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """`active` maps the id of each fault that is on to its resolved form; `errors` are faults that could not be carried out."""
+
+    injector: Injector
+    journal: Journal
+    seed: int
+    now_ns: Callable[[], int]
+    active: dict[str, Resolved] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def carry_out(self, action: FaultAction) -> ActionDone:
+        """Never raises for what the world does: an error is kept, told, and decides the run's exit code."""
+        name = action.verb.value if action.intent is None else f"{action.verb.value} {action.intent.id}"
+        try:
+            if action.verb is Verb.INJECT:
+                self._inject(action)
+            elif action.verb is Verb.HEAL:
+                self._heal(action)
+            else:
+                self._heal_all()
+        except TribulationError as error:
+            self.errors.append(f"{name}: {error}")
+            self._tell(
+                f"{action.verb.value}-failed", {"fault": action.intent and action.intent.id, "error": error.message}
+            )
+            return ActionDone(action, failed=True)
+        return ActionDone(action)
+
+    def _inject(self, action: FaultAction) -> None:
+        assert action.intent is not None
+        resolved = resolve(action.intent, self.injector.situation(), self.seed)
+        self._tell("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
+        observation = self.injector.inject(resolved)
+        if action.intent.kind != "voters":
+            with self._lock:
+                self.active[action.intent.id] = resolved
+        self._tell("injected", {"fault": action.intent.id, **_seen(observation)})
+
+    def _heal(self, action: FaultAction) -> None:
+        assert action.intent is not None
+        with self._lock:
+            resolved = self.active.pop(action.intent.id)
+        self._tell("heal", {"fault": action.intent.id, "kind": action.intent.kind})
+        self._tell("healed", {"fault": action.intent.id, **_seen(self.injector.heal(resolved))})
+
+    def _heal_all(self) -> None:
+        self._tell("heal-all", {"active": sorted(self.active)})
+        observation = self.injector.heal_all()
+        with self._lock:
+            self.active.clear()
+        self._tell("healed-all", _seen(observation))
+
+    def _tell(self, what: str, value: Mapping[str, Any]) -> None:
+        self.journal.nemesis(self.now_ns(), what, value)
+
+
+def _seen(observation: Observation) -> dict[str, Any]:
+    return {"verified": observation.verified, "observed": dict(observation.observed)}

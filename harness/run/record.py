@@ -1,0 +1,100 @@
+"""What a run left in its folder, and the `RunRecord` that checkers are given.
+
+`run.json` holds what the driver alone knows: when phases ended, what every node said at the end, how far its clock was off, which faults
+could not be carried out. Everything else is read from the files that were written while the run went on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histories.store import read_traces
+
+from checkers.result import RunRecord
+from histories import NEMESIS, History, HistoryError, read_history
+
+from ..errors import CampaignError
+from ..nemesis.ledger import read_ledger
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error)."""
+
+    campaign: str
+    seed: int
+    command: str
+    nodes: Sequence[str]
+    voters: Mapping[str, int]
+    expect: str = "valid"
+    phases: Mapping[str, int] = field(default_factory=dict)
+    clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    errors: Sequence[str] = ()
+    elapsed_s: Mapping[str, float] = field(default_factory=dict)
+
+    def write(self, run_dir: Path) -> None:
+        (run_dir / RUN_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def read_facts(run_dir: Path) -> RunFacts:
+    """Raises `CampaignError` when the folder holds no run that ended."""
+    path = run_dir / RUN_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CampaignError(
+            f"{run_dir} holds no {RUN_FILE}: the run did not reach its end",
+            hint=f"check its history alone: tri check {run_dir / 'history.jsonl'}",
+        ) from None
+    except json.JSONDecodeError as error:
+        raise CampaignError(
+            f"{path}:{error.lineno}: not JSON: {error.msg}", hint="the file was changed or cut"
+        ) from None
+    data["clock_offsets_ns"] = {node: tuple(pair) for node, pair in data["clock_offsets_ns"].items()}
+    return RunFacts(**data)
+
+
+def load_record(run_dir: Path) -> RunRecord:
+    """Everything in a run's folder, for the checkers."""
+    facts = read_facts(run_dir)
+    history = read_history(run_dir / "history.jsonl")
+    ledger = run_dir / "ledger.jsonl"
+    return RunRecord(
+        history=history,
+        traces=read_traces(run_dir),
+        faults=read_ledger(ledger) if ledger.exists() else (),
+        nodes=list(facts.nodes),
+        voters=facts.voters,
+        clock_offsets_ns=facts.clock_offsets_ns,
+        phases=facts.phases,
+        reachability=reachability_samples(history),
+        final_states=facts.final_states,
+        options=facts.options,
+    )
+
+
+def load_history_record(path: Path) -> RunRecord:
+    """A bare history: the checkers that need only operations."""
+    try:
+        return RunRecord(history=read_history(path))
+    except FileNotFoundError:
+        raise CampaignError(f"{path}: no such file", hint="give a run's folder or a history file") from None
+    except HistoryError as error:
+        raise CampaignError(str(error)) from error
+
+
+def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, str], bool]]]:
+    """The matrices that the nemesis sampled into the history."""
+    return [
+        (event.time_ns, {(source, target): bool(up) for source, target, up in event.value["links"]})
+        for event in history.events
+        if event.process == NEMESIS and event.f == "reachability"
+    ]
