@@ -1,0 +1,243 @@
+"""`SimCluster`: a whole cluster under virtual time, in one thread, from a seed.
+
+    cluster = SimCluster({"n1": config1, "n2": config2, "n3": config3}, seed=7)
+    cluster.start_all()
+    cluster.request("c1", "n2", {"id": 1, "open": True}, print)
+    cluster.cut([("n1", "n2"), ("n2", "n1")])
+    cluster.run_until(5 * SECOND)
+    cluster.traces["n1"]
+
+Everything a driver needs is here: time (`now_ns`, `schedule`, `run_until`, `run_while`), the fate of nodes, edges, clocks and disks, and
+clients' requests. It draws no faults itself and judges nothing; whoever drives it decides what happens when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from node.config import NodeConfig
+from node.core.core import Core
+from node.core.effects import Effect, Reply, Send, Trace
+from node.core.events import Event
+
+from ..nemesis.faults import CLIENTS
+from .clients import Callback, Clients
+from .codec import Codec
+from .digest import RunDigest
+from .errors import SimulationError
+from .fence import fence
+from .kernel import Kernel
+from .network import Network
+from .node import Process, SimNode, Stepper, trace_line
+from .options import SimOptions
+from .peers import Peers
+
+TraceWatcher = Callable[[dict[str, Any]], None]
+Edge = tuple[str, str]
+
+
+class SimCluster:
+    """`traces` maps a node to its trace lines, `inputs` (if recorded) to its steps as (incarnation, mono_ns, events)."""
+
+    def __init__(
+        self,
+        configs: Mapping[str, NodeConfig],
+        seed: int,
+        options: SimOptions | None = None,
+        *,
+        make_core: Callable[[Any], Stepper] = Core,
+    ) -> None:
+        self.seed = seed
+        self.options = options or SimOptions()
+        self.kernel = Kernel()
+        names = tuple(sorted(configs))
+        self.network = Network(self.kernel, seed, (*names, CLIENTS), self.options)
+        self.codec = Codec(seed, self.options.codec_one_in)
+        self.peers = Peers(
+            self.kernel, self.network, names, self.options, self._deliver, self._alive, self._paused, self.codec.carry
+        )
+        self.clients = Clients(self.kernel, self.network, self.options, self._deliver, self._alive)
+        self.nodes = {
+            name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
+        }
+        self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        self.inputs: dict[str, list[tuple[int, int, list[Event]]]] = {name: [] for name in names}
+        self.watchers: list[TraceWatcher] = []
+        self.digest = RunDigest(full=self.options.digest_full)
+        self.core_events = 0
+
+    # Time
+
+    @property
+    def now_ns(self) -> int:
+        return self.kernel.now_ns
+
+    def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
+        self.kernel.schedule(at_ns, call, *arguments)
+
+    def run_until(self, at_ns: int) -> None:
+        with self._fence():
+            self.kernel.run_until(at_ns)
+
+    def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
+        """Run while `predicate()` holds, at most to virtual time `limit_ns`. True when it stopped holding in time."""
+        with self._fence():
+            return self.kernel.run_while(predicate, limit_ns)
+
+    # Nodes
+
+    def start_all(self) -> None:
+        for name in self.nodes:
+            self.start(name)
+
+    def start(self, node: str) -> None:
+        """Start the process (and the host, if it is off); nothing when it runs already."""
+        target = self._node(node)
+        if target.alive:
+            return
+        self._note("start", node)
+        self.network.power(node, True)
+        target.start()
+        self.peers.started(node)
+
+    def kill(self, node: str) -> None:
+        """SIGKILL: the page cache stays, the kernel resets the connections."""
+        self._note("kill", node)
+        if self._node(node).alive:
+            self._node(node).kill()
+            self._disconnect(node, silently=False)
+
+    def power_loss(self, node: str) -> None:
+        """The host goes dark without a word, and loses what its disk had not made durable."""
+        self._note("power-loss", node)
+        self._node(node).power_loss()
+        self._disconnect(node, silently=True)
+        self.network.power(node, False)
+
+    def wipe(self, node: str) -> None:
+        """Empty the disk of a node that does not run."""
+        if self._node(node).alive:
+            raise SimulationError(f"wipe of {node}, which runs", "kill it first")
+        self._note("wipe", node)
+        self._node(node).disk.wipe()
+
+    def pause(self, node: str) -> None:
+        self._note("pause", node)
+        self._node(node).pause()
+
+    def resume(self, node: str) -> None:
+        self._note("resume", node)
+        self._node(node).resume()
+
+    def process(self, node: str) -> Process:
+        return self._node(node).process
+
+    @property
+    def up(self) -> list[str]:
+        return [name for name, node in self.nodes.items() if node.alive]
+
+    # Clocks and disks
+
+    def shift_wall(self, node: str, by_ns: int) -> None:
+        """Move a host's wall clock, forwards or back, against where it is now."""
+        self._note("shift-wall", node, by_ns)
+        self._node(node).clock.wall_offset_ns += by_ns
+
+    def fail_next_fsync(self, node: str) -> None:
+        self._note("fail-fsync", node)
+        if (storage := self._node(node).storage) is not None:
+            storage.fail_next_fsync()
+
+    def stall_disk(self, node: str, until_ns: int) -> None:
+        self._note("stall-disk", node, until_ns)
+        if (storage := self._node(node).storage) is not None:
+            storage.stall_until(until_ns)
+
+    # Edges: pairs of vertices, node names or `CLIENTS`
+
+    def cut(self, edges: Iterable[Edge]) -> None:
+        """Drop what arrives over these directed edges. Cuts are counted: each needs its own heal."""
+        for source, target in edges:
+            self._note("cut", source, target)
+            self.network.cut(*self._edge(source, target))
+
+    def heal(self, edges: Iterable[Edge]) -> None:
+        for source, target in edges:
+            self._note("heal", source, target)
+            self.network.heal(*self._edge(source, target))
+
+    def clog(self, source: str, target: str, until_ns: int) -> None:
+        self._note("clog", source, target, until_ns)
+        self.network.clog(*self._edge(source, target), until_ns)
+
+    def heal_network(self) -> None:
+        self._note("heal-network")
+        self.network.heal_all()
+
+    # Clients
+
+    def request(self, client: str, node: str, body: Mapping[str, Any], callback: Callback) -> None:
+        """Send a request from the clients' vertex. `callback` hears of its end at most once; silence is possible."""
+        self.clients.request(client, self._node(node).name, self.codec.body(body), callback)
+
+    def disconnect(self, client: str, node: str) -> None:
+        self.clients.disconnect(client, node)
+
+    # The world of a node (`node.World`)
+
+    def send(self, node: str, effect: Send) -> None:
+        self.peers.send(node, effect.peer, effect.message)
+
+    def reply(self, node: str, effect: Reply) -> None:
+        self.clients.reply(node, effect.client, self.codec.body(effect.body))
+
+    def trace(self, node: SimNode, effect: Trace) -> None:
+        line = trace_line(node, effect)
+        self.traces[node.name].append(line)
+        self.digest.line(line)
+        for watch in self.watchers:
+            watch(line)
+
+    def halted(self, node: SimNode, reason: str) -> None:
+        self._note("halted", node.name, reason)
+        self._disconnect(node.name, silently=False)
+
+    def stepped(self, node: SimNode, mono_ns: int, events: list[Event], effects: list[Effect]) -> None:
+        self.core_events += len(events)
+        self.digest.step(self.kernel.now_ns, node.name, events, effects)
+        if self.options.record_inputs:
+            self.inputs[node.name].append((node.incarnation, mono_ns, events))
+
+    def _deliver(self, node: str, event: Event) -> None:
+        self.nodes[node].push(event)
+
+    def _alive(self, node: str) -> bool:
+        return self.nodes[node].alive
+
+    def _paused(self, node: str) -> bool:
+        return self.nodes[node].process is Process.PAUSED
+
+    def _disconnect(self, node: str, *, silently: bool) -> None:
+        self.peers.died(node, silently=silently)
+        self.clients.died(node, silently=silently)
+
+    def _note(self, *what: Any) -> None:
+        """What is done to the cluster is part of its digest."""
+        self.digest.line({"now_ns": self.kernel.now_ns, "done": what})
+
+    def _node(self, node: str) -> SimNode:
+        if node not in self.nodes:
+            raise SimulationError(f"there is no node {node!r}", f"the nodes are {', '.join(self.nodes)}")
+        return self.nodes[node]
+
+    def _edge(self, source: str, target: str) -> Edge:
+        if (source, target) not in self.network.links:
+            raise SimulationError(
+                f"there is no edge {source!r} -> {target!r}", f"vertices: {', '.join(self.network.vertices)}"
+            )
+        return source, target
+
+    def _fence(self) -> AbstractContextManager[None]:
+        return fence() if self.options.fence else nullcontext()

@@ -1,0 +1,52 @@
+"""What a message goes through between two processes: encoded, framed, cut into pieces, decoded.
+
+Doing that for every message costs more than the core itself, so one in N takes the road, chosen by a keyed draw; the others are passed
+by reference, which is safe because messages are never changed. Bodies of clients are always copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from node.core.messages import Message, from_wire, to_wire
+from node.wire import Decoder, Kind, encode
+
+from .chance import draw
+from .errors import ContractViolation
+
+
+class Codec:
+    def __init__(self, seed: int, one_in: int) -> None:
+        self._key = draw(seed, 0xC0DEC)
+        self._one_in = one_in
+        self._seen = 0
+
+    def carry(self, message: Message) -> Message:
+        """The message as its receiver gets it."""
+        self._seen += 1
+        if not self._one_in or draw(self._key, self._seen) % self._one_in:
+            return message
+        payload = self._through(Kind.MESSAGE, {"m": to_wire(message)})
+        received = from_wire(payload["m"])
+        if received != message:
+            raise ContractViolation(f"{message!r} arrives as {received!r}", "to_wire and from_wire must be inverse")
+        return received
+
+    def body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A client's request or a reply, through its frame."""
+        return self._through(Kind.REQUEST, body)
+
+    def _through(self, kind: Kind, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        data = encode(kind, payload)
+        cut = draw(self._key, self._seen, len(data)) % len(data)
+        decoder = Decoder()
+        decoder.feed(data[:cut])
+        early = decoder.next()
+        decoder.feed(data[cut:])
+        frame = decoder.next()
+        if early is not None or frame is None:
+            raise ContractViolation(
+                f"a frame of {len(data)} bytes cut at {cut} was not put together", "see node/wire.py"
+            )
+        return frame.payload

@@ -1,0 +1,51 @@
+"""A run's digest, chained step by step: two runs with one digest did the same things at the same times.
+
+The short form covers who stepped when, on how many events, with which effects, and every trace line; the full form covers every byte of
+every event and effect. `marks` keeps the chain at regular steps, so that two runs that differ can be bisected to the first step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from node.core.effects import Effect
+from node.core.events import Event, Start
+
+MARK_EVERY = 1000
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class RunDigest:
+    """Feed it every step, trace line and fault; `hexdigest` can be asked at any time."""
+
+    def __init__(self, *, full: bool) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._full = full
+        self.steps = 0
+        self.marks: list[str] = []
+
+    def step(self, now_ns: int, node: str, events: Sequence[Event], effects: Sequence[Effect]) -> None:
+        self.steps += 1
+        if self._full:
+            text = f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n"
+        else:
+            kinds = " ".join([type(effect).__name__ for effect in effects])
+            text = f"{now_ns} {node} {len(events)} {kinds}\n"
+        self._hash.update(text.encode())
+        if self.steps % MARK_EVERY == 0:
+            self.marks.append(self._hash.hexdigest())
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        self._hash.update(_encode(line).encode())
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _plain(event: Event) -> Any:
+    """Files are a mapping: spelled out in the order of their names."""
+    return (event.incarnation, event.seed, sorted(event.files.items())) if isinstance(event, Start) else event

@@ -1,0 +1,189 @@
+"""What a disk keeps: per file its durable bytes and the writes not yet synced, and likewise for the directory's names.
+
+A process that dies leaves the page cache alone: everything written is still there. Only power loss resolves what is pending, by
+keyed draws: all of it lost, a prefix kept, any subset kept, or sectors of a write torn. A file's data and its name are resolved
+apart, so a file that was synced but never reached by `fsync_dir` may vanish, and a renamed file may turn up without its bytes.
+
+The disk knows nothing of time; `storage.py` says when an operation happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from .chance import draw, key_of
+
+SECTOR = 512
+
+LOST, PREFIX, SUBSET, TORN, KEPT = "lost", "prefix", "subset", "torn", "kept"
+_MODES = (LOST, LOST, PREFIX, PREFIX, SUBSET, TORN, TORN, KEPT)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A write to the page cache: `data` at `offset`, or, when `data` is None, a cut to `offset` bytes."""
+
+    offset: int
+    data: bytes | None
+
+
+@dataclass(slots=True)
+class Inode:
+    """`cached` is what a reader sees, `durable` what surely survives, `pending` the way from one to the other."""
+
+    number: int
+    durable: bytearray = field(default_factory=bytearray)
+    cached: bytearray = field(default_factory=bytearray)
+    pending: list[Pending] = field(default_factory=list)
+
+    def write(self, change: Pending) -> None:
+        _apply(self.cached, change)
+        self.pending.append(change)
+
+    def sync(self) -> None:
+        for change in self.pending:
+            _apply(self.durable, change)
+        self.pending.clear()
+
+    def forget_pending(self) -> None:
+        """A failed fsync: the kernel marks the pages clean, so readers see them and no later fsync writes them."""
+        self.pending.clear()
+
+
+class Disk:
+    """One flat directory. `lost_bytes` counts what power losses destroyed, so that a run can show that they bit."""
+
+    def __init__(self, seed: int, node_key: int) -> None:
+        self._seed, self._node_key = seed, node_key
+        self._next_inode = 0
+        self._power_losses = 0
+        self._names: dict[str, Inode] = {}
+        self._durable_names: dict[str, Inode] = {}
+        self._pending_names: list[tuple[str, str, Inode | None]] = []
+        self.lost_bytes = 0
+        self.torn_writes = 0
+
+    def files(self) -> dict[str, bytes]:
+        """Every name with its bytes, as a process that starts now reads them."""
+        return {name: bytes(self._names[name].cached) for name in sorted(self._names)}
+
+    def durable_bytes(self, file: str) -> bytes:
+        """What of this file would surely survive a power loss now."""
+        inode = self._durable_names.get(file)
+        return b"" if inode is None else bytes(inode.durable)
+
+    def append(self, file: str, data: bytes) -> None:
+        inode = self._open(file)
+        inode.write(Pending(len(inode.cached), data))
+
+    def write(self, file: str, data: bytes) -> None:
+        inode = self._open(file)
+        inode.write(Pending(0, None))
+        inode.write(Pending(0, data))
+
+    def truncate(self, file: str, size: int) -> None:
+        self._existing(file).write(Pending(size, None))
+
+    def fsync(self, file: str) -> None:
+        self._existing(file).sync()
+
+    def fsync_failed(self, file: str) -> None:
+        self._existing(file).forget_pending()
+
+    def rename(self, file: str, to: str) -> None:
+        inode = self._existing(file)
+        del self._names[file]
+        self._names[to] = inode
+        self._pending_names.append((file, to, inode))
+
+    def remove(self, file: str) -> None:
+        self._existing(file)
+        del self._names[file]
+        self._pending_names.append((file, "", None))
+
+    def fsync_dir(self) -> None:
+        self._pending_names.clear()
+        self._durable_names = dict(self._names)
+
+    def power_loss(self) -> None:
+        """Resolve everything pending; what is left is durable, since it is what the next boot reads from the platter."""
+        self._power_losses += 1
+        inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
+        for number in sorted(inodes):
+            self._resolve_data(inodes[number])
+        self._resolve_names()
+
+    def wipe(self) -> None:
+        """The disk is replaced by an empty one."""
+        self._names, self._durable_names, self._pending_names = {}, {}, []
+
+    def _open(self, file: str) -> Inode:
+        inode = self._names.get(file)
+        if inode is None:
+            self._next_inode += 1
+            inode = self._names[file] = Inode(self._next_inode)
+            self._pending_names.append(("", file, inode))
+        return inode
+
+    def _existing(self, file: str) -> Inode:
+        if file not in self._names:
+            raise FileNotFoundError(f"no file {file!r} on this disk")
+        return self._names[file]
+
+    def _bits(self, *identity: int) -> int:
+        return draw(self._seed, self._node_key, 0xD15C, self._power_losses, *identity)
+
+    def _resolve_data(self, inode: Inode) -> None:
+        mode = _MODES[self._bits(inode.number) % len(_MODES)]
+        kept = self._bits(inode.number, 1) % (len(inode.pending) + 1)
+        for position, change in enumerate(inode.pending):
+            bits = self._bits(inode.number, 2, position)
+            whole = mode == KEPT or (mode in (PREFIX, TORN) and position < kept) or (mode == SUBSET and bits & 1)
+            if whole:
+                _apply(inode.durable, change)
+            elif mode == TORN and position == kept and change.data is not None:
+                self.torn_writes += 1
+                self._tear(inode, change.offset, change.data, bits)
+            elif change.data is not None:
+                self.lost_bytes += len(change.data)
+        inode.pending.clear()
+        inode.cached = bytearray(inode.durable)
+
+    def _tear(self, inode: Inode, offset: int, data: bytes, bits: int) -> None:
+        """Only some sectors of this write reached the platter; lengths may be those of the write or of the last sector."""
+        first_end = SECTOR - offset % SECTOR
+        cuts = [0, *range(first_end, len(data), SECTOR), len(data)]
+        if len(cuts) == 2 or bits & 1:
+            cut = (bits >> 1) % len(data) if data else 0
+            _apply(inode.durable, Pending(offset, data[:cut]))
+            self.lost_bytes += len(data) - cut
+            return
+        for sector, (start, end) in enumerate(pairwise(cuts)):
+            if bits >> (2 + sector % 60) & 1:
+                _apply(inode.durable, Pending(offset + start, data[start:end]))
+            else:
+                self.lost_bytes += end - start
+
+    def _resolve_names(self) -> None:
+        """Directory changes are journalled: a prefix of them survives."""
+        kept = self._bits(key_of("names")) % (len(self._pending_names) + 1)
+        names = self._durable_names
+        for old, new, inode in self._pending_names[:kept]:
+            if old:
+                names.pop(old, None)
+            if new and inode is not None:
+                names[new] = inode
+        self._pending_names.clear()
+        self._names = dict(names)
+        self._durable_names = names
+
+
+def _apply(content: bytearray, change: Pending) -> None:
+    if change.data is None:
+        del content[change.offset :]
+        content.extend(bytes(max(0, change.offset - len(content))))
+        return
+    # A hole left by a write that did not survive reads as zeros.
+    content.extend(bytes(max(0, change.offset - len(content))))
+    content[change.offset : change.offset + len(change.data)] = change.data

@@ -1,0 +1,102 @@
+"""A fence around the core: while it stands, core code that reaches for time, chance, a socket or a thread gets an error.
+
+Whatever is patched here still works for everybody else: each wrapper looks at who calls. An import fence over the source (a test)
+catches what is bound at import, this one catches what is reached at run time, and both are needed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import random
+import secrets
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .errors import FenceError
+
+CORE = ("node.core",)
+"""Packages (and everything below them) that are fenced off."""
+
+_TIME = (
+    "time",
+    "time_ns",
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "sleep",
+    "localtime",
+    "gmtime",
+)
+_RANDOM = ("random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits", "seed")
+_FORBIDDEN: tuple[tuple[Any, str], ...] = (
+    *((time, name) for name in _TIME),
+    *((random, name) for name in _RANDOM),
+    (os, "urandom"),
+    (os, "getpid"),
+    (uuid, "uuid1"),
+    (uuid, "uuid4"),
+    (secrets, "token_bytes"),
+    (socket, "socket"),
+    (socket, "create_connection"),
+    (threading.Thread, "start"),
+    (builtins, "open"),
+)
+
+_standing = 0
+_originals: list[tuple[Any, str, Any]] = []
+
+
+@contextmanager
+def fence() -> Iterator[None]:
+    """Stand while the body runs. Nests; the last one out takes it down."""
+    global _standing
+    if _standing == 0:
+        for owner, name in _FORBIDDEN:
+            original = getattr(owner, name)
+            _originals.append((owner, name, original))
+            setattr(owner, name, _guard(original, f"{getattr(owner, '__name__', owner)}.{name}"))
+    _standing += 1
+    try:
+        yield
+    finally:
+        _standing -= 1
+        if _standing == 0:
+            while _originals:
+                owner, name, original = _originals.pop()
+                setattr(owner, name, original)
+
+
+def _guard(original: Any, label: str) -> Any:
+    if isinstance(original, type):
+        return _guard_class(original, label)
+
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        _refuse_core(sys._getframe(1).f_globals.get("__name__", ""), label)
+        return original(*arguments, **options)
+
+    return guarded
+
+
+def _guard_class(original: type, label: str) -> type:
+    """A class stays a class, so that `isinstance` and subclassing go on working elsewhere."""
+
+    def construct(cls: type, *arguments: Any, **options: Any) -> Any:
+        _refuse_core(sys._getframe(1).f_globals.get("__name__", ""), label)
+        return original.__new__(cls, *arguments, **options)
+
+    return type(original)(original.__name__, (original,), {"__new__": construct, "__slots__": ()})
+
+
+def _refuse_core(caller: str, label: str) -> None:
+    if any(caller == package or caller.startswith(package + ".") for package in CORE):
+        raise FenceError(
+            f"{caller} called {label}", "the core gets time from `step`, chance from `core/chance.py`, and nothing else"
+        )

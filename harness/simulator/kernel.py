@@ -1,0 +1,73 @@
+"""Virtual time: a heap of callbacks in integer nanoseconds.
+
+Two callbacks of one instant run in the order in which they were scheduled, so a run is a function of its inputs. The kernel knows
+nothing of nodes or networks. It is not re-entrant: a callback schedules, it never runs the loop itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from .errors import SimulationError
+
+
+class Kernel:
+    """`now_ns` is the only clock of a simulation; it moves when the next callback is taken from the heap."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.executed = 0
+        self._sequence = 0
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._running = False
+
+    def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Run `call(*arguments)` at `at_ns`; a time that has passed means now, after everything already due."""
+        if type(at_ns) is not int:
+            raise SimulationError(f"schedule at {at_ns!r}: virtual time is an int in ns", "round before scheduling")
+        self._sequence += 1
+        heappush(self._heap, (at_ns if at_ns > self.now_ns else self.now_ns, self._sequence, call, arguments))
+
+    @property
+    def next_ns(self) -> int | None:
+        """When the next callback is due, or None when nothing is scheduled."""
+        return self._heap[0][0] if self._heap else None
+
+    def run_until(self, until_ns: int) -> None:
+        """Run everything due up to and including `until_ns`, and leave the clock there."""
+        self._enter()
+        heap = self._heap
+        try:
+            while heap and heap[0][0] <= until_ns:
+                self.now_ns, _, call, arguments = heappop(heap)
+                self.executed += 1
+                call(*arguments)
+            self.now_ns = max(self.now_ns, until_ns)
+        finally:
+            self._running = False
+
+    def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
+        """Run while `predicate()` holds, at most to `limit_ns`. True when it stopped holding, False at the limit."""
+        self._enter()
+        heap = self._heap
+        try:
+            while predicate():
+                if not heap or heap[0][0] > limit_ns:
+                    self.now_ns = max(self.now_ns, limit_ns)
+                    return not predicate()
+                self.now_ns, _, call, arguments = heappop(heap)
+                self.executed += 1
+                call(*arguments)
+            return True
+        finally:
+            self._running = False
+
+    def _enter(self) -> None:
+        if self._running:
+            raise SimulationError(
+                f"the loop was entered again from a callback at {self.now_ns} ns",
+                "schedule a callback instead of running the loop",
+            )
+        self._running = True

@@ -1,0 +1,278 @@
+"""One simulated node: a core, its disk, its clocks, and the loop that feeds it.
+
+The loop is that of the socket runtime: everything that arrived since the last turn goes into one `step`, and its effects are carried
+out in order. Effects with `after` wait at the runtime's own gate until the named storage operations succeeded. The node does not know what network it is
+on; sends, replies and traces go to the `World` it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, Protocol
+
+from node.core.effects import (
+    CancelTimer,
+    Effect,
+    Halt,
+    Reply,
+    Send,
+    SetTimer,
+    Trace,
+)
+from node.core.events import Event, Received, Request, Start, StorageDone, TimerFired
+from node.runtime.gate import Gate
+
+from .chance import draw, happens, key_of
+from .clocks import HostClock
+from .disk import Disk
+from .errors import SimulationError
+from .kernel import Kernel
+from .options import SimOptions
+from .storage import Storage
+
+
+class Process(Enum):
+    DOWN = "down"
+    RUNNING = "running"
+    PAUSED = "paused"
+    HALTED = "halted"
+
+
+class Stepper(Protocol):
+    """What the simulator needs of a core."""
+
+    def step(self, now_ns: int, events: list[Event]) -> list[Effect]: ...
+
+
+class World(Protocol):
+    """Where a node's effects go, and who watches its steps."""
+
+    def send(self, node: str, effect: Send) -> None: ...
+
+    def reply(self, node: str, effect: Reply) -> None: ...
+
+    def trace(self, node: SimNode, effect: Trace) -> None: ...
+
+    def halted(self, node: SimNode, reason: str) -> None: ...
+
+    def stepped(self, node: SimNode, mono_ns: int, events: list[Event], effects: list[Effect]) -> None: ...
+
+
+class SimNode:
+    """`process` is the state of its process, `powered` that of its host. `core` is None while no process runs."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        name: str,
+        config: Any,
+        make: Callable[[Any], Stepper],
+        seed: int,
+        options: SimOptions,
+        world: World,
+    ) -> None:
+        self._kernel, self._make, self._seed, self._options, self._world = kernel, make, seed, options, world
+        self.name, self.config = name, config
+        self.key = key_of(name)
+        self.clock = HostClock(seed, self.key, options)
+        self.disk = Disk(seed, self.key)
+        self.process, self.powered = Process.DOWN, True
+        self.core: Stepper | None = None
+        self.incarnation = 0
+        self.trace_seq = 0
+        self.steps = 0
+        self.halt_reason: str | None = None
+        self.storage: Storage | None = None
+        self._reset()
+
+    @property
+    def alive(self) -> bool:
+        return self.process in (Process.RUNNING, Process.PAUSED)
+
+    def mono_ns(self) -> int:
+        return self.clock.mono_ns(self._kernel.now_ns)
+
+    def wall_ns(self) -> int:
+        return self.clock.wall_ns(self._kernel.now_ns)
+
+    def start(self) -> None:
+        """Boot the host if it has no power, and start a process on what its disk holds."""
+        if self.alive:
+            return
+        if not self.powered:
+            self.powered = True
+            self.clock.boot(self._kernel.now_ns)
+        self._reset()
+        self.incarnation += 1
+        self.trace_seq = 0
+        self.halt_reason = None
+        self.process = Process.RUNNING
+        self.core = self._make(self.config)
+        key = draw(self._seed, self.key, self.incarnation)
+        self.storage = Storage(self._kernel, self.disk, key, self._options, self._storage_ended)
+        seed = draw(key, 0x5EED) >> 1
+        self.push(Start(self.incarnation, seed, self.disk.files(), self.wall_ns()))
+
+    def kill(self) -> None:
+        """SIGKILL: the page cache stays."""
+        self._die(Process.DOWN, torn=True)
+
+    def power_loss(self) -> None:
+        """The host stops; what was not synced is resolved by the disk's draws."""
+        self._die(Process.DOWN, torn=False)
+        if self.powered:
+            self.powered = False
+            self.disk.power_loss()
+
+    def pause(self) -> None:
+        """SIGSTOP: events pile up, timers fall due, storage that the kernel has begun ends."""
+        if self.process is Process.RUNNING and self.storage is not None:
+            self.process = Process.PAUSED
+            self.storage.pause(True)
+
+    def resume(self) -> None:
+        if self.process is Process.PAUSED and self.storage is not None:
+            self.process = Process.RUNNING
+            self.storage.pause(False)
+            if self._inbox:
+                self._schedule_turn()
+
+    def push(self, event: Event) -> None:
+        """An event for the next turn; dropped when there is no process."""
+        if not self.alive:
+            return
+        self._inbox.append(event)
+        if self.process is Process.RUNNING and not self._turn_scheduled:
+            self._schedule_turn()
+
+    def _reset(self) -> None:
+        self._inbox: list[Event] = []
+        self._turn_scheduled = False
+        self._timers: dict[str, int] = {}
+        self._gate = Gate()
+
+    def _die(self, process: Process, *, torn: bool) -> None:
+        if self.alive and self.storage is not None:
+            self.storage.end(torn=torn)
+        self.process, self.core, self.storage = process, None, None
+        self._reset()
+
+    def _schedule_turn(self) -> None:
+        self._turn_scheduled = True
+        self._kernel.schedule(self._kernel.now_ns + self._options.turn_ns, self._turn, self.incarnation)
+
+    def _turn(self, incarnation: int) -> None:
+        if incarnation != self.incarnation:
+            return
+        self._turn_scheduled = False
+        if self.process is not Process.RUNNING or self.core is None or not self._inbox:
+            return
+        wall_ns = self.wall_ns()
+        events = [_at_wall(event, wall_ns) for event in self._inbox]
+        self._inbox = []
+        mono_ns = self.mono_ns()
+        effects = self._step(mono_ns, events)
+        self.steps += 1
+        self._world.stepped(self, mono_ns, events, effects)
+        for effect in effects:
+            self._perform(effect)
+            if self.core is None:
+                return
+        assert self.storage is not None
+        self.storage.pump()
+
+    def _step(self, mono_ns: int, events: list[Event]) -> list[Effect]:
+        assert self.core is not None
+        try:
+            return self.core.step(mono_ns, events)
+        except SimulationError:
+            raise
+        except Exception as error:
+            raise SimulationError(
+                f"the core of {self.name} raised {type(error).__name__}: {error} at {self._kernel.now_ns} ns "
+                f"(incarnation {self.incarnation}, step {self.steps}) on {_short(events)}",
+                "run the same seed again; a core never raises on what the world may do",
+            ) from error
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send() | Reply() | Trace():
+                if effect.after:
+                    self._gate.perform(effect.after, partial(self._release, effect))
+                else:
+                    self._release(effect)
+            case SetTimer():
+                self._set_timer(effect)
+            case CancelTimer():
+                self._timers.pop(effect.key, None)
+            case Halt():
+                self._halt(effect.reason)
+            case _:
+                self._gate.emitted(effect.op, effect.after)
+                assert self.storage is not None
+                self.storage.submit(effect)
+
+    def _release(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._world.send(self.name, effect)
+            case Reply():
+                self._world.reply(self.name, effect)
+            case Trace():
+                self._world.trace(self, effect)
+
+    def _set_timer(self, effect: SetTimer) -> None:
+        self._timers[effect.key] = effect.generation
+        at_ns = self.clock.true_ns(effect.at_ns)
+        self._kernel.schedule(at_ns, self._timer_due, self.incarnation, effect.key, effect.generation)
+
+    def _timer_due(self, incarnation: int, key: str, generation: int) -> None:
+        if incarnation != self.incarnation or not self.alive:
+            return
+        if self._timers.get(key) == generation:
+            del self._timers[key]
+        elif not happens(draw(self.key, incarnation, key_of(key), generation), self._options.stale_timer_ppm):
+            return
+        self.push(TimerFired(key, generation))
+
+    def _storage_ended(self, op: int, error: str | None) -> None:
+        self.push(StorageDone(op, error))
+        self._gate.settle(op, error is None)
+
+    def _halt(self, reason: str) -> None:
+        self._die(Process.HALTED, torn=False)
+        self.halt_reason = reason
+        self._world.halted(self, reason)
+
+
+def _at_wall(event: Event, wall_ns: int) -> Event:
+    match event:
+        case Received():
+            return Received(event.peer, event.message, wall_ns)
+        case TimerFired():
+            return TimerFired(event.key, event.generation, wall_ns)
+        case Request():
+            return Request(event.client, event.body, wall_ns)
+    return event
+
+
+def _short(events: list[Event]) -> str:
+    text = ", ".join(type(event).__name__ if isinstance(event, Start) else repr(event) for event in events)
+    return text if len(text) < 1500 else text[:1500] + " …"
+
+
+def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
+    """A trace as docs/reference/traces.md has it."""
+    line: dict[str, Any] = {
+        "node": node.name,
+        "incarnation": node.incarnation,
+        "seq": node.trace_seq,
+        "mono_ns": node.mono_ns(),
+        "event": effect.event,
+    }
+    fields: Mapping[str, Any] = effect.fields
+    line.update(fields)
+    node.trace_seq += 1
+    return line

@@ -1,0 +1,57 @@
+"""Everything about a simulated world that is not the cluster itself, as one frozen value that is printed with a failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimOptions:
+    """Times in ns; chances in parts per million."""
+
+    latency_min_ns: int = 200 * MICROSECOND
+    latency_mean_ns: int = 300 * MICROSECOND
+    """A one-way delay is the minimum plus an exponential of this mean, per link and message."""
+
+    loss_ppm: int = 0
+    duplicate_ppm: int = 0
+    reorder_ppm: int = 0
+    """Of messages between nodes, above TCP: what reconnects and retries may do, and more often. Raft must stand it."""
+    reorder_ns: int = 50 * MILLISECOND
+
+    connect_timeout_ns: int = 1 * SECOND
+    redial_min_ns: int = 50 * MILLISECOND
+    redial_mean_ns: int = 100 * MILLISECOND
+    stall_timeout_ns: int = 3 * SECOND
+    """A side resets a connection whose bytes were not acknowledged for this long (TCP_USER_TIMEOUT)."""
+    retransmit_max_ns: int = 400 * MILLISECOND
+    """After a cut heals, held bytes arrive within this time."""
+
+    write_ns: int = 10 * MICROSECOND
+    fsync_min_ns: int = 100 * MICROSECOND
+    fsync_mean_ns: int = 500 * MICROSECOND
+    fsync_error_ppm: int = 0
+
+    turn_ns: int = 20 * MICROSECOND
+    """From the first event of a loop turn to the step that takes it and all that came meanwhile."""
+    stale_timer_ppm: int = 50_000
+    """How often a timer that was cancelled or replaced fires all the same, as a racing event loop may do."""
+
+    clock_offset_max_ns: int = 10_000 * SECOND
+    """Monotonic clocks of hosts start somewhere below this."""
+    drift_max_ppm: int = 0
+    """How much faster or slower than true time a host's clocks may run."""
+
+    codec_one_in: int = 16
+    """One message in this many is encoded and decoded on its way; 1 is every one, 0 none."""
+    check_every: int = 1
+    """The core's own `check` runs after every so many steps; 0 is never."""
+    digest_full: bool = False
+    """Whether the run's digest covers every byte of every effect, or only its shape and the traces."""
+    record_inputs: bool = False
+    """Whether every step's time and events are kept, so that one node can be fed again by itself."""
+    fence: bool = True

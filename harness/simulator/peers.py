@@ -1,0 +1,195 @@
+"""Connections between nodes: ordered, resettable, and half-open while one side has not yet learned of the other's end.
+
+Each pair has one connection, dialled by the node whose name sorts first. Each side holds its own view of it: a killed process
+resets its connections, a host without power says nothing, and a cut is noticed only by a stall. A frame for a connection that its
+receiver does not hold is answered with a reset, as TCP does.
+
+Beyond TCP, single messages may be lost, duplicated or late (options): reconnects do that to a protocol, and Raft must stand it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.core.events import Connected, Disconnected, Event, Received
+from node.core.messages import Message
+
+from .chance import ONE_MILLION, exponential, happens, mix
+from .kernel import Kernel
+from .network import Link, Network, Stream
+from .options import SimOptions
+
+
+@dataclass(slots=True)
+class View:
+    """What one node holds of its connection to a peer; `connection` is None while it has none."""
+
+    owner: str
+    peer: str
+    link: Link
+    connection: int | None = None
+    stream: Stream | None = None
+    dialling: int = 0
+    """Names the current dial; an answer to an older one is refused."""
+    watched: bool = False
+
+
+class Peers:
+    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say what state that process is in."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        network: Network,
+        nodes: tuple[str, ...],
+        options: SimOptions,
+        deliver: Callable[[str, Event], None],
+        alive: Callable[[str], bool],
+        paused: Callable[[str], bool],
+        carry: Callable[[Message], Message],
+    ) -> None:
+        self._kernel, self._network, self._options = kernel, network, options
+        self._nodes = nodes
+        self._deliver, self._alive, self._paused, self._carry = deliver, alive, paused, carry
+        self._views = {(a, b): View(a, b, network.links[a, b]) for a in nodes for b in nodes if a != b}
+        self._next_connection = 0
+        self.delivered = 0
+
+    def started(self, node: str) -> None:
+        """A process is up: it dials whom it has to dial."""
+        for peer in self._nodes:
+            if node < peer:
+                self._dial(self._views[node, peer])
+
+    def died(self, node: str, *, silently: bool) -> None:
+        """Its connections are gone; the peers hear of it unless the power went (`silently`)."""
+        for peer in self._nodes:
+            if peer == node:
+                continue
+            view = self._views[node, peer]
+            connection, stream = view.connection, view.stream
+            self._drop(view)
+            if stream is None:
+                continue
+            if silently:
+                stream.dead = True
+            else:
+                self._network.stream(stream, self._reset_arrives, peer, node, connection)
+
+    def connected(self, node: str, peer: str) -> bool:
+        return self._views[node, peer].connection is not None
+
+    def send(self, node: str, peer: str, message: Message) -> None:
+        """Never blocks; a message without a connection is dropped."""
+        view = self._views.get((node, peer))
+        if view is None or view.stream is None:
+            return
+        self._watch(view)
+        options, network, link = self._options, self._network, view.link
+        message = self._carry(message)
+        if options.loss_ppm or options.duplicate_ppm or options.reorder_ppm:
+            bits = mix(network.bits(link))
+            if happens(bits, options.loss_ppm):
+                return
+            late_ns = bits % options.reorder_ns
+            if happens(bits // ONE_MILLION, options.duplicate_ppm):
+                network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+            if happens(mix(bits), options.reorder_ppm):
+                network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+                return
+        network.stream(view.stream, self._frame_arrives, view, view.connection, message)
+
+    def _frame_arrives(self, sender: View, connection: int, message: Message) -> None:
+        node, peer = sender.peer, sender.owner
+        mine = self._views[node, peer]
+        if mine.connection == connection and self._alive(node):
+            self.delivered += 1
+            self._deliver(node, Received(peer, message))
+        else:
+            self._network.datagram(mine.link, self._reset_arrives, peer, node, connection)
+
+    def _stray_arrives(self, sender: View, message: Message) -> None:
+        """A message outside its connection's order, perhaps from an earlier connection: taken if any is up."""
+        if self._views[sender.peer, sender.owner].connection is not None:
+            self.delivered += 1
+            self._deliver(sender.peer, Received(sender.owner, message))
+
+    def _reset_arrives(self, node: str, peer: str, connection: int) -> None:
+        view = self._views[node, peer]
+        if view.connection == connection:
+            self._lose(view)
+
+    def _lose(self, view: View) -> None:
+        """This side learned that its connection is gone."""
+        self._drop(view)
+        self._deliver(view.owner, Disconnected(view.peer))
+        if view.owner < view.peer:
+            self._redial(view)
+
+    def _drop(self, view: View) -> None:
+        view.connection, view.stream = None, None
+        view.dialling += 1
+
+    def _redial(self, view: View) -> None:
+        delay_ns = self._options.redial_min_ns + exponential(
+            self._network.bits(view.link), self._options.redial_mean_ns
+        )
+        self._kernel.schedule(self._kernel.now_ns + delay_ns, self._dial_again, view, view.dialling)
+
+    def _dial_again(self, view: View, dialling: int) -> None:
+        if view.dialling == dialling and view.connection is None:
+            self._dial(view)
+
+    def _dial(self, view: View) -> None:
+        view.dialling += 1
+        self._network.datagram(view.link, self._hello_arrives, view, view.dialling)
+        at_ns = self._kernel.now_ns + self._options.connect_timeout_ns
+        self._kernel.schedule(at_ns, self._dial_again, view, view.dialling)
+
+    def _hello_arrives(self, dialler: View, dialling: int) -> None:
+        node, peer = dialler.peer, dialler.owner
+        mine = self._views[node, peer]
+        if not self._alive(node):
+            self._network.datagram(mine.link, self._refused, dialler, dialling)
+            return
+        if self._paused(node):
+            return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
+        self._next_connection += 1
+        if mine.connection is not None and self._network.bits(mine.link) & 1:
+            # An accepted connection replaces the old one; whether its end is seen first is a race.
+            self._deliver(node, Disconnected(peer))
+        mine.connection, mine.stream = self._next_connection, Stream(mine.link)
+        self._deliver(node, Connected(peer))
+        self._network.stream(mine.stream, self._welcome_arrives, dialler, dialling, self._next_connection)
+
+    def _refused(self, dialler: View, dialling: int) -> None:
+        if dialler.dialling == dialling and dialler.connection is None:
+            dialler.dialling += 1
+            self._redial(dialler)
+
+    def _welcome_arrives(self, dialler: View, dialling: int, connection: int) -> None:
+        if dialler.dialling != dialling or not self._alive(dialler.owner):
+            self._network.datagram(dialler.link, self._reset_arrives, dialler.peer, dialler.owner, connection)
+            return
+        dialler.connection, dialler.stream = connection, Stream(dialler.link)
+        dialler.dialling += 1
+        self._deliver(dialler.owner, Connected(dialler.peer))
+
+    def _watch(self, view: View) -> None:
+        """Bytes are on their way: if no acknowledgement can come, look again when the stall would be too long."""
+        if view.watched:
+            return
+        since_ns = self._network.blocked_since_ns(view.owner, view.peer)
+        if since_ns is not None:
+            view.watched = True
+            at_ns = self._kernel.now_ns + self._options.stall_timeout_ns
+            self._kernel.schedule(at_ns, self._stalled, view, view.connection, self._kernel.now_ns)
+
+    def _stalled(self, view: View, connection: int, sent_ns: int) -> None:
+        view.watched = False
+        since_ns = self._network.blocked_since_ns(view.owner, view.peer)
+        if view.connection == connection and since_ns is not None and since_ns <= sent_ns:
+            if view.stream is not None:
+                view.stream.dead = True
+            self._lose(view)

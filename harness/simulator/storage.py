@@ -1,0 +1,164 @@
+"""When storage operations happen: one queue a file, in emitted order; across files only `after` holds them back.
+
+An operation whose turn has come and whose dependencies succeeded starts; writes reach the page cache at once, and a run of them
+up to and including the next fsync is one job, as a storage thread does it. After an fsync error every later operation fails
+too, and so does one that waits `after` a failed operation: nothing is retried.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from node.core.effects import Append, Fsync, FsyncDir, Remove, Rename, StorageEffect, Truncate, Write
+
+from .chance import draw, exponential, happens
+from .disk import Disk
+from .kernel import Kernel
+from .options import SimOptions
+
+DIRECTORY = ""
+"""The queue of the directory itself."""
+
+Finished = Callable[[int, str | None], None]
+
+
+class Storage:
+    """Carries out one incarnation's operations on a disk; `finished(op, error)` hears of the end of each."""
+
+    def __init__(self, kernel: Kernel, disk: Disk, key: int, options: SimOptions, finished: Finished) -> None:
+        self._kernel, self._disk, self._key, self._options = kernel, disk, key, options
+        self._finished = finished
+        self._pending: set[int] = set()
+        self._failed: set[int] = set()
+        self._queues: dict[str, deque[StorageEffect]] = {}
+        self._busy: set[str] = set()
+        self._fail_next_fsync = False
+        self._stalled_until_ns = 0
+        self._poisoned: str | None = None
+        self._ended = False
+        self._paused = False
+
+    def submit(self, effect: StorageEffect) -> None:
+        self._pending.add(effect.op)
+        for file in _files(effect):
+            self._queues.setdefault(file, deque()).append(effect)
+
+    def pump(self) -> None:
+        """Start whatever can start now: after new operations, a met dependency, or the end of a pause."""
+        for file in tuple(self._queues):
+            self._start_head(file)
+
+    def pause(self, paused: bool) -> None:
+        """A stopped process starts nothing; what its kernel is doing goes on."""
+        self._paused = paused
+        self.pump()
+
+    def stall_until(self, at_ns: int) -> None:
+        """The device answers nothing before `at_ns`."""
+        self._stalled_until_ns = max(self._stalled_until_ns, at_ns)
+
+    def fail_next_fsync(self) -> None:
+        self._fail_next_fsync = True
+
+    def end(self, *, torn: bool) -> None:
+        """The process died: what was queued never happens, except that (`torn`) the write at hand may have got half way."""
+        self._ended = True
+        for file, queue in self._queues.items():
+            head = queue[0] if queue else None
+            if torn and isinstance(head, Append) and self._can_start(file, head):
+                bits = draw(self._key, head.op, 0x417)
+                if bits & 3 == 0:
+                    self._disk.append(file, head.data[: (bits >> 2) % (len(head.data) + 1)])
+
+    def _can_start(self, file: str, effect: StorageEffect) -> bool:
+        if any(op in self._pending for op in effect.after):
+            return False
+        return all(name not in self._busy and self._queues[name][0] is effect for name in _files(effect))
+
+    def _start_head(self, file: str) -> None:
+        queue = self._queues[file]
+        if self._ended or self._paused or not queue or not self._can_start(file, queue[0]):
+            return
+        job: list[StorageEffect] = []
+        while queue and self._can_start(file, queue[0]):
+            effect = queue[0]
+            files = _files(effect)
+            if job and len(files) > 1:
+                break
+            for name in files:
+                self._queues[name].popleft()
+            job.append(effect)
+            if not isinstance(effect, (Append, Write, Truncate)):
+                break
+        self._begin(_files(job[-1]), job)
+
+    def _begin(self, files: tuple[str, ...], job: list[StorageEffect]) -> None:
+        self._busy.update(files)
+        errors = [self._refusal(effect) or self._to_page_cache(effect) for effect in job]
+        last = job[-1]
+        delay_ns = self._options.write_ns
+        if isinstance(last, (Fsync, FsyncDir)):
+            bits = draw(self._key, last.op)
+            delay_ns += self._options.fsync_min_ns + exponential(bits, self._options.fsync_mean_ns)
+        at_ns = max(self._kernel.now_ns, self._stalled_until_ns) + delay_ns
+        self._kernel.schedule(at_ns, self._end_job, files, job, errors)
+
+    def _refusal(self, effect: StorageEffect) -> str | None:
+        if self._poisoned is not None:
+            return f"not attempted after a failed fsync ({self._poisoned})"
+        failed = [op for op in effect.after if op in self._failed]
+        return f"not attempted: it waits for operation {failed[0]}, which failed" if failed else None
+
+    def _to_page_cache(self, effect: StorageEffect) -> str | None:
+        disk = self._disk
+        try:
+            match effect:
+                case Append():
+                    disk.append(effect.file, effect.data)
+                case Write():
+                    disk.write(effect.file, effect.data)
+                case Truncate():
+                    disk.truncate(effect.file, effect.size)
+                case Rename():
+                    disk.rename(effect.file, effect.to)
+                case Remove():
+                    disk.remove(effect.file)
+        except FileNotFoundError as error:
+            return f"ENOENT: {error}"
+        return None
+
+    def _end_job(self, files: tuple[str, ...], job: list[StorageEffect], errors: list[str | None]) -> None:
+        if self._ended:
+            return
+        if errors[-1] is None:
+            errors[-1] = self._sync(job[-1])
+        self._busy.difference_update(files)
+        for effect, error in zip(job, errors, strict=True):
+            self._pending.discard(effect.op)
+            if error is not None:
+                self._failed.add(effect.op)
+            self._finished(effect.op, error)
+        self.pump()
+
+    def _sync(self, effect: StorageEffect) -> str | None:
+        if isinstance(effect, FsyncDir):
+            self._disk.fsync_dir()
+        elif isinstance(effect, Fsync):
+            chance = draw(self._key, effect.op, 0xE10)
+            if self._fail_next_fsync or happens(chance, self._options.fsync_error_ppm):
+                self._fail_next_fsync = False
+                self._poisoned = "EIO"
+                self._disk.fsync_failed(effect.file)
+                return self._poisoned
+            try:
+                self._disk.fsync(effect.file)
+            except FileNotFoundError as error:
+                return f"ENOENT: {error}"
+        return None
+
+
+def _files(effect: StorageEffect) -> tuple[str, ...]:
+    if isinstance(effect, FsyncDir):
+        return (DIRECTORY,)
+    return (effect.file, effect.to) if isinstance(effect, Rename) else (effect.file,)
