@@ -61,6 +61,7 @@ missing_packages() {
     has ps || echo procps
     has gcc || echo gcc
     [ -e /usr/include/stdio.h ] || echo libc6-dev
+    [ -z "$python" ] || is_usable || can_make_venv || echo python3-venv
 }
 
 # apt_install PACKAGE…: without starting any service. A freshly installed openssh-server would otherwise open this machine to logins,
@@ -92,8 +93,11 @@ ensure_system_packages() {
     set -- $(missing_packages)
     [ $# -eq 0 ] && return
     if may_install && apt_install "$@"; then return; fi
-    say "setup: missing for local hosts (tri run, make demo): $*"
-    say "setup: going on without; the simulator and the checkers work as they are"
+    say "setup: missing on this machine: $*"
+    case " $* " in
+    *" python3-venv "*) say "setup: without python3-venv no environment can be made" ;;
+    *) say "setup: going on without; local hosts (make demo) need them, the simulator and the checkers do not" ;;
+    esac
     say ""
     say "hint: $(install_command "$*")"
 }
@@ -121,11 +125,7 @@ find_python() {
 }
 
 # Debian splits venv's own parts off into python3-venv; `ensurepip` is the one that is then missing.
-ensure_venv_module() {
-    "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
-    if may_install && apt_install python3-venv && "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; then return; fi
-    fail "$1 cannot make virtual environments: its module ensurepip is missing" "$(install_command python3-venv)"
-}
+can_make_venv() { "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 # What the environment was made from; any change brings it up to date.
 fingerprint() {
@@ -137,7 +137,7 @@ is_current() {
 }
 
 is_chosen_python() {
-    [ -z "${PYTHON:-}" ] || [ "$(readlink -f "$venv/bin/python")" = "$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')" ]
+    [ -z "${PYTHON:-}" ] || [ "$(readlink -f "$venv/bin/python")" = "$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null)" ]
 }
 
 # A moved or copied environment has scripts that point elsewhere; one whose Python was upgraded has lost its pip.
@@ -148,8 +148,7 @@ is_usable() {
 
 make_venv() {
     if ! is_usable; then
-        python=$(find_python)
-        ensure_venv_module "$python"
+        can_make_venv || exit 4
         quietly "making .venv with $("$python" -V)" "$python" -m venv --clear "$venv" || fail "could not make $venv" "see the output above"
     fi
     quietly "installing the pinned requirements (a minute or two the first time)" \
@@ -162,5 +161,7 @@ make_venv() {
     say "setup: ready; try .venv/bin/tri --help"
 }
 
+python="" # the interpreter to make the environment with; stays empty when the environment is current
+is_current || python=$(find_python)
 ensure_system_packages
-is_current || make_venv
+[ -z "$python" ] || make_venv
