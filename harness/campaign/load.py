@@ -11,9 +11,9 @@ from typing import Any
 
 import pydantic
 import yaml
-from node.flaws import FLAWS
 
 from checkers.registry import CHECKERS
+from node.flaws import FLAWS
 
 from ..errors import CampaignError
 from ..hosts.inventory import load_inventory

@@ -1,0 +1,162 @@
+"""The thread driver against a real server on loopback, and against clients that misbehave. Nothing here may hang."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.nemesis.faults import Injector, Intent, Observation, Resolved, Situation
+from harness.run.journal import Journal
+from harness.run.nemesis import Nemesis
+from harness.run.plan import Plan, Timing, make_slots
+from harness.run.runner import Phase
+from harness.run.threads import RunClock, ThreadDriver
+from harness.systems.base import Client, Op, Outcome
+from harness.workloads import Register, RegisterSpec
+from histories import NEMESIS, Recorder, Type, read_history
+from tests.systems.register_server import SERVER, RegisterClient
+
+MS = 1_000_000
+
+
+class NoFaults(Injector):
+    """An injector that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def situation(self) -> Situation:
+        return Situation(("n1",), {"n1": 1}, "n1", ("n1",))
+
+    def inject(self, fault: Resolved) -> Observation:
+        self.asked.append(f"inject {fault.intent.id}")
+        return Observation(True, {"seen": dict(fault.what)})
+
+    def heal(self, fault: Resolved) -> Observation:
+        self.asked.append(f"heal {fault.intent.id}")
+        return Observation(True)
+
+    def heal_all(self) -> Observation:
+        self.asked.append("heal-all")
+        return Observation(True)
+
+
+def make_plan(load_ms: int, operation_ms: int = 300, intents: tuple[Intent, ...] = (), clients: int = 4) -> Plan:
+    workloads = {"register": Register("register", RegisterSpec(clients=clients, rate=200.0, keys=2))}
+    timing = Timing(load_ms * MS, 50 * MS, 2000 * MS, operation_ms * MS)
+    return Plan("t", 1, ("n1",), {"n1": 1}, timing, workloads, make_slots(workloads, ("n1",)), intents)
+
+
+def drive(plan: Plan, make_client, dial, path: Path, injector: Injector | None = None, tick=lambda now, phase: None):
+    clock = RunClock()
+    with Recorder(path) as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(injector or NoFaults(), journal, 1, clock.now_ns)
+        runner = ThreadDriver(plan, make_client, dial, nemesis, journal, clock, tick).run()
+    return runner, journal, read_history(path)
+
+
+@pytest.fixture
+def server():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-c", SERVER, str(port), "fresh"])
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            assert time.monotonic() < deadline and process.poll() is None
+    yield port
+    process.kill()
+    process.wait(10)
+
+
+def test_a_real_server_gives_a_history_of_ok_operations_with_final_reads(server, tmp_path):
+    intent = Intent("f1", "pause", {"target": "one"}, 100 * MS, 100 * MS, "f1")
+    injector = NoFaults()
+    runner, journal, history = drive(
+        make_plan(500, intents=(intent,)),
+        lambda: RegisterClient("n1"),
+        lambda node, timeout_s: socket.create_connection(("127.0.0.1", server), timeout_s),
+        tmp_path / "history.jsonl",
+        injector,
+    )
+    assert runner.phase is Phase.DONE
+    assert injector.asked == ["inject f1", "heal f1", "heal-all"]
+    assert journal.counts["ok"] > 50 and journal.counts["info"] == 0
+    operations = history.operations()
+    assert len(operations) == sum(journal.counts.values())
+    final = [op for op in operations if op.invoke_ns >= runner.marks["quiet_end"]]
+    assert {op.f for op in final} == {"read"} and len(final) >= 2
+    assert [event.f for event in history.events if event.process == NEMESIS][0] == "inject"
+
+
+class HangingClient(Client):
+    """Its first operation never returns."""
+
+    hung = threading.Event()
+
+    def open(self, node, dial, timeout_s):
+        pass
+
+    def invoke(self, op: Op, timeout_s: float) -> Outcome:
+        if op.f != "read" and not self.hung.is_set():
+            self.hung.set()
+            threading.Event().wait(60)
+        return Outcome("ok", 1)
+
+    def close(self):
+        pass
+
+
+def test_a_hung_client_becomes_info_and_its_slot_goes_on(tmp_path):
+    HangingClient.hung.clear()
+    started = time.monotonic()
+    _, journal, history = drive(make_plan(2500, operation_ms=100, clients=1), HangingClient, None, tmp_path / "h.jsonl")
+    assert time.monotonic() - started < 20
+    hung = [op for op in history.operations() if op.error == "client-hung"]
+    assert len(hung) == 1 and hung[0].type is Type.INFO
+    assert journal.counts["ok"] > 0
+    assert {op.process for op in history.operations()} == {0, 1}, "the process that hung is retired"
+
+
+class RaisingClient(HangingClient):
+    def invoke(self, op: Op, timeout_s: float) -> Outcome:
+        raise RuntimeError("a bug in a user's client")
+
+
+def test_a_client_that_raises_is_in_doubt_and_says_why(tmp_path):
+    _, journal, history = drive(make_plan(200), RaisingClient, None, tmp_path / "h.jsonl")
+    assert journal.counts["ok"] == 0 and journal.counts["info"] > 0
+    assert all("a bug in a user's client" in op.extra["message"] for op in history.operations())
+
+
+def refuse(node: str, timeout_s: float) -> socket.socket:
+    raise ConnectionRefusedError("nobody listens")
+
+
+def test_no_connection_is_a_definite_fail(tmp_path):
+    _, journal, history = drive(make_plan(200), lambda: RegisterClient("n1"), refuse, tmp_path / "h.jsonl")
+    assert set(journal.counts) == {"fail"}
+    assert {op.error for op in history.operations()} == {"no-connection"}
+
+
+def test_an_interrupt_heals_before_it_is_raised_again(tmp_path):
+    injector = NoFaults()
+
+    def interrupt(now_ns: int, phase: Phase) -> None:
+        if phase is Phase.LOAD and now_ns > 100 * MS:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(make_plan(60_000), lambda: RegisterClient("n1"), refuse, tmp_path / "h.jsonl", injector, interrupt)
+    assert injector.asked == ["heal-all"]

@@ -1,0 +1,1 @@
+"""Systems under test other than the reference cluster."""
