@@ -42,10 +42,10 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class Frame(NamedTuple):
-    """`payload` is the decoded JSON object, `raw` the bytes it came as (recorded without encoding them again)."""
+    """`payload` is the decoded JSON (a list for `MESSAGE`, else an object), `raw` the bytes that it came as."""
 
     kind: Kind
-    payload: Mapping[str, Any]
+    payload: Any
     raw: bytes
 
 
@@ -63,7 +63,7 @@ class FrameError(Exception):
         return {"error": self.reason, "message": self.message, "hint": self.hint}
 
 
-def encode_payload(body: Mapping[str, Any]) -> bytes:
+def encode_payload(body: Mapping[str, Any] | list[Any]) -> bytes:
     """Compact JSON. Key order is the mapping's: equal effects give equal bytes."""
     return _dumps(body).encode("ascii")
 
@@ -102,6 +102,11 @@ class Decoder:
         """Bytes held that are not yet a frame handed out."""
         return len(self._buffer) - self._at
 
+    def discard(self) -> None:
+        """Forget what was fed and not yet handed out."""
+        self._buffer.clear()
+        self._at = 0
+
     def next(self) -> Frame | None:
         """The next whole frame, or None when more bytes are needed. Raises `FrameError`."""
         if self._failed is not None:
@@ -110,8 +115,7 @@ class Decoder:
             return self._next()
         except FrameError as error:
             self._failed = error
-            self._buffer.clear()
-            self._at = 0
+            self.discard()
             raise
 
     def _next(self) -> Frame | None:
@@ -129,7 +133,7 @@ class Decoder:
             return None
         raw = bytes(memoryview(self._buffer)[self._at + HEADER.size : end])
         self._at = end
-        return Frame(kind, decode_payload(raw), raw)
+        return Frame(kind, decode_payload(raw, list if kind is Kind.MESSAGE else dict), raw)
 
     @staticmethod
     def _check_magic(first: bytes) -> None:
@@ -168,8 +172,8 @@ def _too_large(length: int, max_payload: int = MAX_PAYLOAD) -> FrameError:
     )
 
 
-def decode_payload(raw: bytes) -> Mapping[str, Any]:
-    """The JSON object of a payload. Refuses what could not be written out again: NaN, infinities, lone surrogates."""
+def decode_payload(raw: bytes, shape: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    """The JSON object or list of a payload. Refuses what could not be written out again: NaN, infinities, lone surrogates."""
     try:
         text = raw.decode("utf-8")
         value = json.loads(text, parse_constant=_refuse_constant)

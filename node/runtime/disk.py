@@ -72,10 +72,6 @@ class DirectoryDisk:
         for file in list(self._descriptors):
             self._forget(file)
 
-    def files(self) -> dict[str, bytes]:
-        """Every file's bytes, by name: what `Start` carries."""
-        return {path.name: path.read_bytes() for path in sorted(self.directory.iterdir()) if path.is_file()}
-
     def _path(self, file: str) -> Path:
         if not file or "/" in file or file in (".", ".."):
             raise ValueError(f"{file!r} is no file name of the flat data directory")

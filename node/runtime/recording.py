@@ -119,7 +119,7 @@ def read_recording(path: Path) -> Recording:
 
 def _read_bodies(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     content = path.read_bytes()
-    bodies = []
+    bodies: list[dict[str, Any]] = []
     at = 0
     while at < len(content):
         end = at + _RECORD.size

@@ -1,0 +1,202 @@
+"""An accepted connection: a stranger until its hello, then a node that sends messages or a client that asks.
+
+    STRANGER --hello--> NODE | CLIENT --frame error, refusal--> CLOSING --error frame read, or a second later--> closed
+
+Whatever arrives wrong ends this connection with an error frame and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Protocol
+
+from ..core.events import ClientGone, Event, Received, Request
+from ..core.messages import from_wire
+from ..wire import Frame, FrameError, Kind, encode, frame
+from .connection import READ, WRITE, Connection
+from .shared import Shared
+
+PONG = encode(Kind.PONG, {})
+
+
+class Role(Enum):
+    STRANGER = "stranger"
+    NODE = "node"
+    CLIENT = "client"
+    CLOSING = "closing"
+
+
+class Hall(Protocol):
+    """Where accepted connections report: the network."""
+
+    def admit(self, inbound: Inbound) -> str | None:
+        """A stranger gave a good hello. Returns why it may not stay, or None."""
+        ...
+
+    def deliver(self, event: Event, raw: bytes | None) -> None: ...
+
+    def wall_ns(self) -> int: ...
+
+    def left(self, inbound: Inbound) -> None:
+        """The connection is closed for good."""
+        ...
+
+
+class Inbound:
+    """`name` is the peer's name for a node, the connection's own name ("c17") for a client."""
+
+    def __init__(self, connection_number: int, shared: Shared, hall: Hall, accepted_ns: int) -> None:
+        self.role = Role.STRANGER
+        self.name = f"c{connection_number}"
+        self.connection: Connection
+        self._shared = shared
+        self._hall = hall
+        self._since_ns = accepted_ns
+        self._in_flight = 0
+        self._half_closed = False
+
+    def on_ready(self, mask: int, now_ns: int) -> None:
+        connection = self.connection
+        try:
+            if mask & READ:
+                if not connection.receive(now_ns):
+                    self.close("closed by the other side")
+                    return
+                self._take_all(now_ns)
+            if mask & WRITE and not connection.closed:
+                self.flush()
+        except OSError as error:
+            self.close(str(error))
+
+    def reply(self, payload: bytes) -> None:
+        if self.role is Role.CLIENT:
+            self._in_flight -= 1
+            self._queue(frame(Kind.REPLY, payload))
+
+    def flush(self) -> None:
+        if self.connection.closed:
+            return
+        try:
+            self.connection.flush()
+            if self.role is Role.CLOSING and not self.connection.queued_bytes and not self._half_closed:
+                self._half_closed = True
+                self.connection.half_close()
+        except OSError as error:
+            self.close(str(error))
+
+    def tick(self, now_ns: int) -> None:
+        """Close what takes longer than it may."""
+        limits, connection = self._shared.limits, self.connection
+        age_ns = now_ns - self._since_ns
+        if self.role is Role.CLOSING:
+            if age_ns > limits.linger_ns:
+                self.close("refused")
+        elif self.role is Role.STRANGER and age_ns > limits.hello_ns:
+            self.refuse(
+                FrameError(
+                    "no-hello", f"no hello within {limits.hello_ns // 1_000_000} ms", "send the hello frame first"
+                ),
+                now_ns,
+            )
+        elif self.role is Role.NODE and now_ns - connection.last_read_ns > limits.inbound_silence_ns:
+            self.close(f"silent for {(now_ns - connection.last_read_ns) // 1_000_000} ms")
+        elif connection.decoder.pending and now_ns - connection.last_frame_ns > limits.frame_ns:
+            self.refuse(
+                FrameError("slow-frame", "a frame was begun but not completed in time", "send whole frames"), now_ns
+            )
+
+    def refuse(self, error: FrameError, now_ns: int) -> None:
+        """Answer with an error frame and close once it is out."""
+        self._shared.log.warning(
+            "connection refused", role=self.role.value, name=self.name, error=error.reason, reason=error.message
+        )
+        self._leave_role(Role.CLOSING)
+        self._since_ns = now_ns
+        self.connection.queue(encode(Kind.ERROR, error.body()))
+        self._shared.mark_dirty(self)
+
+    def close(self, reason: str) -> None:
+        if self.connection.closed:
+            return
+        if self.role is Role.NODE:
+            self._shared.log.info("peer's connection closed", peer=self.name, reason=reason)
+        self.connection.close()
+        self._leave_role(Role.CLOSING)
+        self._hall.left(self)
+
+    def _leave_role(self, role: Role) -> None:
+        was, self.role = self.role, role
+        if was is Role.CLIENT:
+            self._hall.deliver(ClientGone(self.name), None)
+
+    def _take_all(self, now_ns: int) -> None:
+        while not self.connection.closed:
+            if self.role is Role.CLOSING:
+                # What a refused connection still sends is read, so that closing does not reset it, and thrown away.
+                self.connection.decoder.discard()
+                return
+            try:
+                found = self.connection.next_frame(now_ns)
+                if found is None:
+                    return
+                self._take(found, now_ns)
+            except FrameError as error:
+                self.refuse(error, now_ns)
+
+    def _take(self, found: Frame, now_ns: int) -> None:
+        if self.role is Role.STRANGER:
+            self._take_hello(found)
+        elif self.role is Role.NODE and found.kind is Kind.MESSAGE:
+            try:
+                message = from_wire(found.payload)
+            except ValueError as error:
+                raise FrameError("bad-message", str(error), "run the same release on all nodes") from None
+            self._hall.deliver(Received(self.name, message, self._hall.wall_ns()), found.raw)
+        elif self.role is Role.NODE and found.kind is Kind.PING:
+            self._queue(PONG)
+        elif self.role is Role.CLIENT and found.kind is Kind.REQUEST:
+            self._take_request(found.payload, found.raw)
+        else:
+            hint = "after the hello, a client sends requests (kind 3) and a node messages (kind 2)"
+            raise FrameError("unexpected-kind", f"a {found.kind.name} frame does not belong here", hint)
+
+    def _take_hello(self, found: Frame) -> None:
+        if found.kind is not Kind.HELLO:
+            raise FrameError(
+                "no-hello", f"the first frame has kind {int(found.kind)}, not 1", "send the hello frame first"
+            )
+        problem = self._shared.wrong_hello(found.payload)
+        if problem is not None:
+            raise FrameError("bad-hello", problem, "check the cluster's name and the port")
+        if found.payload["role"] == "node":
+            self.name = found.payload["name"]
+            self.role = Role.NODE
+        else:
+            self.role = Role.CLIENT
+        problem = self._hall.admit(self)
+        if problem is not None:
+            self.role = Role.STRANGER
+            raise FrameError("not-admitted", problem, "use a connection that you have, or another node")
+        self._queue(self._shared.hello)
+
+    def _take_request(self, body: Any, raw: bytes) -> None:
+        limit = self._shared.limits.requests_in_flight
+        if self._in_flight >= limit:
+            message = f"{limit} requests of this connection are under way"
+            answer = {
+                "id": body.get("id"),
+                "status": "fail",
+                "error": "busy",
+                "message": message,
+                "node": self._shared.node,
+            }
+            self._queue(encode(Kind.REPLY, answer))
+            return
+        self._in_flight += 1
+        self._hall.deliver(Request(self.name, body, self._hall.wall_ns()), raw)
+
+    def _queue(self, data: bytes) -> None:
+        if self.connection.queue(data):
+            self._shared.mark_dirty(self)
+        else:
+            self.close(f"{self.connection.queued_bytes} bytes are waiting for it: it reads too slowly")

@@ -1,0 +1,210 @@
+"""The loop: gives a pure core its events, and does what it asks for. One thread for all sockets and timers, one for the disk.
+
+A turn: wait; take what the disk finished, what the sockets brought and which timers are due; one `step` with all of it; perform the effects;
+write traces; send. Everything of a turn shares one step, so that one append, one fsync and one round of messages serve it all.
+
+Order within a turn: storage completions, then the network, then timers. A message that arrived before an election timer ran out is seen
+before it, however late the turn began.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..core.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, StorageEffect, Trace
+from ..core.events import Event, Start, StorageDone, TimerFired
+from ..core.messages import to_wire
+from ..wire import MAX_PAYLOAD, encode_payload
+from .disk import DirectoryDisk, Disk
+from .gate import Gate
+from .home import Home
+from .inputs import InputsWriter
+from .logs import NodeLog, TraceFile
+from .network import Incoming, Network, too_large_reply
+from .options import RuntimeOptions
+from .recording import effect_crc, encode_header, encode_step
+from .shared import Shared
+from .storage import StorageThread
+from .timers import TimerTable
+
+EXIT_STOPPED = 0
+EXIT_HALTED = 3
+EXIT_ENVIRONMENT = 4
+
+
+class StepCore(Protocol):
+    """What is driven: `node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
+
+    def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]: ...
+
+
+class Runtime:
+    """One incarnation. `run` blocks until `stop`, a halt of the core, or an error of this machine; it returns the exit code."""
+
+    def __init__(self, options: RuntimeOptions, core: StepCore, disk: Disk | None = None) -> None:
+        self._options = options
+        self._core = core
+        self._home = Home(options.directory)
+        self._disk: Disk = disk if disk is not None else DirectoryDisk(self._home.data)
+        self._timers = TimerTable()
+        self._gate = Gate()
+        self._stopping = threading.Event()
+        self._halted: str | None = None
+        self._now_ns = 0
+        self._log: NodeLog
+        self._trace: TraceFile
+        self._inputs: InputsWriter | None = None
+        self._network: Network | None = None
+        self._storage: StorageThread
+        self.address: str | None = None
+
+    def run(self) -> int:
+        incarnation = self._home.next_incarnation()
+        self._log = NodeLog(self._home.log, node=self._options.node, incarnation=incarnation)
+        self._trace = TraceFile(self._home.trace, self._options.node, incarnation)
+        network = self._network = Network(
+            self._options,
+            Shared(self._options.node, self._options.cluster, incarnation, self._options.limits, self._log),
+        )
+        self._storage = StorageThread(self._disk, network.wake)
+        self._storage.start()
+        if self._options.record_inputs:
+            self._inputs = InputsWriter(
+                self._home.inputs, incarnation, lambda why: self._log.warning("inputs recording ended", reason=why)
+            )
+            self._inputs.add(encode_header(self._options.node, self._options.config))
+        try:
+            return self._serve(network, self._start_event(incarnation))
+        except Exception:
+            self._log.error("the node crashed", traceback=traceback.format_exc())
+            raise
+        finally:
+            self._shut_down(network)
+
+    def stop(self) -> None:
+        """End in order; from any thread, and from signal handlers."""
+        self._stopping.set()
+        if self._network is not None:
+            self._network.wake()
+
+    def _start_event(self, incarnation: int) -> Start:
+        seed = self._options.seed
+        if seed is None:
+            seed = int.from_bytes(os.urandom(8), "big") >> 1
+        return Start(incarnation, seed, self._home.files(), time.time_ns())
+
+    def _serve(self, network: Network, start: Start) -> int:
+        try:
+            self.address = network.listen()
+        except OSError as error:
+            self._log.error(
+                "cannot listen",
+                address=str(self._options.listen),
+                reason=str(error),
+                hint="is the port taken? ss -ltnp",
+            )
+            return EXIT_ENVIRONMENT
+        self._log.info("started", address=self.address, seed=start.seed, files=sorted(start.files))
+        self._turn(network, [(start, None)])
+        if self._halted is None:
+            self._home.mark_ready(start.incarnation, self.address)
+        while self._halted is None and not self._stopping.is_set():
+            until_ns = self._timers.next_ns()
+            arrived = network.poll(until_ns)
+            done = self._storage.drain()
+            incoming: list[Incoming] = [(StorageDone(op, error), None) for op, error in done]
+            incoming += arrived
+            now_ns = time.monotonic_ns()
+            due = self._timers.due(now_ns)
+            if due:
+                wall_ns = network.wall_ns()
+                incoming += [(TimerFired(key, generation, wall_ns), None) for key, generation in due]
+            self._now_ns = now_ns
+            for op, failure in done:
+                self._gate.settle(op, failure is None)
+            if incoming:
+                self._turn(network, incoming)
+            else:
+                network.flush()
+        if self._halted is not None:
+            self._log.error("halted", reason=self._halted)
+            return EXIT_HALTED
+        self._log.info("stopped")
+        return EXIT_STOPPED
+
+    def _turn(self, network: Network, incoming: list[Incoming]) -> None:
+        now_ns = self._now_ns = time.monotonic_ns()
+        effects = self._core.step(now_ns, [event for event, _ in incoming])
+        crc = self._perform(network, effects)
+        if self._inputs is not None:
+            self._inputs.add(encode_step(now_ns, incoming, crc))
+        self._trace.flush()
+        network.flush()
+
+    def _perform(self, network: Network, effects: list[Effect]) -> int:
+        """Do what the core asks, in order. Returns the effects' checksum."""
+        crc = 0
+        storage: list[StorageEffect] = []
+        for effect in effects:
+            payload: bytes | None = None
+            if self._halted is not None:
+                pass  # Nothing after a halt is done, but it counts in the checksum.
+            elif isinstance(effect, Send):
+                payload = self._send(network, effect)
+            elif isinstance(effect, Reply):
+                payload = self._reply(network, effect)
+            elif isinstance(effect, SetTimer):
+                self._timers.set(effect.key, effect.generation, effect.at_ns)
+            elif isinstance(effect, CancelTimer):
+                self._timers.cancel(effect.key)
+            elif isinstance(effect, Trace):
+                self._trace_line(effect)
+            elif isinstance(effect, Halt):
+                self._halted = effect.reason
+            else:
+                self._gate.emitted(effect.op, effect.after)
+                storage.append(effect)
+            if self._inputs is not None:
+                crc = effect_crc(effect, payload, crc)
+        if storage and self._halted is None:
+            self._storage.submit(storage)
+        return crc
+
+    def _send(self, network: Network, effect: Send) -> bytes:
+        payload = encode_payload(to_wire(effect.message))
+        if effect.after:
+            self._gate.perform(effect.after, lambda: network.send(effect.peer, payload))
+        else:
+            network.send(effect.peer, payload)
+        return payload
+
+    def _reply(self, network: Network, effect: Reply) -> bytes:
+        payload = encode_payload(effect.body)
+        fitting = payload
+        if len(payload) > MAX_PAYLOAD:
+            fitting = too_large_reply(effect.body.get("id"), self._options.node, len(payload))
+        self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting))
+        return payload
+
+    def _trace_line(self, effect: Trace) -> None:
+        # `mono_ns` is that of the release: what the line tells was true for others from then on.
+        event, fields = effect.event, effect.fields
+        self._gate.perform(effect.after, lambda: self._trace.add(self._now_ns, event, fields))
+
+    def _shut_down(self, network: Network) -> None:
+        self._home.mark_not_ready()
+        self._network = None
+        network.close()
+        if self._storage.stop(timeout_s=5.0 if self._halted is None else 0.2):
+            network.release()
+        else:
+            self._log.warning("the disk did not finish what was queued", pending=self._gate.pending)
+        if self._inputs is not None:
+            self._inputs.close()
+        self._trace.close()
+        self._log.close()

@@ -1,0 +1,204 @@
+"""All sockets of a node: the listener, one link to each peer, the accepted connections; frames in, events out.
+
+`poll` waits once and returns the events of that turn, each with its raw JSON; `send` and `reply` queue; `flush` ends the turn. It knows
+neither the core nor the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+
+from ..core.events import Connected, Disconnected, Event
+from ..wire import MAX_PAYLOAD, encode_payload
+from .connection import READ, Connection, tune
+from .inbound import Inbound, Role
+from .link import Link
+from .options import RuntimeOptions
+from .shared import Shared
+
+_ACCEPTS_A_TURN = 64
+
+Incoming = tuple[Event, "bytes | None"]
+
+
+class Network:
+    def __init__(self, options: RuntimeOptions, shared: Shared) -> None:
+        self._options = options
+        self._shared = shared
+        self._listener: socket.socket | None = None
+        self._links = {
+            peer: Link(peer, address, shared, self._link_up, self._link_down)
+            for peer, address in sorted(options.peers.items())
+            if peer != options.node
+        }
+        self._inbound: dict[Inbound, None] = {}
+        self._clients: dict[str, Inbound] = {}
+        self._accepted = 0
+        self._events: list[Incoming] = []
+        self._wall_ns = 0
+        self._next_housekeeping_ns = 0
+        self._listen_again = False
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        shared.selector.register(self._wake_read, READ, None)
+
+    def listen(self) -> str:
+        """Open the port. Returns the address; raises `OSError`."""
+        address = self._options.listen
+        listener = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setblocking(False)
+            listener.bind(address.sockaddr)
+            listener.listen(512)
+        except OSError:
+            listener.close()
+            raise
+        self._listener = listener
+        self._shared.selector.register(listener, READ, listener)
+        host, port = listener.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def wake(self) -> None:
+        """End the wait of `poll`; from any thread, and from signal handlers."""
+        # A full pipe is full of earlier wakes: the loop will wake.
+        with suppress(BlockingIOError):
+            os.write(self._wake_write, b"w")
+
+    def poll(self, until_ns: int | None) -> list[Incoming]:
+        """Wait until something happened, `until_ns` or housekeeping is due; read, and return what came."""
+        now_ns = time.monotonic_ns()
+        wait_ns = self._next_housekeeping_ns - now_ns
+        if until_ns is not None:
+            wait_ns = min(wait_ns, until_ns - now_ns)
+        ready = self._shared.selector.select(max(0, wait_ns) / 1e9)
+        now_ns = time.monotonic_ns()
+        self._wall_ns = time.time_ns()
+        for key, mask in ready:
+            owner = key.data
+            if owner is None:
+                os.read(self._wake_read, 65536)
+            elif owner is self._listener:
+                self._accept(now_ns)
+            else:
+                owner.on_ready(mask, now_ns)
+        # After reading: a node that was paused must see what came meanwhile before it calls anyone silent.
+        if now_ns >= self._next_housekeeping_ns:
+            self._next_housekeeping_ns = now_ns + self._shared.limits.housekeeping_ns
+            self._housekeeping(now_ns)
+        events, self._events = self._events, []
+        return events
+
+    def send(self, peer: str, payload: bytes) -> None:
+        link = self._links.get(peer)
+        if link is None:
+            self._shared.log.error("a message to an unknown peer was dropped", peer=peer)
+        elif len(payload) > MAX_PAYLOAD:
+            self._shared.log.error("a message above 1 MiB was dropped", peer=peer, bytes=len(payload))
+        else:
+            link.send(payload)
+
+    def reply(self, client: str, payload: bytes) -> None:
+        inbound = self._clients.get(client)
+        if inbound is not None:
+            inbound.reply(payload)
+
+    def flush(self) -> None:
+        """Send what was queued in this turn."""
+        for who in self._shared.take_dirty():
+            who.flush()
+
+    def close(self) -> None:
+        """Close every socket. `wake` may still be called until `release`."""
+        for link in self._links.values():
+            link.close()
+        for inbound in list(self._inbound):
+            inbound.connection.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._shared.selector.close()
+
+    def release(self) -> None:
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    # What links and accepted connections report
+
+    def admit(self, inbound: Inbound) -> str | None:
+        if inbound.role is Role.CLIENT:
+            if len(self._clients) >= self._shared.limits.clients:
+                return f"{len(self._clients)} clients are connected already"
+            self._clients[inbound.name] = inbound
+            return None
+        link = self._links.get(inbound.name)
+        if link is None:
+            return f"{inbound.name!r} is not a peer of {self._options.node}"
+        for other in list(self._inbound):
+            if other is not inbound and other.role is Role.NODE and other.name == inbound.name:
+                other.close("the peer dialled again")
+        link.nudge()
+        return None
+
+    def deliver(self, event: Event, raw: bytes | None) -> None:
+        self._events.append((event, raw))
+
+    def wall_ns(self) -> int:
+        return self._wall_ns
+
+    def left(self, inbound: Inbound) -> None:
+        self._inbound.pop(inbound, None)
+        if self._clients.get(inbound.name) is inbound:
+            del self._clients[inbound.name]
+
+    def _link_up(self, peer: str) -> None:
+        self.deliver(Connected(peer), None)
+
+    def _link_down(self, peer: str) -> None:
+        self.deliver(Disconnected(peer), None)
+
+    def _accept(self, now_ns: int) -> None:
+        assert self._listener is not None
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, _ = self._listener.accept()
+                tune(sock, self._shared.limits)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                # Out of descriptors, perhaps. The listener stays ready, so leave it alone until the next housekeeping.
+                self._shared.log.warning("cannot accept a connection", reason=str(error))
+                self._listen_again = True
+                self._shared.selector.unregister(self._listener)
+                break
+            self._accepted += 1
+            inbound = Inbound(self._accepted, self._shared, self, now_ns)
+            inbound.connection = Connection(
+                sock, self._shared.selector, inbound, self._shared.limits.client_queue_bytes, now_ns
+            )
+            self._inbound[inbound] = None
+        self._evict_strangers()
+
+    def _evict_strangers(self) -> None:
+        """Too many connections that never said hello: the oldest go, so that those who do say it still get in."""
+        unnamed = [inbound for inbound in self._inbound if inbound.role in (Role.STRANGER, Role.CLOSING)]
+        for inbound in unnamed[: max(0, len(unnamed) - self._shared.limits.unidentified)]:
+            inbound.close("too many connections without a hello")
+
+    def _housekeeping(self, now_ns: int) -> None:
+        if self._listen_again and self._listener is not None:
+            self._listen_again = False
+            self._shared.selector.register(self._listener, READ, self._listener)
+        for link in self._links.values():
+            link.tick(now_ns)
+        for inbound in list(self._inbound):
+            inbound.tick(now_ns)
+
+
+def too_large_reply(reply_id: object, node: str, size: int) -> bytes:
+    """What a client gets in place of a reply that fits no frame. Not `fail`: the command may have taken effect."""
+    message = f"the answer has {size} bytes; a frame carries at most {MAX_PAYLOAD}"
+    return encode_payload(
+        {"id": reply_id, "status": "info", "error": "reply-too-large", "message": message, "node": node}
+    )

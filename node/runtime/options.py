@@ -1,0 +1,91 @@
+"""What the runtime needs to know, and the bounds that it keeps. No core option is here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every queue, wait and count of the runtime has one of these bounds.
+
+    A peer that says nothing for `peer_silence_ns` is cut off and dialled again, instead of waiting for the kernel: after a partition
+    TCP's own retransmission timer may have backed off for longer than the partition lasted.
+    """
+
+    dial_attempt_ns: int = 700 * MS
+    """One attempt: connect and hello. Attempts are spaced by the back-off, counted from their start."""
+    backoff_first_ns: int = 20 * MS
+    backoff_cap_ns: int = 500 * MS
+    ping_interval_ns: int = 250 * MS
+    peer_silence_ns: int = 1 * SECOND
+    inbound_silence_ns: int = 3 * SECOND
+    hello_ns: int = 1 * SECOND
+    """A connection that has not said who it is by then is closed (slow loris)."""
+    frame_ns: int = 10 * SECOND
+    """A frame once begun must be complete by then."""
+    linger_ns: int = 1 * SECOND
+    """How long a refused connection stays half open, so that its error frame arrives before the reset."""
+    housekeeping_ns: int = 50 * MS
+    peer_queue_bytes: int = 8 * 1024 * 1024
+    client_queue_bytes: int = 4 * 1024 * 1024
+    clients: int = 1024
+    unidentified: int = 256
+    requests_in_flight: int = 256
+    """Per client connection; one more is answered `busy`."""
+    user_timeout_ms: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A resolved TCP address: what `socket.socket(family)` can connect or bind to."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        host, port = self.sockaddr[:2]
+        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """`directory` is the node's own: data/, incarnation, trace.jsonl, inputs/, node.log, ready live in it.
+
+    `seed` keys the core's random draws; None draws one from the system for each incarnation. `config` is recorded with the inputs, for
+    replays; the runtime does not look into it.
+    """
+
+    node: str
+    cluster: str
+    listen: Address
+    peers: Mapping[str, Address]
+    directory: Path
+    seed: int | None = None
+    record_inputs: bool = True
+    config: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+def resolve(text: str, *, passive: bool = False) -> Address:
+    """Resolve `host:port` or `[v6]:port` once, at boot: a name server must not stop the loop later. Raises `ValueError`."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address\nhint: write host:port or [ipv6]:port")
+    host = host.removeprefix("[").removesuffix("]")
+    flags = socket.AI_PASSIVE if passive else 0
+    try:
+        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=flags)
+    except OSError as error:
+        raise ValueError(
+            f"cannot resolve {text!r}: {error}\nhint: use an IP address, or add the name to /etc/hosts"
+        ) from error
+    family, _, _, _, sockaddr = found[0]
+    return Address(int(family), sockaddr)
