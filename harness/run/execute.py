@@ -5,6 +5,7 @@ Healing and collecting always happen, whatever went wrong before; the first erro
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
+from ..systems.base import Dial, Service
 from .assemble import System, make_plan, make_provider, make_system, require_capabilities
 from .journal import Journal
 from .nemesis import Nemesis
@@ -133,8 +135,8 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     by_name = {host.name: host for host in hosts}
     clock = RunClock()
 
-    def dial(node: str, timeout_s: float) -> Any:
-        return provider.dial(by_name[node].address, service_port(service), timeout_s=timeout_s)
+    def dial(node: str, timeout_s: float) -> socket.socket:
+        return provider.dial(by_name[node].address, service.port, timeout_s=timeout_s)
 
     with ExitStack() as stack:
         journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
@@ -169,12 +171,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         )
 
 
-def service_port(service: Any) -> int:
-    """The clients' port of a service; 10000 unless it says otherwise."""
-    return int(getattr(service, "port", 10000))
-
-
-def _final_states(service: Any, hosts: Sequence[Host], dial: Any) -> dict[str, Mapping[str, Any]]:
+def _final_states(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, Mapping[str, Any]]:
     states = {host.name: service.status(host, dial) for host in hosts}
     return {name: state for name, state in states.items() if state is not None}
 

@@ -61,6 +61,8 @@ class Service(Protocol):
 
     name: str
     capabilities: frozenset[str]
+    port: int
+    """Where clients connect, on every host."""
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None: ...
 

@@ -97,7 +97,7 @@ def test_a_real_server_gives_a_history_of_ok_operations_with_final_reads(server,
     assert len(operations) == sum(journal.counts.values())
     final = [op for op in operations if op.invoke_ns >= runner.marks["quiet_end"]]
     assert {op.f for op in final} == {"read"} and len(final) >= 2
-    assert [event.f for event in history.events if event.process == NEMESIS][0] == "inject"
+    assert next(event.f for event in history.events if event.process == NEMESIS) == "inject"
 
 
 class HangingClient(Client):

@@ -1,0 +1,117 @@
+"""Campaign files: what is accepted, and how everything wrong is told at once with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.load import dump_campaign, load_campaign
+from harness.errors import CampaignError
+from harness.nemesis.schedule import expand
+from harness.run.assemble import default_voters, make_plan
+
+CAMPAIGNS = sorted((Path(__file__).parents[3] / "campaigns").rglob("*.yaml"))
+
+GOOD = """\
+name: story
+hosts: {provider: sim, nodes: 3}
+seed: 7
+load: 20s
+workloads:
+  - register: {keys: 2, clients: 3, rate: 90/m}
+faults:
+  - partition: {shape: halves, every: 8s, for: 4s}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "story.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusal(tmp_path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(write(tmp_path, text), overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
+def test_every_campaign_of_the_library_loads_says_what_it_is_for_and_is_not_changed_by_a_round_trip(path, tmp_path):
+    campaign = load_campaign(path)
+    assert campaign.description
+    assert path.read_text().startswith("#"), "it names what it attacks and what must hold"
+    again = load_campaign(write(tmp_path, dump_campaign(campaign)))
+    assert again == campaign
+
+
+def test_a_good_campaign_gives_a_plan_with_everything_in_it(tmp_path):
+    plan = make_plan(load_campaign(write(tmp_path, GOOD)), tmp_path)
+    assert plan.nodes == ["n1", "n2", "n3"]
+    assert [slot.node for slot in plan.slots] == ["n1", "n2", "n3"]
+    assert [intent.kind for intent in plan.intents] == ["cut", "cut"]
+    assert plan.to_json()["workloads"]["register"]["rate"] == "1.5/s"
+
+
+def test_every_problem_is_told_at_once_with_file_line_and_hint(tmp_path):
+    text = GOOD.replace("keys: 2", "keyz: 2").replace("nodes: 3", "nodes: 0").replace("for: 4s", "for: 4")
+    message = refusal(tmp_path, text)
+    assert "story.yaml:2: hosts.nodes" in message
+    assert "story.yaml:6: workloads[0].register.keyz: unknown field" in message or "keyz" in message
+    assert "story.yaml:8" in message
+    assert "did you mean 'keys'" in message
+    assert "hint:" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("shape: halves", "shape: halfs"), "story.yaml:8"),
+        (("register:", "registers:"), "register, set"),
+        (("seed: 7", "seed: 7\nsystem: {flaws: [ack-before-majorty]}"), "ack-before-majority"),
+        (("seed: 7", "seed: 7\nchecks: [linearisable]"), "linearizable"),
+        (("seed: 7", "seed: 7\nsystem: {voters: {n9: 1}}"), "no node 'n9'"),
+        (("shape: halves", "shape: grudge, edges: [[n1, n7]]"), "no node 'n7'"),
+        (("for: 4s", "for: 9s"), "story.yaml:8"),
+        (("rate: 90/m", "rate: fast"), "400/s"),
+        (("name: story", "name: story\nname: again"), "duplicate key"),
+        (("provider: sim", "provider: ssh"), "inventory"),
+        (("load: 20s", "load: 2s"), "story.yaml"),
+    ],
+)
+def test_each_mistake_is_refused_with_what_would_do(tmp_path, change, expected):
+    assert expected in refusal(tmp_path, GOOD.replace(*change))
+
+
+def test_overrides_reach_nested_fields_and_list_items_by_their_key(tmp_path):
+    path = write(tmp_path, GOOD)
+    overrides = ["load=30s", "hosts.nodes=5", "workloads.register.clients=9", "system.flaws=[ack-before-fsync]"]
+    campaign = load_campaign(path, overrides)
+    assert campaign.load == 30_000_000_000
+    assert campaign.hosts.nodes == 5
+    assert campaign.workload_specs["register"].clients == 9
+    assert campaign.system.flaws == ["ack-before-fsync"]
+    assert "key=value" in refusal(tmp_path, GOOD, "load")
+    assert "not a mapping" in refusal(tmp_path, GOOD, "load.x=1")
+
+
+def test_the_hosts_option_keeps_the_number_of_nodes(tmp_path):
+    campaign = load_campaign(write(tmp_path, GOOD), hosts="local")
+    assert (campaign.hosts.provider, campaign.hosts.nodes) == ("local", 3)
+    with pytest.raises(CampaignError, match="inventory"):
+        load_campaign(write(tmp_path, GOOD), hosts="somewhere")
+
+
+def test_the_seed_determines_the_schedule_and_removing_a_fault_leaves_the_others(tmp_path):
+    text = GOOD + "  - kill: {target: one, every: 6s, for: 1s, stagger: 1s}\n"
+    both = load_campaign(write(tmp_path, text))
+    kills = [i for i in expand(both.faults, seed=1, load_ns=both.load) if i.kind == "kill"]
+    alone = [i for i in expand(both.faults[1:], seed=1, load_ns=both.load) if i.kind == "kill"]
+    assert kills == alone
+    assert kills != [i for i in expand(both.faults, seed=2, load_ns=both.load) if i.kind == "kill"]
+
+
+def test_of_an_even_number_of_nodes_the_first_counts_double():
+    assert default_voters(["a", "b", "c", "d"]) == {"a": 2, "b": 1, "c": 1, "d": 1}
+    assert default_voters(["a", "b", "c"]) == {"a": 1, "b": 1, "c": 1}
