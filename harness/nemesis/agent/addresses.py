@@ -1,0 +1,24 @@
+"""The addresses by which peers may see this host: all of the interface that carries the one it is known by.
+
+A cut has to hold for IPv4 and IPv6 alike. Other interfaces are left out: the address of a container bridge is often the same on every
+host, and dropping it would cut a host from itself.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+
+def of_interface(address: str) -> list[str]:
+    """Sorted, without scopes. Only the given one when no interface carries it (address translation) or `ip` is not there."""
+    try:
+        done = subprocess.run(["ip", "-j", "addr"], capture_output=True, text=True, timeout=10)
+        interfaces = json.loads(done.stdout or "[]")
+    except (FileNotFoundError, ValueError):
+        return [address]
+    for interface in interfaces:
+        own = [entry["local"] for entry in interface.get("addr_info", []) if "local" in entry]
+        if address in own and interface.get("link_type") != "loopback":
+            return sorted(own)
+    return [address]

@@ -1,0 +1,87 @@
+"""Cuts as a table of our own, `inet tribulation`: packets are dropped where they arrive, and nothing else of the host is touched.
+
+Dropping at the receiver looks to the sender like a real network that loses packets; drops at the sender leak errors (EPERM) that no
+network gives. The flow that controls the host, its SSH port and the controller's address together, is let through. So is IPv6 neighbour
+discovery: it takes the part of ARP, and dropping a peer's answers would turn a one-way cut into a cut of both ways.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+TABLE = "inet tribulation"
+
+
+def apply(drop_from: Iterable[str], drop_to: Iterable[str], control: list[Any]) -> None:
+    """Make the table drop exactly this, in one transaction. `drop_to` is for receivers that have no firewall of ours."""
+    sources, sinks = sorted(drop_from), sorted(drop_to)
+    if not sources and not sinks:
+        remove()
+        return
+    _nft(rules(sources, sinks, control))
+
+
+def rules(sources: list[str], sinks: list[str], control: list[Any]) -> str:
+    address, port = ipaddress.ip_address(control[0].partition("%")[0]), int(control[1])
+    family = "ip6" if address.version == 6 else "ip"
+    discovery = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept"
+    lines = [
+        f"add table {TABLE}",
+        f"delete table {TABLE}",
+        f"table {TABLE} {{",
+        *_set("from4", "ipv4_addr", 4, sources),
+        *_set("from6", "ipv6_addr", 6, sources),
+        *_set("to4", "ipv4_addr", 4, sinks),
+        *_set("to6", "ipv6_addr", 6, sinks),
+        "  chain arriving {",
+        "    type filter hook input priority -300; policy accept;",
+        f"    {family} saddr {address} tcp dport {port} accept",
+        f"    {discovery}",
+        "    ip saddr @from4 counter drop",
+        "    ip6 saddr @from6 counter drop",
+        "  }",
+    ]
+    if sinks:
+        lines += [
+            "  chain leaving {",
+            "    type filter hook output priority -300; policy accept;",
+            f"    {family} daddr {address} tcp sport {port} accept",
+            f"    {discovery}",
+            "    ip daddr @to4 counter drop",
+            "    ip6 daddr @to6 counter drop",
+            "  }",
+        ]
+    return "\n".join([*lines, "}", ""])
+
+
+def _set(name: str, kind: str, version: int, addresses: list[str]) -> list[str]:
+    plain = sorted({address.partition("%")[0] for address in addresses})
+    chosen = [address for address in plain if ipaddress.ip_address(address).version == version]
+    elements = f" elements = {{ {', '.join(chosen)} }};" if chosen else ""
+    return [f"  set {name} {{ type {kind};{elements} }}"]
+
+
+def present() -> bool:
+    """Whether our table is there; False also on a host without nft, where it cannot be."""
+    try:
+        listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, timeout=10)
+    except FileNotFoundError:
+        return False
+    return f"table {TABLE}" in listed.stdout.splitlines()
+
+
+def remove() -> bool:
+    """Delete our table if it is there, and say whether it was."""
+    if not present():
+        return False
+    _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
+    return True
+
+
+def _nft(text: str) -> None:
+    done = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True, timeout=10)
+    if done.returncode != 0:
+        raise RuntimeError(f"nft refused the table {TABLE}: {done.stderr.strip()}")

@@ -1,0 +1,144 @@
+"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards, `heal` undoes once and says what.
+
+A request is `{"do": verb, …}`, its answer `{"ok": true, …}` or `{"ok": false, "error": "…"}`, one line each, in order. At the end of its input the
+agent goes and leaves everything to the watchdog.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from . import addresses, clock, processes, watchdog
+from .apply import apply, undo_all
+from .probes import Probes
+from .store import Store
+
+Json = dict[str, Any]
+
+
+class Agent:
+    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, peers."""
+
+    def __init__(self, store: Store, program: str) -> None:
+        self._store, self._program = store, program
+        self._config: Json = {}
+        self._probes: Probes | None = None
+
+    def answer(self, request: Json) -> Json:
+        verbs = {
+            "hello": self._hello,
+            "configure": self._configure,
+            "set": self._set,
+            "renew": self._renew,
+            "epoch": self._epoch,
+            "heard": self._heard,
+            "process": self._process,
+            "clock": self._clock,
+            "time": self._time,
+            "clear": self._clear,
+        }
+        if request["do"] not in verbs:
+            raise ValueError(f"unknown verb {request['do']!r}")
+        return verbs[request["do"]](request)
+
+    def _hello(self, request: Json) -> Json:
+        """Open the probes' port; tell it and this host's own addresses."""
+        if self._probes is None:
+            self._probes = Probes(request["name"], int(request["port"]), bool(request["any_port"]))
+        found = addresses.of_interface(request["address"]) if request["address"] else []
+        return {"port": self._probes.port, "addresses": found}
+
+    def _configure(self, request: Json) -> Json:
+        self._config = {**self._config, **request["config"]}
+        if "peers" in request["config"]:
+            self._need_probes().configure(request["config"]["peers"])
+        return {}
+
+    def _set(self, request: Json) -> Json:
+        with self._store.locked():
+            self._store.renew(request["lease_s"])
+            watchdog.ensure(self._store, self._program)
+            apply(self._store, self._config, request["wanted"])
+        return {}
+
+    def _renew(self, request: Json) -> Json:
+        """Extend the lease. `in_force` and `undone` show whether somebody undid what the harness believes to be on."""
+        with self._store.locked():
+            self._store.renew(request["lease_s"])
+            watchdog.ensure(self._store, self._program)
+            return {"in_force": self._store.force(), "undone": len(self._store.read_journal())}
+
+    def _epoch(self, request: Json) -> Json:
+        self._need_probes().raise_epoch(request["epoch"])
+        return {}
+
+    def _heard(self, request: Json) -> Json:
+        probes = self._need_probes()
+        return {"heard": probes.heard(), "period_s": probes.period_s}
+
+    def _process(self, request: Json) -> Json:
+        how = self._config.get("process") or {}
+        pid = processes.find(how)
+        seen = processes.stat(pid) if pid is not None else None
+        return {"pid": pid, "state": seen[0] if seen else None, "started": seen[1] if seen else None}
+
+    def _clock(self, request: Json) -> Json:
+        """What a process under the clock library sees, and whether the service is one."""
+        pid = processes.find(self._config.get("process") or {})
+        library = self._config.get("clock_library") or ""
+        return {
+            "offset_ns": clock.observe(self._config.get("clock_environment") or {}),
+            "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
+            "pid": pid,
+        }
+
+    def _time(self, request: Json) -> Json:
+        return {"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}
+
+    def _clear(self, request: Json) -> Json:
+        """Undo everything and let the watchdog go."""
+        with self._store.locked():
+            undone = undo_all(self._store, "agent")
+            self._store.renew(0.0)
+        return {"undone": undone}
+
+    def _need_probes(self) -> Probes:
+        if self._probes is None:
+            raise ValueError("`hello` comes first")
+        return self._probes
+
+
+def serve(store: Store, program: str) -> None:
+    agent = Agent(store, program)
+    for line in sys.stdin:
+        try:
+            answer = {"ok": True, **agent.answer(json.loads(line))}
+        except (OSError, ValueError, KeyError, RuntimeError, subprocess.TimeoutExpired) as error:
+            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def heal(store: Store) -> None:
+    with store.locked():
+        undone = undo_all(store, "heal")
+        store.renew(0.0)
+    print(json.dumps(undone))
+
+
+def main() -> None:
+    program, (verb, directory) = os.path.abspath(sys.argv[0]), sys.argv[1:3]
+    store = Store(directory)
+    if verb == "serve":
+        serve(store, program)
+    elif verb == "watchdog":
+        watchdog.run(store)
+    elif verb == "heal":
+        heal(store)
+    else:
+        sys.exit(f"unknown command {verb!r}")

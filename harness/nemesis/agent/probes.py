@@ -1,0 +1,116 @@
+"""Who can hear whom: numbered UDP packets to all other vertices, under the same firewall rules as the system's own traffic.
+
+Every packet carries the sender's name, its *epoch* and a sequence number. The harness raises the epoch after a change: a packet of
+the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.
+A packet that comes from another address than the configured one (address translation) moves that peer's return address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from typing import Any
+
+MAGIC = b"TRIB1 "
+PERIOD_S = 0.1
+PACKETS_A_SECOND = 3000
+"""Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
+
+
+class Probes:
+    def __init__(self, name: str, port: int, any_port: bool) -> None:
+        self.name, self.epoch, self.period_s = name, 0, PERIOD_S
+        self._peers: dict[str, tuple[str, int]] = {}
+        self._heard: dict[str, list[int]] = {}
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._sockets = _open(port, any_port)
+        self.port: int = self._sockets[0].getsockname()[1]
+        self._wake = threading.Event()
+        for each in self._sockets:
+            threading.Thread(target=self._receive, args=(each,), daemon=True).start()
+        threading.Thread(target=self._send_for_ever, daemon=True).start()
+
+    def configure(self, peers: dict[str, list[Any]]) -> None:
+        """`peers` maps the other vertices to [address, port]."""
+        with self._lock:
+            self._peers = {name: (address, int(port)) for name, (address, port) in peers.items()}
+            vertices = len(peers) + 1
+            self.period_s = max(PERIOD_S, vertices * (vertices - 1) / PACKETS_A_SECOND)
+
+    def raise_epoch(self, epoch: int) -> None:
+        with self._lock:
+            self.epoch = max(self.epoch, epoch)
+        self._wake.set()
+
+    def heard(self) -> dict[str, list[int]]:
+        """For each sender: newest epoch, newest sequence number, packets heard, age of the last in ns."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            return {name: [*seen[:3], now_ns - seen[3]] for name, seen in self._heard.items()}
+
+    def _send_for_ever(self) -> None:
+        while True:
+            self._send_to_all()
+            if self._wake.wait(self.period_s):
+                self._wake.clear()
+                # A lost packet must not look like a cut: three more of the new epoch, at once.
+                for _ in range(3):
+                    self._send_to_all()
+                    time.sleep(0.015)
+
+    def _send_to_all(self) -> None:
+        with self._lock:
+            self._sequence += 1
+            packet = MAGIC + json.dumps([self.name, self.epoch, self._sequence]).encode()
+            peers = list(self._peers.values())
+        for address, port in peers:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            for each in self._sockets:
+                if each.family == family:
+                    # Not sent is not heard, and the receiver's account says so; a cut may well look like this here.
+                    with contextlib.suppress(OSError):
+                        each.sendto(packet, (address, port))
+
+    def _receive(self, each: socket.socket) -> None:
+        while True:
+            try:
+                packet, source = each.recvfrom(2048)
+                if not packet.startswith(MAGIC):
+                    continue
+                name, epoch, sequence = json.loads(packet[len(MAGIC) :])
+                self._note(str(name), int(epoch), int(sequence), source)
+            except (OSError, ValueError, TypeError):
+                # Whatever else arrives at this port is not ours.
+                continue
+
+    def _note(self, name: str, epoch: int, sequence: int, source: Any) -> None:
+        with self._lock:
+            if name not in self._peers:
+                return
+            seen = self._heard.setdefault(name, [0, 0, 0, 0])
+            self._heard[name] = [max(seen[0], epoch), sequence, seen[2] + 1, time.monotonic_ns()]
+            self._peers[name] = (source[0], source[1])
+
+
+def _open(port: int, any_port: bool) -> list[socket.socket]:
+    """One socket a family on the same port; a host without IPv6 has the one."""
+    first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        first.bind(("", port))
+    except OSError:
+        if not any_port:
+            raise
+        first.bind(("", 0))
+    opened = [first]
+    try:
+        second = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        second.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        second.bind(("::", first.getsockname()[1]))
+        opened.append(second)
+    except OSError:
+        pass
+    return opened

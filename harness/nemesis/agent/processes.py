@@ -1,0 +1,109 @@
+"""Kill, start, stop and continue one process, known by a pid file or by its pid. Everything may be asked twice.
+
+`how` says how to find and control it: `pid_file` or `pid`; `marker`, a file that tells its supervisor to leave it down; and, for a
+process without such a supervisor, `start`, the command that starts it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+WAIT_S = 3.0
+POLL_S = 0.005
+
+
+def find(how: dict[str, Any]) -> int | None:
+    """The pid of the living process (a zombie is not living), or None."""
+    pid = how.get("pid")
+    if how.get("pid_file"):
+        try:
+            with open(how["pid_file"]) as file:
+                pid = int(file.read().split()[0])
+        except (FileNotFoundError, ValueError, IndexError):
+            pid = None
+    return pid if pid is not None and alive(pid) else None
+
+
+def stat(pid: int) -> tuple[str, int] | None:
+    """Its state letter and its start time, which tells it from a later process of the same number."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0], int(fields[19])
+
+
+def alive(pid: int) -> bool:
+    known = stat(pid)
+    return known is not None and known[0] not in "ZX"
+
+
+def kill(how: dict[str, Any]) -> None:
+    """The marker first, so that no supervisor starts it again in between."""
+    if how.get("marker"):
+        with open(how["marker"], "w"):
+            pass
+    deadline = time.monotonic() + WAIT_S
+    while (pid := find(how)) is not None:
+        _signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"process {pid} outlived SIGKILL for {WAIT_S:g} s")
+        time.sleep(POLL_S)
+
+
+def start(how: dict[str, Any]) -> bool:
+    """Let it run again; says whether anything had to be done."""
+    did = False
+    if how.get("marker"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(how["marker"])
+            did = True
+    if how.get("start") and find(how) is None:
+        subprocess.Popen(
+            how["start"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        did = True
+    return did
+
+
+def pause(how: dict[str, Any]) -> list[list[int]]:
+    """Stop it and return [[pid, start time]]; waits a moment for one that is just starting, and is content with none."""
+    deadline = time.monotonic() + WAIT_S
+    while (pid := find(how)) is None:
+        if time.monotonic() > deadline:
+            return []
+        time.sleep(POLL_S)
+    known = stat(pid)
+    _signal(pid, signal.SIGSTOP)
+    while (now := stat(pid)) is not None and now[0] not in "TtZX":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"process {pid} did not stop within {WAIT_S:g} s")
+        time.sleep(POLL_S)
+    return [[pid, known[1]]] if known is not None else []
+
+
+def resume(paused: list[list[int]]) -> list[int]:
+    """Continue those that are still the same processes; returns the pids of those that were stopped."""
+    woken = []
+    for pid, started in paused:
+        known = stat(pid)
+        if known is not None and known[1] == started:
+            if known[0] in "Tt":
+                woken.append(pid)
+            _signal(pid, signal.SIGCONT)
+    return woken
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

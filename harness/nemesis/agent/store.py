@@ -1,0 +1,86 @@
+"""What this host has in force, the lease, and the journal: small files that agent, watchdog and `heal` share under one lock.
+
+`force.json` is written and fsynced *before* anything is done, and always names everything that may be in force; an undo of it is
+therefore complete whenever any of the programs dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+NOTHING: dict[str, Any] = {"drop_from": [], "drop_to": [], "killed": None, "paused": [], "clocks": {}}
+"""`killed` is how to start the process again; `paused` are [pid, start time] pairs; `clocks` maps clock files to offsets in ns."""
+
+
+class Store:
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One program at a time changes what is in force."""
+        with open(self.path("lock"), "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def force(self) -> dict[str, Any]:
+        try:
+            with open(self.path("force.json")) as file:
+                return {**NOTHING, **json.load(file)}
+        except FileNotFoundError:
+            return dict(NOTHING)
+
+    def set_force(self, force: dict[str, Any]) -> None:
+        write_durably(self.path("force.json"), json.dumps(force))
+
+    def renew(self, lease_s: float) -> None:
+        """The lease's end on this host's monotonic clock, which no clock fault moves."""
+        write_durably(self.path("lease"), str(time.monotonic_ns() + int(lease_s * 1e9)), fsync=False)
+
+    def lease_left_s(self) -> float:
+        try:
+            with open(self.path("lease")) as file:
+                return (int(file.read()) - time.monotonic_ns()) / 1e9
+        except (FileNotFoundError, ValueError):
+            return 0.0
+
+    def write_journal(self, entry: dict[str, Any]) -> None:
+        line = json.dumps({"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns(), **entry}) + "\n"
+        with open(self.path("journal.jsonl"), "a") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_journal(self) -> list[dict[str, Any]]:
+        try:
+            with open(self.path("journal.jsonl")) as file:
+                return [json.loads(line) for line in file if line.endswith("\n")]
+        except FileNotFoundError:
+            return []
+
+
+def write_durably(path: str, text: str, fsync: bool = True) -> None:
+    """A temporary file, then a rename: a reader sees the old text or the new."""
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w") as file:
+        file.write(text)
+        if fsync:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(temporary, path)
+    if fsync:
+        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

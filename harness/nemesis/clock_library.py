@@ -1,0 +1,152 @@
+"""Puts a clock library on a host, and says under which environment the service has to be started so that its wall clock can be moved.
+
+Our own shim is compiled on the harness's machine and used where it loads on the host; else libfaketime, where the host has it. With
+libfaketime monotonic time is kept out of it (`FAKETIME_DONT_FAKE_MONOTONIC`): without that a jump back hangs timers.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import FaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..hosts.base import Host
+
+SOURCE = Path(__file__).with_name("clock_shim.c")
+ZEROES = bytes(24)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLibrary:
+    """`library` is preloaded on the host, `file` is what it reads, `environment` makes a process use both."""
+
+    library: str
+    file: str
+    environment: Mapping[str, str]
+
+
+@functools.cache
+def build() -> bytes | None:
+    """The shim for this machine, or None without a C compiler."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="tribulation-") as folder:
+        made = Path(folder) / "clock_shim.so"
+        command = [
+            compiler,
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-o",
+            str(made),
+            str(SOURCE),
+            "-ldl",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise FaultError(
+                f"{SOURCE.name} does not compile: {done.stderr.strip()}",
+                "apt install gcc libc6-dev, or libfaketime on the hosts",
+            )
+        return made.read_bytes()
+
+
+def shim(directory: str) -> ClockLibrary:
+    """Where the shim and its file are, once installed."""
+    library, file = f"{directory}/nemesis/clock_shim.so", f"{directory}/nemesis/clock"
+    return ClockLibrary(library, file, {"LD_PRELOAD": library, "TRIBULATION_CLOCK": file})
+
+
+def faketime(directory: str, library: str) -> ClockLibrary:
+    file = f"{directory}/nemesis/clock.faketime"
+    environment = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": file,
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return ClockLibrary(library, file, environment)
+
+
+def install(host: Host) -> ClockLibrary:
+    """Put it on the host and prove that it loads there. Raises `FaultError` where neither library works."""
+    binary = build()
+    reasons = ["no C compiler where the harness runs"]
+    if binary is not None:
+        machine = host.run(["uname", "-m"]).stdout.strip()
+        chosen = shim(host.directory)
+        if machine == platform.machine():
+            host.put(binary, chosen.library, mode=0o755)
+            _put_once(host, ZEROES, chosen.file)
+            if _loads(host, chosen):
+                return chosen
+        reasons = [f"the shim built for {platform.machine()} does not load on {host.name} ({machine})"]
+    found = host.run(
+        "ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
+        check=False,
+    )
+    if path := found.stdout.strip():
+        chosen = faketime(host.directory, path)
+        _put_once(host, b"+0\n", chosen.file)
+        if _loads(host, chosen):
+            return chosen
+    reasons.append(f"no working libfaketime on {host.name}")
+    raise FaultError(
+        f"clock faults are not possible on {host.name}: {'; '.join(reasons)}",
+        f"apt install gcc libc6-dev where the harness runs, or apt install libfaketime on {host.name}",
+    )
+
+
+def environment(host: Host) -> dict[str, str]:
+    """Install the library and return what to add to the service's environment."""
+    return dict(install(host).environment)
+
+
+def installed(host: Host) -> ClockLibrary | None:
+    """What `install` put on this host earlier, if anything."""
+    own = shim(host.directory)
+    if host.run(["test", "-e", own.library, "-a", "-e", own.file], check=False).exit_code == 0:
+        return own
+    listed = host.run(
+        f"test -e '{host.directory}/nemesis/clock.faketime' && ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
+        check=False,
+    )
+    return faketime(host.directory, path) if (path := listed.stdout.strip()) else None
+
+
+def set_offset(host: Host, library: ClockLibrary, offset_ns: int) -> None:
+    """Move the clock by hand, with nothing to undo it: for trials. In a campaign the agent does this, under its watchdog."""
+    program = (
+        "import struct,os,sys; f=os.open(sys.argv[1],os.O_RDWR); os.pwrite(f,struct.pack('=q',int(sys.argv[2])),0)"
+    )
+    if library.file.endswith(".faketime"):
+        host.put(f"{offset_ns / 1e9:+.9f}\n".encode(), library.file)
+    else:
+        host.run([*host.sudo, host.python, "-c", program, library.file, str(offset_ns)])
+
+
+def _loads(host: Host, chosen: ClockLibrary) -> bool:
+    settings = [f"{name}={value}" for name, value in chosen.environment.items()]
+    done = host.run(["env", *settings, host.python, "-c", "import time; time.time()"], check=False)
+    # A library that cannot be preloaded is told on stderr and otherwise ignored by the loader.
+    return done.exit_code == 0 and "ERROR: ld.so" not in done.stderr
+
+
+def _put_once(host: Host, content: bytes, path: str) -> None:
+    """A file that is there stays: running processes may have it mapped, and a new one of its name would not be theirs."""
+    if host.run(["test", "-s", path], check=False).exit_code != 0:
+        host.put(content, path)

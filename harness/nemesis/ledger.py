@@ -1,0 +1,119 @@
+"""The ledger: every fault written down before it is injected, and each step after, one JSON line each, fsynced.
+
+    {"time": 8000123, "phase": "intended", "id": "cut-halves-7d4474.1", "kind": "cut", "what": {"edges": […]}, "parameters": {…}, …}
+    {"time": 8021000, "phase": "injected", "id": "cut-halves-7d4474.1"}
+    {"time": 8190000, "phase": "verified", "id": …, "verified": true, "observed": {…}}
+    {"time": 12000456, "phase": "healing", "id": …}
+    {"time": 12150000, "phase": "healed", "id": …, "verified": true, "observed": {…}}
+
+`time` is in ns since the run began. `failed` stands where a step raised, with its `error`. A crash leaves at most a torn last line; a
+fault without a `healed` line may still be in force, or a watchdog has undone it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from checkers.result import Fault
+
+from ..errors import CampaignError
+from .faults import Observation, Resolved
+
+PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
+
+
+class Ledger:
+    """Appends lines. Thread-safe; a line is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def intended(self, fault: Resolved, time_ns: int) -> None:
+        """Before anything is done: what shall be done, and to whom."""
+        intent = fault.intent
+        rest = {"parameters": dict(intent.parameters), "key": intent.key, "at": intent.at_ns, "for": intent.for_ns}
+        self._write(time_ns, "intended", intent.id, kind=intent.kind, what=dict(fault.what), **rest)
+
+    def step(self, phase: str, fault: Resolved, time_ns: int) -> None:
+        self._write(time_ns, phase, fault.intent.id)
+
+    def observed(self, phase: str, fault: Resolved, time_ns: int, observation: Observation) -> None:
+        self._write(
+            time_ns, phase, fault.intent.id, verified=observation.verified, observed=dict(observation.observed)
+        )
+
+    def failed(self, fault: Resolved, time_ns: int, error: str) -> None:
+        self._write(time_ns, "failed", fault.intent.id, error=error)
+
+    def _write(self, time_ns: int, phase: str, fault_id: str, **more: Any) -> None:
+        line = json.dumps({"time": time_ns, "phase": phase, "id": fault_id, **more}) + "\n"
+        with self._lock:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every whole line. A torn last line is dropped; any other that is no ledger line raises, with its place."""
+    *lines, torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    del torn
+    read = []
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = json.loads(text)
+            if line["phase"] not in PHASES or not isinstance(line["time"], int):
+                raise ValueError("unknown phase or time")
+        except (ValueError, KeyError, TypeError) as error:
+            raise CampaignError(
+                f"{path}:{number}: no ledger line ({error}): {text[:200]}", "the file was changed; restore it"
+            ) from None
+        read.append(line)
+    return read
+
+
+def read_ledger(path: Path) -> list[Fault]:
+    """The faults in the order in which they were intended, intended beside observed."""
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in read_lines(path):
+        told.setdefault(line["id"], {}).setdefault(line["phase"], line)
+    return [_fault(fault_id, phases) for fault_id, phases in told.items() if "intended" in phases]
+
+
+def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
+    """Verified means: seen in force, and not seen to have gone before its heal (a heal tells when the watchdog came first)."""
+    intended, verified, healed = phases["intended"], phases.get("verified"), phases.get("healed")
+    lapsed = healed is not None and bool(healed["observed"].get("lapsed"))
+    observed = dict(verified["observed"]) if verified is not None else None
+    if observed is not None and lapsed:
+        observed["lapsed"] = True
+    return Fault(
+        id=fault_id,
+        kind=intended["kind"],
+        intended=intended["what"],
+        observed=observed,
+        verified=verified is not None and bool(verified["verified"]) and not lapsed,
+        start_ns=intended["time"],
+        injected_ns=_time(phases, "injected"),
+        heal_ns=_time(phases, "healing"),
+        healed_ns=_time(phases, "healed"),
+    )
+
+
+def _time(phases: Mapping[str, Mapping[str, Any]], phase: str) -> int | None:
+    return int(phases[phase]["time"]) if phase in phases else None

@@ -1,0 +1,33 @@
+"""The agent as one file for the hosts: the sources of `agent/` zipped with a front, byte-equal for equal sources."""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from pathlib import Path
+
+PACKAGE = "tribulation_agent"
+FRONT = f"from {PACKAGE}.main import main\n\nmain()\n"
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+
+
+@functools.cache
+def bundle() -> bytes:
+    """The agent as a zip application, to be run with `python3 -I agent.pyz serve DIRECTORY`."""
+    sources = sorted((Path(__file__).parent / "agent").glob("*.py"))
+    files = {f"{PACKAGE}/{source.name}": source.read_text(encoding="utf-8") for source in sources}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in {"__main__.py": FRONT, **files}.items():
+            archive.writestr(zipfile.ZipInfo(name, LONG_AGO), text)
+    return buffer.getvalue()
+
+
+def agent_directory(directory: str) -> str:
+    """Where everything of the agent lives on a host whose directory this is."""
+    return f"{directory}/nemesis"
+
+
+def agent_program(directory: str) -> str:
+    return f"{agent_directory(directory)}/agent.pyz"
