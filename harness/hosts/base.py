@@ -7,8 +7,9 @@ back-end can do beyond that is named in `capabilities`, so that a campaign that 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Mapping, Protocol, Sequence
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class Host(Protocol):
     control: tuple[str, int]
     """The controller's address as this host sees it, and the SSH port: the one flow that network faults exempt."""
 
-    def run(self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None) -> CommandResult:
+    def run(
+        self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None
+    ) -> CommandResult:
         """Run to the end. A sequence is quoted; a string goes to `sh -c` as it is."""
         ...
 
@@ -78,7 +81,9 @@ class Provider(Protocol):
 
     def down(self) -> None: ...
 
-    def dial(self, address: str, port: int, *, timeout_s: float, client: str = "clients", kind: int = socket.SOCK_STREAM) -> socket.socket:
+    def dial(
+        self, address: str, port: int, *, timeout_s: float, client: str = "clients", kind: int = socket.SOCK_STREAM
+    ) -> socket.socket:
         """A socket connected from the clients' place in the network; TCP_NODELAY is set. Raises `OSError`."""
         ...
 

@@ -1,0 +1,196 @@
+"""One SSH connection to one host: made, kept, shared by threads, made again when it was lost. Every stage has a deadline.
+
+Fabric resolves the user's SSH configuration and jump hosts; the socket is ours wherever possible, because paramiko leaves Nagle's
+algorithm on and that costs 40 ms a command. Knows nothing about commands: `remote.py` runs those on the channels it hands out.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fabric
+import paramiko
+
+from .diagnosis import UnknownHostKey, explain
+from .errors import ConnectError
+
+# Its tracebacks would go to stderr otherwise; what they say is in our errors.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+_CONNECT_FAILURES = (OSError, EOFError, paramiko.SSHException, paramiko.pkey.UnknownKeyType, UnknownHostKey, ValueError)
+
+OpenSocket = Callable[[float], socket.socket]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How to reach and trust one host.
+
+    `key` is a private key file; None means the user's agent and default keys. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
+    without it `known_hosts` must have it. `open_socket(timeout_s)` makes the TCP connection where a plain one would not do.
+    `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection unless told otherwise.
+    """
+
+    name: str
+    address: str
+    port: int
+    user: str | None = None
+    key: Path | None = None
+    host_key: str | None = None
+    known_hosts: Path | None = None
+    open_socket: OpenSocket | None = None
+    user_config: bool = False
+    max_channels: int = 8
+    connect_timeout_s: float = 10.0
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} ({self.user + '@' if self.user else ''}{self.address}:{self.port})"
+
+
+class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        raise UnknownHostKey(hostname, key)
+
+
+class Connection:
+    """Thread-safe. `channel` connects on first use, and again after the connection was lost."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(target.max_channels)
+        self._fabric: Any = None
+
+    @contextlib.contextmanager
+    def channel(self, timeout_s: float) -> Iterator[paramiko.Channel]:
+        channel = self.open_channel(timeout_s)
+        try:
+            yield channel
+        finally:
+            self.close_channel(channel)
+
+    def open_channel(self, timeout_s: float) -> paramiko.Channel:
+        """A fresh session channel; `close_channel` must follow. Waits for a free one when all are in use."""
+        deadline_s = time.monotonic() + timeout_s
+        if not self._slots.acquire(timeout=timeout_s):
+            count = self.target.max_channels
+            message = f"{self.target.where}: all {count} SSH channels stayed in use for {timeout_s:g} s"
+            raise ConnectError(self.target.name, "busy", message, "run fewer commands at once on this host")
+        try:
+            transport = self._transport(deadline_s)
+            try:
+                return transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                if transport.is_active() and not isinstance(error, OSError | EOFError) and "imeout" not in str(error):
+                    raise explain(error, self.target.where, self.target.name) from None
+                # Lost without our noticing: nothing was asked of the host yet, so asking anew is safe.
+                transport.close()
+                return self._transport(deadline_s).open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            self._slots.release()
+            raise explain(error, self.target.where, self.target.name) from None
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def close_channel(self, channel: paramiko.Channel) -> None:
+        channel.close()
+        self._slots.release()
+
+    @property
+    def alive(self) -> bool:
+        made = self._fabric
+        return made is not None and made.transport is not None and made.transport.is_active()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._fabric is not None:
+                self._fabric.close()
+                self._fabric = None
+
+    def _transport(self, deadline_s: float) -> paramiko.Transport:
+        if not self._lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
+            message = f"{self.target.where}: another thread has been connecting for too long"
+            raise ConnectError(self.target.name, "timeout", message, "is the host up and not overloaded?")
+        try:
+            if self.alive:
+                transport: paramiko.Transport = self._fabric.transport
+                return transport
+            if self._fabric is not None:
+                self._fabric.close()
+                self._fabric = None
+            self._fabric = self._connect(min(self.target.connect_timeout_s, max(0.1, deadline_s - time.monotonic())))
+            return self._fabric.transport  # type: ignore[no-any-return]
+        finally:
+            self._lock.release()
+
+    def _connect(self, timeout_s: float) -> Any:
+        made: Any = None
+        sock: socket.socket | None = None
+        try:
+            made = self._configure(timeout_s)
+            if made.gateway is None:
+                sock = self._open_socket(made.host, made.port, timeout_s)
+                made.connect_kwargs["sock"] = sock
+            made.open()
+        except BaseException as error:
+            if made is not None:
+                made.client.close()
+            if sock is not None:
+                sock.close()
+            if not isinstance(error, _CONNECT_FAILURES):
+                raise
+            raise explain(
+                error, self.target.where, self.target.name, key=self.target.key, timeout_s=timeout_s
+            ) from None
+        made.transport.set_keepalive(5)
+        return made
+
+    def _configure(self, timeout_s: float) -> Any:
+        """A fabric connection, not open yet, that trusts known keys only."""
+        target = self.target
+        config = fabric.Config() if target.user_config else fabric.Config(ssh_config=paramiko.SSHConfig())
+        keywords: dict[str, Any] = {
+            "banner_timeout": timeout_s,
+            "auth_timeout": timeout_s,
+            "channel_timeout": timeout_s,
+        }
+        if target.key is not None:
+            keywords.update(pkey=paramiko.PKey.from_path(target.key), allow_agent=False, look_for_keys=False)
+        made: Any = fabric.Connection(
+            target.address,
+            user=target.user,
+            # A port of 22 may be the default: let the user's configuration have its say.
+            port=None if target.user_config and target.port == 22 else target.port,
+            config=config,
+            connect_timeout=timeout_s,
+            connect_kwargs=keywords,
+        )
+        made.client.set_missing_host_key_policy(_RefuseUnknown())
+        if target.host_key is not None:
+            kind, data = target.host_key.split()[:2]
+            known = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+            made.client.get_host_keys().add(known, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(data)))
+        elif target.known_hosts is not None:
+            made.client.load_system_host_keys(str(target.known_hosts))
+        return made
+
+    def _open_socket(self, host: str, port: int, timeout_s: float) -> socket.socket:
+        if self.target.open_socket is not None:
+            sock = self.target.open_socket(timeout_s)
+        else:
+            sock = socket.create_connection((host, port), timeout=timeout_s)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer that vanished is noticed by the kernel: paramiko's keepalive sends but does not listen.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
+        return sock

@@ -1,0 +1,31 @@
+"""What can go wrong with a host, told apart for callers: no connection, a lost one, a command that failed or took too long."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..errors import HostError
+
+Reason = Literal["refused", "unreachable", "timeout", "banner", "auth", "host-key", "name", "lost", "busy"]
+
+
+class ConnectError(HostError):
+    """No usable SSH connection to `host`; `reason` says which stage failed."""
+
+    def __init__(self, host: str, reason: Reason, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.host = host
+        self.reason: Reason = reason
+
+
+class CommandError(HostError):
+    """A command ended with another exit code than 0, or not in time (`command_exit_code` is None then)."""
+
+    def __init__(
+        self, host: str, command: str, exit_code: int | None, message: str, hint: str, stderr: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.host = host
+        self.command = command
+        self.command_exit_code = exit_code
+        self.stderr = stderr

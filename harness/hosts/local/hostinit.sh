@@ -1,0 +1,48 @@
+#!/bin/sh
+# Process 1 of a local host, until it has built the host's own view of the machine and becomes its init (tini) with sshd.
+#
+# The supervisor has made the file system read-only and /dev small already (shared by all hosts); here comes what each host has alone:
+# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER DROPPED SSHD.
+set -eu
+
+echo ready # the namespaces exist: the supervisor can plug in eth0
+read -r _go
+exec 3>&1 </dev/null >&2
+
+mount --make-rprivate /
+mount -t proc -o nosuid,nodev,noexec proc /proc
+# Kernel settings are the machine's, but those of the network are the host's.
+mount --bind /proc/sys /proc/sys
+mount --bind /proc/sys/net /proc/sys/net
+mount -o remount,bind,ro /proc/sys
+if [ -e /proc/sysrq-trigger ]; then mount --bind /dev/null /proc/sysrq-trigger; fi
+mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys || echo "no own /sys: $?"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts /dev/pts
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
+
+disk="$LAB/hosts/$MACHINE"
+for at in srv var/lib var/log var/tmp; do
+    mount --bind "$disk/$at" "/$at"
+done
+mkdir -p /var/lib/sshd
+mount --bind "$LAB/ssh" /var/lib/sshd
+mount -o remount,bind,ro /var/lib/sshd
+# The supervisor's writable directory is not the host's to see.
+if mountpoint -q "$BASE"; then umount -l "$BASE"; fi
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mkdir -p /run/sshd /run/lock /srv/home /srv/tribulation
+cd /
+
+hostname "$MACHINE"
+if [ -d /proc/sys/net/ipv6 ]; then
+    echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
+    printf 'addr add %s/64 dev eth0 nodad\n' "$ADDRESS6" | ip -batch -
+fi
+# A default route lets limited broadcast and multicast leave; nothing forwards them out of the lab.
+printf '%s\n' 'link set lo up' "addr add $ADDRESS/24 brd + dev eth0" 'link set eth0 up' "route add default via $CONTROLLER" | ip -batch -
+
+echo configured >&3 # from here on a connection is answered, were it by a refusal
+exec 3>&-
+exec setpriv --ambient-caps="$DROPPED" --inh-caps="$DROPPED" --bounding-set="$DROPPED" \
+    tini -s -- "$SSHD" -D -e -f /var/lib/sshd/sshd_config

@@ -1,0 +1,175 @@
+"""Making a lab's files and starting its supervisor, as root or as an ordinary user: the same command, once with a user namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ...errors import HostError
+from .plan import HOME, SSH_PORT, machines
+
+PACKAGES = {
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "setpriv": "util-linux",
+    "tini": "tini",
+    "hostname": "hostname",
+}
+"""Programs that local hosts need, and the Debian package of each."""
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+ISOLATION = ("--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
+# Mapping the user to itself and keeping the capabilities: sshd refuses to work where only uid 0 is mapped (setgroups).
+USER_NAMESPACE = ("--user", "--map-current-user", "--keep-caps")
+
+_SSHD_CONFIG = f"""\
+Port {SSH_PORT}
+HostKey /var/lib/sshd/host_key
+AuthorizedKeysFile /var/lib/sshd/authorized_keys
+# The key's directory is ours alone, though not by the modes of the directories above it.
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+PidFile none
+PrintMotd no
+PrintLastLog no
+MaxStartups 100:30:200
+MaxSessions 100
+Subsystem sftp internal-sftp
+SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+"""
+
+
+def isolate(*command: str) -> list[str]:
+    """The command line that runs `command` as process 1 of new namespaces in which it may do everything."""
+    return ["unshare", *(() if os.geteuid() == 0 else USER_NAMESPACE), *ISOLATION, *command]
+
+
+def environment() -> dict[str, str]:
+    """The environment in which system tools are found, and this very package by the same interpreter."""
+    package_root = str(Path(__file__).parents[3])
+    path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
+    return {**os.environ, "PATH": SEARCH_PATH, "PYTHONPATH": path, "LC_ALL": "C.UTF-8"}
+
+
+def check_programs() -> None:
+    missing = [program for program in PACKAGES if shutil.which(program, path=SEARCH_PATH) is None]
+    if missing:
+        packages = sorted({PACKAGES[program] for program in missing})
+        raise HostError(
+            f"local hosts need {', '.join(missing)}: not found on this machine",
+            hint=f"apt install {' '.join(packages)}",
+        )
+
+
+def check_namespaces() -> None:
+    """By doing it: what the kernel's settings say is not what it allows."""
+    try:
+        done = subprocess.run(isolate("true"), env=environment(), capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        raise HostError("making namespaces took more than 20 s", hint="the machine is overloaded; try again") from None
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+    if os.geteuid() == 0:
+        hint = "this container forbids namespaces (CAP_SYS_ADMIN is missing); use provider ssh or sim"
+        raise HostError(f"local hosts need namespaces, which root may not make here: {said[0]}", hint=hint)
+    raise HostError(
+        f"local hosts need root or user namespaces, and uid {os.geteuid()} may not make these: {said[0]}",
+        hint="run as root; or as root: sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1 "
+        "kernel.apparmor_restrict_unprivileged_userns=0 (those that exist here); or use provider ssh or sim",
+    )
+
+
+def write_lab(lab: Path, name: str, nodes: int, lease_s: float) -> None:
+    """All files of a new lab: description, keys, sshd's configuration, the hosts' /etc, their disks."""
+    for machine in machines(nodes):
+        for at in ("srv", "var/lib", "var/log", "var/tmp"):
+            (lab / "hosts" / machine.name / at).mkdir(parents=True)
+        (lab / "hosts" / machine.name / "var/tmp").chmod(0o1777)
+    (lab / "ssh").mkdir()
+    for key in ("key", "ssh/host_key"):
+        _generate_key(lab / key)
+    shutil.copy(lab / "key.pub", lab / "ssh" / "authorized_keys")
+    (lab / "ssh" / "sshd_config").write_text(_SSHD_CONFIG)
+    user = _write_etc(lab / "etc", nodes)
+    sshd = shutil.which("sshd", path=SEARCH_PATH)
+    settings = {"name": name, "nodes": nodes, "lease_s": lease_s, "user": user, "sshd": sshd}
+    # Last, and at once: a directory with this file is a lab.
+    (lab / "lab.json.new").write_text(json.dumps(settings))
+    (lab / "lab.json.new").rename(lab / "lab.json")
+
+
+def _generate_key(path: Path) -> None:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tribulation lab", "-f", str(path)]
+    try:
+        subprocess.run(command, env=environment(), check=True, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(
+            f"ssh-keygen could not make {path}: {error}", hint="is openssh-client installed and the disk writable?"
+        ) from None
+
+
+def _write_etc(etc: Path, nodes: int) -> str:
+    """The hosts' users and names; returns the login. It gets `sh` and an unlocked account whatever it has on the machine."""
+    etc.mkdir()
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = "tribulation"
+    others = [line for line in Path("/etc/passwd").read_text().splitlines() if line.split(":")[0] != user]
+    login = f"{user}:x:{uid}:{gid}::{HOME}:/bin/sh"
+    (etc / "passwd").write_text("\n".join([login, *others]) + "\n")
+    if uid == 0:
+        (etc / "shadow").write_text(f"{user}:*:19000:0:99999:7:::\n")
+        (etc / "shadow").chmod(0o600)
+    # A name of its own for the IPv6 address: resolvers would prefer it to the other.
+    names = [line for m in machines(nodes) for line in (f"{m.address} {m.name}", f"{m.address6} {m.name}-ipv6")]
+    (etc / "hosts").write_text("\n".join(["127.0.0.1 localhost", "::1 localhost", *names]) + "\n")
+    # No name server can be reached from a lab: let lookups fail at once instead of waiting for the machine's.
+    (etc / "resolv.conf").write_text("")
+    return user
+
+
+def start_supervisor(lab: Path, timeout_s: float) -> subprocess.Popen[bytes]:
+    """Detached: it survives this process. Returns when all hosts are powered on."""
+    readable, writable = os.pipe()
+    with open(readable, "rb", buffering=0) as answers, open(lab / "supervisor.log", "a+b") as log:
+        try:
+            process = subprocess.Popen(
+                isolate(sys.executable, "-m", f"{__package__}.supervisor", str(lab), str(writable)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                cwd="/",
+                pass_fds=(writable,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writable)
+        ready, _, _ = select.select([answers], [], [], timeout_s)
+        answer = answers.read(65536).decode(errors="replace").strip() if ready else f"no answer within {timeout_s:g} s"
+        if answer == "ready":
+            return process
+        process.kill()
+        process.wait(timeout=20)
+        log.seek(0)
+        reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended without a word"
+    shutil.rmtree(lab, ignore_errors=True)
+    raise HostError(
+        f"the lab's supervisor did not start: {reason}", hint="`tri doctor --hosts local` tries each part by itself"
+    )

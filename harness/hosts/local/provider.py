@@ -1,0 +1,263 @@
+"""Hosts made of namespaces on this machine: brings up a lab, or finds the one that is up, and hands out its hosts.
+
+    with contextlib.closing(LocalProvider(nodes=5)) as lab:
+        for host in lab.up():
+            print(host.run("hostname").stdout)
+        lab.down()
+
+The lab lives in its supervisor, not in this object: when this process is gone the lab goes on, until its lease ends, and another
+`LocalProvider` of the same name finds it. While this object is in use it renews the lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import HostError
+from ..connection import Target
+from ..parallel import on_all
+from ..remote import RemoteHost
+from . import launch, state, wire
+from .plan import CLIENTS, CONTROLLER, DIRECTORY, SSH_PORT, Machine, check_names, machines
+
+LEASE_S = 600.0
+_ANSWER_TIMEOUT_S = 30.0
+
+
+class LocalProvider:
+    """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory."""
+
+    name = "local"
+    capabilities = frozenset({"cut", "kill", "pause", "clock", "power"})
+
+    def __init__(
+        self, nodes: int = 5, name: str = "default", directory: str | Path | None = None, lease_s: float = LEASE_S
+    ) -> None:
+        check_names(name, nodes)
+        self.lab_name = name
+        self.nodes = nodes
+        self.lease_s = lease_s
+        self.hosts: Sequence[RemoteHost] = ()
+        self.client_addresses: Mapping[str, Sequence[str]] = {}
+        self._base = Path(directory) if directory else state.default_directory()
+        self._lab = self._base / name
+        self._clients: RemoteHost | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = threading.Event()
+
+    @classmethod
+    def find(cls, name: str = "default", directory: str | Path | None = None) -> LocalProvider:
+        """The provider of a lab that is up, however many hosts it has. Raises `HostError` when there is none."""
+        lab = state.find_lab(Path(directory) if directory else state.default_directory(), name)
+        if not lab.alive or not lab.nodes:
+            raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up")
+        return cls(lab.nodes, name, directory)
+
+    def up(self) -> Sequence[RemoteHost]:
+        self._base = state.private_directory(self._base)
+        self._lab = self._base / self.lab_name
+        with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
+            lab = state.find_lab(self._base, self.lab_name)
+            created = not lab.alive
+            if created:
+                self._create()
+            elif lab.nodes != self.nodes:
+                message = f"lab {self.lab_name!r} is up with {lab.nodes} hosts, not {self.nodes}"
+                raise HostError(message, hint="tri hosts down, then up again; or use another lab name")
+        try:
+            self._make_ready()
+        except BaseException:
+            if created:
+                self.down()
+            raise
+        return self.hosts
+
+    def down(self) -> None:
+        """Everything gone: processes, namespaces, files. Also right for a lab whose supervisor was killed, or that never was."""
+        self.close()
+        if self._lab.exists():
+            with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
+                if state.is_alive(self._lab):
+                    self._take_down()
+                if self._lab.exists():
+                    state.remove_stale(self._lab)
+        if self._process is not None:
+            self._process.wait(timeout=_ANSWER_TIMEOUT_S)
+            self._process = None
+        self.hosts, self._clients = (), None
+
+    def close(self) -> None:
+        """Drop connections and stop renewing; the lab goes on until its lease ends."""
+        self._closed.set()
+        for host in (*self.hosts, *([self._clients] if self._clients else [])):
+            host.close()
+
+    def status(self) -> dict[str, Any]:
+        """What the supervisor says: `name`, `lease_left_s`, `hosts` with `name address address6 on boots`."""
+        return self._ask({"do": "status"})
+
+    def renew(self) -> None:
+        self._ask({"do": "renew"})
+
+    def power_off(self, host: str) -> None:
+        """As if its plug were pulled: peers see silence, and everything but its disk is forgotten."""
+        self._ask({"do": "power_off", "hosts": [host]})
+
+    def boot(self, host: str) -> None:
+        """Power it on again and wait until one can log in."""
+        self._ask({"do": "boot", "hosts": [host]})
+        for known in self.hosts:
+            if known.name == host:
+                known.close()
+                self._await_login(known)
+
+    def dial(
+        self, address: str, port: int, *, timeout_s: float, client: str = CLIENTS, kind: int = socket.SOCK_STREAM
+    ) -> socket.socket:
+        if client != CLIENTS:
+            raise OSError(f"no client place {client!r} in lab {self.lab_name!r}, only {CLIENTS!r}")
+        return self._dial_from(CLIENTS, address, port, timeout_s, kind)
+
+    def client_host(self) -> RemoteHost | None:
+        return self._clients
+
+    def _create(self) -> None:
+        launch.check_programs()
+        launch.check_namespaces()
+        if self._lab.exists():
+            state.remove_stale(self._lab)
+        self._lab.mkdir(mode=0o700)
+        try:
+            launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s)
+        except BaseException:
+            state.remove_stale(self._lab)
+            raise
+        self._process = launch.start_supervisor(self._lab, timeout_s=60.0)
+
+    def _make_ready(self) -> None:
+        self.renew()
+        off = [host["name"] for host in self.status()["hosts"] if not host["on"]]
+        if off:
+            self._ask({"do": "boot", "hosts": off})
+        self._connect()
+        self._start_renewing()
+
+    def _connect(self) -> None:
+        """Host objects, each proven by a login."""
+        user = state.read_settings(self._lab)["user"]
+        host_key = (self._lab / "ssh" / "host_key.pub").read_text()
+        made = [self._host(machine, user, host_key) for machine in machines(self.nodes)]
+        on_all(made, lambda host: self._await_login(host)).require("logging in to local hosts")  # type: ignore[arg-type]
+        self.hosts, self._clients = tuple(made[:-1]), made[-1]
+        clients = machines(self.nodes)[-1]
+        self.client_addresses = {CLIENTS: (clients.address, clients.address6)}
+
+    def _host(self, machine: Machine, user: str, host_key: str) -> RemoteHost:
+        def open_socket(timeout_s: float) -> socket.socket:
+            return self._dial_from(None, machine.address, SSH_PORT, timeout_s, socket.SOCK_STREAM)
+
+        target = Target(
+            name=machine.name,
+            address=machine.address,
+            port=SSH_PORT,
+            user=user,
+            key=self._lab / "key",
+            host_key=host_key,
+            open_socket=open_socket,
+            max_channels=64,
+        )
+        # Hosts see the machine's files: the interpreter that runs this runs there as well.
+        python = os.path.realpath(sys.executable)
+        return RemoteHost(target, directory=DIRECTORY, python=python, control=(CONTROLLER, SSH_PORT), wrap=False)
+
+    def _await_login(self, host: RemoteHost, timeout_s: float = 20.0) -> None:
+        """sshd needs a moment to listen; a host that lost its power in the meantime will not come at all."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                host.run("true", timeout_s=timeout_s)
+                return
+            except HostError:
+                on = {known["name"]: known["on"] for known in self.status()["hosts"]}[host.name]
+                if not on or time.monotonic() > deadline_s:
+                    console = (
+                        (self._lab / "hosts" / host.name / "console.log").read_text(errors="replace").strip()[-500:]
+                    )
+                    if not on:
+                        raise HostError(
+                            f"{host.name} did not boot: {console}", hint="`tri doctor --hosts local` tries each part"
+                        ) from None
+                    raise
+            time.sleep(0.01)
+
+    def _start_renewing(self) -> None:
+        self._closed = threading.Event()
+        threading.Thread(target=self._renew_until, args=(self._closed,), name="lab-lease", daemon=True).start()
+
+    def _renew_until(self, closed: threading.Event) -> None:
+        while not closed.wait(self.lease_s / 4):
+            try:
+                self.renew()
+            except HostError:
+                # The lab is gone; whoever uses it next is told so.
+                return
+
+    def _dial_from(self, place: str | None, address: str, port: int, timeout_s: float, kind: int) -> socket.socket:
+        """A socket made in the lab by the supervisor, then connected here: a socket stays in the network it was made in."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        descriptor: int | None = None
+        with contextlib.closing(wire.connect(self._lab, timeout_s)) as supervisor:
+            try:
+                wire.send(supervisor, {"do": "socket", "place": place, "family": int(family), "kind": int(kind)})
+                answer, descriptor = wire.receive(supervisor)
+            except wire.WireError as error:
+                raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {error}") from None
+        if descriptor is None:
+            raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {answer.get('error')}")
+        made = socket.socket(fileno=descriptor)
+        try:
+            made.settimeout(timeout_s)
+            if kind == socket.SOCK_STREAM:
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.connect((address, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with contextlib.closing(wire.connect(self._lab, _ANSWER_TIMEOUT_S)) as supervisor:
+                wire.send(supervisor, request)
+                answer, _ = wire.receive(supervisor)
+        except (OSError, wire.WireError) as error:
+            message = f"lab {self.lab_name!r} in {self._lab}: its supervisor does not answer ({error})"
+            raise HostError(message, hint="it is down, or was killed, or its lease ended: tri hosts up") from None
+        if not answer.get("ok"):
+            raise HostError(
+                f"lab {self.lab_name!r}: {request['do']}: {answer.get('error')}", hint="tri hosts down, then up again"
+            )
+        return answer
+
+    def _take_down(self) -> None:
+        """Tell the supervisor, and wait for the end of the connection: it comes when the lab is gone."""
+        try:
+            with contextlib.closing(wire.connect(self._lab, _ANSWER_TIMEOUT_S)) as supervisor:
+                wire.send(supervisor, {"do": "down"})
+                wire.receive(supervisor)
+                if supervisor.recv(1) == b"":
+                    return
+        except (OSError, wire.WireError) as error:
+            raise HostError(
+                f"lab {self.lab_name!r}: its supervisor does not take it down: {error}",
+                hint=f"see {self._lab}/supervisor.log",
+            ) from None

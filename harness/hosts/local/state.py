@@ -1,0 +1,129 @@
+"""Where labs keep their files, and which labs there are: alive (a supervisor holds the lock) or stale (its supervisor was killed).
+
+/run/tribulation/<lab>/                 as root
+$XDG_RUNTIME_DIR/tribulation/<lab>/     as anybody else; without it /tmp/tribulation-<uid>/<lab>/
+    lab.json key key.pub ssh/ etc/ hosts/<host>/{srv,var,console.log} supervisor.log supervisor.sock alive
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import HostError
+from .plan import ALIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One lab as found on disk. `nodes` is 0 when its description cannot be read."""
+
+    name: str
+    directory: Path
+    nodes: int
+    alive: bool
+
+
+def default_directory() -> Path:
+    """The directory that holds this user's labs."""
+    if os.geteuid() == 0:
+        return Path("/run/tribulation")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK) and os.stat(runtime).st_uid == os.geteuid():
+        return Path(runtime) / "tribulation"
+    return Path(f"/tmp/tribulation-{os.geteuid()}")
+
+
+def private_directory(path: Path) -> Path:
+    """`path`, made if need be, or `HostError` when somebody else owns it or may look into it: keys live there."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise HostError(
+            f"{path}: cannot hold labs: {error}", hint="name another directory, or make this one yours"
+        ) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise HostError(
+            f"{path}: must be a directory of yours alone, but belongs to uid {found.st_uid} with mode {stat.S_IMODE(found.st_mode):o}",
+            hint=f"remove it, or: chown {os.geteuid()} {path} && chmod 700 {path}",
+        )
+    # Resolved: the supervisor compares it with mount points.
+    return path.resolve()
+
+
+def list_labs(directory: str | Path | None = None) -> list[Lab]:
+    """This user's labs, or those in `directory`, by name."""
+    base = Path(directory) if directory else default_directory()
+    try:
+        names = sorted(entry.name for entry in base.iterdir() if (entry / "lab.json").exists())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HostError(
+            f"{base}: cannot be listed: {error}", hint="labs belong to the user who brought them up"
+        ) from None
+    return [find_lab(base, name) for name in names]
+
+
+def find_lab(base: Path, name: str) -> Lab:
+    nodes = 0
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        nodes = int(read_settings(base / name)["nodes"])
+    return Lab(name, base / name, nodes, is_alive(base / name))
+
+
+def read_settings(lab: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((lab / "lab.json").read_text())
+    return settings
+
+
+def is_alive(lab: Path) -> bool:
+    """Whether a supervisor holds the lab's lock. A process id would tell less: it may be somebody else's by now."""
+    try:
+        descriptor = os.open(lab / ALIVE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def remove_stale(lab: Path) -> None:
+    """Remove what a killed supervisor left: files only, the kernel took the rest."""
+    shutil.rmtree(lab, ignore_errors=False)
+
+
+@contextlib.contextmanager
+def exclusive(base: Path, name: str, timeout_s: float) -> Iterator[None]:
+    """One process at a time brings the lab `name` up or down."""
+    deadline_s = time.monotonic() + timeout_s
+    descriptor = os.open(base / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline_s:
+                    hint = "wait for the other tri command, or end it"
+                    raise HostError(
+                        f"lab {name!r} is being brought up or down by another process for {timeout_s:g} s", hint=hint
+                    ) from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,209 @@
+"""The lab supervisor: `python -m harness.hosts.local.supervisor LAB READY_FD`, a detached process that owns one lab.
+
+It is process 1 of the lab's PID namespace: whoever kills it, with any signal, ends every process of the lab, and the kernel takes the
+namespaces back. It ends by itself when its lease is not renewed, when told `down`, and on SIGTERM; then it also removes the lab's directory.
+
+It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
+
+| request | answer |
+|---|---|
+| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease |
+| `{"do": "renew"}` | the lease starts again |
+| `{"do": "boot", "hosts": […]}`, `{"do": "power_off", "hosts": […]}` | when it is done |
+| `{"do": "socket", "place": "clients" or null, "family": …, "kind": …}` | a socket in that place; null: the controller's |
+| `{"do": "down"}` | at once; the connection closes when the lab is gone |
+
+Standard library only, so that it starts in a blink.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import wire
+from .machinery import DROPPED_CAPABILITIES, Host, MachineError, boot, build_switch, build_view, socket_in
+from .plan import ALIVE, CONTROLLER, machines
+
+_CLIENT_TIMEOUT_S = 60.0
+
+
+class Supervisor:
+    def __init__(self, lab: Path) -> None:
+        self._lab = lab
+        settings = json.loads((lab / "lab.json").read_text())
+        self._name: str = settings["name"]
+        self._lease_s: float = settings["lease_s"]
+        self._expires_s = time.monotonic() + self._lease_s
+        environment = {
+            "LAB": str(lab),
+            "BASE": str(lab.parent),
+            "CONTROLLER": CONTROLLER,
+            "DROPPED": DROPPED_CAPABILITIES,
+            "SSHD": settings["sshd"],
+        }
+        self._hosts = {machine.name: Host(machine, lab, environment) for machine in machines(settings["nodes"])}
+        self._ending = threading.Event()
+        # Power is switched by one request at a time; everything else may go on meanwhile.
+        self._power = threading.Lock()
+        self._goodbyes: list[socket.socket] = []
+
+    def build(self) -> socket.socket:
+        """The whole lab, running; returns the listening socket."""
+        build_switch()
+        build_view(self._lab.parent, self._lab)
+        # Others see by this lock, which dies with this process and no child inherits, that the lab lives. Opened only now: a file open
+        # for writing would have kept the root from becoming read-only.
+        self._alive = open(self._lab / ALIVE, "w")  # noqa: SIM115  (held until the end)
+        fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        boot(list(self._hosts.values()))
+        os.chdir(self._lab)  # a unix socket's path may have 107 bytes only
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(wire.SOCKET)
+        listener.listen(128)
+        os.chdir("/")
+        return listener
+
+    def serve(self, listener: socket.socket) -> None:
+        """Until told to end, or until the lease is over."""
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        while not self._ending.is_set():
+            left_s = self._expires_s - time.monotonic()
+            if left_s <= 0:
+                _log(f"the lease of {self._lease_s:g} s was not renewed: taking the lab down")
+                break
+            self._ending.wait(left_s)
+
+    def end(self) -> None:
+        """Every host off, the lab's directory gone, and only then the goodbyes that requesters of `down` wait for."""
+        with self._power:
+            for host in self._hosts.values():
+                host.kill()
+        shutil.rmtree(self._lab, ignore_errors=True)
+        _log("the lab is down")
+        for sock in self._goodbyes:
+            sock.close()
+
+    def stop(self, *_: object) -> None:
+        self._ending.set()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+
+    def _converse(self, client: socket.socket) -> None:
+        """One request, one answer. A requester that hangs or talks nonsense costs its own connection only."""
+        try:
+            client.settimeout(_CLIENT_TIMEOUT_S)
+            request, _ = wire.receive(client)
+            if request.get("do") == "down":
+                wire.send(client, {"ok": True})
+                self._goodbyes.append(client)
+                self._ending.set()
+                return
+            if request.get("do") == "socket":
+                with self._socket(request) as made:
+                    wire.send(client, {"ok": True}, made.fileno())
+            else:
+                wire.send(client, {"ok": True, **self._answer(request)})
+        except MachineError as error:
+            _try_send(client, {"ok": False, "error": str(error)})
+        except (OSError, wire.WireError) as error:
+            _log(f"a request was dropped: {error}")
+        except Exception:
+            _log(traceback.format_exc())
+            _try_send(client, {"ok": False, "error": traceback.format_exc(limit=-1)})
+        client.close()
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request.get("do"):
+            case "status":
+                return self._status()
+            case "renew":
+                self._expires_s = time.monotonic() + self._lease_s
+            case "boot":
+                chosen = self._chosen(request.get("hosts"))
+                with self._power:
+                    boot(chosen)
+            case "power_off":
+                with self._power:
+                    for host in self._chosen(request.get("hosts")):
+                        host.power_off()
+            case other:
+                raise MachineError(f"the supervisor does not know how to do {other!r}")
+        return {}
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "name": self._name,
+            "lease_s": self._lease_s,
+            "lease_left_s": max(0.0, self._expires_s - time.monotonic()),
+            "hosts": [
+                {
+                    "name": name,
+                    "address": host.machine.address,
+                    "address6": host.machine.address6,
+                    "on": host.on,
+                    "boots": host.boots,
+                }
+                for name, host in self._hosts.items()
+            ],
+        }
+
+    def _chosen(self, names: Any) -> Sequence[Host]:
+        unknown = [name for name in names if name not in self._hosts]
+        if unknown:
+            raise MachineError(f"no host {unknown} in lab {self._name!r}; there are {list(self._hosts)}")
+        return [self._hosts[name] for name in names]
+
+    def _socket(self, request: dict[str, Any]) -> socket.socket:
+        place = request.get("place")
+        network = None if place is None else self._chosen([place])[0].network
+        return socket_in(network, int(request["family"]), int(request["kind"]))
+
+
+def _try_send(client: socket.socket, answer: dict[str, Any]) -> None:
+    try:
+        wire.send(client, answer)
+    except OSError as error:
+        _log(f"an answer was not taken: {error}")
+
+
+def _log(text: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    lab, ready = Path(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(ready, False)
+    supervisor = Supervisor(lab)
+    signal.signal(signal.SIGTERM, supervisor.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        listener = supervisor.build()
+    except (MachineError, OSError) as error:
+        os.write(ready, f"{error}\n".encode())
+        supervisor.end()
+        return 1
+    os.write(ready, b"ready\n")
+    os.close(ready)
+    supervisor.serve(listener)
+    supervisor.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

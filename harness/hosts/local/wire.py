@@ -1,0 +1,70 @@
+"""Talking to a lab's supervisor: one JSON line each way over a unix socket, and a file descriptor along with it where asked for.
+
+Only the lab's owner can reach the socket: it lives in a directory of mode 0700. Imports nothing outside the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SOCKET = "supervisor.sock"
+_LIMIT = 1 << 20
+
+
+class WireError(Exception):
+    """The other side did not answer, or answered nonsense."""
+
+
+def connect(lab: Path, timeout_s: float) -> socket.socket:
+    """A connection to the supervisor of the lab in directory `lab`. Raises `OSError`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(timeout_s)
+    # A unix socket's path may have 107 bytes only: reach a longer one through the directory's descriptor.
+    directory = os.open(lab, os.O_PATH | os.O_DIRECTORY)
+    try:
+        sock.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.close(directory)
+    return sock
+
+
+def send(sock: socket.socket, message: Mapping[str, Any], descriptor: int | None = None) -> None:
+    data = json.dumps(message).encode() + b"\n"
+    if descriptor is None:
+        sock.sendall(data)
+        return
+    sent = socket.send_fds(sock, [data], [descriptor])
+    sock.sendall(data[sent:])
+
+
+def receive(sock: socket.socket) -> tuple[dict[str, Any], int | None]:
+    """The next line, and the descriptor that came with it. Raises `WireError` or `OSError`; `timeout` as the socket has it."""
+    data, descriptor = b"", None
+    try:
+        while not data.endswith(b"\n"):
+            chunk, descriptors, _flags, _address = socket.recv_fds(sock, 65536, 1)
+            for received in descriptors:
+                descriptor = received
+            if not chunk:
+                raise WireError(f"connection closed after {len(data)} bytes")
+            data += chunk
+            if len(data) > _LIMIT:
+                raise WireError(f"a message of more than {_LIMIT} bytes")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise WireError(f"a JSON object was expected, not {data[:80]!r}")
+    except BaseException as error:
+        if descriptor is not None:
+            os.close(descriptor)
+        if isinstance(error, ValueError):
+            raise WireError(f"not JSON: {data[:80]!r}") from None
+        raise
+    return message, descriptor
