@@ -1,0 +1,118 @@
+"""Reads a run's folder into plain values for the report. It judges nothing and draws nothing.
+
+Only `history.jsonl` must be there. Whatever else is missing (the run was interrupted, or came from elsewhere) is empty in the report,
+and `notes` says so, because a report must not look complete when it is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checkers.result import Fault
+from histories import NEMESIS, History, read_history
+
+from ..errors import CampaignError
+from ..nemesis.ledger import read_ledger
+
+UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
+"""What stands in for `verdict.json` when the run never got that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSample:
+    """A host's wall clock minus the harness's, known to within `error_ns`, at `time_ns` of the run."""
+
+    time_ns: int
+    host: str
+    offset_ns: int
+    error_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """A run's folder, read. `verdict` has the shape of `verdict.json`; `campaign_yaml` is the text as resolved."""
+
+    folder: Path
+    history: History
+    verdict: Mapping[str, Any] = field(default_factory=lambda: UNDECIDED)
+    faults: Sequence[Fault] = ()
+    campaign_yaml: str = ""
+    clocks: Sequence[ClockSample] = ()
+    notes: Sequence[str] = ()
+
+
+def load_run(folder: str | Path) -> RunFiles:
+    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed."""
+    folder = Path(folder)
+    history_path = folder / "history.jsonl"
+    if not history_path.is_file():
+        raise CampaignError(
+            f"{folder} is not the folder of a run: it has no history.jsonl",
+            "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
+        )
+    history = read_history(history_path)
+    notes = []
+    if history.torn is not None:
+        notes.append("The last line of history.jsonl is torn: the harness ended while writing it. Everything before it is here.")
+    verdict = _read_json(folder / "verdict.json")
+    if verdict is None:
+        notes.append("There is no verdict.json: the run ended before its history was checked (tri check RUN does it now).")
+        verdict = UNDECIDED
+    campaign = folder / "campaign.yaml"
+    return RunFiles(
+        folder=folder.resolve(),
+        history=history,
+        verdict=verdict,
+        faults=_faults(folder, verdict),
+        campaign_yaml=campaign.read_text(encoding="utf-8") if campaign.is_file() else "",
+        clocks=_clocks(history),
+        notes=notes,
+    )
+
+
+def fault_from_json(value: Mapping[str, Any]) -> Fault:
+    """A fault as `verdict.json` tells it. Unknown fields are left out; a fault without times began with the run."""
+    return Fault(
+        id=str(value.get("id", "?")),
+        kind=str(value.get("kind", "?")),
+        intended=value.get("intended") or {},
+        observed=value.get("observed"),
+        verified=bool(value.get("verified")),
+        start_ns=int(value.get("start_ns") or 0),
+        injected_ns=value.get("injected_ns"),
+        heal_ns=value.get("heal_ns"),
+        healed_ns=value.get("healed_ns"),
+    )
+
+
+def _faults(folder: Path, verdict: Mapping[str, Any]) -> list[Fault]:
+    """The verdict's faults; the ledger's when there is no verdict, since the ledger is written before anything is done."""
+    if verdict is not UNDECIDED:
+        return [fault_from_json(value) for value in verdict.get("faults", ())]
+    ledger = folder / "ledger.jsonl"
+    if not ledger.is_file():
+        return []
+    return list(read_ledger(ledger))
+
+
+def _clocks(history: History) -> list[ClockSample]:
+    """What the harness sampled into the history: nemesis lines `clocks`, whose value maps a host to [offset_ns, error_ns]."""
+    return [
+        ClockSample(event.time_ns, host, int(offset_ns), int(error_ns))
+        for event in history.events
+        if event.process == NEMESIS and event.f == "clocks"
+        for host, (offset_ns, error_ns) in event.value.items()
+    ]
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CampaignError(f"{path}: not JSON: {error}", "run `tri check` on the run's folder to write it anew") from error

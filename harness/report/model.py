@@ -1,0 +1,294 @@
+"""What the report says, as plain values: `build(run files) → Report`. Pure; it knows nothing of HTML.
+
+Tables hold finished text. `charts` holds numbers as JSON for the page's script, in columns (one list a field), because a hundred thousand operations
+as objects would be several times as large.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from checkers.result import Fault
+from histories import Operation, Type
+
+from . import series, words
+from .load import RunFiles
+from .witness import Witness, witness
+
+MOST_DRAWN = 100_000
+_MOST_WITNESSES = 3
+"""Shown in full per checker; the rest is counted, and is in verdict.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """`differs` is set when what was observed is not what was intended."""
+
+    id: str
+    kind: str
+    intended: str
+    observed: str
+    verified: bool
+    start_s: str
+    took_inject: str
+    lasted: str
+    took_heal: str
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckerRow:
+    name: str
+    verdict: str
+    anomalies: int
+    reason: str
+    stats: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRow:
+    """Operations of one workload and `f`: counts by outcome, latency of the ok ones."""
+
+    workload: str
+    f: str
+    ok: int
+    info: int
+    fail: int
+    p50: str
+    p99: str
+    longest: str
+    errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    title: str
+    verdict: str
+    headline: str
+    expected: str
+    facts: Sequence[tuple[str, str]]
+    command: str
+    notes: Sequence[str]
+    witnesses: Sequence[Witness]
+    hidden_witnesses: int
+    faults: Sequence[FaultRow]
+    checkers: Sequence[CheckerRow]
+    load: Sequence[LoadRow]
+    campaign_yaml: str
+    charts: Mapping[str, Any]
+
+
+def build(run: RunFiles) -> Report:
+    operations = run.history.operations()
+    witnesses, hidden = _witnesses(run)
+    charts = _charts(run, operations, frozenset(row.index for one in witnesses for row in one.rows if row.in_witness))
+    campaign = str(run.verdict.get("campaign") or run.folder.parent.name)
+    return Report(
+        title=f"{campaign} · {run.folder.name}",
+        verdict=str(run.verdict.get("verdict", "unknown")),
+        headline=_headline(run, witnesses),
+        expected=_expected(run.verdict.get("expected")),
+        facts=_facts(run, operations),
+        command=str(run.verdict.get("command") or ""),
+        notes=[*run.notes, *charts.pop("notes")],
+        witnesses=witnesses,
+        hidden_witnesses=hidden,
+        faults=[_fault_row(fault) for fault in run.faults],
+        checkers=[_checker_row(name, result) for name, result in _checkers(run)],
+        load=_load(operations),
+        campaign_yaml=run.campaign_yaml,
+        charts=charts,
+    )
+
+
+def _checkers(run: RunFiles) -> list[tuple[str, Mapping[str, Any]]]:
+    """What found something first, then what is in doubt, then the rest by name."""
+    rank = {"invalid": 0, "unknown": 1}
+    found = run.verdict.get("checkers") or {}
+    return sorted(found.items(), key=lambda item: (rank.get(str(item[1].get("verdict")), 2), item[0]))
+
+
+def _witnesses(run: RunFiles) -> tuple[list[Witness], int]:
+    shown, hidden = [], 0
+    for name, result in _checkers(run):
+        anomalies = result.get("anomalies") or ()
+        shown += [witness(name, anomaly, run.history, run.faults) for anomaly in anomalies[:_MOST_WITNESSES]]
+        hidden += max(0, len(anomalies) - _MOST_WITNESSES)
+    return shown, hidden
+
+
+def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:
+    if witnesses:
+        return witnesses[0].explanation
+    doubts = [f"{name}: {result.get('reason') or 'no reason given'}" for name, result in _checkers(run) if result.get("verdict") == "unknown"]
+    if doubts:
+        return "; ".join(doubts)
+    if not run.verdict.get("checkers"):
+        return "Nothing was checked."
+    if run.verdict.get("verdict") == "unknown":
+        return str(run.verdict.get("reason") or "Some fault was not observed to have its effect; see the table of faults.")
+    return f"No anomaly: {len(_checkers(run))} checkers found every promise kept."
+
+
+def _expected(expected: Any) -> str:
+    if expected is None:
+        return ""
+    return "as the campaign expects" if expected else "not what the campaign expects"
+
+
+def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, str]]:
+    counts = Counter(op.type for op in operations)
+    verified = sum(1 for fault in run.faults if fault.verified)
+    facts = [
+        ("operations", f"{counts[Type.OK]:,} ok · {counts[Type.INFO]:,} info · {counts[Type.FAIL]:,} fail".replace(",", "\u202f")),
+        ("faults", f"{verified} of {len(run.faults)} verified" if run.faults else "none"),
+        ("run time", words.duration(_end_ns(run))),
+    ]
+    if run.verdict.get("seed") is not None:
+        facts.append(("seed", str(run.verdict["seed"])))
+    facts.append(("folder", str(run.verdict.get("run") or run.folder.name)))
+    return facts
+
+
+def _end_ns(run: RunFiles) -> int:
+    marks = [int(at) for at in (run.verdict.get("phases") or {}).values() if at is not None]
+    return max([run.history.duration_ns, *marks, *(fault.healed_ns or 0 for fault in run.faults)])
+
+
+def _fault_row(fault: Fault) -> FaultRow:
+    def between(start_ns: int | None, end_ns: int | None) -> str:
+        return "–" if start_ns is None or end_ns is None else words.duration(end_ns - start_ns)
+
+    intended = words.effect(fault.kind, fault.intended)
+    observed = words.effect(fault.kind, fault.observed)
+    return FaultRow(
+        id=fault.id,
+        kind=fault.kind,
+        intended=intended,
+        observed=observed,
+        verified=fault.verified,
+        start_s=f"{fault.start_ns / 1e9:.2f} s",
+        took_inject=between(fault.start_ns, fault.injected_ns),
+        lasted=between(fault.injected_ns, fault.heal_ns),
+        took_heal=between(fault.heal_ns, fault.healed_ns),
+        differs=intended != observed,
+    )
+
+
+def _checker_row(name: str, result: Mapping[str, Any]) -> CheckerRow:
+    stats = result.get("stats") or {}
+    return CheckerRow(
+        name=name,
+        verdict=str(result.get("verdict", "unknown")),
+        anomalies=len(result.get("anomalies") or ()),
+        reason=str(result.get("reason") or ""),
+        stats=[(str(key).replace("_", " "), _stat(value)) for key, value in stats.items()],
+    )
+
+
+def _stat(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str | int | None):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _load(operations: Sequence[Operation]) -> list[LoadRow]:
+    groups: dict[tuple[str, str], list[Operation]] = {}
+    for op in operations:
+        groups.setdefault((op.workload or "", op.f), []).append(op)
+    return [_load_row(workload, f, group) for (workload, f), group in sorted(groups.items())]
+
+
+def _load_row(workload: str, f: str, group: Sequence[Operation]) -> LoadRow:
+    counts = Counter(op.type for op in group)
+    took_ns = [op.complete_ns - op.invoke_ns for op in group if op.type is Type.OK and op.complete_ns is not None]
+    p50, p99 = np.percentile(took_ns, (50, 99)) if took_ns else (None, None)
+    errors = Counter(op.error for op in group if op.error)
+    return LoadRow(
+        workload=workload,
+        f=f,
+        ok=counts[Type.OK],
+        info=counts[Type.INFO],
+        fail=counts[Type.FAIL],
+        p50=words.duration(p50),
+        p99=words.duration(p99),
+        longest=words.duration(max(took_ns, default=None)),
+        errors=", ".join(f"{error} × {count}" for error, count in errors.most_common(5)),
+    )
+
+
+def _charts(run: RunFiles, operations: Sequence[Operation], witnesses: frozenset[int]) -> dict[str, Any]:
+    end_ns = max(1, _end_ns(run))
+    drawn = series.chosen(operations, MOST_DRAWN, witnesses)
+    seats = series.lanes(operations, end_ns)
+    rates = series.rates(operations, end_ns)
+    notes = []
+    if len(drawn) < len(operations):
+        notes.append(
+            f"The charts draw {len(drawn):,} of {len(operations):,} operations: every one that is not ok, and a regular sample of the others. "
+            "Tables, rates and quantiles count them all."
+        )
+    return {
+        "notes": notes,
+        "end_s": end_ns / 1e9,
+        "lanes": seats.names,
+        "ops": _columns(drawn, seats, end_ns, witnesses),
+        "bucket_s": rates.bucket_s,
+        "middle_s": rates.middle_s,
+        "per_s": rates.per_s,
+        "latency_ms": rates.latency_ms,
+        "faults": [_band(fault, end_ns) for fault in run.faults],
+        "phases": [[str(name).replace("_", " "), at / 1e9] for name, at in (run.verdict.get("phases") or {}).items() if at is not None],
+        "clocks": _clocks(run),
+    }
+
+
+def _columns(drawn: Sequence[Operation], seats: series.Lanes, end_ns: int, witnesses: frozenset[int]) -> dict[str, Any]:
+    """Seconds are rounded to microseconds. `until` of an operation without any completion is the end of the run, `open` says so."""
+    return {
+        "index": [op.invoke_index for op in drawn],
+        "process": [str(op.process) for op in drawn],
+        "lane": [seats.of[op.process] for op in drawn],
+        "from": [round(op.invoke_ns / 1e9, 6) for op in drawn],
+        "until": [round((end_ns if op.complete_ns is None else op.complete_ns) / 1e9, 6) for op in drawn],
+        "open": [int(op.complete_ns is None) for op in drawn],
+        "outcome": [series.OUTCOMES.index(op.type) for op in drawn],
+        "text": [words.operation(op) for op in drawn],
+        "node": [op.node or "" for op in drawn],
+        "error": [op.error or "" for op in drawn],
+        "witness": [int(op.invoke_index in witnesses) for op in drawn],
+    }
+
+
+def _band(fault: Fault, end_ns: int) -> dict[str, Any]:
+    """A fault in seconds. A mark that was never reached (a crash, or a fault without an end) is the end of the run."""
+    marks = [fault.start_ns, fault.injected_ns, fault.heal_ns, fault.healed_ns]
+    start_s, injected_s, heal_s, healed_s = ((end_ns if mark is None else mark) / 1e9 for mark in marks)
+    return {
+        "id": fault.id,
+        "kind": fault.kind,
+        "text": words.effect(fault.kind, fault.intended),
+        "verified": fault.verified,
+        "start": start_s,
+        "injected": injected_s,
+        "heal": heal_s,
+        "healed": healed_s,
+    }
+
+
+def _clocks(run: RunFiles) -> dict[str, dict[str, list[float]]]:
+    hosts: dict[str, dict[str, list[float]]] = {}
+    for sample in run.clocks:
+        line = hosts.setdefault(sample.host, {"at": [], "offset_ms": [], "error_ms": []})
+        line["at"].append(sample.time_ns / 1e9)
+        line["offset_ms"].append(sample.offset_ns / 1e6)
+        line["error_ms"].append(sample.error_ns / 1e6)
+    return hosts

@@ -1,0 +1,66 @@
+"""Turns the view model into one HTML file that opens without a network: styles, script, data and Plotly are inside it.
+
+Text is escaped by Jinja2, data by `_json_for_script`; a content security policy in the page forbids it to load anything.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .load import load_run
+from .model import Report, build
+
+
+def write_report(run_folder: str | Path) -> Path:
+    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run."""
+    run = load_run(run_folder)
+    path = Path(run_folder) / "report.html"
+    temporary = path.with_name("report.html.tmp")
+    temporary.write_text(render(build(run)), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def render(report: Report) -> str:
+    return _environment().get_template("report.html.j2").render(
+        report=report,
+        data=_json_for_script(report.charts),
+        plotly=_plotly(),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    environment.globals["verbatim"] = _verbatim
+    return environment
+
+
+def _verbatim(name: str) -> Markup:
+    """A file beside the templates that is ours and goes into the page as it is."""
+    return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _plotly() -> Markup:
+    # Importing plotly costs a noticeable part of a second, and only a report needs it.
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())
+
+
+def _json_for_script(value: Any) -> Markup:
+    """JSON that can stand inside a script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

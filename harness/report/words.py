@@ -1,0 +1,108 @@
+"""How values are written in the report: times, operations, faults. Pure functions to short plain text, never HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from checkers.result import Fault
+from histories import Operation, Type
+
+_LONGEST = 72
+_MOST_ITEMS = 8
+_THIN_SPACE = "\u202f"
+
+
+def milliseconds(time_ns: int | None) -> str:
+    """`1234567890` → `1 234.568`: milliseconds with microseconds behind the point, for columns headed "ms"."""
+    return "–" if time_ns is None else f"{time_ns / 1e6:,.3f}".replace(",", _THIN_SPACE)
+
+
+def duration(time_ns: float | None) -> str:
+    """A length of time with the unit that suits it."""
+    if time_ns is None:
+        return "–"
+    for limit_ns, unit_ns, unit in ((1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
+        if abs(time_ns) < limit_ns:
+            return f"{time_ns / unit_ns:.3g} {unit}"
+    return f"{time_ns / 1e9:.2f} s"
+
+
+def value(item: Any) -> str:
+    """A value of a history on one short line."""
+    if item is None:
+        return "nil"
+    if isinstance(item, str):
+        return _shortened(item)
+    if isinstance(item, list | tuple) and len(item) > _MOST_ITEMS:
+        first = ", ".join(value(one) for one in item[:_MOST_ITEMS])
+        return _shortened(f"[{first}, … {len(item)} in all]")
+    return _shortened(json.dumps(item, ensure_ascii=False, default=str))
+
+
+def operation(op: Operation) -> str:
+    """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: what was asked, and what an ok answer said beyond it."""
+    words = [op.f]
+    if op.key is not None:
+        words.append(value(op.key))
+    if op.argument is not None:
+        words.append(value(op.argument))
+    answered = op.type is Type.OK and (op.result != op.argument or op.argument is None)
+    if answered and (op.result is not None or op.f in ("read", "r", "get")):
+        words += ["→", value(op.result)]
+    return " ".join(words)
+
+
+def fault(what: Fault) -> str:
+    """A fault in a few words: its kind, and whom it meets."""
+    return f"{what.kind} {effect(what.kind, what.intended)}".strip()
+
+
+def effect(kind: str, what: Mapping[str, Any] | None) -> str:
+    """The intended or observed form of a fault as text; JSON where its kind has no form of its own."""
+    if what is None:
+        return "not probed"
+    if kind == "cut" and "edges" in what:
+        return cut(tuple(edge) for edge in what["edges"])
+    if not any(what.values()):
+        return "nothing"
+    if "nodes" in what and len(what) == 1:
+        return ", ".join(map(str, what["nodes"]))
+    if "offsets_ns" in what and len(what) == 1:
+        return ", ".join(f"{node} {offset / 1e9:+.3g} s" for node, offset in what["offsets_ns"].items())
+    if "voters" in what and len(what) == 1:
+        return ", ".join(f"{node} weight {weight}" for node, weight in what["voters"].items())
+    return json.dumps(what, ensure_ascii=False, default=str)
+
+
+def cut(edges: Iterable[tuple[str, str]]) -> str:
+    """Dropped directions as text: whole two-way cuts between groups as `n1 n2 | n3 n4 n5`, anything else edge by edge."""
+    dropped = sorted(set(edges))
+    if not dropped:
+        return "nothing"
+    sides = _sides(dropped)
+    if sides is not None:
+        return " | ".join(" ".join(side) for side in sides)
+    both = {edge for edge in dropped if (edge[1], edge[0]) in dropped}
+    pairs = [f"{a} ↔ {b}" for a, b in dropped if (a, b) in both and a < b]
+    return ", ".join(pairs + [f"{a} → {b}" for a, b in dropped if (a, b) not in both])
+
+
+def _sides(dropped: list[tuple[str, str]]) -> list[list[str]] | None:
+    """The groups of vertices between which everything, both ways, is dropped and within which nothing is; None if not such."""
+    cut_off = set(dropped)
+    vertices = sorted({vertex for edge in dropped for vertex in edge})
+    sides: list[list[str]] = []
+    for vertex in vertices:
+        home = next((side for side in sides if (vertex, side[0]) not in cut_off and (side[0], vertex) not in cut_off), None)
+        if home is None:
+            sides.append([vertex])
+        else:
+            home.append(vertex)
+    expected = {(a, b) for one in sides for other in sides if one is not other for a in one for b in other}
+    return sides if expected == cut_off else None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
