@@ -176,7 +176,7 @@ def decode_payload(raw: bytes, shape: type[dict[str, Any]] | type[list[Any]]) ->
     """The JSON object or list of a payload. Refuses what could not be written out again: NaN, infinities, lone surrogates."""
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         # A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later.
         if "\\u" in text:
             _dumps_utf8(value).encode("utf-8")
@@ -184,14 +184,24 @@ def decode_payload(raw: bytes, shape: type[dict[str, Any]] | type[list[Any]]) ->
         raise _not_json("it is nested too deeply", raw) from None
     except ValueError as error:
         raise _not_json(str(error), raw) from None
-    if not isinstance(value, dict):
+    if not isinstance(value, shape):
         raise FrameError(
-            "not-object", f"the payload is a JSON {type(value).__name__}, not an object", 'send {"id": 1, ...}'
+            "bad-shape",
+            f"the payload is a JSON {type(value).__name__}, not a {shape.__name__}",
+            'requests are objects like {"id": 1, ...}, messages between nodes are lists',
         )
     return value
 
 
 _dumps_utf8 = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _finite(text: str) -> float:
+    # "1e999" is a JSON number and becomes an infinity, which is none.
+    value = float(text)
+    if value - value != 0.0:
+        raise ValueError(f"{text} is out of range")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -166,6 +166,7 @@ def needs(*capabilities: str) -> Callable[[Scenario], Scenario]:
 
 def scenarios_for(capabilities: frozenset[str]) -> list[Scenario]:
     """The scenarios that a driver with these capabilities must pass."""
-    from . import scenarios
+    from . import byte_scenarios, scenarios
 
-    return [s for s in scenarios.SCENARIOS if getattr(s, "needs", frozenset()) <= capabilities]
+    every = [*scenarios.SCENARIOS, *byte_scenarios.BYTE_SCENARIOS]
+    return [s for s in every if getattr(s, "needs", frozenset()) <= capabilities]
