@@ -13,7 +13,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -93,12 +93,27 @@ def parse_yaml(text: str, path: str | Path) -> tuple[Any, Positions]:
             loader.dispose()
 
 
-def validate(model: type[T], data: Any, positions: Positions, path: str | Path) -> T:
-    """`data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems."""
+def validate(
+    model: type[T],
+    data: Any,
+    positions: Positions,
+    path: str | Path,
+    further: Callable[[Any], Sequence[Problem]] | None = None,
+) -> T:
+    """`data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems.
+
+    `further(data)` looks for problems that no single field shows (two equal names); it sees the raw data, so that what it finds is told
+    together with the rest.
+    """
+    problems = list(further(data)) if further else []
     try:
-        return pydantic.TypeAdapter(model).validate_python(data)
+        made = pydantic.TypeAdapter(model).validate_python(data)
     except pydantic.ValidationError as error:
-        refuse([_problem(detail, model, data) for detail in error.errors(include_url=False)], positions, path)
+        problems += [_problem(detail, model, data) for detail in error.errors(include_url=False)]
+        refuse(problems, positions, path)
+    if problems:
+        refuse(problems, positions, path)
+    return made
 
 
 def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) -> NoReturn:

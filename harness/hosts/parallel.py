@@ -1,8 +1,13 @@
-"""One function on all hosts at the same time, and every host's result kept: one failure never hides the others."""
+"""One function on all hosts at the same time, and every host's result kept: one failure never hides the others.
+
+results = on_all(hosts, lambda host: host.run("uname -r").stdout)
+for result in results: print(result.host, result.error or result.value)
+kernels = results.require("asking for the kernel")      # {name: value}, or one error that tells of every host that failed
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,53 +16,65 @@ from ..errors import HostError, TribulationError
 from .base import Host
 
 T = TypeVar("T")
+H = TypeVar("H", bound=Host)
 _MAX_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Results(Generic[T]):
-    """What `function` returned by host name, and what it raised by host name; each host is in exactly one of them."""
+class HostResult(Generic[T]):
+    """What the function returned for the host of that name; or, with `error`, what it raised."""
 
-    values: Mapping[str, T]
-    errors: Mapping[str, Exception]
+    host: str
+    value: Any
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[T]):
+    """One `HostResult` a host, in the hosts' order."""
+
+    results: Sequence[HostResult[T]]
+
+    def __iter__(self) -> Iterator[HostResult[T]]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @property
+    def values(self) -> Mapping[str, T]:
+        return {result.host: result.value for result in self.results if result.error is None}
+
+    @property
+    def errors(self) -> Mapping[str, Exception]:
+        return {result.host: result.error for result in self.results if result.error is not None}
 
     def require(self, what: str, error: Callable[..., TribulationError] = HostError) -> Mapping[str, T]:
         """All values; or one `error` that tells of every host that failed."""
-        if not self.errors:
+        failed = self.errors
+        if not failed:
             return self.values
-        lines = [
-            f"  {name}: {failure.message if isinstance(failure, TribulationError) else _plain(failure)}"
-            for name, failure in self.errors.items()
-        ]
-        hints = list(
-            dict.fromkeys(
-                failure.hint
-                for failure in self.errors.values()
-                if isinstance(failure, TribulationError) and failure.hint
-            )
-        )
-        total = len(self.values) + len(self.errors)
-        raise error(
-            f"{what} failed on {len(self.errors)} of {total} hosts:\n" + "\n".join(lines),
-            hint="; ".join(hints[:3]) or None,
-        )
+        known = [failure for failure in failed.values() if isinstance(failure, TribulationError)]
+        hints = list(dict.fromkeys(failure.hint for failure in known if failure.hint))
+        lines = [f"  {name}: {_message(failure)}" for name, failure in failed.items()]
+        message = f"{what} failed on {len(failed)} of {len(self.results)} hosts:\n" + "\n".join(lines)
+        raise error(message, hint="; ".join(hints[:3]) or None)
 
 
-def on_all(hosts: Sequence[Host], function: Callable[[Host], T]) -> Results[T]:
+def on_all(hosts: Sequence[H], function: Callable[[H], T]) -> Results[T]:
     """Call `function(host)` for each host in a thread of its own and wait for all; each call must be bounded in time by itself."""
-    values: dict[str, T] = {}
-    errors: dict[str, Exception] = {}
     if not hosts:
-        return Results(values, errors)
+        return Results(())
     with ThreadPoolExecutor(min(len(hosts), _MAX_THREADS), thread_name_prefix="hosts") as pool:
-        futures: list[tuple[str, Any]] = [(host.name, pool.submit(function, host)) for host in hosts]
-        for name, future in futures:
-            try:
-                values[name] = future.result()
-            except Exception as failure:
-                errors[name] = failure
-    return Results(values, errors)
+        return Results(tuple(pool.map(lambda host: _attempt(host, function), hosts)))
 
 
-def _plain(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"
+def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
+    try:
+        return HostResult(host.name, function(host))
+    except Exception as error:
+        return HostResult(host.name, None, error)
+
+
+def _message(failure: Exception) -> str:
+    return failure.message if isinstance(failure, TribulationError) else f"{type(failure).__name__}: {failure}"

@@ -45,9 +45,9 @@ def machines(nodes: int) -> tuple[Machine, ...]:
 
 def check_names(name: str, nodes: int) -> None:
     """Refuse a lab name that is no plain file name, and a number of hosts that the address plan has no room for."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise CampaignError(
-            f"lab name {name!r} is not usable", hint="use 1 to 40 of a-z 0-9 . _ -, starting with a letter or digit"
+            f"lab name {name!r} is not usable", hint="use 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit"
         )
     if not 1 <= nodes <= MAX_NODES:
         raise CampaignError(f"a lab of {nodes} hosts is not possible", hint=f"ask for 1 to {MAX_NODES} hosts")

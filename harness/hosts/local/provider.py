@@ -156,7 +156,7 @@ class LocalProvider:
         user = state.read_settings(self._lab)["user"]
         host_key = (self._lab / "ssh" / "host_key.pub").read_text()
         made = [self._host(machine, user, host_key) for machine in machines(self.nodes)]
-        on_all(made, lambda host: self._await_login(host)).require("logging in to local hosts")  # type: ignore[arg-type]
+        on_all(made, self._await_login).require("logging in to local hosts")
         self.hosts, self._clients = tuple(made[:-1]), made[-1]
         clients = machines(self.nodes)[-1]
         self.client_addresses = {CLIENTS: (clients.address, clients.address6)}

@@ -1,0 +1,109 @@
+"""An inventory: the real machines that may be harmed, in a YAML file whose owner says so.
+
+    consent: true
+    hosts:
+      - {name: n1, address: 203.0.113.11, user: root, key: ~/.ssh/id_ed25519}
+      - {name: n2, address: 203.0.113.12, port: 2222, user: debian, sudo: true}
+
+Reads and checks it, all mistakes at once; opens no connection. docs/reference/hosts.md describes each field.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ..yaml_positions import Problem, load_yaml, validate
+
+DEFAULT_DIRECTORY = "/var/tmp/tribulation"
+NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
+RESERVED = ("clients", "controller")
+CONSENT = "must be `true`: faults will be injected into these machines. Write it only if all of them may lose network, processes and data"
+
+
+class InventoryHost(BaseModel):
+    """One machine. `address` is where the harness, the other hosts and the clients reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=f"^{NAME}$")
+    address: str = Field(pattern=r"^[^\s/@]+$")
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str | None = Field(default=None, min_length=1)
+    key: Path | None = None
+    sudo: bool = False
+    directory: str = DEFAULT_DIRECTORY
+    python: str = Field(default="python3", min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"reserved: {' and '.join(RESERVED)} are other places in the network")
+        return name
+
+    @field_validator("directory")
+    @classmethod
+    def _own_directory(cls, directory: str) -> str:
+        # It is made, filled and removed: it must be one of ours, and never the root or a system folder itself.
+        path = Path(directory)
+        if not path.is_absolute() or len(path.parts) < 3 or ".." in path.parts:
+            raise ValueError("must be an absolute path at least two levels deep, such as /var/tmp/tribulation")
+        return directory.rstrip("/")
+
+
+class Inventory(BaseModel):
+    """`known_hosts` is where the machines' keys are looked up; default is the user's own file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    consent: bool
+    hosts: tuple[InventoryHost, ...] = Field(min_length=1)
+    known_hosts: Path | None = None
+
+    @field_validator("consent")
+    @classmethod
+    def _given(cls, consent: bool) -> bool:
+        if not consent:
+            raise ValueError(CONSENT)
+        return consent
+
+
+def load_inventory(path: str | Path) -> Inventory:
+    """The inventory at `path`; its relative paths start at its own folder. Raises `CampaignError` with all that is wrong."""
+    data, positions = load_yaml(path)
+    inventory = validate(Inventory, data, positions, path, further=_duplicates)
+    folder = Path(path).parent
+    hosts = tuple(host.model_copy(update={"key": _absolute(folder, host.key)}) for host in inventory.hosts)
+    return inventory.model_copy(update={"hosts": hosts, "known_hosts": _absolute(folder, inventory.known_hosts)})
+
+
+def _absolute(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path.expanduser()
+
+
+def _duplicates(data: Any) -> list[Problem]:
+    """Two entries of one name would be one node twice; two of one address and port, one machine harmed as two."""
+    problems: list[Problem] = []
+    if not isinstance(data, dict) or not isinstance(data.get("hosts"), list):
+        return problems
+    seen: dict[tuple[str, Any], int] = {}
+    for index, host in enumerate(data["hosts"]):
+        if not isinstance(host, dict):
+            continue
+        for field, value in (("name", host.get("name")), ("address", (host.get("address"), host.get("port", 22)))):
+            first = seen.setdefault((field, repr(value)), index)
+            if first != index and host.get(field) is not None:
+                message = f"already used by hosts[{first}]" + (" with the same port" if field == "address" else "")
+                problems.append(
+                    Problem(
+                        ("hosts", index, field),
+                        message,
+                        host[field],
+                        True,
+                        hint="each host needs its own name and address",
+                    )
+                )
+    return problems
