@@ -27,17 +27,17 @@ class Codec:
         self._seen += 1
         if not self._one_in or draw(self._key, self._seen) % self._one_in:
             return message
-        payload = self._through(Kind.MESSAGE, {"m": to_wire(message)})
-        received = from_wire(payload["m"])
+        received = from_wire(self._through(Kind.MESSAGE, to_wire(message)))
         if received != message:
             raise ContractViolation(f"{message!r} arrives as {received!r}", "to_wire and from_wire must be inverse")
         return received
 
     def body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """A client's request or a reply, through its frame."""
-        return self._through(Kind.REQUEST, body)
+        received: Mapping[str, Any] = self._through(Kind.REQUEST, body)
+        return received
 
-    def _through(self, kind: Kind, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _through(self, kind: Kind, payload: Any) -> Any:
         data = encode(kind, payload)
         cut = draw(self._key, self._seen, len(data)) % len(data)
         decoder = Decoder()

@@ -1,0 +1,94 @@
+"""The soak from a shell: many seeds with a table of failures, or one seed with some of its faults."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from ..options import SECOND
+from .plan import draw_plan
+from .run import SoakResult, run_plan, run_seed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m harness.simulator.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this seed alone and tell about it")
+    parser.add_argument("--keep", help="with --seed: only these actions, by number, comma-separated")
+    parser.add_argument(
+        "--shrink", action="store_true", help="with --seed: drop actions while it still fails the same way"
+    )
+    parser.add_argument("--first", type=int, default=0, help="first of many seeds")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--flaw", action="append", default=[], help="run nodes with this flaw")
+    arguments = parser.parse_args()
+    flaws = tuple(arguments.flaw)
+    if arguments.seed is None:
+        return _many(range(arguments.first, arguments.first + arguments.seeds), flaws, arguments.jobs)
+    plan = draw_plan(arguments.seed, flaws)
+    if arguments.keep is not None:
+        plan = plan.only(tuple(int(number) for number in arguments.keep.split(",") if number))
+    result = run_plan(plan)
+    if arguments.shrink and result.failure is not None:
+        result = shrink(result)
+    _tell(result)
+    return 0 if result.failure is None else 1
+
+
+def shrink(result: SoakResult) -> SoakResult:
+    """Drop one action after another as long as the failure stays of its kind."""
+    assert result.failure is not None
+    kind, progress = result.failure[0], True
+    while progress:
+        progress = False
+        for action in result.plan.actions:
+            fewer = tuple(other.number for other in result.plan.actions if other is not action)
+            again = run_plan(result.plan.only(fewer))
+            if again.failure is not None and again.failure[0] == kind:
+                result, progress = again, True
+                break
+    return result
+
+
+def _summary(job: tuple[int, tuple[str, ...]]) -> SoakResult:
+    result = run_seed(*job)
+    result.cluster, result.events = None, []
+    return result
+
+
+def _many(seeds: Iterable[int], flaws: tuple[str, ...], jobs: int) -> int:
+    started_s, failures, done, events, simulated_ns = time.monotonic(), 0, 0, 0, 0
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for result in pool.map(_summary, [(seed, flaws) for seed in seeds], chunksize=4):
+            done, events, simulated_ns = done + 1, events + result.core_events, simulated_ns + result.simulated_ns
+            if result.failure is not None:
+                failures += 1
+                print(f"seed {result.plan.seed}: {result.failure[0]}: {result.failure[1]}", flush=True)
+    elapsed_s = time.monotonic() - started_s
+    print(
+        f"{done} seeds, {failures} failed; {events} core events, {simulated_ns / SECOND:.0f} simulated s "
+        f"in {elapsed_s:.1f} s ({events / elapsed_s:.0f} events/s, {simulated_ns / SECOND / elapsed_s:.0f} sim s/s)"
+    )
+    return 1 if failures else 0
+
+
+def _tell(result: SoakResult) -> None:
+    plan = result.plan
+    print(f"nodes {plan.voters} (of {len(plan.nodes)}), {plan.clients} clients, {plan.keys} keys, {plan.config}")
+    print(plan.options)
+    for action in plan.actions:
+        print(f"  {action}")
+    print(
+        f"ok {result.ok}, fail {result.fail}, info {result.info}; {result.core_events} core events; digest {result.digest}"
+    )
+    print(f"recovered {result.recovered_ns} ns after the heal; traces {dict(sorted(result.counts.items()))}")
+    print("valid" if result.failure is None else f"FAILED {result.failure[0]}: {result.failure[1]}")
+    print(result.command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""One soak: a plan in, a result out. Safety is watched all along; after the chaos the cluster must recover in bounded time.
+
+The result is a value: `failure` is None, or a kind and a sentence. A run never judges by wall time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkers import Budget, RunRecord, Verdict, checker
+from histories import Event, History, Type
+
+from ..clients import Answer
+from ..cluster import SimCluster
+from ..errors import SimulationError
+from ..node import Process
+from ..options import MILLISECOND, SECOND
+from .actions import Actor
+from .clients import SoakClient, SoakHistory
+from .plan import SoakPlan, draw_plan
+from .watch import Watch
+
+
+@dataclass
+class SoakResult:
+    """`failure` is (kind, sentence). `counts` are the events seen, `digest` names the whole run."""
+
+    plan: SoakPlan
+    failure: tuple[str, str] | None
+    digest: str
+    core_events: int
+    simulated_ns: int
+    ok: int
+    fail: int
+    info: int
+    applied: Mapping[str, int]
+    counts: Mapping[str, int]
+    recovered_ns: int | None = None
+    events: list[Event] = field(default_factory=list)
+    cluster: SimCluster | None = None
+
+    @property
+    def command(self) -> str:
+        keep = ",".join(str(action.number) for action in self.plan.actions)
+        flaws = "".join(f" --flaw {name}" for name in self.plan.config["flaws"])
+        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws} --keep '{keep}'"
+
+
+def run_seed(seed: int, flaws: tuple[str, ...] = (), **more: Any) -> SoakResult:
+    return run_plan(draw_plan(seed, flaws), **more)
+
+
+def run_plan(plan: SoakPlan, *, check_history: bool = True) -> SoakResult:
+    return _Soak(plan).run(check_history)
+
+
+class _Soak:
+    def __init__(self, plan: SoakPlan) -> None:
+        self.plan = plan
+        self.cluster = SimCluster(plan.configs(), plan.seed, plan.options)
+        self.watch = Watch()
+        self.cluster.watchers.append(self.watch.see)
+        self.actor = Actor(self.cluster, plan, self.watch)
+        self.history = SoakHistory(self.cluster)
+        self.clients = [
+            SoakClient(self.cluster, self.history, number, plan.clients, plan.keys, plan.gap_ns, self._working)
+            for number in range(plan.clients)
+        ]
+        self._missing: dict[tuple[str, str], int] = {}
+        self._statuses: dict[str, Mapping[str, Any]] = {}
+        self._ids = 1_000_000
+        self.recovered_ns: int | None = None
+
+    def run(self, check_history: bool) -> SoakResult:
+        failure = None
+        try:
+            failure = self._phases()
+        except (SimulationError, AssertionError) as error:
+            message = getattr(error, "message", str(error))
+            kind = message.split(":")[0] if type(error).__name__ == "SafetyViolation" else type(error).__name__
+            failure = (kind, f"at {self.cluster.now_ns / SECOND:.6f} s: {message}")
+        if failure is None and check_history:
+            failure = self._judge()
+        return self._result(failure)
+
+    def _phases(self) -> tuple[str, str] | None:
+        plan, cluster = self.plan, self.cluster
+        cluster.start_all()
+        self.actor.schedule()
+        for client in self.clients:
+            client.start()
+        cluster.run_until(plan.chaos_ns)
+        if (failure := self._halts()) is not None:
+            return failure
+        self.actor.heal_all()
+        cluster.run_while(lambda: not all(client.idle for client in self.clients), plan.chaos_ns + 10 * SECOND)
+        limit_ns = cluster.now_ns + plan.settle_ns
+        self._final_reads()
+        if not cluster.run_while(lambda: bool(self._missing), limit_ns):
+            return (
+                "not-available",
+                f"{plan.settle_ns / SECOND:.0f} s after the heal no answer to {sorted(self._missing)}",
+            )
+        self.recovered_ns = cluster.now_ns - plan.chaos_ns
+        self._ask_statuses()
+        if not cluster.run_while(lambda: not self._converged(), limit_ns + 5 * SECOND):
+            return ("not-converged", f"states after the quiet period: {self._digests()}")
+        return self._halts()
+
+    def _working(self) -> bool:
+        return self.cluster.now_ns < self.plan.chaos_ns
+
+    def _halts(self) -> tuple[str, str] | None:
+        """A node stops itself only when its disk failed it."""
+        if any(action.kind == "fsync" for action in self.plan.actions):
+            return None
+        for name, node in self.cluster.nodes.items():
+            if node.process is Process.HALTED:
+                return ("halted", f"{name} stopped itself: {node.halt_reason}")
+        return None
+
+    def _final_reads(self) -> None:
+        """Every key is read at every node until it answers."""
+        for node in self.plan.nodes:
+            for key in range(self.plan.keys):
+                self._missing[node, f"k{key}"] = 0
+                self._read(node, f"k{key}")
+
+    def _read(self, node: str, key: str) -> None:
+        self._ids += 1
+        process = self._ids
+        op = ("read", key, None)
+        self.history.record(process, Type.INVOKE, op, node)
+
+        def answered(answer: Answer) -> None:
+            body = answer.body or {}
+            if body.get("status") == "ok":
+                self.history.record(process, Type.OK, ("read", key, body["results"][0]), node)
+                del self._missing[node, key]
+            else:
+                error = str(body.get("error") or answer.reason)
+                self.history.record(process, Type.FAIL, op, node, error=error)
+                self.cluster.schedule(self.cluster.now_ns + 50 * MILLISECOND, self._read, node, key)
+
+        body = {"id": process, "ops": [["r", key]], "deadline_ms": 1000}
+        self.cluster.request(f"final-{key}", node, body, answered)
+
+    def _ask_statuses(self) -> None:
+        """Each node's state digest, again and again until all agree."""
+        for node in self.plan.nodes:
+            self._ids += 1
+            self.cluster.request("digests", node, {"id": self._ids, "admin": "digest"}, self._take_status)
+
+    def _take_status(self, answer: Answer) -> None:
+        if answer.body is not None and answer.body["status"] == "ok":
+            self._statuses[answer.body["node"]] = answer.body
+        if len(self._statuses) == len(self.plan.nodes) and not self._converged():
+            self._statuses.clear()
+            self.cluster.schedule(self.cluster.now_ns + 100 * MILLISECOND, self._ask_statuses)
+
+    def _digests(self) -> dict[str, tuple[Any, Any]]:
+        return {name: (body.get("index"), body.get("digest")) for name, body in sorted(self._statuses.items())}
+
+    def _converged(self) -> bool:
+        digests = self._digests()
+        return len(digests) == len(self.plan.nodes) and len(set(digests.values())) == 1
+
+    def _judge(self) -> tuple[str, str] | None:
+        record = RunRecord(history=History(self.history.events), nodes=self.plan.nodes, voters=self.plan.voters)
+        result = checker("linearizable").check(record, Budget(time_s=20))
+        if result.verdict is Verdict.INVALID:
+            anomaly = result.anomalies[0]
+            return (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
+        return None
+
+    def _result(self, failure: tuple[str, str] | None) -> SoakResult:
+        count = self.history.count
+        return SoakResult(
+            self.plan,
+            failure,
+            self.cluster.digest.hexdigest(),
+            self.cluster.core_events,
+            self.cluster.now_ns,
+            count(Type.OK),
+            count(Type.FAIL),
+            count(Type.INFO),
+            self.actor.applied,
+            self.watch.counts,
+            self.recovered_ns,
+            self.history.events,
+            self.cluster,
+        )

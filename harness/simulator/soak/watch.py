@@ -1,0 +1,194 @@
+"""Raft's promises, checked line by line while a simulation runs, so that it stops where the first one breaks.
+
+| promise | checked on |
+|---|---|
+| election safety: one leader a term | `leader` |
+| one vote a term and node, terms never go back, over all incarnations | `vote`, `term` |
+| log matching: index and term name one entry and one predecessor | `append` |
+| state-machine safety: every node applies the same entry at an index, in order | `apply` |
+| leader completeness: a new leader holds every committed entry | `leader` |
+| a commit is durable on more than half of the weight | `commit` |
+| an acknowledged write is the committed entry of its index, for ever | `ack` |
+
+It is the simulator's tripwire, with all traces complete and in true order. `checkers` judge recorded runs, which are neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ..errors import SafetyViolation
+
+Line = Mapping[str, Any]
+
+
+@dataclass
+class _NodeView:
+    """What the traces say of one node: its log as index → (term, crc) above `base`, and how far it is durable and applied."""
+
+    base: int = 0
+    log: dict[int, tuple[int, int]] = field(default_factory=dict)
+    last: int = 0
+    durable: int = 0
+    applied: int = 0
+    term: int = 0
+    torn: bool = False
+
+    def cut(self, first: int) -> None:
+        for index in range(first, self.last + 1):
+            self.log.pop(index, None)
+        self.last = min(self.last, first - 1)
+        self.durable = min(self.durable, first - 1)
+
+    def reset(self, index: int) -> None:
+        self.log.clear()
+        self.base = self.last = self.durable = index
+
+
+class Watch:
+    """`see` takes every trace line in true order and raises `SafetyViolation`. `counts` says how often each event was seen."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.leader: tuple[int, str] | None = None
+        """The highest term that elected a leader so far, and whom."""
+        self.committed_to = 0
+        self._nodes: dict[str, _NodeView] = {}
+        self._leaders: dict[int, str] = {}
+        self._votes: dict[tuple[str, int], str] = {}
+        self._entries: dict[tuple[int, int], tuple[int, int | None]] = {}
+        self._committed: dict[int, tuple[int, int]] = {}
+
+    def see(self, line: dict[str, Any]) -> None:
+        event = line["event"]
+        self.counts[event] = self.counts.get(event, 0) + 1
+        handler = _HANDLERS.get(event)
+        if handler is not None:
+            handler(self, line, self._nodes.setdefault(line["node"], _NodeView()))
+
+    def _start(self, line: Line, node: _NodeView) -> None:
+        snapshot, last = line["snapshot_index"], line["last_index"]
+        if line["term"] < node.term and not line.get("torn"):
+            self._fail("term-went-back", line, f"its term was {node.term}")
+        if last < node.durable and not line.get("torn"):
+            self._fail("durable-entries-lost", line, f"its log was durable to {node.durable}")
+        if snapshot > node.last:
+            node.reset(snapshot)
+        node.cut(last + 1)
+        node.last, node.base = max(last, snapshot), max(node.base, snapshot)
+        node.durable, node.applied, node.torn = node.last, 0, bool(line.get("torn"))
+
+    def _term(self, line: Line, node: _NodeView) -> None:
+        if line["term"] < node.term:
+            self._fail("term-went-back", line, f"its term was {node.term}")
+        node.term = line["term"]
+
+    def _vote(self, line: Line, node: _NodeView) -> None:
+        known = self._votes.setdefault((line["node"], line["term"]), line["candidate"])
+        if known != line["candidate"]:
+            self._fail("two-votes", line, f"it voted for {known} in that term before")
+
+    def _elected(self, line: Line, node: _NodeView) -> None:
+        term, name = line["term"], line["node"]
+        known = self._leaders.setdefault(term, name)
+        if known != name:
+            self._fail("two-leaders", line, f"{known} was elected in term {term} before")
+        if self.leader is None or term > self.leader[0]:
+            self.leader = (term, name)
+            self._complete(line, node)
+
+    def _complete(self, line: Line, node: _NodeView) -> None:
+        for index in range(node.base + 1, self.committed_to + 1):
+            entry = self._committed.get(index)
+            if entry is not None and entry[0] < line["term"] and node.log.get(index) != entry:
+                self._fail(
+                    "incomplete-leader", line, f"entry {index}, committed as {entry}, is {node.log.get(index)} there"
+                )
+
+    def _append(self, line: Line, node: _NodeView) -> None:
+        for index, term, crc in line["entries"]:
+            if index <= node.last:
+                node.cut(index)
+            if index != node.last + 1:
+                self._fail("gap-in-log", line, f"entry {index} follows {node.last}")
+            before = node.log.get(index - 1, (None, 0))[0]
+            known = self._entries.setdefault((index, term), (crc, before))
+            if known[0] != crc or (None not in (known[1], before) and known[1] != before):
+                self._fail("log-mismatch", line, f"entry ({index}, {term}) was {known} and is {(crc, before)}")
+            node.log[index] = (term, crc)
+            node.last = index
+
+    def _truncate(self, line: Line, node: _NodeView) -> None:
+        committed = [i for i in range(line["from"], node.last + 1) if self._committed.get(i) == node.log.get(i, 0)]
+        if committed:
+            self._fail("committed-entry-removed", line, f"entry {committed[0]} is committed")
+        node.cut(line["from"])
+
+    def _durable(self, line: Line, node: _NodeView) -> None:
+        node.durable = max(node.durable, min(line["index"], node.last))
+
+    def _commit(self, line: Line, node: _NodeView) -> None:
+        index, voters = line["index"], line["voters"]
+        entry = node.log.get(index)
+        if entry is None:
+            self._fail("commit-of-nothing", line, f"entry {index} is not in its log, which ends at {node.last}")
+        holders = [name for name in sorted(voters) if self._holds(name, index, entry)]
+        weight = sum(voters[name] for name in holders)
+        if 2 * weight <= sum(voters.values()):
+            self._fail("commit-without-quorum", line, f"durable on {holders} alone")
+        for below in range(self.committed_to + 1, index + 1):
+            if below in node.log:
+                self._commit_entry(line, below, node.log[below])
+        self.committed_to = max(self.committed_to, index)
+
+    def _holds(self, name: str, index: int, entry: tuple[int, int]) -> bool:
+        node = self._nodes.get(name)
+        return node is not None and (node.base >= index or (node.durable >= index and node.log.get(index) == entry))
+
+    def _commit_entry(self, line: Line, index: int, entry: tuple[int, int]) -> None:
+        known = self._committed.setdefault(index, entry)
+        if known != entry:
+            self._fail("two-entries-committed", line, f"entry {index} is {known} and {entry}")
+
+    def _apply(self, line: Line, node: _NodeView) -> None:
+        for index, term, crc in line["entries"]:
+            if node.applied and index != node.applied + 1:
+                self._fail("applied-out-of-order", line, f"{index} follows {node.applied}")
+            node.applied = index
+            self._commit_entry(line, index, (term, crc))
+
+    def _ack(self, line: Line, node: _NodeView) -> None:
+        if line["kind"] == "write" and line["index"] not in self._committed:
+            self._fail("ack-of-uncommitted", line, f"nothing is committed at {line['index']}")
+
+    def _installed(self, line: Line, node: _NodeView) -> None:
+        if line["index"] > self.committed_to:
+            self._fail("snapshot-of-uncommitted", line, f"committed is {self.committed_to}")
+        keeps = node.log.get(line["index"], (None, 0))[0] == line["term"]
+        node.applied = line["index"]
+        if keeps:
+            node.base = max(node.base, line["index"])
+            node.durable = max(node.durable, line["index"])
+        else:
+            node.reset(line["index"])
+
+    def _fail(self, kind: str, line: Line, why: str) -> NoReturn:
+        short = {name: value if len(str(value)) < 200 else "…" for name, value in line.items()}
+        raise SafetyViolation(f"{kind}: {line['node']} traced {short}, but {why}", "run the same seed and plan again")
+
+
+_HANDLERS = {
+    "start": Watch._start,
+    "term": Watch._term,
+    "vote": Watch._vote,
+    "leader": Watch._elected,
+    "append": Watch._append,
+    "truncate": Watch._truncate,
+    "durable": Watch._durable,
+    "commit": Watch._commit,
+    "apply": Watch._apply,
+    "ack": Watch._ack,
+    "snapshot-installed": Watch._installed,
+}
