@@ -57,10 +57,14 @@ def load_run(folder: str | Path) -> RunFiles:
     history = read_history(history_path)
     notes = []
     if history.torn is not None:
-        notes.append("The last line of history.jsonl is torn: the harness ended while writing it. Everything before it is here.")
+        notes.append(
+            "The last line of history.jsonl is torn: the harness ended while writing it. Everything before it is here."
+        )
     verdict = _read_json(folder / "verdict.json")
     if verdict is None:
-        notes.append("There is no verdict.json: the run ended before its history was checked (tri check RUN does it now).")
+        notes.append(
+            "There is no verdict.json: the run ended before its history was checked (tri check RUN does it now)."
+        )
         verdict = UNDECIDED
     campaign = folder / "campaign.yaml"
     return RunFiles(
@@ -115,4 +119,6 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
-        raise CampaignError(f"{path}: not JSON: {error}", "run `tri check` on the run's folder to write it anew") from error
+        raise CampaignError(
+            f"{path}: not JSON: {error}", "run `tri check` on the run's folder to write it anew"
+        ) from error

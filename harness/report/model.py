@@ -126,13 +126,19 @@ def _witnesses(run: RunFiles) -> tuple[list[Witness], int]:
 def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:
     if witnesses:
         return witnesses[0].explanation
-    doubts = [f"{name}: {result.get('reason') or 'no reason given'}" for name, result in _checkers(run) if result.get("verdict") == "unknown"]
+    doubts = [
+        f"{name}: {result.get('reason') or 'no reason given'}"
+        for name, result in _checkers(run)
+        if result.get("verdict") == "unknown"
+    ]
     if doubts:
         return "; ".join(doubts)
     if not run.verdict.get("checkers"):
         return "Nothing was checked."
     if run.verdict.get("verdict") == "unknown":
-        return str(run.verdict.get("reason") or "Some fault was not observed to have its effect; see the table of faults.")
+        return str(
+            run.verdict.get("reason") or "Some fault was not observed to have its effect; see the table of faults."
+        )
     return f"No anomaly: {len(_checkers(run))} checkers found every promise kept."
 
 
@@ -146,7 +152,10 @@ def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, st
     counts = Counter(op.type for op in operations)
     verified = sum(1 for fault in run.faults if fault.verified)
     facts = [
-        ("operations", f"{counts[Type.OK]:,} ok · {counts[Type.INFO]:,} info · {counts[Type.FAIL]:,} fail".replace(",", "\u202f")),
+        (
+            "operations",
+            f"{counts[Type.OK]:,} ok · {counts[Type.INFO]:,} info · {counts[Type.FAIL]:,} fail".replace(",", "\u202f"),
+        ),
         ("faults", f"{verified} of {len(run.faults)} verified" if run.faults else "none"),
         ("run time", words.duration(_end_ns(run))),
     ]
@@ -246,7 +255,11 @@ def _charts(run: RunFiles, operations: Sequence[Operation], witnesses: frozenset
         "per_s": rates.per_s,
         "latency_ms": rates.latency_ms,
         "faults": [_band(fault, end_ns) for fault in run.faults],
-        "phases": [[str(name).replace("_", " "), at / 1e9] for name, at in (run.verdict.get("phases") or {}).items() if at is not None],
+        "phases": [
+            [str(name).replace("_", " "), at / 1e9]
+            for name, at in (run.verdict.get("phases") or {}).items()
+            if at is not None
+        ],
         "clocks": _clocks(run),
     }
 

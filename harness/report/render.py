@@ -28,17 +28,25 @@ def write_report(run_folder: str | Path) -> Path:
 
 
 def render(report: Report) -> str:
-    return _environment().get_template("report.html.j2").render(
-        report=report,
-        data=_json_for_script(report.charts),
-        plotly=_plotly(),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            data=_json_for_script(report.charts),
+            plotly=_plotly(),
+        )
     )
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str)
     environment.globals["verbatim"] = _verbatim

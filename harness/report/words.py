@@ -95,7 +95,9 @@ def _sides(dropped: list[tuple[str, str]]) -> list[list[str]] | None:
     vertices = sorted({vertex for edge in dropped for vertex in edge})
     sides: list[list[str]] = []
     for vertex in vertices:
-        home = next((side for side in sides if (vertex, side[0]) not in cut_off and (side[0], vertex) not in cut_off), None)
+        home = next(
+            (side for side in sides if (vertex, side[0]) not in cut_off and (side[0], vertex) not in cut_off), None
+        )
         if home is None:
             sides.append([vertex])
         else:

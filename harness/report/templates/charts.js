@@ -61,6 +61,7 @@
   }
 
   function latency(axis) {
+    const faint = Math.min(0.5, Math.max(0.12, 3000 / shown.length)); // many points must not hide the lines' shape or each other
     const traces = OUTCOMES.map(([name, ink], number) => {
       const x = [], y = [], text = [];
       for (const at of shown) {
@@ -70,11 +71,12 @@
         text.push(describe(at));
       }
       return { type: scatter, mode: "markers", x, y, text, yaxis: axis, name, legendgroup: name, showlegend: false,
-        hovertemplate: "%{text}<extra></extra>", marker: { color: ink, size: 3, opacity: 0.45 } };
+        hovertemplate: "%{text}<extra></extra>", marker: { color: ink, size: 3, opacity: faint } };
     });
+    // Of the same type as the points, because WebGL is painted over everything that is not.
     const dashes = { p50: "solid", p95: "dash", p99: "dot" };
     for (const [name, y] of Object.entries(data.latency_ms)) {
-      traces.push({ type: "scatter", mode: "lines", x: data.middle_s, y, yaxis: axis, name: name + " (ok)", connectgaps: false,
+      traces.push({ type: scatter, mode: "lines", x: data.middle_s, y, yaxis: axis, name: name + " (ok)", connectgaps: false,
         line: { color: INK, width: 1.3, dash: dashes[name], shape: "hvh" }, hovertemplate: `${name} %{y:.3g} ms<extra></extra>` });
     }
     return traces;

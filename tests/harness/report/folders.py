@@ -37,14 +37,25 @@ def history(operations: int, seed: int, text: str) -> list[Event]:
         start_ns = max(free_ns[client], number * END_NS // operations)
         took_ns = int(chance.lognormvariate(0.7, 0.8) * MS)
         outcome = "info" if number % 60 == 59 else "fail" if 8 * S < start_ns < 9 * S and client % 3 == 0 else "ok"
-        common = {"process": process[client], "f": ("read", "write")[number % 2], "key": f"{text}{number % 5}", "node": NODES[client % 5]}
+        common = {
+            "process": process[client],
+            "f": ("read", "write")[number % 2],
+            "key": f"{text}{number % 5}",
+            "node": NODES[client % 5],
+        }
         common |= {"workload": "register", "level": "linearizable"}
         value = number if common["f"] == "write" else None
         lines.append((start_ns, number, {**common, "type": Type.INVOKE, "value": value}))
         error = {"info": "timeout", "fail": "no-quorum"}.get(outcome)
         end_ns = start_ns + took_ns
         answer = value if value is not None else number - 1
-        lines.append((end_ns, number, {**common, "type": Type(outcome), "value": answer if outcome == "ok" else value, "error": error}))
+        lines.append(
+            (
+                end_ns,
+                number,
+                {**common, "type": Type(outcome), "value": answer if outcome == "ok" else value, "error": error},
+            )
+        )
         free_ns[client] = end_ns + MS
         if outcome == "info":
             process[client] += 10
@@ -55,13 +66,17 @@ def history(operations: int, seed: int, text: str) -> list[Event]:
 
 def _samples(first: int) -> list[Event]:
     return [
-        Event(first + at, END_NS + at, "nemesis", Type.INFO, "clocks", {node: [(at + 1) * MS, MS // 5] for node in NODES})
+        Event(
+            first + at, END_NS + at, "nemesis", Type.INFO, "clocks", {node: [(at + 1) * MS, MS // 5] for node in NODES}
+        )
         for at in range(3)
     ]
 
 
 def _verdict(folder: Path, events: list[Event]) -> dict[str, Any]:
-    middle = [event for event in events if event.type is Type.OK and event.time_ns > 5 * S and event.key == events[0].key][:3]
+    middle = [
+        event for event in events if event.type is Type.OK and event.time_ns > 5 * S and event.key == events[0].key
+    ][:3]
     anomaly = {
         "kind": "stale-read",
         "ops": [event.index for event in middle],
@@ -77,9 +92,19 @@ def _verdict(folder: Path, events: list[Event]) -> dict[str, Any]:
         "command": "tri run campaigns/invented.yaml --seed 7",
         "phases": {"load_end": 15 * S, "healed": 16 * S, "quiet_end": 18 * S, "end": END_NS},
         "checkers": {
-            "linearizable": {"verdict": "invalid", "anomalies": [anomaly], "stats": {"keys": 5, "states": 10412}, "reason": None},
+            "linearizable": {
+                "verdict": "invalid",
+                "anomalies": [anomaly],
+                "stats": {"keys": 5, "states": 10412},
+                "reason": None,
+            },
             "set": {"verdict": "unknown", "anomalies": [], "stats": {}, "reason": "no final read of the set"},
-            "raft-safety": {"verdict": "valid", "anomalies": [], "stats": {"terms": 3, "elapsed_s": 0.0123}, "reason": None},
+            "raft-safety": {
+                "verdict": "valid",
+                "anomalies": [],
+                "stats": {"terms": 3, "elapsed_s": 0.0123},
+                "reason": None,
+            },
         },
         "faults": faults(),
         "ops": {"ok": 0, "fail": 0, "info": 0},
@@ -90,7 +115,14 @@ def faults() -> list[dict[str, Any]]:
     def fault(id: str, kind: str, intended: Any, observed: Any, at_s: float, for_s: float) -> dict[str, Any]:
         marks = {"start_ns": int(at_s * S), "injected_ns": int(at_s * S) + 140 * MS}
         marks |= {"heal_ns": int((at_s + for_s) * S), "healed_ns": int((at_s + for_s) * S) + 210 * MS}
-        return {"id": id, "kind": kind, "intended": intended, "observed": observed, "verified": intended == observed, **marks}
+        return {
+            "id": id,
+            "kind": kind,
+            "intended": intended,
+            "observed": observed,
+            "verified": intended == observed,
+            **marks,
+        }
 
     return [
         fault("cut-halves.1", "cut", CUT, CUT, 4, 3),

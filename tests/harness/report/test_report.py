@@ -1,0 +1,112 @@
+"""The page as a whole: complete, escaped, self-contained, and honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import CampaignError
+from harness.report import write_report
+
+from .folders import write_run
+
+
+def _page(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def _without_plotly(page: str) -> str:
+    """Everything but the longest script, which is Plotly's own."""
+    longest = max(re.findall(r"<script>.*?</script>", page, re.S), key=len)
+    return page.replace(longest, "")
+
+
+def _data(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found.group(1))
+    return data
+
+
+def test_the_verdict_and_its_witness_come_first(tmp_path: Path) -> None:
+    page = _without_plotly(_page(write_run(tmp_path / "run")))
+    order = [
+        page.index(text)
+        for text in (
+            "Process 4 read 17",
+            "tri run campaigns/invented.yaml --seed 7",
+            "<h2>Witness</h2>",
+            "<h2>Faults</h2>",
+        )
+    ]
+    assert order == sorted(order)
+    for text in ("n1 n2 | n3 n4 n5", "not verified", "no final read of the set", "name: invented"):
+        assert text in page
+
+
+def test_the_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
+    page = _page(write_run(tmp_path / "run"))
+    assert "Plotly" in page and "default-src 'none'" in page
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", _without_plotly(page))
+
+
+def test_what_clients_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
+    evil = '</script><img src=x onerror="alert(1)">\u2028'
+    verdict = {
+        "campaign": evil,
+        "command": evil,
+        "checkers": {evil: {"verdict": "unknown", "reason": evil, "stats": {evil: evil}}},
+    }
+    page = _page(write_run(tmp_path / "run", 100, text=evil, **verdict))
+    assert "<img" not in _without_plotly(page)
+    assert (
+        "\u2028" not in _data(page)["ops"]["text"][0]
+        or "\u2028" not in re.findall(r'id="data">(.*?)</script>', page, re.S)[0]
+    )
+    assert any(evil in text for text in _data(page)["ops"]["text"])
+
+
+def test_every_operation_is_in_the_charts(tmp_path: Path) -> None:
+    data = _data(_page(write_run(tmp_path / "run", 500)))
+    assert {len(column) for column in data["ops"].values()} == {500}
+    assert len(data["lanes"]) == 10
+    assert [fault["kind"] for fault in data["faults"]] == ["cut", "kill", "clock"]
+    assert data["clocks"]["n1"]["offset_ms"] == [1.0, 2.0, 3.0]
+
+
+def test_a_run_that_was_killed_still_has_a_report_which_says_so(tmp_path: Path) -> None:
+    """No verdict.json, a torn last line, a ledger that ends in the middle of a fault."""
+    folder = write_run(tmp_path / "run", 100)
+    (folder / "verdict.json").unlink()
+    with (folder / "history.jsonl").open("a") as file:
+        file.write('{"index": 99999, "ti')
+    intended = {"time": 4_000_000_000, "phase": "intended", "id": "kill.1", "kind": "kill", "what": {"nodes": ["n3"]}}
+    (folder / "ledger.jsonl").write_text(json.dumps(intended) + "\n")
+    page = _without_plotly(_page(folder))
+    assert "There is no verdict.json" in page
+    assert "is torn" in page
+    assert "Nothing was checked." in page
+    assert _data(page)["faults"][0]["healed"] == _data(page)["end_s"]
+
+
+def test_an_empty_history_makes_a_page(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text("")
+    assert _data(_page(tmp_path))["ops"]["index"] == []
+
+
+def test_a_folder_that_is_no_run_is_refused_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError) as caught:
+        write_report(tmp_path)
+    assert str(tmp_path) in caught.value.message
+    assert caught.value.hint is not None
+
+
+def test_a_broken_verdict_is_refused_with_its_place(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", 10)
+    (folder / "verdict.json").write_text("{")
+    with pytest.raises(CampaignError, match=r"verdict\.json: not JSON"):
+        write_report(folder)

@@ -1,0 +1,64 @@
+"""Faults and operations in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.report import words
+from histories import parse
+
+
+@pytest.mark.parametrize(
+    ("edges", "text"),
+    [
+        ([], "nothing"),
+        ([("a", "b"), ("b", "a")], "a | b"),
+        ([(x, y) for x in "abcde" for y in "abcde" if (x in "ab") != (y in "ab")], "a b | c d e"),
+        ([("a", "b")], "a → b"),
+        # A bridge: c reaches both sides, so this is no split into groups.
+        ([(x, y) for x in "abde" for y in "abde" if (x in "ab") != (y in "ab")], "a b | d e"),
+        ([("a", "b"), ("b", "a"), ("b", "c")], "a ↔ b, b → c"),
+        ([(x, y) for x in "abc" for y in "abc" if x != y], "a | b | c"),
+    ],
+)
+def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, str]], text: str) -> None:
+    assert words.cut(edges) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "text"),
+    [
+        ("kill", {"nodes": ["n1", "n2"]}, "n1, n2"),
+        ("clock", {"offsets_ns": {"n2": 60_000_000_000}}, "n2 +60 s"),
+        ("clock", {"offsets_ns": {}}, "nothing"),
+        ("voters", {"voters": {"n5": 0}}, "n5 weight 0"),
+        ("pause", None, "not probed"),
+        ("loss", {"percent": 3}, '{"percent": 3}'),
+    ],
+)
+def test_what_a_fault_does(kind: str, what: Any, text: str) -> None:
+    assert words.effect(kind, what) == text
+
+
+def test_times_carry_the_unit_that_suits_them() -> None:
+    assert [words.duration(ns) for ns in (1_500, 2_500_000, 3_210_000_000, None)] == ["1.5 µs", "2.5 ms", "3.21 s", "–"]
+    assert words.milliseconds(1_234_567_890) == "1\u202f234.568"
+
+
+def test_long_values_are_cut_and_say_how_long_they_were() -> None:
+    assert words.value(list(range(500))) == "[0, 1, 2, 3, 4, 5, 6, 7, … 500 in all]"
+    assert len(words.value("x" * 1000)) == 72
+
+
+def test_an_operation_shows_what_was_asked_and_what_was_answered_beyond_it() -> None:
+    history = parse("p0 k:w5  p0 k:r5  p0 k:r_  p1 k:r5?  p2 s1,2  p2 w7!")
+    assert [words.operation(op) for op in history.operations()] == [
+        "write k 5",
+        "read k → 5",
+        "read k → nil",
+        "read k",
+        "read → [1, 2]",
+        "write 7",
+    ]
