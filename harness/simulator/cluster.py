@@ -172,6 +172,10 @@ class SimCluster:
         self._note("clog", source, target, until_ns)
         self.network.clog(*self._edge(source, target), until_ns)
 
+    def reset_connection(self, node: str, peer: str) -> None:
+        self._note("reset", node, peer)
+        self.peers.reset(node, peer)
+
     def heal_network(self) -> None:
         self._note("heal-network")
         self.network.heal_all()

@@ -84,6 +84,7 @@ class SimNode:
         self.trace_seq = 0
         self.steps = 0
         self.halt_reason: str | None = None
+        self.storage_held = False
         self.storage: Storage | None = None
         self._reset()
 
@@ -113,7 +114,9 @@ class SimNode:
         key = draw(self._seed, self.key, self.incarnation)
         self.storage = Storage(self._kernel, self.disk, key, self._options, self._storage_ended)
         seed = draw(key, 0x5EED) >> 1
-        self.push(Start(self.incarnation, seed, self.disk.files(), self.wall_ns()))
+        self.storage.held = self.storage_held
+        self._inbox.append(Start(self.incarnation, seed, self.disk.files(), self.wall_ns()))
+        self._schedule_turn(0)
 
     def kill(self) -> None:
         """SIGKILL: the page cache stays."""
@@ -137,7 +140,7 @@ class SimNode:
             self.process = Process.RUNNING
             self.storage.pause(False)
             if self._inbox:
-                self._schedule_turn()
+                self._schedule_turn(self._options.turn_ns)
 
     def push(self, event: Event) -> None:
         """An event for the next turn; dropped when there is no process."""
@@ -145,7 +148,7 @@ class SimNode:
             return
         self._inbox.append(event)
         if self.process is Process.RUNNING and not self._turn_scheduled:
-            self._schedule_turn()
+            self._schedule_turn(self._options.turn_ns)
 
     def _reset(self) -> None:
         self._inbox: list[Event] = []
@@ -159,9 +162,16 @@ class SimNode:
         self.process, self.core, self.storage = process, None, None
         self._reset()
 
-    def _schedule_turn(self) -> None:
+    def hold_storage(self, held: bool) -> None:
+        """While held, this node's disk begins nothing, in later incarnations too."""
+        self.storage_held = held
+        if self.storage is not None:
+            self.storage.held = held
+            self.storage.pump()
+
+    def _schedule_turn(self, delay_ns: int) -> None:
         self._turn_scheduled = True
-        self._kernel.schedule(self._kernel.now_ns + self._options.turn_ns, self._turn, self.incarnation)
+        self._kernel.schedule(self._kernel.now_ns + delay_ns, self._turn, self.incarnation)
 
     def _turn(self, incarnation: int) -> None:
         if incarnation != self.incarnation:

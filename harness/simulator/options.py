@@ -39,7 +39,8 @@ class SimOptions:
     turn_ns: int = 20 * MICROSECOND
     """From the first event of a loop turn to the step that takes it and all that came meanwhile."""
     stale_timer_ppm: int = 50_000
-    """How often a timer that was cancelled or replaced fires all the same, as a racing event loop may do."""
+    """How often a timer that was cancelled or replaced fires all the same: more than the drivers' contract allows, and harmless to a
+    core that looks at generations."""
 
     clock_offset_max_ns: int = 10_000 * SECOND
     """Monotonic clocks of hosts start somewhere below this."""

@@ -77,6 +77,13 @@ class Peers:
             else:
                 self._network.stream(stream, self._reset_arrives, peer, node, connection)
 
+    def reset(self, node: str, peer: str) -> None:
+        """Break the connection, if there is one: both sides are told, and it is dialled again."""
+        view = self._views[node, peer]
+        if view.connection is not None:
+            self._network.datagram(view.link, self._reset_arrives, peer, node, view.connection)
+            self._lose(view)
+
     def connected(self, node: str, peer: str) -> bool:
         return self._views[node, peer].connection is not None
 

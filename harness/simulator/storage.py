@@ -1,8 +1,8 @@
 """When storage operations happen: one queue a file, in emitted order; across files only `after` holds them back.
 
 An operation whose turn has come and whose dependencies succeeded starts; writes reach the page cache at once, and a run of them
-up to and including the next fsync is one job, as a storage thread does it. After an fsync error every later operation fails
-too, and so does one that waits `after` a failed operation: nothing is retried.
+up to and including the next fsync is one job, as a storage thread does it. Failure is final: what follows on the same file or
+waits `after` a failed operation fails unattempted, and after an fsync error everything does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Storage:
         self._finished = finished
         self._pending: set[int] = set()
         self._failed: set[int] = set()
+        self._failed_files: set[str] = set()
+        self.held = False
+        """While set, no operation is begun: a disk that hangs."""
         self._queues: dict[str, deque[StorageEffect]] = {}
         self._busy: set[str] = set()
         self._fail_next_fsync = False
@@ -78,7 +81,7 @@ class Storage:
 
     def _start_head(self, file: str) -> None:
         queue = self._queues[file]
-        if self._ended or self._paused or not queue or not self._can_start(file, queue[0]):
+        if self._ended or self._paused or self.held or not queue or not self._can_start(file, queue[0]):
             return
         job: list[StorageEffect] = []
         while queue and self._can_start(file, queue[0]):
@@ -107,8 +110,11 @@ class Storage:
     def _refusal(self, effect: StorageEffect) -> str | None:
         if self._poisoned is not None:
             return f"not attempted after a failed fsync ({self._poisoned})"
-        failed = [op for op in effect.after if op in self._failed]
-        return f"not attempted: it waits for operation {failed[0]}, which failed" if failed else None
+        if any(op in self._failed for op in effect.after):
+            return "not attempted: it waits for an operation that failed"
+        if any(file in self._failed_files for file in _files(effect)):
+            return "not attempted: an earlier operation on this file failed"
+        return None
 
     def _to_page_cache(self, effect: StorageEffect) -> str | None:
         disk = self._disk
@@ -124,8 +130,9 @@ class Storage:
                     disk.rename(effect.file, effect.to)
                 case Remove():
                     disk.remove(effect.file)
-        except FileNotFoundError as error:
-            return f"ENOENT: {error}"
+        except OSError as error:
+            self._failed_files.update(_files(effect))
+            return str(error)
         return None
 
     def _end_job(self, files: tuple[str, ...], job: list[StorageEffect], errors: list[str | None]) -> None:
@@ -142,20 +149,21 @@ class Storage:
         self.pump()
 
     def _sync(self, effect: StorageEffect) -> str | None:
-        if isinstance(effect, FsyncDir):
-            self._disk.fsync_dir()
-        elif isinstance(effect, Fsync):
-            chance = draw(self._key, effect.op, 0xE10)
-            if self._fail_next_fsync or happens(chance, self._options.fsync_error_ppm):
-                self._fail_next_fsync = False
-                self._poisoned = "EIO"
-                self._disk.fsync_failed(effect.file)
-                return self._poisoned
-            try:
+        try:
+            if isinstance(effect, FsyncDir):
+                self._disk.fsync_dir()
+            elif isinstance(effect, Fsync):
+                if self._fsync_fails(effect):
+                    self._disk.fsync_failed(effect.file)
+                    raise OSError("EIO")
                 self._disk.fsync(effect.file)
-            except FileNotFoundError as error:
-                return f"ENOENT: {error}"
-        return None
+        except OSError as error:
+            self._poisoned = str(error)
+        return self._poisoned
+
+    def _fsync_fails(self, effect: Fsync) -> bool:
+        asked, self._fail_next_fsync = self._fail_next_fsync, False
+        return asked or happens(draw(self._key, effect.op, 0xE10), self._options.fsync_error_ppm)
 
 
 def _files(effect: StorageEffect) -> tuple[str, ...]:

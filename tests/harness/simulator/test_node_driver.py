@@ -92,7 +92,7 @@ def test_a_replaced_or_cancelled_timer_may_fire_late_but_never_unmarked():
     cluster, log = scripted_cluster(script, stale_timer_ppm=0)
     cluster.run_until(SECOND)
     assert [(e.key, e.generation) for e in events_of(log, "n1", TimerFired)] == [("t", 2)]
-    assert [now for _, now, e in log if isinstance(e, TimerFired)][0] >= due["t"]
+    assert next(now for _, now, e in log if isinstance(e, TimerFired)) >= due["t"]
     cluster, log = scripted_cluster(script, stale_timer_ppm=1_000_000)
     cluster.run_until(SECOND)
     assert sorted((e.key, e.generation) for e in events_of(log, "n1", TimerFired)) == [("c", 1), ("t", 1), ("t", 2)]
