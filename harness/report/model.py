@@ -96,7 +96,7 @@ def build(run: RunFiles) -> Report:
         expected=_expected(run.verdict.get("expected")),
         facts=_facts(run, operations),
         command=str(run.verdict.get("command") or ""),
-        notes=[*run.notes, *charts.pop("notes")],
+        notes=[*run.notes, *map(str, run.verdict.get("errors") or ()), *charts.pop("notes")],
         witnesses=witnesses,
         hidden_witnesses=hidden,
         faults=[_fault_row(fault) for fault in run.faults],
@@ -136,9 +136,8 @@ def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:
     if not run.verdict.get("checkers"):
         return "Nothing was checked."
     if run.verdict.get("verdict") == "unknown":
-        return str(
-            run.verdict.get("reason") or "Some fault was not observed to have its effect; see the table of faults."
-        )
+        failed = "Something failed on the way; see below." if run.verdict.get("errors") else ""
+        return failed or "A fault was not observed to have its effect; see the table of faults."
     return f"No anomaly: {len(_checkers(run))} checkers found every promise kept."
 
 
