@@ -54,9 +54,7 @@ class Ledger:
         self._write(time_ns, phase, fault.intent.id)
 
     def observed(self, phase: str, fault: Resolved, time_ns: int, observation: Observation) -> None:
-        self._write(
-            time_ns, phase, fault.intent.id, verified=observation.verified, observed=dict(observation.observed)
-        )
+        self._write(time_ns, phase, fault.intent.id, verified=observation.verified, observed=dict(observation.observed))
 
     def failed(self, fault: Resolved, time_ns: int, error: str) -> None:
         self._write(time_ns, "failed", fault.intent.id, error=error)

@@ -7,6 +7,8 @@ import io
 import zipfile
 from pathlib import Path
 
+from ..hosts.base import Host
+
 PACKAGE = "tribulation_agent"
 FRONT = f"from {PACKAGE}.main import main\n\nmain()\n"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -31,3 +33,9 @@ def agent_directory(directory: str) -> str:
 
 def agent_program(directory: str) -> str:
     return f"{agent_directory(directory)}/agent.pyz"
+
+
+def remove(host: Host) -> None:
+    """Take the agent's files off a host. The clock library's stay: processes that run under it, or are started again, need them."""
+    files = "agent.pyz force.json lease lock journal.jsonl watchdog.lock watchdog.log"
+    host.run(f"cd '{agent_directory(host.directory)}' 2>/dev/null && {' '.join(host.sudo)} rm -f {files} || true")

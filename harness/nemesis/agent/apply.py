@@ -1,7 +1,7 @@
 """Make the host what is wanted, and undo everything: the only two ways in which what is in force changes.
 
 `wanted` is the whole state: `{"drop_from": [...], "drop_to": [...], "killed": bool, "paused": bool, "offset_ns": int}`. Applying the same twice
-changes nothing; applying another moves straight there.
+changes nothing; applying another moves straight there. `started_by_service` says that a killed process was started already.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def apply(store: Store, config: Json, wanted: Json) -> None:
     process, clock_file = config.get("process") or {}, config.get("clock_file")
     drop = {"drop_from": sorted(wanted["drop_from"]), "drop_to": sorted(wanted["drop_to"])}
     clocks: dict[str, int] = {str(clock_file): wanted["offset_ns"]} if wanted["offset_ns"] else {}
-    killed = process if wanted["killed"] else None
+    killed = (before["killed"] or _killable(process)) if wanted["killed"] else None
     if (wanted["killed"] or wanted["paused"]) and not process:
         raise RuntimeError("there is no process to aim at: the service was not running when the agent was configured")
     if clocks and clock_file is None:
@@ -41,16 +41,22 @@ def apply(store: Store, config: Json, wanted: Json) -> None:
             clock.set_offset(path, 0)
     for path, offset_ns in clocks.items():
         clock.set_offset(path, offset_ns)
-    paused = _apply_process(before, killed, process, wanted["paused"])
+    paused = _apply_process(before, killed, process, wanted)
     store.set_force({**drop, "killed": killed, "paused": paused, "clocks": clocks})
 
 
-def _apply_process(before: Json, killed: Json | None, process: Json, pause: bool) -> list[list[int]]:
+def _killable(process: Json) -> Json:
+    """How to find it, and, where no supervisor does it, how to start it again."""
+    pid = processes.find(process) if process.get("remember") else None
+    return process if pid is None else {**process, "again": processes.remember(pid)}
+
+
+def _apply_process(before: Json, killed: Json | None, process: Json, wanted: Json) -> list[list[int]]:
     if killed:
         processes.kill(killed)
-    elif before["killed"]:
+    elif before["killed"] and not wanted.get("started_by_service"):
         processes.start(before["killed"])
-    if not pause:
+    if not wanted["paused"]:
         processes.resume(before["paused"])
         return []
     # A process that is down is stopped when it is started again, as long as the pause is still wanted.
@@ -74,7 +80,7 @@ def undo_all(store: Store, who: str) -> list[str]:
     for pid in processes.resume(force["paused"]):
         undone.append(f"pause: process {pid}")
     if force["killed"] and processes.start(force["killed"]):
-        undone.append(f"kill: {force['killed'].get('marker') or ' '.join(force['killed'].get('start') or [])}")
+        undone.append(f"kill: {force['killed'].get('marker') or force['killed']['again']['argv']} is started again")
     for path in force["clocks"]:
         offset_ns = clock.get_offset(path)
         if offset_ns:

@@ -47,20 +47,15 @@ def get_offset(path: str) -> int:
     return int(SHIM.unpack(content[: SHIM.size])[0]) if len(content) >= SHIM.size else 0
 
 
-def observe(environment: dict[str, str]) -> int:
-    """The offset in ns that a fresh process sees under this environment: what the library really does, whatever the file says."""
-    program = "import time; print(time.time_ns())"
+def observe(environment: dict[str, str]) -> tuple[int, int]:
+    """The offset that a fresh process sees under this environment, and its error, in ns: what the library does, whatever the file says."""
+    command = [sys.executable, "-S", "-E", "-c", "import time; print(time.time_ns())"]
     before_ns = time.time_ns()
-    done = subprocess.run(
-        [sys.executable, "-S", "-E", "-c", program],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=10)
+    after_ns = time.time_ns()
     if done.returncode != 0:
         raise RuntimeError(f"the clock library does not load: {done.stderr.strip()}")
-    return int(done.stdout) - (before_ns + time.time_ns()) // 2
+    return int(done.stdout) - (before_ns + after_ns) // 2, (after_ns - before_ns) // 2 + 1
 
 
 def preloaded(pid: int, library: str) -> bool:

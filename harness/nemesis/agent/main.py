@@ -91,8 +91,10 @@ class Agent:
         """What a process under the clock library sees, and whether the service is one."""
         pid = processes.find(self._config.get("process") or {})
         library = self._config.get("clock_library") or ""
+        offset_ns, error_ns = clock.observe(self._config.get("clock_environment") or {})
         return {
-            "offset_ns": clock.observe(self._config.get("clock_environment") or {}),
+            "offset_ns": offset_ns,
+            "error_ns": error_ns,
             "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
             "pid": pid,
         }

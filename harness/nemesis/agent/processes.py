@@ -1,7 +1,7 @@
 """Kill, start, stop and continue one process, known by a pid file or by its pid. Everything may be asked twice.
 
 `how` says how to find and control it: `pid_file` or `pid`; `marker`, a file that tells its supervisor to leave it down; and, for a
-process without such a supervisor, `start`, the command that starts it.
+process without such a supervisor, `again`, how it was running when it was killed (`remember`).
 """
 
 from __future__ import annotations
@@ -64,16 +64,38 @@ def start(how: dict[str, Any]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(how["marker"])
             did = True
-    if how.get("start") and find(how) is None:
-        subprocess.Popen(
-            how["start"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    again = how.get("again")
+    if again and find(how) is None:
+        with open(again["output"] or os.devnull, "ab") as output:
+            subprocess.Popen(
+                again["argv"],
+                cwd=again["cwd"],
+                env=again["environment"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         did = True
     return did
+
+
+def remember(pid: int) -> dict[str, Any] | None:
+    """How the process was started, as far as the system knows: what is needed to start its like again."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            argv = [part.decode(errors="surrogateescape") for part in file.read().split(b"\0")[:-1]]
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = [part.decode(errors="surrogateescape").partition("=") for part in file.read().split(b"\0")[:-1]]
+        output = os.readlink(f"/proc/{pid}/fd/1")
+        return {
+            "argv": argv,
+            "cwd": os.readlink(f"/proc/{pid}/cwd"),
+            "environment": {name: value for name, _, value in variables},
+            "output": output if os.path.isfile(output) else None,
+        }
+    except OSError:
+        return None
 
 
 def pause(how: dict[str, Any]) -> list[list[int]]:

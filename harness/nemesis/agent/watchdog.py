@@ -15,6 +15,7 @@ import sys
 import time
 from typing import IO
 
+from . import firewall
 from .apply import undo_all
 from .store import Store
 
@@ -74,6 +75,10 @@ def _guard(store: Store, guard: IO[str]) -> None:
             time.sleep(min(left_s, 1.0))
             continue
         try:
+            if not os.path.isdir(store.directory):
+                # Nobody can renew a lease in a directory that is gone, and nothing but the table is known to be ours.
+                firewall.remove()
+                return
             with store.locked():
                 if store.lease_left_s() <= 0:
                     undo_all(store, "watchdog")

@@ -1,0 +1,195 @@
+"""The harness's end of the agents: one line out, one line back, to all vertices at once; a lost connection is made again.
+
+Requests to several agents are all sent before the first answer is read, so that one turn costs one round trip and no threads. Every
+request may be repeated: after a lost connection it is, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import FaultError, HostError
+from ..hosts.base import Channel, Host
+from .shipping import agent_directory, agent_program, bundle
+
+Json = dict[str, Any]
+ANSWER_S = 15.0
+
+
+class AgentClient:
+    """One agent. `vertex` is its name in the network's graph, `address` where peers reach it (None: the harness's own machine)."""
+
+    def __init__(self, vertex: str, address: str | None, open_channel: Callable[[], Channel], port: int) -> None:
+        self.vertex, self.address, self.port = vertex, address, port
+        self.addresses: list[str] = [address] if address else []
+        self.lock = threading.RLock()
+        self._open_channel = open_channel
+        self._channel: Channel | None = None
+        self._config: Json = {}
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Connects first when needed. Raises `HostError`."""
+        if self._channel is None:
+            self._connect()
+        if request["do"] == "configure":
+            self._config = {**self._config, **request["config"]}
+        self._send(request)
+
+    def receive(self, timeout_s: float = ANSWER_S) -> Json:
+        """Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it."""
+        channel = self._channel
+        if channel is None:
+            raise HostError(f"agent of {self.vertex}: its connection was closed", "the harness is stopping")
+        try:
+            answer: Json = json.loads(channel.read_line(timeout_s))
+        except HostError:
+            # An answer that comes later would be taken for the next one's.
+            self.close()
+            raise
+        if not answer["ok"]:
+            raise FaultError(
+                f"agent of {self.vertex}: {answer['error']}", "`tri doctor` tries what faults need on each host"
+            )
+        return answer
+
+    def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _connect(self) -> None:
+        self._channel = self._open_channel()
+        any_port = self.address is None or self.vertex == "clients"
+        self._send(
+            {"do": "hello", "name": self.vertex, "port": self.port, "any_port": any_port, "address": self.address}
+        )
+        answer = self.receive()
+        self.port = int(answer["port"])
+        self.addresses = sorted({*self.addresses, *answer["addresses"]})
+        if self._config:
+            self._send({"do": "configure", "config": self._config})
+            self.receive()
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        assert self._channel is not None
+        try:
+            self._channel.send_line(json.dumps(request))
+        except HostError:
+            self.close()
+            raise
+
+
+def ask(
+    agents: Mapping[str, AgentClient], requests: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Json], dict[str, Exception]]:
+    """Answers by vertex, and what went wrong by vertex; each vertex asked is in exactly one of them."""
+    names = sorted(requests)
+    answers: dict[str, Json] = {}
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(agents[name].lock)
+        lost = _turn(agents, names, requests, answers)
+        again = [name for name, error in lost.items() if isinstance(error, HostError)]
+        refused = {name: error for name, error in lost.items() if name not in again}
+        return answers, {**refused, **_turn(agents, again, requests, answers)}
+
+
+def _turn(
+    agents: Mapping[str, AgentClient],
+    names: list[str],
+    requests: Mapping[str, Mapping[str, Any]],
+    answers: dict[str, Json],
+) -> dict[str, Exception]:
+    failures: dict[str, Exception] = {}
+    for name in names:
+        try:
+            agents[name].send(requests[name])
+        except (HostError, FaultError) as error:
+            failures[name] = error
+    for name in names:
+        if name not in failures:
+            try:
+                answers[name] = agents[name].receive()
+            except (HostError, FaultError) as error:
+                failures[name] = error
+    return failures
+
+
+def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> dict[str, Json]:
+    """All answers, or one `FaultError` that tells of every agent that failed."""
+    answers, failures = result
+    if failures:
+        told = "\n".join(f"  {name}: {getattr(error, 'message', error)}" for name, error in sorted(failures.items()))
+        hint = next((error.hint for error in failures.values() if isinstance(error, HostError | FaultError)), None)
+        raise FaultError(f"{what} failed on {len(failures)} of {len(failures) + len(answers)}:\n{told}", hint)
+    return answers
+
+
+def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> AgentClient:
+    """The agent of a host; its program is put there at each connect, in case the host lost it."""
+
+    def open_channel() -> Channel:
+        program = agent_program(host.directory)
+        host.put(bundle(), program)
+        return host.start([*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory)])
+
+    return AgentClient(vertex, address or host.address, open_channel, port)
+
+
+def here(vertex: str, port: int) -> AgentClient:
+    """An agent as a plain process of the harness's machine, for clients that run here; it only probes."""
+    return AgentClient(vertex, None, LocalChannel, port)
+
+
+class LocalChannel:
+    """`Channel` to an agent in a process of our own, with a directory that goes when it does."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tribulation-agent-")
+        program = Path(self._folder.name) / "agent.pyz"
+        program.write_bytes(bundle())
+        command = [sys.executable, "-I", str(program), "serve", self._folder.name]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self._buffer = b""
+
+    def send_line(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+        except OSError as error:
+            raise HostError(f"the clients' agent does not read any more: {error}", "was its process killed?") from None
+
+    def read_line(self, timeout_s: float) -> str:
+        assert self._process.stdout is not None
+        deadline_s = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            left_s = deadline_s - time.monotonic()
+            ready = select.select([self._process.stdout], [], [], max(0.0, left_s))[0]
+            chunk = self._process.stdout.read(1 << 16) if ready else b""
+            if not chunk:
+                what = "ended" if ready else f"printed no line within {timeout_s:g} s"
+                raise HostError(f"the clients' agent {what}", "was its process killed, or the machine overloaded?")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._folder.cleanup()

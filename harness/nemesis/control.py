@@ -1,0 +1,38 @@
+"""How faults reach the process of a service: through its supervisor when it has one, by its pid when not.
+
+A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, where the supervisor leaves the process down as long as the marker
+exists. The host can then undo a kill by itself. Without it the pid is asked for each time and `Service.start` starts it again; when the
+harness is gone, the watchdog starts again what it saw running: same arguments, directory, environment and output.
+
+It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from ..hosts.base import Host
+from ..systems.base import Dial, Service
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    def control(self, host: Host) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class Reconfigurable(Protocol):
+    def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None: ...
+
+
+def is_supervised(service: Service) -> bool:
+    return isinstance(service, Controlled)
+
+
+def process_of(service: Service, host: Host) -> dict[str, Any]:
+    """What the agent needs to aim at the process; empty when there is none."""
+    if isinstance(service, Controlled):
+        return dict(service.control(host))
+    pid = service.pid(host)
+    return {} if pid is None else {"pid": pid, "remember": True}

@@ -1,0 +1,96 @@
+"""Directed reachability as the agents' probes observe it: what the cluster's network really does, beside what was intended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from .agents import AgentClient, ask, require
+from .faults import Observation
+from .topology import Edge
+
+VERIFY_S = 2.0
+"""How long a change may take to be seen."""
+GRACE_S = 0.06
+"""After the last link that is up was heard, how long one that shall be cut has the chance to betray itself: four bursts' length."""
+SAMPLE_AGE_NS = 500_000_000
+"""In a sample, a link is up that was heard within this time, or within four periods of the probes when that is longer."""
+
+
+@dataclass(slots=True)
+class Reachability:
+    """`links` are the links that were up before any fault; only they can be evidence."""
+
+    agents: Mapping[str, AgentClient]
+    links: frozenset[Edge] = frozenset()
+    _epoch: int = 0
+
+    def connect(self) -> None:
+        """Tell every agent where its peers are."""
+        peers = {name: [agent.address, agent.port] for name, agent in self.agents.items() if agent.address}
+        requests = {
+            name: {"do": "configure", "config": {"peers": {other: at for other, at in peers.items() if other != name}}}
+            for name in self.agents
+        }
+        require(ask(self.agents, requests), "configuring the probes")
+
+    def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
+        """Learn which links are up; returns those that are not after this time."""
+        everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
+        heard = self._hear(everything, frozenset(), timeout_s)
+        self.links = frozenset(heard)
+        return everything - self.links
+
+    def verify(self, cut: Set[Edge]) -> Observation:
+        """Whether exactly these edges are cut, by packets that were all sent after this call began."""
+        started_s = time.monotonic()
+        wanted = self.links - cut
+        heard = self._hear(wanted, self.links & cut, VERIFY_S)
+        down = self.links - heard
+        observed: dict[str, Any] = {
+            "edges": _listed(down),
+            "verify_ms": round((time.monotonic() - started_s) * 1e3, 1),
+        }
+        if missing := wanted - heard:
+            observed["down_but_not_cut"] = _listed(missing)
+        if leaking := (self.links & cut) - down:
+            observed["cut_but_heard"] = _listed(leaking)
+        if unprobed := cut - self.links:
+            observed["unprobed"] = _listed(unprobed)
+        return Observation(down == self.links & cut and not unprobed, observed)
+
+    def _hear(self, wanted: Set[Edge], unwanted: Set[Edge], timeout_s: float) -> set[Edge]:
+        """Raise the epoch and listen until all that is wanted was heard and nothing unwanted could still come, or time is up."""
+        self._epoch += 1
+        epoch, deadline_s = self._epoch, time.monotonic() + timeout_s
+        require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self.agents}), "probing")
+        grace_ends_s = time.monotonic() + GRACE_S
+        while True:
+            heard = {(a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch}
+            now_s = time.monotonic()
+            settled = wanted <= heard and (not unwanted or now_s >= grace_ends_s)
+            if settled or now_s >= deadline_s:
+                return heard
+            if not wanted <= heard:
+                grace_ends_s = now_s + GRACE_S
+            time.sleep(0.01)
+
+    def sample(self) -> dict[Edge, bool]:
+        """Each link that was up before any fault: whether it was heard lately."""
+        heard = self._heard()
+        return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
+
+    def _heard(self) -> dict[Edge, list[int]]:
+        """(from, to) → epoch, sequence number, count, age in ns, and the age up to which it counts as up."""
+        answers = require(ask(self.agents, {name: {"do": "heard"} for name in self.agents}), "reading the probes")
+        return {
+            (sender, receiver): [*seen, max(SAMPLE_AGE_NS, int(answer["period_s"] * 4e9))]
+            for receiver, answer in answers.items()
+            for sender, seen in answer["heard"].items()
+        }
+
+
+def _listed(edges: Set[Edge]) -> list[list[str]]:
+    return [list(edge) for edge in sorted(edges)]
