@@ -28,6 +28,8 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _CONNECT_FAILURES = (OSError, EOFError, paramiko.SSHException, paramiko.pkey.UnknownKeyType, UnknownHostKey, ValueError)
 
+_MACHINE_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
 OpenSocket = Callable[[float], socket.socket]
 
 
@@ -181,8 +183,10 @@ class Connection:
             kind, data = target.host_key.split()[:2]
             known = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
             made.client.get_host_keys().add(known, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(data)))
-        elif target.known_hosts is not None:
-            made.client.load_system_host_keys(str(target.known_hosts))
+        else:
+            for known_hosts in (_MACHINE_KNOWN_HOSTS, target.known_hosts):
+                if known_hosts is not None and (known_hosts.exists() or known_hosts == target.known_hosts):
+                    made.client.load_system_host_keys(str(known_hosts))
         return made
 
     def _open_socket(self, host: str, port: int, timeout_s: float) -> socket.socket:

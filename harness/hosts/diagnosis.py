@@ -60,7 +60,11 @@ def _diagnose(error: BaseException, key: Path | None, timeout_s: float) -> tuple
             "is the user right, and the public key in the host's ~/.ssh/authorized_keys?",
         )
     if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
-        return "auth", f"the key file {error.filename} cannot be read: {error.strerror}", "check `key` in the inventory"
+        return (
+            "auth",
+            f"{error.filename} cannot be read: {error.strerror}",
+            "check `key` and `known_hosts` in the inventory",
+        )
     if isinstance(error, paramiko.pkey.UnknownKeyType | ValueError) and key:
         return (
             "auth",

@@ -1,0 +1,244 @@
+"""`tri doctor`: what these hosts can do, found out by doing it and not by reading settings.
+
+For local hosts the kernel is tried first, in scratch namespaces; then a lab of one host is brought up and probed like any machine. Nothing
+of it remains. Rows that are not `ok` say what to do; `required` tells what no campaign can do without.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CampaignError, FaultError, HostError, TribulationError
+from .local import LocalProvider, launch
+from .parallel import on_all
+from .remote import RemoteHost
+from .ssh import OLDEST_PYTHON, SshProvider, python_version
+
+MACHINE = "(this machine)"
+NODE_PORT = 10000
+_NFT_RULES = """\
+table inet tribulation_probe {
+  set drop4 { type ipv4_addr; }
+  set drop6 { type ipv6_addr; }
+  chain in { type filter hook input priority -300; ip saddr @drop4 counter drop; ip6 saddr @drop6 counter drop; }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One row: what was tried, where, whether it worked, what was seen, and what to do when it did not."""
+
+    probe: str
+    host: str
+    ok: bool
+    detail: str
+    hint: str | None = None
+    required: bool = True
+
+
+def run_doctor(
+    provider: str, inventory: str | Path | None = None, ports: Sequence[int] = (NODE_PORT,)
+) -> list[ProbeResult]:
+    """All rows for `provider` (`local`, or `ssh` with its `inventory`); `ports` are those the system will listen on."""
+    if provider == "local":
+        return _doctor_local(ports)
+    if provider == "ssh" and inventory is not None:
+        return _doctor_ssh(SshProvider.from_file(inventory), ports)
+    raise CampaignError(f"nothing to probe for hosts {provider!r}", hint="use local, or the path of an inventory")
+
+
+def _doctor_local(ports: Sequence[int]) -> list[ProbeResult]:
+    rows = [
+        _try("programs", MACHINE, _programs),
+        _try("namespaces", MACHINE, _namespaces),
+        _try("bridge, veth", MACHINE, _bridge),
+        _try("nft", MACHINE, _nft_here),
+        _try("clock shim", MACHINE, _compiler, required=False),
+    ]
+    if not all(row.ok for row in rows if row.required):
+        return rows
+    with tempfile.TemporaryDirectory(prefix="tribulation-doctor-") as folder:
+        lab = LocalProvider(nodes=1, name=f"doctor-{secrets.token_hex(3)}", directory=folder, lease_s=60.0)
+        row = _try("lab of one host", MACHINE, lambda: f"{len(lab.up())} host, sshd answers")
+        rows.append(row)
+        try:
+            if row.ok:
+                rows += _host_rows(lab.hosts[0], ports)
+                rows.append(_try("machine's clock safe", lab.hosts[0].name, lambda: _clock_out_of_reach(lab.hosts[0])))
+        finally:
+            lab.down()
+    return rows
+
+
+def _doctor_ssh(provider: SshProvider, ports: Sequence[int]) -> list[ProbeResult]:
+    hosts = provider.make_hosts()
+    try:
+        results = on_all(hosts, lambda host: _doctor_host(host, ports))
+        return [row for rows in results.require("probing").values() for row in rows] + [
+            _try("clock shim", MACHINE, _compiler, required=False)
+        ]
+    finally:
+        for host in hosts:
+            host.close()
+
+
+def _doctor_host(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
+    login = _try("ssh login", host.name, lambda: f"{host.run('id -un').stdout.strip()}@{host.address}")
+    return [login, *_host_rows(host, ports)] if login.ok else [login]
+
+
+def _host_rows(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
+    rows = [
+        _try("sudo", host.name, lambda: _privileges(host)),
+        _try("python", host.name, lambda: _python(host)),
+        _try("nft", host.name, lambda: _nft_there(host)),
+        _try("disk", host.name, lambda: _disk(host)),
+        *(_try(f"port {port} free", host.name, lambda port=port: _port(host, port)) for port in ports),  # type: ignore[misc]
+        _try("libfaketime", host.name, lambda: _faketime(host), required=False),
+    ]
+    return rows
+
+
+def _try(probe: str, host: str, attempt: Callable[[], str], required: bool = True) -> ProbeResult:
+    try:
+        return ProbeResult(probe, host, True, attempt(), None, required)
+    except TribulationError as error:
+        return ProbeResult(probe, host, False, error.message, error.hint, required)
+
+
+def _programs() -> str:
+    launch.check_programs()
+    return ", ".join(launch.PACKAGES)
+
+
+def _namespaces() -> str:
+    launch.check_namespaces()
+    return "as root" if os.geteuid() == 0 else "user namespaces, without root"
+
+
+def _bridge() -> str:
+    script = "ip link add br0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master br0 up"
+    _isolated(script, "", "the kernel lacks bridge or veth: load the modules `bridge` and `veth` as root")
+    return "bridge with a port made in a scratch namespace"
+
+
+def _nft_here() -> str:
+    _isolated(
+        "nft -f - && nft list ruleset",
+        _NFT_RULES,
+        "apt install nftables; and the kernel needs nf_tables (modprobe nf_tables)",
+    )
+    return "own table, sets and drop rules for IPv4 and IPv6"
+
+
+def _isolated(script: str, stdin: str, hint: str) -> None:
+    command = launch.isolate("sh", "-c", script)
+    try:
+        done = subprocess.run(
+            command, input=stdin, env=launch.environment(), capture_output=True, text=True, timeout=20
+        )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"`{script}` took more than 20 s", hint=hint) from None
+    if done.returncode:
+        raise HostError(f"`{script}`: {done.stderr.strip()[-300:]}", hint=hint)
+
+
+def _compiler() -> str:
+    from ..nemesis.clock_library import build
+
+    hint = "apt install gcc libc6-dev here, or libfaketime on the hosts; without either, clock faults are refused"
+    try:
+        made = build()
+    except FaultError as error:
+        raise HostError(error.message, hint=hint) from None
+    if made is None:
+        raise HostError("no C compiler: the clock shim cannot be built", hint=hint)
+    return f"built, {len(made)} bytes"
+
+
+def _privileges(host: RemoteHost) -> str:
+    who = host.run([*host.sudo, "id", "-un"]).stdout.strip()
+    if host.sudo:
+        return f"{' '.join(host.sudo)} makes {who}"
+    # CAP_NET_ADMIN is bit 12: root has it, and so has the login of a rootless local host.
+    effective = int(host.run("grep CapEff /proc/self/status").stdout.split()[1], 16)
+    if not effective & (1 << 12):
+        raise HostError(
+            f"{host.name}: login {who} may not change the network",
+            hint="set `sudo: true` with NOPASSWD, or log in as root",
+        )
+    return f"not needed: {who} has the capabilities"
+
+
+def _python(host: RemoteHost) -> str:
+    version = python_version(host)
+    text = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        raise HostError(
+            f"{host.python} is Python {text}; the node needs 3.10 or later",
+            hint="install a later one; name it as `python:`",
+        )
+    return f"{host.python} is {text}"
+
+
+def _nft_there(host: RemoteHost) -> str:
+    """A table of the probe's own, dropping nothing, gone again whatever happens in between."""
+    nft = " ".join([*host.sudo, "nft"])
+    try:
+        host.run(f"{nft} -f -", stdin=_NFT_RULES.encode())
+    except HostError as error:
+        raise HostError(error.message, hint="apt install nftables there; partitions need it") from None
+    finally:
+        host.run(f"{nft} delete table inet tribulation_probe", check=False)
+    return "own table, sets and drop rules for IPv4 and IPv6"
+
+
+def _disk(host: RemoteHost) -> str:
+    path = f"{host.directory}/.doctor"
+    host.put(b"probe", path)
+    host.run(["rm", path])
+    free_mib = int(host.run(["df", "-Pk", host.directory]).stdout.splitlines()[1].split()[3]) >> 10
+    if free_mib < 200:
+        raise HostError(f"{host.directory}: only {free_mib} MiB free", hint="free 200 MiB, or use another `directory`")
+    return f"{host.directory}: {free_mib} MiB free"
+
+
+def _port(host: RemoteHost, port: int) -> str:
+    script = f"import socket; s = socket.socket(); s.setsockopt(1, 2, 1); s.bind(('', {port}))"
+    done = host.run([host.python, "-c", script], check=False)
+    if done.exit_code:
+        said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.exit_code}"]
+        raise HostError(
+            f"{host.name}: {said[0]}", hint=f"stop what listens there: ss -ltnp 'sport = :{port}'; or `tri deploy down`"
+        )
+    return "bound and let go"
+
+
+def _faketime(host: RemoteHost) -> str:
+    done = host.run(
+        "ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
+        check=False,
+    )
+    if not done.stdout.strip():
+        raise HostError(
+            "absent", hint="only needed where the clock shim cannot be built or loaded: apt install libfaketime"
+        )
+    return done.stdout.strip()
+
+
+def _clock_out_of_reach(host: RemoteHost) -> str:
+    """Whoever is in the host can never regain a capability that its process 1 may not have. CAP_SYS_TIME is bit 25."""
+    bounding = int(host.run("grep CapBnd /proc/1/status").stdout.split()[1], 16)
+    if bounding & (1 << 25):
+        raise HostError(
+            "a local host may set this machine's clock",
+            hint="this is a fault of Tribulation: run nothing on local hosts",
+        )
+    return "CAP_SYS_TIME is out of reach in a host"
