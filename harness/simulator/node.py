@@ -86,6 +86,7 @@ class SimNode:
         self.halt_reason: str | None = None
         self.storage_held = False
         self.storage: Storage | None = None
+        self._check: Callable[[], None] | None = None
         self._reset()
 
     @property
@@ -111,6 +112,7 @@ class SimNode:
         self.halt_reason = None
         self.process = Process.RUNNING
         self.core = self._make(self.config)
+        self._check = getattr(self.core, "check", None) if self._options.check_every else None
         key = draw(self._seed, self.key, self.incarnation)
         self.storage = Storage(self._kernel, self.disk, key, self._options, self._storage_ended)
         seed = draw(key, 0x5EED) >> 1
@@ -196,7 +198,10 @@ class SimNode:
     def _step(self, mono_ns: int, events: list[Event]) -> list[Effect]:
         assert self.core is not None
         try:
-            return self.core.step(mono_ns, events)
+            effects = self.core.step(mono_ns, events)
+            if self._check is not None and self.steps % self._options.check_every == 0:
+                self._check()
+            return effects
         except SimulationError:
             raise
         except Exception as error:
