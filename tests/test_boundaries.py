@@ -1,0 +1,198 @@
+"""Imports keep to the table in docs/architecture.md: data flows one way, the node is pure, and no stranger takes a package's name."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("node", "histories", "checkers", "harness")
+OURS = {"node": set(), "histories": set(), "checkers": {"histories"}, "harness": {"node", "histories", "checkers"}}
+OUTSIDE = {"node": set(), "histories": {"msgspec", "numpy"}, "checkers": {"numpy", "scipy", "networkx", "numba"}}
+IMPURE = {
+    "time",
+    "random",
+    "socket",
+    "os",
+    "threading",
+    "asyncio",
+    "subprocess",
+    "select",
+    "datetime",
+    "secrets",
+    "uuid",
+    "tempfile",
+}
+DISTRIBUTION = {"yaml": "pyyaml"}
+ON_A_TARGET_ALONE = {"agent"}
+"""Folders of the harness whose files are copied to hosts and run there by a bare Python."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """`module` is absolute; `relative` says how it was written; `lazily`, that it is inside a function."""
+
+    path: Path
+    line: int
+    module: str
+    relative: bool
+    lazily: bool
+
+    @property
+    def top(self) -> str:
+        return self.module.split(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+
+def _imports_of(path: Path) -> Iterator[Import]:
+    yield from _walk(ast.parse(path.read_text(encoding="utf-8")), path, lazily=False)
+
+
+def _walk(node: ast.AST, path: Path, lazily: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(path, child.lineno, name.name, False, lazily) for name in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield from _from(child, path, lazily)
+        else:
+            yield from _walk(child, path, lazily or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _from(node: ast.ImportFrom, path: Path, lazily: bool) -> Iterator[Import]:
+    """`from .a import b` may name the module a.b or a member of a; a file or folder of that name decides."""
+    base = list(path.relative_to(ROOT).parent.parts)
+    base = base[: len(base) - node.level + 1] if node.level else []
+    module = [*base, *(node.module.split(".") if node.module else [])]
+    for name in node.names:
+        inner = ROOT.joinpath(*module, name.name)
+        is_module = inner.with_suffix(".py").exists() or (inner / "__init__.py").exists()
+        yield Import(path, node.lineno, ".".join([*module, name.name] if is_module else module), node.level > 0, lazily)
+
+
+def _all(package: str) -> list[Import]:
+    return [found for path in sorted((ROOT / package).rglob("*.py")) for found in _imports_of(path)]
+
+
+IMPORTS = {package: _all(package) for package in PACKAGES}
+
+
+def _told(imports: list[Import]) -> list[str]:
+    return [str(found) for found in imports]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_the_packages_before_it(package: str) -> None:
+    strangers = set(PACKAGES) - OURS[package] - {package}
+    assert _told([found for found in IMPORTS[package] if found.top in strangers]) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_inside_a_package_are_relative(package: str) -> None:
+    assert _told([found for found in IMPORTS[package] if found.top == package and not found.relative]) == []
+
+
+@pytest.mark.parametrize("package", sorted(OUTSIDE))
+def test_a_package_imports_only_the_libraries_of_the_table(package: str) -> None:
+    allowed = OUTSIDE[package] | set(sys.stdlib_module_names) | set(PACKAGES)
+    assert _told([found for found in IMPORTS[package] if found.top not in allowed]) == []
+
+
+def test_what_the_harness_imports_is_declared() -> None:
+    declared = {re.split(r"[<>=\[; ]", line)[0].lower() for line in _dependencies()}
+    outside = [found for found in IMPORTS["harness"] if found.top not in {*sys.stdlib_module_names, *PACKAGES}]
+    assert _told([found for found in outside if DISTRIBUTION.get(found.top, found.top) not in declared]) == []
+
+
+def test_nothing_heavy_is_imported_before_it_pays() -> None:
+    """numba takes seconds to import; it may be imported only inside functions."""
+    assert _told([found for found in IMPORTS["checkers"] if found.top == "numba" and not found.lazily]) == []
+
+
+def test_the_core_has_no_clock_chance_socket_or_thread_of_its_own() -> None:
+    core = [found for found in IMPORTS["node"] if (ROOT / "node/core") in found.path.parents]
+    assert core, "node/core has moved; this test guards nothing"
+    impure = [found for found in core if found.top in IMPURE]
+    assert _told([found for found in impure if (found.path.name, found.top) != ("chance.py", "random")]) == []
+    drivers = ("node.runtime", "node.wire", "node.__main__")
+    assert _told([found for found in core if found.module.startswith(drivers)]) == []
+
+
+def test_what_runs_on_a_target_needs_only_its_python() -> None:
+    """Such a file may import the standard library and its own folder."""
+    shipped = [found for found in IMPORTS["harness"] if ON_A_TARGET_ALONE & set(found.path.parts)]
+    foreign = [
+        found
+        for found in shipped
+        if found.top not in sys.stdlib_module_names and not found.module.startswith(_home(found.path))
+    ]
+    assert _told(foreign) == []
+
+
+def test_no_two_packages_import_each_other() -> None:
+    edges = {
+        (package, found.top)
+        for package in PACKAGES
+        for found in IMPORTS[package]
+        if found.top in PACKAGES and found.top != package
+    }
+    assert list(nx.simple_cycles(nx.DiGraph(sorted(edges)))) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_folders_import_each_other(package: str) -> None:
+    """A cycle of modules may stay within one folder (the parts of one machine); one that spans folders is an arrow that points back."""
+    edges = {
+        (_module(found.path), found.module) for found in IMPORTS[package] if found.top == package and not found.lazily
+    }
+    modules = nx.DiGraph(sorted(edge for edge in edges if "__init__" not in edge[0]))
+    rings = [sorted(ring) for ring in nx.strongly_connected_components(modules) if len(ring) > 1]
+    assert [ring for ring in rings if len({module.rpartition(".")[0] for module in ring}) > 1] == []
+
+
+@pytest.mark.parametrize("name", ["node", "histories", "checkers"])
+def test_the_harness_refuses_a_foreign_package_of_the_same_name(name: str, tmp_path: Path) -> None:
+    """A directory on the import path before ours holds another package of that name."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ran = subprocess.run(
+        [sys.executable, "-c", "import harness"],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode != 0
+    assert f"'{name}' is not tribulation's: Python finds it at {tmp_path / name}" in ran.stderr
+    assert "hint: " in ran.stderr.splitlines()[-1]
+
+
+def test_the_harness_starts_where_no_stranger_is(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", "import harness"], cwd=tmp_path, check=True, timeout=60)
+
+
+def _home(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def _dependencies() -> list[str]:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return list(project["dependencies"])
