@@ -1,0 +1,58 @@
+"""Budgets that hold: a meter that the long loops charge, and that stops them when time or memory is used up."""
+
+from __future__ import annotations
+
+import time
+
+from .result import Budget
+
+_LOOK_EVERY = 512
+
+
+class OutOfBudget(Exception):
+    """`what` is "time" or "memory"; `position` is how far the work had got, in history positions (-1: nowhere)."""
+
+    def __init__(self, what: str, limit: str, position: int) -> None:
+        super().__init__(f"the {what} budget of {limit} is used up")
+        self.what = what
+        self.limit = limit
+        self.position = position
+
+
+class Meter:
+    """Counts bytes that the caller says it holds, and looks at the clock every few hundred charges."""
+
+    def __init__(self, time_s: float, memory_mb: float) -> None:
+        self._time_s = time_s
+        self._memory_mb = memory_mb
+        self._deadline = time.monotonic() + time_s
+        self._bytes = 0
+        self._charges = 0
+        self.peak_bytes = 0
+
+    @classmethod
+    def of(cls, budget: Budget) -> Meter:
+        return cls(budget.time_s, budget.memory_mb)
+
+    def charge(self, size: int, position: int) -> None:
+        """Raises `OutOfBudget` when a bound is reached."""
+        self._bytes += size
+        self._charges += 1
+        if self._charges % _LOOK_EVERY:
+            return
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
+        if self._bytes > self._memory_mb * 1_000_000:
+            raise OutOfBudget("memory", f"{self._memory_mb:g} MB", position)
+        if time.monotonic() > self._deadline:
+            raise OutOfBudget("time", f"{self._time_s:g} s", position)
+
+    def release(self, size: int) -> None:
+        self._bytes -= size
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    def part(self, time_s: float) -> Meter:
+        """A meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""
+        return Meter(min(time_s, self.left_s), self._memory_mb - self._bytes / 1_000_000)

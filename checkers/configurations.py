@@ -1,0 +1,178 @@
+"""A history of one object in the form that the search walks through: returns, what is open at each, and compact names for all of it.
+
+Only returns of known operations are decision points. At the k-th return the *open* operations are those invoked before it and not returned before it. A
+configuration there is (k, state, which open operations took effect, how many unknown operations of each class were used):
+a few machine words, however long the history is. Open operations live in reused slots, one bit each.
+
+Operations with equal steps form a *class*. The effects of unknown operations of a class are interchangeable, so they are only counted.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from histories import Operation, Type
+
+from .models import Illegal, Model, Step
+
+NEVER = -1
+
+
+class Open(NamedTuple):
+    """An open operation, ordered by its deadline: the position of its return."""
+
+    deadline: int
+    bit: int
+    step: int
+    pure: bool
+
+
+class Unknowns(NamedTuple):
+    """A class of operations with unknown outcome: where its count lies in the packed counts, and how many are available."""
+
+    step: int
+    shift: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step with its interval of positions. `end` is None while its outcome is unknown: then it is optional."""
+
+    op: Operation
+    step: Step
+    start: int
+    end: int | None
+
+
+def calls_of(ops: Iterable[Operation], model: Model) -> list[Call]:
+    """The calls that matter: what failed is gone, and what is unknown without an effect."""
+    calls = []
+    for op in ops:
+        step = model.step(op)
+        if step is None or (op.type is Type.INFO and step.pure):
+            continue
+        calls.append(Call(op, step, op.invoke_index, op.complete_index))
+    return calls
+
+
+class Table:
+    """States and steps as small integers, and the transitions between them, computed once each."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._state_ids: dict[Hashable, int] = {}
+        self._step_ids: dict[Step, int] = {}
+        self._transitions: dict[tuple[int, int], int] = {}
+        self.states: list[Hashable] = []
+        self.steps: list[Step] = []
+
+    def state(self, value: Hashable) -> int:
+        found = self._state_ids.get(value)
+        if found is None:
+            found = self._state_ids[value] = len(self.states)
+            self.states.append(value)
+        return found
+
+    def step(self, step: Step) -> int:
+        found = self._step_ids.get(step)
+        if found is None:
+            found = self._step_ids[step] = len(self.steps)
+            self.steps.append(step)
+        return found
+
+    def next(self, state: int, step: int) -> int:
+        """The state after `step` in `state`, or `NEVER`."""
+        key = (state, step)
+        found = self._transitions.get(key)
+        if found is None:
+            value = self._model.apply(self.states[state], self.steps[step])
+            found = NEVER if isinstance(value, Illegal) else self.state(value)
+            self._transitions[key] = found
+        return found
+
+    @property
+    def size(self) -> int:
+        return len(self._transitions) + len(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One return: the operations open at it (the one that returns comes first), and the unknown classes invoked before it."""
+
+    opens: tuple[Open, ...]
+    unknowns: tuple[Unknowns, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Turns between two quiescent points: nothing known is open before the first and after the last."""
+
+    turns: tuple[Turn, ...]
+
+
+class Problem:
+    """`segments()` yields the history piecewise, so that only the pieces in use take memory."""
+
+    def __init__(self, calls: Sequence[Call], model: Model) -> None:
+        self.model = model
+        self.calls = calls
+        self.table = Table(model)
+        self._unknown_total: dict[int, int] = {}
+        for call in calls:
+            if call.end is None:
+                step = self.table.step(call.step)
+                self._unknown_total[step] = self._unknown_total.get(step, 0) + 1
+        self._shifts, self.guard = self._layout()
+        self.segments = list(self._cut())
+
+    @property
+    def turns(self) -> int:
+        return sum(len(segment.turns) for segment in self.segments)
+
+    def _layout(self) -> tuple[dict[int, int], int]:
+        """Where each class's count lies, and a mask of guard bits above each, which makes comparing all counts one subtraction."""
+        shifts: dict[int, int] = {}
+        shift = guard = 0
+        for step, total in self._unknown_total.items():
+            shifts[step] = shift
+            shift += total.bit_length()
+            guard |= 1 << shift
+            shift += 1
+        return shifts, guard
+
+    def _cut(self) -> Iterator[Segment]:
+        turns: list[Turn] = []
+        opens: list[Open] = []
+        available: dict[int, int] = {}
+        unknowns: tuple[Unknowns, ...] = ()
+        free: list[int] = []
+        slots = 0
+        for position, call, returns in _events(self.calls):
+            step = self.table.step(call.step)
+            if call.end is None:
+                available[step] = available.get(step, 0) + 1
+                unknowns = tuple(Unknowns(s, self._shifts[s], count) for s, count in available.items())
+            elif not returns:
+                if not free:
+                    free.append(1 << slots)
+                    slots += 1
+                insort(opens, Open(call.end, free.pop(), step, call.step.pure))
+            else:
+                turns.append(Turn(tuple(opens), unknowns, position))
+                free.append(opens.pop(0).bit)
+                if not opens:
+                    yield Segment(tuple(turns))
+                    turns = []
+
+
+def _events(calls: Sequence[Call]) -> list[tuple[int, Call, bool]]:
+    events = [(call.start, call, False) for call in calls]
+    events += [(call.end, call, True) for call in calls if call.end is not None]
+    # Positions are distinct; should two ever be equal, the invocation comes first: they are then concurrent.
+    events.sort(key=lambda event: (event[0], event[2]))
+    return events

@@ -1,0 +1,65 @@
+"""Random small histories, about half of them wrong: the shape is random, and results are guessed with a bias towards the plausible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from histories import Event, History, Type
+
+Fill = Callable[[Random, int], tuple[str, Any, Any, Type, str | None]]
+"""(random, number of the operation) → f, argument, result, type, error."""
+
+
+def history(random: Random, operations: int, processes: int, fill: Fill) -> History:
+    """`operations` by `processes` processes, their intervals interleaved at random; a process that ends in info goes on as another."""
+    events: list[Event] = []
+    names = list(range(processes))
+    fresh = processes
+    open_: dict[int, tuple[str, Any, Any, Type, str | None]] = {}
+    begun = 0
+    while begun < operations or open_:
+        place = random.randrange(processes)
+        process = names[place]
+        index = len(events)
+        if process in open_:
+            f, argument, result, kind, error = open_.pop(process)
+            if kind is Type.INFO:
+                names[place], fresh = fresh, fresh + 1
+                result = argument
+            events.append(Event(index, index * 1_000_000, process, kind, f, result, error=error))
+        elif begun < operations:
+            open_[process] = fill(random, begun)
+            begun += 1
+            f, argument, *_ = open_[process]
+            events.append(Event(index, index * 1_000_000, process, Type.INVOKE, f, argument))
+    return History(events)
+
+
+def unique_register(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    """Writes and cas of values 1, 2, 3 …; reads and expectations of values near the present one."""
+    value = number + 1
+    guess = random.choice([None, *range(max(1, value - 3), value + 2)])
+    return _register(random, value, guess)
+
+
+def small_register(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    """Values 0..2, so that values say little."""
+    return _register(random, random.randrange(3), random.choice([None, 0, 1, 2]))
+
+
+def _register(random: Random, value: Any, guess: Any) -> tuple[str, Any, Any, Type, str | None]:
+    kind = Type.INFO if random.random() < 0.2 else Type.OK
+    f = random.choice(["read", "read", "write", "write", "cas", "fail", "mismatch"])
+    if f == "read":
+        return "read", None, guess, kind, None
+    if f == "write":
+        return "write", value, value, kind, None
+    if f == "cas":
+        return "cas", [guess, value], [guess, value], kind, None
+    if f == "fail":
+        return "write", value, value, Type.FAIL, "no-quorum"
+    seen = guess if random.random() < 0.5 else [guess, value]
+    expected = random.choice([None, value - 1, guess])
+    return "cas", [expected, value], [expected, value] if isinstance(seen, list) else seen, Type.FAIL, "mismatch"
