@@ -34,7 +34,6 @@ class _NodeView:
     durable: int = 0
     applied: int = 0
     term: int = 0
-    torn: bool = False
 
     def cut(self, first: int) -> None:
         for index in range(first, self.last + 1):
@@ -78,7 +77,7 @@ class Watch:
             node.reset(snapshot)
         node.cut(last + 1)
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
-        node.durable, node.applied, node.torn = node.last, 0, bool(line.get("torn"))
+        node.durable, node.applied, node.term = node.last, 0, line["term"]
 
     def _term(self, line: Line, node: _NodeView) -> None:
         if line["term"] < node.term:

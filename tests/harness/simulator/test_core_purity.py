@@ -10,7 +10,7 @@ import pytest
 import node
 
 ROOT = Path(node.__file__).parent
-CORE = sorted((ROOT / "core").rglob("*.py")) + [ROOT / "config.py", ROOT / "flaws.py", ROOT / "errors.py"]
+CORE = [*sorted((ROOT / "core").rglob("*.py")), ROOT / "config.py", ROOT / "flaws.py", ROOT / "errors.py"]
 BANNED_MODULES = (
     "time",
     "random",

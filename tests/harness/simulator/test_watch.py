@@ -1,0 +1,109 @@
+"""Each promise of the watch, broken once by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.simulator.errors import SafetyViolation
+from harness.simulator.soak.watch import Watch
+
+V3 = {"n1": 1, "n2": 1, "n3": 1}
+
+
+def line(node, event, **fields):
+    return {"node": node, "incarnation": 1, "seq": 0, "mono_ns": 0, "event": event, **fields}
+
+
+def start(node, last=0, snapshot=0, term=0, torn=False):
+    return line(
+        node,
+        "start",
+        term=term,
+        voted_for=None,
+        last_index=last,
+        last_term=0,
+        snapshot_index=snapshot,
+        voters=V3,
+        torn=torn,
+    )
+
+
+def append(node, *entries):
+    return line(node, "append", entries=[list(entry) for entry in entries])
+
+
+def durable(node, index, term=1):
+    return line(node, "durable", index=index, term=term)
+
+
+def leader(node, term):
+    return line(node, "leader", term=term, last_index=0, votes=[], voters=V3)
+
+
+def commit(node, index, term=1):
+    return line(node, "commit", index=index, term=term, match={}, voters=V3)
+
+
+def apply(node, *entries):
+    return line(node, "apply", entries=[list(entry) for entry in entries])
+
+
+A1, B1, A2 = (1, 1, 111), (1, 2, 222), (2, 1, 333)
+GOOD = [
+    start("n1"), start("n2"), start("n3"),
+    leader("n1", 1),
+    append("n1", A1), durable("n1", 1), append("n2", A1), durable("n2", 1),
+    commit("n1", 1), apply("n1", A1),
+]  # fmt: skip
+
+
+def watch(*lines):
+    seen = Watch()
+    for one in lines:
+        seen.see(one)
+    return seen
+
+
+def test_a_correct_run_raises_nothing_and_is_counted():
+    seen = watch(*GOOD, apply("n2", A1), line("n1", "ack", index=1, kind="write"), leader("n2", 2))
+    assert seen.counts["apply"] == 2 and seen.committed_to == 1 and seen.leader == (2, "n2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("two-leaders", [leader("n1", 1), leader("n2", 1)]),
+        ("two-votes", [line("n1", "vote", term=1, candidate="n1"), line("n1", "vote", term=1, candidate="n2")]),
+        ("term-went-back", [line("n1", "term", term=3), line("n1", "term", term=2)]),
+        ("term-went-back", [line("n1", "term", term=3), start("n1", term=2)]),
+        ("durable-entries-lost", [*GOOD, start("n2", last=0, term=1)]),
+        ("gap-in-log", [append("n1", A2)]),
+        ("log-mismatch", [append("n1", A1), append("n2", (1, 1, 999))]),
+        ("log-mismatch", [append("n1", A1, A2), append("n2", (1, 0, 0), A2)]),
+        ("commit-of-nothing", [start("n1"), commit("n1", 1)]),
+        ("commit-without-quorum", [*GOOD[:6], append("n2", A1), commit("n1", 1)]),
+        ("two-entries-committed", [*GOOD, apply("n3", B1)]),
+        ("applied-out-of-order", [*GOOD, apply("n1", (3, 1, 5))]),
+        ("incomplete-leader", [*GOOD, leader("n3", 2)]),
+        ("committed-entry-removed", [*GOOD, line("n2", "truncate", **{"from": 1})]),
+        ("ack-of-uncommitted", [*GOOD, line("n1", "ack", index=2, kind="write")]),
+        ("snapshot-of-uncommitted", [*GOOD, line("n3", "snapshot-installed", index=9, term=1, digest="")]),
+    ],
+)
+def test_a_broken_promise_is_named(kind, lines):
+    with pytest.raises(SafetyViolation, match=f"^{kind}: "):
+        watch(*lines)
+
+
+def test_a_torn_node_may_come_back_with_less():
+    watch(*GOOD, start("n2", last=0, term=0, torn=True))
+
+
+def test_a_snapshot_makes_its_index_durable():
+    watch(
+        *GOOD[:6],
+        line("n3", "snapshot-installed", index=0, term=1, digest=""),
+        append("n3", A1),
+        durable("n3", 1),
+        commit("n1", 1),
+    )
