@@ -1,0 +1,101 @@
+"""Bring a service up on hosts, look at it, take it down: all hosts in parallel, every host's result kept.
+
+Each of the three may be repeated. One host's failure never hides another's: they end up together in one `DeployError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import DeployError, TribulationError
+from ..hosts.base import Host
+from ..hosts.parallel import on_all
+from ..systems.base import Service
+
+READY_S = 30.0
+
+EnvironmentOf = Callable[[Host], Mapping[str, str]]
+"""What a host's process is started with (a clock library, for instance); may prepare the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostResult:
+    """What became of one host. `detail` is a short phrase for people (`ready, pid 812`); `error` is None when `ok`."""
+
+    host: str
+    ok: bool
+    detail: str
+    elapsed_s: float
+    error: Exception | None = None
+
+
+def deploy_up(
+    service: Service,
+    hosts: Sequence[Host],
+    environment_of: EnvironmentOf | None = None,
+    ready_s: float = READY_S,
+) -> list[HostResult]:
+    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up."""
+
+    def up(host: Host) -> str:
+        service.install(host, hosts)
+        service.start(host, {} if environment_of is None else environment_of(host))
+        service.wait_ready(host, ready_s)
+        return f"ready, pid {service.pid(host)}"
+
+    return _all("deploying", service, hosts, up)
+
+
+def deploy_status(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
+    """Whether the service runs on each host. A host that cannot be asked is not ok; nothing is raised."""
+
+    def look(host: Host) -> str:
+        pid = service.pid(host)
+        if pid is None:
+            raise DeployError(f"{host.name}: {service.name} is not running", hint="start it with `tri deploy up`")
+        return f"running, pid {pid}"
+
+    return _each(hosts, look)
+
+
+def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
+    """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
+
+    def down(host: Host) -> str:
+        service.uninstall(host)
+        return "removed"
+
+    return _all("removing", service, hosts, down)
+
+
+def _all(doing: str, service: Service, hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
+    results = _each(hosts, act)
+    failed = [result for result in results if result.error is not None]
+    if failed:
+        told = "\n".join(f"  {result.host}: {_message(result.error)}" for result in failed)
+        hints = dict.fromkeys(
+            result.error.hint for result in failed if isinstance(result.error, TribulationError) and result.error.hint
+        )
+        raise DeployError(
+            f"{doing} {service.name} failed on {len(failed)} of {len(hosts)} hosts:\n{told}",
+            hint="; ".join(list(hints)[:3]) or None,
+        ) from failed[0].error
+    return results
+
+
+def _each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
+    def timed(host: Host) -> HostResult:
+        started_s = time.monotonic()
+        try:
+            detail, error = act(host), None
+        except Exception as failure:
+            detail, error = _message(failure).splitlines()[0], failure
+        return HostResult(host.name, error is None, detail, time.monotonic() - started_s, error)
+
+    return list(on_all(hosts, timed).require("asking hosts").values())
+
+
+def _message(failure: Exception | None) -> str:
+    return failure.message if isinstance(failure, TribulationError) else f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,282 @@
+"""The reference cluster as a `Service`: node.pyz and a configuration on each host, started under its supervisor.
+
+Everything lives in one folder, `<host.directory>/reference`, so that uninstalling is removing that folder. How a node is killed and
+restarted, by faults or by hand, is the contract of `node/runtime/control.py`.
+
+Each `ReferenceService` is one deployment: what an earlier one left on a host is stopped and wiped at installation, because a run must not begin
+with another run's log. `keep_data: true` takes the data over instead (a cluster that is deployed to stay).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+from node.config import NodeConfig, default_voters
+from node.errors import ConfigError
+from node.runtime import control
+from node.runtime.control import Control
+
+from ..deploy.package import build_node_archive, digest
+from ..errors import CampaignError, DeployError
+from ..hosts.base import Host
+from .base import Dial
+from .reference_client import ReferenceClient
+
+FOLDER = "reference"
+ASK_S = 1.0
+_DEPLOYMENT = "deployment"
+_COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
+_WAIT_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceOptions:
+    """`cluster` names the cluster in hellos. `voters` are weights by node, None for one each. `preferred` is the 50/50 tiebreak's node.
+
+    `listen` ("0.0.0.0:10000") is for hosts whose address is not on an interface of theirs (NAT); default: the host's address.
+    """
+
+    cluster: str = "reference"
+    port: int = 10_000
+    timing: Any = "default"
+    flaws: Sequence[str] = ()
+    voters: Mapping[str, int] | None = None
+    preferred: str | None = None
+    lease_reads: bool = False
+    snapshot_threshold: int = 10_000
+    seed: int | None = None
+    record_inputs: bool = True
+    keep_data: bool = False
+    listen: str | None = None
+
+    @classmethod
+    def from_mapping(cls, options: Mapping[str, Any]) -> ReferenceOptions:
+        """Raises `CampaignError` for an option that there is not."""
+        unknown = sorted(set(options) - set(cls.__dataclass_fields__))
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise CampaignError(f"the reference system has no option {unknown[0]!r}", hint=f"it has {known}")
+        return cls(**{name: value for name, value in options.items() if value is not None})
+
+
+@dataclass
+class ReferenceService:
+    """See the module. `options` is a mapping or `ReferenceOptions`."""
+
+    options: Any = field(default_factory=ReferenceOptions)
+    name: str = "reference"
+    capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters"})
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.options, ReferenceOptions):
+            self.options = ReferenceOptions.from_mapping(self.options)
+        self._deployment = secrets.token_hex(8)
+        self._archive = build_node_archive()
+
+    @property
+    def port(self) -> int:
+        return int(self.options.port)
+
+    @property
+    def cluster_id(self) -> str:
+        return str(self.options.cluster)
+
+    # Deployment
+
+    def install(self, host: Host, cluster: Sequence[Host]) -> None:
+        config = json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode()
+        files = {control.ARCHIVE: self._archive, "config.json": config, _DEPLOYMENT: self._deployment.encode()}
+        present = self._digests(host, list(files))
+        if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
+            self._take_over(host)
+            present = self._digests(host, list(files))
+        for name, content in files.items():
+            if present.get(name) != digest(content):
+                host.put(content, self.control_of(host).path(name))
+
+    def config(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Any]:
+        """The node's configuration. Raises `DeployError` for options that no node would accept."""
+        options: ReferenceOptions = self.options
+        peers = {other.name: [other.address, options.port] for other in cluster}
+        voters = dict(options.voters) if options.voters is not None else default_voters(peers, options.preferred)
+        config = {
+            "node": host.name,
+            "cluster": options.cluster,
+            "peers": peers,
+            "voters": voters,
+            "timing": options.timing,
+            "flaws": list(options.flaws),
+            "preferred": options.preferred,
+            "lease_reads": options.lease_reads,
+            "snapshot_threshold": options.snapshot_threshold,
+        }
+        try:
+            NodeConfig.from_json(config)
+        except ConfigError as error:
+            raise DeployError(f"the reference system's options: {error.message}", hint=error.hint) from None
+        listen = {} if options.listen is None else {"listen": options.listen}
+        return {**config, **listen, "seed": options.seed, "record_inputs": options.record_inputs}
+
+    def start(self, host: Host, environment: Mapping[str, str]) -> None:
+        """A node that runs already keeps its environment until it is restarted."""
+        files = self.control_of(host)
+        content = json.dumps(dict(environment), sort_keys=True).encode()
+        if self._digests(host, [control.ENVIRONMENT]).get(control.ENVIRONMENT) != digest(content):
+            host.put(content, files.path(control.ENVIRONMENT))
+        supervise = [
+            host.python,
+            "-I",
+            files.path(control.ARCHIVE),
+            "--supervise",
+            "--config",
+            files.path("config.json"),
+        ]
+        result = host.run(f"{files.restart_command()} && {' '.join(map(quote, supervise))}", check=False)
+        if result.exit_code != 0:
+            said = (result.stderr or result.stdout).strip()
+            raise DeployError(
+                f"{host.name}: the supervisor did not start: {said}", hint=f"try it by hand: {' '.join(supervise)}"
+            )
+
+    def wait_ready(self, host: Host, timeout_s: float) -> None:
+        """Ready: it recovered its log and listens. The host looks, so that waiting costs one command."""
+        files = self.control_of(host)
+        tries = max(1, int(timeout_s / _WAIT_STEP_S))
+        ready = quote(files.path("ready"))
+        look = f'pid=$({files.pid_command()}); [ -n "$pid" ] && grep -qs "\\"pid\\": $pid," {ready} && exit 0'
+        script = f"end=$(($(date +%s) + {int(timeout_s) + 1})); i=0; while [ $i -lt {tries} ] && [ $(date +%s) -le $end ]; do {look}; sleep {_WAIT_STEP_S}; i=$((i+1)); done; exit 1"
+        if host.run(script, timeout_s=timeout_s + 10, check=False).exit_code != 0:
+            raise DeployError(
+                f"{host.name}: the node was not ready within {timeout_s:g} s\n{self._last_words(host)}",
+                hint=f"its files are in {files.directory} on {host.name}",
+            )
+
+    def pid(self, host: Host) -> int | None:
+        text = host.run(self.control_of(host).pid_command()).stdout.strip()
+        return int(text) if text else None
+
+    def control(self, host: Host) -> Mapping[str, Any]:
+        """Where faults find the process and the marker that keeps it down."""
+        files = self.control_of(host)
+        return {"pid_file": files.pid_file, "marker": files.marker}
+
+    def control_of(self, host: Host) -> Control:
+        return Control(f"{host.directory.rstrip('/')}/{FOLDER}")
+
+    def stop(self, host: Host) -> None:
+        files = self.control_of(host)
+        if host.run(files.stop_command(), timeout_s=30.0, check=False).exit_code != 0:
+            raise DeployError(
+                f"{host.name}: the supervisor did not end\n{self._last_words(host)}",
+                hint=f"on {host.name}: kill -9 $(cat {files.path(control.SUPERVISOR_PID)}) $(cat {files.pid_file})",
+            )
+
+    def collect(self, host: Host) -> Mapping[str, bytes]:
+        files = self.control_of(host)
+        listing = host.run(f"cd {quote(files.directory)} 2>/dev/null && find . -maxdepth 2 -type f || true").stdout
+        present = {line.removeprefix("./") for line in listing.split()}
+        wanted = {f"logs/{name}": name for name in _COLLECTED if name in present}
+        wanted |= {name: name for name in present if name == "trace.jsonl" or name.startswith("inputs/")}
+        return {to: host.get(files.path(name)) for to, name in sorted(wanted.items())}
+
+    def uninstall(self, host: Host) -> None:
+        self.stop(host)
+        host.run(["rm", "-rf", "--", self.control_of(host).directory])
+
+    # Questions to the running cluster
+
+    def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
+        """Who leads in the highest term, by its own word."""
+        with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
+            answers = list(pool.map(lambda host: self._ask(host.name, dial, {"admin": "status"}), hosts))
+        leading = [
+            (answer["term"], answer["node"])
+            for answer in answers
+            if answer and answer.get("leader") == answer.get("node")
+        ]
+        return max(leading)[1] if leading else None
+
+    def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
+        status = self._ask(host.name, dial, {"admin": "status"})
+        state = self._ask(host.name, dial, {"admin": "digest"})
+        if status is None or state is None:
+            return None
+        # The digest last: its index is the one that it belongs to.
+        answer = {**status, **state}
+        return {name: value for name, value in answer.items() if name not in ("id", "status")}
+
+    def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None:
+        """Move the weights through the log. Raises `DeployError` when they are not in force in time."""
+        deadline_s = time.monotonic() + timeout_s
+        answer: Mapping[str, Any] | None = None
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            node = self.leader(hosts, dial) or hosts[0].name
+            body = {"admin": "voters", "voters": dict(voters), "deadline_ms": max(1, int(left_s * 1000))}
+            answer = self._ask(node, dial, body, left_s)
+            if answer is not None and answer.get("status") == "ok":
+                return
+            time.sleep(min(0.1, max(0.0, deadline_s - time.monotonic())))
+        raise DeployError(
+            f"voters {dict(voters)} were not in force within {timeout_s:g} s; the last answer was {answer}",
+            hint="the change needs a leader and a quorum of the old and the new weights",
+        )
+
+    def _ask(
+        self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S
+    ) -> Mapping[str, Any] | None:
+        """One administrative request; None when the node does not answer, which is an answer too."""
+        client = ReferenceClient(self.cluster_id, "service")
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            client.open(node, dial, timeout_s)
+            return client.request(body, deadline_s - time.monotonic())
+        except OSError:
+            return None
+        finally:
+            client.close()
+
+    # On the host
+
+    def _take_over(self, host: Host) -> None:
+        """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
+        self.stop(host)
+        files = self.control_of(host)
+        if not self.options.keep_data:
+            host.run(["rm", "-rf", "--", files.directory])
+            return
+        text = host.run(f"cat {quote(files.path('config.json'))} 2>/dev/null || true").stdout.strip()
+        cluster = json.loads(text).get("cluster") if text else self.cluster_id
+        if cluster != self.cluster_id:
+            raise DeployError(
+                f"{host.name}: {files.directory} holds data of cluster {cluster!r}, not {self.cluster_id!r}",
+                hint="`tri deploy down` removes it",
+            )
+
+    def _digests(self, host: Host, names: Sequence[str]) -> Mapping[str, str]:
+        """sha256 of those files that exist, by name, with one command."""
+        files = self.control_of(host)
+        paths = {files.path(name): name for name in names}
+        result = host.run(f"sha256sum {' '.join(map(quote, paths))} 2>/dev/null || true")
+        found = (line.split(maxsplit=1) for line in result.stdout.splitlines())
+        return {paths[path]: value for value, path in found if path in paths}
+
+    def _last_words(self, host: Host, lines: int = 8) -> str:
+        files = self.control_of(host)
+        names = " ".join(quote(files.path(name)) for name in ("supervisor.log", "node.out", "node.log"))
+        return host.run(f"tail -n {lines} {names} 2>&1 || true", check=False).stdout.strip()
+
+
+def service(options: Mapping[str, Any]) -> ReferenceService:
+    """What a campaign's `system:` loads."""
+    return ReferenceService(options)
+
+
+def client(options: Mapping[str, Any]) -> ReferenceClient:
+    return ReferenceClient(ReferenceOptions.from_mapping(options).cluster)

@@ -1,0 +1,10 @@
+"""`python3 -m node`, and the entry point of node.pyz."""
+
+from __future__ import annotations
+
+import sys
+
+from .runtime.boot import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""From a command line to a running node: options, configuration, lock, signals, exit codes.
+
+    python3 -I node.pyz --config config.json                run in the foreground
+    python3 -I node.pyz --supervise --config config.json    leave a supervisor behind that runs it
+
+The configuration is the core's (`node/config.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
+node's address in `peers`), `seed`, `record_inputs`.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port is
+not to be had · 1 a bug, with its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import NodeConfig
+from ..core.core import Core
+from ..errors import ConfigError, CorruptionError
+from .home import Home, HomeError
+from .loop import EXIT_ENVIRONMENT, EXIT_HALTED, Runtime
+from .options import Address, RuntimeOptions, resolve
+from .supervisor import daemonise
+
+EXIT_CONFIG = 2
+LOCK_TIMEOUT_S = 3.0
+_DESCRIPTORS = 4096
+_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    path = Path(options.config).absolute()
+    try:
+        config, runtime_options = load(path)
+    except ConfigError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    if options.supervise:
+        archive = str(Path(sys.argv[0]).absolute())
+        return daemonise(path.parent, [sys.executable, "-I", archive, "--config", str(path)])
+    return run(config, runtime_options)
+
+
+def run(config: NodeConfig, options: RuntimeOptions) -> int:
+    """Run until a signal ends it."""
+    _raise_descriptor_limit()
+    try:
+        Home(options.directory).acquire(LOCK_TIMEOUT_S)
+        runtime = Runtime(options, Core(config))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, frame: runtime.stop())
+        return runtime.run()
+    except (HomeError, OSError) as error:
+        print(f"{options.directory}: {error}", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+    except CorruptionError as error:
+        print(f"{options.directory}: {error}", file=sys.stderr)
+        return EXIT_HALTED
+
+
+def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
+    """Read and judge the configuration. Raises `ConfigError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read it: {error}", "give a readable JSON file with --config") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"it holds {str(content)[:80]!r}, not an object", 'write {"node": "n1", …}')
+    config = NodeConfig.from_json({name: value for name, value in content.items() if name not in _RUNTIME_FIELDS})
+    return config, _runtime_options(config, content, path)
+
+
+def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path) -> RuntimeOptions:
+    directory = content.get("directory", str(path.parent))
+    seed = content.get("seed")
+    record_inputs = content.get("record_inputs", True)
+    if not isinstance(directory, str) or not Path(directory).is_absolute():
+        raise ConfigError(
+            f"directory: {directory!r} is not an absolute path", "write where the node may keep its files"
+        )
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise ConfigError(f"seed: {seed!r} is not a non-negative integer", "leave it out for one drawn at each start")
+    if type(record_inputs) is not bool:
+        raise ConfigError(f"record_inputs: {record_inputs!r} is not true or false", "the default is true")
+    addresses = {name: _resolve(f"peers.{name}", _join(host, port)) for name, (host, port) in config.peers.items()}
+    own_host, own_port = config.peers[config.node]
+    return RuntimeOptions(
+        node=config.node,
+        cluster=config.cluster,
+        listen=_resolve("listen", content.get("listen", _join(own_host, own_port))),
+        peers=addresses,
+        directory=Path(directory),
+        seed=seed,
+        record_inputs=record_inputs,
+        config=config.to_json(),
+    )
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(field: str, text: Any) -> Address:
+    try:
+        return resolve(str(text))
+    except ValueError as error:
+        message, _, hint = str(error).partition("\nhint: ")
+        raise ConfigError(f"{field}: {message}", hint) from None
+
+
+def _raise_descriptor_limit() -> None:
+    """A thousand clients need as many descriptors; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="node.pyz", description="One node of the reference cluster.")
+    parser.add_argument("--config", required=True, metavar="FILE", help="its configuration, JSON")
+    parser.add_argument("--supervise", action="store_true", help="leave a daemon behind that keeps the node running")
+    return parser

@@ -1,0 +1,221 @@
+"""The supervisor: a small daemon that keeps one node running, or not, as the marker says (`control.py` has the contract).
+
+It starts the node as a child with the variables of environment.json, writes its pid file, reaps it and decides what to do. It reads
+no socket and knows nothing of consensus.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import control
+
+POLL_S = 0.05
+BACKOFF_FIRST_S = 0.1
+BACKOFF_CAP_S = 5.0
+STEADY_S = 10.0
+TERMINATE_S = 5.0
+EXIT_CONFIG = 2
+LOG_BYTES = 4 * 1024 * 1024
+_IN_CHARGE = b"in charge"
+
+
+def daemonise(directory: Path, command: Sequence[str]) -> int:
+    """Leave a supervisor behind, unless one is there already. Returns 0 once one is in charge, 1 when it could not start."""
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        os.close(read_end)
+        os.setsid()
+        if os.fork() == 0:
+            _be_supervisor(directory, command, write_end)
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as report:
+        in_charge = report.read() == _IN_CHARGE
+    os.wait()
+    if not in_charge:
+        print(f"no supervisor in {directory}\nhint: see {directory / control.SUPERVISOR_LOG}", file=sys.stderr)
+    return 0 if in_charge else 1
+
+
+def _be_supervisor(directory: Path, command: Sequence[str], report: int) -> None:
+    """The daemon's whole life. It keeps none of its caller's streams, or an SSH session would wait for them."""
+    try:
+        _detach(directory)
+        supervisor = Supervisor(directory, command)
+        first = supervisor.take_charge()
+        os.write(report, _IN_CHARGE)
+        os.close(report)
+        if first:
+            supervisor.run()
+        os._exit(0)
+    except BaseException:
+        _say(f"supervisor crashed\n{traceback.format_exc()}")
+        os._exit(1)
+
+
+def _detach(directory: Path) -> None:
+    os.chdir(directory)
+    os.umask(0o022)
+    log = directory / control.SUPERVISOR_LOG
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        os.replace(log, log.with_name(log.name + ".1"))
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(null)
+    os.close(out)
+
+
+class Supervisor:
+    def __init__(self, directory: Path, command: Sequence[str]) -> None:
+        self._directory = directory
+        self._command = list(command)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._not_before_s = 0.0
+        self._backoff_s = BACKOFF_FIRST_S
+        self._hopeless = False
+        self._lock = -1
+
+    def take_charge(self) -> bool:
+        """Lock the directory against a second supervisor and clear away what a dead one left. False when one is there."""
+        self._lock = os.open(self._directory / control.SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        _write(self._directory / control.SUPERVISOR_PID, f"{os.getpid()}\n")
+        self._kill_orphan()
+        return True
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT: then the node is ended first."""
+        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        # SIGCHLD is ignored by default, and an ignored signal does not end the wait below.
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        _say(f"supervising {' '.join(self._command)}")
+        while True:
+            self._settle()
+            received = signal.sigtimedwait(watched, POLL_S)
+            if received is not None and received.si_signo != signal.SIGCHLD:
+                _say(f"ends on signal {received.si_signo}")
+                self._terminate()
+                (self._directory / control.SUPERVISOR_PID).unlink(missing_ok=True)
+                return
+
+    def _settle(self) -> None:
+        """One look at the world: reap, then start or kill."""
+        self._reap()
+        if (self._directory / control.STOPPED).exists():
+            self._hopeless = False
+            self._backoff_s = BACKOFF_FIRST_S
+            self._not_before_s = 0.0
+            if self._child is not None:
+                self._child.kill()
+        elif self._child is None and not self._hopeless and time.monotonic() >= self._not_before_s:
+            self._start()
+
+    def _start(self) -> None:
+        environment = {**os.environ, **read_environment(self._directory / control.ENVIRONMENT)}
+        with open(self._directory / control.NODE_OUT, "ab") as out:
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                cwd=self._directory,
+                preexec_fn=_unblock_signals,
+            )
+        self._started_s = time.monotonic()
+        _write(self._directory / control.NODE_PID, f"{self._child.pid}\n")
+        _say(f"started node, pid {self._child.pid}")
+
+    def _reap(self) -> None:
+        if self._child is None or self._child.poll() is None:
+            return
+        code = self._child.returncode
+        self._child = None
+        (self._directory / control.NODE_PID).unlink(missing_ok=True)
+        now_s = time.monotonic()
+        if now_s - self._started_s > STEADY_S:
+            self._backoff_s = BACKOFF_FIRST_S
+        self._not_before_s = now_s + self._backoff_s
+        self._hopeless = code == EXIT_CONFIG
+        after = (
+            "not started again: the configuration is wrong" if self._hopeless else f"again in {self._backoff_s:.1f} s"
+        )
+        _say(f"node ended with {_describe(code)}; {after}")
+        self._backoff_s = min(2 * self._backoff_s, BACKOFF_CAP_S)
+
+    def _terminate(self) -> None:
+        if self._child is None:
+            return
+        self._child.terminate()
+        # A paused node cannot act on SIGTERM.
+        self._child.send_signal(signal.SIGCONT)
+        try:
+            self._child.wait(TERMINATE_S)
+        except subprocess.TimeoutExpired:
+            _say(f"node did not end within {TERMINATE_S} s: killed")
+            self._child.kill()
+            self._child.wait(TERMINATE_S)
+        (self._directory / control.NODE_PID).unlink(missing_ok=True)
+
+    def _kill_orphan(self) -> None:
+        """A node whose supervisor was killed runs on; it holds the lock and the port that the next one needs."""
+        try:
+            pid = int((self._directory / control.NODE_PID).read_text())
+            command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return
+        if os.fsencode(self._directory) in command_line and pid != os.getpid():
+            _say(f"killed orphaned node, pid {pid}")
+            os.kill(pid, signal.SIGKILL)
+        (self._directory / control.NODE_PID).unlink(missing_ok=True)
+
+
+def read_environment(path: Path) -> Mapping[str, str]:
+    """Variables for the node, or none. A file that is not an object of strings is reported and ignored: the node must come back."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        _say(f"{path}: ignored: {error}")
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        _say(f"{path}: ignored: not an object of strings")
+        return {}
+    return content
+
+
+def _unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _describe(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _write(path: Path, content: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(content)
+    temporary.rename(path)
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())} {line}", flush=True)
