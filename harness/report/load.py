@@ -104,12 +104,12 @@ def _faults(folder: Path, verdict: Mapping[str, Any]) -> list[Fault]:
 
 
 def _clocks(history: History) -> list[ClockSample]:
-    """What the harness sampled into the history: nemesis lines `clocks`, whose value maps a host to [offset_ns, error_ns]."""
+    """What the harness sampled into the history, as nemesis lines `clock-offsets`."""
     return [
-        ClockSample(event.time_ns, host, int(offset_ns), int(error_ns))
+        ClockSample(event.time_ns, host, int(sample["wall_offset_ns"]), int(sample["error_ns"]))
         for event in history.events
-        if event.process == NEMESIS and event.f == "clocks"
-        for host, (offset_ns, error_ns) in event.value.items()
+        if event.process == NEMESIS and event.f == "clock-offsets"
+        for host, sample in event.value.items()
     ]
 
 

@@ -60,20 +60,42 @@ def fault(what: Fault) -> str:
 
 
 def effect(kind: str, what: Mapping[str, Any] | None) -> str:
-    """The intended or observed form of a fault as text; JSON where its kind has no form of its own."""
+    """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling."""
     if what is None:
         return "not probed"
-    if kind == "cut" and "edges" in what:
-        return cut(tuple(edge) for edge in what["edges"])
-    if not any(what.values()):
-        return "nothing"
-    if "nodes" in what and len(what) == 1:
-        return ", ".join(map(str, what["nodes"]))
-    if "offsets_ns" in what and len(what) == 1:
-        return ", ".join(f"{node} {offset / 1e9:+.3g} s" for node, offset in what["offsets_ns"].items())
-    if "voters" in what and len(what) == 1:
-        return ", ".join(f"{node} weight {weight}" for node, weight in what["voters"].items())
-    return json.dumps(what, ensure_ascii=False, default=str)
+    key = _SUBJECT.get(kind, "")
+    if key in what:
+        known = _subject(key, what[key])
+    elif "processes" in what:
+        known = ", ".join(f"{node} {state}" for node, state in what["processes"].items())
+    else:
+        return json.dumps(what, ensure_ascii=False, default=str) if what else "nothing"
+    return "; ".join([known or "nothing", *_beside(what)])
+
+
+_SUBJECT = {"cut": "edges", "kill": "nodes", "pause": "nodes", "clock": "offsets_ns", "voters": "voters"}
+"""Kind of fault → the field that says whom it meets, in what is intended and in what is observed."""
+
+
+def _subject(key: str, found: Any) -> str:
+    if key == "edges":
+        return cut(tuple(edge) for edge in found)
+    if key == "offsets_ns":
+        return ", ".join(f"{node} {offset / 1e9:+.3g} s" for node, offset in found.items())
+    if key == "voters":
+        return ", ".join(f"{node} weight {weight}" for node, weight in found.items())
+    return ", ".join(map(str, found))
+
+
+def _beside(what: Mapping[str, Any]) -> list[str]:
+    """What a probe adds when things are not as intended. Timings and raw states stay in the ledger."""
+    told = []
+    for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
+        if what.get(field):
+            told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
+    if what.get("lapsed"):
+        told.append("lapsed: its watchdog undid it early")
+    return told
 
 
 def cut(edges: Iterable[tuple[str, str]]) -> str:

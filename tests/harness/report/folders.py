@@ -65,12 +65,14 @@ def history(operations: int, seed: int, text: str) -> list[Event]:
 
 
 def _samples(first: int) -> list[Event]:
-    return [
-        Event(
-            first + at, END_NS + at, "nemesis", Type.INFO, "clocks", {node: [(at + 1) * MS, MS // 5] for node in NODES}
+    """Three samples of every host's clock, as the nemesis writes them: 1, 2 and 3 ms ahead."""
+    lines = []
+    for at in range(3):
+        sample = {"mono_offset_ns": 0, "wall_offset_ns": (at + 1) * MS, "error_ns": MS // 5}
+        lines.append(
+            Event(first + at, (at + 1) * 5 * S, "nemesis", Type.INFO, "clock-offsets", {node: sample for node in NODES})
         )
-        for at in range(3)
-    ]
+    return lines
 
 
 def _verdict(folder: Path, events: list[Event]) -> dict[str, Any]:

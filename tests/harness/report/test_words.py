@@ -36,6 +36,10 @@ def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, st
         ("voters", {"voters": {"n5": 0}}, "n5 weight 0"),
         ("pause", None, "not probed"),
         ("loss", {"percent": 3}, '{"percent": 3}'),
+        ("kill", {"nodes": ["n1"], "states": {"n1": "gone"}, "apply_ms": 12.5}, "n1"),
+        ("kill", {"processes": {"n1": "killed"}}, "n1 killed"),
+        ("cut", {"edges": [["a", "b"]], "cut_but_heard": [["b", "a"]], "verify_ms": 3}, "a → b; cut but heard: b → a"),
+        ("pause", {"nodes": ["n1"], "lapsed": True}, "n1; lapsed: its watchdog undid it early"),
     ],
 )
 def test_what_a_fault_does(kind: str, what: Any, text: str) -> None:
