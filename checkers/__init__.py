@@ -1,7 +1,14 @@
-"""Checkers: pure functions from what was recorded to a verdict with its witness."""
+"""Checkers: pure functions from what was recorded to a verdict with its witness.
+
+from checkers import check, merge
+results = check("runs/latest")                       # a path, a History, a RunRecord, or events as dictionaries
+for name, result in results.items():
+    print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))
+"""
 
 from .registry import CHECKERS, checker
 from .result import Anomaly, Budget, Checker, CheckResult, Fault, RunRecord, Verdict
+from .run_all import check, merge
 
 __all__ = [
     "CHECKERS",
@@ -12,5 +19,7 @@ __all__ = [
     "Fault",
     "RunRecord",
     "Verdict",
+    "check",
     "checker",
+    "merge",
 ]

@@ -81,9 +81,13 @@ def cas_operands(op: Operation) -> tuple[Hashable, Hashable]:
 
 
 def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
-    """Whether a mismatched cas says what it saw instead, and that value: its `observed` field, or a value that is not its argument again."""
-    if "observed" in op.extra:
-        return True, hashable(op.extra["observed"])
+    """Whether a mismatched cas says what it saw instead, and that value: its `observed` field, or a value that is not its argument again.
+
+    `observed` may be the results of the transaction that the cas was, hence a list of one.
+    """
+    if op.extra.get("observed") is not None:
+        seen = op.extra["observed"]
+        return True, hashable(seen[0] if isinstance(seen, list) and len(seen) == 1 else seen)
     if op.result is None or op.result == op.argument:
         return False, None
     return True, hashable(op.result)
