@@ -1,0 +1,65 @@
+"""Which operations of a history are acknowledged writes or confirmed reads, and where in the system's log they say they are.
+
+Completions carry what the system replied: `log_index` (a write: where it took effect; a read: the state it saw), `term`, `served_by`,
+`session`, `seq`, `stale`. Systems without such fields simply yield none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from histories import MISMATCH, Operation, Type
+
+READS = frozenset({"read", "r", "get", "scan", "final-read"})
+
+
+def is_write(op: Operation) -> bool:
+    """Whether it may change state: everything but reads, and transactions of reads alone."""
+    if op.f in READS:
+        return False
+    if op.f in ("txn", "tx"):
+        micro = op.argument if isinstance(op.argument, (list, tuple)) else ()
+        return not micro or any(not isinstance(step, (list, tuple)) or not step or step[0] != "r" for step in micro)
+    return True
+
+
+def is_stale(op: Operation) -> bool:
+    """Whether it asked for, or was answered with, less than linearizability: a marked answer is no evidence against it."""
+    return op.level not in (None, "linearizable") or bool(op.extra.get("stale"))
+
+
+def log_index(op: Operation) -> int | None:
+    value = op.extra.get("log_index")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def term(op: Operation) -> int | None:
+    value = op.extra.get("term")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def served_by(op: Operation) -> str | None:
+    value = op.extra.get("served_by", op.node)
+    return value if isinstance(value, str) else None
+
+
+def command(op: Operation) -> tuple[object, object] | None:
+    """(session, seq): what tells two commands apart."""
+    session, seq = op.extra.get("session"), op.extra.get("seq")
+    return None if session is None or seq is None else (session, seq)
+
+
+def acknowledged_writes(operations: Iterable[Operation]) -> list[Operation]:
+    return [op for op in operations if op.type is Type.OK and is_write(op)]
+
+
+def ran(op: Operation) -> bool:
+    """Whether it certainly took place at a point of the log: answered ok, or a cas that saw another value."""
+    return op.type is Type.OK or (op.type is Type.FAIL and op.error == MISMATCH)
+
+
+def describe(op: Operation) -> str:
+    """`write k1 ← 5 (op 12)`."""
+    target = f" {op.key}" if op.key is not None else ""
+    value = f" ← {op.argument}" if op.argument is not None and is_write(op) else ""
+    return f"{op.f}{target}{value} (op {op.invoke_index})"

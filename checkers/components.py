@@ -1,0 +1,148 @@
+"""Who could talk to whom, and when: components of the cluster in every stretch of a run, from the faults that were certainly on.
+
+Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut
+is certainly on in one direction: a request needs its answer. Killed and paused nodes are connected to nobody until healed. A probe that got
+through in a direction that was said to be cut takes that cut away, for its whole length. What this module calls apart was apart.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from .result import Fault
+from .traces import FOREVER_NS, NEVER_NS
+from .weights import Weights, weight
+
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A stretch of the run in which the certain faults stay the same. `cut` are directed edges, `down` nodes that do not run."""
+
+    start_ns: int
+    end_ns: int
+    down: frozenset[str]
+    cut: frozenset[Edge]
+    faults: tuple[str, ...]
+
+    def components(self, nodes: Iterable[str]) -> list[frozenset[str]]:
+        """The components of the running nodes, the largest first."""
+        left = sorted(set(nodes) - self.down)
+        found: list[frozenset[str]] = []
+        while left:
+            members, frontier = {left[0]}, [left[0]]
+            while frontier:
+                here = frontier.pop()
+                near = [peer for peer in left if peer not in members and self._connected(here, peer)]
+                members.update(near)
+                frontier.extend(near)
+            found.append(frozenset(members))
+            left = [node for node in left if node not in members]
+        return sorted(found, key=lambda part: (-len(part), sorted(part)))
+
+    def heaviest(self, weights: Weights) -> tuple[int, frozenset[str]]:
+        """The component with the most weight, with that weight."""
+        parts = self.components(name for name, _ in weights)
+        return max(
+            ((weight(weights, part), part) for part in parts), default=(0, frozenset()), key=lambda found: found[0]
+        )
+
+    def _connected(self, one: str, other: str) -> bool:
+        return (one, other) not in self.cut and (other, one) not in self.cut
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """All stretches of a run, in order and without holes. `notes` say which faults were left out, and why."""
+
+    epochs: Sequence[Epoch]
+    notes: tuple[str, ...]
+    _starts: list[int] = field(default_factory=list)
+
+    def within(self, start_ns: int, end_ns: int) -> Epoch | None:
+        """The epoch that holds the whole stretch, or None when the faults changed meanwhile."""
+        epoch = self.epochs[bisect_right(self._starts, start_ns) - 1]
+        return epoch if end_ns <= epoch.end_ns else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    fault: str
+    start_ns: int
+    end_ns: int
+    down: tuple[str, ...]
+    cut: tuple[Edge, ...]
+
+
+def epochs(faults: Sequence[Fault], reachability: Sequence[tuple[int, Mapping[Edge, bool]]] = ()) -> Epochs:
+    """Split the run where a certain fault begins or ends. O(faults × nodes) and a sort."""
+    notes: list[str] = []
+    spans = [span for fault in faults if (span := _span(fault, reachability, notes)) is not None]
+    starting: dict[int, list[_Span]] = {}
+    ending: dict[int, list[_Span]] = {}
+    for span in spans:
+        starting.setdefault(span.start_ns, []).append(span)
+        ending.setdefault(span.end_ns, []).append(span)
+    marks = [NEVER_NS, *sorted(starting.keys() | ending.keys()), FOREVER_NS]
+    down: Counter[str] = Counter()
+    cut: Counter[Edge] = Counter()
+    on: Counter[str] = Counter()
+    found: list[Epoch] = []
+    for start_ns, end_ns in pairwise(marks):
+        for span in ending.get(start_ns, ()):
+            down.subtract(span.down)
+            cut.subtract(span.cut)
+            on.subtract((span.fault,))
+        for span in starting.get(start_ns, ()):
+            down.update(span.down)
+            cut.update(span.cut)
+            on.update((span.fault,))
+        found.append(Epoch(start_ns, end_ns, frozenset(+down), frozenset(+cut), tuple(sorted(+on))))
+    return Epochs(found, tuple(notes), [epoch.start_ns for epoch in found])
+
+
+def _span(fault: Fault, reachability: Sequence[tuple[int, Mapping[Edge, bool]]], notes: list[str]) -> _Span | None:
+    if fault.kind not in ("cut", "kill", "pause"):
+        return None
+    if not fault.verified or fault.injected_ns is None:
+        notes.append(f"fault {fault.id} ({fault.kind}) was not verified")
+        return None
+    if fault.heal_ns is None or fault.heal_ns <= fault.injected_ns:
+        notes.append(
+            f"fault {fault.id} ({fault.kind}) has no recorded heal after its injection: how long it was on is not known"
+        )
+        return None
+    if fault.kind != "cut":
+        return _Span(fault.id, fault.injected_ns, fault.heal_ns, _nodes(fault), ())
+    edges = _edges(fault)
+    leaked = _leaks(edges, fault.injected_ns, fault.heal_ns, reachability)
+    for one, other in sorted(leaked):
+        notes.append(f"fault {fault.id} (cut): a probe got from {one} to {other} while they were said to be cut")
+    return _Span(fault.id, fault.injected_ns, fault.heal_ns, (), tuple(sorted(edges - leaked)))
+
+
+def _nodes(fault: Fault) -> tuple[str, ...]:
+    intended = fault.intended.get("nodes")
+    observed = (fault.observed or {}).get("nodes")
+    return tuple(
+        dict.fromkeys(intended if isinstance(intended, list) else observed if isinstance(observed, list) else ())
+    )
+
+
+def _edges(fault: Fault) -> set[Edge]:
+    """What was to be cut and, where the ledger says what was observed as edges, was seen to be."""
+    intended = {(one, other) for one, other in fault.intended.get("edges", ())}
+    observed = (fault.observed or {}).get("edges")
+    return intended & {(one, other) for one, other in observed} if isinstance(observed, list) else intended
+
+
+def _leaks(
+    edges: set[Edge], start_ns: int, end_ns: int, reachability: Sequence[tuple[int, Mapping[Edge, bool]]]
+) -> set[Edge]:
+    matrices = [matrix for time_ns, matrix in reachability if start_ns <= time_ns <= end_ns]
+    return {edge for edge in edges if any(matrix.get(edge, False) for matrix in matrices)}

@@ -1,0 +1,36 @@
+"""Collects anomalies, few of each kind: a broken run shows one fault a thousand times, and a person needs it once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .result import Anomaly
+
+KEEP_PER_KIND = 5
+
+
+class Findings:
+    """Anomalies in the order found. At most `KEEP_PER_KIND` of a kind are kept; all are counted."""
+
+    __slots__ = ("counts", "kept")
+
+    def __init__(self) -> None:
+        self.kept: list[Anomaly] = []
+        self.counts: dict[str, int] = {}
+
+    def add(
+        self, kind: str, explanation: str, *, ops: Sequence[int] = (), details: Mapping[str, Any] | None = None
+    ) -> None:
+        seen = self.counts.get(kind, 0)
+        self.counts[kind] = seen + 1
+        if seen < KEEP_PER_KIND:
+            self.kept.append(Anomaly(kind, tuple(ops), explanation, details or {}))
+
+    def wants(self, kind: str) -> bool:
+        """Whether another one of `kind` would be kept, for callers whose witness is costly to collect."""
+        return self.counts.get(kind, 0) < KEEP_PER_KIND
+
+    def count(self, kind: str) -> None:
+        """Count one of `kind` without keeping it."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1

@@ -1,0 +1,73 @@
+"""The quorum guarantees Q1 to Q4: what exactly was promised while a majority of the weight was there, and while it was not.
+
+Q1 every ok write was durable on voters with more than half of the weight before its ok. Q2 no write whose whole interval lies where no
+connected component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was asked. Q4 without a quorum,
+stale reads answer marked, and writes end refused or unknown by their deadline.
+
+Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import acks
+from .budget import Meter, OutOfBudget
+from .components import epochs
+from .findings import Findings
+from .quorum_traces import judge_reads, judge_writes
+from .quorum_windows import judge_unmarked, judge_windows, windows_without_quorum
+from .raft_facts import Survey
+from .raft_survey import survey
+from .result import Budget, CheckResult, RunRecord, Verdict
+from .traces import TraceError, read_traces
+from .voters import voter_timeline
+
+
+class QuorumChecker:
+    """Stats hold each guarantee apart: `Q1` … `Q4`, how much was looked at, and how much stayed undecided."""
+
+    name = "quorum"
+
+    def applies(self, record: RunRecord) -> bool:
+        if not any(acks.is_write(op) for op in record.history.operations()):
+            return False
+        return bool(record.voters) or any(record.traces.values())
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        operations = record.history.operations()
+        findings = Findings()
+        facts: Survey | None = None
+        trouble: str | None = None
+        if any(record.traces.values()):
+            try:
+                facts = survey(read_traces(record), Findings(), Meter.of(budget))
+            except (TraceError, OutOfBudget) as error:
+                trouble = str(error)
+        timeline = voter_timeline(record, facts)
+        history = epochs(record.faults, record.reachability)
+        windows = windows_without_quorum(history, timeline)
+        stats: dict[str, Any] = {}
+        if facts is not None:
+            stats["Q1"] = judge_writes(operations, facts, timeline, findings)
+            stats["Q3"] = judge_reads(operations, facts, findings)
+        stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, facts, findings)
+        stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)
+        stats["notes"] = list(history.notes)
+        if findings.kept:
+            return CheckResult(self.name, Verdict.INVALID, tuple(findings.kept), stats)
+        reason = trouble or _doubt(record, facts, stats)
+        return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
+
+
+def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
+    if not any(acks.is_write(op) for op in record.history.operations()):
+        return "the history has no writes"
+    if facts is None:
+        return None if record.voters else "neither traces nor the voters' weights are known"
+    if facts.traces.problems:
+        return "; ".join(facts.traces.problems[:5])
+    if stats["Q1"]["writes"] and not stats["Q1"]["proven"] and not stats["Q1"]["claimed"]:
+        return "no ok write could be compared with the traces"
+    return None

@@ -1,0 +1,112 @@
+"""Elections as traced: who voted for whom, who won which term, and that terms only grow.
+
+Every statement counts, whoever made it: a voter's own `vote` line, the `voted_for` its disk held at a boot, and the list of votes that a
+winner says it got. A vote that nobody traced proves nothing (Raft paper, section 5.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .findings import Findings
+from .traces import Line, excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    candidate: str
+    line: Line
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What one node has put on disk, by its own trace."""
+
+    term: int = 0
+    term_line: Line | None = None
+    voted_term: int = 0
+    vote_line: Line | None = None
+
+
+@dataclass(slots=True)
+class Ballots:
+    """Takes the lines of all nodes, each node's in order."""
+
+    findings: Findings
+    winners: dict[int, Line] = field(default_factory=dict)
+    torn_boots: int = 0
+    _casts: dict[tuple[str, int], _Cast] = field(default_factory=dict)
+    _memories: dict[str, _Memory] = field(default_factory=dict)
+
+    def start(self, line: Line) -> None:
+        memory = self._memory(line)
+        term, voted_for = line["term"], line.get("voted_for") or None
+        if line.get("torn"):
+            # Its last batch was damaged; what it forgot it forgot openly, and it does not vote before it has caught up.
+            self.torn_boots += 1
+        elif term < memory.term:
+            self._regressed(line, memory, f"booted with term {term} on its disk")
+        elif voted_for is None and memory.vote_line is not None and memory.voted_term == term:
+            self.findings.add(
+                "forgotten-vote",
+                f"{line['node']} put its vote of term {term} for {memory.vote_line['candidate']} on disk, but booted again (incarnation "
+                f"{line['incarnation']}) in that term without it: it can vote twice.",
+                details={"trace": [excerpt(memory.vote_line), excerpt(line)]},
+            )
+        if voted_for is not None:
+            self._cast(line["node"], term, voted_for, line)
+        memory.term, memory.term_line = max(memory.term, term), line
+
+    def term(self, line: Line) -> None:
+        memory = self._memory(line)
+        if line["term"] < memory.term:
+            self._regressed(line, memory, f"went to term {line['term']}")
+            return
+        memory.term, memory.term_line = line["term"], line
+
+    def vote(self, line: Line) -> None:
+        memory = self._memory(line)
+        if line["term"] < memory.voted_term:
+            self._regressed(line, memory, f"voted in term {line['term']}")
+        self._cast(line["node"], line["term"], line["candidate"], line)
+        memory.voted_term, memory.vote_line = line["term"], line
+        if line["term"] > memory.term:
+            memory.term, memory.term_line = line["term"], line
+
+    def leader(self, line: Line) -> None:
+        term, node = line["term"], line["node"]
+        won = self.winners.setdefault(term, line)
+        if won is not line:
+            again = " twice, in two elections" if won["node"] == node else f" and so was {won['node']}"
+            self.findings.add(
+                "two-leaders",
+                f"{node} was elected leader of term {term}{again}: one term had two leaders.",
+                details={"term": term, "trace": [excerpt(won), excerpt(line)]},
+            )
+        for voter in line["votes"]:
+            self._cast(voter, term, node, line)
+
+    def _cast(self, voter: str, term: int, candidate: str, line: Line) -> None:
+        cast = self._casts.setdefault((voter, term), _Cast(candidate, line))
+        if cast.candidate != candidate:
+            self.findings.add(
+                "double-vote",
+                f"{voter} voted twice in term {term}: for {cast.candidate} (says {_source(cast.line)}) and for {candidate} (says {_source(line)}).",
+                details={"term": term, "voter": voter, "trace": [excerpt(cast.line), excerpt(line)]},
+            )
+
+    def _regressed(self, line: Line, memory: _Memory, what: str) -> None:
+        trace: list[Any] = [excerpt(known) for known in (memory.term_line, line) if known is not None]
+        self.findings.add(
+            "term-regressed",
+            f"{line['node']} had put term {max(memory.term, memory.voted_term)} on disk and then {what}: a term never goes back.",
+            details={"trace": trace},
+        )
+
+    def _memory(self, line: Line) -> _Memory:
+        return self._memories.setdefault(line["node"], _Memory())
+
+
+def _source(line: Line) -> str:
+    return f"{line['node']}'s {line['event']!r} line {line['incarnation']}/{line['seq']}"
