@@ -238,7 +238,7 @@ def from_wire(wire: list[Any]) -> Message:
     if len(wire) != len(parsers) + 1:
         raise ValueError(f"{wire[0]} has {len(parsers)} fields, not {len(wire) - 1}: {_short(wire)}")
     values = []
-    for (name, parse), value in zip(parsers, wire[1:]):
+    for (name, parse), value in zip(parsers, wire[1:], strict=True):
         try:
             values.append(parse(value))
         except (TypeError, ValueError, RecursionError) as error:

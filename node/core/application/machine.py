@@ -1,0 +1,118 @@
+"""The replicated state machine: applies committed entries in order, answers queries from what is applied, dumps and restores itself.
+
+It knows nothing of terms, leaders and clients: the same entries make the same state and the same results on every node.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...config import NodeConfig
+from ...flaws import Flaws
+from ..entry import CONFIG, NOOP, Entry, canonical
+from ..events import Connected, Disconnected
+from ..outbox import Outbox
+from ..signals import Answer, Applied, Committed, Query, Restore, SnapshotDue, SnapshotTaken
+from .kv import KeyValue, Mismatch
+from .sessions import Result, Sessions
+
+OPEN = "sessions.open"
+TRANSACTION = "kv.tx"
+COMMANDS = (OPEN, TRANSACTION)
+DIGEST_EVERY = 1000
+
+
+class Application:
+    name = "application"
+
+    def __init__(self, config: NodeConfig, out: Outbox) -> None:
+        self._out = out
+        self._sessions = Sessions(Flaws.from_names(config.flaws))
+        self._kv = KeyValue()
+        self.applied = 0
+        self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
+            Committed: self._on_committed,
+            Query: self._on_query,
+            Restore: self._on_restore,
+            SnapshotDue: self._on_snapshot_due,
+        }
+
+    def digest(self) -> str:
+        """Of the whole replicated state, in canonical form."""
+        return _digest(self._dump())
+
+    def status(self) -> dict[str, Any]:
+        return {"index": self.applied, "applied": self.applied, "digest": self.digest()}
+
+    def on_storage(self, now_ns: int, op: int) -> None:
+        """The applied state is rebuilt from log and snapshot; it stores nothing itself."""
+
+    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
+        """No peer is known here."""
+
+    def flush(self, now_ns: int) -> None:
+        """Nothing waits for the end of a step here."""
+
+    def check(self) -> None:
+        assert self.applied >= 0
+
+    def fingerprint(self) -> Any:
+        return [self.applied, self.digest()]
+
+    def _on_committed(self, now_ns: int, signal: Committed) -> None:
+        entries = signal.entries
+        assert entries[0].index == self.applied + 1, (entries[0].index, self.applied)
+        self._out.trace("apply", entries=[[entry.index, entry.term, entry.crc] for entry in entries])
+        results = []
+        for entry in entries:
+            results.append(self._apply(entry))
+            self.applied = entry.index
+            if entry.index % DIGEST_EVERY == 0:
+                self._out.trace("digest", index=entry.index, digest=self.digest())
+        self._out.emit(Applied(entries, results))
+
+    def _apply(self, entry: Entry) -> Result | None:
+        name = entry.command[0]
+        if name in (NOOP, CONFIG):
+            return None
+        if name == OPEN:
+            return {**self._sessions.open(entry.index), "index": entry.index, "term": entry.term}
+        if name != TRANSACTION:
+            return {"status": "fail", "error": "bad-request", "message": f"no application knows {name!r}"}
+        _, session, seq, ops = entry.command
+        answered = self._sessions.answered(session, seq)
+        if answered is not None:
+            return answered
+        result = {**_outcome(self._kv.transact(ops)), "index": entry.index, "term": entry.term}
+        self._sessions.remember(session, seq, result)
+        return result
+
+    def _on_query(self, now_ns: int, signal: Query) -> None:
+        self._out.emit(Answer(signal.token, self._kv.read(signal.ops), self.applied))
+
+    def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
+        data = self._dump()
+        self._out.emit(SnapshotTaken(self.applied, data, _digest(data)))
+
+    def _on_restore(self, now_ns: int, signal: Restore) -> None:
+        state = json.loads(signal.data) if signal.data is not None else {}
+        self._kv.restore(state.get("kv"))
+        self._sessions.restore(state.get("sessions"))
+        self.applied = signal.index
+
+    def _dump(self) -> str:
+        return canonical({"kv": self._kv.dump(), "sessions": self._sessions.dump()})
+
+
+def _outcome(done: list[Any] | Mismatch) -> Result:
+    if isinstance(done, Mismatch):
+        message = f"{done.key} is {canonical(done.found)}, not {done.wanted}"
+        return {"status": "fail", "error": "mismatch", "results": [done.found], "message": message}
+    return {"status": "ok", "results": done}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]

@@ -1,0 +1,56 @@
+"""Client sessions: so that a command that is sent again takes effect once (Raft thesis, 6.3).
+
+A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table is part of
+the replicated state, in snapshots too, and so is the order of last use, by which the oldest session is evicted when there are too many.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from ...flaws import Flaws
+
+SESSION_LIMIT = 4096
+"""The same on every node, for eviction is replicated state."""
+
+Result = dict[str, Any]
+
+
+class Sessions:
+    def __init__(self, flaws: Flaws, limit: int = SESSION_LIMIT) -> None:
+        self._flaws = flaws
+        self._limit = limit
+        self._sessions: OrderedDict[int, tuple[int, Result | None]] = OrderedDict()
+
+    def open(self, index: int) -> Result:
+        self._sessions[index] = (0, None)
+        while len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
+        return {"status": "ok", "session": index, "results": [index]}
+
+    def answered(self, session: int, seq: int) -> Result | None:
+        """The reply to give without applying; None when the command is new."""
+        known = self._sessions.get(session)
+        if known is None:
+            message = f"session {session} is not known here (evicted, or never opened)"
+            return {"status": "fail", "error": "session-expired", "message": message}
+        self._sessions.move_to_end(session)
+        last, reply = known
+        if seq > last or self._flaws.no_client_dedup:
+            return None
+        if seq == last:
+            return reply
+        message = f"session {session} is at seq {last} already; whether {seq} took effect is not remembered"
+        return {"status": "info", "error": "superseded", "message": message}
+
+    def remember(self, session: int, seq: int, reply: Result) -> None:
+        self._sessions[session] = (seq, reply)
+
+    def dump(self) -> Sequence[Any]:
+        """Least recently used first."""
+        return [[session, seq, reply] for session, (seq, reply) in self._sessions.items()]
+
+    def restore(self, data: Sequence[Any] | None) -> None:
+        self._sessions = OrderedDict((session, (seq, reply)) for session, seq, reply in data or ())

@@ -1,0 +1,266 @@
+"""Client requests from arrival to answer: to this node's Raft, to the leader, or to the state at hand.
+
+It knows who leads only from `LeaderChanged`, and what is applied only from `Applied` and `Restore`. What may have been appended anywhere is
+never answered with `fail`, except by the state machine itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...config import MS, NodeConfig, weights_problem
+from ..events import ClientGone, Connected, Disconnected, Request
+from ..messages import Forward, ForwardReply, Message
+from ..outbox import Outbox
+from ..signals import (
+    AdminDone,
+    Answer,
+    Applied,
+    LeaderChanged,
+    NotProposed,
+    Proposed,
+    Query,
+    QuorumLost,
+    QuorumRegained,
+    ReadFailed,
+    ReadReady,
+    ReadRequest,
+    Restore,
+)
+from . import replies
+from .pending import Origin, Pending, Stage, Table
+from .replies import Body
+from .request import ClientRequest, Kind, parse
+from .routing import Router
+
+TIMER = "clients/deadline"
+
+
+class Clients:
+    name = "clients"
+
+    def __init__(self, config: NodeConfig, out: Outbox, incarnation: int) -> None:
+        self._config = config
+        self._out = out
+        self._table = Table()
+        self._router = Router(config, out, incarnation, self._table, self._finish)
+        self._token = 0
+        self._applied = 0
+        self._timer_ns: int | None = None
+        self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
+            Proposed: lambda now, signal: self._router.on_proposed(signal),
+            NotProposed: lambda now, signal: self._router.on_not_proposed(signal),
+            LeaderChanged: lambda now, signal: self._router.on_leader(now, signal),
+            QuorumLost: lambda now, signal: self._router.on_quorum(now, False),
+            QuorumRegained: lambda now, signal: self._router.on_quorum(now, True),
+            Applied: self._on_applied,
+            Restore: self._on_restore,
+            ReadReady: self._on_read_ready,
+            ReadFailed: self._on_read_failed,
+            Answer: self._on_answer,
+            AdminDone: self._on_admin_done,
+        }
+
+    def on_request(self, now_ns: int, event: Request) -> None:
+        """A client's request; `status`, `digest` and `trace-marker` are answered by `Core`."""
+        try:
+            request = parse(event.body)
+        except ValueError as error:
+            id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
+            self._reply(event.client, id_, replies.failed("bad-request", str(error)))
+            return
+        if len(self._table.by_token) - len(self._table.origins) >= self._config.max_pending_requests:
+            limit = self._config.max_pending_requests
+            self._reply(
+                event.client, request.id, replies.failed("busy", f"{limit} requests are under way at this node")
+            )
+            return
+        self._token += 1
+        pending = Pending(self._token, now_ns + request.deadline_ms * MS, event.client, request, None)
+        if request.kind is Kind.READ:
+            self._table.add(pending)
+            self._begin_read(pending)
+        else:
+            self._begin_work(now_ns, pending, request)
+
+    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
+        if isinstance(message, Forward):
+            origin = Origin(peer, message.incarnation, message.id, message.term)
+            if origin not in self._table.origins and len(self._table.origins) < self._remote_limit():
+                self._token += 1
+                pending = Pending(self._token, now_ns + message.deadline_ms * MS, None, None, origin)
+                pending.work = message.request
+                self._table.add(pending)
+                self._router.take_forward(now_ns, pending)
+        elif isinstance(message, ForwardReply):
+            self._router.on_forward_reply(now_ns, message)
+
+    def on_client_gone(self, event: ClientGone) -> None:
+        """Nobody waits for these answers now; what they asked for goes on."""
+        for pending in list(self._table.by_token.values()):
+            if pending.client == event.client:
+                pending.client = None
+
+    def on_timer(self, now_ns: int, key: str) -> None:
+        self._timer_ns = None
+        for pending in self._table.expired(now_ns):
+            if pending.origin is not None:
+                self._table.remove(pending)
+            else:
+                possible = pending.doubt or pending.stage in (Stage.PROPOSED, Stage.FORWARDED, Stage.ADMIN)
+                self._finish(pending, replies.timed_out(possible))
+
+    def on_storage(self, now_ns: int, op: int) -> None:
+        """Nothing of a request is stored but by way of the log."""
+
+    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
+        """What was forwarded over the connection that broke may be lost."""
+        if isinstance(event, Connected):
+            self._router.on_connection(now_ns, event.peer)
+
+    def flush(self, now_ns: int) -> None:
+        deadline_ns = self._table.next_deadline_ns()
+        if deadline_ns is not None and (self._timer_ns is None or deadline_ns < self._timer_ns):
+            self._timer_ns = deadline_ns
+            self._out.set_timer(TIMER, deadline_ns)
+
+    def status(self) -> dict[str, Any]:
+        return {"pending": len(self._table.by_token)}
+
+    def check(self) -> None:
+        table = self._table
+        assert len(table.origins) == sum(p.origin is not None for p in table.by_token.values())
+        for index, token in table.proposed.items():
+            pending = table.by_token[token]
+            assert pending.stage is Stage.PROPOSED and pending.index == index, (pending, index)
+
+    def fingerprint(self) -> Any:
+        pending = [[p.token, p.stage.value, p.index, p.term, p.doubt] for p in self._table.by_token.values()]
+        return [self._token, self._applied, pending]
+
+    def _begin_read(self, pending: Pending) -> None:
+        request = pending.request
+        assert request is not None
+        if request.level == "stale":
+            self._out.emit(Query(pending.token, request.ops))
+        elif request.level == "sequential":
+            self._catch_up(pending, request.seen)
+        elif not self._router.contact:
+            self._finish(pending, replies.no_quorum(self._router.leader, "read"))
+        else:
+            pending.stage = Stage.READING
+            self._out.emit(ReadRequest(pending.token))
+
+    def _begin_work(self, now_ns: int, pending: Pending, request: ClientRequest) -> None:
+        try:
+            pending.work = _work(request, self._config)
+        except ValueError as error:
+            self._reply(pending.client, request.id, replies.failed("bad-request", str(error)))
+            return
+        self._table.add(pending)
+        self._router.route(now_ns, pending)
+
+    def _catch_up(self, pending: Pending, index: int) -> None:
+        if index <= self._applied:
+            assert pending.request is not None
+            pending.stage = Stage.CATCHING_UP
+            self._out.emit(Query(pending.token, pending.request.ops))
+        else:
+            self._table.catch_up(pending, index)
+
+    def _on_applied(self, now_ns: int, signal: Applied) -> None:
+        self._applied = signal.entries[-1].index
+        proposed = self._table.proposed
+        if proposed:
+            for entry, result in zip(signal.entries, signal.results, strict=True):
+                token = proposed.get(entry.index)
+                if token is not None:
+                    pending = self._table.by_token[token]
+                    ours = entry.term == pending.term
+                    self._finish(pending, result if ours else replies.deposed(pending.term))
+        self._run_caught_up()
+
+    def _on_restore(self, now_ns: int, signal: Restore) -> None:
+        self._applied = signal.index
+        self._run_caught_up()
+
+    def _run_caught_up(self) -> None:
+        for pending in self._table.caught_up(self._applied):
+            assert pending.request is not None
+            self._out.emit(Query(pending.token, pending.request.ops))
+
+    def _on_read_ready(self, now_ns: int, signal: ReadReady) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is not None and pending.stage is Stage.READING:
+            self._catch_up(pending, signal.index)
+
+    def _on_read_failed(self, now_ns: int, signal: ReadFailed) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is not None:
+            self._finish(pending, replies.failed("busy", "too many reads are under way at this node"))
+
+    def _on_answer(self, now_ns: int, signal: Answer) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is None or pending.request is None:
+            return
+        body: Body = {"status": "ok", "results": signal.results, "index": signal.index, "term": self._router.term}
+        if pending.request.level == "stale":
+            body["stale"] = True
+        self._finish(pending, body)
+
+    def _on_admin_done(self, now_ns: int, signal: AdminDone) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is None:
+            return
+        if signal.error is None:
+            self._finish(pending, {"status": "ok", "index": signal.index, "term": self._router.term})
+        elif signal.error in ("not-voter", "busy"):
+            self._finish(pending, replies.failed(signal.error, signal.message))
+        else:
+            self._finish(pending, replies.unknown(signal.error, signal.message))
+
+    def _finish(self, pending: Pending, body: Body) -> None:
+        """Answer once and forget."""
+        self._table.remove(pending)
+        if pending.origin is not None:
+            self._out.send(pending.origin.peer, ForwardReply(pending.origin.incarnation, pending.origin.id, body))
+            return
+        request = pending.request
+        assert request is not None
+        if pending.client is None:
+            return
+        if body["status"] == "ok" and request.kind is not Kind.ADMIN:
+            self._trace_ack(request, body)
+        self._reply(pending.client, request.id, body)
+
+    def _trace_ack(self, request: ClientRequest, body: Body) -> None:
+        kind = "read" if request.kind is Kind.READ else "write"
+        session = body.get("session", request.session or None)
+        fields = {"session": session, "seq": request.seq, "index": body["index"], "term": body["term"]}
+        self._out.trace("ack", level=request.level, kind=kind, **fields)
+
+    def _reply(self, client: str | None, id_: Any, body: Body) -> None:
+        if client is not None:
+            self._out.reply(client, {"id": id_, **body, "node": self._config.node})
+
+    def _remote_limit(self) -> int:
+        return self._config.max_pending_requests * len(self._config.peers)
+
+
+def _work(request: ClientRequest, config: NodeConfig) -> dict[str, Any]:
+    """What the leader shall do, as it travels in `Forward`. Raises ValueError naming the field."""
+    if request.kind is Kind.OPEN:
+        return {"command": ["sessions.open"]}
+    if request.kind is Kind.WRITE:
+        return {"command": ["kv.tx", request.session, request.seq, list(request.ops)]}
+    body = request.body or {}
+    if request.admin == "transfer":
+        if body.get("to") not in config.peers:
+            raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(config.peers)}")
+        return {"transfer": body["to"]}
+    voters = body.get("voters")
+    problem = weights_problem(voters, config.peers) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
+    if problem is not None:
+        raise ValueError(f"voters: {problem}")
+    return {"voters": voters}

@@ -1,0 +1,109 @@
+"""The requests under way at this node: each is somewhere between its arrival and its one answer."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..entry import Command
+from .request import ClientRequest
+
+
+class Stage(Enum):
+    """Where a request is. `WAITING`: for a leader. `READING`: for a read index. `CATCHING_UP`: for the state to reach one."""
+
+    WAITING = "waiting"
+    PROPOSED = "proposed"
+    FORWARDED = "forwarded"
+    READING = "reading"
+    CATCHING_UP = "catching-up"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Another node, whose client asked: whom to answer, and under which number; valid in `term` alone."""
+
+    peer: str
+    incarnation: int
+    id: int
+    term: int
+
+
+@dataclass(slots=True)
+class Pending:
+    """`doubt`: some attempt may have been appended somewhere, so no refusal is definite any more.
+
+    `index` is where it was appended, or the index to catch up with; `term` the term in which it was proposed or forwarded.
+    """
+
+    token: int
+    deadline_ns: int
+    client: str | None
+    request: ClientRequest | None
+    origin: Origin | None
+    command: Command | None = None
+    work: dict[str, Any] | None = None
+    stage: Stage = Stage.WAITING
+    index: int = 0
+    term: int = 0
+    doubt: bool = False
+
+
+@dataclass(slots=True)
+class Table:
+    """By token, by deadline, by index. The heaps may name requests that are gone; they are cleaned as they are met."""
+
+    by_token: dict[int, Pending] = field(default_factory=dict)
+    proposed: dict[int, int] = field(default_factory=dict)
+    origins: dict[Origin, int] = field(default_factory=dict)
+    _deadlines: list[tuple[int, int]] = field(default_factory=list)
+    _catching_up: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, pending: Pending) -> None:
+        self.by_token[pending.token] = pending
+        if pending.origin is not None:
+            self.origins[pending.origin] = pending.token
+        heapq.heappush(self._deadlines, (pending.deadline_ns, pending.token))
+
+    def remove(self, pending: Pending) -> None:
+        del self.by_token[pending.token]
+        if pending.origin is not None:
+            del self.origins[pending.origin]
+        if pending.stage is Stage.PROPOSED and self.proposed.get(pending.index) == pending.token:
+            del self.proposed[pending.index]
+
+    def catch_up(self, pending: Pending, index: int) -> None:
+        pending.stage, pending.index = Stage.CATCHING_UP, index
+        heapq.heappush(self._catching_up, (index, pending.token))
+
+    def caught_up(self, applied: int) -> Iterator[Pending]:
+        """Requests whose index is applied now."""
+        heap = self._catching_up
+        while heap and (heap[0][0] <= applied or heap[0][1] not in self.by_token):
+            pending = self.by_token.get(heapq.heappop(heap)[1])
+            if pending is not None and pending.index <= applied:
+                yield pending
+        if len(heap) > 2 * len(self.by_token) + 1024:
+            self._catching_up = [item for item in heap if item[1] in self.by_token]
+            heapq.heapify(self._catching_up)
+
+    def expired(self, now_ns: int) -> Iterator[Pending]:
+        heap = self._deadlines
+        while heap and (heap[0][0] <= now_ns or heap[0][1] not in self.by_token):
+            pending = self.by_token.get(heapq.heappop(heap)[1])
+            if pending is not None:
+                yield pending
+        if len(heap) > 2 * len(self.by_token) + 1024:
+            self._deadlines = [item for item in heap if item[1] in self.by_token]
+            heapq.heapify(self._deadlines)
+
+    def next_deadline_ns(self) -> int | None:
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def at(self, *stages: Stage) -> list[Pending]:
+        """Oldest first."""
+        return [pending for pending in self.by_token.values() if pending.stage in stages]

@@ -1,0 +1,34 @@
+"""The bodies of replies: outcomes in the protocol's words (docs/reference/protocol.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Body = dict[str, Any]
+
+
+def failed(error: str, message: str, **more: Any) -> Body:
+    """It did not happen and never will."""
+    return {"status": "fail", "error": error, "message": message, **more}
+
+
+def unknown(error: str, message: str) -> Body:
+    """Nobody knows: it may take effect later."""
+    return {"status": "info", "error": error, "message": message}
+
+
+def no_quorum(leader: str | None, what: str) -> Body:
+    message = f"this node has had no contact with a quorum for one election timeout; the {what} was not tried"
+    return failed("no-quorum", message, leader=leader)
+
+
+def timed_out(possible: bool) -> Body:
+    if possible:
+        return unknown("timeout", "no answer before the deadline; it may have been appended")
+    return failed("timeout", "no answer before the deadline; it was not tried")
+
+
+def deposed(term: int) -> Body:
+    return unknown(
+        "leader-changed", f"it was appended in term {term}, whose leader was deposed; it may yet take effect"
+    )

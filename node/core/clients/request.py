@@ -1,0 +1,102 @@
+"""What a client asks for, read from the body of its request (docs/reference/protocol.md). Pure; every refusal names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ..entry import canonical
+
+DEADLINE_MS = 5_000
+DEADLINE_LIMIT_MS = 60_000
+OPS_LIMIT = 256
+COMMAND_CHARACTERS = 128 * 1024
+"""Canonical text of one transaction, at most; so that a batch of entries stays well below a frame."""
+LEVELS = ("linearizable", "sequential", "stale")
+ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
+_LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
+_INT64 = 1 << 63
+
+
+class Kind(Enum):
+    OPEN = "open"
+    WRITE = "write"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """`admin` names the administrative request; `body` is the whole, for its further fields."""
+
+    kind: Kind
+    id: Any
+    deadline_ms: int
+    level: str = "linearizable"
+    session: int = 0
+    seq: int = 0
+    seen: int = 0
+    ops: tuple[Any, ...] = ()
+    admin: str = ""
+    body: Mapping[str, Any] | None = None
+
+
+def parse(body: Mapping[str, Any]) -> ClientRequest:
+    """Raises ValueError with a sentence that names the field and shows its value."""
+    if not isinstance(body, Mapping):
+        raise ValueError(f"the request is {_short(body)}, not an object")
+    id_ = body.get("id")
+    if type(id_) not in (int, str):
+        raise ValueError(f"id is {_short(id_)}, not an integer or a string")
+    deadline_ms = _integer(body, "deadline_ms", DEADLINE_MS, 1, DEADLINE_LIMIT_MS)
+    if "admin" in body:
+        if body["admin"] not in ADMINS:
+            raise ValueError(f"admin is {_short(body['admin'])}, not one of {', '.join(ADMINS)}")
+        return ClientRequest(Kind.ADMIN, id_, deadline_ms, admin=body["admin"], body=body)
+    if body.get("open") is True:
+        return ClientRequest(Kind.OPEN, id_, deadline_ms)
+    level = body.get("level", "linearizable")
+    if level not in LEVELS:
+        raise ValueError(f"level is {_short(level)}, not one of {', '.join(LEVELS)}")
+    ops = _ops(body.get("ops"))
+    seen = _integer(body, "seen", 0, 0, _INT64)
+    if all(op[0] == "r" for op in ops):
+        session, seq = _integer(body, "session", 0, 0, _INT64), _integer(body, "seq", 0, 0, _INT64)
+        return ClientRequest(Kind.READ, id_, deadline_ms, level, session, seq, seen, ops)
+    session, seq = _integer(body, "session", None, 1, _INT64), _integer(body, "seq", None, 1, _INT64)
+    return ClientRequest(Kind.WRITE, id_, deadline_ms, level, session, seq, seen, ops)
+
+
+def _ops(ops: Any) -> tuple[Any, ...]:
+    if not isinstance(ops, list) or not 1 <= len(ops) <= OPS_LIMIT:
+        raise ValueError(f"ops is {_short(ops)}, not a list of 1-{OPS_LIMIT} micro-operations")
+    for position, op in enumerate(ops):
+        if not isinstance(op, list) or not op or not isinstance(op[0], str) or op[0] not in _LENGTHS:
+            raise ValueError(f"ops[{position}] is {_short(op)}, not r, w, append or cas")
+        if len(op) != _LENGTHS[op[0]]:
+            raise ValueError(f"ops[{position}] is {_short(op)}: {op[0]} has {_LENGTHS[op[0]] - 1} operands")
+        if not isinstance(op[1], str):
+            raise ValueError(f"ops[{position}] has the key {_short(op[1])}, not a string")
+    try:
+        size = len(canonical(ops))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"ops is no plain JSON: {error}") from None
+    if size > COMMAND_CHARACTERS:
+        raise ValueError(f"ops is {size} characters as JSON, more than {COMMAND_CHARACTERS}")
+    return tuple(ops)
+
+
+def _integer(body: Mapping[str, Any], name: str, default: int | None, low: int, high: int) -> int:
+    value = body.get(name)
+    if value is None and default is not None:
+        return default
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} is {_short(value)}, not an integer {low}..{high}")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"

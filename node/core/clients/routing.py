@@ -1,0 +1,167 @@
+"""Bringing commands to whoever leads.
+
+A command waits for a leader, is proposed here, or is forwarded with the term of the leader it is meant for. A node that refuses a forward of term t
+will refuse it for ever, since it never leads t again; so such a refusal is definite and the command may go elsewhere. When the leader
+changes without an answer, the command is sent to the next one *in doubt*: its session makes it take effect once, and only the state
+machine's word, or the deadline, ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...config import MS, NodeConfig, weights_problem
+from ..messages import Forward, ForwardReply
+from ..outbox import Outbox
+from ..signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
+from . import replies
+from .pending import Pending, Stage, Table
+from .replies import Body
+
+NOT_LEADER = "not-leader"
+COMMANDS = {"sessions.open": 1, "kv.tx": 4}
+"""What may be forwarded, and its length."""
+
+
+class Router:
+    def __init__(
+        self, config: NodeConfig, out: Outbox, incarnation: int, table: Table, finish: Callable[[Pending, Body], None]
+    ) -> None:
+        self._config = config
+        self._out = out
+        self._incarnation = incarnation
+        self._table = table
+        self._finish = finish
+        self.leader: str | None = None
+        self.term = 0
+        self.here = False
+        self.contact = True
+
+    def route(self, now_ns: int, pending: Pending) -> None:
+        """Propose, forward, wait or refuse, as things stand."""
+        if self.here:
+            self._propose(pending)
+        elif self.leader is not None:
+            self._forward(now_ns, pending)
+        elif not self.contact and not pending.doubt:
+            self._finish(pending, replies.no_quorum(None, "command"))
+        else:
+            pending.stage = Stage.WAITING
+
+    def take_forward(self, now_ns: int, pending: Pending) -> None:
+        """Another node's command: accepted only by the leader of the very term it was sent to."""
+        assert pending.origin is not None
+        if not _well_formed(pending.work, self._config):
+            self._finish(pending, replies.failed("bad-request", "a forwarded command is malformed"))
+        elif self.here and self.term == pending.origin.term:
+            self._propose(pending)
+        else:
+            self._finish(pending, _refusal(pending))
+
+    def on_proposed(self, signal: Proposed) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is not None:
+            pending.stage, pending.index, pending.term = Stage.PROPOSED, signal.index, signal.term
+            self._table.proposed[signal.index] = signal.token
+
+    def on_not_proposed(self, signal: NotProposed) -> None:
+        pending = self._table.by_token.get(signal.token)
+        if pending is None:
+            return
+        if pending.origin is not None and not signal.retry:
+            self._finish(pending, _refusal(pending))
+        else:
+            pending.stage = Stage.WAITING
+
+    def on_leader(self, now_ns: int, signal: LeaderChanged) -> None:
+        """Settle what the old leadership left open, and route again what can go on."""
+        self.leader, self.term, self.here = signal.leader, signal.term, signal.here
+        for pending in list(self._table.by_token.values()):
+            if (pending.stage is Stage.PROPOSED and not (self.here and pending.term == self.term)) or (
+                pending.stage is Stage.ADMIN and not self.here
+            ):
+                self._finish(pending, replies.deposed(pending.term))
+            elif pending.stage is Stage.WAITING and pending.origin is not None:
+                self.take_forward(now_ns, pending)
+            elif pending.stage is Stage.WAITING and self.leader is not None:
+                self.route(now_ns, pending)
+            elif pending.stage is Stage.FORWARDED and self.leader is not None and pending.term != self.term:
+                self._again(now_ns, pending)
+
+    def on_quorum(self, now_ns: int, contact: bool) -> None:
+        """Without contact for one election timeout: what was not tried is refused."""
+        self.contact = contact
+        if contact:
+            return
+        for pending in self._table.at(Stage.WAITING, Stage.READING):
+            if pending.origin is None and not pending.doubt:
+                what = "read" if pending.stage is Stage.READING else "command"
+                self._finish(pending, replies.no_quorum(None, what))
+
+    def on_connection(self, now_ns: int, peer: str) -> None:
+        if peer == self.leader:
+            for pending in self._table.at(Stage.FORWARDED):
+                self._again(now_ns, pending)
+
+    def on_forward_reply(self, now_ns: int, message: ForwardReply) -> None:
+        pending = self._table.by_token.get(message.id)
+        if pending is None or message.incarnation != self._incarnation or pending.origin is not None:
+            return
+        body = message.body
+        if body.get("error") == NOT_LEADER:
+            refused = body.get("term") == pending.term and pending.stage is Stage.FORWARDED
+            if refused and (self.leader is None or self.term != pending.term):
+                self.route(now_ns, pending)
+            elif refused:
+                pending.stage = Stage.WAITING
+        elif pending.doubt and body.get("error") == "session-expired":
+            self._finish(
+                pending, replies.unknown("session-expired", "the session was evicted while an earlier attempt was open")
+            )
+        else:
+            self._finish(pending, dict(body))
+
+    def _propose(self, pending: Pending) -> None:
+        work = pending.work
+        assert work is not None
+        if "command" in work:
+            self._out.emit(Propose(pending.token, work["command"]))
+        elif "transfer" in work:
+            pending.stage, pending.term = Stage.ADMIN, self.term
+            self._out.emit(Transfer(pending.token, work["transfer"]))
+        else:
+            pending.stage, pending.term = Stage.ADMIN, self.term
+            self._out.emit(SetVoters(pending.token, work["voters"]))
+
+    def _forward(self, now_ns: int, pending: Pending) -> None:
+        assert self.leader is not None and pending.work is not None
+        pending.stage, pending.term = Stage.FORWARDED, self.term
+        left_ms = max(1, (pending.deadline_ns - now_ns) // MS)
+        message = Forward(self.term, self._incarnation, pending.token, left_ms, pending.work)
+        self._out.send(self.leader, message)
+
+    def _again(self, now_ns: int, pending: Pending) -> None:
+        """The first attempt may yet be, or become, an entry."""
+        if pending.work is not None and "transfer" not in pending.work:
+            pending.doubt = True
+            self.route(now_ns, pending)
+
+
+def _refusal(pending: Pending) -> Body:
+    """Definite: this node does not lead the term that the command was meant for, and never will."""
+    assert pending.origin is not None
+    term = pending.origin.term
+    return replies.failed(NOT_LEADER, f"this node does not lead term {term}", term=term)
+
+
+def _well_formed(work: Any, config: NodeConfig) -> bool:
+    if not isinstance(work, Mapping):
+        return False
+    if "command" in work:
+        command = work["command"]
+        return isinstance(command, list) and bool(command) and COMMANDS.get(command[0]) == len(command)
+    if "transfer" in work:
+        return work["transfer"] in config.peers
+    voters = work.get("voters")
+    return isinstance(voters, Mapping) and weights_problem(voters, config.peers) is None

@@ -1,0 +1,69 @@
+"""The log in memory: a snapshot's end, and the entries after it.
+
+It knows nothing of disks and terms in force; it is what Raft compares, cuts and compacts. `base_index` and `base_term` are of the last entry that
+only a snapshot still holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .entry import Entry
+
+
+class Log:
+    def __init__(self, base_index: int = 0, base_term: int = 0, entries: Sequence[Entry] = ()) -> None:
+        self.base_index = base_index
+        self.base_term = base_term
+        self._entries = list(entries)
+
+    @property
+    def last_index(self) -> int:
+        return self.base_index + len(self._entries)
+
+    @property
+    def last_term(self) -> int:
+        return self._entries[-1].term if self._entries else self.base_term
+
+    def term(self, index: int) -> int | None:
+        """The term of the entry at `index`; None when it is not here (compacted or not there yet)."""
+        position = index - self.base_index - 1
+        if position == -1:
+            return self.base_term
+        return self._entries[position].term if 0 <= position < len(self._entries) else None
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        assert not entries or entries[0].index == self.last_index + 1, (entries[0].index, self.last_index)
+        self._entries.extend(entries)
+
+    def cut(self, index: int) -> None:
+        """Remove the entries from `index` on."""
+        assert index > self.base_index, (index, self.base_index)
+        del self._entries[index - self.base_index - 1 :]
+
+    def slice(self, first: int, last: int) -> list[Entry]:
+        """Entries `first` .. `last`, both included; all of them must be here."""
+        assert first > self.base_index, (first, self.base_index)
+        return self._entries[first - self.base_index - 1 : last - self.base_index]
+
+    def tail(self) -> list[Entry]:
+        return list(self._entries)
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, which a durable snapshot holds."""
+        term = self.term(index)
+        assert term is not None, (index, self.base_index, self.last_index)
+        del self._entries[: index - self.base_index]
+        self.base_index, self.base_term = index, term
+
+    def reset(self, index: int, term: int) -> None:
+        """Become the empty log after a snapshot at (`index`, `term`)."""
+        self._entries = []
+        self.base_index, self.base_term = index, term
+
+    def check(self) -> None:
+        term = self.base_term
+        for offset, entry in enumerate(self._entries):
+            assert entry.index == self.base_index + 1 + offset, (entry.index, self.base_index, offset)
+            assert entry.term >= term, (entry.index, entry.term, term)
+            term = entry.term

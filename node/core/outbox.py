@@ -1,0 +1,95 @@
+"""Where machines put their outputs: effects for the driver and signals for each other.
+
+Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of the log
+is on its way to disk the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an
+operation are held here and leave together with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from .effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, StorageEffect, Trace
+from .messages import Message
+from .signals import Signal
+
+HELD_LIMIT = 8192
+"""Held effects, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs."""
+SIGNAL_LIMIT = 1_000_000
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.signals: deque[Signal] = deque()
+        self.halted: str | None = None
+        self._storage: list[Effect] = []
+        self._effects: list[Effect] = []
+        self._held: deque[Effect] = deque()
+        self._unissued: int | None = None
+        self._op = 0
+        self._generations: dict[str, int] = {}
+
+    def take(self) -> list[Effect]:
+        """Everything since the last call, storage first."""
+        effects = self._storage + self._effects if self._storage else self._effects
+        self._storage, self._effects = [], []
+        return effects
+
+    def emit(self, signal: Signal) -> None:
+        if len(self.signals) >= SIGNAL_LIMIT:
+            raise AssertionError(f"{SIGNAL_LIMIT} signals in one step: machines answer each other without end")
+        self.signals.append(signal)
+
+    def send(self, peer: str, message: Message, after: int | None = None) -> None:
+        self._put(Send(peer, message) if after is None else Send(peer, message, (after,)), after)
+
+    def reply(self, client: str, body: Mapping[str, Any]) -> None:
+        self._effects.append(Reply(client, body))
+
+    def trace(self, event: str, after: int | None = None, **fields: Any) -> None:
+        self._put(Trace(event, fields) if after is None else Trace(event, fields, (after,)), after)
+
+    def set_timer(self, key: str, at_ns: int) -> None:
+        generation = self._generations.get(key, 0) + 1
+        self._generations[key] = generation
+        self._effects.append(SetTimer(key, generation, at_ns))
+
+    def cancel_timer(self, key: str) -> None:
+        self._generations[key] = self._generations.get(key, 0) + 1
+        self._effects.append(CancelTimer(key))
+
+    def current_timer(self, key: str, generation: int) -> bool:
+        """Whether this generation of the timer is the latest; anything else is a race that was lost."""
+        return self._generations.get(key) == generation
+
+    def halt(self, reason: str) -> None:
+        if self.halted is None:
+            self.halted = reason
+            self._effects += [Trace("halt", {"reason": reason}), Halt(reason)]
+
+    def next_op(self) -> int:
+        self._op += 1
+        return self._op
+
+    def store(self, effect: StorageEffect) -> None:
+        self._storage.append(effect)
+
+    def reserve(self, op: int) -> None:
+        """`op` will be issued in a later step (or at the end of this one): hold what waits for it."""
+        self._unissued = op
+
+    def issued(self) -> None:
+        """The reserved operation is issued now: let go of what was held for it."""
+        self._unissued = None
+        self._effects.extend(self._held)
+        self._held.clear()
+
+    def _put(self, effect: Effect, after: int | None) -> None:
+        if after is None or after != self._unissued:
+            self._effects.append(effect)
+            return
+        if len(self._held) >= HELD_LIMIT:
+            self._held.popleft()
+        self._held.append(effect)

@@ -1,0 +1,57 @@
+"""Who votes, with what weight, and what a quorum is. Pure functions over `{name: weight}`.
+
+A quorum is more than half of the total weight. One log entry changes one weight by exactly 1, so the totals W and W' of two successive
+configurations differ by 1; a quorum of each has at least (W+1)/2 and (W'+1)/2, which together exceed what disjoint sets could hold in either:
+any two such quorums share a voter. `step_towards` picks the next entry on the way to the weights that an operator wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+Voters = Mapping[str, int]
+
+
+def is_quorum(voters: Voters, names: Iterable[str]) -> bool:
+    """Whether these names (each given once) weigh more than half."""
+    return 2 * sum(voters.get(name, 0) for name in names) > sum(voters.values())
+
+
+def quorum_value(voters: Voters, values: Mapping[str, int]) -> int:
+    """The largest value that a quorum has reached (0 when a voter has none)."""
+    total = sum(voters.values())
+    reached = 0
+    for value, weight in sorted(((values.get(name, 0), weight) for name, weight in voters.items()), reverse=True):
+        reached += weight
+        if 2 * reached > total:
+            return value
+    return 0
+
+
+def step_towards(voters: Voters, target: Voters) -> dict[str, int] | None:
+    """The next configuration on the way, one weight changed by 1; growth first, by name. None: already there."""
+    for name in sorted(target):
+        if target[name] > voters.get(name, 0):
+            return _changed(voters, name, 1)
+    for name in sorted(voters):
+        if voters[name] > target.get(name, 0):
+            return _changed(voters, name, -1)
+    return None
+
+
+def is_single_step(before: Voters, after: Voters) -> bool:
+    names = sorted({**before, **after})
+    return sum(abs(before.get(name, 0) - after.get(name, 0)) for name in names) == 1
+
+
+def weights_from_parity(voters: Voters, preferred: str | None) -> dict[str, int]:
+    """The flaw: weight 2 for the preferred node whenever the voters are even in number."""
+    derived = dict.fromkeys(sorted(voters), 1)
+    if len(derived) % 2 == 0 and derived:
+        derived[preferred if preferred in derived else next(iter(derived))] = 2
+    return derived
+
+
+def _changed(voters: Voters, name: str, delta: int) -> dict[str, int]:
+    changed = {**voters, name: voters.get(name, 0) + delta}
+    return {key: changed[key] for key in sorted(changed) if changed[key] > 0}

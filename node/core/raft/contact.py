@@ -1,0 +1,63 @@
+"""Whether this node is in contact with a quorum: through its leader, or, leading, through its followers' answers.
+
+A leader counts a round of heartbeats as contact when a quorum has answered it, and dates it from when the round was *sent*. So the same
+figure serves check-quorum (step down after one election timeout without contact), leases, and `no-quorum`.
+"""
+
+from __future__ import annotations
+
+from ..signals import QuorumLost, QuorumRegained
+from .state import RaftState
+
+TIMER = "raft/contact"
+
+
+def begin(s: RaftState, now_ns: int) -> None:
+    s.contact_ns = now_ns
+    s.out.set_timer(TIMER, now_ns + s.timing.election_max_ns)
+
+
+def note(s: RaftState, at_ns: int, now_ns: int) -> None:
+    """There was contact at `at_ns`."""
+    if at_ns > s.contact_ns:
+        s.contact_ns = at_ns
+    if not s.contact and now_ns - s.contact_ns < s.timing.election_max_ns:
+        s.contact = True
+        s.out.trace("quorum")
+        s.out.emit(QuorumRegained())
+        s.out.set_timer(TIMER, s.contact_ns + s.timing.election_max_ns)
+
+
+def on_timer(s: RaftState, now_ns: int) -> None:
+    if s.leading and s.flaws.stale_read_from_deposed_leader:
+        s.contact_ns = now_ns
+    until_ns = s.contact_ns + s.timing.election_max_ns
+    if now_ns < until_ns:
+        s.out.set_timer(TIMER, until_ns)
+        return
+    s.contact = False
+    s.out.trace("no-quorum", since_ns=s.contact_ns)
+    s.out.emit(QuorumLost(s.contact_ns))
+
+
+def lost(s: RaftState, now_ns: int) -> bool:
+    """Whether a leader must step down: no quorum answered for one election timeout (check-quorum)."""
+    if s.flaws.stale_read_from_deposed_leader:
+        return False
+    if s.flaws.wall_clock_lease and lease_holds(s, now_ns):
+        return False
+    return now_ns - s.contact_ns >= s.timing.election_max_ns
+
+
+def lease_holds(s: RaftState, now_ns: int) -> bool:
+    """Whether no other node can have become leader yet.
+
+    Followers refuse their votes for election_min after they heard a leader, each on its own clock; the bound on the drift between two
+    clocks shortens the lease. A leader that is handing over has none.
+    """
+    if s.handover is not None and s.handover.sent:
+        return False
+    length_ns = s.timing.election_min_ns * (1_000_000 - s.config.clock_drift_ppm) // 1_000_000
+    if s.flaws.wall_clock_lease:
+        return s.lease_wall_ns is not None and s.wall.ns < s.lease_wall_ns + length_ns
+    return now_ns < s.contact_ns + length_ns

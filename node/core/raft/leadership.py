@@ -1,0 +1,115 @@
+"""Becoming a leader, and the beat of leading: heartbeats, check-quorum, retransmission, hand-over."""
+
+from __future__ import annotations
+
+from ..entry import NOOP, make_entry
+from ..messages import Heartbeat, HeartbeatReply, TimeoutNow
+from ..signals import AdminDone, Transfer
+from . import contact, membership, read_index, replication
+from .configuration import quorum_value
+from .progress import Progress
+from .roles import become_follower
+from .state import Handover, RaftState, Role
+
+HEARTBEAT = "raft/heartbeat"
+
+
+def become_leader(s: RaftState, now_ns: int) -> None:
+    """Append a no-op at once: it commits what earlier terms left, and reads wait for it (Raft paper, 8)."""
+    assert s.role is Role.CANDIDATE and not s.torn, (s.role, s.torn)
+    s.role, s.leader = Role.LEADER, s.me
+    granted = list(s.votes)
+    s.out.trace("leader", term=s.term, last_index=s.log.last_index, votes=granted, voters=dict(s.voters))
+    s.progress = {peer: Progress(s.log.last_index + 1) for peer in s.config.peers if peer != s.me}
+    s.noop_index = s.log.last_index + 1
+    s.append([make_entry(s.noop_index, s.term, [NOOP])])
+    s.round = 0
+    s.contact_ns = now_ns
+    contact.note(s, now_ns, now_ns)
+    wanted, s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, [], []
+    s.reads_new.extend(wanted)
+    s.tell_leader()
+    s.out.set_timer(HEARTBEAT, now_ns + s.timing.heartbeat_ns)
+    s.round_wanted = True
+
+
+def on_timer(s: RaftState, now_ns: int) -> None:
+    if not s.leading:
+        return
+    if contact.lost(s, now_ns):
+        become_follower(s, now_ns, s.term, None, "no quorum answers")
+        return
+    s.out.set_timer(HEARTBEAT, now_ns + s.timing.heartbeat_ns)
+    s.round_wanted = True
+    replication.retry(s, now_ns)
+    membership.walk(s)
+    _expire_handover(s, now_ns)
+
+
+def broadcast(s: RaftState, now_ns: int) -> None:
+    """Begin a round: tell everyone who leads, and learn who still follows."""
+    s.round_wanted = False
+    s.round += 1
+    s.rounds.append((s.round, now_ns, s.wall.ns))
+    for peer, progress in s.progress.items():
+        s.out.send(peer, Heartbeat(s.term, s.round, min(s.commit, progress.match)))
+    read_index.join_round(s)
+    confirm(s, now_ns)
+
+
+def on_heartbeat_reply(s: RaftState, now_ns: int, peer: str, m: HeartbeatReply) -> None:
+    progress = s.progress.get(peer)
+    if progress is None:
+        return
+    progress.acked_round = max(progress.acked_round, min(m.round, s.round))
+    replication.answered(s, now_ns, peer, progress)
+    confirm(s, now_ns)
+
+
+def confirm(s: RaftState, now_ns: int) -> None:
+    """Find the latest round that a quorum has answered: contact, lease and reads date from when it was sent."""
+    acked = {peer: progress.acked_round for peer, progress in s.progress.items()}
+    acked[s.me] = s.round
+    confirmed = quorum_value(s.counted(now_ns), acked)
+    while s.rounds and s.rounds[0][0] <= confirmed:
+        _, sent_ns, s.lease_wall_ns = s.rounds.popleft()
+        contact.note(s, sent_ns, now_ns)
+    read_index.release(s, confirmed, acked)
+
+
+def begin_handover(s: RaftState, now_ns: int, request: Transfer) -> None:
+    """Stop taking proposals, bring the target up to date, tell it to stand."""
+    error = _handover_problem(s, request.to)
+    if error is not None:
+        s.out.emit(AdminDone(request.token, s.commit, *error))
+    elif request.to == s.me:
+        s.out.emit(AdminDone(request.token, s.commit))
+    else:
+        s.handover = Handover(request.to, now_ns + s.timing.election_max_ns, request.token)
+        continue_handover(s)
+
+
+def continue_handover(s: RaftState) -> None:
+    handover = s.handover
+    if handover is not None and not handover.sent and s.progress[handover.to].match == s.log.last_index:
+        handover.sent = True
+        s.out.send(handover.to, TimeoutNow(s.term))
+
+
+def _handover_problem(s: RaftState, to: str) -> tuple[str, str] | None:
+    if not s.leading:
+        return "leader-changed", "this node no longer leads"
+    if s.handover is not None:
+        return "busy", f"the leadership is being handed to {s.handover.to} already"
+    if s.voters.get(to, 0) == 0:
+        return "not-voter", f"{to} has no vote, so it cannot lead"
+    return None
+
+
+def _expire_handover(s: RaftState, now_ns: int) -> None:
+    handover = s.handover
+    if handover is not None and now_ns >= handover.until_ns:
+        s.handover = None
+        s.out.emit(AdminDone(handover.token, s.commit, "timeout", f"{handover.to} did not take over in time"))
+        s.told = (None, -1, False)
+        s.tell_leader()

@@ -1,0 +1,58 @@
+"""Changing weights through the log: one voter by 1 in an entry, one such entry at a time.
+
+A leader begins only when it has committed an entry of its own term: otherwise two leaders' changes could each be unknown to the other (the
+flaw of single-server changes found in 2015). `step_towards` says which entry is next.
+"""
+
+from __future__ import annotations
+
+from ..entry import CONFIG, Entry, make_entry
+from ..messages import TimeoutNow
+from ..signals import AdminDone, SetVoters
+from .configuration import step_towards
+from .roles import become_follower
+from .state import RaftState
+
+
+def begin_walk(s: RaftState, request: SetVoters) -> None:
+    if not s.leading:
+        s.out.emit(AdminDone(request.token, s.commit, "leader-changed", "this node no longer leads"))
+        return
+    if s.target is not None:
+        s.out.emit(AdminDone(s.target[0], s.commit, "superseded", "other weights were asked for meanwhile"))
+    s.target = (request.token, {name: weight for name, weight in request.voters.items() if weight > 0})
+    walk(s)
+
+
+def walk(s: RaftState) -> None:
+    """Propose the next step towards the wanted weights, when the last one is committed."""
+    settled = s.commit >= s.noop_index and s.configs[-1][0] <= s.commit
+    if s.target is None or not s.leading or s.handover is not None or not settled:
+        return
+    token, target = s.target
+    following = step_towards(s.configs[-1][1], target)
+    if following is None:
+        s.target = None
+        s.out.emit(AdminDone(token, s.commit))
+        return
+    s.append([make_entry(s.log.last_index + 1, s.term, [CONFIG, following])])
+
+
+def on_committed(s: RaftState, now_ns: int, entry: Entry) -> None:
+    """A leader that voted itself out hands over and goes, once that is committed (Raft thesis, 4.2.2)."""
+    if not s.leading:
+        return
+    if s.configs[-1][0] == entry.index and s.voters.get(s.me, 0) == 0:
+        heir = max(s.voters, key=lambda name: (s.progress[name].match if name in s.progress else -1, name))
+        s.out.send(heir, TimeoutNow(s.term))
+        _finish(s)
+        become_follower(s, now_ns, s.term, None, "removed from the voters")
+        return
+    walk(s)
+
+
+def _finish(s: RaftState) -> None:
+    """The walk's end was this entry, or the next leader has to be asked again for the rest."""
+    if s.target is not None and step_towards(s.configs[-1][1], s.target[1]) is None:
+        s.out.emit(AdminDone(s.target[0], s.commit))
+        s.target = None

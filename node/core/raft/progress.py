@@ -1,0 +1,47 @@
+"""What a leader knows of one other node's log.
+
+`PROBE`: one message at a time until the logs are known to agree. `REPLICATE`: a bounded row of messages in flight. `SNAPSHOT`: pieces, one at a
+time. A node that does not answer falls back to `PROBE`, so nothing piles up for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ..storage.snapshot_file import Snapshot
+
+
+class Mode(Enum):
+    PROBE = "probe"
+    REPLICATE = "replicate"
+    SNAPSHOT = "snapshot"
+
+
+@dataclass(slots=True)
+class Progress:
+    """`match`: durable there, for certain. `next`: what to send next. `waiting`: a probe or piece is unanswered since `sent_ns`.
+
+    Invariant: match < next. `torn`: it lost its tail, and does not count until a leader has made it whole.
+    """
+
+    next: int
+    match: int = 0
+    mode: Mode = Mode.PROBE
+    waiting: bool = False
+    sent_ns: int = 0
+    flying: deque[int] = field(default_factory=deque)
+    torn: bool = False
+    acked_round: int = 0
+    snapshot: Snapshot | None = None
+    offset: int = 0
+
+    def probe(self, following: int) -> None:
+        self.mode, self.next, self.waiting = Mode.PROBE, max(following, self.match + 1), False
+        self.flying.clear()
+        self.snapshot, self.offset = None, 0
+
+    def check(self) -> None:
+        assert self.match < self.next, (self.match, self.next)
+        assert (self.mode is Mode.SNAPSHOT) == (self.snapshot is not None), (self.mode, self.snapshot)

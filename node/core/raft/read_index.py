@@ -1,0 +1,112 @@
+"""Linearizable reads without writing: ReadIndex (Raft thesis, 6.4).
+
+On the leader a read joins the *next* round of heartbeats after its arrival, which notes the commit index; when a quorum has answered that round, the
+leader still led after the read arrived, and the read may run at the noted index. A round under way never serves a later read. One
+round serves all reads that arrived before it began; at most one round is hurried at a time.
+
+A follower asks the leader for an index, for all its reads together, with a context that it never uses again.
+"""
+
+from __future__ import annotations
+
+from ..messages import ReadIndex, ReadIndexReply
+from ..signals import ReadFailed, ReadReady, ReadRequest
+from .contact import lease_holds
+from .state import RaftState, RemoteRead, RoundReads
+
+REMOTE_LIMIT = 4096
+"""Reads of followers under way, at most; a follower asks again."""
+
+
+def on_request(s: RaftState, now_ns: int, request: ReadRequest) -> None:
+    """A read of one of this node's own clients."""
+    if len(s.reads_wanted) + len(s.reads_asked) >= 2 * s.config.max_pending_requests:
+        s.out.emit(ReadFailed(request.token))
+    elif s.leading:
+        _begin(s, now_ns, request.token)
+    else:
+        s.reads_wanted.append(request.token)
+
+
+def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
+    """A follower's reads."""
+    if not s.leading or m.term != s.term:
+        s.out.send(peer, ReadIndexReply(s.term, m.incarnation, m.context, False, 0), s.journal.gate)
+    elif len(s.reads_new) < REMOTE_LIMIT:
+        _begin(s, now_ns, RemoteRead(peer, m.incarnation, m.context))
+
+
+def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
+    if m.incarnation != s.incarnation or m.context != s.context or not s.reads_asked:
+        return
+    asked, s.reads_asked = s.reads_asked, []
+    if m.ok:
+        for token in asked:
+            s.out.emit(ReadReady(token, m.index))
+    else:
+        s.reads_wanted += asked
+
+
+def ask_leader(s: RaftState, now_ns: int) -> None:
+    """On a follower, at the end of a step: ask for the reads that wait; ask again, anew, when no answer came."""
+    if s.reads_asked and now_ns - s.asked_ns >= 2 * s.timing.heartbeat_ns:
+        s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, []
+    if s.leader is None or s.reads_asked or not s.reads_wanted:
+        return
+    s.context += 1
+    s.reads_asked, s.reads_wanted, s.asked_ns = s.reads_wanted, [], now_ns
+    s.out.send(s.leader, ReadIndex(s.term, s.incarnation, s.context), s.journal.gate)
+
+
+def forget(s: RaftState) -> None:
+    """Contact with the quorum is lost: the clients are refused, so nobody waits for these any more."""
+    s.reads_wanted, s.reads_asked = [], []
+
+
+def want_round(s: RaftState) -> None:
+    """On a leader, at the end of a step: hurry a round for new reads, unless one for reads is under way already."""
+    if s.reads_new and not s.reads_round and _knows_commit(s):
+        s.round_wanted = True
+
+
+def join_round(s: RaftState) -> None:
+    """The round just begun serves the reads that arrived before it."""
+    if s.reads_new and _knows_commit(s):
+        s.reads_round.append(RoundReads(s.round, s.commit, s.reads_new))
+        s.reads_new = []
+
+
+def release(s: RaftState, confirmed: int, acked: dict[str, int]) -> None:
+    """Answer the reads of rounds that a quorum has confirmed."""
+    while s.reads_round and s.reads_round[0].round <= confirmed:
+        batch = s.reads_round.popleft()
+        names = [name for name, round_ in acked.items() if round_ >= batch.round and name in s.voters]
+        rounds = s.round - batch.round + 1
+        s.out.trace("read-confirmed", index=batch.index, acks=names, voters=dict(s.voters), rounds=rounds)
+        for read in batch.reads:
+            _answer(s, read, batch.index)
+
+
+def _begin(s: RaftState, now_ns: int, read: int | RemoteRead) -> None:
+    if s.flaws.stale_read_from_deposed_leader:
+        _answer(s, read, s.commit)
+    elif (s.config.lease_reads or s.flaws.wall_clock_lease) and _knows_commit(s) and lease_holds(s, now_ns):
+        clock = "wall" if s.flaws.wall_clock_lease else "monotonic"
+        s.out.trace("lease", until_ns=s.contact_ns + s.timing.election_min_ns, clock=clock)
+        _answer(s, read, s.commit)
+    elif s.flaws.readindex_context_reuse and s.rounds and _knows_commit(s):
+        s.reads_round.append(RoundReads(s.round, s.commit, [read]))
+    else:
+        s.reads_new.append(read)
+
+
+def _knows_commit(s: RaftState) -> bool:
+    """Whether an entry of this term is committed: before, a new leader may not know all that is committed."""
+    return s.commit >= s.noop_index or s.flaws.no_noop_stale_read
+
+
+def _answer(s: RaftState, read: int | RemoteRead, index: int) -> None:
+    if isinstance(read, int):
+        s.out.emit(ReadReady(read, index))
+    else:
+        s.out.send(read.peer, ReadIndexReply(s.term, read.incarnation, read.context, True, index))

@@ -1,0 +1,221 @@
+"""The leader's log becomes everybody's: append, acknowledge, commit.
+
+The leader sends new entries to all while it writes them itself, and counts itself only when they are durable. A follower acknowledges `after` its
+fsync. All entries of one step share one batch on disk and one message to each node; several messages may be in flight.
+"""
+
+from __future__ import annotations
+
+from ..entry import CONFIG, Command, Entry, make_entry
+from ..messages import AppendEntries, AppendReply
+from ..signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
+from . import leadership, membership, rewind, snapshotting
+from .configuration import quorum_value
+from .progress import Mode, Progress
+from .state import RaftState
+
+FLIGHT_LIMIT = 32
+"""Messages in flight to one node, at most."""
+BATCH_CHARACTERS = 256 * 1024
+"""Text of entries in one message, at most (one entry may exceed it)."""
+
+
+def propose(s: RaftState, request: Propose) -> None:
+    if not s.leading or s.handover is not None:
+        s.out.emit(NotProposed(request.token, s.leading))
+        return
+    command: Command = request.command
+    entry = make_entry(s.log.last_index + 1, s.term, command)
+    s.append([entry])
+    s.out.emit(Proposed(request.token, entry.index, entry.term))
+
+
+def replicate(s: RaftState, now_ns: int) -> None:
+    """At the end of a leader's step: send to each node what it lacks and may be sent."""
+    last = s.log.last_index
+    for peer, progress in s.progress.items():
+        if progress.next <= last or progress.mode is Mode.SNAPSHOT:
+            _send_entries(s, now_ns, peer, progress)
+
+
+def _send_entries(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
+    while progress.mode is not Mode.SNAPSHOT and not progress.waiting and progress.next <= s.log.last_index:
+        if progress.next <= s.log.base_index:
+            snapshotting.begin_sending(s, progress)
+            break
+        if progress.mode is Mode.REPLICATE and len(progress.flying) >= FLIGHT_LIMIT:
+            return
+        _send_batch(s, now_ns, peer, progress)
+    if progress.mode is Mode.SNAPSHOT:
+        snapshotting.send_piece(s, now_ns, peer, progress)
+
+
+def _send_batch(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
+    previous = progress.next - 1
+    term = s.log.term(previous)
+    assert term is not None, (previous, s.log.base_index)
+    entries = _batch(s, progress.next)
+    s.out.send(peer, AppendEntries(s.term, previous, term, entries, s.commit))
+    if progress.mode is Mode.PROBE:
+        progress.waiting, progress.sent_ns = True, now_ns
+        return
+    if not progress.flying:
+        progress.sent_ns = now_ns
+    progress.next = previous + len(entries) + 1
+    progress.flying.append(progress.next - 1)
+
+
+def _batch(s: RaftState, first: int) -> tuple[Entry, ...]:
+    """Entries from `first` on, within the bounds of one message."""
+    entries = s.log.slice(first, min(s.log.last_index, first + s.config.max_batch - 1))
+    size = 0
+    for count, entry in enumerate(entries):
+        size += len(entry.text)
+        if size > BATCH_CHARACTERS and count > 0:
+            return tuple(entries[:count])
+    return tuple(entries)
+
+
+def on_append(s: RaftState, now_ns: int, peer: str, m: AppendEntries) -> None:
+    """A follower's side. What the leader of this term sends is true; what we hold beyond it may not be."""
+    skipped = s.log.base_index - m.prev_index
+    if skipped > 0:
+        entries, previous = m.entries[skipped:], s.log.base_index
+    else:
+        entries, previous = m.entries, m.prev_index
+        if s.log.term(previous) != m.prev_term:
+            _disagree(s, peer, m)
+            return
+    _adopt(s, entries)
+    if s.out.halted:
+        return
+    verified = previous + len(entries)
+    limit = s.log.last_index if s.flaws.commit_past_verified else verified
+    _heal(s, verified, m.commit)
+    follow_commit(s, now_ns, min(m.commit, limit))
+    gate = None if s.flaws.ack_before_fsync else s.journal.gate
+    s.out.send(peer, AppendReply(s.term, True, m.prev_index, verified, s.torn), gate)
+
+
+def _disagree(s: RaftState, peer: str, m: AppendEntries) -> None:
+    if m.prev_index <= s.commit:
+        rewind.contradicted(s, m.prev_index, m.prev_term)
+        if s.out.halted:
+            return
+    hint = _agreement(s, m.prev_index, m.prev_term)
+    s.out.send(peer, AppendReply(s.term, False, m.prev_index, hint, s.torn), s.journal.gate)
+
+
+def _agreement(s: RaftState, previous: int, term: int) -> int:
+    """The highest index below `previous` where our log may agree with one that has `term` there (Raft paper, 5.3)."""
+    index = min(previous - 1, s.log.last_index)
+    floor = max(s.commit, s.log.base_index)
+    while index > floor and (s.log.term(index) or 0) > term:
+        index -= 1
+    return index
+
+
+def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
+    """Append what is new. Only a *conflict* cuts our log: a late, shorter message must not (it would undo acknowledged entries)."""
+    for position, entry in enumerate(entries):
+        term = s.log.term(entry.index)
+        if term == entry.term:
+            continue
+        if term is not None:
+            if entry.index <= s.commit:
+                rewind.contradicted(s, entry.index, entry.term)
+                if s.out.halted:
+                    return
+            s.cut(entry.index)
+        s.append(entries[position:])
+        return
+
+
+def _heal(s: RaftState, verified: int, commit: int) -> None:
+    """A torn node is whole when it durably holds all that its leader had committed, up to an entry of the leader's own term."""
+    if s.torn and s.whole_at is None and verified > s.known and verified >= commit and s.log.term(verified) == s.term:
+        s.whole_at = verified
+
+
+def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> None:
+    progress = s.progress.get(peer)
+    if progress is None:
+        return
+    if m.torn and not progress.torn:
+        progress.match = 0
+        progress.probe(m.match + 1)
+    progress.torn = m.torn
+    if m.ok:
+        _acknowledged(s, now_ns, progress, min(m.match, s.log.last_index))
+    elif (progress.mode is Mode.REPLICATE and progress.match < m.prev_index < progress.next) or (
+        progress.mode is Mode.PROBE and m.prev_index == progress.next - 1
+    ):
+        progress.probe(min(m.match + 1, m.prev_index))
+
+
+def _acknowledged(s: RaftState, now_ns: int, progress: Progress, match: int) -> None:
+    if match > progress.match or progress.mode is Mode.PROBE:
+        progress.match = max(progress.match, match)
+        progress.sent_ns = now_ns
+        while progress.flying and progress.flying[0] <= match:
+            progress.flying.popleft()
+        progress.next = max(progress.next, progress.match + 1)
+        if progress.mode is Mode.PROBE:
+            progress.mode, progress.waiting = Mode.REPLICATE, False
+        elif progress.mode is Mode.SNAPSHOT and progress.snapshot is not None and match >= progress.snapshot.index:
+            progress.probe(progress.match + 1)
+        advance_commit(s, now_ns)
+        leadership.continue_handover(s)
+
+
+def retry(s: RaftState, now_ns: int) -> None:
+    """With each heartbeat: what was not answered for long is taken for lost. Silent nodes cost one message per retry."""
+    patience_ns = max(2 * s.timing.heartbeat_ns, s.timing.election_min_ns // 2)
+    for progress in s.progress.values():
+        if now_ns - progress.sent_ns < patience_ns:
+            continue
+        if progress.mode is Mode.REPLICATE and progress.flying:
+            progress.probe(progress.match + 1)
+        progress.waiting = False
+
+
+def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
+    """It answers heartbeats: an unanswered probe older than one beat was probably lost in a partition."""
+    if progress.waiting and now_ns - progress.sent_ns >= 2 * s.timing.heartbeat_ns:
+        progress.waiting = False
+
+
+def match_of(s: RaftState) -> dict[str, int]:
+    """Durable index per node; a torn one holds nothing for sure."""
+    match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
+    match[s.me] = s.durable
+    return match
+
+
+def advance_commit(s: RaftState, now_ns: int) -> None:
+    """Commit what a quorum holds durably, once that includes an entry of this term (Raft paper, 5.4.2)."""
+    match = match_of(s)
+    index = s.durable if s.flaws.ack_before_majority else quorum_value(s.counted(now_ns), match)
+    if index <= s.commit:
+        return
+    if s.log.term(index) != s.term and not s.flaws.commit_old_term_by_count:
+        return
+    voters = s.voters
+    shown = {name: match.get(name, 0) for name in voters}
+    s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
+    follow_commit(s, now_ns, index)
+
+
+def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
+    """Everything up to `index` is committed: hand it on, and take a snapshot when it is time."""
+    if index <= s.commit:
+        return
+    entries = s.log.slice(s.commit + 1, index)
+    s.commit = index
+    s.out.emit(Committed(entries))
+    taken = s.snapshot.index if s.snapshot is not None else 0
+    if index - taken >= s.config.snapshot_threshold and s.writing is None:
+        s.out.emit(SnapshotDue())
+    for entry in entries:
+        if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):
+            membership.on_committed(s, now_ns, entry)

@@ -1,0 +1,153 @@
+"""Snapshots: taken when enough was applied, written beside the old one, sent in pieces to who is too far behind.
+
+A snapshot counts only when its file, its rename and the directory are durable; only then is the log before it given up: a new segment
+of the log begins, and the old ones go when that is durable.
+"""
+
+from __future__ import annotations
+
+from ...errors import CorruptionError
+from ..effects import Fsync, FsyncDir, Rename, Write
+from ..messages import InstallSnapshot, SnapshotReply
+from ..signals import Restore, SnapshotTaken
+from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot
+from . import replication
+from .progress import Mode, Progress
+from .state import Incoming, RaftState
+
+PIECE_CHARACTERS = 192 * 1024
+"""Text in one InstallSnapshot. JSON in JSON escapes quotes, so a frame of 1 MiB needs a margin."""
+SIZE_LIMIT = 1 << 30
+
+
+def on_taken(s: RaftState, taken: SnapshotTaken) -> None:
+    """The application's state at its applied index."""
+    term = s.log.term(taken.index)
+    if s.writing is None and term is not None and taken.index > s.log.base_index:
+        voters = s.voters_at(taken.index)
+        _write(s, make_snapshot(taken.index, term, voters, taken.data, taken.digest), received=False)
+
+
+def begin_sending(s: RaftState, progress: Progress) -> None:
+    assert s.snapshot is not None and s.snapshot.index >= s.log.base_index
+    progress.probe(progress.next)
+    progress.mode, progress.snapshot = Mode.SNAPSHOT, s.snapshot
+
+
+def send_piece(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
+    """The next piece, unless the last one is unanswered."""
+    snapshot = progress.snapshot
+    if snapshot is None or progress.waiting:
+        return
+    data = snapshot.text[progress.offset : progress.offset + PIECE_CHARACTERS]
+    total = len(snapshot.text)
+    s.out.send(peer, InstallSnapshot(s.term, snapshot.index, snapshot.term, progress.offset, total, data))
+    progress.waiting, progress.sent_ns = True, now_ns
+
+
+def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
+    progress = s.progress.get(peer)
+    if progress is None:
+        return
+    if m.installed and m.index <= s.log.last_index:
+        if progress.snapshot is not None and m.index >= progress.snapshot.index:
+            progress.match = max(progress.match, m.index)
+            progress.probe(m.index + 1)
+            replication.advance_commit(s, now_ns)
+        return
+    snapshot = progress.snapshot
+    if snapshot is not None and m.index == snapshot.index and (m.received != progress.offset or not m.received):
+        progress.offset, progress.waiting = min(m.received, len(snapshot.text)), False
+
+
+def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
+    """Pieces come one by one, perhaps repeated; another snapshot than the one begun starts anew."""
+    if m.index <= s.commit:
+        s.out.send(peer, SnapshotReply(s.term, s.commit, m.total, True), s.journal.gate)
+        return
+    incoming = s.incoming
+    if incoming is None or (incoming.index, incoming.term, incoming.total) != (m.index, m.last_term, m.total):
+        if m.offset or m.total > SIZE_LIMIT:
+            s.out.send(peer, SnapshotReply(s.term, m.index, 0, False), s.journal.gate)
+            return
+        incoming = s.incoming = Incoming(m.index, m.last_term, m.total)
+    complete = incoming.received + len(m.data) >= m.total
+    if m.offset == incoming.received and not (complete and s.writing is not None):
+        incoming.parts.append(m.data)
+        incoming.received += len(m.data)
+        if complete:
+            _complete(s, incoming)
+    s.out.send(peer, SnapshotReply(s.term, m.index, incoming.received, False), s.journal.gate)
+
+
+def _complete(s: RaftState, incoming: Incoming) -> None:
+    try:
+        snapshot = parse_snapshot("".join(incoming.parts), f"snapshot {incoming.index} from {s.leader}")
+    except CorruptionError:
+        s.out.trace("snapshot-refused", index=incoming.index, leader=s.leader)
+        incoming.parts, incoming.received = [], 0
+        return
+    _write(s, snapshot, received=True)
+
+
+def _write(s: RaftState, snapshot: Snapshot, received: bool) -> None:
+    out = s.out
+    write, fsync, rename, fsync_dir = out.next_op(), out.next_op(), out.next_op(), out.next_op()
+    out.store(Write(write, TEMPORARY, snapshot.text.encode("ascii")))
+    out.store(Fsync(fsync, TEMPORARY, (write,)))
+    out.store(Rename(rename, TEMPORARY, FILE, (fsync,)))
+    out.store(FsyncDir(fsync_dir, (rename,)))
+    s.writing = (fsync_dir, snapshot, received)
+
+
+def on_stored(s: RaftState, now_ns: int, op: int) -> None:
+    """Storage operation `op` is done: perhaps the last one of a snapshot."""
+    if s.writing is None or s.writing[0] != op:
+        return
+    _, snapshot, received = s.writing
+    s.writing = None
+    if received:
+        s.incoming = None
+    if received and snapshot.index > s.commit:
+        _install(s, snapshot)
+    elif s.snapshot is None or snapshot.index > s.snapshot.index:
+        s.snapshot = snapshot
+        s.out.trace("snapshot", index=snapshot.index, term=snapshot.term, digest=snapshot.digest)
+        _compact(s, snapshot)
+
+
+def _compact(s: RaftState, snapshot: Snapshot) -> None:
+    """Keep some entries before the snapshot for nodes that are a little behind."""
+    index = min(snapshot.index, s.commit) - s.config.snapshot_threshold // 4
+    if index > s.log.base_index:
+        s.log.compact(index)
+        _drop_configs(s, index)
+    s.begin_segment()
+
+
+def _install(s: RaftState, snapshot: Snapshot) -> None:
+    """Replace state and log by the leader's. A log that holds the snapshot's last entry keeps what follows it (Raft paper, 7)."""
+    s.trace_appended()
+    s.snapshot = snapshot
+    s.out.trace("snapshot-installed", index=snapshot.index, term=snapshot.term, digest=snapshot.digest)
+    if s.log.term(snapshot.index) == snapshot.term:
+        s.log.compact(snapshot.index)
+        s.durable = max(s.durable, snapshot.index)
+    else:
+        s.log.reset(snapshot.index, snapshot.term)
+        s.durable = snapshot.index
+    s.issued_last = max(min(s.issued_last, s.log.last_index), snapshot.index)
+    s.configs = [(snapshot.index, snapshot.voters)] + [
+        c for c in s.configs if snapshot.index < c[0] <= s.log.last_index
+    ]
+    s.commit = snapshot.index
+    s.out.emit(Restore(snapshot.index, snapshot.data))
+    s.begin_segment()
+    if s.leader is not None and not s.leading:
+        s.out.send(s.leader, SnapshotReply(s.term, snapshot.index, len(snapshot.text), True), s.journal.gate)
+
+
+def _drop_configs(s: RaftState, index: int) -> None:
+    """Configurations before the one in force at `index` are history."""
+    while len(s.configs) > 1 and s.configs[1][0] <= index:
+        s.configs.pop(0)

@@ -1,0 +1,218 @@
+"""The state of one Raft participant, and the few changes of it that every part needs.
+
+The parts (`election`, `replication`, `read_index`, `snapshotting`, `membership`, `contact`) are functions over this state; each
+holds one idea. Names follow the Raft paper and thesis. All times are monotonic ns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ...config import NodeConfig, Timing
+from ...flaws import Flaws
+from ..chance import Chance
+from ..entry import CONFIG, Entry
+from ..log import Log
+from ..outbox import Outbox
+from ..signals import LeaderChanged
+from ..storage.journal import Journal
+from ..storage.snapshot_file import Snapshot
+from ..storage.wal import Cut, Hard
+from ..wall import Wall
+from .configuration import Voters, weights_from_parity
+from .progress import Progress
+
+
+class Role(str, Enum):
+    FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre-candidate"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+@dataclass(slots=True)
+class Handover:
+    """A transfer of leadership under way: to whom, until when, and who asked."""
+
+    to: str
+    until_ns: int
+    token: int
+    sent: bool = False
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A leader's snapshot as far as it arrived."""
+
+    index: int
+    term: int
+    total: int
+    parts: list[str] = field(default_factory=list)
+    received: int = 0
+
+
+@dataclass(slots=True)
+class RemoteRead:
+    """A read index asked for by a follower: whom to answer, and with what context."""
+
+    peer: str
+    incarnation: int
+    context: int
+
+
+@dataclass(slots=True)
+class RoundReads:
+    """Reads that a round of heartbeats, once a quorum has answered it, confirms at `index`."""
+
+    round: int
+    index: int
+    reads: list[int | RemoteRead]
+
+
+@dataclass(slots=True)
+class RaftState:
+    """See the module. `reads_*` and what follows `progress` mean something on a leader only."""
+
+    config: NodeConfig
+    flaws: Flaws
+    incarnation: int
+    out: Outbox
+    wall: Wall
+    chance: Chance
+    journal: Journal
+    log: Log
+    term: int
+    vote: str
+    snapshot: Snapshot | None
+    configs: list[tuple[int, Voters]]
+    """(index, voters) of every configuration in the log, after the one at the log's base or before."""
+    commit: int
+    durable: int
+    torn: bool
+    known: int
+    """The last index that recovery found: a torn node is whole only beyond it."""
+
+    role: Role = Role.FOLLOWER
+    leader: str | None = None
+    told: tuple[str | None, int, bool] = (None, -1, False)
+    issued_last: int = 0
+    whole_at: int | None = None
+    hard_op: int | None = None
+    fresh: list[Entry] = field(default_factory=list)
+    """Appended in this step, not traced yet."""
+
+    heard_ns: int = 0
+    """When this node last heard from a leader of its term."""
+    heard_from: dict[str, int] = field(default_factory=dict)
+    contact_ns: int = 0
+    contact: bool = True
+    election_timeout_ns: int = 0
+    election_at_ns: int = 0
+    votes: dict[str, int] = field(default_factory=dict)
+    self_vote_op: int | None = None
+
+    writing: tuple[int, Snapshot, bool] | None = None
+    """A snapshot on its way to disk: (last operation, snapshot, whether it came from a leader)."""
+    incoming: Incoming | None = None
+
+    reads_wanted: list[int] = field(default_factory=list)
+    reads_asked: list[int] = field(default_factory=list)
+    asked_ns: int = 0
+    context: int = 0
+
+    progress: dict[str, Progress] = field(default_factory=dict)
+    noop_index: int = 0
+    round: int = 0
+    rounds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=256))
+    lease_wall_ns: int | None = None
+    reads_new: list[int | RemoteRead] = field(default_factory=list)
+    reads_round: deque[RoundReads] = field(default_factory=deque)
+    round_wanted: bool = False
+    handover: Handover | None = None
+    target: tuple[int, Voters] | None = None
+
+    @property
+    def me(self) -> str:
+        return self.config.node
+
+    @property
+    def timing(self) -> Timing:
+        return self.config.timing
+
+    @property
+    def voters(self) -> Voters:
+        """The weights in force: the latest configuration in the log, committed or not."""
+        voters = self.configs[-1][1]
+        if self.flaws.weights_from_parity:
+            return weights_from_parity(voters, self.config.preferred)
+        return voters
+
+    @property
+    def leading(self) -> bool:
+        return self.role is Role.LEADER
+
+    def counted(self, now_ns: int) -> Voters:
+        """The voters of whom a quorum is more than half."""
+        if self.flaws.quorum_of_live:
+            since = now_ns - self.timing.election_max_ns
+            return {n: w for n, w in self.voters.items() if n == self.me or self.heard_from.get(n, 0) >= since}
+        return self.voters
+
+    def voters_at(self, index: int) -> Voters:
+        """The configuration in force at `index`, which must not be compacted away."""
+        return next(voters for at, voters in reversed(self.configs) if at <= index)
+
+    def persist_hard(self) -> None:
+        """Stage term and vote for the disk. Nothing that tells them may leave before `term_gate`."""
+        self.journal.stage(Hard(self.term, self.vote))
+        self.hard_op = self.journal.gate
+
+    def term_gate(self) -> int | None:
+        """The operation after which term and vote are durable, when it is not done yet: answers to heartbeats wait for no more."""
+        return self.hard_op if self.hard_op is not None and self.journal.pending(self.hard_op) else None
+
+    def begin_segment(self) -> None:
+        """Write everything anew into a fresh segment: after a snapshot, and at boot, when nothing found is known to be durable."""
+        self.journal.roll(self.log.base_index, self.log.base_term, self.term, self.vote, self.log.tail())
+        self.hard_op = self.journal.gate
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Append to the log in memory and stage for the disk; adopt configurations at once (Raft thesis, 4.1)."""
+        self.log.append(entries)
+        self.fresh.extend(entries)
+        stage = self.journal.stage
+        for entry in entries:
+            stage(entry)
+            if entry.command[0] == CONFIG:
+                self.configs.append((entry.index, entry.command[1]))
+                self.out.trace("config", index=entry.index, voters=entry.command[1])
+
+    def cut(self, index: int) -> None:
+        """Remove a conflicting suffix, in memory and on disk."""
+        self.trace_appended()
+        self.log.cut(index)
+        self.journal.stage(Cut(index))
+        self.out.trace("truncate", **{"from": index})
+        self.durable = min(self.durable, index - 1)
+        self.issued_last = min(self.issued_last, index - 1)
+        if self.whole_at is not None and self.whole_at >= index:
+            self.whole_at = None
+        if self.configs[-1][0] >= index:
+            while self.configs[-1][0] >= index:
+                self.configs.pop()
+            self.out.trace("config", index=self.configs[-1][0], voters=self.configs[-1][1])
+
+    def trace_appended(self) -> None:
+        if self.fresh:
+            self.out.trace("append", entries=[[entry.index, entry.term, entry.crc] for entry in self.fresh])
+            self.fresh = []
+
+    def tell_leader(self) -> None:
+        """Tell the other machines who leads, when that changed."""
+        news = (self.leader, self.term, self.leading)
+        if news != self.told:
+            self.told = news
+            self.out.emit(LeaderChanged(*news))

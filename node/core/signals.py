@@ -1,0 +1,175 @@
+"""What machines of one node tell each other within a step. Core delivers each signal to every machine that handles its type.
+
+`token` is chosen by the machine that asks and comes back in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .entry import Command, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Append this command, if this node leads. Answered by `Proposed` or `NotProposed` in the same step."""
+
+    token: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    token: int
+    index: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotProposed:
+    """Nothing was appended. `retry`: the leadership is being handed over; ask again when the leader is known."""
+
+    token: int
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """These entries, next in order, are committed."""
+
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The state machine took these entries; `results` holds what each command returned."""
+
+    entries: Sequence[Entry]
+    results: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderChanged:
+    """`leader` (None: unknown) leads `term`, as far as this node knows; `here`: it is this node."""
+
+    leader: str | None
+    term: int
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumLost:
+    """No contact with a quorum since `since_ns`, for one election timeout."""
+
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumRegained:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A linearizable read arrived: at which index is it safe? Answered by `ReadReady` or `ReadFailed`, perhaps never."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReady:
+    token: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailed:
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Read from the applied state, as it is now. Answered by `Answer` in the same step."""
+
+    token: int
+    ops: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    token: int
+    results: list[Any]
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDue:
+    """Enough was applied since the last snapshot. Answered by `SnapshotTaken`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """The whole applied state at `index`, as ASCII text."""
+
+    index: int
+    data: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Replace the applied state by this one (None: the empty state)."""
+
+    index: int
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand the leadership to `to`. Answered by `AdminDone`."""
+
+    token: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetVoters:
+    """Walk to these weights, one step an entry; nodes not named get 0. Answered by `AdminDone`."""
+
+    token: int
+    voters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminDone:
+    """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message."""
+
+    token: int
+    index: int
+    error: str | None = None
+    message: str = ""
+
+
+Signal = Union[
+    Propose,
+    Proposed,
+    NotProposed,
+    Committed,
+    Applied,
+    LeaderChanged,
+    QuorumLost,
+    QuorumRegained,
+    ReadRequest,
+    ReadReady,
+    ReadFailed,
+    Query,
+    Answer,
+    SnapshotDue,
+    SnapshotTaken,
+    Restore,
+    Transfer,
+    SetVoters,
+    AdminDone,
+]

@@ -1,0 +1,105 @@
+"""Writes the log: groups what was staged into batches, one on its way to disk at a time.
+
+While a batch is being written, everything staged goes into the next: a slow disk makes larger batches (group commit), and a crash can
+tear only the last one. `gate` is the operation after which all that was staged so far is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..effects import Append, Fsync, FsyncDir, Remove, Truncate
+from ..entry import Entry
+from ..outbox import Outbox
+from .recovery import Recovered, segment_name
+from .wal import Base, Hard, Record, encode_batch, encode_record
+
+
+class Journal:
+    """`mark` travels with each batch: whatever the owner wants to know when it is durable."""
+
+    def __init__(self, out: Outbox, recovered: Recovered) -> None:
+        self._out = out
+        self._segment = recovered.segment
+        self._old = list(recovered.segments)
+        self._staged: list[bytes] = []
+        self._rolling = False
+        self._next: int | None = None
+        self._issued: int | None = None
+        if recovered.cut is not None:
+            self._issue_cut(*recovered.cut)
+        for name in recovered.stale:
+            out.store(Remove(out.next_op(), name))
+
+    @property
+    def gate(self) -> int | None:
+        """The operation that makes all staged records durable; None when they are already."""
+        return self._next if self._next is not None else self._issued
+
+    @property
+    def busy(self) -> bool:
+        return self._issued is not None
+
+    def pending(self, op: int) -> bool:
+        """Whether `op`, once returned by `gate`, is still to come."""
+        return op in (self._next, self._issued)
+
+    def stage(self, record: Record) -> None:
+        self._staged.append(encode_record(record))
+        self._reserve()
+
+    def roll(self, base_index: int, base_term: int, term: int, vote: str, entries: Iterable[Entry]) -> None:
+        """Begin a new segment that says everything again. What was staged before is said by it."""
+        self._staged = [encode_record(Base(base_index, base_term)), encode_record(Hard(term, vote))]
+        self._staged += [encode_record(entry) for entry in entries]
+        self._rolling = True
+        self._reserve()
+
+    def flush(self) -> int | None:
+        """Issue the staged batch unless one is under way. Returns the operation that ends it."""
+        if not self._staged or self._issued is not None:
+            return None
+        assert self._next is not None
+        out, gate = self._out, self._next
+        rolling, self._rolling = self._rolling, False
+        if rolling:
+            self._segment += 1
+        name = segment_name(self._segment)
+        out.store(Append(out.next_op(), name, encode_batch(self._staged)))
+        if rolling:
+            fsync = out.next_op()
+            out.store(Fsync(fsync, name))
+            out.store(FsyncDir(gate, (fsync,)))
+            self._remove_old(gate)
+            self._old = [name]
+        else:
+            out.store(Fsync(gate, name))
+        self._staged, self._next, self._issued = [], None, gate
+        out.issued()
+        return gate
+
+    def done(self, op: int) -> bool:
+        """Whether `op` ended the batch that was under way."""
+        if op != self._issued:
+            return False
+        self._issued = None
+        return True
+
+    def _remove_old(self, gate: int) -> None:
+        """Old segments go when the new one is durable, oldest first: never a gap behind the newest."""
+        previous = gate
+        for name in self._old:
+            op = self._out.next_op()
+            self._out.store(Remove(op, name, (previous,)))
+            previous = op
+
+    def _reserve(self) -> None:
+        if self._next is None:
+            self._next = self._out.next_op()
+            self._out.reserve(self._next)
+
+    def _issue_cut(self, name: str, size: int) -> None:
+        out = self._out
+        out.store(Truncate(out.next_op(), name, size))
+        self._issued = out.next_op()
+        out.store(Fsync(self._issued, name))

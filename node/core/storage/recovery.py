@@ -1,0 +1,143 @@
+"""From the files found at boot to the state they prove.
+
+Every segment begins with all that is needed (base, term and vote, remaining entries), so the newest intact one is enough. A damaged last batch is
+cut, and `torn` says so: it may have held entries or a vote that this node acknowledged. Any other damage raises `CorruptionError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...errors import CorruptionError
+from ..entry import Entry
+from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
+from .wal import Base, Cut, Damage, Hard, Record, Scan, scan
+
+_HINT = (
+    "do not repair it by hand: empty this node's data directory and let the leader fill it again, or restore a backup"
+)
+
+
+@dataclass(slots=True)
+class Recovered:
+    """`cut`: (file, size) to truncate. Nothing here is known to be durable: a killed process leaves writes that no fsync has followed.
+
+    `segments` are all that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
+    """
+
+    snapshot: Snapshot | None = None
+    term: int = 0
+    vote: str = ""
+    base_index: int = 0
+    base_term: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    segment: int = 0
+    segments: list[str] = field(default_factory=list)
+    cut: tuple[str, int] | None = None
+    torn: bool = False
+    stale: list[str] = field(default_factory=list)
+
+
+def segment_name(number: int) -> str:
+    return f"wal-{number:08d}.log"
+
+
+def recover(files: Mapping[str, bytes]) -> Recovered:
+    state = Recovered()
+    if FILE in files:
+        state.snapshot = parse_snapshot(files[FILE].decode("ascii", "replace"), FILE)
+    if TEMPORARY in files:
+        state.stale.append(TEMPORARY)
+    segments = sorted(name for name in files if name.startswith("wal-") and name.endswith(".log"))
+    _read_newest(state, files, segments)
+    _join_snapshot(state)
+    return state
+
+
+def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[str]) -> None:
+    """Replay the newest segment whose first batch is intact; a younger one was only just begun."""
+    newest = len(segments) - 1
+    state.segments = segments
+    state.segment = _number(segments[newest]) if segments else 0
+    scanned: Scan | None = None
+    for position in range(newest, -1, -1):
+        found = scan(files[segments[position]])
+        _refuse_middle(segments[position], found)
+        if found.batches > 0:
+            scanned = found
+            break
+        state.torn = state.torn or found.damage is Damage.TAIL
+    else:
+        _nothing_intact(state, segments)
+        return
+    name = segments[position]
+    if scanned.damage is Damage.TAIL:
+        if position != newest:
+            raise CorruptionError(
+                f"{name}: {scanned.detail}, though {segments[position + 1]} was begun after it", _HINT
+            )
+        state.torn, state.cut = True, (name, scanned.size)
+    _replay(state, name, scanned.records)
+
+
+def _refuse_middle(name: str, found: Scan) -> None:
+    if found.damage is Damage.MIDDLE:
+        raise CorruptionError(f"{name}: {found.detail}, and intact batches follow it", _HINT)
+
+
+def _nothing_intact(state: Recovered, segments: list[str]) -> None:
+    """No segment can be read: a fresh node, or one that crashed in its first batch, which holds no vote and no entry yet."""
+    state.torn = False
+    if state.snapshot is not None:
+        raise CorruptionError(
+            "there is a snapshot but no intact log segment (wal-*.log) with the node's term and vote", _HINT
+        )
+    if segments and segments[-1] != segment_name(1):
+        raise CorruptionError(f"{segments[-1]} is not readable and no other segment is left", _HINT)
+
+
+def _number(name: str) -> int:
+    try:
+        return int(name[4:-4])
+    except ValueError:
+        raise CorruptionError(
+            f"{name} is not a log segment's name", "move foreign files out of the data directory"
+        ) from None
+
+
+def _replay(state: Recovered, name: str, records: list[Record]) -> None:
+    if not isinstance(records[0], Base):
+        raise CorruptionError(f"{name}: the segment does not begin with its base", _HINT)
+    entries = state.entries
+    for record in records:
+        if isinstance(record, Base):
+            state.base_index, state.base_term = record.index, record.term
+        elif isinstance(record, Hard):
+            state.term, state.vote = record.term, record.vote
+        else:
+            keep = record.index - state.base_index - 1
+            if not 0 <= keep <= len(entries):
+                last = state.base_index + len(entries)
+                raise CorruptionError(f"{name}: a record of index {record.index} follows index {last}", _HINT)
+            del entries[keep:]
+            if not isinstance(record, Cut):
+                entries.append(record)
+
+
+def _join_snapshot(state: Recovered) -> None:
+    """Drop what the snapshot covers. A log that does not hold the snapshot's last entry is older than it, or forked from it."""
+    snapshot = state.snapshot
+    covered = snapshot.index if snapshot is not None else 0
+    if covered < state.base_index:
+        raise CorruptionError(
+            f"the log begins after index {state.base_index} but the snapshot ends at {covered}", _HINT
+        )
+    if snapshot is None or covered == state.base_index:
+        return
+    position = covered - state.base_index - 1
+    if position < len(state.entries) and state.entries[position].term == snapshot.term:
+        state.entries = state.entries[position + 1 :]
+    else:
+        state.entries = []
+    state.base_index, state.base_term = covered, snapshot.term

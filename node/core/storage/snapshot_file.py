@@ -1,0 +1,55 @@
+"""The snapshot as one ASCII text: a line of JSON about it, then the state.
+
+The same text is the file on disk and what InstallSnapshot carries in pieces, so one checksum guards both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...errors import CorruptionError
+from ..entry import canonical
+
+FILE = "snapshot"
+TEMPORARY = "snapshot.tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The applied state at (`index`, `term`), the voters in force there, and `text`, the whole file."""
+
+    index: int
+    term: int
+    voters: Mapping[str, int]
+    data: str
+    digest: str
+    text: str
+
+
+def make_snapshot(index: int, term: int, voters: Mapping[str, int], data: str, digest: str) -> Snapshot:
+    about = {"index": index, "term": term, "voters": dict(voters), "digest": digest, "size": len(data)}
+    about["crc"] = _checksum(about, data)
+    return Snapshot(index, term, dict(voters), data, digest, canonical(about) + "\n" + data)
+
+
+def parse_snapshot(text: str, place: str) -> Snapshot:
+    """Raises `CorruptionError` naming `place` when anything does not fit its checksum."""
+    line, _, data = text.partition("\n")
+    try:
+        about = json.loads(line)
+        crc = about.pop("crc")
+        if crc != _checksum(about, data):
+            raise ValueError(f"the checksum is not {crc}")
+        return Snapshot(about["index"], about["term"], about["voters"], data, about["digest"], text)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise CorruptionError(
+            f"{place}: the snapshot is damaged ({error})",
+            "restore this node's data directory from a backup, or empty it and let the leader fill it again",
+        ) from None
+
+
+def _checksum(about: Mapping[str, object], data: str) -> int:
+    return zlib.crc32(data.encode("ascii", "replace"), zlib.crc32(canonical(about).encode("ascii")))

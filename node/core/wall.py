@@ -1,0 +1,17 @@
+"""The one door through which the wall clock enters: whoever reads it here may be lied to.
+
+Nothing in a correct node depends on it. It is what events carried along last; between events it stands still.
+"""
+
+from __future__ import annotations
+
+from .events import Event, Received, Request, Start, TimerFired
+
+
+class Wall:
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def observe(self, event: Event) -> None:
+        if isinstance(event, (Start, Received, TimerFired, Request)):
+            self.ns = event.wall_ns
