@@ -270,7 +270,7 @@ class ReferenceService:
     def _last_words(self, host: Host, lines: int = 8) -> str:
         files = self.control_of(host)
         names = " ".join(quote(files.path(name)) for name in ("supervisor.log", "node.out", "node.log"))
-        return host.run(f"tail -n {lines} {names} 2>&1 || true", check=False).stdout.strip()
+        return host.run(f"tail -n {lines} {names} 2>&1 | cut -c 1-300", check=False).stdout.strip()
 
 
 def service(options: Mapping[str, Any]) -> ReferenceService:

@@ -20,10 +20,16 @@ class _Held:
 
 
 class Gate:
-    """Operation numbers grow; one that is neither pending nor failed, and not above the highest seen, has succeeded."""
+    """Operation numbers are unique and may come in any order: a core may number an operation before it issues it.
+
+    What succeeded is remembered as all numbers up to `_floor` and the few above it.
+    """
+
+    MAX_REMEMBERED = 65_536
 
     def __init__(self) -> None:
-        self._highest = -1
+        self._floor = 0
+        self._done: set[int] = set()
         self._pending: dict[int, list[_Held]] = {}
         self._failed: set[int] = set()
 
@@ -34,10 +40,9 @@ class Gate:
 
     def emitted(self, op: int, after: tuple[int, ...]) -> None:
         """A storage operation was handed to the disk."""
-        if op <= self._highest:
-            raise AssertionError(f"storage operation {op} was emitted after {self._highest}: numbers must grow")
+        if op in self._pending or op in self._done or op in self._failed:
+            raise AssertionError(f"storage operation {op} was emitted twice: numbers must be unique")
         self._check_known(after)
-        self._highest = op
         self._pending[op] = []
 
     def perform(self, after: tuple[int, ...], action: Action) -> None:
@@ -59,6 +64,7 @@ class Gate:
         if not succeeded:
             self._failed.add(op)
             return
+        self._remember(op)
         for held in waiters:
             held.waiting_for -= 1
             if held.waiting_for == 0 and not self._failed.intersection(held.after):
@@ -71,7 +77,16 @@ class Gate:
 
     def _check_known(self, after: tuple[int, ...]) -> None:
         for op in after:
-            if op > self._highest:
-                raise AssertionError(
-                    f"an effect waits for storage operation {op}, but the highest emitted is {self._highest}"
-                )
+            if op > self._floor and not (op in self._pending or op in self._done or op in self._failed):
+                raise AssertionError(f"an effect waits for storage operation {op}, which was never emitted")
+
+    def _remember(self, op: int) -> None:
+        self._done.add(op)
+        while self._floor + 1 in self._done:
+            self._floor += 1
+            self._done.remove(self._floor)
+        if len(self._done) > self.MAX_REMEMBERED:
+            # A number was skipped for good. Only the detection of unknown numbers suffers from passing over it.
+            recent = sorted(self._done)[self.MAX_REMEMBERED // 2 :]
+            self._floor = recent[0] - 1
+            self._done = set(recent)

@@ -245,6 +245,24 @@ def every_operation_is_answered_once(driver: Driver) -> None:
     assert driver.files()["log"] == b"".join(b"%02d" % i for i in range(count))
 
 
+def operation_numbers_may_come_in_any_order(driver: Driver) -> None:
+    """A core may number an fsync before it knows what else will be written ahead of it."""
+    core = ScriptedCore(
+        at_start(
+            Append(7, "log", b"a"),
+            Fsync(2, "log"),
+            Append(5, "log", b"b", after=(2,)),
+            Fsync(1, "log"),
+            Trace("append", {}, after=(1, 7)),
+        )
+    )
+    driver.boot(core)
+    driver.wait(lambda: len(done(core)) == 4, "all operations")
+    driver.wait(lambda: bool(driver.traces()), "the trace line")
+    assert [event.op for event in core.of(StorageDone)] == [7, 2, 5, 1]
+    assert driver.files()["log"] == b"ab"
+
+
 def slow_storage_stops_neither_timers_nor_messages(driver: Driver) -> None:
     core = ScriptedCore(
         script(
@@ -528,6 +546,7 @@ SCENARIOS: list[Scenario] = [
     one_files_operations_run_in_emitted_order,
     the_snapshot_dance_replaces_a_file,
     every_operation_is_answered_once,
+    operation_numbers_may_come_in_any_order,
     slow_storage_stops_neither_timers_nor_messages,
     nothing_is_released_before_its_writes_are_durable,
     storage_waits_for_storage,

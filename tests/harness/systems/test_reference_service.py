@@ -1,0 +1,166 @@
+"""The reference service on loopback hosts: install, start, kill and restart by the marker, collect, uninstall."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CampaignError, DeployError
+from harness.systems.reference import ReferenceService
+from tests.harness.systems.loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> LoopbackHost:
+    return make_hosts(tmp_path, 1)[0]
+
+
+@pytest.fixture
+def service(host: LoopbackHost) -> Iterator[ReferenceService]:
+    service = ReferenceService({"cluster": "test", "port": free_port(), "timing": "fast"})
+    yield service
+    service.uninstall(host)
+
+
+def up(service: ReferenceService, host: LoopbackHost) -> int:
+    service.install(host, [host])
+    service.start(host, {})
+    service.wait_ready(host, 10)
+    pid = service.pid(host)
+    assert pid is not None
+    return pid
+
+
+def test_up_and_down_and_nothing_left(service: ReferenceService, host: LoopbackHost) -> None:
+    pid = up(service, host)
+    assert up(service, host) == pid, "a second deployment of the same service leaves the running node alone"
+    collected = service.collect(host)
+    assert {"logs/node.log", "trace.jsonl", "inputs/events-000001.log"} <= set(collected)
+    assert json.loads(collected["logs/node.log"].splitlines()[0])["message"] == "started"
+    service.stop(host)
+    service.stop(host)
+    assert service.pid(host) is None
+    assert not Path(f"/proc/{pid}").exists()
+    assert b'"stopped"' in service.collect(host)["logs/node.log"]
+    service.uninstall(host)
+    service.uninstall(host)
+    assert list(Path(host.directory).iterdir()) == []
+    assert service.collect(host) == {}
+
+
+def test_killed_stays_down_until_the_marker_goes(service: ReferenceService, host: LoopbackHost) -> None:
+    first = up(service, host)
+    files = service.control_of(host)
+    host.run(files.kill_command())
+    host.run(files.kill_command())
+    wait_for(lambda: service.pid(host) is None, "the kill")
+    wait_for(lambda: "ended with signal 9" in Path(files.path("supervisor.log")).read_text(), "the supervisor's notice")
+    # Longer than the back-off after a crash.
+    with pytest.raises(DeployError, match="not ready within"):
+        service.wait_ready(host, 0.5)
+    host.run(files.restart_command())
+    service.wait_ready(host, 10)
+    second = service.pid(host)
+    assert second not in (None, first)
+    assert json.loads(Path(files.path("ready")).read_text())["incarnation"] == 2
+
+
+def test_the_marker_alone_kills(service: ReferenceService, host: LoopbackHost) -> None:
+    """Whatever raced with the kill, no node runs while the marker is there."""
+    up(service, host)
+    Path(service.control(host)["marker"]).touch()
+    wait_for(lambda: service.pid(host) is None, "the supervisor to obey the marker")
+    service.start(host, {})
+    service.wait_ready(host, 10)
+
+
+def test_an_exit_that_nobody_asked_for_is_followed_by_a_restart(service: ReferenceService, host: LoopbackHost) -> None:
+    first = up(service, host)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: service.pid(host) not in (None, first), "a new node")
+    service.wait_ready(host, 10)
+
+
+def test_a_new_supervisor_takes_over_from_a_dead_one(service: ReferenceService, host: LoopbackHost) -> None:
+    first = up(service, host)
+    supervisor = int(Path(service.control_of(host).path("supervisor.pid")).read_text())
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{supervisor}").exists() or is_zombie(supervisor), "the supervisor's end")
+    assert service.pid(host) == first
+    service.start(host, {})
+    wait_for(lambda: service.pid(host) not in (None, first), "the orphan replaced")
+    service.wait_ready(host, 10)
+    service.stop(host)
+    assert service.pid(host) is None
+
+
+def is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_paused_node_can_be_stopped(service: ReferenceService, host: LoopbackHost) -> None:
+    up(service, host)
+    host.run(service.control_of(host).signal_command("STOP"))
+    service.stop(host)
+    assert service.pid(host) is None
+
+
+def test_the_environment_is_the_nodes_alone(service: ReferenceService, host: LoopbackHost) -> None:
+    service.install(host, [host])
+    service.start(host, {"TRIBULATION_TEST": "äöü 1"})
+    service.wait_ready(host, 10)
+    supervisor = int(Path(service.control_of(host).path("supervisor.pid")).read_text())
+    wanted = "TRIBULATION_TEST=äöü 1".encode()
+    assert wanted in Path(f"/proc/{service.pid(host)}/environ").read_bytes().split(b"\0")
+    assert wanted not in Path(f"/proc/{supervisor}/environ").read_bytes().split(b"\0")
+
+
+def test_a_wrong_configuration_is_refused_at_the_start(service: ReferenceService, host: LoopbackHost) -> None:
+    service.install(host, [host])
+    Path(service.control_of(host).path("config.json")).write_text('{"node": "n1"}')
+    with pytest.raises(DeployError, match="cluster: None is not a name"):
+        service.start(host, {})
+
+
+def test_a_node_that_cannot_start_says_why(service: ReferenceService, host: LoopbackHost) -> None:
+    service.install(host, [host])
+    with socket.create_server((host.address, service.port)):
+        service.start(host, {})
+        with pytest.raises(DeployError) as caught:
+            service.wait_ready(host, 1.5)
+    assert "cannot listen" in str(caught.value)
+    assert "node ended with exit code 4" in str(caught.value)
+    service.wait_ready(host, 15)
+
+
+def test_another_deployments_data_is_wiped_or_kept_as_asked(service: ReferenceService, host: LoopbackHost) -> None:
+    up(service, host)
+    incarnation = Path(service.control_of(host).path("incarnation"))
+    assert incarnation.read_text() == "1\n"
+    keeper = ReferenceService({"cluster": "test", "port": service.port, "keep_data": True})
+    up(keeper, host)
+    assert incarnation.read_text() == "2\n"
+    up(ReferenceService({"cluster": "test", "port": service.port}), host)
+    assert incarnation.read_text() == "1\n"
+    with pytest.raises(DeployError, match="holds data of cluster 'test'"):
+        ReferenceService({"cluster": "other", "keep_data": True}).install(host, [host])
+
+
+def test_wrong_options_are_refused_before_anything_is_touched(host: LoopbackHost) -> None:
+    with pytest.raises(CampaignError, match="no option 'tining'"):
+        ReferenceService({"tining": "fast"})
+    with pytest.raises(DeployError, match="timing"):
+        ReferenceService({"timing": "warp"}).install(host, [host])
+    assert not Path(host.directory).exists()
+
+
+def test_nobody_leads_where_nobody_answers(service: ReferenceService, host: LoopbackHost) -> None:
+    dial = dial_to([host], service.port)
+    assert service.leader([host], dial) is None
+    assert service.status(host, dial) is None
