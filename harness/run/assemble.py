@@ -6,6 +6,7 @@ The one place that knows which class stands behind a name in a campaign.
 from __future__ import annotations
 
 import importlib.util
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def make_provider(campaign: Campaign, directory: Path) -> Provider:
         return SshProvider.from_file(directory / campaign.hosts.inventory)
     from ..hosts.local import LocalProvider
 
-    return LocalProvider(nodes=campaign.hosts.nodes, name=campaign.name)
+    # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
+    return LocalProvider(nodes=campaign.hosts.nodes, name=f"run-{os.getpid()}")
 
 
 def require_capabilities(
@@ -80,7 +82,9 @@ def require_capabilities(
 ) -> None:
     """Refuse, before anything is touched, a campaign that asks for what these hosts or this system cannot do."""
     kinds = {item.spec.kind for item in campaign.faults if not isinstance(item.spec, RecoverySpec)}
-    able = capabilities | system | ({"voters"} if "status" in system else frozenset())
+    able = capabilities | (system & {"voters"})
+    if "clock" not in system:
+        able -= {"clock"}
     missing = sorted(kinds - able)
     if missing:
         raise CampaignError(

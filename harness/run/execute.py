@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histories.store import RunStore
-
 from checkers import Budget
 from histories import Recorder
+from histories.store import RunStore
 
 from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
-from ..deploy.deploy import deploy_down, deploy_up
+from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
+from ..nemesis import clock_library
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..systems.base import Dial, Service
@@ -121,13 +121,19 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     service = run.system.service
     try:
         with run.phase("deploy", service.name):
-            deploy_up(service, hosts)
+            deploy_up(service, hosts, environment_of(run))
         return _driven_run(run, hosts)
     finally:
         with run.phase("collect"):
             _collect(run, hosts)
             if not run.settings.keep:
                 deploy_down(service, hosts)
+
+
+def environment_of(run: Run) -> EnvironmentOf | None:
+    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise."""
+    moves_clocks = any(intent.kind == "clock" for intent in run.plan.intents)
+    return clock_library.environment if moves_clocks and "clock" in run.system.service.capabilities else None
 
 
 def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
@@ -141,7 +147,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     with ExitStack() as stack:
         journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
         ledger = stack.enter_context(Ledger(run.run_dir / "ledger.jsonl"))
-        injector = HostInjector(hosts, provider, service, ledger, clock.now_ns)
+        injector = HostInjector(hosts, provider, service, ledger, clock.now_ns, voters=run.plan.voters, dial=dial)
         with run.phase("agents"):
             injector.start()
             stack.callback(injector.stop)

@@ -1,0 +1,269 @@
+"""The driver under virtual time: the same runner, plan, clients' protocol, journal, ledger and folder as a run on hosts.
+
+Everything happens in one thread; time passes from event to event. Checkers cannot tell its folder from a real run's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histories import Recorder
+from node.config import NodeConfig
+
+from ..campaign.model import Campaign
+from ..errors import FaultError
+from ..nemesis.faults import Observation, Resolved
+from ..nemesis.ledger import Ledger
+from ..nemesis.resolve import resolve
+from ..simulator.clients import Answer, End
+from ..simulator.cluster import SimCluster
+from ..simulator.injector import SimInjector
+from ..systems.base import Outcome
+from ..systems.reference_client import ReferenceProtocol, Request
+from .assemble import make_plan, reference_options
+from .execute import Settings, finish, open_run_folder
+from .journal import Journal
+from .plan import Plan
+from .record import RunFacts
+from .runner import ActionDone, Completion, FaultAction, Invocation, OpDone, Phase, Runner, Verb
+
+ELECTION_NS = 5_000_000_000
+"""Virtual time before the load in which the cluster may elect its first leader."""
+
+SAMPLE_EVERY_NS = 1_000_000_000
+PROGRESS_EVERY_NS = 500_000_000
+
+
+def run_in_simulator(campaign: Campaign, settings: Settings) -> Any:
+    """As `run_on_hosts`, without processes, sockets or privileges."""
+    plan = make_plan(campaign, settings.directory)
+    run_dir = open_run_folder(campaign, plan, settings)
+    settings.tell("simulate", f"{campaign.load / 1e9:g} s of load under virtual time, seed {plan.seed}")
+    facts = simulate(campaign, plan, run_dir, settings)
+    facts.write(run_dir)
+    return finish(campaign, run_dir, settings)
+
+
+def simulate(campaign: Campaign, plan: Plan, run_dir: Path, settings: Settings) -> RunFacts:
+    """Run the plan on a simulated cluster and write its files into `run_dir`."""
+    cluster = SimCluster(node_configs(campaign, plan), plan.seed)
+    cluster.start_all()
+    injector = SimInjector(cluster)
+    cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
+    with Recorder(run_dir / "history.jsonl") as recorder, Ledger(run_dir / "ledger.jsonl") as ledger:
+        driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, settings.tell)
+        runner = driver.run()
+    states = driver.final_states()
+    (run_dir / "trace").mkdir()
+    for node, lines in cluster.traces.items():
+        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        (run_dir / "trace" / f"{node}.jsonl").write_text(text, encoding="utf-8")
+    return RunFacts(
+        campaign=campaign.name,
+        seed=plan.seed,
+        command=settings.command,
+        nodes=list(plan.nodes),
+        voters=dict(plan.voters),
+        expect=campaign.expect,
+        phases=dict(runner.marks),
+        clock_offsets_ns=driver.monotonic_offsets_ns(),
+        final_states=states,
+        options={**campaign.check_options, "digest": cluster.digest.hexdigest()},
+        errors=list(driver.errors),
+    )
+
+
+def node_configs(campaign: Campaign, plan: Plan) -> dict[str, NodeConfig]:
+    """Every node's configuration, as deployment would write it."""
+    options = reference_options(campaign, plan)
+    peers = {node: ["127.0.0.1", 10_000] for node in plan.nodes}
+    common = {
+        name: options[name] for name in ("cluster", "timing", "flaws", "voters", "lease_reads", "snapshot_threshold")
+    }
+    return {node: NodeConfig.from_json({"node": node, "peers": peers, **common}) for node in plan.nodes}
+
+
+@dataclass(slots=True)
+class SimClient:
+    """One slot's client: the pure protocol over a simulated connection. `generation` makes late answers of earlier operations harmless."""
+
+    cluster: SimCluster
+    slot: int
+    protocol: ReferenceProtocol = field(default_factory=ReferenceProtocol)
+    connection: str = ""
+    generation: int = 0
+
+    def invoke(
+        self, invocation: Invocation, deadline_ns: int, timeout_s: float, done: Callable[[Outcome], None]
+    ) -> None:
+        if invocation.fresh:
+            self.cluster.disconnect(self.connection, invocation.slot.node) if self.connection else None
+            self.protocol = ReferenceProtocol()
+            self.connection = f"client-{invocation.process}-{self.generation}"
+        self.generation += 1
+        generation = self.generation
+
+        def end(outcome: Outcome) -> None:
+            if generation == self.generation:
+                self.generation += 1
+                done(outcome)
+
+        def send(request: Request) -> None:
+            self.cluster.request(self.connection, invocation.slot.node, request.body, answered)
+
+        def answered(answer: Answer) -> None:
+            if generation != self.generation:
+                return
+            if answer.end is End.REFUSED:
+                end(self._refused())
+            elif answer.end is End.LOST:
+                end(self.protocol.disconnected("connection-lost"))
+            else:
+                step = self.protocol.receive(answer.body or {})
+                if isinstance(step, Request):
+                    send(step)
+                elif step is not None:
+                    end(step)
+
+        def expired() -> None:
+            if generation == self.generation:
+                end(self.protocol.expire())
+
+        self.cluster.schedule(deadline_ns, expired)
+        send(self.protocol.begin(invocation.op, timeout_s))
+
+    def _refused(self) -> Outcome:
+        """It never reached a process, so it did not happen, whatever kind of operation it was."""
+        outcome = self.protocol.disconnected("no-connection")
+        return Outcome("fail", outcome.value, outcome.error, outcome.extra)
+
+
+class VirtualDriver:
+    """Drives a runner over a simulated cluster. Run time 0 is the cluster's time at construction."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        cluster: SimCluster,
+        injector: SimInjector,
+        journal: Journal,
+        ledger: Ledger,
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self._plan, self._cluster, self._injector = plan, cluster, injector
+        self._journal, self._ledger, self._tell = journal, ledger, tell
+        self._start_ns = cluster.now_ns
+        self._clients = {slot.slot: SimClient(cluster, slot.slot) for slot in plan.slots}
+        self._active: dict[str, Resolved] = {}
+        self._completions: list[Completion] = []
+        self._next_progress_ns = 0
+        self.errors: list[str] = []
+
+    def run(self) -> Runner:
+        runner = Runner(self._plan)
+        while True:
+            completions, self._completions = self._completions, []
+            step = runner.step(self._now_ns(), completions)
+            if step.phase is Phase.DONE:
+                return runner
+            for invocation in step.invocations:
+                self._begin(invocation)
+            for action in step.actions:
+                self._act(action)
+            wake_ns = step.wake_ns if step.wake_ns is not None else self._now_ns() + SAMPLE_EVERY_NS
+            self._cluster.run_while(lambda: not self._completions, self._start_ns + wake_ns)
+            self._progress(step.phase)
+
+    def final_states(self) -> dict[str, Mapping[str, Any]]:
+        """What every running node says at the end."""
+        states: dict[str, Mapping[str, Any]] = {}
+
+        def keep(node: str) -> Callable[[Answer], None]:
+            def answered(answer: Answer) -> None:
+                if answer.end is End.REPLY and answer.body is not None and answer.body.get("status") == "ok":
+                    states[node] = {**states.get(node, {}), **answer.body}
+
+            return answered
+
+        for node in self._plan.nodes:
+            for number, question in enumerate(("status", "digest")):
+                self._cluster.request("final-status", node, {"id": number, "admin": question}, keep(node))
+        limit_ns = self._cluster.now_ns + ELECTION_NS
+        self._cluster.run_while(
+            lambda: sum("digest" in state for state in states.values()) < len(self._plan.nodes), limit_ns
+        )
+        return states
+
+    def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
+        """Exactly known here: a node's monotonic clock minus run time, with no error (drift is off)."""
+        return {
+            name: (node.clock.mono_ns(self._cluster.now_ns) - self._now_ns(), 0)
+            for name, node in self._cluster.nodes.items()
+        }
+
+    def _now_ns(self) -> int:
+        return self._cluster.now_ns - self._start_ns
+
+    def _begin(self, invocation: Invocation) -> None:
+        self._journal.invoked(self._now_ns(), invocation)
+        slot = invocation.slot.slot
+
+        def done(outcome: Outcome) -> None:
+            self._journal.completed(self._now_ns(), invocation, outcome)
+            self._completions.append(OpDone(slot, outcome))
+
+        timeout_s = self._plan.timing.operation_ns / 1e9
+        self._clients[slot].invoke(invocation, self._start_ns + invocation.deadline_ns, timeout_s, done)
+
+    # Faults: the same lines in history and ledger as `nemesis.Nemesis` and `HostInjector` write, without blocking.
+
+    def _act(self, action: FaultAction) -> None:
+        if action.verb is Verb.HEAL_ALL:
+            self._tell_history("heal-all", {"active": sorted(self._active)})
+            healed = dict(self._active)
+            for resolved in healed.values():
+                self._ledger.step("healing", resolved, self._now_ns())
+            self._injector.begin_heal_all(lambda seen: self._ended(action, list(healed.values()), "healed", seen))
+            self._active.clear()
+            return
+        assert action.intent is not None
+        if action.verb is Verb.HEAL:
+            resolved = self._active.pop(action.intent.id)
+            self._tell_history("heal", {"fault": action.intent.id, "kind": action.intent.kind})
+            self._ledger.step("healing", resolved, self._now_ns())
+            self._injector.begin_heal(resolved, lambda seen: self._ended(action, [resolved], "healed", seen))
+            return
+        resolved = resolve(action.intent, self._injector.situation(), self._plan.seed)
+        self._tell_history("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
+        self._ledger.intended(resolved, self._now_ns())
+        self._ledger.step("injected", resolved, self._now_ns())
+        if action.intent.kind != "voters":
+            self._active[action.intent.id] = resolved
+        self._injector.begin_inject(resolved, lambda seen: self._ended(action, [resolved], "verified", seen))
+
+    def _ended(self, action: FaultAction, faults: list[Resolved], phase: str, seen: Observation | FaultError) -> None:
+        now = self._now_ns()
+        if isinstance(seen, FaultError):
+            self.errors.append(f"{action.verb.value}: {seen}")
+            for resolved in faults:
+                self._ledger.failed(resolved, now, seen.message)
+                self._active.pop(resolved.intent.id, None)
+        else:
+            for resolved in faults:
+                self._ledger.observed(phase, resolved, now, seen)
+            value = {"verified": seen.verified, "observed": dict(seen.observed)}
+            name = action.intent.id if action.intent else None
+            self._tell_history({"verified": "injected"}.get(phase, phase), {"fault": name, **value})
+        self._completions.append(ActionDone(action, failed=isinstance(seen, FaultError)))
+
+    def _tell_history(self, what: str, value: Mapping[str, Any]) -> None:
+        self._journal.nemesis(self._now_ns(), what, value)
+
+    def _progress(self, phase: Phase) -> None:
+        if self._now_ns() >= self._next_progress_ns:
+            self._next_progress_ns = self._now_ns() + PROGRESS_EVERY_NS
+            self._tell(phase.value, f"{self._now_ns() / 1e9:.1f} s simulated · {self._journal.summary()}")
