@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import getpass
 import logging
+import os
 import socket
 import threading
 import time
@@ -86,7 +88,7 @@ class Connection:
         deadline_s = time.monotonic() + timeout_s
         if not self._slots.acquire(timeout=timeout_s):
             count = self.target.max_channels
-            message = f"{self.target.where}: all {count} SSH channels stayed in use for {timeout_s:g} s"
+            message = f"{self.target.where}: all {count} SSH channels stayed in use for {timeout_s:.3g} s"
             raise ConnectError(self.target.name, "busy", message, "run fewer commands at once on this host")
         try:
             transport = self._transport(deadline_s)
@@ -161,6 +163,7 @@ class Connection:
     def _configure(self, timeout_s: float) -> Any:
         """A fabric connection, not open yet, that trusts known keys only."""
         target = self.target
+        _ensure_user_name()
         config = fabric.Config() if target.user_config else fabric.Config(ssh_config=paramiko.SSHConfig())
         keywords: dict[str, Any] = {
             "banner_timeout": timeout_s,
@@ -168,7 +171,7 @@ class Connection:
             "channel_timeout": timeout_s,
         }
         if target.key is not None:
-            keywords.update(pkey=paramiko.PKey.from_path(target.key), allow_agent=False, look_for_keys=False)
+            keywords.update(pkey=_load_key(target.key), allow_agent=False, look_for_keys=False)
         made: Any = fabric.Connection(
             target.address,
             user=target.user,
@@ -198,3 +201,19 @@ class Connection:
         # A peer that vanished is noticed by the kernel: paramiko's keepalive sends but does not listen.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
         return sock
+
+
+def _load_key(path: Path) -> paramiko.PKey:
+    try:
+        return paramiko.PKey.from_path(path)
+    except TypeError:
+        # That is how the cryptography library says that it wants a passphrase.
+        raise paramiko.PasswordRequiredException(str(path)) from None
+
+
+def _ensure_user_name() -> None:
+    """Fabric asks for the local user's name even where nobody needs it, and the user of a container may have none."""
+    try:
+        getpass.getuser()
+    except (OSError, KeyError):
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"

@@ -82,7 +82,7 @@ def _protocol(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]
         hint = "does an SSH server listen on that port, and is the host not overloaded?"
         return (
             "banner",
-            f"connected, but no SSH banner came within {timeout_s:g} s, or the connection was closed first",
+            f"connected, but no SSH banner came within {timeout_s:.3g} s, or the connection was closed first",
             hint,
         )
     if "imeout" in text:
@@ -97,7 +97,7 @@ def _network(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]:
     if isinstance(error, TimeoutError):
         return (
             "timeout",
-            f"no connection within {timeout_s:g} s",
+            f"no connection within {timeout_s:.3g} s",
             "is the host up, and does a firewall drop the SSH port?",
         )
     if isinstance(error, ConnectionRefusedError):

@@ -144,8 +144,8 @@ def _isolated(script: str, stdin: str, hint: str) -> None:
         done = subprocess.run(
             command, input=stdin, env=launch.environment(), capture_output=True, text=True, timeout=20
         )
-    except subprocess.TimeoutExpired:
-        raise HostError(f"`{script}` took more than 20 s", hint=hint) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostError(f"`{script}`: {error}", hint=hint) from None
     if done.returncode:
         raise HostError(f"`{script}`: {done.stderr.strip()[-300:]}", hint=hint)
 

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from ...errors import HostError
 from .plan import HOME, SSH_PORT, machines
 
 PACKAGES = {
     "sshd": "openssh-server",
-    "ssh-keygen": "openssh-client",
     "ip": "iproute2",
     "nft": "nftables",
     "unshare": "util-linux",
@@ -80,6 +82,8 @@ def check_namespaces() -> None:
         done = subprocess.run(isolate("true"), env=environment(), capture_output=True, text=True, timeout=20)
     except subprocess.TimeoutExpired:
         raise HostError("making namespaces took more than 20 s", hint="the machine is overloaded; try again") from None
+    except OSError as error:
+        raise HostError(f"namespaces cannot be made: {error}", hint="apt install util-linux") from None
     if done.returncode == 0:
         return
     said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
@@ -113,13 +117,12 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float) -> None:
 
 
 def _generate_key(path: Path) -> None:
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tribulation lab", "-f", str(path)]
-    try:
-        subprocess.run(command, env=environment(), check=True, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise HostError(
-            f"ssh-keygen could not make {path}: {error}", hint="is openssh-client installed and the disk writable?"
-        ) from None
+    """A key pair in OpenSSH's format. Not by ssh-keygen: that refuses users without an entry in /etc/passwd."""
+    key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    Path(f"{path}.pub").write_bytes(public + b" tribulation lab\n")
 
 
 def _write_etc(etc: Path, nodes: int) -> str:

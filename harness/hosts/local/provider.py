@@ -24,6 +24,7 @@ from typing import Any
 
 from ...errors import HostError
 from ..connection import Target
+from ..errors import ConnectError
 from ..parallel import on_all
 from ..remote import RemoteHost
 from . import launch, state, wire
@@ -186,16 +187,17 @@ class LocalProvider:
             try:
                 host.run("true", timeout_s=timeout_s)
                 return
-            except HostError:
+            except HostError as error:
                 on = {known["name"]: known["on"] for known in self.status()["hosts"]}[host.name]
-                if not on or time.monotonic() > deadline_s:
+                if not on:
                     console = (
                         (self._lab / "hosts" / host.name / "console.log").read_text(errors="replace").strip()[-500:]
                     )
-                    if not on:
-                        raise HostError(
-                            f"{host.name} did not boot: {console}", hint="`tri doctor --hosts local` tries each part"
-                        ) from None
+                    raise HostError(
+                        f"{host.name} did not boot: {console}", hint="`tri doctor --hosts local` tries each part"
+                    ) from None
+                booting = isinstance(error, ConnectError) and error.reason in ("refused", "banner", "lost", "timeout")
+                if not booting or time.monotonic() > deadline_s:
                     raise
             time.sleep(0.01)
 

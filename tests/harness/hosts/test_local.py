@@ -140,7 +140,7 @@ def test_a_killed_supervisor_takes_every_process_along_and_its_files_are_removed
     os.kill(inner, signal.SIGKILL)
     await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
     assert [(lab.name, lab.alive) for lab in list_labs(labs)] == [("stale", False)]
-    with pytest.raises(HostError, match="hint: .*tri hosts up"):
+    with pytest.raises(HostError, match=r"hint: .*tri hosts up"):
         provider.status()
     again = LocalProvider(nodes=1, name="stale", directory=labs)
     assert again.up()[0].run("hostname").stdout == "n1\n"
@@ -241,7 +241,12 @@ def test_power_off_is_silent_and_boot_brings_back_the_disk_alone(lab: LocalProvi
     with lab.dial(host.address, 22, timeout_s=5) as open_before:
         open_before.recv(100)
         lab.power_off(host.name)
-        assert {known["name"]: known["on"] for known in lab.status()["hosts"]} == {"n1": True, "n2": False, "n3": True, "clients": True}
+        assert {known["name"]: known["on"] for known in lab.status()["hosts"]} == {
+            "n1": True,
+            "n2": False,
+            "n3": True,
+            "clients": True,
+        }
         open_before.settimeout(0.5)
         with pytest.raises(TimeoutError):
             open_before.recv(1)  # no FIN, no RST: as if its plug were pulled
@@ -265,7 +270,7 @@ def test_up_boots_what_is_powered_off(lab: LocalProvider) -> None:
 
 @pytest.mark.parametrize(("nodes", "name"), [(0, "x"), (100, "x"), (3, ""), (3, "../x"), (3, "a b"), (3, "x" * 65)])
 def test_impossible_labs_are_refused_before_anything_is_made(tmp_path: Path, nodes: int, name: str) -> None:
-    with pytest.raises(CampaignError, match="not (usable|possible)"):
+    with pytest.raises(CampaignError, match=r"not (usable|possible)"):
         LocalProvider(nodes=nodes, name=name, directory=tmp_path / "labs")
     assert not (tmp_path / "labs").exists()
 

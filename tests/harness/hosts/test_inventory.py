@@ -1,0 +1,75 @@
+"""An inventory is refused with everything that is wrong in it, before any connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CampaignError
+from harness.hosts.inventory import load_inventory
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "vps.yaml").write_text(text)
+    return tmp_path / "vps.yaml"
+
+
+def test_defaults_and_relative_paths(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "consent: true\nknown_hosts: kh\nhosts:\n"
+        "  - {name: n1, address: 203.0.113.1}\n"
+        "  - {name: n2, address: n2.example, port: 2222, user: debian, key: ~/.ssh/id, sudo: true, directory: /opt/tri/, python: python3.12}\n",
+    )
+    inventory = load_inventory(path)
+    first, second = inventory.hosts
+    assert inventory.known_hosts == tmp_path / "kh"
+    assert (first.port, first.user, first.key, first.sudo) == (22, None, None, False)
+    assert (first.directory, first.python) == ("/var/tmp/tribulation", "python3")
+    assert (second.port, second.user, second.key) == (2222, "debian", Path.home() / ".ssh/id")
+    assert (second.sudo, second.directory, second.python) == (True, "/opt/tri", "python3.12")
+
+
+def test_without_consent_nothing_goes(tmp_path: Path) -> None:
+    hosts = "hosts: [{name: n1, address: 203.0.113.1}]\n"
+    with pytest.raises(CampaignError, match=r"vps.yaml:1: consent: required, but missing"):
+        load_inventory(written(tmp_path, hosts))
+    with pytest.raises(
+        CampaignError, match=r"vps.yaml:2: consent: must be `true`: faults will be injected .*\(got False\)"
+    ):
+        load_inventory(written(tmp_path, f"{hosts}consent: false\n"))
+
+
+def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+    text = """\
+consent: true
+hosts:
+  - {name: n1, address: 203.0.113.1}
+  - {name: n1, address: 203.0.113.1}
+  - {name: clients, adress: 203.0.113.3}
+  - {name: N 4, address: root@203.0.113.4, port: 0, directory: /}
+"""
+    with pytest.raises(CampaignError) as caught:
+        load_inventory(written(tmp_path, text))
+    lines = [line.partition("vps.yaml:")[2] for line in caught.value.message.splitlines()]
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["4", "hosts[1].name"],
+        ["4", "hosts[1].address"],
+        ["5", "hosts[2].name"],
+        ["5", "hosts[2].address"],
+        ["5", "hosts[2].adress"],
+        ["6", "hosts[3].name"],
+        ["6", "hosts[3].address"],
+        ["6", "hosts[3].port"],
+        ["6", "hosts[3].directory"],
+    ]
+    assert "did you mean 'address' instead of 'adress'?" in str(caught.value.hint)
+    assert caught.value.exit_code == 2
+
+
+def test_no_hosts_is_no_inventory(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match=r"vps.yaml:2: hosts: .*at least 1 item"):
+        load_inventory(written(tmp_path, "consent: true\nhosts: []\n"))
+    with pytest.raises(CampaignError, match=r"vps.yaml:1: document: input should be"):
+        load_inventory(written(tmp_path, "just text\n"))
