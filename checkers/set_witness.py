@@ -29,8 +29,8 @@ def anomaly_of_disorder(wrong: Disorder, found: WholeSet, key: Hashable) -> Anom
         if early is add
         else f"was added by {describe(add)} and shown by {describe(early)}"
     )
-    story = "neither it nor any other read has it" if lost else "does not have it"
-    text = f"{show(element)} {how}, but {story}: {describe(late)}, which began {stale_ms} ms later."
+    story = "nobody ever read it" if lost else "others read it"
+    text = f"{show(element)} {how}, but {describe(late)}, which began {stale_ms} ms later, lacks it ({story})."
     return _anomaly("lost-write" if lost else "stale-read", key, (add, early, late), text, element, stale_ms)
 
 

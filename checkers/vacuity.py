@@ -1,0 +1,131 @@
+"""Checker `vacuity`: did this run test anything?
+
+It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once succeeded, no read
+that saw a write, a fault that was not verified or met no operation. Its figures say how hard the run was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from histories import Operation, Type, hashable
+
+from .result import Budget, CheckResult, RunRecord, Verdict
+from .windows import Window, windows
+
+_WRITES = ("write", "put", "cas", "add", "append")
+
+
+class VacuityChecker:
+    name = "vacuity"
+
+    def applies(self, record: RunRecord) -> bool:
+        return True
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        ops = record.history.operations()
+        spans = windows(record)
+        rates = _rates(ops)
+        saw, reads = _reads_that_saw(ops)
+        overlap, contended, keys = _concurrency(ops)
+        stats: dict[str, Any] = {
+            "operations": len(ops),
+            "by_f": rates,
+            "during_faults": {span.fault.id: _rates([op for op in ops if span.overlaps(op)]) for span in spans},
+            "reads_ok": reads,
+            "reads_that_saw_writes": saw,
+            "keys": keys,
+            "contended_keys": contended,
+            "most_open_at_once": overlap,
+        }
+        doubts = [*_doubts_of_operations(ops, rates, saw, reads), *_doubts_of_faults(record, spans, ops)]
+        if doubts:
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(doubts))
+        return CheckResult(self.name, Verdict.VALID, (), stats)
+
+
+def _rates(ops: Sequence[Operation]) -> dict[str, dict[str, Any]]:
+    """f → counts of ok, fail and info, and the share of ok."""
+    counts: dict[str, Counter[str]] = {}
+    for op in ops:
+        counts.setdefault(op.f, Counter())[op.type.value] += 1
+    return {
+        f: {**{kind: found[kind] for kind in ("ok", "fail", "info")}, "ok_rate": round(found["ok"] / found.total(), 4)}
+        for f, found in sorted(counts.items())
+    }
+
+
+def _reads_that_saw(ops: Sequence[Operation]) -> tuple[int, int]:
+    """How many ok reads returned what some operation of this history wrote, and how many there are."""
+    written: set[tuple[Any, Hashable]] = set()
+    for op in ops:
+        if op.f in _WRITES:
+            cas = op.f == "cas" and isinstance(op.argument, (list, tuple)) and len(op.argument) == 2
+            written.add((hashable(op.key), hashable(op.argument[1] if cas else op.argument)))
+    reads = [op for op in ops if op.f in ("read", "get") and op.type is Type.OK]
+    saw = sum(1 for op in reads if _saw(op, written))
+    transactions = [op for op in ops if op.f == "txn" and op.type is Type.OK]
+    read_some = sum(any(kind == "r" and value is not None for kind, _, value in op.result) for op in transactions)
+    return saw + read_some, len(reads) + len(transactions)
+
+
+def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:
+    key = hashable(op.key)
+    if (key, hashable(op.result)) in written:
+        return True
+    if isinstance(op.result, str):
+        return bool(op.result)
+    return isinstance(op.result, (list, tuple)) and any((key, hashable(item)) in written for item in op.result)
+
+
+def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
+    """The most operations open at once, keys on which two ever were, and keys. Unknown operations count until their client gave up."""
+    points: list[tuple[int, int, Hashable]] = []
+    for op in ops:
+        key: Hashable = (op.workload, hashable(op.key))
+        points.append((op.invoke_ns, 1, key))
+        if op.complete_ns is not None:
+            points.append((op.complete_ns, -1, key))
+    # At equal times the end comes first: what only touches does not overlap.
+    points.sort(key=lambda point: (point[0], point[1]))
+    now = most = 0
+    open_: Counter[Hashable] = Counter()
+    contended: set[Hashable] = set()
+    for _, change, key in points:
+        now += change
+        open_[key] += change
+        most = max(most, now)
+        if open_[key] > 1:
+            contended.add(key)
+    return most, len(contended), len(open_)
+
+
+def _doubts_of_operations(
+    ops: Sequence[Operation], rates: dict[str, dict[str, Any]], saw: int, reads: int
+) -> list[str]:
+    if not ops:
+        return ["no operation was recorded"]
+    doubts = [
+        f"no {f} ended ok ({found['fail']} failed, {found['info']} unknown)"
+        for f, found in rates.items()
+        if not found["ok"]
+    ]
+    if reads and not saw:
+        doubts.append(f"none of {reads} ok reads saw a value that was written")
+    return doubts
+
+
+def _doubts_of_faults(record: RunRecord, spans: Sequence[Window], ops: Sequence[Operation]) -> list[str]:
+    doubts = []
+    injected = {span.fault.id for span in spans}
+    for fault in record.faults:
+        if fault.id not in injected:
+            doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
+        elif not fault.verified:
+            doubts.append(f"fault {fault.id} ({fault.kind}) was not observed to take effect")
+    for span in spans:
+        if not any(span.overlaps(op) for op in ops):
+            doubts.append(f"no operation was under way during fault {span.fault.id} ({span.fault.kind})")
+    return doubts
