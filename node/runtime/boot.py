@@ -22,14 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config import NodeConfig
-from ..core.core import Core
-from ..errors import ConfigError, CorruptionError
+from ..errors import ConfigError
 from .home import Home, HomeError
-from .loop import EXIT_ENVIRONMENT, EXIT_HALTED, Runtime
-from .options import Address, RuntimeOptions, resolve
+from .options import EXIT_CONFIG, EXIT_ENVIRONMENT, Address, RuntimeOptions, resolve
 from .supervisor import daemonise
 
-EXIT_CONFIG = 2
 LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
 _RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs")
@@ -51,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: NodeConfig, options: RuntimeOptions) -> int:
     """Run until a signal ends it."""
+    # Here, because an archive's modules are compiled at each start: the supervisor does not need these.
+    from ..core.core import Core
+    from .loop import Runtime
+
     _raise_descriptor_limit()
     try:
         Home(options.directory).acquire(LOCK_TIMEOUT_S)
@@ -61,9 +62,6 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
     except (HomeError, OSError) as error:
         print(f"{options.directory}: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
-    except CorruptionError as error:
-        print(f"{options.directory}: {error}", file=sys.stderr)
-        return EXIT_HALTED
 
 
 def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:

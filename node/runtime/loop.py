@@ -26,15 +26,11 @@ from .home import Home
 from .inputs import InputsWriter
 from .logs import NodeLog, TraceFile
 from .network import Incoming, Network, too_large_reply
-from .options import RuntimeOptions
+from .options import EXIT_ENVIRONMENT, EXIT_HALTED, EXIT_STOPPED, RuntimeOptions
 from .recording import effect_crc, encode_header, encode_step
 from .shared import Shared
 from .storage import StorageThread
 from .timers import TimerTable
-
-EXIT_STOPPED = 0
-EXIT_HALTED = 3
-EXIT_ENVIRONMENT = 4
 
 
 class StepCore(Protocol):

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+EXIT_STOPPED = 0
+EXIT_CONFIG = 2
+EXIT_HALTED = 3
+EXIT_ENVIRONMENT = 4
+
 MS = 1_000_000
 SECOND = 1_000_000_000
 

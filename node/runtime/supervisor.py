@@ -18,13 +18,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import control
+from .options import EXIT_CONFIG
 
 POLL_S = 0.05
 BACKOFF_FIRST_S = 0.1
 BACKOFF_CAP_S = 5.0
 STEADY_S = 10.0
 TERMINATE_S = 5.0
-EXIT_CONFIG = 2
 LOG_BYTES = 4 * 1024 * 1024
 _IN_CHARGE = b"in charge"
 
