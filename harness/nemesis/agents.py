@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class AgentClient:
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Connects first when needed. Raises `HostError`."""
-        if self._channel is None:
-            self._connect()
+        self.connect()
         if request["do"] == "configure":
             self._config = {**self._config, **request["config"]}
         self._send(request)
@@ -67,7 +67,10 @@ class AgentClient:
         if channel is not None:
             channel.close()
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Start the agent unless it runs. Raises `HostError`, and `FaultError` when it does not come up."""
+        if self._channel is not None:
+            return
         self._channel = self._open_channel()
         any_port = self.address is None or self.vertex == "clients"
         self._send(
@@ -123,6 +126,19 @@ def _turn(
             except (HostError, FaultError) as error:
                 failures[name] = error
     return failures
+
+
+def connect_all(agents: Mapping[str, AgentClient]) -> None:
+    """Start all agents at the same time: each takes an interpreter's start. Raises one `FaultError` for all that failed."""
+    with ThreadPoolExecutor(min(len(agents), 64), thread_name_prefix="agents") as pool:
+        futures = {name: pool.submit(agent.connect) for name, agent in agents.items()}
+    failures = {name: error for name, future in futures.items() if (error := future.exception()) is not None}
+    bugs = [error for error in failures.values() if not isinstance(error, HostError | FaultError)]
+    if bugs:
+        raise bugs[0]
+    require(
+        ({}, {name: error for name, error in failures.items() if isinstance(error, Exception)}), "starting the agents"
+    )
 
 
 def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> dict[str, Json]:

@@ -1,7 +1,8 @@
 """How faults reach the process of a service: through its supervisor when it has one, by its pid when not.
 
-A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, where the supervisor leaves the process down as long as the marker
-exists. The host can then undo a kill by itself. Without it the pid is asked for each time and `Service.start` starts it again; when the
+A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, or an object with these attributes, where the supervisor leaves the
+process down as long as the marker exists; `contains` (or the object's `directory`) is text that the process's command line must hold, since
+process numbers are used again. The host can then undo a kill by itself. Without `control` the pid is asked for each time and `Service.start` starts it again; when the
 harness is gone, the watchdog starts again what it saw running: same arguments, directory, environment and output.
 
 It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log.
@@ -18,7 +19,7 @@ from ..systems.base import Dial, Service
 
 @runtime_checkable
 class Controlled(Protocol):
-    def control(self, host: Host) -> Mapping[str, Any]: ...
+    def control(self, host: Host) -> Any: ...
 
 
 @runtime_checkable
@@ -33,6 +34,9 @@ def is_supervised(service: Service) -> bool:
 def process_of(service: Service, host: Host) -> dict[str, Any]:
     """What the agent needs to aim at the process; empty when there is none."""
     if isinstance(service, Controlled):
-        return dict(service.control(host))
+        control = service.control(host)
+        if isinstance(control, Mapping):
+            return dict(control)
+        return {"pid_file": control.pid_file, "marker": control.marker, "contains": control.directory.rstrip("/") + "/"}
     pid = service.pid(host)
     return {} if pid is None else {"pid": pid, "remember": True}

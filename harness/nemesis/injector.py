@@ -16,14 +16,14 @@ from ..errors import FaultError, TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
-from .agents import AgentClient, Json, ask, here, on_host, require
+from .agents import AgentClient, Json, ask, connect_all, here, on_host, require
 from .clock_library import ClockLibrary, installed
 from .clocks import Clocks, as_json
 from .control import is_supervised, process_of
 from .faults import CLIENTS, Observation, Resolved, Situation
 from .ledger import Ledger
 from .reachability import Reachability
-from .resolve import Force, in_force
+from .resolve import Force, in_force, vertices
 from .shipping import remove
 from .situation import look, weights
 from .verify import Verifier
@@ -75,7 +75,7 @@ class HostInjector:
 
     def start(self) -> Observation:
         """Start the agents, learn which links there are before any fault, and arm the watchdogs. Undoes what an earlier run left."""
-        require(ask(self._agents, self._to_all({"do": "time"})), "starting the agents")
+        connect_all(self._agents)
         require(ask(self._firewalled(), self._to_firewalled({"do": "clear"})), "undoing what was left")
         self._configure()
         self._reach.connect()
@@ -146,6 +146,7 @@ class HostInjector:
                 raise FaultError(
                     f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once"
                 )
+            self._look_for_lapses()
             self._ledger.step("healing", fault, self._clock())
             del self._active[fault.intent.id]
             try:
@@ -162,11 +163,14 @@ class HostInjector:
     def heal_all(self) -> Observation:
         with self._change:
             faults = list(self._active.values())
+            if faults:
+                self._look_for_lapses()
             for fault in faults:
                 self._ledger.step("healing", fault, self._clock())
             self._active.clear()
             self._apply()
             answers = require(ask(self._firewalled(), self._to_firewalled({"do": "clear"})), "undoing all faults")
+            self._refresh_pids()
             observation = self._verifier.whole(self._with_process())
             for fault in faults:
                 told = {**observation.observed, **self._lapse_of(fault)}
@@ -309,9 +313,6 @@ class HostInjector:
         """The vertices whose agents may change their host: all, but not the harness's own machine."""
         return self._nodes if self._provider.client_host() is None else self._agents
 
-    def _to_all(self, request: Json) -> dict[str, Json]:
-        return dict.fromkeys(self._agents, request)
-
     def _to_firewalled(self, request: Json) -> dict[str, Json]:
         return dict.fromkeys(self._firewalled(), request)
 
@@ -330,9 +331,7 @@ class HostInjector:
             now_s = time.monotonic()
             if now_s >= next_renewal_s:
                 next_renewal_s = now_s + period_s
-                answers, failures = self._renew()
-                self._note_lapses(answers)
-                self._note_failures(failures)
+                self._renew_in_background()
             if now_s >= next_sample_s:
                 next_sample_s = now_s + SAMPLE_S
                 try:
@@ -340,23 +339,29 @@ class HostInjector:
                 except FaultError as error:
                     self._sample = {"sample-failed": {"error": error.message}}
 
+    def _renew_in_background(self) -> None:
+        if self._change.acquire(blocking=False):
+            try:
+                self._look_for_lapses()
+            finally:
+                self._change.release()
+        else:
+            # A change is under way; leases must not wait for it.
+            self._note_failures(self._renew()[1])
+
     def _note_failures(self, failures: Mapping[str, Exception]) -> None:
         if failures:
             told = {name: str(getattr(error, "message", error)) for name, error in failures.items()}
             self._sample = {**self._sample, "agents-lost": told}
 
-    def _note_lapses(self, answers: Mapping[str, Json]) -> None:
-        # A change under way has a wanted state that is not in force yet, or the other way round; the next renewal looks again.
-        if not self._change.acquire(blocking=False):
-            return
-        try:
-            for name, answer in answers.items():
-                wanted = self._applied.get(name, NOTHING_WANTED)
-                if wanted != NOTHING_WANTED and not any(answer["in_force"].values()):
-                    self._lapsed |= set(self._active)
-                    self._applied[name] = NOTHING_WANTED
-        finally:
-            self._change.release()
+    def _look_for_lapses(self) -> None:
+        """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
+        answers, failures = self._renew()
+        for name, answer in answers.items():
+            if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not any(answer["in_force"].values()):
+                self._lapsed |= {fault.intent.id for fault in self._active.values() if name in vertices(fault)}
+                self._applied[name] = NOTHING_WANTED
+        self._note_failures(failures)
 
     def _take_sample(self) -> None:
         links = [[source, sink, up] for (source, sink), up in self._reach.sample().items()]

@@ -70,3 +70,10 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         elif fault.intent.kind == "clock":
             offsets_ns.update(what["offsets_ns"])
     return Force(frozenset(edges), frozenset(nodes["kill"]), frozenset(nodes["pause"]), offsets_ns)
+
+
+def vertices(fault: Resolved) -> frozenset[str]:
+    """Everything that the fault touches."""
+    what = fault.what
+    ends = [vertex for edge in what.get("edges", ()) for vertex in edge]
+    return frozenset((*ends, *what.get("nodes", ()), *what.get("offsets_ns", ()), *what.get("voters", ())))

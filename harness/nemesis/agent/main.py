@@ -6,12 +6,15 @@ agent goes and leaves everything to the watchdog.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import IO, Any
 
 from . import addresses, clock, processes, watchdog
 from .apply import apply, undo_all
@@ -19,6 +22,7 @@ from .probes import Probes
 from .store import Store
 
 Json = dict[str, Any]
+TAKE_OVER_S = 3.0
 
 
 class Agent:
@@ -116,7 +120,26 @@ class Agent:
 
 
 def serve(store: Store, program: str) -> None:
-    agent = Agent(store, program)
+    """One agent at a time. An earlier one whose connection hangs is ended once nobody renews its lease any more."""
+    with open(store.path("agent.lock"), "a+") as held:
+        deadline = time.monotonic() + TAKE_OVER_S
+        while not _locked(held):
+            if store.lease_left_s() <= 0:
+                _end_holder(held)
+            if time.monotonic() > deadline:
+                left_s = max(0.0, store.lease_left_s())
+                refuse(
+                    f"another harness holds this host, and renewed its lease ({left_s:.0f} s left): wait for its end"
+                )
+                return
+            time.sleep(0.05)
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
+        _answer_all(Agent(store, program))
+
+
+def _answer_all(agent: Agent) -> None:
     for line in sys.stdin:
         try:
             answer = {"ok": True, **agent.answer(json.loads(line))}
@@ -124,6 +147,27 @@ def serve(store: Store, program: str) -> None:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end_holder(file: IO[str]) -> None:
+    file.seek(0)
+    with contextlib.suppress(ValueError, ProcessLookupError):
+        os.kill(int(file.read()), signal.SIGKILL)
+
+
+def refuse(why: str) -> None:
+    """Answer the first request with why there will be no agent."""
+    sys.stdin.readline()
+    sys.stdout.write(json.dumps({"ok": False, "error": why}) + "\n")
+    sys.stdout.flush()
 
 
 def heal(store: Store) -> None:

@@ -1,6 +1,6 @@
 """Kill, start, stop and continue one process, known by a pid file or by its pid. Everything may be asked twice.
 
-`how` says how to find and control it: `pid_file` or `pid`; `marker`, a file that tells its supervisor to leave it down; and, for a
+`how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that tells its supervisor to leave it down; and, for a
 process without such a supervisor, `again`, how it was running when it was killed (`remember`).
 """
 
@@ -26,7 +26,18 @@ def find(how: dict[str, Any]) -> int | None:
                 pid = int(file.read().split()[0])
         except (FileNotFoundError, ValueError, IndexError):
             pid = None
-    return pid if pid is not None and alive(pid) else None
+    return pid if pid is not None and alive(pid) and _is_it(pid, how.get("contains", "")) else None
+
+
+def _is_it(pid: int, contains: str) -> bool:
+    """Process numbers are used again, so a stale pid file may name a stranger; its command line tells."""
+    if not contains:
+        return True
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return contains.encode() in file.read()
+    except OSError:
+        return False
 
 
 def stat(pid: int) -> tuple[str, int] | None:

@@ -21,6 +21,8 @@ from .store import Store
 
 START_S = 15.0
 GIVE_UP_S = 600.0
+LOOK_S = 0.25
+"""How soon it sees that the lease was given back."""
 
 
 def ensure(store: Store, program: str) -> None:
@@ -72,11 +74,11 @@ def _guard(store: Store, guard: IO[str]) -> None:
     while True:
         left_s = store.lease_left_s()
         if left_s > 0:
-            time.sleep(min(left_s, 1.0))
+            time.sleep(min(left_s, LOOK_S))
             continue
         try:
-            if not os.path.isdir(store.directory):
-                # Nobody can renew a lease in a directory that is gone, and nothing but the table is known to be ours.
+            if not os.path.exists(store.path("lease")):
+                # The agent's files were removed: nothing is in force, or nothing but the table can be known to be ours.
                 firewall.remove()
                 return
             with store.locked():

@@ -37,7 +37,9 @@ class Plain:
         host.run(f"cd {host.directory}/plain && rm -f over stopped && (env {variables} setsid {command})")
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
-        host.run(f"for i in $(seq 200); do kill -0 $(cat {host.directory}/plain/pid) && exit 0; sleep 0.02; done; exit 1")
+        host.run(
+            f"for i in $(seq 200); do kill -0 $(cat {host.directory}/plain/pid) && exit 0; sleep 0.02; done; exit 1"
+        )
 
     def pid(self, host: Host) -> int | None:
         found = host.run(f"cd {host.directory}/plain && kill -0 $(cat pid) && cat pid", check=False)

@@ -1,0 +1,38 @@
+"""Undo whatever may still be in force on these hosts, with no ledger and no harness: what `tri heal` does.
+
+Each host keeps its own account of what its agent put in force, written before it acted; that, and our firewall table, is all there is to
+undo. A host that a watchdog has healed, or where nothing ever was, answers that there was nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ..errors import FaultError
+from ..hosts.base import Host
+from ..hosts.parallel import on_all
+from .shipping import agent_directory, agent_program, bundle, remove
+
+
+def heal(hosts: Sequence[Host]) -> list[str]:
+    """What was undone, as `"n1: cut: …"`; a second call returns an empty list. Raises `FaultError` that names every host that failed."""
+    undone = on_all(hosts, _heal_one).require("healing", FaultError)
+    return [f"{host.name}: {what}" for host in hosts for what in undone[host.name]]
+
+
+def _heal_one(host: Host) -> list[str]:
+    """A host without the agent gets it for this one call, since a table may be there without it."""
+    program = agent_program(host.directory)
+    was_there = host.run(["test", "-e", program], check=False).exit_code == 0
+    if not was_there:
+        host.put(bundle(), program)
+    try:
+        answer = host.run(
+            [*host.sudo, host.python, "-I", program, "heal", agent_directory(host.directory)], timeout_s=30
+        )
+    finally:
+        if not was_there:
+            remove(host)
+    undone: list[str] = json.loads(answer.stdout)
+    return undone

@@ -1,0 +1,94 @@
+"""Parts of the agent without a host: its table's text, its account of what is in force, processes of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from harness.nemesis.agent import processes
+from harness.nemesis.agent.firewall import rules
+from harness.nemesis.agent.store import NOTHING, Store
+from harness.nemesis.shipping import bundle
+
+
+def test_the_table_lets_control_through_before_anything_is_dropped() -> None:
+    text = rules(["10.0.0.2", "fd00::2", "fe80::2%eth0"], [], ["10.0.0.254", 22])
+    assert text.startswith("add table inet tribulation\ndelete table inet tribulation\ntable inet tribulation {"), (
+        "one transaction"
+    )
+    assert "set from4 { type ipv4_addr; elements = { 10.0.0.2 }; }" in text
+    assert "set from6 { type ipv6_addr; elements = { fd00::2, fe80::2 }; }" in text
+    assert (
+        text.index("ip saddr 10.0.0.254 tcp dport 22 accept") < text.index("nd-neighbor-solicit") < text.index("drop")
+    )
+    assert "leaving" not in text
+    out = rules([], ["10.0.0.9"], ["fd00::254", 2222])
+    assert out.index("ip6 daddr fd00::254 tcp sport 2222 accept") < out.index("ip daddr @to4 counter drop")
+
+
+def test_what_is_in_force_survives_and_a_lease_runs_out(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "nemesis"))
+    assert store.force() == NOTHING and store.lease_left_s() == 0.0 and store.read_journal() == []
+    store.set_force({**NOTHING, "drop_from": ["10.0.0.2"]})
+    store.renew(100.0)
+    again = Store(str(tmp_path / "nemesis"))
+    assert again.force()["drop_from"] == ["10.0.0.2"] and 90 < again.lease_left_s() <= 100
+    store.renew(0.0)
+    assert again.lease_left_s() <= 0
+    store.write_journal({"who": "heal", "undone": ["cut"]})
+    with open(store.path("journal.jsonl"), "a") as file:
+        file.write('{"torn')
+    assert [entry["who"] for entry in again.read_journal()] == ["heal"]
+
+
+def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(tmp_path)], cwd=tmp_path)
+    how = {"pid": sleeper.pid, "contains": str(tmp_path)}
+    assert processes.find(how) == sleeper.pid
+    assert processes.find({**how, "contains": "another program"}) is None, "a number that was used again is not it"
+    paused = processes.pause(how)
+    state = processes.stat(sleeper.pid)
+    assert paused[0][0] == sleeper.pid and state is not None and state[0] == "T"
+    assert processes.resume([[sleeper.pid, paused[0][1] + 1]]) == [], "another process of that number is left alone"
+    assert processes.resume(paused) == [sleeper.pid] and processes.resume(paused) == []
+    again = processes.remember(sleeper.pid)
+    assert again is not None and again["cwd"] == str(tmp_path) and again["argv"][-1] == str(tmp_path)
+    processes.kill(how)
+    processes.kill(how)
+    assert sleeper.wait() == -signal.SIGKILL
+    (tmp_path / "started").unlink(missing_ok=True)
+    program = [sys.executable, "-c", "import os; open('started', 'w').write(os.environ['WORD'])"]
+    assert processes.start({"pid": sleeper.pid, "again": {**again, "argv": program, "environment": {"WORD": "hello"}}})
+    os.waitpid(-1, 0)
+    assert (tmp_path / "started").read_text() == "hello"
+
+
+def test_the_marker_is_there_before_the_kill_and_gone_after_the_start(tmp_path: Path) -> None:
+    how = {"pid_file": str(tmp_path / "pid"), "marker": str(tmp_path / "stopped")}
+    processes.kill(how)
+    assert (tmp_path / "stopped").exists(), "no process yet: the supervisor shall not start one"
+    assert processes.start(how) and not processes.start(how)
+    assert not (tmp_path / "stopped").exists()
+
+
+def test_the_agent_ships_as_one_file_that_is_always_the_same(tmp_path: Path) -> None:
+    program = tmp_path / "agent.pyz"
+    program.write_bytes(bundle())
+    bundle.cache_clear()
+    assert bundle() == program.read_bytes()
+    assert zipfile.ZipFile(program).testzip() is None
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), "serve", str(tmp_path)],
+        input='{"do": "odd"}\n{"do": "time"}\n',
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    refused, answered = (json.loads(line) for line in done.stdout.splitlines())
+    assert refused == {"ok": False, "error": "ValueError: unknown verb 'odd'"}
+    assert answered["ok"] and answered["mono_ns"] > 0
