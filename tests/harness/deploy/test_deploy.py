@@ -1,0 +1,75 @@
+"""Deployment on all hosts in parallel: every host's result is kept, and one error tells of all that failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.deploy.deploy import deploy_down, deploy_status, deploy_up
+from harness.errors import DeployError
+from harness.systems.reference import ReferenceService
+from tests.harness.systems.loopback import LoopbackHost, free_port, make_hosts
+
+
+@pytest.fixture
+def service() -> ReferenceService:
+    return ReferenceService({"cluster": "test", "port": free_port(), "timing": "fast"})
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, service: ReferenceService) -> Iterator[list[LoopbackHost]]:
+    hosts = make_hosts(tmp_path, 3)
+    yield hosts
+    for host in hosts:
+        service.uninstall(host)
+
+
+def test_up_status_down(service: ReferenceService, hosts: list[LoopbackHost]) -> None:
+    assert [result.ok for result in deploy_status(service, hosts)] == [False] * 3
+    prepared = []
+    first = deploy_up(service, hosts, lambda host: prepared.append(host.name) or {"X": host.name})
+    assert [result.host for result in first] == ["n1", "n2", "n3"]
+    assert all(result.ok and result.detail.startswith("ready, pid ") for result in first)
+    assert sorted(prepared) == ["n1", "n2", "n3"]
+    again = deploy_up(service, hosts, lambda host: {"X": host.name})
+    assert [result.detail for result in again] == [result.detail for result in first]
+    assert all(result.ok for result in deploy_status(service, hosts))
+    deploy_down(service, hosts)
+    assert all(result.detail == "removed" for result in deploy_down(service, hosts))
+
+
+class BrokenHost(LoopbackHost):
+    def put(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float = 60.0) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_one_error_names_every_host_that_failed(service: ReferenceService, tmp_path: Path) -> None:
+    good, *others = make_hosts(tmp_path, 3)
+    broken = [BrokenHost(host.name, host.address, Path(host.directory)) for host in others]
+    try:
+        with pytest.raises(DeployError) as caught:
+            deploy_up(service, [good, *broken])
+        assert "2 of 3 hosts" in str(caught.value)
+        assert "n2: OSError: [Errno 28] No space left on device" in str(caught.value)
+        assert "n3: OSError" in str(caught.value)
+        assert [result.ok for result in deploy_status(service, [good, *broken])] == [True, False, False]
+    finally:
+        deploy_down(service, [good, *broken])
+
+
+def test_hosts_are_worked_on_at_the_same_time(hosts: list[LoopbackHost]) -> None:
+    """Each host's turn begins before any other's has ended."""
+    together = threading.Barrier(3, timeout=10)
+
+    class Meeting:
+        name = "meeting"
+
+        def pid(self, host: LoopbackHost) -> int:
+            together.wait()
+            return 1
+
+    results = deploy_status(Meeting(), hosts)  # type: ignore[arg-type]
+    assert [result.detail for result in results] == ["running, pid 1"] * 3
