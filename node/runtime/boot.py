@@ -41,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return EXIT_CONFIG
     if options.supervise:
-        archive = str(Path(sys.argv[0]).absolute())
-        return daemonise(path.parent, [sys.executable, "-I", archive, "--config", str(path)])
+        return daemonise(path.parent, Path(sys.argv[0]).absolute(), ["--config", str(path)])
     return run(config, runtime_options)
 
 

@@ -18,7 +18,8 @@ An exit that nobody asked for is followed by a restart after a back-off (0.1 s, 
 configuration that cannot work, is not: the supervisor then waits for the marker to come and go, or for its own end.
 
 Files in DIR: `config.json`, `environment.json` (variables for the node alone, read at each start; a clock shim's LD_PRELOAD goes there), `stopped`,
-`node.pid`, `supervisor.pid`, `supervisor.lock`, `supervisor.log`, `node.out` (what the node writes to its standard streams), and the node's own (`home.py`).
+`node.pid`, `supervisor.pid`, `supervisor.lock`, `supervisor.log`, `node.out` (what the node writes to its standard streams), `code/`
+(the archive unpacked), and the node's own (`home.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SUPERVISOR_LOG = "supervisor.log"
 ENVIRONMENT = "environment.json"
 NODE_OUT = "node.out"
 ARCHIVE = "node.pyz"
+CODE = "code"
 
 
 @dataclass(frozen=True, slots=True)
