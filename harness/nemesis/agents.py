@@ -25,6 +25,8 @@ from .shipping import agent_directory, agent_program, bundle
 
 Json = dict[str, Any]
 ANSWER_S = 15.0
+CONNECT_S = 10.0
+BUSY_S = 0.5
 
 
 class AgentClient:
@@ -37,6 +39,7 @@ class AgentClient:
         self._open_channel = open_channel
         self._channel: Channel | None = None
         self._config: Json = {}
+        self._reconnecting = False
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Connects first when needed. Raises `HostError`."""
@@ -61,6 +64,24 @@ class AgentClient:
                 f"agent of {self.vertex}: {answer['error']}", "`tri doctor` tries what faults need on each host"
             )
         return answer
+
+    @property
+    def connected(self) -> bool:
+        return self._channel is not None
+
+    def reconnect_in_background(self) -> None:
+        """Try once, in a thread of its own; whoever waits for the lock meanwhile waits for the outcome."""
+        if not self._reconnecting:
+            self._reconnecting = True
+            threading.Thread(target=self._reconnect, name=f"agent-{self.vertex}", daemon=True).start()
+
+    def _reconnect(self) -> None:
+        try:
+            with self.lock, contextlib.suppress(HostError, FaultError):
+                # What goes wrong here is told by the next request, which finds no connection.
+                self.connect()
+        finally:
+            self._reconnecting = False
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -93,18 +114,37 @@ class AgentClient:
 
 
 def ask(
-    agents: Mapping[str, AgentClient], requests: Mapping[str, Mapping[str, Any]]
+    agents: Mapping[str, AgentClient],
+    requests: Mapping[str, Mapping[str, Any]],
+    *,
+    patient: bool = True,
+    timeout_s: float = ANSWER_S,
 ) -> tuple[dict[str, Json], dict[str, Exception]]:
-    """Answers by vertex, and what went wrong by vertex; each vertex asked is in exactly one of them."""
-    names = sorted(requests)
+    """Answers by vertex, and what went wrong by vertex; each vertex asked is in exactly one of them.
+
+    Impatient requests, those of the background, neither wait for a busy agent nor make a lost connection again: one dead host must not
+    keep the others' leases from being renewed.
+    """
     answers: dict[str, Json] = {}
+    failures: dict[str, Exception] = {}
     with contextlib.ExitStack() as stack:
-        for name in names:
-            stack.enter_context(agents[name].lock)
-        lost = _turn(agents, names, requests, answers)
-        again = [name for name, error in lost.items() if isinstance(error, HostError)]
-        refused = {name: error for name, error in lost.items() if name not in again}
-        return answers, {**refused, **_turn(agents, again, requests, answers)}
+        names = []
+        for name in sorted(requests):
+            if not agents[name].lock.acquire(timeout=-1 if patient else BUSY_S):
+                failures[name] = HostError(f"agent of {name}: busy", "it is being reconnected, or carries out a fault")
+                continue
+            stack.callback(agents[name].lock.release)
+            if patient or agents[name].connected:
+                names.append(name)
+            else:
+                failures[name] = HostError(f"agent of {name}: not connected", "is the host up?")
+        # Those that have to be connected first come last, so that the others do not wait for it.
+        names.sort(key=lambda name: not agents[name].connected)
+        lost = _turn(agents, names, requests, answers, timeout_s)
+        again = [name for name, error in lost.items() if patient and isinstance(error, HostError)]
+        failures |= {name: error for name, error in lost.items() if name not in again}
+        failures |= _turn(agents, again, requests, answers, timeout_s)
+    return answers, failures
 
 
 def _turn(
@@ -112,6 +152,7 @@ def _turn(
     names: list[str],
     requests: Mapping[str, Mapping[str, Any]],
     answers: dict[str, Json],
+    timeout_s: float,
 ) -> dict[str, Exception]:
     failures: dict[str, Exception] = {}
     for name in names:
@@ -122,7 +163,7 @@ def _turn(
     for name in names:
         if name not in failures:
             try:
-                answers[name] = agents[name].receive()
+                answers[name] = agents[name].receive(timeout_s)
             except (HostError, FaultError) as error:
                 failures[name] = error
     return failures
@@ -156,8 +197,9 @@ def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> A
 
     def open_channel() -> Channel:
         program = agent_program(host.directory)
-        host.put(bundle(), program)
-        return host.start([*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory)])
+        host.put(bundle(), program, timeout_s=CONNECT_S)
+        command = [*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory)]
+        return host.start(command, timeout_s=CONNECT_S)
 
     return AgentClient(vertex, address or host.address, open_channel, port)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .agents import AgentClient, ask, require
+from .agents import AgentClient, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,22 @@ class Clocks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self) -> dict[str, ClockSample]:
-        """One question to each host, alone, so that no other's answer stands in its way."""
-        taken = {name: self._question(name) for name in self.agents}
+        """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer are left out."""
+        taken = {name: sample for name in self.agents if (sample := self._question(name)) is not None}
         with self._lock:
             for name, sample in taken.items():
                 self._samples.setdefault(name, []).append(sample)
         return taken
 
-    def _question(self, name: str) -> ClockSample:
-        agent = self.agents[name]
-        with agent.lock:
-            before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
-            answer = require(ask(self.agents, {name: {"do": "time"}}), "asking for the time")[name]
-            rtt_ns = time.monotonic_ns() - before_mono_ns
+    def _question(self, name: str) -> ClockSample | None:
+        before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
+        answers, _ = ask(self.agents, {name: {"do": "time"}}, patient=False)
+        rtt_ns = time.monotonic_ns() - before_mono_ns
+        if name not in answers:
+            return None
         return ClockSample(
-            answer["mono_ns"] - (before_mono_ns + rtt_ns // 2),
-            answer["wall_ns"] - (before_wall_ns + rtt_ns // 2),
+            answers[name]["mono_ns"] - (before_mono_ns + rtt_ns // 2),
+            answers[name]["wall_ns"] - (before_wall_ns + rtt_ns // 2),
             rtt_ns // 2 + 1,
         )
 

@@ -79,12 +79,13 @@ class Reachability:
 
     def sample(self) -> dict[Edge, bool]:
         """Each link that was up before any fault: whether it was heard lately."""
-        heard = self._heard()
+        heard = self._heard(patient=False)
         return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
 
-    def _heard(self) -> dict[Edge, list[int]]:
+    def _heard(self, patient: bool = True) -> dict[Edge, list[int]]:
         """(from, to) → epoch, sequence number, count, age in ns, and the age up to which it counts as up."""
-        answers = require(ask(self.agents, {name: {"do": "heard"} for name in self.agents}), "reading the probes")
+        requests = {name: {"do": "heard"} for name in self.agents}
+        answers = require(ask(self.agents, requests, patient=patient), "reading the probes")
         return {
             (sender, receiver): [*seen, max(SAMPLE_AGE_NS, int(answer["period_s"] * 4e9))]
             for receiver, answer in answers.items()

@@ -20,30 +20,28 @@ CLOCK_TOLERANCE_NS = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """`whose_process` names the hosts that have a process at all; others cannot be up."""
-
     nodes: Mapping[str, AgentClient]
     reachability: Reachability
 
-    def of(self, fault: Resolved, force: Force, on: bool, whose_process: frozenset[str]) -> Observation:
+    def of(self, fault: Resolved, force: Force, on: bool) -> Observation:
         """After `fault` was put on or taken off, in a cluster where `force` is in force (this fault included, if it is on)."""
         what = fault.what
         if fault.intent.kind == "cut":
             return self._cut(what["edges"], force, on)
         if fault.intent.kind == "kill":
             return self._states(
-                what["nodes"], lambda name, seen: (seen["pid"] is None) == (name in force.killed), RESTART_S, on
+                what["nodes"], lambda name, seen: (seen["pid"] is None) == (name in force.killed), RESTART_S
             )
         if fault.intent.kind == "pause":
-            return self._states(what["nodes"], lambda name, seen: _as_paused(name, seen, force), PROCESS_S, on)
+            return self._states(what["nodes"], lambda name, seen: _as_paused(name, seen, force), PROCESS_S)
         if fault.intent.kind == "clock":
             return self._clocks({name: force.offsets_ns.get(name, 0) for name in what["offsets_ns"]})
         return Observation(True)
 
     def whole(self, whose_process: frozenset[str]) -> Observation:
-        """Nothing is in force any more: every link up, every process running, every clock true."""
+        """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""
         links = self.reachability.verify(frozenset())
-        states = self._states(sorted(whose_process), lambda _, seen: _running(seen), RESTART_S, True)
+        states = self._states(sorted(whose_process), lambda _, seen: _running(seen), RESTART_S)
         return Observation(links.verified and states.verified, {**links.observed, "states": states.observed["states"]})
 
     def _cut(self, edges: list[list[str]], force: Force, on: bool) -> Observation:
@@ -53,7 +51,7 @@ class Verifier:
         # A cut of no edges is what a shape can come to in a small cluster; it is told, and counts as a fault that did nothing.
         return Observation(seen.verified and bool(mine), {**seen.observed, "edges": down})
 
-    def _states(self, names: list[str], right: Callable[[str, Json], bool], timeout_s: float, on: bool) -> Observation:
+    def _states(self, names: list[str], right: Callable[[str, Json], bool], timeout_s: float) -> Observation:
         deadline_s = time.monotonic() + timeout_s
         while True:
             seen = require(ask(self.nodes, {name: {"do": "process"} for name in names}), "looking at the processes")

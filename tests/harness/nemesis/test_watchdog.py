@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,3 +131,49 @@ def test_a_service_without_supervisor_is_started_by_itself_or_by_the_host(
     finally:
         for host in lab.hosts:
             plain.stop(host)
+
+
+class WithoutClientHost:
+    """The same lab as if its clients ran with the harness: their place cannot be firewalled, nor reached by probes from here."""
+
+    def __init__(self, lab: LocalProvider) -> None:
+        self.hosts, self.client_addresses = lab.hosts, lab.client_addresses
+        self.dial = lab.dial
+
+    def client_host(self) -> None:
+        return None
+
+
+def test_clients_without_a_host_of_their_own_are_cut_at_the_sender(
+    lab: LocalProvider, service: Supervised, tmp_path: Path
+) -> None:
+    provider: Any = WithoutClientHost(lab)
+    n2 = lab.hosts[1]
+    server = n2.start(
+        [n2.python, "-c", "import socket; s = socket.create_server(('', 7779)); print('ready', flush=True); s.accept()"]
+    )
+    try:
+        assert server.read_line(10) == "ready"
+        with running(provider, service, tmp_path / "ledger.jsonl") as injector:
+            cut = fault("cut", edges=[["n2", "clients"]])
+            seen = injector.inject(cut)
+            assert not seen.verified and seen.observed["unprobed"] == [["n2", "clients"]], "not seen is not claimed"
+            with pytest.raises(TimeoutError):
+                lab.dial(n2.address, 7779, timeout_s=0.3)
+            assert n2.run("echo alive").stdout == "alive\n"
+            injector.heal(cut)
+            lab.dial(n2.address, 7779, timeout_s=5).close()
+    finally:
+        server.close()
+
+
+def test_a_second_harness_is_refused_while_the_first_renews(
+    lab: LocalProvider, service: Supervised, tmp_path: Path
+) -> None:
+    with running(lab, service, tmp_path / "first.jsonl") as injector:
+        with (
+            pytest.raises(FaultError, match="another harness holds this host"),
+            running(lab, service, tmp_path / "second.jsonl"),
+        ):
+            pass
+        assert injector.inject(cut := fault("cut", edges=[["n1", "n2"]])).verified and injector.heal(cut).verified

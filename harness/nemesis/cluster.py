@@ -1,0 +1,119 @@
+"""The hosts under test as the injector sees them: an agent for every vertex, how to reach each process, the clients' place.
+
+Which hosts may be changed is decided here: all vertices, except that the harness's own machine is never touched when clients run there.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+
+from ..errors import FaultError
+from ..hosts.base import Host, Provider
+from ..hosts.parallel import on_all
+from ..systems.base import Dial, Service
+from .agents import ANSWER_S, AgentClient, Json, ask, connect_all, here, on_host, require
+from .clock_library import ClockLibrary, installed
+from .control import is_supervised, process_of
+from .faults import CLIENTS
+from .shipping import remove
+
+
+class Cluster:
+    """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host."""
+
+    def __init__(
+        self, hosts: Sequence[Host], provider: Provider, service: Service, dial: Dial | None, lease_s: float, port: int
+    ) -> None:
+        self.hosts = {host.name: host for host in hosts}
+        self.service = service
+        self.dial: Dial = dial or self._dial_service
+        self.lease_s = lease_s
+        self._provider = provider
+        self._client_host = provider.client_host()
+        self.nodes = {host.name: on_host(host.name, host, port) for host in hosts}
+        self.agents: Mapping[str, AgentClient] = {**self.nodes, CLIENTS: self._clients_agent(port)}
+        self.firewalled = self.nodes if self._client_host is None else self.agents
+        self.processes: dict[str, Json] = {}
+        self._libraries: dict[str, ClockLibrary] = {}
+
+    def connect(self) -> None:
+        """Start the agents, undo what an earlier run left, and tell each about its host."""
+        connect_all(self.agents)
+        self.clear("undoing what was left")
+        found = on_all(list(self.hosts.values()), installed).require("looking for clock libraries", FaultError)
+        self._libraries = {name: library for name, library in found.items() if library is not None}
+        requests = {name: {"do": "configure", "config": self._config(name)} for name in self.firewalled}
+        require(ask(self.agents, requests), "configuring the agents")
+        self._tell_processes()
+
+    def close(self) -> None:
+        for agent in self.agents.values():
+            agent.close()
+
+    def remove(self) -> None:
+        """Take the agents' files off the hosts."""
+        everywhere = [*self.hosts.values(), *([self._client_host] if self._client_host else [])]
+        on_all(everywhere, remove).require("removing the agents", FaultError)
+
+    def clear(self, what: str) -> dict[str, list[str]]:
+        """Undo everything everywhere; says what there was, by vertex."""
+        answers = require(ask(self.agents, {name: {"do": "clear"} for name in self.firewalled}), what)
+        return {name: answer["undone"] for name, answer in answers.items() if answer["undone"]}
+
+    def renew(self, *, patient: bool) -> tuple[dict[str, Json], dict[str, Exception]]:
+        """Extend all leases. In the background a hung host must be given up before the others' leases run out."""
+        request = {"do": "renew", "lease_s": self.lease_s}
+        timeout_s = ANSWER_S if patient else self.lease_s / 3
+        return ask(self.agents, dict.fromkeys(self.firewalled, request), patient=patient, timeout_s=timeout_s)
+
+    def look_at_processes(self) -> dict[str, Json]:
+        self.refresh_pids()
+        return require(ask(self.nodes, {name: {"do": "process"} for name in self.nodes}), "looking at the processes")
+
+    def start_service(self, name: str) -> None:
+        """As the service itself would, under the same clock library as before."""
+        library = self._libraries.get(name)
+        self.service.start(self.hosts[name], dict(library.environment) if library else {})
+
+    def refresh_pids(self) -> None:
+        """Only for services without a supervisor: their process is known by a pid, which changes at each start."""
+        if not is_supervised(self.service):
+            self._tell_processes()
+
+    def _tell_processes(self) -> None:
+        found = on_all(list(self.hosts.values()), lambda host: process_of(self.service, host))
+        seen = found.require("finding the processes", FaultError)
+        # A process that is down keeps the pid by which it was known.
+        self.processes.update({name: process for name, process in seen.items() if process})
+        requests = {name: {"do": "configure", "config": {"process": p}} for name, p in self.processes.items()}
+        require(ask(self.nodes, requests), "telling the agents the processes")
+
+    def _config(self, name: str) -> Json:
+        host = self.hosts.get(name) or self._client_host
+        assert host is not None, "only vertices with a host are told about one"
+        library = self._libraries.get(name)
+        if library is None:
+            return {"control": list(host.control)}
+        return {
+            "control": list(host.control),
+            "clock_file": library.file,
+            "clock_library": library.library,
+            "clock_environment": dict(library.environment),
+        }
+
+    def _clients_agent(self, port: int) -> AgentClient:
+        """Where clients run with the harness, hosts know them by the address that controls them, if by no better one."""
+        addresses = list(self._provider.client_addresses.get(CLIENTS, ()))
+        known = addresses or [next(iter(self.hosts.values())).control[0]]
+        if self._client_host is None:
+            agent = here(CLIENTS, port)
+            agent.address = known[0]
+        else:
+            agent = on_host(CLIENTS, self._client_host, port, known[0])
+        agent.addresses = sorted({*agent.addresses, *known})
+        return agent
+
+    def _dial_service(self, node: str, timeout_s: float) -> socket.socket:
+        port = int(getattr(self.service, "port", 10000))
+        return self._provider.dial(self.hosts[node].address, port, timeout_s=timeout_s)
