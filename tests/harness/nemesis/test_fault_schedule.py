@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import CampaignError
 from harness.nemesis.faults import Intent
 from harness.nemesis.schedule import expand
-from harness.nemesis.specs import FAULT_NAMES, FaultSpec
+from harness.nemesis.specs import (
+    FAULT_NAMES,
+    ClockSpec,
+    FaultSpec,
+    KillSpec,
+    PartitionSpec,
+    PauseSpec,
+    RecoverySpec,
+    Shape,
+    VotersSpec,
+)
+from harness.nemesis.targets import WORDS
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND_NS = 10**9
@@ -164,3 +176,14 @@ def test_a_spec_survives_json_and_names_its_nodes() -> None:
     written = LIST.dump_python(specs, mode="json", by_alias=True, exclude_none=True)
     assert LIST.validate_python(written) == specs
     assert list(specs[-1].spec.names()) == ["n1", "clients"]
+
+
+def test_every_kind_field_shape_and_target_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
+    fields = {
+        field.serialization_alias or name
+        for spec in (PartitionSpec, KillSpec, PauseSpec, ClockSpec, VotersSpec, RecoverySpec)
+        for name, field in spec.model_fields.items()
+    }
+    words = {*FAULT_NAMES, *fields, *(shape.value for shape in Shape), *WORDS}
+    assert {word for word in words if f"`{word}`" not in page and f"{word}:" not in page} == set()
