@@ -21,7 +21,9 @@ from ..nemesis.ledger import Ledger
 from ..nemesis.resolve import resolve
 from ..simulator.clients import Answer, End
 from ..simulator.cluster import SimCluster
+from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
+from ..simulator.options import SimOptions
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
 from .assemble import make_plan, reference_options
@@ -33,6 +35,9 @@ from .runner import ActionDone, Completion, FaultAction, Invocation, OpDone, Pha
 
 ELECTION_NS = 5_000_000_000
 """Virtual time before the load in which the cluster may elect its first leader."""
+
+FULL_CHECK_EVERY = 1000
+"""Steps of a node between full checks of its invariants, which cost time in proportion to its log."""
 
 SAMPLE_EVERY_NS = 1_000_000_000
 PROGRESS_EVERY_NS = 500_000_000
@@ -50,11 +55,12 @@ def run_in_simulator(campaign: Campaign, settings: Settings) -> Any:
 
 def simulate(campaign: Campaign, plan: Plan, run_dir: Path, settings: Settings) -> RunFacts:
     """Run the plan on a simulated cluster and write its files into `run_dir`."""
-    cluster = SimCluster(node_configs(campaign, plan), plan.seed)
+    options = SimOptions(check_every=FULL_CHECK_EVERY, fence=False)
+    cluster = SimCluster(node_configs(campaign, plan), plan.seed, options)
     cluster.start_all()
     injector = SimInjector(cluster)
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
-    with Recorder(run_dir / "history.jsonl") as recorder, Ledger(run_dir / "ledger.jsonl") as ledger:
+    with Recorder(run_dir / "history.jsonl") as recorder, Ledger(run_dir / "ledger.jsonl") as ledger, fence():
         driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, settings.tell)
         runner = driver.run()
     states = driver.final_states()

@@ -1,0 +1,73 @@
+"""The command's manners: exit codes, errors with hints, one JSON document on stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import COMMANDS
+
+
+def test_help_names_every_command(tri):
+    ended = tri("--help")
+    assert ended.exit_code == 0
+    assert all(name in ended.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(tri, name):
+    ended = tri(name, "--help") if name != "run" else tri("run", "x", "--help")
+    assert ended.exit_code == 0 and "Usage" in ended.stdout
+
+
+def test_a_bad_campaign_is_refused_with_everything_at_once_and_nothing_is_made(tri, tmp_path: Path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\nload: 5\nworkloads:\n  - register: {keyz: 3}\nfaultz: []\n")
+    ended = tri("run", str(path))
+    assert ended.exit_code == 2
+    for place in (f"{path}:2", f"{path}:4", f"{path}:5", "hint:"):
+        assert place in ended.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "no-such.yaml"), "no-such.yaml"),
+        (("check", "no-such-folder"), "no-such-folder"),
+        (("check", ".", "--checker", "linearisable"), "did you mean 'linearizable'"),
+        (("list", "nonsense"), "nonsense"),
+        (("run",), "CAMPAIGN"),
+        (("doctor", "--hosts", "nowhere"), "nowhere"),
+    ],
+)
+def test_usage_errors_exit_2_and_name_the_value(tri, words, said):
+    ended = tri(*words)
+    assert ended.exit_code == 2
+    assert said in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("what", ["campaigns", "workloads", "faults", "checkers", "flaws", "runs"])
+def test_lists_are_json_documents_too(tri, what):
+    document = tri("list", what, "--json").document
+    assert what == "runs" or (document and all(row["name"] and row["about"] for row in document))
+
+
+def test_check_judges_a_bare_history(tri, tmp_path: Path):
+    history = tmp_path / "history.jsonl"
+    lines = [
+        '{"index":0,"time":0,"process":0,"type":"invoke","f":"write","key":"k","value":1}',
+        '{"index":1,"time":1,"process":0,"type":"ok","f":"write","key":"k","value":1}',
+        '{"index":2,"time":2,"process":1,"type":"invoke","f":"read","key":"k","value":null}',
+        '{"index":3,"time":3,"process":1,"type":"ok","f":"read","key":"k","value":null}',
+    ]
+    history.write_text("\n".join(lines) + "\n")
+    ended = tri("check", str(history), "--checker", "linearizable", "--json")
+    assert ended.exit_code == 1
+    (anomaly,) = ended.document["checkers"]["linearizable"]["anomalies"]
+    assert anomaly["kind"] == "stale-read"
+    assert set(anomaly["ops"]) <= {0, 1, 2, 3}
+    history.write_text("\n".join([*lines[:2], "not json", *lines[2:]]) + "\n")
+    ended = tri("check", str(history))
+    assert ended.exit_code == 2 and f"{history}:3" in ended.stderr
