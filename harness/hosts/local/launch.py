@@ -28,6 +28,8 @@ PACKAGES = {
     "hostname": "hostname",
 }
 """Programs that local hosts need, and the Debian package of each."""
+OWN_PLACES = ("/dev", "/proc", "/run", "/srv", "/sys", "/tmp", "/var/lib", "/var/log", "/var/tmp")
+"""Where a host has files of its own in place of the machine's (hostinit.sh)."""
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 ISOLATION = ("--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
 # Mapping the user to itself and keeping the capabilities: sshd refuses to work where only uid 0 is mapped (setgroups).
@@ -94,6 +96,20 @@ def check_namespaces() -> None:
         f"local hosts need root or user namespaces, and uid {os.geteuid()} may not make these: {said[0]}",
         hint="run as root; or as root: sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1 "
         "kernel.apparmor_restrict_unprivileged_userns=0 (those that exist here); or use provider ssh or sim",
+    )
+
+
+def find_python() -> str:
+    """An interpreter that hosts see and the node runs on: this very one, unless it lies where each host has a place of its own."""
+    for candidate in (sys.executable, shutil.which("python3", path=SEARCH_PATH)):
+        if candidate is None or os.path.realpath(candidate).startswith(tuple(f"{place}/" for place in OWN_PLACES)):
+            continue
+        question = "import sys; sys.exit(sys.version_info < (3, 10))"
+        if subprocess.run([candidate, "-I", "-c", question], capture_output=True, timeout=20).returncode == 0:
+            return os.path.realpath(candidate)
+    raise HostError(
+        f"no Python 3.10 or later that local hosts could run: {sys.executable} lies where each host has files of its own",
+        hint="apt install python3",
     )
 
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from . import launch, state, wire
 from .plan import CLIENTS, CONTROLLER, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
 LEASE_S = 600.0
-_ANSWER_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 30.0
 
 
 class LocalProvider:
@@ -52,6 +52,7 @@ class LocalProvider:
         self._base = Path(directory) if directory else state.default_directory()
         self._lab = self._base / name
         self._clients: RemoteHost | None = None
+        self._python = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = threading.Event()
 
@@ -92,7 +93,7 @@ class LocalProvider:
                 if self._lab.exists():
                     state.remove_stale(self._lab)
         if self._process is not None:
-            self._process.wait(timeout=_ANSWER_TIMEOUT_S)
+            self._process.wait(timeout=ANSWER_TIMEOUT_S)
             self._process = None
         self.hosts, self._clients = (), None
 
@@ -153,14 +154,16 @@ class LocalProvider:
         self._start_renewing()
 
     def _connect(self) -> None:
-        """Host objects, each proven by a login."""
-        user = state.read_settings(self._lab)["user"]
+        """Host objects, each proven by a login; those that there are already are kept."""
         host_key = (self._lab / "ssh" / "host_key.pub").read_text()
-        made = [self._host(machine, user, host_key) for machine in machines(self.nodes)]
-        on_all(made, self._await_login).require("logging in to local hosts")
-        self.hosts, self._clients = tuple(made[:-1]), made[-1]
-        clients = machines(self.nodes)[-1]
-        self.client_addresses = {CLIENTS: (clients.address, clients.address6)}
+        # Another key means another lab of the same name: the one that these hosts were of has gone.
+        if self._clients is None or self._clients.target.host_key != host_key:
+            self._python = launch.find_python()
+            user = state.read_settings(self._lab)["user"]
+            *self.hosts, self._clients = (self._host(machine, user, host_key) for machine in machines(self.nodes))
+            clients = machines(self.nodes)[-1]
+            self.client_addresses = {CLIENTS: (clients.address, clients.address6)}
+        on_all([*self.hosts, self._clients], self._await_login).require("logging in to local hosts")
 
     def _host(self, machine: Machine, user: str, host_key: str) -> RemoteHost:
         def open_socket(timeout_s: float) -> socket.socket:
@@ -176,9 +179,7 @@ class LocalProvider:
             open_socket=open_socket,
             max_channels=64,
         )
-        # Hosts see the machine's files: the interpreter that runs this runs there as well.
-        python = os.path.realpath(sys.executable)
-        return RemoteHost(target, directory=DIRECTORY, python=python, control=(CONTROLLER, SSH_PORT), wrap=False)
+        return RemoteHost(target, directory=DIRECTORY, python=self._python, control=(CONTROLLER, SSH_PORT), wrap=False)
 
     def _await_login(self, host: RemoteHost, timeout_s: float = 20.0) -> None:
         """sshd needs a moment to listen; a host that lost its power in the meantime will not come at all."""
@@ -202,6 +203,7 @@ class LocalProvider:
             time.sleep(0.01)
 
     def _start_renewing(self) -> None:
+        self._closed.set()
         self._closed = threading.Event()
         threading.Thread(target=self._renew_until, args=(self._closed,), name="lab-lease", daemon=True).start()
 
@@ -238,7 +240,7 @@ class LocalProvider:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            with contextlib.closing(wire.connect(self._lab, _ANSWER_TIMEOUT_S)) as supervisor:
+            with contextlib.closing(wire.connect(self._lab, ANSWER_TIMEOUT_S)) as supervisor:
                 wire.send(supervisor, request)
                 answer, _ = wire.receive(supervisor)
         except (OSError, wire.WireError) as error:
@@ -251,15 +253,19 @@ class LocalProvider:
         return answer
 
     def _take_down(self) -> None:
-        """Tell the supervisor, and wait for the end of the connection: it comes when the lab is gone."""
-        try:
-            with contextlib.closing(wire.connect(self._lab, _ANSWER_TIMEOUT_S)) as supervisor:
+        """Tell the supervisor, and wait for the end of the connection: it comes when the lab is gone. If it hangs, kill it."""
+        with contextlib.closing(wire.connect(self._lab, ANSWER_TIMEOUT_S)) as supervisor:
+            pid = wire.peer_pid(supervisor)
+            try:
                 wire.send(supervisor, {"do": "down"})
                 wire.receive(supervisor)
-                if supervisor.recv(1) == b"":
-                    return
-        except (OSError, wire.WireError) as error:
-            raise HostError(
-                f"lab {self.lab_name!r}: its supervisor does not take it down: {error}",
-                hint=f"see {self._lab}/supervisor.log",
-            ) from None
+                supervisor.recv(1)
+            except (OSError, wire.WireError):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while state.is_alive(self._lab):
+            if time.monotonic() > deadline_s:
+                hint = f"look at {self._lab}/supervisor.log, and at process {pid}"
+                raise HostError(f"lab {self.lab_name!r}: its supervisor {pid} does not end", hint=hint)
+            time.sleep(0.01)

@@ -45,7 +45,7 @@ class Supervisor:
         settings = json.loads((lab / "lab.json").read_text())
         self._name: str = settings["name"]
         self._lease_s: float = settings["lease_s"]
-        self._expires_s = time.monotonic() + self._lease_s
+        self._expires_s = 0.0  # counted from when it serves
         environment = {
             "LAB": str(lab),
             "BASE": str(lab.parent),
@@ -77,6 +77,7 @@ class Supervisor:
 
     def serve(self, listener: socket.socket) -> None:
         """Until told to end, or until the lease is over."""
+        self._expires_s = time.monotonic() + self._lease_s
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         while not self._ending.is_set():
             left_s = self._expires_s - time.monotonic()

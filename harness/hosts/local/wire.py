@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ def connect(lab: Path, timeout_s: float) -> socket.socket:
     finally:
         os.close(directory)
     return sock
+
+
+def peer_pid(sock: socket.socket) -> int:
+    """The supervisor's process id, as this process's PID namespace numbers it."""
+    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
 
 
 def send(sock: socket.socket, message: Mapping[str, Any], descriptor: int | None = None) -> None:

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from harness.errors import CampaignError, HostError
-from harness.hosts.local import LocalProvider, launch, list_labs
+from harness.hosts.local import LocalProvider, launch, list_labs, provider
 
 from .conftest import await_true
 
@@ -88,7 +89,9 @@ def test_up_and_down_leave_no_process_namespace_mount_or_file(labs: Path) -> Non
 def test_a_second_up_finds_the_same_lab_and_another_size_is_refused(labs: Path) -> None:
     first = LocalProvider(nodes=1, name="same", directory=labs)
     first.up()
-    first.hosts[0].put(b"here", "/srv/tribulation/mark")
+    hosts = first.hosts
+    hosts[0].put(b"here", "/srv/tribulation/mark")
+    assert list(first.up()) == list(hosts), "the same handles, with the connections they have"
     again = LocalProvider(nodes=1, name="same", directory=labs)
     assert again.up()[0].get("/srv/tribulation/mark") == b"here"
     assert [(lab.name, lab.nodes, lab.alive) for lab in list_labs(labs)] == [("same", 1, True)]
@@ -117,12 +120,12 @@ time.sleep(60)
 
 
 def test_an_unrenewed_lab_is_taken_down_by_its_supervisor(labs: Path) -> None:
-    provider = LocalProvider(nodes=1, name="short", directory=labs, lease_s=1.0)
+    provider = LocalProvider(nodes=1, name="short", directory=labs, lease_s=2.0)
     provider.up()
     up_s = time.monotonic()
     processes = descendants(supervisor_pid(labs / "short"))
     # Renewed in the background while it is in use: well past its lease, it is still there.
-    await_true(lambda: 0 < provider.status()["lease_left_s"] <= 1.0 and time.monotonic() > up_s + 2.0, "still there")
+    await_true(lambda: 0 < provider.status()["lease_left_s"] <= 2.0 and time.monotonic() > up_s + 3.0, "still there")
     provider.close()
     await_true(lambda: not (labs / "short").exists(), "the lab's directory gone")
     await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
@@ -147,6 +150,34 @@ def test_a_killed_supervisor_takes_every_process_along_and_its_files_are_removed
     again.down()
     provider.down()
     assert list_labs(labs) == []
+
+
+def test_a_supervisor_that_hangs_is_killed_by_down(labs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = LocalProvider(nodes=1, name="hung", directory=labs)
+    lab.up()
+    outer = supervisor_pid(labs / "hung")
+    processes = descendants(outer)
+    (inner,) = (int(pid) for pid in Path(f"/proc/{outer}/task/{outer}/children").read_text().split())
+    os.kill(inner, signal.SIGSTOP)
+    monkeypatch.setattr(provider, "ANSWER_TIMEOUT_S", 0.5)
+    with pytest.raises(HostError, match="does not answer"):
+        lab.status()
+    monkeypatch.setattr(provider, "ANSWER_TIMEOUT_S", 3.0)
+    lab.down()
+    await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
+    assert list_labs(labs) == []
+
+
+def test_labs_may_lie_where_hosts_have_places_of_their_own(namespaces: None) -> None:
+    with tempfile.TemporaryDirectory(prefix="tribulation-", dir="/var/tmp") as base:
+        lab = LocalProvider(nodes=1, name="covered", directory=base)
+        try:
+            (host,) = lab.up()
+            host.put(b"x", "/var/tmp/x")
+            assert host.run(["ls", "/var/tmp", "/dev/shm"]).stdout == "/dev/shm:\n\n/var/tmp:\nx\n"
+            assert host.run(["ls", base], check=False).exit_code != 0
+        finally:
+            lab.down()
 
 
 def test_two_labs_use_equal_addresses_and_do_not_meet(labs: Path) -> None:
