@@ -15,7 +15,7 @@ from .resolve import Force
 PROCESS_S = 2.0
 RESTART_S = 10.0
 """A supervisor may wait a moment before it starts a process again."""
-CLOCK_TOLERANCE_NS = 5_000_000
+CLOCK_TOLERANCE_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import time
 
 from .store import write_durably
 
+READ = ("time.monotonic_ns()", "time.time_ns()", "time.monotonic_ns()")
 SHIM = struct.Struct("=qqq")
 
 
@@ -48,14 +49,20 @@ def get_offset(path: str) -> int:
 
 
 def observe(environment: dict[str, str]) -> tuple[int, int]:
-    """The offset that a fresh process sees under this environment, and its error, in ns: what the library does, whatever the file says."""
-    command = [sys.executable, "-S", "-E", "-c", "import time; print(time.time_ns())"]
-    before_ns = time.time_ns()
+    """The offset that a fresh process sees under this environment, and its error, in ns: what the library does, whatever the file says.
+
+    Both sides compare their wall clock with monotonic time, which no library moves, so how long the process took to start is no error.
+    """
+    program = f"import time; print({', '.join(READ)})"
+    command = [sys.executable, "-S", "-E", "-c", program]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=10)
-    after_ns = time.time_ns()
     if done.returncode != 0:
         raise RuntimeError(f"the clock library does not load: {done.stderr.strip()}")
-    return int(done.stdout) - (before_ns + after_ns) // 2, (after_ns - before_ns) // 2 + 1
+    before_ns, wall_ns, after_ns = (int(word) for word in done.stdout.split())
+    own_before_ns, own_wall_ns, own_after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    shown_ns = wall_ns - (before_ns + after_ns) // 2
+    true_ns = own_wall_ns - (own_before_ns + own_after_ns) // 2
+    return shown_ns - true_ns, (after_ns - before_ns + own_after_ns - own_before_ns) // 2 + 1
 
 
 def preloaded(pid: int, library: str) -> bool:

@@ -119,10 +119,10 @@ def test_a_clock_jumps_for_the_service_and_not_for_the_host(lab: LocalProvider, 
     jump = fault("clock", offsets_ns={"n1": -3600 * 10**9, "n2": 60 * 10**9})
     seen = injector.inject(jump)
     assert seen.verified and seen.observed["preloaded"] == {"n1": True, "n2": True}
-    assert abs(seen.observed["offsets_ns"]["n1"] + 3600 * 10**9) < 10**9
+    assert abs(seen.observed["offsets_ns"]["n1"] + 3600 * 10**9) < 10**7
     assert abs(float(n1.run("date +%s.%N").stdout) - time.time()) < 5, "the host's own clock is true"
     healed = injector.heal(jump)
-    assert healed.verified and abs(healed.observed["offsets_ns"]["n1"]) < 10**9
+    assert healed.verified and abs(healed.observed["offsets_ns"]["n1"]) < 10**7
 
 
 def test_an_agent_that_is_killed_is_started_again_and_faults_stay_on(
