@@ -181,16 +181,23 @@ class Connection:
             connect_timeout=timeout_s,
             connect_kwargs=keywords,
         )
-        made.client.set_missing_host_key_policy(_RefuseUnknown())
         if target.host_key is not None:
+            made.client.set_missing_host_key_policy(_RefuseUnknown())
             kind, data = target.host_key.split()[:2]
             known = target.address if target.port == 22 else f"[{target.address}]:{target.port}"
             made.client.get_host_keys().add(known, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(data)))
         else:
-            for known_hosts in (_MACHINE_KNOWN_HOSTS, target.known_hosts):
-                if known_hosts is not None and (known_hosts.exists() or known_hosts == target.known_hosts):
-                    made.client.load_system_host_keys(str(known_hosts))
+            self._trust_known_hosts(made)
         return made
+
+    def _trust_known_hosts(self, made: Any) -> None:
+        """And nothing else: fabric would accept any key, on the host and on each jump host before it."""
+        made.client.set_missing_host_key_policy(_RefuseUnknown())
+        for known_hosts in (_MACHINE_KNOWN_HOSTS, self.target.known_hosts):
+            if known_hosts is not None and (known_hosts.exists() or known_hosts == self.target.known_hosts):
+                made.client.load_system_host_keys(str(known_hosts))
+        if isinstance(made.gateway, fabric.Connection):
+            self._trust_known_hosts(made.gateway)
 
     def _open_socket(self, host: str, port: int, timeout_s: float) -> socket.socket:
         if self.target.open_socket is not None:

@@ -24,14 +24,14 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse"
 DROPPED_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-mknod"
 """What nobody in a host may do, root included: CLOCK_REALTIME has no namespace, so CAP_SYS_TIME would set the machine's clock."""
 _CLONE_NEWNET = 0x40000000
-_BOOT_TIMEOUT_S = 20.0
+_BOOT_TIMEOUT_S = 50.0
 
 
 class MachineError(Exception):
     """A namespace, a link or a host could not be made; the text says which and why."""
 
 
-def command(arguments: Sequence[str], stdin: str = "", timeout_s: float = 20.0) -> None:
+def command(arguments: Sequence[str], stdin: str = "", timeout_s: float = 50.0) -> None:
     """Run one system tool to its end; its complaint becomes a `MachineError`."""
     try:
         done = subprocess.run(arguments, input=stdin, capture_output=True, text=True, timeout=timeout_s)

@@ -31,7 +31,7 @@ from . import launch, state, wire
 from .plan import CLIENTS, CONTROLLER, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
 LEASE_S = 600.0
-ANSWER_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
 
 
 class LocalProvider:
@@ -143,7 +143,7 @@ class LocalProvider:
         except BaseException:
             state.remove_stale(self._lab)
             raise
-        self._process = launch.start_supervisor(self._lab, timeout_s=60.0)
+        self._process = launch.start_supervisor(self._lab, timeout_s=90.0)
 
     def _make_ready(self) -> None:
         self.renew()
@@ -181,7 +181,7 @@ class LocalProvider:
         )
         return RemoteHost(target, directory=DIRECTORY, python=self._python, control=(CONTROLLER, SSH_PORT), wrap=False)
 
-    def _await_login(self, host: RemoteHost, timeout_s: float = 20.0) -> None:
+    def _await_login(self, host: RemoteHost, timeout_s: float = 60.0) -> None:
         """sshd needs a moment to listen; a host that lost its power in the meantime will not come at all."""
         deadline_s = time.monotonic() + timeout_s
         while True:

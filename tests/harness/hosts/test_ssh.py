@@ -92,6 +92,21 @@ def test_every_host_that_fails_is_told(outside: RemoteHost) -> None:
     assert "/srv/absent cannot be read" in out
 
 
+def test_jump_hosts_of_the_users_configuration_are_used_and_their_keys_checked(outside: RemoteHost) -> None:
+    config = f"Host 10.77.0.2\n  ProxyJump {outside.target.user}@10.77.0.1\nHost 10.77.0.1\n  IdentityFile /srv/key\n"
+    outside.put(config.encode(), "/srv/home/.ssh/config")
+    try:
+        exit_code, out = provide(outside, inventory_of(outside))
+        assert exit_code == 0, out
+        assert json.loads(out)["control"] == [["10.77.0.200", 22], ["10.77.0.1", 22]]
+        outside.run("grep -v '^10.77.0.1 ' /srv/known_hosts >/srv/few && mv /srv/few /srv/known_hosts")
+        only_second = inventory_of(outside).replace("  - {name: m1", "#", 1)
+        exit_code, out = provide(outside, only_second)
+        assert exit_code == 4 and "the host's key is not known" in out
+    finally:
+        outside.run("rm /srv/home/.ssh/config")
+
+
 def test_unknown_hosts_are_refused(outside: RemoteHost) -> None:
     exit_code, out = provide(outside, inventory_of(outside).replace("known_hosts: known_hosts\n", ""))
     assert exit_code == 4 and "the host's key is not known" in out
