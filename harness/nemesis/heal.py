@@ -16,7 +16,7 @@ from .shipping import agent_directory, agent_program, bundle, remove
 
 
 def heal(hosts: Sequence[Host]) -> list[str]:
-    """What was undone, as `"n1: cut: …"`; a second call returns an empty list. Raises `FaultError` that names every host that failed."""
+    """What was undone, as `"n1: cut: …"` (give it the clients' host too, where there is one); a second call returns an empty list. Raises `FaultError` that names every host that failed."""
     undone = on_all(hosts, _heal_one).require("healing", FaultError)
     return [f"{host.name}: {what}" for host in hosts for what in undone[host.name]]
 

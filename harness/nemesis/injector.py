@@ -31,7 +31,7 @@ from .wanted import NOTHING_WANTED, wanted_by_host
 
 PROBE_PORT = 10001
 LEASE_S = 10.0
-BASELINE_S = 5.0
+BASELINE_S = 15.0
 VOTERS_S = 20.0
 
 
@@ -86,7 +86,7 @@ class HostInjector:
             port = next(iter(self._cluster.nodes.values())).port
             raise FaultError(
                 f"probes are not heard over {len(links)} links before any fault, the first from {links[0][0]} to {links[0][1]}",
-                f"open UDP port {port} between the hosts",
+                f"open UDP port {port} between the hosts; with dozens of hosts on one machine, its neighbour table may be full (dmesg tells)",
             )
 
     def stop(self) -> None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .agents import AgentClient, ask, require
-from .faults import Observation
+from .faults import CLIENTS, Observation
 from .topology import Edge
 
 VERIFY_S = 2.0
-"""How long a change may take to be seen."""
+VERIFY_S_PER_VERTEX = 0.2
+"""How long a change may take to be seen: the first, or with many vertices, which probe more slowly, the second for each."""
+LOOK_S_PER_VERTEX = 0.002
+"""Between two looks at what was heard; looking at many vertices must not become the load."""
 GRACE_S = 0.06
 """After the last link that is up was heard, how long one that shall be cut has the chance to betray itself: four bursts' length."""
 SAMPLE_AGE_NS = 500_000_000
@@ -37,9 +40,11 @@ class Reachability:
         require(ask(self.agents, requests), "configuring the probes")
 
     def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
-        """Learn which links are up; returns those that are not after this time."""
+        """Learn which links are up; returns those that are not. Links to clients may well never be, and get less time."""
         everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
-        heard = self._hear(everything, frozenset(), timeout_s)
+        between_nodes = frozenset(edge for edge in everything if CLIENTS not in edge)
+        heard = self._hear(between_nodes, frozenset(), timeout_s)
+        heard |= self._hear(everything, frozenset(), min(timeout_s, VERIFY_S)) if between_nodes <= heard else set()
         self.links = frozenset(heard)
         return everything - self.links
 
@@ -47,7 +52,7 @@ class Reachability:
         """Whether exactly these edges are cut, by packets that were all sent after this call began."""
         started_s = time.monotonic()
         wanted = self.links - cut
-        heard = self._hear(wanted, self.links & cut, VERIFY_S)
+        heard = self._hear(wanted, self.links & cut, max(VERIFY_S, VERIFY_S_PER_VERTEX * len(self.agents)))
         down = self.links - heard
         observed: dict[str, Any] = {
             "edges": _listed(down),
@@ -75,7 +80,7 @@ class Reachability:
                 return heard
             if not wanted <= heard:
                 grace_ends_s = now_s + GRACE_S
-            time.sleep(0.01)
+            time.sleep(LOOK_S_PER_VERTEX * len(self.agents))
 
     def sample(self) -> dict[Edge, bool]:
         """Each link that was up before any fault: whether it was heard lately."""
