@@ -65,6 +65,7 @@ class SimCluster:
         self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         self.inputs: dict[str, list[tuple[int, int, list[Event]]]] = {name: [] for name in names}
         self.watchers: list[TraceWatcher] = []
+        self.halt_watchers: list[Callable[[str, str], None]] = []
         self.digest = RunDigest(full=self.options.digest_full)
         self.core_events = 0
 
@@ -207,6 +208,8 @@ class SimCluster:
     def halted(self, node: SimNode, reason: str) -> None:
         self._note("halted", node.name, reason)
         self._disconnect(node.name, silently=False)
+        for hear in self.halt_watchers:
+            hear(node.name, reason)
 
     def stepped(self, node: SimNode, mono_ns: int, events: list[Event], effects: list[Effect]) -> None:
         self.core_events += len(events)

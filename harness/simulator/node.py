@@ -185,6 +185,7 @@ class SimNode:
         events = [_at_wall(event, wall_ns) for event in self._inbox]
         self._inbox = []
         mono_ns = self.mono_ns()
+        self._settle(events)
         effects = self._step(mono_ns, events)
         self.steps += 1
         self._world.stepped(self, mono_ns, events, effects)
@@ -254,7 +255,12 @@ class SimNode:
 
     def _storage_ended(self, op: int, error: str | None) -> None:
         self.push(StorageDone(op, error))
-        self._gate.settle(op, error is None)
+
+    def _settle(self, events: list[Event]) -> None:
+        """What waited for storage goes out at the beginning of the turn that hears of it: a stopped process sends nothing."""
+        for event in events:
+            if isinstance(event, StorageDone):
+                self._gate.settle(event.op, event.error is None)
 
     def _halt(self, reason: str) -> None:
         self._die(Process.HALTED, torn=False)

@@ -49,7 +49,7 @@ class SimOptions:
 
     codec_one_in: int = 16
     """One message in this many is encoded and decoded on its way; 1 is every one, 0 none."""
-    check_every: int = 1
+    check_every: int = 100
     """The core's own `check` runs after every so many steps; 0 is never."""
     digest_full: bool = False
     """Whether the run's digest covers every byte of every effect, or only its shape and the traces."""

@@ -6,12 +6,11 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from ..options import SECOND
+from .batch import run_seeds, shrink
 from .plan import draw_plan
-from .run import SoakResult, run_plan, run_seed
+from .run import SoakResult, run_plan
 
 
 def main() -> int:
@@ -39,38 +38,17 @@ def main() -> int:
     return 0 if result.failure is None else 1
 
 
-def shrink(result: SoakResult) -> SoakResult:
-    """Drop one action after another as long as the failure stays of its kind."""
-    assert result.failure is not None
-    kind, progress = result.failure[0], True
-    while progress:
-        progress = False
-        for action in result.plan.actions:
-            fewer = tuple(other.number for other in result.plan.actions if other is not action)
-            again = run_plan(result.plan.only(fewer))
-            if again.failure is not None and again.failure[0] == kind:
-                result, progress = again, True
-                break
-    return result
-
-
-def _summary(job: tuple[int, tuple[str, ...]]) -> SoakResult:
-    result = run_seed(*job)
-    result.cluster, result.events = None, []
-    return result
-
-
 def _many(seeds: Iterable[int], flaws: tuple[str, ...], jobs: int) -> int:
-    started_s, failures, done, events, simulated_ns = time.monotonic(), 0, 0, 0, 0
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for result in pool.map(_summary, [(seed, flaws) for seed in seeds], chunksize=4):
-            done, events, simulated_ns = done + 1, events + result.core_events, simulated_ns + result.simulated_ns
-            if result.failure is not None:
-                failures += 1
-                print(f"seed {result.plan.seed}: {result.failure[0]}: {result.failure[1]}", flush=True)
+    started_s, failures, excused, done, events, simulated_ns = time.monotonic(), 0, 0, 0, 0, 0
+    for result in run_seeds(seeds, flaws, jobs):
+        done, events, simulated_ns = done + 1, events + result.core_events, simulated_ns + result.simulated_ns
+        excused += result.excused is not None
+        if result.failure is not None:
+            failures += 1
+            print(f"seed {result.plan.seed}: {result.failure[0]}: {result.failure[1]}", flush=True)
     elapsed_s = time.monotonic() - started_s
     print(
-        f"{done} seeds, {failures} failed; {events} core events, {simulated_ns / SECOND:.0f} simulated s "
+        f"{done} seeds, {failures} failed, {excused} could not recover; {events} core events, {simulated_ns / SECOND:.0f} simulated s "
         f"in {elapsed_s:.1f} s ({events / elapsed_s:.0f} events/s, {simulated_ns / SECOND / elapsed_s:.0f} sim s/s)"
     )
     return 1 if failures else 0
@@ -86,6 +64,8 @@ def _tell(result: SoakResult) -> None:
         f"ok {result.ok}, fail {result.fail}, info {result.info}; {result.core_events} core events; digest {result.digest}"
     )
     print(f"recovered {result.recovered_ns} ns after the heal; traces {dict(sorted(result.counts.items()))}")
+    if result.excused is not None:
+        print(f"did not recover: {result.excused}")
     print("valid" if result.failure is None else f"FAILED {result.failure[0]}: {result.failure[1]}")
     print(result.command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..cluster import Edge, SimCluster
+from ..options import MILLISECOND
 from .plan import LEADER, Action, SoakPlan
 from .watch import Watch
 
@@ -16,6 +17,7 @@ class Actor:
         self._cluster, self._plan, self._watch = cluster, plan, watch
         self._asked = 0
         self.applied: dict[str, int] = {}
+        cluster.halt_watchers.append(self._restart_late)
 
     def schedule(self) -> None:
         for action in self._plan.actions:
@@ -29,6 +31,11 @@ class Actor:
             cluster.start(name)
             if node.clock.wall_offset_ns:
                 cluster.shift_wall(name, -node.clock.wall_offset_ns)
+
+    def _restart_late(self, node: str, reason: str) -> None:
+        """A disk that failed while its node was stopped is noticed after the heal only."""
+        if "failed" in reason and self._cluster.now_ns >= self._plan.chaos_ns:
+            self._cluster.schedule(self._cluster.now_ns + 100 * MILLISECOND, self._cluster.start, node)
 
     def _act(self, action: Action) -> None:
         target = self._resolve(action.target)

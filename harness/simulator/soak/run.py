@@ -11,6 +11,7 @@ from typing import Any
 
 from checkers import Budget, RunRecord, Verdict, checker
 from histories import Event, History, Type
+from node.core.core import Core
 
 from ..clients import Answer
 from ..cluster import SimCluster
@@ -38,6 +39,8 @@ class SoakResult:
     applied: Mapping[str, int]
     counts: Mapping[str, int]
     recovered_ns: int | None = None
+    excused: str | None = None
+    """Why the cluster could not recover and yet nothing is wrong."""
     events: list[Event] = field(default_factory=list)
     cluster: SimCluster | None = None
 
@@ -72,6 +75,7 @@ class _Soak:
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._ids = 1_000_000
         self.recovered_ns: int | None = None
+        self.excused: str | None = None
 
     def run(self, check_history: bool) -> SoakResult:
         failure = None
@@ -99,6 +103,9 @@ class _Soak:
         limit_ns = cluster.now_ns + plan.settle_ns
         self._final_reads()
         if not cluster.run_while(lambda: bool(self._missing), limit_ns):
+            if self._too_many_torn():
+                self.excused = "a quorum lost the tail of its log in a power loss: by design nobody may vote"
+                return None
             return (
                 "not-available",
                 f"{plan.settle_ns / SECOND:.0f} s after the heal no answer to {sorted(self._missing)}",
@@ -120,6 +127,13 @@ class _Soak:
             if node.process is Process.HALTED:
                 return ("halted", f"{name} stopped itself: {node.halt_reason}")
         return None
+
+    def _too_many_torn(self) -> bool:
+        """Whether the nodes that know that their log is whole hold half of the weight or less."""
+        statuses = [node.core.status() for node in self.cluster.nodes.values() if isinstance(node.core, Core)]
+        voters = max(statuses, key=lambda status: status["last_index"])["voters"]
+        whole = sum(voters.get(status["node"], 0) for status in statuses if not status["torn"])
+        return bool(2 * whole <= sum(voters.values()))
 
     def _final_reads(self) -> None:
         """Every key is read at every node until it answers."""
@@ -189,6 +203,7 @@ class _Soak:
             self.actor.applied,
             self.watch.counts,
             self.recovered_ns,
+            self.excused,
             self.history.events,
             self.cluster,
         )
