@@ -196,9 +196,7 @@ class Runtime:
         self._home.mark_not_ready()
         self._network = None
         network.close()
-        if self._storage.stop(timeout_s=5.0 if self._halted is None else 0.2):
-            network.release()
-        else:
+        if not self._storage.stop(timeout_s=5.0 if self._halted is None else 0.2):
             self._log.warning("the disk did not finish what was queued", pending=self._gate.pending)
         if self._inputs is not None:
             self._inputs.close()

@@ -6,7 +6,6 @@ neither the core nor the disk.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from contextlib import suppress
@@ -41,7 +40,9 @@ class Network:
         self._wall_ns = 0
         self._next_housekeeping_ns = 0
         self._listen_again = False
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
         shared.selector.register(self._wake_read, READ, None)
 
     def listen(self) -> str:
@@ -63,9 +64,9 @@ class Network:
 
     def wake(self) -> None:
         """End the wait of `poll`; from any thread, and from signal handlers."""
-        # A full pipe is full of earlier wakes: the loop will wake.
-        with suppress(BlockingIOError):
-            os.write(self._wake_write, b"w")
+        # Full: earlier wakes are unread, so the loop will wake. Closed: there is no loop any more, and the disk's thread may not know yet.
+        with suppress(OSError):
+            self._wake_write.send(b"w")
 
     def poll(self, until_ns: int | None) -> list[Incoming]:
         """Wait until something happened, `until_ns` or housekeeping is due; read, and return what came."""
@@ -79,7 +80,7 @@ class Network:
         for key, mask in ready:
             owner = key.data
             if owner is None:
-                os.read(self._wake_read, 65536)
+                self._wake_read.recv(65536)
             elif owner is self._listener:
                 self._accept(now_ns)
             else:
@@ -111,7 +112,6 @@ class Network:
             who.flush()
 
     def close(self) -> None:
-        """Close every socket. `wake` may still be called until `release`."""
         for link in self._links.values():
             link.close()
         for inbound in list(self._inbound):
@@ -119,10 +119,8 @@ class Network:
         if self._listener is not None:
             self._listener.close()
         self._shared.selector.close()
-
-    def release(self) -> None:
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wake_read.close()
+        self._wake_write.close()
 
     # What links and accepted connections report
 

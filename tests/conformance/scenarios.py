@@ -391,6 +391,27 @@ def an_fsync_error_is_told_once_and_never_retried(driver: Driver) -> None:
     assert client.replies() == []
 
 
+@needs("fail-stop")
+def after_a_failed_fsync_nothing_is_attempted(driver: Driver) -> None:
+    """Not on other files either: the core halts, and until it does the disk is left as it is."""
+    core = ScriptedCore(
+        script(
+            Request=lambda now, event: [
+                Append(1, "log", b"x"),
+                Fsync(2, "log"),
+                Append(3, "other", b"y"),
+                Fsync(4, "other"),
+            ]
+        )
+    )
+    driver.boot(core)
+    driver.fail_storage("fsync", "log")
+    driver.client().send({"id": 1})
+    driver.wait(lambda: 4 in done(core), "all outcomes")
+    assert [done(core)[op] is None for op in (1, 2, 3, 4)] == [True, False, False, False]
+    assert "other" not in driver.files()
+
+
 def a_failed_append_fails_what_waits_for_it(driver: Driver) -> None:
     core = ScriptedCore(
         script(
@@ -474,6 +495,21 @@ def a_reset_connection_is_told_and_made_again(driver: Driver) -> None:
     assert changes == [Connected, Disconnected, Connected]
 
 
+@needs("half-open", "pings")
+def silence_alone_gives_a_peer_away(driver: Driver) -> None:
+    """Nothing is sent to the stalled peer, so no queue fills up and no write fails: that it says nothing must be enough."""
+    core = ScriptedCore(script())
+    driver.boot(core)
+    peer = driver.peer("n2")
+    driver.wait(lambda: bool(core.of(Connected)), "the connection")
+    driver.elapse(1500 * MS)
+    assert core.of(Disconnected) == [], "an idle peer that answers is kept"
+    peer.stall()
+    driver.wait(lambda: bool(core.of(Disconnected)), "the silent peer given up")
+    peer.unstall()
+    driver.wait(lambda: len(core.of(Connected)) == 2, "the peer's return")
+
+
 @needs("half-open")
 def a_half_open_peer_is_found_out_and_harms_nobody(driver: Driver) -> None:
     """A peer that goes silent without closing is given up; what is sent to it meanwhile is lost, memory is not; others go on."""
@@ -552,11 +588,13 @@ SCENARIOS: list[Scenario] = [
     storage_waits_for_storage,
     a_crash_releases_nothing,
     an_fsync_error_is_told_once_and_never_retried,
+    after_a_failed_fsync_nothing_is_attempted,
     a_failed_append_fails_what_waits_for_it,
     halt_stops_the_node_at_once,
     messages_travel_both_ways_between_known_peers,
     a_send_to_an_absent_peer_is_lost_quietly,
     a_reset_connection_is_told_and_made_again,
+    silence_alone_gives_a_peer_away,
     a_half_open_peer_is_found_out_and_harms_nobody,
     a_client_that_leaves_is_reported_and_its_replies_dropped,
     requests_of_two_clients_are_told_apart,

@@ -19,7 +19,7 @@ from .suite import NODE, PEERS, ScriptedCore
 
 
 class SocketDriver:
-    capabilities = frozenset({"bytes", "half-open"})
+    capabilities = frozenset({"bytes", "half-open", "pings", "fail-stop"})
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

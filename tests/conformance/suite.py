@@ -91,7 +91,8 @@ class Client(Protocol):
 class Driver(Protocol):
     """One node under test. Fresh for each scenario; `close` ends everything.
 
-    `capabilities`: `bytes` (frames are real bytes on a stream), `half-open` (a peer can be stalled).
+    `capabilities`: `bytes` (frames are real bytes on a stream), `half-open` (a peer can be stalled), `pings` (an idle connection to a
+    silent peer is found out too), `fail-stop` (after a failed fsync the driver attempts nothing on any file).
     """
 
     capabilities: frozenset[str]
