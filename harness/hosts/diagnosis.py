@@ -108,4 +108,6 @@ def _network(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]:
         )
     if number in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN):
         return "unreachable", f"unreachable: {error}", "is the host up, and is there a route to it?"
+    if isinstance(error, ConnectionAbortedError):
+        return "lost", str(error), "tri hosts list shows the labs that are up"
     return "lost", f"{type(error).__name__}: {error}", "is the network between here and the host whole?"

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+import paramiko
 
 from ...errors import HostError
 from .plan import HOME, SSH_PORT, machines
@@ -133,12 +132,10 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float) -> None:
 
 
 def _generate_key(path: Path) -> None:
-    """A key pair in OpenSSH's format. Not by ssh-keygen: that refuses users without an entry in /etc/passwd."""
-    key = Ed25519PrivateKey.generate()
-    path.touch(mode=0o600)
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    Path(f"{path}.pub").write_bytes(public + b" tribulation lab\n")
+    """A key pair in files. Not by ssh-keygen: that refuses users without an entry in /etc/passwd."""
+    key = paramiko.ECDSAKey.generate()
+    key.write_private_key_file(str(path))
+    Path(f"{path}.pub").write_text(f"{key.get_name()} {key.get_base64()} tribulation lab\n")
 
 
 def _write_etc(etc: Path, nodes: int) -> str:

@@ -219,7 +219,13 @@ class LocalProvider:
         """A socket made in the lab by the supervisor, then connected here: a socket stays in the network it was made in."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         descriptor: int | None = None
-        with contextlib.closing(wire.connect(self._lab, timeout_s)) as supervisor:
+        try:
+            connection = wire.connect(self._lab, timeout_s)
+        except OSError as error:
+            raise ConnectionAbortedError(
+                f"lab {self.lab_name!r} is down: no supervisor answers ({error.strerror or error})"
+            ) from None
+        with contextlib.closing(connection) as supervisor:
             try:
                 wire.send(supervisor, {"do": "socket", "place": place, "family": int(family), "kind": int(kind)})
                 answer, descriptor = wire.receive(supervisor)

@@ -72,7 +72,8 @@ def supervisor_pid(lab: Path) -> int:
 def test_up_and_down_leave_no_process_namespace_mount_or_file(labs: Path) -> None:
     mounts = Path("/proc/self/mountinfo").read_text()
     provider = LocalProvider(nodes=2, name="gone", directory=labs)
-    assert [host.name for host in provider.up()] == ["n1", "n2"]
+    hosts = provider.up()
+    assert [host.name for host in hosts] == ["n1", "n2"]
     processes = descendants(supervisor_pid(labs / "gone"))
     assert len(processes) >= 2 + 3 * 3, "supervisor, and for each of three machines unshare, init, sshd"
     spaces = namespaces_of(list(processes)) - namespaces_of([os.getpid()])
@@ -83,6 +84,10 @@ def test_up_and_down_leave_no_process_namespace_mount_or_file(labs: Path) -> Non
     assert not spaces & namespaces_of(everybody)
     assert Path("/proc/self/mountinfo").read_text() == mounts
     assert list_labs(labs) == [] and not (labs / "gone").exists()
+    with pytest.raises(HostError, match="lab 'gone' is down"):
+        hosts[0].run("true")
+    with pytest.raises(OSError, match="lab 'gone' is down"):
+        provider.dial("10.77.0.1", 22, timeout_s=1)
     provider.down()  # once more is no error
 
 
