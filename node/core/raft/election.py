@@ -29,7 +29,12 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 
 def may_stand(s: RaftState) -> bool:
-    return not s.torn and s.voters.get(s.me, 0) > 0
+    """A voter may; and so may one whose removal is not known to be committed, for its log may be needed to commit it (thesis, 4.2.2)."""
+    if s.torn:
+        return False
+    removed_at = s.configs[-1][0]
+    leaving = removed_at > s.commit and len(s.configs) > 1 and s.configs[-2][1].get(s.me, 0) > 0
+    return s.voters.get(s.me, 0) > 0 or leaving
 
 
 def on_pre_vote(s: RaftState, now_ns: int, peer: str, m: PreVote) -> None:

@@ -144,9 +144,11 @@ def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> Non
     if m.torn and not progress.torn:
         progress.match = 0
         progress.probe(m.match + 1)
-    progress.torn = m.torn
+    healed, progress.torn = progress.torn and not m.torn, m.torn
     if m.ok:
         _acknowledged(s, now_ns, progress, min(m.match, s.log.last_index))
+        if healed:
+            advance_commit(s, now_ns)
     elif (progress.mode is Mode.REPLICATE and progress.match < m.prev_index < progress.next) or (
         progress.mode is Mode.PROBE and m.prev_index == progress.next - 1
     ):

@@ -79,7 +79,7 @@ class Node:
         assert self.core is not None
         effects = self.core.step(self.cluster.now, events)
         self.cluster.steps += 1
-        if self.cluster.checking:
+        if self.cluster.checking and self.cluster.steps % self.cluster.checking == 0:
             self.core.check()
         for effect in effects:
             self.take(effect)
@@ -144,7 +144,7 @@ class Node:
 
 
 class Cluster:
-    """`loss`, `duplicate` are probabilities; `delay` a range of ns, so that messages overtake each other."""
+    """`checking`: every how many steps a node's invariants are checked. `loss`, `duplicate` are probabilities; `delay` a range of ns, so that messages overtake each other."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Cluster:
         duplicate: float = 0.0,
         delay: tuple[int, int] = (MS // 5, 2 * MS),
         fsync: tuple[int, int] = (MS // 10, 3 * MS),
-        checking: bool = True,
+        checking: int = 1,
         wire: bool = True,
         **config: Any,
     ) -> None:
