@@ -24,6 +24,22 @@ from .voters import VoterTimeline, voter_timeline
 from .weights import Weights, is_quorum, names, show, total, weight, weights_of
 
 
+WORST_FIRST = (
+    "two-leaders",
+    "double-vote",
+    "applied-differently",
+    "leader-incomplete",
+    "committed-entry-lost",
+    "acknowledged-entry-lost",
+    "commit-without-quorum",
+    "elected-without-quorum",
+    "commit-of-old-term",
+    "config-step",
+    "config-too-early",
+)
+"""The order of anomalies in a result: causes and plain contradictions before what follows from them; others as found."""
+
+
 class RaftSafetyChecker:
     """Needs traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
 
@@ -81,9 +97,11 @@ def _with_operations(anomalies: Sequence[Anomaly], record: RunRecord) -> tuple[A
         index = acks.log_index(op)
         if index is not None:
             by_index.setdefault(index, []).append(op.invoke_index)
+    rank = {kind: place for place, kind in enumerate(WORST_FIRST)}
+    ordered = sorted(anomalies, key=lambda anomaly: rank.get(anomaly.kind, len(rank)))
     return tuple(
         Anomaly(a.kind, a.ops or tuple(by_index.get(a.details.get("index", -1), ())[:4]), a.explanation, a.details)
-        for a in anomalies
+        for a in ordered
     )
 
 

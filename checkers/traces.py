@@ -117,7 +117,13 @@ def read_traces(record: RunRecord) -> Traces:
                     f"lines are missing from the trace of {node}, incarnation {incarnation.number}, "
                     f"before seq {incarnation.lines[gap]['seq']}"
                 )
-    return Traces(incarnations, Clocks(record.clock_offsets_ns), tuple(problems))
+            if incarnation.lines[-1]["event"] == "trace-bounded":
+                problems.append(
+                    f"the trace of {node} reached the bound on its size in incarnation {incarnation.number}"
+                )
+    steady = {node for node in incarnations if _is_steady(incarnations[node])}
+    offsets = {node: offset for node, offset in record.clock_offsets_ns.items() if node in steady}
+    return Traces(incarnations, Clocks(offsets), tuple(problems))
 
 
 def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
@@ -145,6 +151,11 @@ def _incarnations(node: str, lines: Sequence[Line]) -> list[Incarnation]:
     return [Incarnation(node, part[0]["incarnation"], part, _gaps(part)) for part in parts]
 
 
+def _is_steady(incarnations: Sequence[Incarnation]) -> bool:
+    """Whether its monotonic clock went on through all boots. It starts anew with the host, and then one offset cannot place it."""
+    return all(before.lines[-1]["mono_ns"] <= after.lines[0]["mono_ns"] for before, after in pairwise(incarnations))
+
+
 def _validate(node: str, position: int, line: Line) -> None:
     try:
         event = line["event"]
@@ -158,6 +169,10 @@ def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
     expected = 0
     gaps: list[int] = []
     for position, line in enumerate(lines):
+        if line["event"] == "ack":
+            # Its `seq` is the acknowledged command's, so its own place can only be counted.
+            expected += 1
+            continue
         if line["seq"] != expected:
             gaps.append(position)
         expected = line["seq"] + 1
