@@ -142,9 +142,14 @@ class Connection:
         made: Any = None
         sock: socket.socket | None = None
         try:
+            if self.target.open_socket is not None:
+                # First of all: where that fails, the key's file may be gone as well, and is not the reason.
+                sock = self.target.open_socket(timeout_s)
             made = self._configure(timeout_s)
-            if made.gateway is None:
-                sock = self._open_socket(made.host, made.port, timeout_s)
+            if sock is None and made.gateway is None:
+                sock = socket.create_connection((made.host, made.port), timeout=timeout_s)
+            if sock is not None:
+                _tune(sock)
                 made.connect_kwargs["sock"] = sock
             made.open()
         except BaseException as error:
@@ -199,15 +204,11 @@ class Connection:
         if isinstance(made.gateway, fabric.Connection):
             self._trust_known_hosts(made.gateway)
 
-    def _open_socket(self, host: str, port: int, timeout_s: float) -> socket.socket:
-        if self.target.open_socket is not None:
-            sock = self.target.open_socket(timeout_s)
-        else:
-            sock = socket.create_connection((host, port), timeout=timeout_s)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A peer that vanished is noticed by the kernel: paramiko's keepalive sends but does not listen.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
-        return sock
+
+def _tune(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that vanished is noticed by the kernel: paramiko's keepalive sends but does not listen.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
 
 
 def _load_key(path: Path) -> paramiko.PKey:
