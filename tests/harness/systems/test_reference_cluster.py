@@ -13,7 +13,7 @@ from harness.systems.base import Op
 from node.config import NodeConfig
 from node.core.core import Core
 from node.runtime.recording import effects_crc, read_recording
-from node.wire import Decoder, Kind, encode
+from node.wire import HEADER, Decoder, Kind, encode
 
 from .cluster import Cluster
 from .fuzz import attack
@@ -134,8 +134,10 @@ def has_ended(sock: socket.socket) -> bool:
         (encode(Kind.REQUEST, {"id": 1}), "no-hello"),
         (encode(Kind.HELLO, {"cluster": "other", "role": "client", "name": "x"}), "bad-hello"),
         (encode(Kind.HELLO, {"cluster": "test", "role": "node", "name": "n9"}), "not-admitted"),
+        # The reason arrives although the node gets far more than it wants: it reads on before it closes.
+        (HEADER.pack(b"TR", 9, 1, 0) + b"x" * 3_000_000, "bad-version"),
     ],
-    ids=["silent", "slow-loris", "no-hello", "foreign-cluster", "foreign-node"],
+    ids=["silent", "slow-loris", "no-hello", "foreign-cluster", "foreign-node", "still-sending"],
 )
 def test_strangers_get_a_reason_and_are_closed(cluster: Cluster, sent: bytes, error: str) -> None:
     with cluster.dial("n1", 5.0) as sock:
