@@ -24,6 +24,8 @@ from .witness import Witness, witness
 MOST_DRAWN = 100_000
 _MOST_WITNESSES = 3
 """Shown in full per checker; the rest is counted, and is in verdict.json."""
+_LONGEST_REASON = 140
+"""In the headline; the table of checkers has it whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:
     if witnesses:
         return witnesses[0].explanation
     doubts = [
-        f"{name}: {result.get('reason') or 'no reason given'}"
+        f"{name}: {words.shortened(str(result.get('reason') or 'no reason given'), _LONGEST_REASON)}"
         for name, result in _checkers(run)
         if result.get("verdict") == "unknown"
     ]
@@ -201,10 +203,15 @@ def _checker_row(name: str, result: Mapping[str, Any]) -> CheckerRow:
 
 
 def _stat(value: Any) -> str:
+    """Figures nest one level in some checkers; deeper, or otherwise odd, values are shown as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str | int | None):
         return str(value)
+    if isinstance(value, Mapping) and not any(isinstance(inner, Mapping | list) for inner in value.values()):
+        return ", ".join(f"{key} {_stat(inner)}" for key, inner in value.items()).replace("_", " ") or "none"
+    if isinstance(value, list) and all(isinstance(inner, str) for inner in value):
+        return "; ".join(value) or "none"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -34,11 +34,11 @@ def value(item: Any) -> str:
     if item is None:
         return "nil"
     if isinstance(item, str):
-        return _shortened(item)
+        return shortened(item)
     if isinstance(item, list | tuple) and len(item) > _MOST_ITEMS:
         first = ", ".join(value(one) for one in item[:_MOST_ITEMS])
-        return _shortened(f"[{first}, … {len(item)} in all]")
-    return _shortened(json.dumps(item, ensure_ascii=False, default=str))
+        return shortened(f"[{first}, … {len(item)} in all]")
+    return shortened(json.dumps(item, ensure_ascii=False, default=str))
 
 
 def operation(op: Operation) -> str:
@@ -128,5 +128,5 @@ def _sides(dropped: list[tuple[str, str]]) -> list[list[str]] | None:
     return sides if expected == cut_off else None
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def shortened(text: str, most: int = _LONGEST) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -139,9 +139,9 @@
     band(fault.start, fault.healed, colour(fault.kind), 0.06); // taking effect, or healing
     if (fault.heal > fault.injected) band(fault.injected, fault.heal, colour(fault.kind), 0.07); // certainly on
   }
-  for (const [name, at] of data.phases) {
+  for (const [number, [name, at]] of data.phases.entries()) {
     layout.shapes.push({ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1 - 22 / inner, line: { color: "#b8c0c9", width: 1, dash: "dot" }, layer: "below" });
-    layout.annotations.push({ text: plain(name), xref: "x", yref: "paper", x: at, y: 0, yanchor: "bottom", xanchor: "right", textangle: -90, showarrow: false, font: { size: 10, color: SOFT } });
+    layout.annotations.push({ text: plain(name), xref: "x", yref: "paper", x: at, y: 0, yanchor: "bottom", xanchor: number % 2 ? "left" : "right", textangle: -90, showarrow: false, font: { size: 10, color: SOFT } });
   }
   Plotly.newPlot("charts", traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], displayModeBar: narrow ? false : "hover" });
 
