@@ -116,6 +116,8 @@ class SimCluster:
         self._node(node).power_loss()
         self._disconnect(node, silently=True)
         self.network.power(node, False)
+        for other in self.nodes:
+            self.peers.disturbed(other, node)
 
     def wipe(self, node: str) -> None:
         """Empty the disk of a node that does not run."""
@@ -163,6 +165,7 @@ class SimCluster:
         for source, target in edges:
             self._note("cut", source, target)
             self.network.cut(*self._edge(source, target))
+            self.peers.disturbed(source, target)
 
     def heal(self, edges: Iterable[Edge]) -> None:
         for source, target in edges:

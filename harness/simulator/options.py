@@ -26,7 +26,7 @@ class SimOptions:
     connect_timeout_ns: int = 1 * SECOND
     redial_min_ns: int = 50 * MILLISECOND
     redial_mean_ns: int = 100 * MILLISECOND
-    stall_timeout_ns: int = 3 * SECOND
+    stall_timeout_ns: int = 2 * SECOND
     """A side resets a connection whose bytes were not acknowledged for this long (TCP_USER_TIMEOUT)."""
     retransmit_max_ns: int = 400 * MILLISECOND
     """After a cut heals, held bytes arrive within this time."""

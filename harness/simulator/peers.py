@@ -2,7 +2,8 @@
 
 Each pair has one connection, dialled by the node whose name sorts first. Each side holds its own view of it: a killed process
 resets its connections, a host without power says nothing, and a cut is noticed only by a stall. A frame for a connection that its
-receiver does not hold is answered with a reset, as TCP does.
+receiver does not hold is answered with a reset, as TCP does. The transport's pings find out what nobody says: they are not sent one
+by one here, but whenever something happened that a ping would notice, the time is set at which it does.
 
 Beyond TCP, single messages may be lost, duplicated or late (options): reconnects do that to a protocol, and Raft must stand it.
 """
@@ -77,6 +78,12 @@ class Peers:
             else:
                 self._network.stream(stream, self._reset_arrives, peer, node, connection)
 
+    def disturbed(self, source: str, target: str) -> None:
+        """The way from `source` to `target` was cut, or `target` lost its power: pings of both sides go unanswered."""
+        for view in (self._views.get((source, target)), self._views.get((target, source))):
+            if view is not None and view.connection is not None:
+                self._watch(view)
+
     def reset(self, node: str, peer: str) -> None:
         """Break the connection, if there is one: both sides are told, and it is dialled again."""
         view = self._views[node, peer]
@@ -135,6 +142,8 @@ class Peers:
             self._redial(view)
 
     def _drop(self, view: View) -> None:
+        if view.connection is not None:
+            self._ping_later(self._views[view.peer, view.owner], view.connection)
         view.connection, view.stream = None, None
         view.dialling += 1
 
@@ -168,6 +177,7 @@ class Peers:
             self._deliver(node, Disconnected(peer))
         mine.connection, mine.stream = self._next_connection, Stream(mine.link)
         self._deliver(node, Connected(peer))
+        self._ping_later(mine, self._next_connection)
         self._network.stream(mine.stream, self._welcome_arrives, dialler, dialling, self._next_connection)
 
     def _refused(self, dialler: View, dialling: int) -> None:
@@ -183,6 +193,15 @@ class Peers:
         dialler.dialling += 1
         self._deliver(dialler.owner, Connected(dialler.peer))
 
+    def _ping_later(self, view: View, connection: int) -> None:
+        at_ns = self._kernel.now_ns + self._options.stall_timeout_ns
+        self._kernel.schedule(at_ns, self._pinged, view, connection)
+
+    def _pinged(self, view: View, connection: int) -> None:
+        """Does the other side still know this connection?"""
+        if view.connection == connection and self._views[view.peer, view.owner].connection != connection:
+            self._lose(view)
+
     def _watch(self, view: View) -> None:
         """Bytes are on their way: if no acknowledgement can come, look again when the stall would be too long."""
         if view.watched:
@@ -191,12 +210,15 @@ class Peers:
         if since_ns is not None:
             view.watched = True
             at_ns = self._kernel.now_ns + self._options.stall_timeout_ns
-            self._kernel.schedule(at_ns, self._stalled, view, view.connection, self._kernel.now_ns)
+            self._kernel.schedule(at_ns, self._stalled, view, view.connection, since_ns)
 
-    def _stalled(self, view: View, connection: int, sent_ns: int) -> None:
+    def _stalled(self, view: View, connection: int, watched_ns: int) -> None:
         view.watched = False
-        since_ns = self._network.blocked_since_ns(view.owner, view.peer)
-        if view.connection == connection and since_ns is not None and since_ns <= sent_ns:
-            if view.stream is not None:
-                view.stream.dead = True
-            self._lose(view)
+        if view.connection != connection:
+            return
+        if self._network.blocked_since_ns(view.owner, view.peer) != watched_ns:
+            self._watch(view)
+            return
+        if view.stream is not None:
+            view.stream.dead = True
+        self._lose(view)
