@@ -24,6 +24,7 @@ from .witness import Witness, witness
 MOST_DRAWN = 100_000
 _MOST_WITNESSES = 3
 """Shown in full per checker; the rest is counted, and is in verdict.json."""
+_LONGEST_STAT = 160
 _LONGEST_REASON = 140
 """In the headline; the table of checkers has it whole."""
 
@@ -46,11 +47,14 @@ class FaultRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckerRow:
+    """`stats` are the figures that are short enough to stand in a line; `folded` are the others as they are."""
+
     name: str
     verdict: str
     anomalies: int
     reason: str
     stats: Sequence[tuple[str, str]]
+    folded: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +197,14 @@ def _fault_row(fault: Fault) -> FaultRow:
 
 def _checker_row(name: str, result: Mapping[str, Any]) -> CheckerRow:
     stats = result.get("stats") or {}
+    long = {key: value for key, value in stats.items() if len(_stat(value)) > _LONGEST_STAT}
     return CheckerRow(
         name=name,
         verdict=str(result.get("verdict", "unknown")),
         anomalies=len(result.get("anomalies") or ()),
         reason=str(result.get("reason") or ""),
-        stats=[(str(key).replace("_", " "), _stat(value)) for key, value in stats.items()],
+        stats=[(str(key).replace("_", " "), _stat(value)) for key, value in stats.items() if key not in long],
+        folded=long,
     )
 
 
