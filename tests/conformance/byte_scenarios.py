@@ -6,7 +6,7 @@ from node.core.effects import Reply
 from node.core.events import ClientGone, Request
 from node.wire import HEADER, MAX_PAYLOAD, Kind, encode
 
-from .scenarios import script
+from .scripting import script
 from .suite import Driver, Scenario, ScriptedCore, needs
 
 

@@ -167,7 +167,12 @@ def needs(*capabilities: str) -> Callable[[Scenario], Scenario]:
 
 def scenarios_for(capabilities: frozenset[str]) -> list[Scenario]:
     """The scenarios that a driver with these capabilities must pass."""
-    from . import byte_scenarios, scenarios
+    from . import byte_scenarios, connection_scenarios, life_scenarios, storage_scenarios
 
-    every = [*scenarios.SCENARIOS, *byte_scenarios.BYTE_SCENARIOS]
+    every = [
+        *life_scenarios.LIFE_SCENARIOS,
+        *storage_scenarios.STORAGE_SCENARIOS,
+        *connection_scenarios.CONNECTION_SCENARIOS,
+        *byte_scenarios.BYTE_SCENARIOS,
+    ]
     return [s for s in every if getattr(s, "needs", frozenset()) <= capabilities]
