@@ -38,7 +38,8 @@ def may_stand(s: RaftState) -> bool:
 
 
 def on_pre_vote(s: RaftState, now_ns: int, peer: str, m: PreVote) -> None:
-    granted = m.term > s.term and not s.torn and not _has_leader(s, now_ns) and _is_fresh(s, m.last_term, m.last_index)
+    fresh = s.flaws.no_log_freshness or _is_fresh(s, m.last_term, m.last_index)
+    granted = m.term > s.term and not s.torn and not _has_leader(s, now_ns) and fresh
     s.out.send(peer, PreVoteReply(s.term, m.term, granted), s.journal.gate)
 
 
@@ -130,7 +131,9 @@ def _others(s: RaftState) -> list[str]:
 
 
 def _has_leader(s: RaftState, now_ns: int) -> bool:
-    return s.leading or (s.leader is not None and now_ns - s.heard_ns < s.timing.election_min_ns)
+    if s.leading or now_ns < s.quiet_until_ns:
+        return True
+    return s.leader is not None and now_ns - s.heard_ns < s.timing.election_min_ns
 
 
 def _is_fresh(s: RaftState, last_term: int, last_index: int) -> bool:

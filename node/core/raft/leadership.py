@@ -23,7 +23,7 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     s.progress = {peer: Progress(s.log.last_index + 1) for peer in s.config.peers if peer != s.me}
     s.noop_index = s.log.last_index + 1
     s.append([make_entry(s.noop_index, s.term, [NOOP])])
-    s.round = 0
+    s.round, s.lease_void = 0, False
     s.contact_ns = now_ns
     contact.note(s, now_ns, now_ns)
     wanted, s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, [], []
@@ -72,7 +72,9 @@ def confirm(s: RaftState, now_ns: int) -> None:
     acked[s.me] = s.round
     confirmed = quorum_value(s.counted(now_ns), acked)
     while s.rounds and s.rounds[0][0] <= confirmed:
-        _, sent_ns, s.lease_wall_ns = s.rounds.popleft()
+        _, sent_ns, wall_ns = s.rounds.popleft()
+        # Never shortened: so a lease taken while the wall clock ran ahead outlives the clock's return (flaw wall-clock-lease alone reads it).
+        s.lease_wall_ns = max(s.lease_wall_ns or 0, wall_ns)
         contact.note(s, sent_ns, now_ns)
     read_index.release(s, confirmed, acked)
 
@@ -92,7 +94,7 @@ def begin_handover(s: RaftState, now_ns: int, request: Transfer) -> None:
 def continue_handover(s: RaftState) -> None:
     handover = s.handover
     if handover is not None and not handover.sent and s.progress[handover.to].match == s.log.last_index:
-        handover.sent = True
+        handover.sent = s.lease_void = True
         s.out.send(handover.to, TimeoutNow(s.term))
 
 
