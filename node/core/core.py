@@ -79,7 +79,8 @@ class Core:
             self._start(now_ns, event)  # type: ignore[arg-type]
             return
         assert self._machines, f"{kind.__name__} came before Start"
-        if isinstance(event, Received):
+        if kind is Received:
+            assert isinstance(event, Received)
             if event.peer in self.config.peers and event.peer != self.config.node:
                 self._machines[_OWNERS[type(event.message)]].on_message(now_ns, event.peer, event.message)
         elif isinstance(event, StorageDone):

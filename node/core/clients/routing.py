@@ -142,8 +142,8 @@ class Router:
         self._out.send(self.leader, message)
 
     def _again(self, now_ns: int, pending: Pending) -> None:
-        """The first attempt may yet be, or become, an entry."""
-        if pending.work is not None and "transfer" not in pending.work:
+        """The first attempt may yet be, or become, an entry. Sessions make that harmless; administrators ask again themselves."""
+        if pending.work is not None and "command" in pending.work:
             pending.doubt = True
             self.route(now_ns, pending)
 

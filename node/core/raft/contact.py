@@ -29,9 +29,9 @@ def note(s: RaftState, at_ns: int, now_ns: int) -> None:
 
 
 def on_timer(s: RaftState, now_ns: int) -> None:
-    if s.leading and s.flaws.stale_read_from_deposed_leader:
-        s.contact_ns = now_ns
     until_ns = s.contact_ns + s.timing.election_max_ns
+    if s.leading and not lost(s, now_ns):
+        until_ns = max(until_ns, now_ns + s.timing.heartbeat_ns)
     if now_ns < until_ns:
         s.out.set_timer(TIMER, until_ns)
         return
@@ -53,9 +53,9 @@ def lease_holds(s: RaftState, now_ns: int) -> bool:
     """Whether no other node can have become leader yet.
 
     Followers refuse their votes for election_min after they heard a leader, each on its own clock; the bound on the drift between two
-    clocks shortens the lease. A leader that is handing over has none.
+    clocks shortens the lease. A leader that ever told another to stand has none: that message may be late, and voters heed it at once.
     """
-    if s.handover is not None and s.handover.sent:
+    if s.lease_void:
         return False
     length_ns = s.timing.election_min_ns * (1_000_000 - s.config.clock_drift_ppm) // 1_000_000
     if s.flaws.wall_clock_lease:

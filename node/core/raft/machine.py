@@ -98,6 +98,8 @@ class Raft:
         s.begin_segment()
         for peer in self._config.peers:
             s.heard_from[peer] = now_ns
+        if self._config.lease_reads:
+            s.quiet_until_ns = now_ns + s.timing.election_min_ns
         contact.begin(s, now_ns)
         roles.arm_election(s, now_ns)
         s.tell_leader()

@@ -20,7 +20,7 @@ REMOTE_LIMIT = 4096
 
 def on_request(s: RaftState, now_ns: int, request: ReadRequest) -> None:
     """A read of one of this node's own clients."""
-    if len(s.reads_wanted) + len(s.reads_asked) >= 2 * s.config.max_pending_requests:
+    if len(s.reads_wanted) + len(s.reads_asked) + len(s.reads_new) >= 2 * s.config.max_pending_requests:
         s.out.emit(ReadFailed(request.token))
     elif s.leading:
         _begin(s, now_ns, request.token)

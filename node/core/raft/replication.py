@@ -16,12 +16,15 @@ from .state import RaftState
 
 FLIGHT_LIMIT = 32
 """Messages in flight to one node, at most."""
+BACKLOG_LIMIT = 100_000
+"""Entries that are not committed, at most: beyond it commands wait for their deadline outside the log."""
 BATCH_CHARACTERS = 256 * 1024
 """Text of entries in one message, at most (one entry may exceed it)."""
 
 
 def propose(s: RaftState, request: Propose) -> None:
-    if not s.leading or s.handover is not None:
+    backlog = s.log.last_index - s.commit
+    if not s.leading or s.handover is not None or backlog >= BACKLOG_LIMIT:
         s.out.emit(NotProposed(request.token, s.leading))
         return
     command: Command = request.command

@@ -107,6 +107,8 @@ class RaftState:
     heard_ns: int = 0
     """When this node last heard from a leader of its term."""
     heard_from: dict[str, int] = field(default_factory=dict)
+    quiet_until_ns: int = 0
+    """With leases, a restarted node does not vote before it would have forgotten the leader it may have heard."""
     contact_ns: int = 0
     contact: bool = True
     election_timeout_ns: int = 0
@@ -128,6 +130,8 @@ class RaftState:
     round: int = 0
     rounds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=256))
     lease_wall_ns: int | None = None
+    lease_void: bool = False
+    """This leader told another node to stand, so voters need not wait any more."""
     reads_new: list[int | RemoteRead] = field(default_factory=list)
     reads_round: deque[RoundReads] = field(default_factory=deque)
     round_wanted: bool = False

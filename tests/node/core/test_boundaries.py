@@ -1,0 +1,71 @@
+"""The core stays pure: what it may import, that it iterates no sets, and that its machines do not know each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parents[3] / "node" / "core"
+FILES = sorted(CORE.rglob("*.py"))
+FORBIDDEN = {
+    "time",
+    "random",
+    "socket",
+    "os",
+    "threading",
+    "asyncio",
+    "datetime",
+    "uuid",
+    "secrets",
+    "select",
+    "subprocess",
+}
+MACHINES = ("raft", "clients", "application")
+IDS = [str(path.relative_to(CORE)) for path in FILES]
+
+
+def imports(tree: ast.AST, level: int | None = None) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and level is None:
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (level is None or node.level == level):
+            found.append(("." * node.level) + (node.module or ""))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_imports(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    allowed = {"random"} if path.name == "chance.py" else set()
+    for name in imports(tree):
+        assert name.split(".")[0] not in FORBIDDEN - allowed, f"{path}: {name}"
+    machine = path.relative_to(CORE).parts[0]
+    if machine in MACHINES:
+        for name in imports(tree, level=2):
+            assert name.lstrip(".").split(".")[0] not in MACHINES, f"{path}: machines do not import each other: {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_no_sets_and_no_identities(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, (ast.Set, ast.SetComp)), f"{path}:{node.lineno}: a set"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("set", "frozenset", "id", "hash"), f"{path}:{node.lineno}: {node.func.id}()"
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_only_wall_reads_the_wall_clock(path: Path) -> None:
+    reads = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute) and n.attr == "wall_ns"]
+    assert not reads or path.name == "wall.py", path
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_sizes(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 400, path
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{path}: {node.name}"
