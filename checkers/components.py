@@ -2,14 +2,14 @@
 
 Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut
 is certainly on in one direction: a request needs its answer. Killed and paused nodes are connected to nobody until healed. A probe that got
-through in a direction that was said to be cut takes that cut away, for its whole length. What this module calls apart was apart.
+through in a direction that was said to be cut, long enough after the injection to mean it, takes that cut away for its whole length. What this module calls apart was apart.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,6 +18,9 @@ from .traces import FOREVER_NS, NEVER_NS
 from .weights import Weights, weight
 
 Edge = tuple[str, str]
+
+PROBE_MEMORY_NS = 2_000_000_000
+"""A sample says what was heard lately, and may have waited to be written: only one this long after the injection tells of the cut itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,8 @@ class Epoch:
         left = sorted(set(nodes) - self.down)
         found: list[frozenset[str]] = []
         while left:
-            members, frontier = {left[0]}, [left[0]]
-            while frontier:
-                here = frontier.pop()
-                near = [peer for peer in left if peer not in members and self._connected(here, peer)]
-                members.update(near)
-                frontier.extend(near)
-            found.append(frozenset(members))
-            left = [node for node in left if node not in members]
+            found.append(frozenset(self._spread(left[0], left, self._connected)))
+            left = [node for node in left if node not in found[-1]]
         return sorted(found, key=lambda part: (-len(part), sorted(part)))
 
     def heaviest(self, weights: Weights) -> tuple[int, frozenset[str]]:
@@ -51,6 +48,27 @@ class Epoch:
         return max(
             ((weight(weights, part), part) for part in parts), default=(0, frozenset()), key=lambda found: found[0]
         )
+
+    def exchange(self, node: str, nodes: Iterable[str]) -> frozenset[str]:
+        """The nodes that could hear of something `node` was told in this epoch, by whatever way, and of which it could hear again.
+
+        More than its component: a message may go one way round and come back another. Whoever must take part in an answer of `node`
+        to a request asked in this epoch is among them.
+        """
+        running = sorted((set(nodes) | {node}) - self.down)
+        hears = self._spread(node, running, lambda here, peer: (here, peer) not in self.cut)
+        told = self._spread(node, running, lambda here, peer: (peer, here) not in self.cut)
+        return frozenset(hears & told)
+
+    @staticmethod
+    def _spread(node: str, running: Sequence[str], is_open: Callable[[str, str], bool]) -> set[str]:
+        found, frontier = {node}, [node]
+        while frontier:
+            here = frontier.pop()
+            near = [peer for peer in running if peer not in found and is_open(here, peer)]
+            found.update(near)
+            frontier.extend(near)
+        return found
 
     def _connected(self, one: str, other: str) -> bool:
         return (one, other) not in self.cut and (other, one) not in self.cut
@@ -144,5 +162,5 @@ def _edges(fault: Fault) -> set[Edge]:
 def _leaks(
     edges: set[Edge], start_ns: int, end_ns: int, reachability: Sequence[tuple[int, Mapping[Edge, bool]]]
 ) -> set[Edge]:
-    matrices = [matrix for time_ns, matrix in reachability if start_ns <= time_ns <= end_ns]
+    matrices = [matrix for time_ns, matrix in reachability if start_ns + PROBE_MEMORY_NS <= time_ns <= end_ns]
     return {edge for edge in edges if any(matrix.get(edge, False) for matrix in matrices)}

@@ -4,7 +4,8 @@ Q1 every ok write was durable on voters with more than half of the weight before
 connected component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was asked. Q4 without a quorum,
 stale reads answer marked, and writes end refused or unknown by their deadline.
 
-Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`).
+Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`, and `quorum_sides` for a side that has no
+quorum while another one has).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from . import acks
 from .budget import Meter, OutOfBudget
 from .components import epochs
 from .findings import Findings
+from .quorum_sides import judge_sides
 from .quorum_traces import judge_reads, judge_writes
 from .quorum_windows import judge_unmarked, judge_windows, windows_without_quorum
 from .raft_facts import Survey
@@ -53,6 +55,8 @@ class QuorumChecker:
             stats["Q1"] = judge_writes(operations, facts, timeline, findings)
             stats["Q3"] = judge_reads(operations, facts, findings)
         stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, facts, findings)
+        leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
+        stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, not leased, findings))
         stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)
         stats["notes"] = list(history.notes)
         if findings.kept:

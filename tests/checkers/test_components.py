@@ -83,13 +83,13 @@ def test_nodes_of_a_symbolic_intent_are_taken_from_what_was_observed() -> None:
 
 
 def test_a_probe_that_got_through_takes_the_cut_away() -> None:
+    """The first sample still tells of the time before the cut, the last one of that after it."""
     book = Book()
-    book.fault("cut", 10, 20, edges=[["n1", "n2"], ["n1", "n3"]])
-    history = epochs(
-        book.faults, [(15 * MS, {("n1", "n2"): True, ("n1", "n3"): False}), (25 * MS, {("n1", "n3"): True})]
-    )
+    book.fault("cut", 10_000, 20_000, edges=[["n1", "n2"], ["n1", "n3"]])
+    through, not_through = {("n1", "n2"): True, ("n1", "n3"): False}, {("n1", "n3"): True}
+    history = epochs(book.faults, [(10_900 * MS, not_through), (15_000 * MS, through), (20_500 * MS, not_through)])
     assert history.epochs[1].cut == frozenset({("n1", "n3")})
-    assert "a probe got from n1 to n2" in history.notes[0]
+    assert len(history.notes) == 1 and "a probe got from n1 to n2" in history.notes[0]
 
 
 def test_within_finds_the_epoch_that_holds_a_whole_stretch() -> None:
