@@ -89,6 +89,8 @@ def rates(operations: Sequence[Operation], end_ns: int) -> Rates:
 
 def _quantiles(bucket: Any, took_ns: Any, count: int) -> dict[str, list[float | None]]:
     lines: dict[str, list[float | None]] = {f"p{quantile}": [None] * count for quantile in QUANTILES}
+    if not len(bucket):
+        return lines
     order = np.argsort(bucket, kind="stable")
     bucket, took_ns = bucket[order], took_ns[order]
     present, starts = np.unique(bucket, return_index=True)

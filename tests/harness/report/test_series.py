@@ -40,6 +40,12 @@ def test_rates_and_quantiles_are_those_of_the_bucket_of_completion() -> None:
     assert rates.latency_ms["p99"] == [2.98, None, None]
 
 
+def test_a_run_in_which_nothing_succeeded_has_rates_and_empty_quantiles() -> None:
+    rates = series.rates([_read(0, 1, "fail")], 40 * MS)
+    assert rates.per_s["fail"] == [20.0]
+    assert rates.latency_ms["p50"] == [None]
+
+
 def test_no_operations_make_no_lines() -> None:
     rates = series.rates([], 0)
     assert (rates.per_s, rates.latency_ms) == ({}, {})
