@@ -51,7 +51,7 @@ def command(target: Path, checkers: tuple[str, ...], time_s: float, memory_mb: i
             f"{target}: no such file or folder",
             hint="give a run's folder or a history file; `tri list runs` shows runs",
         )
-    judgement = judge(target, list(checkers) or "auto", Budget(time_s, memory_mb))
+    judgement = judge(target, list(checkers), Budget(time_s, memory_mb))
     if as_json:
         out.print_json(json.dumps(judgement.document, default=str))
     else:

@@ -25,7 +25,9 @@ def print_judgement(judgement: Judgement) -> None:
             out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
             out.print(f"    operations {', '.join(map(str, anomaly.ops))}" if anomaly.ops else "    from traces")
         if len(result.anomalies) > SHOWN_ANOMALIES:
-            out.print(f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}; all of them: tri check {escape(document['run'])} --json")
+            out.print(
+                f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}; all of them: tri check {escape(document['run'])} --json"
+            )
     for error in document["errors"]:
         out.print(f"  [yellow]environment[/] {escape(error)}")
     for fault in document["unverified"]:

@@ -111,7 +111,8 @@ def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
     from ..report import write_report
 
     settings.tell("check", "")
-    judgement = judge(run_dir, campaign.checks, Budget(time_s=campaign.check_time / 1e9))
+    judgement = judge(run_dir, budget=Budget(time_s=campaign.check_time / 1e9))
+    judgement.write(run_dir)
     settings.tell("report", "")
     write_report(run_dir)
     return judgement
@@ -168,6 +169,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             nodes=list(run.plan.nodes),
             voters=dict(run.plan.voters),
             expect=run.campaign.expect,
+            checks=run.campaign.checks,
             phases=dict(runner.marks),
             clock_offsets_ns=injector.monotonic_offsets_ns(),
             final_states=states,

@@ -33,6 +33,7 @@ class RunFacts:
     nodes: Sequence[str]
     voters: Mapping[str, int]
     expect: str = "valid"
+    checks: str | Sequence[str] = "auto"
     phases: Mapping[str, int] = field(default_factory=dict)
     clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -5,7 +5,6 @@ An anomaly outranks everything; then an environment that failed; then doubt, whi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, check, merge
 from histories import NEMESIS
+from histories.store import RunStore
 
 from .record import RunFacts, load_history_record, load_record, read_facts
 
@@ -28,20 +28,22 @@ class Judgement:
     results: Mapping[str, CheckResult]
     document: Mapping[str, Any]
 
-
-def judge(target: Path, checkers: str | Sequence[str] = "auto", budget: Budget | None = None) -> Judgement:
-    """`target` is a run's folder or a history file; the verdict of a folder is written to its `verdict.json`."""
-    if not target.is_dir():
-        record = load_history_record(target)
-        return _judged(record, _history_facts(target), check(record, checkers, budget or Budget()), str(target))
-    record, facts = load_record(target), read_facts(target)
-    judgement = _judged(record, facts, check(record, checkers, budget or Budget()), str(target))
-    (target / "verdict.json").write_text(json.dumps(judgement.document, indent=1, default=str) + "\n", encoding="utf-8")
-    return judgement
+    def write(self, run_dir: Path) -> None:
+        """The verdict of a run belongs into its folder."""
+        RunStore.write_json(run_dir / "verdict.json", self.document)
 
 
-def _history_facts(path: Path) -> RunFacts:
-    return RunFacts(campaign=path.stem, seed=0, command=f"tri check {path}", nodes=(), voters={})
+def judge(target: Path, checkers: Sequence[str] | None = None, budget: Budget | None = None) -> Judgement:
+    """`target` is a run's folder or a history file. Without `checkers`: those that its campaign asked for. Changes nothing."""
+    if target.is_dir():
+        record, facts = load_record(target), read_facts(target)
+    else:
+        record, facts = (
+            load_history_record(target),
+            RunFacts(target.stem, 0, f"tri check {target}", nodes=(), voters={}),
+        )
+    results = check(record, checkers or facts.checks, budget or Budget())
+    return _judged(record, facts, results, str(target))
 
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:

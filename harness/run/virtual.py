@@ -75,6 +75,7 @@ def simulate(campaign: Campaign, plan: Plan, run_dir: Path, settings: Settings) 
         nodes=list(plan.nodes),
         voters=dict(plan.voters),
         expect=campaign.expect,
+        checks=campaign.checks,
         phases=dict(runner.marks),
         clock_offsets_ns=driver.monotonic_offsets_ns(),
         final_states=states,
