@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histories.store import read_traces
-
 from checkers.result import RunRecord
 from histories import NEMESIS, History, HistoryError, read_history
+from histories.store import read_traces
 
 from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
