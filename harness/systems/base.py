@@ -7,8 +7,9 @@ campaign as `system: {file: my_system.py}`, that defines `service(options) -> Se
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Protocol, Sequence
+from typing import Any, Protocol
 
 from ..hosts.base import Host
 
