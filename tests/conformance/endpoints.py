@@ -21,11 +21,14 @@ CLUSTER = "conformance"
 class FrameSocket:
     """A blocking socket with a thread that hands each frame to `on_frame` until the stream ends."""
 
-    def __init__(self, sock: socket.socket, on_frame: Callable[[FrameSocket, Frame], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, on_frame: Callable[[FrameSocket, Frame], None], reading: bool = True
+    ) -> None:
         self.sock = sock
         self.ended = threading.Event()
         self.reading = threading.Event()
-        self.reading.set()
+        if reading:
+            self.reading.set()
         self._on_frame = on_frame
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -129,10 +132,7 @@ class SocketPeer:
                 continue
             except OSError:
                 return
-            connection = FrameSocket(sock, self._take)
-            if self._stalled:
-                connection.reading.clear()
-            self._accepted.append(connection)
+            self._accepted.append(FrameSocket(sock, self._take, reading=not self._stalled))
 
     def _take(self, connection: FrameSocket, found: Frame) -> None:
         if found.kind is Kind.HELLO:
