@@ -1,7 +1,7 @@
 """What a message goes through between two processes: encoded, framed, cut into pieces, decoded.
 
 Doing that for every message costs more than the core itself, so one in N takes the road, chosen by a keyed draw; the others are passed
-by reference, which is safe because messages are never changed. Bodies of clients are always copied.
+by reference, which is safe because neither messages nor bodies are ever changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from node.core.messages import Message, from_wire, to_wire
 from node.wire import Decoder, Kind, encode
 
-from .chance import draw
+from .chance import draw, mix
 from .errors import ContractViolation
 
 
@@ -24,8 +24,7 @@ class Codec:
 
     def carry(self, message: Message) -> Message:
         """The message as its receiver gets it."""
-        self._seen += 1
-        if not self._one_in or draw(self._key, self._seen) % self._one_in:
+        if not self._chosen():
             return message
         received = from_wire(self._through(Kind.MESSAGE, to_wire(message)))
         if received != message:
@@ -33,9 +32,15 @@ class Codec:
         return received
 
     def body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A client's request or a reply, through its frame."""
+        """A client's request or a reply as the other side gets it."""
+        if not self._chosen():
+            return body
         received: Mapping[str, Any] = self._through(Kind.REQUEST, body)
         return received
+
+    def _chosen(self) -> bool:
+        self._seen += 1
+        return self._one_in > 0 and mix(self._key ^ self._seen) % self._one_in == 0
 
     def _through(self, kind: Kind, payload: Any) -> Any:
         data = encode(kind, payload)

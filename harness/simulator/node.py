@@ -87,11 +87,17 @@ class SimNode:
         self.storage_held = False
         self.storage: Storage | None = None
         self._check: Callable[[], None] | None = None
+        # Looked up by class: a `match` over effects costs as much as the rest of a turn.
+        self._releases: dict[type[Any], Callable[[Any], None]] = {
+            Send: partial(world.send, name),
+            Reply: partial(world.reply, name),
+            Trace: partial(world.trace, self),
+        }
         self._reset()
 
     @property
     def alive(self) -> bool:
-        return self.process in (Process.RUNNING, Process.PAUSED)
+        return self.core is not None
 
     def mono_ns(self) -> int:
         return self.clock.mono_ns(self._kernel.now_ns)
@@ -194,7 +200,8 @@ class SimNode:
             if self.core is None:
                 return
         assert self.storage is not None
-        self.storage.pump()
+        if self.storage.fresh:
+            self.storage.pump()
 
     def _step(self, mono_ns: int, events: list[Event]) -> list[Effect]:
         assert self.core is not None
@@ -213,31 +220,23 @@ class SimNode:
             ) from error
 
     def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Send() | Reply() | Trace():
-                if effect.after:
-                    self._gate.perform(effect.after, partial(self._release, effect))
-                else:
-                    self._release(effect)
-            case SetTimer():
-                self._set_timer(effect)
-            case CancelTimer():
-                self._timers.pop(effect.key, None)
-            case Halt():
-                self._halt(effect.reason)
-            case _:
-                self._gate.emitted(effect.op, effect.after)
-                assert self.storage is not None
-                self.storage.submit(effect)
-
-    def _release(self, effect: Effect) -> None:
-        match effect:
-            case Send():
-                self._world.send(self.name, effect)
-            case Reply():
-                self._world.reply(self.name, effect)
-            case Trace():
-                self._world.trace(self, effect)
+        kind = type(effect)
+        release = self._releases.get(kind)
+        if release is not None:
+            if effect.after:  # type: ignore[union-attr]
+                self._gate.perform(effect.after, partial(release, effect))  # type: ignore[union-attr]
+            else:
+                release(effect)
+        elif kind is SetTimer:
+            self._set_timer(effect)  # type: ignore[arg-type]
+        elif kind is CancelTimer:
+            self._timers.pop(effect.key, None)  # type: ignore[union-attr]
+        elif kind is Halt:
+            self._halt(effect.reason)  # type: ignore[union-attr]
+        else:
+            assert self.storage is not None
+            self._gate.emitted(effect.op, effect.after)  # type: ignore[union-attr]
+            self.storage.submit(effect)  # type: ignore[arg-type]
 
     def _set_timer(self, effect: SetTimer) -> None:
         self._timers[effect.key] = effect.generation
@@ -259,7 +258,7 @@ class SimNode:
     def _settle(self, events: list[Event]) -> None:
         """What waited for storage goes out at the beginning of the turn that hears of it: a stopped process sends nothing."""
         for event in events:
-            if isinstance(event, StorageDone):
+            if type(event) is StorageDone:
                 self._gate.settle(event.op, event.error is None)
 
     def _halt(self, reason: str) -> None:
@@ -269,13 +268,13 @@ class SimNode:
 
 
 def _at_wall(event: Event, wall_ns: int) -> Event:
-    match event:
-        case Received():
-            return Received(event.peer, event.message, wall_ns)
-        case TimerFired():
-            return TimerFired(event.key, event.generation, wall_ns)
-        case Request():
-            return Request(event.client, event.body, wall_ns)
+    kind = type(event)
+    if kind is Received:
+        return Received(event.peer, event.message, wall_ns)  # type: ignore[union-attr]
+    if kind is TimerFired:
+        return TimerFired(event.key, event.generation, wall_ns)  # type: ignore[union-attr]
+    if kind is Request:
+        return Request(event.client, event.body, wall_ns)  # type: ignore[union-attr]
     return event
 
 

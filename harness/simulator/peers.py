@@ -29,6 +29,7 @@ class View:
     owner: str
     peer: str
     link: Link
+    back: Link
     connection: int | None = None
     stream: Stream | None = None
     dialling: int = 0
@@ -53,7 +54,9 @@ class Peers:
         self._kernel, self._network, self._options = kernel, network, options
         self._nodes = nodes
         self._deliver, self._alive, self._paused, self._carry = deliver, alive, paused, carry
-        self._views = {(a, b): View(a, b, network.links[a, b]) for a in nodes for b in nodes if a != b}
+        self._views = {
+            (a, b): View(a, b, network.links[a, b], network.links[b, a]) for a in nodes for b in nodes if a != b
+        }
         self._next_connection = 0
         self.delivered = 0
 
@@ -99,7 +102,8 @@ class Peers:
         view = self._views.get((node, peer))
         if view is None or view.stream is None:
             return
-        self._watch(view)
+        if view.link.cuts or view.back.cuts or self._network.off_since_ns:
+            self._watch(view)
         options, network, link = self._options, self._network, view.link
         message = self._carry(message)
         if options.loss_ppm or options.duplicate_ppm or options.reorder_ppm:

@@ -32,6 +32,8 @@ class Storage:
         self._pending: set[int] = set()
         self._failed: set[int] = set()
         self._failed_files: set[str] = set()
+        self.fresh = False
+        """Whether operations were submitted since the last pump."""
         self.held = False
         """While set, no operation is begun: a disk that hangs."""
         self._queues: dict[str, deque[StorageEffect]] = {}
@@ -43,14 +45,17 @@ class Storage:
         self._paused = False
 
     def submit(self, effect: StorageEffect) -> None:
+        self.fresh = True
         self._pending.add(effect.op)
         for file in _files(effect):
             self._queues.setdefault(file, deque()).append(effect)
 
     def pump(self) -> None:
         """Start whatever can start now: after new operations, a met dependency, or the end of a pause."""
-        for file in tuple(self._queues):
-            self._start_head(file)
+        self.fresh = False
+        for file, queue in tuple(self._queues.items()):
+            if queue:
+                self._start_head(file)
 
     def pause(self, paused: bool) -> None:
         """A stopped process starts nothing; what its kernel is doing goes on."""
