@@ -9,14 +9,14 @@ Operations with equal steps form a *class*. The effects of unknown operations of
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from histories import Operation, Type
 
-from .models import Illegal, Model, Step
+from .models import NOTHING, Illegal, Model, Step
 
 NEVER = -1
 
@@ -99,12 +99,22 @@ class Table:
         return len(self._transitions) + len(self.states)
 
 
+class Urgent(NamedTuple):
+    """An open operation that needs a state which only the operations open with it (`givers`, as bits) can still bring about."""
+
+    deadline: int
+    bit: int
+    step: int
+    givers: int
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One return: the operations open at it (the one that returns comes first), and the unknown classes invoked before it."""
 
     opens: tuple[Open, ...]
     unknowns: tuple[Unknowns, ...]
+    urgent: tuple[Urgent, ...]
     position: int
 
 
@@ -128,6 +138,7 @@ class Problem:
                 step = self.table.step(call.step)
                 self._unknown_total[step] = self._unknown_total.get(step, 0) + 1
         self._shifts, self.guard = self._layout()
+        self._supply = _Supply(calls, model, self.table)
         self.segments = list(self._cut())
 
     @property
@@ -163,11 +174,55 @@ class Problem:
                     slots += 1
                 insort(opens, Open(call.end, free.pop(), step, call.step.pure))
             else:
-                turns.append(Turn(tuple(opens), unknowns, position))
+                turns.append(Turn(tuple(opens), unknowns, self._supply.urgent(opens, position), position))
                 free.append(opens.pop(0).bit)
                 if not opens:
                     yield Segment(tuple(turns))
                     turns = []
+
+
+class _Supply:
+    """Who can bring about the state that an operation needs. Only where steps overwrite can that be told from values."""
+
+    def __init__(self, calls: Sequence[Call], model: Model, table: Table) -> None:
+        self._needs: dict[int, Hashable] = {}
+        self._gives: dict[int, Hashable] = {}
+        self._starts: dict[Hashable, list[int]] = {}
+        unknown: set[Hashable] = set()
+        for call in calls if model.overwrites else ():
+            step = table.step(call.step)
+            if call.step.conditional:
+                self._needs[step] = model.needs(call.step)
+            if not call.step.pure:
+                given = self._gives[step] = model.gives(call.step)
+                self._starts.setdefault(given, []).append(call.start)
+                if call.end is None:
+                    unknown.add(given)
+        for starts in self._starts.values():
+            starts.sort()
+        # What an operation of unknown outcome may bring about is never short.
+        self._needs = {
+            step: value for step, value in self._needs.items() if value is not NOTHING and value not in unknown
+        }
+
+    def urgent(self, opens: Sequence[Open], position: int) -> tuple[Urgent, ...]:
+        if not self._needs:
+            return ()
+        givers: dict[Hashable, int] = {}
+        for item in opens:
+            if not item.pure:
+                given = self._gives[item.step]
+                givers[given] = givers.get(given, 0) | item.bit
+        found = []
+        for deadline, bit, step, _ in opens:
+            needed = self._needs.get(step, NOTHING)
+            if needed is NOTHING:
+                continue
+            starts = self._starts.get(needed, [])
+            at = bisect_left(starts, position)
+            if at == len(starts) or starts[at] > deadline:
+                found.append(Urgent(deadline, bit, step, givers.get(needed, 0) & ~bit))
+        return tuple(found)
 
 
 def _events(calls: Sequence[Call]) -> list[tuple[int, Call, bool]]:

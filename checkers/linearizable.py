@@ -117,20 +117,16 @@ def _check_register(ops: Sequence[Operation], key: Hashable, model: Model, meter
         plain = unwritten_or_early(register, key)
         if plain is not None:
             return KeyVerdict(Verdict.INVALID, "values", len(ops), plain)
-    return _search(ops, _without_unobserved(calls_of(ops, model)), model, key, meter, model.name)
+    return _search(ops, _without_unobserved(calls_of(ops, model), model), model, key, meter, model.name)
 
 
-def _without_unobserved(calls: list[Call]) -> list[Call]:
+def _without_unobserved(calls: list[Call], model: Model) -> list[Call]:
     """Drops writes of unknown outcome whose value nobody observed; they are optional, and without effect on anything seen."""
     if any(call.step.kind == "differs" for call in calls):
         return calls
     while True:
         seen = {call.step.value for call in calls if call.step.conditional}
-        kept = [
-            call
-            for call in calls
-            if call.end is not None or (call.step.extra if call.step.kind == "cas" else call.step.value) in seen
-        ]
+        kept = [call for call in calls if call.end is not None or model.gives(call.step) in seen]
         if len(kept) == len(calls):
             return calls
         calls = kept

@@ -41,6 +41,14 @@ class Illegal:
 ILLEGAL = Illegal()
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The type of `NOTHING`: no state in particular."""
+
+
+NOTHING = Nothing()
+
+
 class Model(Protocol):
     """`init` and `apply` are the specification; the other parts let the search prune and explain, and must be sound.
 
@@ -56,6 +64,14 @@ class Model(Protocol):
     def step(self, op: Operation) -> Step | None: ...
 
     def apply(self, state: Hashable, step: Step) -> Hashable | Illegal: ...
+
+    def gives(self, step: Step) -> Hashable:
+        """The state that a changing step leads to; asked only where steps overwrite."""
+        ...
+
+    def needs(self, step: Step) -> Hashable:
+        """The one state in which a conditional step is legal, or `NOTHING` when there are several; asked only where steps overwrite."""
+        ...
 
     def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
         """States such that, if `steps` cannot be ordered from any of these, they cannot from any state. None: not enumerable."""
@@ -131,6 +147,12 @@ class RegisterModel:
             case _:
                 return state if state != step.value else ILLEGAL
 
+    def gives(self, step: Step) -> Hashable:
+        return step.extra if step.kind == "cas" else step.value
+
+    def needs(self, step: Step) -> Hashable:
+        return NOTHING if step.kind == "differs" else step.value
+
     def starts(self, steps: Iterable[Step]) -> list[Hashable]:
         # A value that no step mentions stands for all such values.
         mentioned = [step.value for step in steps if step.conditional]
@@ -140,7 +162,7 @@ class RegisterModel:
         """A change that nobody observes may go: what follows it is another write. `differs` observes every change."""
         if step.pure:
             return True
-        written = step.extra if step.kind == "cas" else step.value
+        written = self.gives(step)
         return not any(other.conditional and (other.value == written or other.kind == "differs") for other in others)
 
 
@@ -160,6 +182,12 @@ class MutexModel:
     def apply(self, state: Hashable, step: Step) -> Hashable | Illegal:
         return (not state) if state == step.value else ILLEGAL
 
+    def gives(self, step: Step) -> Hashable:
+        return not step.value
+
+    def needs(self, step: Step) -> Hashable:
+        return step.value
+
     def starts(self, steps: Iterable[Step]) -> list[Hashable]:
         return [False, True]
 
@@ -167,8 +195,21 @@ class MutexModel:
         return False
 
 
+class _Accumulates:
+    """What models share whose states depend on all that happened."""
+
+    def gives(self, step: Step) -> Hashable:
+        return NOTHING
+
+    def needs(self, step: Step) -> Hashable:
+        return NOTHING
+
+    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
+        return None
+
+
 @dataclass
-class SequenceModel:
+class SequenceModel(_Accumulates):
     """A value that grows by appends: a list (`empty=()`) or, as in key-value stores of strings, a text (`empty=""`)."""
 
     empty: tuple[()] | str = ()
@@ -199,15 +240,12 @@ class SequenceModel:
             return step.value
         return state if state == step.value else ILLEGAL
 
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        return None
-
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
         return step.pure
 
 
 @dataclass
-class SetModel:
+class SetModel(_Accumulates):
     """A set that grows. Elements become bits, in order of first use, so that a state is one integer."""
 
     name: ClassVar[str] = "set"
@@ -238,9 +276,6 @@ class SetModel:
             return grown
         return state if state == step.value else ILLEGAL
 
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        return None
-
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
         """An add of an element that no read has: no read came after it."""
         if step.pure:
@@ -250,7 +285,7 @@ class SetModel:
 
 
 @dataclass
-class TransactionModel:
+class TransactionModel(_Accumulates):
     """Registers that transactions of reads and writes touch together; the state has one value for each, in order of first use."""
 
     name: ClassVar[str] = "transactions"
@@ -287,9 +322,6 @@ class TransactionModel:
             values.pop()
         return tuple(values)
 
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        return None
-
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
         return step.pure
 
@@ -302,7 +334,8 @@ _BY_F: tuple[tuple[str, Callable[[Sequence[Operation]], Model]], ...] = (
     ("release", lambda ops: MutexModel()),
     ("write", lambda ops: RegisterModel()),
     ("cas", lambda ops: RegisterModel()),
-    ("read", lambda ops: RegisterModel()),
+    # Nothing but reads: what they return tells what it is.
+    ("read", lambda ops: SetModel() if any(isinstance(op.result, list) for op in ops) else RegisterModel()),
 )
 
 

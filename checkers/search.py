@@ -5,6 +5,7 @@ It answers for any model, in time that depends on how many operations are open a
 * *eager reads*: a pure step that is legal now takes effect now; it changes nothing, so no order is lost;
 * *earliest deadline first*, which finds an order quickly where there is one;
 * *exchange*: of open operations with equal steps only the one that returns first is tried, for any order that uses another first can be swapped;
+* *starvation*: where steps overwrite, a configuration in which an open operation needs a state that nobody can bring about any more is dead;
 * *counts* instead of identities for operations of unknown outcome, and *dominance*: a configuration that used no more of them than
   an equal one before it can do nothing new if that one failed;
 * *demand*: where steps overwrite, an operation of unknown outcome is used only where its result is required next;
@@ -30,7 +31,7 @@ INITIAL: Final = object()
 
 @dataclass(slots=True)
 class Outcome:
-    """`legal`: an order exists. Otherwise `stuck_at` is the position of the return that no explored configuration gets past."""
+    """`legal`: an order exists. Otherwise the history up to the return at `stuck_at` has none."""
 
     legal: bool
     stuck_at: int | None = None
@@ -39,11 +40,15 @@ class Outcome:
 
 @dataclass(slots=True)
 class Progress:
-    """The furthest turn reached so far, and how many configurations were visited in all and since then."""
+    """The furthest turn reached so far and its position, and how many configurations were visited in all and since then.
+
+    `blocked` is the latest return that some configuration failed at: all that failed did so within the history up to there.
+    """
 
     segment: int = 0
     turn: int = 0
     position: int = -1
+    blocked: int = -1
     visited: int = 0
     since: int = 0
     ask_at: int = 0
@@ -101,7 +106,7 @@ class _Walk:
                 stack.append(_Frame(*found))
                 if len(stack) > _KEPT_SEGMENTS:
                     stack[-_KEPT_SEGMENTS].source = None
-        return Outcome(False, self._progress.position, self._progress.visited)
+        return Outcome(False, self._progress.blocked, self._progress.visited)
 
     def _next_exit(self, depth: int, frame: _Frame) -> tuple[int, int] | None:
         if frame.source is None:
@@ -154,6 +159,8 @@ class _SegmentSearch:
                     yield state, used
                     continue
                 self._advance(at, turns[at])
+                if self._starved(turns[at], state, done):
+                    continue
                 self._branch(pending, at, turns[at], state, done, used)
         finally:
             self._meter.release(_BYTES_AN_ENTRY * sum(len(seen) for seen in self._seen))
@@ -195,6 +202,7 @@ class _SegmentSearch:
     def _advance(self, at: int, turn: Turn) -> None:
         progress = self._progress
         progress.visited += 1
+        progress.blocked = max(progress.blocked, turn.position)
         if (self._depth, at) > (progress.segment, progress.turn) or progress.position < 0:
             progress.segment, progress.turn, progress.position = self._depth, at, turn.position
             progress.since, progress.ask_at = 0, self._hook.patience
@@ -202,7 +210,15 @@ class _SegmentSearch:
         progress.since += 1
         if progress.since >= progress.ask_at:
             progress.ask_at *= 4
-            self._hook(progress.position)
+            self._hook(progress.blocked)
+
+    def _starved(self, turn: Turn, state: int, done: int) -> bool:
+        following = self._table.next
+        for deadline, bit, step, givers in turn.urgent:
+            if not (done & bit or givers & ~done) and following(state, step) == NEVER:
+                self._progress.blocked = max(self._progress.blocked, deadline)
+                return True
+        return False
 
     def _branch(
         self, pending: list[tuple[int, int, int, int]], at: int, turn: Turn, state: int, done: int, used: int
@@ -225,6 +241,10 @@ class _SegmentSearch:
             if after in (NEVER, state) or (self._overwrites and not self._demanded(turn, state, after, done, used)):
                 continue
             choices.append((at, after, done, used + (1 << shift)))
+        first = turn.opens[0]
+        if first.pure:
+            # It is due and waits for another state: what brings that about goes first.
+            choices.sort(key=lambda choice: following(choice[1], first.step) == NEVER)
         choices.reverse()
         pending.extend(choices)
 

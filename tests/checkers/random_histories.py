@@ -63,3 +63,33 @@ def _register(random: Random, value: Any, guess: Any) -> tuple[str, Any, Any, Ty
     seen = guess if random.random() < 0.5 else [guess, value]
     expected = random.choice([None, value - 1, guess])
     return "cas", [expected, value], [expected, value] if isinstance(seen, list) else seen, Type.FAIL, "mismatch"
+
+
+def unique_set(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    """Adds of 0, 1, 2 …, mostly acknowledged; reads of a prefix of them with one guess more or less."""
+    kind = Type.INFO if random.random() < 0.15 else Type.OK
+    if random.random() < 0.55:
+        if random.random() < 0.1:
+            return "add", number, number, Type.FAIL, "no-quorum"
+        return "add", number, number, kind, None
+    shown = set(range(random.choice([number, number, random.randrange(number + 1)])))
+    if shown and random.random() < 0.5:
+        shown.discard(random.choice(sorted(shown)))
+    return "read", None, sorted(shown), kind, None
+
+
+def mutex(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    kind = Type.INFO if random.random() < 0.2 else Type.OK
+    return random.choice(["acquire", "release"]), None, None, kind, None
+
+
+def appends(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    """Appends to a list, whole writes now and then, reads of runs of numbers."""
+    kind = Type.INFO if random.random() < 0.15 else Type.OK
+    f = random.choice(["append", "append", "read", "read", "write"])
+    if f == "append":
+        return f, number, number, kind, None
+    some = [item for item in range(number) if random.random() < 0.6]
+    if f == "write":
+        return f, some[:1], some[:1], kind, None
+    return f, None, some, kind, None
