@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from histories import Type
+
 from . import acks
 from .budget import Meter, OutOfBudget
 from .components import epochs
@@ -68,6 +70,9 @@ class QuorumChecker:
 def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
     if not any(acks.is_write(op) for op in record.history.operations()):
         return "the history has no writes"
+    succeeded = any(op.type is Type.OK for op in record.history.operations())
+    if not succeeded and not stats["Q2"]["writes_begun_inside"]:
+        return "no operation succeeded, and none was tried while no quorum could exist"
     if facts is None:
         return None if record.voters else "neither traces nor the voters' weights are known"
     if facts.traces.problems:

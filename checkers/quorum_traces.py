@@ -118,10 +118,10 @@ def judge_reads(operations: Sequence[Operation], facts: Survey, findings: Findin
     }
     for line, _ in facts.confirmations:
         _judge_round(line, known, findings)
-    for line, _ in facts.leases:
-        _judge_lease(line, findings)
-    rounds = _by_node(facts, facts.confirmations)
-    leases = _by_node(facts, facts.leases)
+    rounds = _by_node(facts.confirmations)
+    leases = _by_node([(line, moment) for line, moment in facts.leases if line["clock"] == "monotonic"])
+    bad = [(line, moment) for line, moment in facts.leases if line["clock"] != "monotonic"]
+    bad_leases = _by_node(bad)
     counts = {"reads": 0, "confirmed": 0, "leased": 0, "undecided": 0, "rounds": len(facts.confirmations)}
     covered = _Coverage(facts)
     for op in operations:
@@ -132,6 +132,9 @@ def judge_reads(operations: Sequence[Operation], facts: Survey, findings: Findin
             counts["confirmed"] += 1
         elif _has(leases, op, None):
             counts["leased"] += 1
+        elif _has(bad_leases, op, None):
+            counts["leased"] += 1
+            _report_lease(bad[0][0], op, findings)
         elif covered.whole(op):
             _report_read(op, findings)
         else:
@@ -157,15 +160,15 @@ def _judge_round(line: Line, known: set[Weights], findings: Findings) -> None:
     )
 
 
-def _judge_lease(line: Line, findings: Findings) -> None:
-    """A lease on the monotonic clock stands in for the confirmation, within its stated drift bound; one on the wall clock for nothing."""
-    if line["clock"] != "monotonic":
-        findings.add(
-            "Q3-read-by-bad-lease",
-            f"{line['node']} served a linearizable read by a lease that it measured on its {line['clock']} clock, which may be set back: no "
-            "quorum confirmed it after it was asked.",
-            details={"trace": [excerpt(line)]},
-        )
+def _report_lease(line: Line, op: Operation, findings: Findings) -> None:
+    """A lease on the monotonic clock stands in for the confirmation, within its stated drift bound; one on another clock for nothing."""
+    findings.add(
+        "Q3-read-by-bad-lease",
+        f"{acks.describe(op)} was answered as linearizable by {acks.served_by(op)} by a lease that is measured on the {line['clock']} clock, which "
+        "may be set back: no quorum confirmed the read after it was asked.",
+        ops=(op.invoke_index,),
+        details={"trace": [excerpt(line)]},
+    )
 
 
 def _report_read(op: Operation, findings: Findings) -> None:
@@ -177,7 +180,7 @@ def _report_read(op: Operation, findings: Findings) -> None:
     )
 
 
-def _by_node(facts: Survey, lines: Sequence[tuple[Line, Moment]]) -> list[list[_Confirmed]]:
+def _by_node(lines: Sequence[tuple[Line, Moment]]) -> list[list[_Confirmed]]:
     """Of each node, in the order of its trace, so that times only grow."""
     nodes: dict[str, list[_Confirmed]] = {}
     for line, moment in lines:

@@ -23,7 +23,6 @@ from .traces import Line, TraceError, excerpt, read_traces
 from .voters import VoterTimeline, voter_timeline
 from .weights import Weights, is_quorum, names, show, total, weight, weights_of
 
-
 WORST_FIRST = (
     "two-leaders",
     "double-vote",

@@ -98,7 +98,7 @@ class ClusterRun:
     def _do(
         self, process: int, f: str, key: str, value: Any, level: str, body: dict[str, Any], identity: dict[str, Any]
     ) -> None:
-        node = self._event(process, Type.INVOKE, f, key, value, level, None, {})
+        self._event(process, Type.INVOKE, f, key, value, level, None, {})
 
         def ended(reply: Mapping[str, Any] | None) -> None:
             extra = dict(identity)
@@ -115,7 +115,6 @@ class ClusterRun:
                 self._next(process)
 
         self._request(process, body, ended)
-        del node
 
     def _event(
         self,

@@ -372,9 +372,10 @@ def test_a_round_counted_by_voters_of_its_own() -> None:
 def test_reads_by_a_lease(clock: str, expected: list[str]) -> None:
     book = reading()
     book.line("n1", "lease", at_ms=115, until_ns=10**12, clock=clock)
-    _read(book, 110, 120)
+    op = _read(book, 110, 120)
     result = check(_until(book, 500).record())
     assert kinds(result) == expected and result.stats["Q3"]["leased"] == 1
+    assert all(anomaly.ops == (op,) for anomaly in result.anomalies)
 
 
 def test_stale_reads_need_no_confirmation() -> None:
@@ -399,6 +400,12 @@ def test_without_writes_it_does_not_apply() -> None:
     book = Book()
     book.op("read", 0, 10)
     assert not QuorumChecker().applies(book.record(traces={}))
+    assert untraced(book).verdict is Verdict.UNKNOWN
+
+
+def test_a_run_in_which_nothing_succeeded_is_unknown() -> None:
+    book = Book()
+    book.op("write", 0, 10, kind="fail", error="no-quorum", value=1)
     assert untraced(book).verdict is Verdict.UNKNOWN
 
 
