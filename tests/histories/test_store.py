@@ -1,0 +1,86 @@
+"""The run store: folders, links to the latest, and reading back what a killed run left."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from histories import HistoryError, parse, write_history
+from histories.store import RunStore, load_run, read_traces
+
+
+def test_a_run_gets_a_folder_and_both_links(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    first = store.create("quickstart", now_s=1_700_000_000)
+    assert first == tmp_path / "runs/quickstart/20231114T221320Z"
+    assert store.latest() == store.latest("quickstart") == first.resolve()
+    other = store.create("other", now_s=1_700_000_001)
+    assert store.latest() == other.resolve()
+    assert store.latest("quickstart") == first.resolve()
+    assert store.runs() == [first, other]
+    assert store.runs("quickstart") == [first]
+
+
+def test_runs_of_one_second_do_not_share_a_folder(tmp_path):
+    """Also when several create them at the same time; the links never dangle."""
+    store = RunStore(tmp_path)
+    made = []
+
+    def create() -> None:
+        made.append(store.create("c", now_s=0))
+        assert store.latest("c").is_dir()
+
+    threads = [threading.Thread(target=create) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 16
+    assert len(store.runs("c")) == 16
+
+
+def test_runs_are_listed_in_the_order_of_their_creation(tmp_path):
+    store = RunStore(tmp_path)
+    made = [store.create("c", now_s=0) for _ in range(12)] + [store.create("c", now_s=5)]
+    assert store.runs("c") == made
+
+
+@pytest.mark.parametrize("name", ["", "..", "latest", "a/b", "a b"])
+def test_names_that_are_no_folder_are_refused(tmp_path, name):
+    with pytest.raises(HistoryError, match="hint: "):
+        RunStore(tmp_path).create(name)
+
+
+def test_no_run_yet(tmp_path):
+    with pytest.raises(HistoryError, match="tri run"):
+        RunStore(tmp_path).latest()
+
+
+def test_json_is_written_in_one_step(tmp_path):
+    RunStore.write_json(tmp_path / "plan.json", {"seed": 7})
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"seed": 7}
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_a_killed_run_is_loaded_as_far_as_it_got(tmp_path):
+    """Torn tails everywhere are dropped and named; what was never written is None or empty."""
+    write_history(tmp_path / "history.jsonl", parse("p0 w1"))
+    with (tmp_path / "history.jsonl").open("ab") as file:
+        file.write(b'{"index":2,')
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "trace/n1.jsonl").write_text('{"event":"term","term":1}\n{"event":"vo')
+    (tmp_path / "trace/n2.jsonl").write_text('{"event":"term","term":2}\n')
+    pieces = load_run(tmp_path)
+    assert len(pieces.history) == 2
+    assert pieces.traces == {"n1": [{"event": "term", "term": 1}], "n2": [{"event": "term", "term": 2}]}
+    assert pieces.torn == {"history.jsonl": '{"index":2,', "n1.jsonl": '{"event":"vo'}
+    assert (pieces.ledger, pieces.campaign, pieces.plan, pieces.facts) == ((), None, None, None)
+
+
+def test_a_damaged_trace_names_its_line(tmp_path):
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "trace/n1.jsonl").write_text('{"event":"a"}\nnonsense\n{"event":"b"}\n')
+    with pytest.raises(HistoryError, match=r"n1\.jsonl:2: not a JSON object"):
+        read_traces(tmp_path)
