@@ -63,12 +63,14 @@ def test_killing_under_load_loses_no_acknowledged_write(cluster: Cluster) -> Non
     assert sum(len(writer.acknowledged) for writer in writers) > 50
 
 
-def test_garbage_leaves_the_cluster_serving(cluster: Cluster) -> None:
-    pids = [cluster.service.pid(host) for host in cluster.hosts]
-    attack(cluster.dial, [host.name for host in cluster.hosts], frames=400, seed=20_24)
-    for host in cluster.hosts:
-        cluster.until_ok(Op("write", "after-garbage", host.name), lambda host=host: host.name)
-    assert [cluster.service.pid(host) for host in cluster.hosts] == pids
+def test_garbage_leaves_the_cluster_serving(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3) as cluster:
+        names = [host.name for host in cluster.hosts]
+        pids = [cluster.service.pid(host) for host in cluster.hosts]
+        attack(cluster.dial, names, frames=400, seed=20_24)
+        for name in names:
+            cluster.until_ok(Op("write", "after-garbage", name), lambda name=name: name)
+        assert [cluster.service.pid(host) for host in cluster.hosts] == pids
 
 
 def test_a_paused_node_is_left_behind_and_catches_up(cluster: Cluster) -> None:
