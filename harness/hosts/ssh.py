@@ -51,6 +51,10 @@ class SshProvider:
         return self.hosts
 
     def down(self) -> None:
+        """There is nothing to take down: the machines are their owner's."""
+        self.close()
+
+    def close(self) -> None:
         for host in self.hosts:
             host.close()
         self.hosts, self.client_addresses = (), {}

@@ -165,7 +165,8 @@ class ReferenceService:
     def control(self, host: Host) -> Mapping[str, Any]:
         """Where faults find the process and the marker that keeps it down."""
         files = self.control_of(host)
-        return {"pid_file": files.pid_file, "marker": files.marker}
+        # The text that its command line must hold: process numbers are used again, and a stale pid file must never point at a stranger.
+        return {"pid_file": files.pid_file, "marker": files.marker, "contains": files.path("")}
 
     def control_of(self, host: Host) -> Control:
         return Control(f"{host.directory.rstrip('/')}/{FOLDER}")

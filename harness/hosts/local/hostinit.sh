@@ -2,7 +2,7 @@
 # Process 1 of a local host, until it has built the host's own view of the machine and becomes its init (tini) with sshd.
 #
 # The supervisor has made the file system read-only and /dev small already (shared by all hosts); here comes what each host has alone:
-# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER DROPPED SSHD.
+# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD.
 set -eu
 
 echo ready # the namespaces exist: the supervisor can plug in eth0
@@ -24,6 +24,7 @@ mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
 mkdir /dev/shm/lab
 mount --bind "$LAB" /dev/shm/lab
 umount -l "$BASE"
+mount -t tmpfs -o ro,mode=555,size=4k tmpfs "$BASE"
 for at in srv var/lib var/log var/tmp; do
     mount --bind "/dev/shm/lab/hosts/$MACHINE/$at" "/$at"
 done
@@ -44,6 +45,9 @@ if [ -d /proc/sys/net/ipv6 ]; then
 fi
 # A default route lets limited broadcast and multicast leave; nothing forwards them out of the lab.
 printf '%s\n' 'link set lo up' "addr add $ADDRESS/24 brd + dev eth0" 'link set eth0 up' "route add default via $CONTROLLER" | ip -batch -
+# All namespaces of the machine share one table of learned neighbours (1024 entries): a full mesh of 33 would overflow it. Permanent
+# entries do not count, and need no asking.
+printf '%s\n' "$NEIGHBOURS" | ip -batch -
 
 echo configured >&3 # from here on a connection is answered, were it by a refusal
 exec 3>&-

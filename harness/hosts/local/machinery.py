@@ -17,9 +17,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .plan import CONTROLLER, CONTROLLER6, CONTROLLER_MAC, Machine
+from .plan import BRIDGE, CONTROLLER, CONTROLLER6, CONTROLLER_MAC, Machine, neighbours
 
-BRIDGE = "br0"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
 DROPPED_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-mknod"
 """What nobody in a host may do, root included: CLOCK_REALTIME has no namespace, so CAP_SYS_TIME would set the machine's clock."""
@@ -95,7 +94,11 @@ def _disk_mounts() -> list[str]:
     return list(dict.fromkeys(point.encode().decode("unicode_escape") for point in points))
 
 
-def build_switch() -> None:
+def has_ipv6() -> bool:
+    return os.path.isdir("/proc/sys/net/ipv6")
+
+
+def build_switch(nodes: int) -> None:
     """The bridge that all hosts' cables end at; the controller's address is its own. A fixed MAC, or it would change with the ports."""
     ip_batch(
         [
@@ -105,15 +108,16 @@ def build_switch() -> None:
             f"addr add {CONTROLLER}/24 brd + dev {BRIDGE}",
         ]
     )
-    if os.path.isdir("/proc/sys/net/ipv6"):
+    if has_ipv6():
         Path(f"/proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6").write_text("0\n")
         ip_batch([f"addr add {CONTROLLER6}/64 dev {BRIDGE} nodad"])
+    ip_batch(neighbours(nodes, None, has_ipv6()))
 
 
 class Host:
     """One local host: powered on when its init runs. Its namespaces live as long as that: power off forgets all connections."""
 
-    def __init__(self, machine: Machine, lab: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, machine: Machine, lab: Path, environment: Mapping[str, str], nodes: int) -> None:
         self.machine = machine
         self.boots = 0
         self._directory = lab / "hosts" / machine.name
@@ -123,6 +127,7 @@ class Host:
             "MACHINE": machine.name,
             "ADDRESS": machine.address,
             "ADDRESS6": machine.address6,
+            "NEIGHBOURS": "\n".join(neighbours(nodes, machine, has_ipv6())),
         }
         self._outer: subprocess.Popen[bytes] | None = None
         self._init_pid = 0

@@ -17,6 +17,7 @@ from ...errors import CampaignError
 CONTROLLER = "10.77.0.254"
 CONTROLLER6 = "fd77::254"
 CONTROLLER_MAC = "02:77:00:00:00:fe"
+BRIDGE = "br0"
 CLIENTS = "clients"
 SSH_PORT = 22
 MAX_NODES = 99
@@ -41,6 +42,19 @@ class Machine:
 def machines(nodes: int) -> tuple[Machine, ...]:
     """`n1 … n<nodes>` and, last, the clients' place."""
     return (*(_machine(f"n{i}", i) for i in range(1, nodes + 1)), _machine(CLIENTS, 200))
+
+
+def neighbours(nodes: int, own: Machine | None, ipv6: bool) -> list[str]:
+    """The `ip` commands that tell a host (`own`), or the switch (None), the link address of every other place in the lab."""
+    device = BRIDGE if own is None else "eth0"
+    others = [(m.address, m.address6, m.mac) for m in machines(nodes) if m != own]
+    if own is not None:
+        others.append((CONTROLLER, CONTROLLER6, CONTROLLER_MAC))
+    return [
+        f"neigh replace {address} lladdr {mac} dev {device} nud permanent"
+        for address4, address6, mac in others
+        for address in ((address4, address6) if ipv6 else (address4,))
+    ]
 
 
 def check_names(name: str, nodes: int) -> None:

@@ -1,7 +1,7 @@
 """Where labs keep their files, and which labs there are: alive (a supervisor holds the lock) or stale (its supervisor was killed).
 
-/run/tribulation/<lab>/                 as root
-$XDG_RUNTIME_DIR/tribulation/<lab>/     as anybody else; without it /tmp/tribulation-<uid>/<lab>/
+/var/lib/tribulation/<lab>/             as root
+$XDG_STATE_HOME/tribulation/<lab>/      as anybody else: ~/.local/state when unset, /var/tmp/tribulation-<uid> without a home of one's own
     lab.json key key.pub ssh/ etc/ hosts/<host>/{srv,var,console.log} supervisor.log supervisor.sock alive
 """
 
@@ -34,13 +34,21 @@ class Lab:
 
 
 def default_directory() -> Path:
-    """The directory that holds this user's labs."""
+    """The directory that holds this user's labs. On a real disk: /run, and often /tmp, are memory, where an fsync costs and proves nothing."""
     if os.geteuid() == 0:
-        return Path("/run/tribulation")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK) and os.stat(runtime).st_uid == os.geteuid():
-        return Path(runtime) / "tribulation"
-    return Path(f"/tmp/tribulation-{os.geteuid()}")
+        return Path("/var/lib/tribulation")
+    chosen = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(chosen) if chosen.startswith("/") else Path.home() / ".local" / "state"
+    if _is_ours(state):
+        return state / "tribulation"
+    return Path(f"/var/tmp/tribulation-{os.geteuid()}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether `path`, or the first directory above it that exists (where it would be made), is this user's and writable."""
+    while not path.exists():
+        path = path.parent
+    return os.access(path, os.W_OK | os.X_OK) and path.stat().st_uid == os.geteuid()
 
 
 def private_directory(path: Path) -> Path:

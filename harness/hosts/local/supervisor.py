@@ -53,7 +53,8 @@ class Supervisor:
             "DROPPED": DROPPED_CAPABILITIES,
             "SSHD": settings["sshd"],
         }
-        self._hosts = {machine.name: Host(machine, lab, environment) for machine in machines(settings["nodes"])}
+        self._nodes: int = settings["nodes"]
+        self._hosts = {m.name: Host(m, lab, environment, self._nodes) for m in machines(self._nodes)}
         self._ending = threading.Event()
         # Power is switched by one request at a time; everything else may go on meanwhile.
         self._power = threading.Lock()
@@ -61,7 +62,7 @@ class Supervisor:
 
     def build(self) -> socket.socket:
         """The whole lab, running; returns the listening socket."""
-        build_switch()
+        build_switch(self._nodes)
         build_view(self._lab.parent, self._lab)
         # Others see by this lock, which dies with this process and no child inherits, that the lab lives. Opened only now: a file open
         # for writing would have kept the root from becoming read-only.
