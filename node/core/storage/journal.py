@@ -26,8 +26,8 @@ class Journal:
         self._rolling = False
         self._next: int | None = None
         self._issued: int | None = None
-        if recovered.cut is not None:
-            self._issue_cut(*recovered.cut)
+        if recovered.current is not None:
+            self._secure(recovered.current, recovered.cut)
         for name in recovered.stale:
             out.store(Remove(out.next_op(), name))
 
@@ -98,8 +98,15 @@ class Journal:
             self._next = self._out.next_op()
             self._out.reserve(self._next)
 
-    def _issue_cut(self, name: str, size: int) -> None:
+    def _secure(self, name: str, cut: tuple[str, int] | None) -> None:
+        """Make durable what was found, before a new segment is begun beside it.
+
+        A killed process leaves writes and names in the page cache. Were the next segment begun at once, a power cut could tear the tail of the
+        old one too, and damage in two places is not the damage of one crash any more.
+        """
         out = self._out
-        out.store(Truncate(out.next_op(), name, size))
-        self._issued = out.next_op()
-        out.store(Fsync(self._issued, name))
+        if cut is not None:
+            out.store(Truncate(out.next_op(), *cut))
+        fsync, self._issued = out.next_op(), out.next_op()
+        out.store(Fsync(fsync, name))
+        out.store(FsyncDir(self._issued, (fsync,)))

@@ -23,7 +23,7 @@ _HINT = (
 class Recovered:
     """`cut`: (file, size) to truncate. Nothing here is known to be durable: a killed process leaves writes that no fsync has followed.
 
-    `segments` are all that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
+    `current` is the segment that was read. `segments` are all that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
     """
 
     snapshot: Snapshot | None = None
@@ -33,6 +33,7 @@ class Recovered:
     base_term: int = 0
     entries: list[Entry] = field(default_factory=list)
     segment: int = 0
+    current: str | None = None
     segments: list[str] = field(default_factory=list)
     cut: tuple[str, int] | None = None
     torn: bool = False
@@ -71,7 +72,7 @@ def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[st
     else:
         _nothing_intact(state, segments)
         return
-    name = segments[position]
+    name = state.current = segments[position]
     if scanned.damage is Damage.TAIL:
         if position != newest:
             raise CorruptionError(

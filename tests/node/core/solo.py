@@ -18,7 +18,13 @@ from .disk import Disk
 
 class Solo:
     def __init__(
-        self, node: str = "n1", nodes: int = 3, disk: Disk | None = None, incarnation: int = 1, **config: Any
+        self,
+        node: str = "n1",
+        nodes: int = 3,
+        disk: Disk | None = None,
+        incarnation: int = 1,
+        storing: bool = True,
+        **config: Any,
     ) -> None:
         peers = {f"n{i + 1}": ["127.0.0.1", 10000 + i] for i in range(nodes)}
         data = {"node": node, "cluster": "test", "peers": peers, "timing": "fast", **config}
@@ -27,7 +33,7 @@ class Solo:
         self.disk = disk or Disk()
         self.now = 1000 * MS
         self.wall = 0
-        self.slow = False
+        self.slow = not storing
         self.queue: list[Any] = []
         self.done: set[int] = set()
         self.held: list[Any] = []

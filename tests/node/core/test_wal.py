@@ -12,6 +12,9 @@ from node.core.storage.snapshot_file import make_snapshot, parse_snapshot
 from node.core.storage.wal import Base, Cut, Damage, Hard, encode_batch, encode_record, scan
 from node.errors import CorruptionError
 
+from .disk import Disk
+from .solo import Solo
+
 NUMBER = st.integers(0, 2**63)
 RECORD = st.one_of(
     st.builds(Base, NUMBER, NUMBER),
@@ -84,6 +87,16 @@ def test_a_segment_that_was_only_begun_gives_way_to_the_one_before() -> None:
 def test_a_torn_segment_that_was_followed_by_another_is_refused() -> None:
     with pytest.raises(CorruptionError, match="was begun after it"):
         recover({segment_name(1): SEGMENT[:-1], segment_name(2): b""})
+
+
+def test_what_was_found_is_made_durable_before_a_new_segment_is_begun() -> None:
+    """A killed process left an unsynced tail; then, after a restart, the power went."""
+    disk = Disk()
+    Solo(disk=disk)
+    n1 = Solo(disk=disk, incarnation=2, storing=False)
+    assert [type(effect).__name__ for effect in n1.queue] == ["Fsync", "FsyncDir"]
+    n1.store()
+    assert sorted(disk.names) == [segment_name(2)]
 
 
 def test_a_leftover_segment_is_ignored() -> None:
