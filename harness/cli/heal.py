@@ -12,7 +12,7 @@ import click
 from .console import out, say
 
 if TYPE_CHECKING:
-    from ..hosts.base import Host, Provider
+    from ..hosts.base import Host
     from ..hosts.local import LocalProvider
     from ..hosts.ssh import SshProvider
 
@@ -58,7 +58,7 @@ def _clusters(inventory: Path | None) -> Iterator[tuple[str, SshProvider | Local
             yield f"lab {lab.name}", LocalProvider.find(lab.name)
 
 
-def _everywhere(provider: Provider) -> Sequence[Host]:
+def _everywhere(provider: SshProvider | LocalProvider) -> Sequence[Host]:
     """The hosts, and the clients' place where that is one of its own: it can be cut off too."""
     hosts, clients = provider.up(), provider.client_host()
     return [*hosts, *([clients] if clients is not None else [])]
