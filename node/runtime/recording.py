@@ -104,6 +104,8 @@ def record(body: bytes) -> bytes:
 def read_recording(path: Path) -> Recording:
     """Read one incarnation's inputs. Raises `ValueError` with file and offset for anything but a torn tail."""
     bodies, ended = _read_bodies(path)
+    if not bodies and (ended is not None or path.stat().st_size == 0):
+        return Recording({}, (), "the node was killed before its first records were written")
     if not bodies or bodies[0].get("format") != FORMAT or bodies[0].get("version") != VERSION:
         raise ValueError(
             f"{path}: no inputs recording of version {VERSION}\nhint: give a file inputs/events-*.log of a node"

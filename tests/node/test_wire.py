@@ -34,7 +34,8 @@ def refusal(data: bytes) -> FrameError:
     return caught.value
 
 
-@given(st.lists(st.tuples(object_kinds, bodies), max_size=6), st.data())
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(object_kinds, bodies), max_size=4), st.data())
 def test_frames_survive_any_cutting(frames: list[tuple[Kind, dict[str, Any]]], data: st.DataObject) -> None:
     stream = b"".join(encode(kind, body) for kind, body in frames)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
@@ -116,7 +117,7 @@ def test_encoding_refuses_what_receivers_would() -> None:
         encode_payload({"a": float("nan")})
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_random_bytes_give_frames_or_a_refusal_and_nothing_else(data: bytes, with_header: bool) -> None:
     decoder = Decoder()

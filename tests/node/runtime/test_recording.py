@@ -103,6 +103,14 @@ def test_a_torn_tail_ends_the_recording(tmp_path: Path) -> None:
     assert lengths == {0, 1}
 
 
+def test_a_node_killed_at_once_recorded_nothing(tmp_path: Path) -> None:
+    for content in (b"", encode_header("n1", {})[:-1]):
+        (tmp_path / "events.log").write_bytes(content)
+        recording = read_recording(tmp_path / "events.log")
+        assert recording.steps == ()
+        assert recording.ended is not None and "killed before" in recording.ended
+
+
 def test_damage_is_refused_with_its_place(tmp_path: Path) -> None:
     path = write(tmp_path / "events.log", encode_step(1, [(Connected("n2"), None)], 1))
     content = bytearray(path.read_bytes())
