@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, encode, encode_payload, frame
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+text = st.text(max_size=8)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=6
 )
-bodies = st.dictionaries(st.text(), values, max_size=5)
+bodies = st.dictionaries(text, values, max_size=3)
 object_kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.MESSAGE])
 
 
