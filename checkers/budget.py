@@ -8,9 +8,11 @@ from .result import Budget
 
 _LOOK_EVERY = 512
 
+NOWHERE = -1
+
 
 class OutOfBudget(Exception):
-    """`what` is "time" or "memory"; `position` is how far the work had got, in history positions (-1: nowhere)."""
+    """`what` is "time" or "memory"; `position` is how far the work had got, in history positions (or `NOWHERE`)."""
 
     def __init__(self, what: str, limit: str, position: int) -> None:
         super().__init__(f"the {what} budget of {limit} is used up")
@@ -22,9 +24,10 @@ class OutOfBudget(Exception):
 class Meter:
     """Counts bytes that the caller says it holds, and looks at the clock every few hundred charges."""
 
-    def __init__(self, time_s: float, memory_mb: float) -> None:
-        self._time_s = time_s
+    def __init__(self, time_s: float, memory_mb: float, whole: Budget | None = None) -> None:
         self._memory_mb = memory_mb
+        # What a person gave, which errors name, also when only a part of it was this meter's.
+        self._whole = whole or Budget(time_s, int(memory_mb))
         self._deadline = time.monotonic() + time_s
         self._bytes = 0
         self._charges = 0
@@ -32,7 +35,7 @@ class Meter:
 
     @classmethod
     def of(cls, budget: Budget) -> Meter:
-        return cls(budget.time_s, budget.memory_mb)
+        return cls(budget.time_s, budget.memory_mb, budget)
 
     def charge(self, size: int, position: int) -> None:
         """Raises `OutOfBudget` when a bound is reached."""
@@ -42,9 +45,9 @@ class Meter:
             return
         self.peak_bytes = max(self.peak_bytes, self._bytes)
         if self._bytes > self._memory_mb * 1_000_000:
-            raise OutOfBudget("memory", f"{self._memory_mb:g} MB", position)
+            raise OutOfBudget("memory", f"{self._whole.memory_mb} MB", position)
         if time.monotonic() > self._deadline:
-            raise OutOfBudget("time", f"{self._time_s:g} s", position)
+            raise OutOfBudget("time", f"{self._whole.time_s:g} s", position)
 
     def release(self, size: int) -> None:
         self._bytes -= size
@@ -55,4 +58,4 @@ class Meter:
 
     def part(self, time_s: float) -> Meter:
         """A meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""
-        return Meter(min(time_s, self.left_s), self._memory_mb - self._bytes / 1_000_000)
+        return Meter(min(time_s, self.left_s), self._memory_mb - self._bytes / 1_000_000, self._whole)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from histories import Operation, Type
 
+from .budget import NOWHERE, Meter
 from .models import NOTHING, Illegal, Model, Step
 
 NEVER = -1
@@ -94,10 +95,6 @@ class Table:
             self._transitions[key] = found
         return found
 
-    @property
-    def size(self) -> int:
-        return len(self._transitions) + len(self.states)
-
 
 class Urgent(NamedTuple):
     """An open operation that needs a state which only the operations open with it (`givers`, as bits) can still bring about."""
@@ -125,10 +122,14 @@ class Segment:
     turns: tuple[Turn, ...]
 
 
-class Problem:
-    """`segments()` yields the history piecewise, so that only the pieces in use take memory."""
+_BYTES_A_TURN = 250
+_BYTES_AN_OPEN = 8
 
-    def __init__(self, calls: Sequence[Call], model: Model) -> None:
+
+class Problem:
+    """The calls of one object under a model, cut into segments. Its memory is charged to the meter, and so is the time to make it."""
+
+    def __init__(self, calls: Sequence[Call], model: Model, meter: Meter) -> None:
         self.model = model
         self.calls = calls
         self.table = Table(model)
@@ -139,11 +140,7 @@ class Problem:
                 self._unknown_total[step] = self._unknown_total.get(step, 0) + 1
         self._shifts, self.guard = self._layout()
         self._supply = _Supply(calls, model, self.table)
-        self.segments = list(self._cut())
-
-    @property
-    def turns(self) -> int:
-        return sum(len(segment.turns) for segment in self.segments)
+        self.segments = list(self._cut(meter))
 
     def _layout(self) -> tuple[dict[int, int], int]:
         """Where each class's count lies, and a mask of guard bits above each, which makes comparing all counts one subtraction."""
@@ -156,7 +153,7 @@ class Problem:
             shift += 1
         return shifts, guard
 
-    def _cut(self) -> Iterator[Segment]:
+    def _cut(self, meter: Meter) -> Iterator[Segment]:
         turns: list[Turn] = []
         opens: list[Open] = []
         available: dict[int, int] = {}
@@ -174,6 +171,7 @@ class Problem:
                     slots += 1
                 insort(opens, Open(call.end, free.pop(), step, call.step.pure))
             else:
+                meter.charge(_BYTES_A_TURN + _BYTES_AN_OPEN * len(opens), NOWHERE)
                 turns.append(Turn(tuple(opens), unknowns, self._supply.urgent(opens, position), position))
                 free.append(opens.pop(0).bit)
                 if not opens:

@@ -17,7 +17,7 @@ from typing import Any
 
 from histories import Operation, Type, hashable
 
-from .budget import Meter, OutOfBudget
+from .budget import NOWHERE, Meter, OutOfBudget
 from .configurations import Call, Problem, calls_of
 from .models import Model, SetModel, model_for
 from .proof_witness import anomaly_of_proof
@@ -49,6 +49,7 @@ class KeyVerdict:
 @dataclass(slots=True)
 class _Tally:
     keys: dict[str, KeyVerdict] = field(default_factory=dict)
+    peak_bytes: int = 0
 
     def of(self, verdict: Verdict) -> dict[str, KeyVerdict]:
         return {key: found for key, found in self.keys.items() if found.verdict is verdict}
@@ -75,7 +76,8 @@ class LinearizableChecker:
             share = meter.part(max(meter.left_s / (len(todo) - done), 0.001))
             name = show(key) if workload is None else f"{workload}/{show(key)}"
             tally.keys[name] = check_object(ops, key, share)
-        return _conclude(self.name, tally, meter)
+            tally.peak_bytes = max(tally.peak_bytes, share.peak_bytes)
+        return _conclude(self.name, tally)
 
 
 def objects(record: RunRecord) -> dict[tuple[str | None, Hashable], list[Operation]]:
@@ -147,21 +149,28 @@ def _search(
 ) -> KeyVerdict:
     window = None
     try:
-        outcome = search(Problem(calls, model), meter, hook=WindowHook(calls, model, meter))
+        outcome = search(Problem(calls, model, meter), meter, hook=WindowHook(calls, model, meter))
         if outcome.legal:
             return KeyVerdict(Verdict.VALID, "search", len(ops))
         stuck_at = outcome.stuck_at or 0
     except Found as found:
         window, stuck_at = found.window, found.position
     except OutOfBudget as error:
-        reason = f"{error}; the operations before history index {error.position} are linearizable"
-        return KeyVerdict(Verdict.UNKNOWN, "search", len(ops), reason=reason, proven_to=error.position)
+        proven = error.position != NOWHERE
+        told = (
+            f"the operations before history index {error.position} are linearizable"
+            if proven
+            else "nothing was shown yet"
+        )
+        return KeyVerdict(
+            Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {told}", proven_to=error.position if proven else None
+        )
     # The proof is for people; the verdict stands without it, so it gets some time of its own.
     proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
     return KeyVerdict(Verdict.INVALID, "search", len(ops), anomaly_of_proof(proof, name, key))
 
 
-def _conclude(name: str, tally: _Tally, meter: Meter) -> CheckResult:
+def _conclude(name: str, tally: _Tally) -> CheckResult:
     invalid, unknown = tally.of(Verdict.INVALID), tally.of(Verdict.UNKNOWN)
     judged = list(tally.keys.values())
     stats: dict[str, Any] = {
@@ -170,7 +179,7 @@ def _conclude(name: str, tally: _Tally, meter: Meter) -> CheckResult:
         "methods": {
             method: sum(found.method == method for found in judged) for method in sorted({f.method for f in judged})
         },
-        "peak_mb": round(meter.peak_bytes / 1e6, 1),
+        "peak_mb": round(tally.peak_bytes / 1e6, 1),
     }
     if invalid or unknown:
         stats["verdicts"] = {key: found.verdict.value for key, found in tally.keys.items()}

@@ -30,6 +30,12 @@ def _classify(proof: Proof, model: str) -> tuple[str, str, dict[str, Any]]:
     if not observers:
         return "not-linearizable", "", {}
     late = _last(observers)
+    if late.step.kind == "differs":
+        return (
+            "false-mismatch",
+            f"{describe(late.op)} failed although nothing but the expected value can have been there, and ",
+            {},
+        )
     newer = [call for call in required if _replaces(call, late) and call.end is not None and call.end < late.start]
     if newer:
         latest = max(newer, key=lambda call: call.end or 0)
@@ -49,7 +55,14 @@ def _replaces(call: Call, late: Call) -> bool:
     """Whether `call` left another value than `late` met."""
     if call.step.kind == "cas":
         return call.step.extra != late.step.value
+    if call.step.kind == "append":
+        grown, seen = call.step.value, late.step.value
+        return not (grown in seen if isinstance(grown, str) and isinstance(seen, str) else _has(seen, grown))
     return call.step.kind == "write" and call.step.value != late.step.value
+
+
+def _has(seen: Hashable, part: Hashable) -> bool:
+    return isinstance(seen, tuple) and isinstance(part, tuple) and part[0] in seen
 
 
 def _differs(one: Call, other: Call) -> bool:

@@ -18,7 +18,7 @@ from .configurations import Call, Problem
 from .models import Model
 from .search import Hook, search
 
-_FIRST_WINDOW = 6
+_FIRST_WINDOW = 2
 _LAST_WINDOW = 1024
 
 
@@ -106,7 +106,7 @@ def _refutes(window: _Window, model: Model, meter: Meter) -> bool:
     starts: Sequence[Hashable] | None = [model.init()]
     if not window.from_start:
         starts = model.starts([call.step for call in window.calls])
-    problem = Problem(window.calls, model)
+    problem = Problem(window.calls, model, meter)
     return starts is not None and not any(search(problem, meter, start).legal for start in starts)
 
 

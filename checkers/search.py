@@ -24,6 +24,7 @@ from .budget import Meter
 from .configurations import NEVER, Problem, Segment, Table, Turn
 
 _BYTES_AN_ENTRY = 140
+
 _KEPT_SEGMENTS = 64
 
 INITIAL: Final = object()
