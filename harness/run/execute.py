@@ -29,10 +29,11 @@ from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..systems.base import Dial, Service
 from .assemble import System, make_plan, make_provider, make_system, require_capabilities
+from .interrupts import Interrupted, Interrupts
 from .journal import Journal
 from .nemesis import Nemesis
 from .plan import Plan
-from .record import RunFacts
+from .record import RUN_FILE, RunFacts
 from .runner import Phase
 from .threads import RunClock, ThreadDriver
 from .verdict import Judgement, judge
@@ -66,7 +67,13 @@ class Run:
     system: System
     run_dir: Path
     settings: Settings
+    interrupts: Interrupts = field(default_factory=Interrupts)
     elapsed_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def keep(self) -> bool:
+        """Whether hosts and system stay up afterwards."""
+        return self.settings.keep or self.campaign.hosts.keep
 
     @contextmanager
     def phase(self, name: str, detail: str = "") -> Iterator[None]:
@@ -87,14 +94,32 @@ def run_on_hosts(campaign: Campaign, settings: Settings) -> Judgement:
     require_capabilities(campaign, provider.name, provider.capabilities, system.service.capabilities)
     run_dir = open_run_folder(campaign, plan, settings)
     run = Run(campaign, plan, provider, system, run_dir, settings)
-    with ExitStack() as stack:
-        if not (settings.keep or campaign.hosts.keep):
-            stack.callback(provider.down)
-        with run.phase("hosts", f"{len(plan.nodes)} of provider {provider.name}"):
-            hosts = list(provider.up())
-        facts = _deployed_run(run, hosts)
-    facts.write(run_dir)
+    try:
+        _run_to_its_facts(run)
+    except KeyboardInterrupt:
+        raise _interrupted(run) from None
     return finish(campaign, run_dir, settings)
+
+
+def _run_to_its_facts(run: Run) -> None:
+    """Leaves the complete folder, whoever ended the run. Raises `KeyboardInterrupt` when the user did, after everything is undone."""
+    interrupts = run.interrupts
+    with interrupts.handled():
+        with ExitStack() as stack:
+            if not run.keep:
+                stack.callback(run.provider.down)
+            with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"), interrupts.allowed():
+                hosts = list(run.provider.up())
+            facts = _deployed_run(run, hosts)
+            facts.write(run.run_dir)
+        interrupts.raise_if_asked()
+
+
+def _interrupted(run: Run) -> Interrupted:
+    """To be told when everything is undone."""
+    left = "left up, as asked" if run.keep else "down" if run.provider.name == "local" else "as they were before"
+    hint = f"tri check {run.run_dir} judges what was recorded" if (run.run_dir / RUN_FILE).exists() else None
+    return Interrupted(f"interrupted: no fault is in force, hosts are {left}", hint)
 
 
 def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings) -> Path:
@@ -121,13 +146,13 @@ def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
 def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     service = run.system.service
     try:
-        with run.phase("deploy", service.name):
+        with run.phase("deploy", service.name), run.interrupts.allowed():
             deploy_up(service, hosts, environment_of(run))
         return _driven_run(run, hosts)
     finally:
         with run.phase("collect"):
             _collect(run, hosts)
-            if not run.settings.keep:
+            if not run.keep:
                 deploy_down(service, hosts)
 
 
@@ -152,10 +177,13 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         with run.phase("agents"):
             injector.start()
             stack.callback(injector.stop)
+        run.interrupts.raise_if_asked()
         clock.started_ns = time.monotonic_ns()
         nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns)
         tick = progress(journal, nemesis, run.settings.tell)
-        driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick)
+        driver = ThreadDriver(
+            run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, run.interrupts.asked
+        )
         with (
             run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
             Sampler(injector, journal, clock),

@@ -211,7 +211,8 @@ class Runner:
         else:
             fault.injected = True
             if fault.intent.for_ns is not None:
-                fault.heal_at_ns = max(now_ns, fault.intent.at_ns + fault.intent.for_ns)
+                # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
+                fault.heal_at_ns = now_ns + fault.intent.for_ns
 
     def _due_actions(self, now_ns: int) -> list[FaultAction]:
         actions = []

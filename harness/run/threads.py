@@ -112,7 +112,7 @@ class Worker:
 
 @dataclass(slots=True)
 class ThreadDriver:
-    """Runs a plan to its end. `tick(now_ns, phase, nemesis)` is called a few times a second: progress, samples, lease renewals."""
+    """Runs a plan to its end, or until `stop_asked`. `tick(now_ns, phase)` is called a few times a second, for progress."""
 
     plan: Plan
     make_client: Callable[[], Client]
@@ -121,18 +121,21 @@ class ThreadDriver:
     journal: Journal
     clock: RunClock
     tick: Callable[[int, Phase], None]
+    stop_asked: Callable[[], bool] = lambda: False
     _running: dict[int, Invocation] = field(default_factory=dict)
     _workers: dict[int, Worker] = field(default_factory=dict)
     _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
 
     def run(self) -> Runner:
-        """Returns the runner at its end. On KeyboardInterrupt the load stops, everything is healed, and then it is raised again."""
+        """Returns the runner at its end. When asked to stop, the load ends and everything is healed first; after a KeyboardInterrupt too, which is then raised again."""
         runner = Runner(self.plan)
         interrupted: KeyboardInterrupt | None = None
         with ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
             completions: list[Completion] = []
             while True:
                 try:
+                    if self.stop_asked():
+                        runner.stop()
                     step = runner.step(self.clock.now_ns(), completions)
                     completions = []
                     if step.phase is Phase.DONE:

@@ -256,7 +256,7 @@ def _work(request: ClientRequest, config: NodeConfig) -> dict[str, Any]:
         return {"command": ["kv.tx", request.session, request.seq, list(request.ops)]}
     body = request.body or {}
     if request.admin == "transfer":
-        if body.get("to") not in config.peers:
+        if not isinstance(body.get("to"), str) or body["to"] not in config.peers:
             raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(config.peers)}")
         return {"transfer": body["to"]}
     voters = body.get("voters")

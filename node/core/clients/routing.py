@@ -162,6 +162,6 @@ def _well_formed(work: Any, config: NodeConfig) -> bool:
         command = work["command"]
         return isinstance(command, list) and bool(command) and COMMANDS.get(command[0]) == len(command)
     if "transfer" in work:
-        return work["transfer"] in config.peers
+        return isinstance(work["transfer"], str) and work["transfer"] in config.peers
     voters = work.get("voters")
     return isinstance(voters, Mapping) and weights_problem(voters, config.peers) is None

@@ -78,8 +78,8 @@ def test_a_fault_is_injected_healed_after_its_duration_and_everything_healed_at_
     actions = [(time, verb, intent) for time, verb, intent, _ in log if isinstance(verb, Verb)]
     assert actions == [
         (SECOND, Verb.INJECT, "f1"),
-        (2 * SECOND, Verb.HEAL, "f1"),
         (2 * SECOND, Verb.INJECT, "f2"),
+        (2 * SECOND + 5_000_000, Verb.HEAL, "f1"),
         (4 * SECOND, Verb.HEAL_ALL, None),
     ]
     assert runner.marks["healed"] == 4 * SECOND + 5_000_000

@@ -1,0 +1,81 @@
+"""Ctrl-C, and the signals that mean the same, while a run is under way: the first ends it in order, later ones are only answered.
+
+An exception thrown into healing or into taking hosts down would leave things behind. So a signal becomes `KeyboardInterrupt` only where that is
+allowed, because undoing is sure to follow; elsewhere it is remembered, to be asked for. Knows nothing of runs.
+
+    with interrupts.handled():
+        with interrupts.allowed():
+            bring_up()                       # Ctrl-C raises here
+        work(stop_asked=interrupts.asked)    # here it is asked for
+        take_down()                          # here it has to wait
+        interrupts.raise_if_asked()
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from ..errors import TribulationError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FIRST = b"\ninterrupted: faults are healed, files collected and hosts taken down before this ends\n"
+AGAIN = b"\nstill healing and taking down; if this process is killed, hosts heal themselves within 10 s: see `tri hosts list`\n"
+
+
+class Interrupted(TribulationError):
+    """The user ended the run, and what had to be undone is undone."""
+
+    exit_code = 130
+
+
+class Interrupts:
+    def __init__(self) -> None:
+        self._asked = False
+        self._allowed = False
+
+    def asked(self) -> bool:
+        """Whether the user wants the run to end."""
+        return self._asked
+
+    def raise_if_asked(self) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Take the signals, in the main thread (elsewhere Python has none). A signal that is ignored, as under nohup, stays so."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        try:
+            for number, handler in before.items():
+                if handler is not signal.SIG_IGN:
+                    signal.signal(number, self._handle)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Meanwhile the first signal raises `KeyboardInterrupt`, at once if it came already."""
+        self.raise_if_asked()
+        self._allowed = True
+        try:
+            yield
+        finally:
+            self._allowed = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        # Written past the console: a signal may come while that is printing.
+        again, self._asked = self._asked, True
+        with suppress(OSError):  # the terminal may be gone; that may be why the signal came
+            os.write(2, AGAIN if again else FIRST)
+        if self._allowed and not again:
+            raise KeyboardInterrupt
