@@ -1,0 +1,105 @@
+"""The real core in simulated worlds: it keeps its promises, and a broken one is caught."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pytest
+
+from harness.nemesis.faults import Intent, Resolved
+from harness.simulator.cluster import SimCluster
+from harness.simulator.injector import SimInjector
+from harness.simulator.options import SECOND, SimOptions
+from harness.simulator.soak import run_seed
+from harness.simulator.soak.batch import shrink
+from node.core.core import Core
+
+from .scripted import config
+
+NODES = ("n1", "n2", "n3")
+
+
+def real_cluster(seed: int = 1, **options) -> SimCluster:
+    cluster = SimCluster({name: config(name, NODES, timing="fast") for name in NODES}, seed, SimOptions(**options))
+    cluster.start_all()
+    assert cluster.run_while(lambda: SimInjector(cluster).situation().leader is None, 5 * SECOND), "nobody was elected"
+    return cluster
+
+
+def ask(cluster: SimCluster, node: str, body: dict) -> dict:
+    answers = []
+    cluster.request("c", node, {"id": 1, **body}, answers.append)
+    assert cluster.run_while(lambda: not answers, cluster.now_ns + 5 * SECOND), f"no answer to {body}"
+    return answers[0].body
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_correct_node_keeps_its_promises(seed: int):
+    result = run_seed(seed)
+    assert result.failure is None, f"{result.failure}; repeat with: {result.command}"
+    assert result.ok > 0
+
+
+@pytest.mark.parametrize(
+    ("flaw", "kinds"),
+    [
+        ("ack-before-fsync", {"commit-without-quorum", "incomplete-leader"}),
+        ("no-log-freshness", {"incomplete-leader", "two-entries-committed"}),
+        ("stale-read-from-deposed-leader", {"stale-read"}),
+    ],
+)
+def test_a_flaw_is_found_and_its_kind_named(flaw: str, kinds: set[str]):
+    for seed in range(60):
+        result = run_seed(seed, (flaw,))
+        if result.failure is not None:
+            assert result.failure[0] in kinds
+            return
+    pytest.fail(f"60 seeds did not see {flaw}")
+
+
+def test_shrinking_keeps_the_kind_of_failure_and_drops_what_it_does_not_need():
+    result = run_seed(0, ("ack-before-fsync",))
+    small = shrink(result)
+    assert small.failure is not None and result.failure is not None
+    assert small.failure[0] == result.failure[0] and len(small.plan.actions) < len(result.plan.actions)
+
+
+def test_a_write_is_read_back_through_another_node():
+    cluster = real_cluster()
+    session = ask(cluster, "n2", {"open": True})["session"]
+    assert ask(cluster, "n2", {"session": session, "seq": 1, "ops": [["w", "k", 5]]})["status"] == "ok"
+    assert ask(cluster, "n3", {"ops": [["r", "k"]]})["results"] == [5]
+
+
+def test_the_injector_moves_the_voters_through_the_log():
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    seen = injector.inject(Resolved(Intent("v", "voters", {}, 0, None, "v"), {"voters": {"n1": 2, "n2": 1, "n3": 1}}))
+    assert seen.verified and seen.observed["voters"] == {"n1": 2, "n2": 1, "n3": 1}
+
+
+def test_the_leader_isolated_is_no_longer_the_situations_leader():
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    old = injector.situation().leader
+    others = [name for name in NODES if name != old]
+    edges = [[old, other] for other in others] + [[other, old] for other in others]
+    assert injector.inject(Resolved(Intent("c", "cut", {}, 0, None, "c"), {"edges": edges})).verified
+    cluster.run_until(cluster.now_ns + 3 * SECOND)
+    assert injector.situation().leader in others
+
+
+def test_a_node_fed_its_recorded_inputs_again_ends_in_the_same_state():
+    cluster = real_cluster(record_inputs=True)
+    session = ask(cluster, "n1", {"open": True})["session"]
+    for seq in range(1, 20):
+        ask(cluster, "n1", {"session": session, "seq": seq, "ops": [["w", f"k{seq % 3}", seq]]})
+    cluster.kill("n2")
+    cluster.start("n2")
+    cluster.run_until(cluster.now_ns + SECOND)
+    for name, node in cluster.nodes.items():
+        incarnations = [list(steps) for _, steps in groupby(cluster.inputs[name], key=lambda step: step[0])]
+        again = Core(node.config)
+        for _, mono_ns, events in incarnations[-1]:
+            again.step(mono_ns, events)
+        assert again.state_digest() == node.core.state_digest()
