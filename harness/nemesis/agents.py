@@ -217,7 +217,10 @@ class LocalChannel:
         program = Path(self._folder.name) / "agent.pyz"
         program.write_bytes(bundle())
         command = [sys.executable, "-I", str(program), "serve", self._folder.name]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        # A session of its own: Ctrl-C reaches the harness alone, which still needs the agent to verify that all is healed.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
         self._buffer = b""
 
     def send_line(self, line: str) -> None:

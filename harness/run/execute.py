@@ -190,6 +190,11 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         ):
             runner = driver.run()
         states = _final_states(service, hosts, dial)
+        if run.interrupts.asked():
+            # There was no quiet period: what replicas hold now says nothing, and the rest of the record less than it might.
+            states = {}
+            runner.marks.pop("quiet_end", None)
+            nemesis.errors.append("the user ended the run before its final reads")
         return RunFacts(
             campaign=run.campaign.name,
             seed=run.plan.seed,

@@ -177,12 +177,18 @@ def start_supervisor(lab: Path, timeout_s: float) -> subprocess.Popen[bytes]:
             )
         finally:
             os.close(writable)
-        ready, _, _ = select.select([answers], [], [], timeout_s)
-        answer = answers.read(65536).decode(errors="replace").strip() if ready else f"no answer within {timeout_s:g} s"
-        if answer == "ready":
-            return process
-        process.kill()
-        process.wait(timeout=20)
+        answer = "interrupted"
+        try:
+            ready, _, _ = select.select([answers], [], [], timeout_s)
+            late = f"no answer within {timeout_s:g} s"
+            answer = answers.read(65536).decode(errors="replace").strip() if ready else late
+            if answer == "ready":
+                return process
+        finally:
+            # Also when Ctrl-C ends the waiting: a half-built lab would be found by nobody.
+            if answer != "ready":
+                process.kill()
+                process.wait(timeout=20)
         log.seek(0)
         reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended without a word"
     shutil.rmtree(lab, ignore_errors=True)

@@ -117,21 +117,31 @@ def remove_stale(lab: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(base: Path, name: str, timeout_s: float) -> Iterator[None]:
-    """One process at a time brings the lab `name` up or down."""
+    """One process at a time brings the lab `name` up or down. No file stays behind."""
     deadline_s = time.monotonic() + timeout_s
-    descriptor = os.open(base / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = base / f".{name}.lock"
+    while (descriptor := _lock(path)) is None:
+        if time.monotonic() > deadline_s:
+            raise HostError(
+                f"lab {name!r} is being brought up or down by another process for {timeout_s:g} s",
+                hint="wait for the other tri command, or end it",
+            )
+        time.sleep(0.02)
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline_s:
-                    hint = "wait for the other tri command, or end it"
-                    raise HostError(
-                        f"lab {name!r} is being brought up or down by another process for {timeout_s:g} s", hint=hint
-                    ) from None
-                time.sleep(0.02)
         yield
     finally:
+        path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the lock, or None while somebody else does, or did until now: the file locked must still be the one at `path`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
