@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from histories import Event, History, read_history
+from histories import Event, History, HistoryError, read_history
 from histories.codec import event_from_json
 
 from .registry import CHECKERS, checker
@@ -29,8 +29,8 @@ def check(
 
     `source` is a record, a history, the path of a `history.jsonl` (or of a folder with one; its other files are read by `tri check`), or
     events as dictionaries. `checkers` is a list of names, or "auto": all that find in the record what they need. `budget` is each
-    checker's. A checker that raises is UNKNOWN with the reason. Raises `HistoryError` when the history cannot be read, `KeyError` on an
-    unknown name.
+    checker's. A checker that raises is UNKNOWN with the reason, and so is every one on a history whose events cannot be paired. Raises
+    `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
     """
     record = as_record(source)
     budget = budget or Budget()
@@ -73,6 +73,8 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
         if not found.applies(record):
             return CheckResult(name, Verdict.UNKNOWN, reason=_LACKS) if asked else None
         return found.check(record, budget)
+    except HistoryError as error:
+        return CheckResult(name, Verdict.UNKNOWN, reason=f"the history makes no sense: {error.message}")
     except MemoryError:
         return CheckResult(name, Verdict.UNKNOWN, reason="the checker ran out of memory")
     except Exception as error:

@@ -1,0 +1,69 @@
+"""Values as small numbers: equal values get equal ids, in order of first use.
+
+Equality is Python's (1 and 1.0 are one value), but True and False are not 1 and 0: a register that holds `true` does not hold `1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .columns import Int32
+
+_PLAIN = {int, str, float, type(None)}
+
+
+class _Ids(dict[Any, int]):
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = len(self)
+        return number
+
+
+class Interner:
+    """A growing table. `first` are the values of the first ids, whatever comes later."""
+
+    def __init__(self, first: Iterable[Any] = ()) -> None:
+        self._ids = _Ids()
+        self._originals: dict[int, Any] = {}
+        for value in first:
+            self.one(value)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def one(self, value: Any) -> int:
+        """The id of any value, hashable or not."""
+        if type(value) in _PLAIN:
+            return self._ids[value]
+        form = _form(value)
+        number = self._ids[form]
+        self._originals.setdefault(number, value)
+        return number
+
+    def many(self, values: Sequence[Any]) -> Int32:
+        """The id of each, fast where all are plain scalars."""
+        if set(map(type, values)) <= _PLAIN:
+            return np.fromiter(map(self._ids.__getitem__, values), np.int32, len(values))
+        return np.fromiter(map(self.one, values), np.int32, len(values))
+
+    def table(self) -> list[Any]:
+        """Id → value."""
+        values = list(self._ids)
+        for number, value in self._originals.items():
+            values[number] = value
+        return values
+
+
+def _form(value: Any) -> Any:
+    """A dictionary key for what is no plain scalar; its type is in it, for True == 1."""
+    if isinstance(value, (list, tuple)):
+        return (list, tuple(_form(item) for item in value))
+    if isinstance(value, Mapping):
+        return (dict, frozenset((_form(key), _form(item)) for key, item in value.items()))
+    if isinstance(value, (set, frozenset)):
+        return (set, frozenset(_form(item) for item in value))
+    if type(value) in _PLAIN:
+        return value
+    return (type(value), value)

@@ -1,0 +1,127 @@
+"""Collects what does not fit in one cell: lists, and the micro-operations of transactions, as offsets into flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .columns import ABSENT, APPEND, CAS, NONE_ID, READ, WRITE, Int32, Lists, Txns
+from .interning import Interner
+
+_KINDS = {"r": READ, "read": READ, "w": WRITE, "write": WRITE, "append": APPEND, "a": APPEND, "cas": CAS}
+
+
+class Malformed(ValueError):
+    """A transaction that is none. `number` is its place among those given."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class ListRows:
+    """Rows of `Lists`, as they come."""
+
+    def __init__(self, values: Interner) -> None:
+        self._values = values
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self._items: list[Int32] = []
+        self.count = 0
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> Int32:
+        """The numbers of the new rows."""
+        first, self.count = self.count, self.count + len(rows)
+        self._lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
+        self._items.append(self._values.many(list(chain.from_iterable(rows))))
+        return np.arange(first, self.count, dtype=np.int32)
+
+    def finish(self) -> Lists:
+        return Lists(_offsets(self._lengths), _joined(self._items, np.int32))
+
+
+class TxnRows:
+    """Rows of `Txns`, as they come."""
+
+    def __init__(self, keys: Interner, values: Interner, lists: ListRows) -> None:
+        self._keys, self._values, self._lists = keys, values, lists
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self._columns: list[tuple[npt.NDArray[np.uint8], Int32, Int32, Int32]] = []
+        self.count = 0
+
+    def add(self, rows: Sequence[Sequence[Any]], known: Sequence[bool]) -> Int32:
+        """The numbers of the new rows. `known` says of which transactions a read of None is an observation.
+
+        Raises `Malformed` on what is no transaction.
+        """
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        micro = list(chain.from_iterable(rows))
+        try:
+            kind = np.fromiter((_KINDS[op[0]] for op in micro), np.uint8, len(micro))
+            key = self._keys.many([op[1] for op in micro])
+            values = [op[2] if len(op) < 4 else op[2:] for op in micro]
+        except (KeyError, IndexError, TypeError):
+            raise _first_malformed(rows) from None
+        observed = np.repeat(np.fromiter(known, np.bool_, len(rows)), lengths)
+        value, lists = self._cells(values)
+        value[(kind == READ) & (value == NONE_ID) & ~observed] = ABSENT
+        self._lengths.append(lengths)
+        self._columns.append((kind, key, value, lists))
+        first, self.count = self.count, self.count + len(rows)
+        return np.arange(first, self.count, dtype=np.int32)
+
+    def _cells(self, values: list[Any]) -> tuple[Int32, Int32]:
+        return cells(values, self._values, self._lists)
+
+    def finish(self) -> Txns | None:
+        if not self.count:
+            return None
+        kind, key, value, lists = (list(parts) for parts in zip(*self._columns, strict=True))
+        return Txns(
+            _offsets(self._lengths),
+            np.concatenate(kind),
+            np.concatenate(key),
+            np.concatenate(value),
+            np.concatenate(lists),
+        )
+
+
+def cells(values: list[Any], scalars: Interner, lists: ListRows) -> tuple[Int32, Int32]:
+    """Value ids and list rows of `values`; of each cell one of the two is `ABSENT`."""
+    kinds = set(map(type, values))
+    rows = np.full(len(values), ABSENT, np.int32)
+    if not kinds & _LISTS:
+        return scalars.many(values), rows
+    at = [place for place, value in enumerate(values) if type(value) in _LISTS]
+    rows[at] = lists.add([_sequence(values[place]) for place in at])
+    for place in at:
+        values[place] = None
+    ids = scalars.many(values)
+    ids[at] = ABSENT
+    return ids, rows
+
+
+_LISTS = {list, tuple, set, frozenset}
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+
+
+def _first_malformed(rows: Iterable[Any]) -> Malformed:
+    for number, row in enumerate(rows):
+        for op in row if isinstance(row, (list, tuple)) else [row]:
+            if not isinstance(op, (list, tuple)) or len(op) < 3 or not isinstance(op[0], str) or op[0] not in _KINDS:
+                return Malformed(number, f"{op!r} is no part of a transaction")
+    return Malformed(0, "a transaction is unreadable")
+
+
+def _offsets(lengths: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(_joined(lengths, np.int64))])
+
+
+def _joined(parts: list[npt.NDArray[Any]], kind: type) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)
