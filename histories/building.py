@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from .columns import ABSENT, Columns, Int32, Int64
 from .errors import HistoryError
-from .interning import Interner
 from .history import pair
+from .interning import Interner
 from .matching import EventColumns, match
 from .operation import MISMATCH, NEMESIS, Event, Type
 from .ragged import ListRows, Malformed, TxnRows, cells

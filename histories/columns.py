@@ -51,7 +51,8 @@ class Txns:
     """Micro-operations, ragged by row: those of transaction row `i` are `offsets[i]:offsets[i + 1]` of the other columns.
 
     `key` indexes `Columns.keys`. `value` is a value id (a read of a register, a write, an append), `list` a row of `Columns.lists` for a read
-    that returned a list; `ABSENT` where it does not apply. A read whose value is unknown has both `ABSENT`.
+    that returned a list, or [from, to] of a cas; `ABSENT` where it does not apply. A read whose value is unknown (None in anything but an ok
+    completion) has both `ABSENT`; an ok read of None has `value` `NONE_ID`.
     """
 
     offsets: Int64
@@ -67,7 +68,9 @@ class Columns:
 
     `argument` and `result` are value ids (of the invocation's and the completion's value); where the value is a list, the id is `ABSENT` and
     `argument_list` or `result_list` is its row; where the operation is a transaction, `argument_txn` and `result_txn` are rows of `txns`.
-    A cas has `argument_list` = [from, to]. `mismatch` marks a failed cas that observed another value.
+    A cas has `argument_list` = [from, to]. `mismatch` marks a failed cas that observed another value; where it says which, `result` is that
+    value, else `result` is `NONE_ID` or `ABSENT`. Without a completion `result` and `complete_ns` are `ABSENT`; an operation that ended in `info` has them.
+    Ids of `level` and `workload` are 0 where none is named. Values and items that are no scalars (a mapping, a list in a list) have ids like scalars.
     """
 
     process: Int32

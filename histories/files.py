@@ -2,6 +2,8 @@
 
 A crash of the writer leaves at most one unfinished last line. The reader accepts that line as torn and says so in
 `History.torn`; any other line that is not an event is an error with its place and text.
+
+A large file is read as columns at once, and as events only when somebody asks for events.
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ from .codec import decode_line, encode_event, event_from_json
 from .errors import HistoryError
 from .history import History
 from .operation import Event
+from .reading import event_of_line, read_columns
 
-_SHOWN = 200
+LARGE_BYTES = 1 << 22
+"""From here on a file is read as columns first."""
 
 
 def read_history(path: str | Path) -> History:
     """The history in `path`. Raises `HistoryError` with file:line and the text where a line is malformed."""
     path = Path(path)
     try:
+        if path.stat().st_size >= LARGE_BYTES:
+            return _read_large(path)
         content = path.read_bytes()
     except OSError as error:
         raise HistoryError(
@@ -36,7 +42,7 @@ def parse_history(content: bytes, source: str) -> History:
     events: list[Event] = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            events.append(_event(line, number, len(events), source))
+            events.append(event_of_line(line, number, len(events), source))
     torn: str | None = None
     if tail.strip():
         # A complete last line whose newline alone was lost is still a whole event.
@@ -47,6 +53,25 @@ def parse_history(content: bytes, source: str) -> History:
     return History(events, torn=torn, source=source)
 
 
+def _read_large(path: Path) -> History:
+    written_ns = path.stat().st_mtime_ns
+    reading = read_columns(path)
+
+    def load() -> Iterable[Event]:
+        if path.stat().st_mtime_ns != written_ns:
+            raise HistoryError(f"{path} changed while it was in use", "check a history that is complete")
+        return parse_history(path.read_bytes(), str(path)).events
+
+    return History.of_columns(
+        reading.columns,
+        load,
+        events=reading.events,
+        last_ns=reading.last_ns,
+        torn=reading.torn,
+        source=str(path),
+    )
+
+
 def write_history(path: str | Path, events: Iterable[Event]) -> None:
     """Writes `events` to `path`, replacing it in one step."""
     path = Path(path)
@@ -55,16 +80,3 @@ def write_history(path: str | Path, events: Iterable[Event]) -> None:
         for event in events:
             file.write(encode_event(event))
     temporary.replace(path)
-
-
-def _event(line: bytes, number: int, index: int, source: str) -> Event:
-    try:
-        return event_from_json(decode_line(line), index)
-    except (ValueError, HistoryError) as error:
-        text = line.decode("utf-8", "replace")
-        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-        reason = error.message if isinstance(error, HistoryError) else str(error)
-        raise HistoryError(
-            f"{source}:{number}: not an event: {reason}\n  {shown}",
-            "only the last line may be unfinished; was the file edited, or is it something else than a history?",
-        ) from error

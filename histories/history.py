@@ -10,33 +10,77 @@ guesses would turn a harness bug into a verdict. It knows nothing of files or of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from .errors import HistoryError
 from .operation import NEMESIS, Event, Operation, Type
 
+if TYPE_CHECKING:
+    from .columns import Columns
+
 
 class History:
-    """Events with strictly growing `index`. `torn` is the text of an unfinished last line, if the file had one."""
+    """Events with strictly growing `index`. `torn` is the text of an unfinished last line, if the file had one.
 
-    __slots__ = ("_operations", "events", "source", "torn")
+    A history may be known as columns first (`of_columns`): its events and operations are then made when somebody asks for them.
+    """
+
+    __slots__ = ("_columns", "_events", "_last_ns", "_length", "_load", "_operations", "source", "torn")
 
     def __init__(self, events: Iterable[Event], torn: str | None = None, source: str | None = None) -> None:
-        self.events: tuple[Event, ...] = tuple(events)
+        self._events: tuple[Event, ...] | None = tuple(events)
+        self._load: Callable[[], Iterable[Event]] | None = None
+        self._length = len(self._events)
+        self._last_ns: int | None = None
         self.torn = torn
         self.source = source
         self._operations: tuple[Operation, ...] | None = None
+        self._columns: Columns | None = None
+
+    @classmethod
+    def of_columns(
+        cls,
+        columns: Columns,
+        load: Callable[[], Iterable[Event]],
+        *,
+        events: int,
+        last_ns: int,
+        torn: str | None = None,
+        source: str | None = None,
+    ) -> History:
+        """A history whose columns are known. `load` gives its events; `events` counts them, `last_ns` is the time of the latest."""
+        history = cls((), torn, source)
+        history._events, history._load = None, load
+        history._length, history._last_ns, history._columns = events, last_ns, columns
+        return history
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        if self._events is None:
+            assert self._load is not None
+            self._events = tuple(self._load())
+        return self._events
+
+    @property
+    def columns(self) -> Columns:
+        """The operations as arrays. Raises `HistoryError` as `operations` does."""
+        if self._columns is None:
+            # Most histories are small, and nobody asks for arrays of those.
+            from .building import columns_of_events
+
+            self._columns = columns_of_events(self.events, self.source)
+        return self._columns
 
     def __len__(self) -> int:
-        return len(self.events)
+        return self._length
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
 
     def __repr__(self) -> str:
         place = f" from {self.source}" if self.source else ""
-        return f"<History of {len(self.events)} events{place}>"
+        return f"<History of {self._length} events{place}>"
 
     def operations(self, workload: str | None = None, level: str | None = None) -> list[Operation]:
         """Operations in order of invocation.
@@ -67,7 +111,9 @@ class History:
 
     @property
     def duration_ns(self) -> int:
-        return max((event.time_ns for event in self.events), default=0)
+        if self._last_ns is None:
+            self._last_ns = max((event.time_ns for event in self.events), default=0)
+        return self._last_ns
 
 
 def hashable(value: Any) -> Any:

@@ -21,7 +21,7 @@ from .columns import Columns
 from .errors import HistoryError
 from .operation import MISMATCH, Event
 
-CHUNK_BYTES = 1 << 23
+CHUNK_BYTES = 262144
 _SHOWN = 200
 
 
