@@ -2,6 +2,7 @@
 
 /var/lib/tribulation/<lab>/             as root
 $XDG_STATE_HOME/tribulation/<lab>/      as anybody else: ~/.local/state when unset, /var/tmp/tribulation-<uid> without a home of one's own
+$TRI_LABS/<lab>/                        for all, when set
     lab.json key key.pub ssh/ etc/ hosts/<host>/{srv,var,console.log} supervisor.log supervisor.sock alive
 """
 
@@ -35,6 +36,8 @@ class Lab:
 
 def default_directory() -> Path:
     """The directory that holds this user's labs. On a real disk: /run, and often /tmp, are memory, where an fsync costs and proves nothing."""
+    if os.environ.get("TRI_LABS"):
+        return Path(os.environ["TRI_LABS"]).absolute()
     if os.geteuid() == 0:
         return Path("/var/lib/tribulation")
     chosen = os.environ.get("XDG_STATE_HOME", "")

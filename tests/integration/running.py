@@ -1,0 +1,146 @@
+"""A `tri run` under way, to be watched from outside and ended in the middle; and what can be seen of hosts without the product's help."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from harness.hosts.local import LocalProvider
+from harness.hosts.remote import RemoteHost
+
+ROOT = Path(__file__).parents[2]
+
+# Connects to every given address at the same time and prints those that answered.
+CONNECT = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def answers(address):
+    try:
+        socket.create_connection((address, 22), 1.0).close()
+        return True
+    except OSError:
+        return False
+addresses = sys.argv[1:]
+with ThreadPoolExecutor(len(addresses)) as pool:
+    print(*[a for a, there in zip(addresses, pool.map(answers, addresses)) if there])
+"""
+
+
+def await_that(condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> float:
+    """Returns after how many seconds it held."""
+    began_s = time.monotonic()
+    while not condition():
+        assert time.monotonic() < began_s + timeout_s, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - began_s
+
+
+class RunningTri:
+    """The process, its lab and its folder."""
+
+    def __init__(self, campaign: Path, directory: Path, labs: Path, words: Sequence[str]) -> None:
+        self.name, self._directory, self.labs = campaign.stem, directory, labs
+        self._errors = open(directory / "stderr", "w+")  # noqa: SIM115  (closed by `kill`)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "harness.cli", "run", str(campaign), "--runs", str(directory / "runs"), *words],
+            cwd=ROOT,
+            env={**os.environ, "TRI_LABS": str(labs)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+
+    @property
+    def lab(self) -> str:
+        return f"run-{self.process.pid}"
+
+    @property
+    def folder(self) -> Path:
+        return self._directory / "runs" / self.name / "latest"
+
+    @property
+    def stderr(self) -> str:
+        return (self._directory / "stderr").read_text()
+
+    def await_text(self, text: str) -> None:
+        await_that(lambda: text in self.stderr or self._ended(), f"{text!r} on stderr", 60)
+        assert text in self.stderr
+
+    def await_fault(self) -> None:
+        """A fault is in force and verified."""
+        await_that(lambda: "verified" in self._phases() or self._ended(), "a verified fault", 60)
+        assert self.process.poll() is None, self.stderr
+
+    def wait(self, timeout_s: float = 60.0) -> int:
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+        self._errors.close()
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def _phases(self) -> list[Any]:
+        path = self.folder / "ledger.jsonl"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [json.loads(line)["phase"] for line in lines]
+
+
+class Lab:
+    """A lab seen from inside, over its SSH connections, with nothing of the nemesis."""
+
+    def __init__(self, name: str, labs: Path) -> None:
+        self.provider = LocalProvider.find(name, labs)
+        clients = (self.provider.up(), self.provider.client_host())[1]
+        assert clients is not None
+        self.places: list[RemoteHost] = [*self.provider.hosts, clients]
+
+    def cut_links(self) -> list[tuple[str, str]]:
+        """Ordered pairs of places of which the first cannot connect to the second by IPv4 or by IPv6."""
+        addresses = {p.name: [p.address, p.address.replace("10.77.0.", "fd77::")] for p in self.places}
+
+        def reached_from(place: RemoteHost) -> list[str]:
+            wanted = [address for name in addresses if name != place.name for address in addresses[name]]
+            return place.run([place.python, "-c", CONNECT, *wanted]).stdout.split()
+
+        with ThreadPoolExecutor(len(self.places)) as pool:
+            reached = dict(zip(addresses, pool.map(reached_from, self.places), strict=True))
+        pairs = [(a, b) for a in addresses for b in addresses if a != b]
+        return [(a, b) for a, b in pairs if not set(addresses[b]) <= set(reached[a])]
+
+
+def processes_of(labs: Path) -> dict[int, str]:
+    """Every process that has anything to do with labs in that directory: supervisors by their arguments, and all that descend from them."""
+    seen: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            seen[int(entry.name)] = (parent, arguments)
+    found = {pid for pid, (_, arguments) in seen.items() if "supervisor" in arguments and str(labs) in arguments}
+    while more := {pid for pid, (parent, _) in seen.items() if parent in found} - found:
+        found |= more
+    return {pid: seen[pid][1] for pid in sorted(found)}
+
+
+def namespaces_of(pids: Sequence[int]) -> set[str]:
+    spaces: set[str] = set()
+    for pid in pids:
+        try:
+            spaces |= {os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "mnt", "pid", "uts", "ipc")}
+        except OSError:
+            continue
+    return spaces
