@@ -42,16 +42,22 @@ class Disk:
         return {name: bytes(file.data) for name, file in self.names.items()}
 
     def power_cut(self, random: Random, torn: bool) -> None:
-        """Lose what was not synced; or keep a piece of it, with `torn` perhaps garbled."""
-        names = dict(self.names if random.random() < 0.5 else self.durable)
-        for name, file in names.items():
-            kept = File()
-            kept.data += file.synced
-            grown = len(file.data) - len(file.synced)
-            if grown > 0 and bytes(file.data[: len(file.synced)]) == file.synced and random.random() < 0.7:
-                kept.data += file.data[
-                    len(file.synced) : len(file.synced) + random.randint(0, grown) if torn else len(file.data)
-                ]
-            kept.synced = bytes(kept.data)
-            names[name] = kept
+        """Lose what was not synced, or keep a piece of it, with `torn` perhaps garbled; each name's change is kept or lost by itself."""
+        names = {}
+        for name in sorted({**self.names, **self.durable}):
+            file = (self.names if random.random() < 0.5 else self.durable).get(name)
+            if file is not None:
+                names[name] = _survivor(file, random, torn)
         self.names, self.durable = names, dict(names)
+
+
+def _survivor(file: File, random: Random, torn: bool) -> File:
+    kept = File()
+    kept.data += file.synced
+    start, end = len(file.synced), len(file.data)
+    if end > start and bytes(file.data[:start]) == file.synced and random.random() < 0.7:
+        kept.data += file.data[start : random.randint(start, end) if torn else end]
+        if torn and random.random() < 0.3 and len(kept.data) > start:
+            kept.data[random.randrange(start, len(kept.data))] ^= 1 << random.randrange(8)
+    kept.synced = bytes(kept.data)
+    return kept

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from node.core.entry import make_entry
 from node.core.storage.recovery import recover, segment_name
 from node.core.storage.snapshot_file import make_snapshot, parse_snapshot
-from node.core.storage.wal import Base, Cut, Damage, Hard, encode_batch, encode_record, scan
+from node.core.storage.wal import Base, Cut, Damage, Doubt, Hard, encode_batch, encode_record, scan
 from node.errors import CorruptionError
 
 from .disk import Disk
@@ -20,6 +20,7 @@ RECORD = st.one_of(
     st.builds(Base, NUMBER, NUMBER),
     st.builds(Hard, NUMBER, st.text(max_size=8)),
     st.builds(Cut, NUMBER),
+    st.builds(Doubt, st.none() | st.integers(0, 2**40)),
     st.builds(lambda i, t, v: make_entry(i, t, ["kv.tx", v]), NUMBER, NUMBER, st.text(max_size=20)),
 )
 BATCHES = [
@@ -60,14 +61,32 @@ def test_a_flipped_bit_is_seen_and_placed() -> None:
 
 def test_recovery_replays_cuts_and_the_latest_vote() -> None:
     state = recover({segment_name(4): SEGMENT})
-    assert (state.term, state.vote, state.torn, state.cut) == (2, "", False, None)
+    assert (state.term, state.vote, state.torn) == (2, "", False)
     assert [(entry.index, entry.term) for entry in state.entries] == [(1, 1), (2, 2)]
 
 
-def test_a_torn_tail_is_cut_and_the_node_knows() -> None:
+def test_a_torn_tail_is_left_out_and_the_node_knows() -> None:
     state = recover({segment_name(1): SEGMENT[:-1]})
-    assert state.torn and state.cut == (segment_name(1), ENDS[1])
-    assert (state.term, len(state.entries)) == (1, 2)
+    assert (state.torn, state.known, state.term, len(state.entries)) == (True, 2, 1, 2)
+
+
+def test_doubt_outlives_the_next_crash_until_it_is_lifted() -> None:
+    """The tail was torn; the next incarnation began a segment of its own, and that one is intact."""
+    begun = encode_batch([encode_record(r) for r in (Base(0, 0), Hard(1, ""), Doubt(2))])
+    state = recover({segment_name(1): SEGMENT[:-1], segment_name(2): begun})
+    assert (state.torn, state.known) == (True, 2)
+    healed = begun + encode_batch([encode_record(Doubt(None))])
+    assert not recover({segment_name(2): healed}).torn
+
+
+def test_a_node_with_a_torn_log_stays_torn_when_it_is_killed_before_it_is_whole() -> None:
+    disk = Disk()
+    Solo(disk=disk)
+    (name,) = disk.names
+    disk.names[name].data += SEGMENT[:7]
+    for incarnation in (2, 3, 4):
+        n1 = Solo(disk=disk, incarnation=incarnation)
+        assert n1.core.status()["torn"], incarnation
 
 
 def test_a_damaged_middle_is_refused_with_place_and_hint() -> None:
@@ -84,9 +103,10 @@ def test_a_segment_that_was_only_begun_gives_way_to_the_one_before() -> None:
     assert not recover({segment_name(1): SEGMENT, segment_name(2): b""}).torn
 
 
-def test_a_torn_segment_that_was_followed_by_another_is_refused() -> None:
-    with pytest.raises(CorruptionError, match="was begun after it"):
-        recover({segment_name(1): SEGMENT[:-1], segment_name(2): b""})
+def test_a_torn_segment_and_one_that_was_only_begun_leave_the_node_in_doubt() -> None:
+    """Two crashes: the first tore the tail, the second came before the next segment was whole."""
+    state = recover({segment_name(1): SEGMENT[:-1], segment_name(2): SEGMENT[:5]})
+    assert (state.torn, state.term, len(state.entries)) == (True, 1, 2)
 
 
 def test_what_was_found_is_made_durable_before_a_new_segment_is_begun() -> None:
