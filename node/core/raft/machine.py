@@ -34,6 +34,7 @@ from ..outbox import Outbox
 from ..signals import Propose, QuorumLost, ReadRequest, Restore, SetVoters, SnapshotTaken, Transfer
 from ..storage.journal import Journal
 from ..storage.recovery import Recovered, recover
+from ..storage.wal import Doubt
 from ..wall import Wall
 from . import contact, election, invariants, leadership, membership, read_index, replication, roles, snapshotting
 from .configuration import Voters
@@ -140,6 +141,7 @@ class Raft:
             s.out.trace("durable", index=s.durable, term=s.log.term(s.durable))
             if s.whole_at is not None and s.durable >= s.whole_at:
                 s.torn, s.whole_at = False, None
+                s.journal.stage(Doubt(None))
         election.on_durable(s, now_ns, op)
         if s.leading:
             replication.advance_commit(s, now_ns)
@@ -227,6 +229,6 @@ def _recovered_state(config: NodeConfig, out: Outbox, wall: Wall, event: Start, 
         commit=snapshot.index if snapshot is not None else 0,
         durable=log.base_index,
         torn=found.torn,
-        known=log.last_index,
+        known=found.known,
         issued_last=log.base_index,
     )

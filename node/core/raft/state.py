@@ -20,7 +20,7 @@ from ..outbox import Outbox
 from ..signals import LeaderChanged
 from ..storage.journal import Journal
 from ..storage.snapshot_file import Snapshot
-from ..storage.wal import Cut, Hard
+from ..storage.wal import Base, Cut, Doubt, Hard
 from ..wall import Wall
 from .configuration import Voters, weights_from_parity
 from .progress import Progress
@@ -180,7 +180,8 @@ class RaftState:
 
     def begin_segment(self) -> None:
         """Write everything anew into a fresh segment: after a snapshot, and at boot, when nothing found is known to be durable."""
-        self.journal.roll(self.log.base_index, self.log.base_term, self.term, self.vote, self.log.tail())
+        base, hard = Base(self.log.base_index, self.log.base_term), Hard(self.term, self.vote)
+        self.journal.roll(base, hard, Doubt(self.known if self.torn else None), self.log.tail())
         self.hard_op = self.journal.gate
 
     def append(self, entries: Sequence[Entry]) -> None:

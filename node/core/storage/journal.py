@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..effects import Append, Fsync, FsyncDir, Remove, Truncate
+from ..effects import Append, Fsync, FsyncDir, Remove
 from ..entry import Entry
 from ..outbox import Outbox
 from .recovery import Recovered, segment_name
-from .wal import Base, Hard, Record, encode_batch, encode_record
+from .wal import Base, Doubt, Hard, Record, encode_batch, encode_record
 
 
 class Journal:
@@ -27,7 +27,7 @@ class Journal:
         self._next: int | None = None
         self._issued: int | None = None
         if recovered.current is not None:
-            self._secure(recovered.current, recovered.cut)
+            self._secure(recovered.current)
         for name in recovered.stale:
             out.store(Remove(out.next_op(), name))
 
@@ -48,9 +48,9 @@ class Journal:
         self._staged.append(encode_record(record))
         self._reserve()
 
-    def roll(self, base_index: int, base_term: int, term: int, vote: str, entries: Iterable[Entry]) -> None:
+    def roll(self, base: Base, hard: Hard, doubt: Doubt, entries: Iterable[Entry]) -> None:
         """Begin a new segment that says everything again. What was staged before is said by it."""
-        self._staged = [encode_record(Base(base_index, base_term)), encode_record(Hard(term, vote))]
+        self._staged = [encode_record(record) for record in (base, hard, doubt)]
         self._staged += [encode_record(entry) for entry in entries]
         self._rolling = True
         self._reserve()
@@ -98,15 +98,13 @@ class Journal:
             self._next = self._out.next_op()
             self._out.reserve(self._next)
 
-    def _secure(self, name: str, cut: tuple[str, int] | None) -> None:
+    def _secure(self, name: str) -> None:
         """Make durable what was found, before a new segment is begun beside it.
 
-        A killed process leaves writes and names in the page cache. Were the next segment begun at once, a power cut could tear the tail of the
-        old one too, and damage in two places is not the damage of one crash any more.
+        A killed process leaves writes and names in the page cache. Were the next segment begun at once, a power cut could take from the old one
+        what this incarnation has already read and acted on. A damaged tail stays as it is: the next segment says everything again.
         """
         out = self._out
-        if cut is not None:
-            out.store(Truncate(out.next_op(), *cut))
         fsync, self._issued = out.next_op(), out.next_op()
         out.store(Fsync(fsync, name))
         out.store(FsyncDir(self._issued, (fsync,)))

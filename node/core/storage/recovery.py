@@ -1,7 +1,8 @@
 """From the files found at boot to the state they prove.
 
-Every segment begins with all that is needed (base, term and vote, remaining entries), so the newest intact one is enough. A damaged last batch is
-cut, and `torn` says so: it may have held entries or a vote that this node acknowledged. Any other damage raises `CorruptionError`.
+Every segment begins with all that is needed (base, term and vote, doubt, remaining entries), so the newest intact one is enough. A damaged last
+batch is left out, and `torn` says so: it may have held entries or a vote that this node acknowledged. The next segment repeats the doubt, so
+that a second crash does not make the node sure of itself. Any other damage raises `CorruptionError`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from ...errors import CorruptionError
 from ..entry import Entry
 from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
-from .wal import Base, Cut, Damage, Hard, Record, Scan, scan
+from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, scan
 
 _HINT = (
     "do not repair it by hand: empty this node's data directory and let the leader fill it again, or restore a backup"
@@ -21,8 +22,9 @@ _HINT = (
 
 @dataclass(slots=True)
 class Recovered:
-    """`cut`: (file, size) to truncate. Nothing here is known to be durable: a killed process leaves writes that no fsync has followed.
+    """Nothing here is known to be durable: a killed process leaves writes that no fsync has followed.
 
+    `known` is the last index that was ever seen here: a torn node is whole only beyond it.
     `current` is the segment that was read. `segments` are all that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
     """
 
@@ -35,8 +37,8 @@ class Recovered:
     segment: int = 0
     current: str | None = None
     segments: list[str] = field(default_factory=list)
-    cut: tuple[str, int] | None = None
     torn: bool = False
+    known: int = 0
     stale: list[str] = field(default_factory=list)
 
 
@@ -73,13 +75,9 @@ def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[st
         _nothing_intact(state, segments)
         return
     name = state.current = segments[position]
-    if scanned.damage is Damage.TAIL:
-        if position != newest:
-            raise CorruptionError(
-                f"{name}: {scanned.detail}, though {segments[position + 1]} was begun after it", _HINT
-            )
-        state.torn, state.cut = True, (name, scanned.size)
-    _replay(state, name, scanned.records)
+    doubt = _replay(state, name, scanned.records)
+    state.torn = state.torn or scanned.damage is Damage.TAIL or doubt is not None
+    state.known = max(doubt or 0, state.base_index + len(state.entries))
 
 
 def _refuse_middle(name: str, found: Scan) -> None:
@@ -107,15 +105,19 @@ def _number(name: str) -> int:
         ) from None
 
 
-def _replay(state: Recovered, name: str, records: list[Record]) -> None:
+def _replay(state: Recovered, name: str, records: list[Record]) -> int | None:
+    """Returns what is recorded of a doubt that was not lifted."""
     if not isinstance(records[0], Base):
         raise CorruptionError(f"{name}: the segment does not begin with its base", _HINT)
     entries = state.entries
+    doubt: int | None = None
     for record in records:
         if isinstance(record, Base):
             state.base_index, state.base_term = record.index, record.term
         elif isinstance(record, Hard):
             state.term, state.vote = record.term, record.vote
+        elif isinstance(record, Doubt):
+            doubt = record.known
         else:
             keep = record.index - state.base_index - 1
             if not 0 <= keep <= len(entries):
@@ -124,6 +126,7 @@ def _replay(state: Recovered, name: str, records: list[Record]) -> None:
             del entries[keep:]
             if not isinstance(record, Cut):
                 entries.append(record)
+    return doubt
 
 
 def _join_snapshot(state: Recovered) -> None:

@@ -6,7 +6,7 @@ A segment is a row of batches; a batch is what was appended and fsynced at once:
     record = payload size (4) | crc32 of size and payload (4) | payload
 
 A payload is one letter and fields: `B` base index, term (first in a segment) · `H` term, vote (both in one record, so that no crash can part
-them) · `E` index, term, text · `T` index from which the log is cut. Numbers are big-endian.
+them) · `E` index, term, text · `T` index from which the log is cut · `D` doubt about the tail. Numbers are big-endian.
 
 The log issues a batch only when the one before is durable. So a crash can damage the last batch alone, and damage anywhere before means that
 durable bytes were lost: `scan` tells the two apart and leaves the judgement to its caller.
@@ -53,7 +53,14 @@ class Cut:
     index: int
 
 
-Record = Union[Base, Hard, Cut, Entry]
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The tail of this log was lost when it was known to reach to `known`, or further; None lifts the doubt. It outlives the next crash."""
+
+    known: int | None
+
+
+Record = Union[Base, Hard, Cut, Doubt, Entry]
 
 
 class Damage(Enum):
@@ -82,6 +89,8 @@ def encode_record(record: Record) -> bytes:
         payload = b"H" + _ONE.pack(record.term) + record.vote.encode()
     elif type(record) is Cut:
         payload = b"T" + _ONE.pack(record.index)
+    elif type(record) is Doubt:
+        payload = b"D" + _ONE.pack(0 if record.known is None else record.known + 1)
     else:
         assert type(record) is Base
         payload = b"B" + _TWO.pack(record.index, record.term)
@@ -165,6 +174,9 @@ def _decode(payload: bytes) -> Record:
             return Hard(_ONE.unpack_from(rest)[0], rest[8:].decode())
         if kind == b"T":
             return Cut(_ONE.unpack(rest)[0])
+        if kind == b"D":
+            known = _ONE.unpack(rest)[0] - 1
+            return Doubt(known if known >= 0 else None)
         if kind == b"B":
             return Base(*_TWO.unpack(rest))
     except struct.error as error:
