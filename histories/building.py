@@ -10,8 +10,8 @@ given to `pair`, which says what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -22,42 +22,42 @@ from .columns import ABSENT, Columns, Int32, Int64
 from .errors import HistoryError
 from .history import pair
 from .interning import Interner
-from .matching import EventColumns, match
+from .matching import EventColumns, Kind, match
 from .operation import MISMATCH, NEMESIS, Event, Type
 from .ragged import ListRows, Malformed, TxnRows, cells
 
-_CODES = {"ok": 0, "fail": 1, "info": 2, "invoke": 3}
-_OBSERVES = 0
 _CHUNK_EVENTS = 65_536
 _TXN = "txn"
-_SMALL = 256
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Fields of consecutive events. `mismatch` are places, in the chunk, of failed cas that saw another value."""
+    """Fields of consecutive events. `kind` is (type, f, workload, level); `seen` gives the error and the `observed` of the event at a place."""
 
     index: list[int]
     time_ns: list[int]
     process: list[Any]
-    type: list[str]
-    f: list[str]
+    kind: list[Kind]
     value: list[Any]
     key: list[Any]
-    workload: list[str | None]
-    level: list[str | None]
-    mismatch: list[int]
+    seen: Callable[[int], tuple[Any, Any]]
 
     def without(self, process: Any) -> Chunk:
         """The chunk without the events of `process`."""
         kept = [place for place, name in enumerate(self.process) if name != process]
-        places = {old: new for new, old in enumerate(kept)}
-        columns = {
-            field.name: [getattr(self, field.name)[place] for place in kept]
-            for field in fields(self)
-            if field.name != "mismatch"
-        }
-        return Chunk(**columns, mismatch=[places[place] for place in self.mismatch if place in places])
+
+        def of(column: list[Any]) -> list[Any]:
+            return [column[place] for place in kept]
+
+        return Chunk(
+            of(self.index),
+            of(self.time_ns),
+            of(self.process),
+            of(self.kind),
+            of(self.value),
+            of(self.key),
+            lambda place: self.seen(kept[place]),
+        )
 
 
 class ColumnsBuilder:
@@ -68,26 +68,24 @@ class ColumnsBuilder:
         self.events = 0
         self.last_ns = 0
         self._last_index: int | None = None
-        self._processes, self._keys = Interner(), Interner()
-        self._f, self._levels, self._workloads = Interner(), Interner([None]), Interner([None])
-        self._values = Interner([None])
+        self._kinds = Interner()
+        self._processes, self._keys, self._values = Interner(), Interner(), Interner([None])
         self._lists = ListRows(self._values)
         self._txns = TxnRows(self._keys, self._values, self._lists)
         self._parts: list[EventColumns] = []
 
     def add(self, chunk: Chunk) -> None:
         """Takes the next events. Their `index` must grow."""
-        count = len(chunk.index)
-        if not count:
+        if not chunk.index:
             return
         index = _integers(chunk.index, "index")
         time_ns = _integers(chunk.time_ns, "time")
         self._check_growth(index, chunk)
-        self.events += count
+        self.events += len(index)
         self.last_ns = max(self.last_ns, int(time_ns.max()))
-        if NEMESIS in set(chunk.process):
-            mask = np.fromiter((name != NEMESIS for name in chunk.process), np.bool_, count)
-            index, time_ns, chunk = index[mask], time_ns[mask], chunk.without(NEMESIS)
+        if NEMESIS in chunk.process:
+            chunk = chunk.without(NEMESIS)
+            index, time_ns = _integers(chunk.index, "index"), _integers(chunk.time_ns, "time")
         if chunk.process:
             self._parts.append(self._columns(index, time_ns, chunk))
 
@@ -98,9 +96,7 @@ class ColumnsBuilder:
         return match(
             events,
             self.source,
-            f_names=_small(self._f, "names of operations"),
-            level_names=_small(self._levels, "levels"),
-            workload_names=_small(self._workloads, "workloads"),
+            kinds=self._kinds.table(),
             processes=self._processes.table(),
             keys=self._keys.table(),
             values=self._values.table(),
@@ -109,43 +105,56 @@ class ColumnsBuilder:
         )
 
     def _columns(self, index: Int64, time_ns: Int64, chunk: Chunk) -> EventColumns:
-        count = len(chunk.process)
-        kind = np.fromiter(map(_CODES.__getitem__, chunk.type), np.uint8, count)
-        values = chunk.value
-        txn = self._transactions(chunk, kind)
-        value, lists = cells(values, self._values, self._lists)
+        kind = self._kinds.plain(chunk.kind)
+        names: list[Kind] = self._kinds.table()
+        mismatch = self._mismatches(chunk, kind, names)
+        txn = self._transactions(chunk, kind, names)
+        value, lists = cells(chunk.value, self._values, self._lists)
         value[txn != ABSENT] = ABSENT
-        mismatch = np.zeros(count, np.bool_)
-        mismatch[chunk.mismatch] = True
         return EventColumns(
             index=index,
             time_ns=time_ns,
-            process=self._processes.many(chunk.process),
-            type=kind,
-            f=self._f.many(chunk.f).astype(np.int32),
+            process=self._processes.plain(chunk.process),
+            kind=kind,
             key=self._key_ids(chunk.key),
             value=value,
             list=lists,
             txn=txn,
-            level=self._levels.many(chunk.level),
-            workload=self._workloads.many(chunk.workload),
             mismatch=mismatch,
         )
 
-    def _transactions(self, chunk: Chunk, kind: npt.NDArray[np.uint8]) -> Int32:
+    @staticmethod
+    def _mismatches(chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> npt.NDArray[np.bool_]:
+        """Which are failed cas that saw another value. The value they saw becomes theirs, when they say it apart."""
+        mismatch = np.zeros(len(kind), np.bool_)
+        failed_cas = [number for number, (type_, f, _, _) in enumerate(names) if type_ == "fail" and f == "cas"]
+        for place in np.flatnonzero(np.isin(kind, failed_cas)).tolist() if failed_cas else ():
+            error, observed = chunk.seen(place)
+            if error != MISMATCH:
+                continue
+            mismatch[place] = True
+            if observed is not None:
+                only = isinstance(observed, list) and len(observed) == 1
+                chunk.value[place] = observed[0] if only else observed
+        return mismatch
+
+    def _transactions(self, chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> Int32:
         """Rows of the transactions, whose values are taken out of the chunk."""
-        txn = np.full(len(chunk.f), ABSENT, np.int32)
-        if _TXN not in set(chunk.f):
+        txn = np.full(len(kind), ABSENT, np.int32)
+        txns = [number for number, (_, f, _, _) in enumerate(names) if f == _TXN]
+        if not txns:
             return txn
         values = chunk.value
-        at = [place for place, name in enumerate(chunk.f) if name == _TXN and isinstance(values[place], (list, tuple))]
+        at = [
+            place for place in np.flatnonzero(np.isin(kind, txns)).tolist() if isinstance(values[place], (list, tuple))
+        ]
         try:
-            txn[at] = self._txns.add([values[place] for place in at], (kind[at] == _OBSERVES).tolist())
+            txn[at] = self._txns.add([values[place] for place in at], [chunk.kind[place][0] == "ok" for place in at])
         except Malformed as error:
             place = at[error.number]
             where = f"{self.source}: " if self.source else ""
             raise HistoryError(
-                f"{where}event {chunk.index[place]} (process {chunk.process[place]!r}, {chunk.type[place]}): {error}",
+                f"{where}event {chunk.index[place]} (process {chunk.process[place]!r}, {chunk.kind[place][0]}): {error}",
                 'a txn is [["r", key, value], ["w", key, value], ["append", key, value], …]',
             ) from None
         for place in at:
@@ -166,7 +175,8 @@ class ColumnsBuilder:
         wrong = np.flatnonzero(index <= before)
         if len(wrong):
             place = int(wrong[0])
-            event = Event(int(index[place]), 0, chunk.process[place], Type(chunk.type[place]), chunk.f[place])
+            kind, f, _, _ = chunk.kind[place]
+            event = Event(int(index[place]), 0, chunk.process[place], Type(kind), f)
             pair([Event(int(before[place]), 0, NEMESIS, Type.INFO, "before"), event], self.source)
         self._last_index = int(index[-1])
 
@@ -180,30 +190,16 @@ def columns_of_events(events: Iterable[Event], source: str | None = None) -> Col
     return builder.finish()
 
 
-def chunk_of_events(events: list[Event]) -> Chunk:
-    chunk = Chunk(
+def chunk_of_events(events: Sequence[Event]) -> Chunk:
+    return Chunk(
         index=[event.index for event in events],
         time_ns=[event.time_ns for event in events],
         process=[event.process for event in events],
-        type=[event.type.value for event in events],
-        f=[event.f for event in events],
+        kind=[(event.type.value, event.f, event.workload, event.level) for event in events],
         value=[event.value for event in events],
         key=[event.key for event in events],
-        workload=[event.workload for event in events],
-        level=[event.level for event in events],
-        mismatch=[],
+        seen=lambda place: (events[place].error, events[place].extra.get("observed")),
     )
-    for place, event in enumerate(events):
-        if event.error == MISMATCH and event.type is Type.FAIL and event.f == "cas":
-            note_mismatch(chunk, place, event.extra.get("observed"))
-    return chunk
-
-
-def note_mismatch(chunk: Chunk, place: int, observed: object) -> None:
-    """The event at `place` is a failed cas that saw another value: `observed`, if it says so apart from its value."""
-    chunk.mismatch.append(place)
-    if observed is not None:
-        chunk.value[place] = observed[0] if isinstance(observed, list) and len(observed) == 1 else observed
 
 
 def _integers(values: list[int], name: str) -> Int64:
@@ -214,12 +210,3 @@ def _integers(values: list[int], name: str) -> Int64:
         raise HistoryError(
             f"{name} is {wrong}, which 64 bits do not hold", "index counts lines, time is in ns"
         ) from None
-
-
-def _small(table: Interner, what: str) -> list[Any]:
-    """A table whose ids must fit into a byte."""
-    if len(table) > _SMALL:
-        raise HistoryError(
-            f"the history has {len(table)} {what}, more than {_SMALL}", "is a value written where a name belongs?"
-        )
-    return table.table()

@@ -45,8 +45,12 @@ class Interner:
     def many(self, values: Sequence[Any]) -> Int32:
         """The id of each, fast where all are plain scalars."""
         if set(map(type, values)) <= _PLAIN:
-            return np.fromiter(map(self._ids.__getitem__, values), np.int32, len(values))
+            return self.plain(values)
         return np.fromiter(map(self.one, values), np.int32, len(values))
+
+    def plain(self, values: Sequence[Any]) -> Int32:
+        """The id of each, where the caller knows that equal ones are the same: plain scalars, or tuples of strings."""
+        return np.fromiter(map(self._ids.__getitem__, values), np.int32, len(values))
 
     def table(self) -> list[Any]:
         """Id → value."""

@@ -9,30 +9,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .columns import ABSENT, FAIL, INFO, OPEN, Columns, Int32, Int64, Lists, Txns, UInt8
+from .columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int32, Int64, Lists, Txns, UInt8
+from .errors import HistoryError
 from .history import pair
+from .interning import Interner
 from .operation import Event, Type
 
+Kind = tuple[str, str, str | None, str | None]
+"""Type, f, workload and level of an event."""
+
 _INVOKE = 3
-_TYPES = (Type.OK, Type.FAIL, Type.INFO, Type.INVOKE)
+_CODES = {"ok": OK, "fail": FAIL, "info": INFO, "invoke": _INVOKE}
 _RADIX = 1 << 16
+_SMALL = 256
 
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """One entry an event of a client. `type` has the codes of `Columns`, and 3 for an invocation."""
+    """One entry an event of a client. `kind` is a place in the table of kinds."""
 
     index: Int64
     time_ns: Int64
     process: Int32
-    type: UInt8
-    f: Int32
+    kind: Int32
     key: Int32
     value: Int32
     list: Int32
     txn: Int32
-    level: Int32
-    workload: Int32
     mismatch: npt.NDArray[np.bool_]
 
     @staticmethod
@@ -47,16 +50,36 @@ class EventColumns:
         )
 
 
-_KINDS: dict[str, Any] = {"index": np.int64, "time_ns": np.int64, "type": np.uint8, "mismatch": np.bool_}
+_KINDS: dict[str, Any] = {"index": np.int64, "time_ns": np.int64, "mismatch": np.bool_}
+
+
+class _Names:
+    """The kinds taken apart: for each kind its type, f, workload and level as codes, with the tables of their names."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        f, workload, level = Interner(), Interner([None]), Interner([None])
+        count = len(kinds)
+        self.type = np.fromiter((_CODES[kind[0]] for kind in kinds), np.uint8, count)
+        self.f = _bytes(f, [kind[1] for kind in kinds], "names of operations")
+        self.workload = _bytes(workload, [kind[2] for kind in kinds], "workloads")
+        self.level = _bytes(level, [kind[3] for kind in kinds], "levels")
+        self.f_names, self.workload_names, self.level_names = f.table(), workload.table(), level.table()
+
+
+def _bytes(table: Interner, names: Sequence[str | None], what: str) -> UInt8:
+    ids = table.many(names)
+    if len(table) > _SMALL:
+        raise HistoryError(
+            f"the history has {len(table)} {what}, more than {_SMALL}", "is a value written where a name belongs?"
+        )
+    return ids.astype(np.uint8)
 
 
 def match(
     events: EventColumns,
     source: str | None,
     *,
-    f_names: Sequence[str],
-    level_names: Sequence[str | None],
-    workload_names: Sequence[str | None],
+    kinds: Sequence[Kind],
     processes: Sequence[Any],
     keys: Sequence[Any],
     values: Sequence[Any],
@@ -64,20 +87,23 @@ def match(
     txns: Txns | None,
 ) -> Columns:
     """Rows in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it."""
-    invoked = np.flatnonzero(events.type == _INVOKE)
-    completion = _completions(events, processes, f_names, keys, source)[invoked]
+    names = _Names(kinds)
+    types = names.type[events.kind]
+    invoked = np.flatnonzero(types == _INVOKE)
+    completion = _completions(events, types, names.f[events.kind], _Tables(kinds, processes, keys), source)[invoked]
     known = completion >= 0
     done = np.where(known, completion, invoked)
 
     def of_completion(column: npt.NDArray[Any], otherwise: int) -> npt.NDArray[Any]:
         return np.where(known, column[done], column.dtype.type(otherwise))
 
-    kind = of_completion(events.type, INFO)
-    level = events.level[invoked]
+    kind = of_completion(types, INFO)
+    invocation, completed = events.kind[invoked], events.kind[done]
+    level = names.level[invocation]
     return Columns(
         process=events.process[invoked],
         type=kind,
-        f=events.f[invoked].astype(np.uint8),
+        f=names.f[invocation],
         key=events.key[invoked],
         invoke=events.index[invoked],
         complete=np.where(kind == INFO, np.int64(OPEN), events.index[done]),
@@ -90,11 +116,11 @@ def match(
         argument_txn=events.txn[invoked],
         result_txn=of_completion(events.txn, ABSENT),
         mismatch=(kind == FAIL) & events.mismatch[done],
-        level=np.where(level == 0, events.level[done], level).astype(np.uint8),
-        workload=events.workload[invoked].astype(np.uint8),
-        f_names=f_names,
-        level_names=level_names,
-        workload_names=workload_names,
+        level=np.where(level == 0, names.level[completed], level),
+        workload=names.workload[invocation],
+        f_names=names.f_names,
+        level_names=names.level_names,
+        workload_names=names.workload_names,
         processes=processes,
         keys=keys,
         values=values,
@@ -103,14 +129,19 @@ def match(
     )
 
 
-def _completions(
-    events: EventColumns, processes: Sequence[Any], f_names: Sequence[str], keys: Sequence[Any], source: str | None
-) -> Int64:
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    kinds: Sequence[Kind]
+    processes: Sequence[Any]
+    keys: Sequence[Any]
+
+
+def _completions(events: EventColumns, types: UInt8, f: UInt8, tables: _Tables, source: str | None) -> Int64:
     """For each event that is an invocation the place of its completion, -1 where there is none."""
     # Small numbers sort by radix, in linear time.
-    process = events.process.astype(np.uint16) if len(processes) <= _RADIX else events.process
+    process = events.process.astype(np.uint16) if len(tables.processes) <= _RADIX else events.process
     order = np.argsort(process, kind="stable")
-    ordered, kind = process[order], events.type[order]
+    ordered, kind = process[order], types[order]
     follows = np.zeros(len(order), np.bool_)
     follows[1:] = ordered[1:] == ordered[:-1]
     invokes = kind == _INVOKE
@@ -123,35 +154,27 @@ def _completions(
     completions = np.full(len(order), -1, np.int64)
     completions[asked] = answered
     other_key = (events.key[answered] != ABSENT) & (events.key[answered] != events.key[asked])
-    unlike = answered[(events.f[answered] != events.f[asked]) | other_key]
+    unlike = answered[(f[answered] != f[asked]) | other_key]
     wrong_at = np.concatenate([order[wrong], unlike])
     if len(wrong_at):
-        _refuse(events, int(wrong_at.min()), processes, f_names, keys, source)
+        _refuse(events, int(wrong_at.min()), tables, source)
     return completions
 
 
-def _refuse(
-    events: EventColumns,
-    place: int,
-    processes: Sequence[Any],
-    f_names: Sequence[str],
-    keys: Sequence[Any],
-    source: str | None,
-) -> None:
+def _refuse(events: EventColumns, place: int, tables: _Tables, source: str | None) -> None:
     """Lets `pair` say what is wrong with the event at `place`: its process's events up to there are all it needs."""
     mine = np.flatnonzero(events.process[: place + 1] == events.process[place])
-    pair(
-        [
-            Event(
-                index=int(events.index[at]),
-                time_ns=int(events.time_ns[at]),
-                process=processes[events.process[at]],
-                type=_TYPES[events.type[at]],
-                f=f_names[events.f[at]],
-                key=None if events.key[at] == ABSENT else keys[events.key[at]],
-            )
-            for at in mine
-        ],
-        source,
-    )
+    pair([_event(events, int(at), tables) for at in mine], source)
     raise AssertionError(f"event {int(events.index[place])} was refused without a reason")
+
+
+def _event(events: EventColumns, at: int, tables: _Tables) -> Event:
+    kind, f, _, _ = tables.kinds[events.kind[at]]
+    return Event(
+        index=int(events.index[at]),
+        time_ns=int(events.time_ns[at]),
+        process=tables.processes[events.process[at]],
+        type=Type(kind),
+        f=f,
+        key=None if events.key[at] == ABSENT else tables.keys[events.key[at]],
+    )

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from gc import disable, enable, isenabled
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 
-from .building import Chunk, ColumnsBuilder, chunk_of_events, note_mismatch
+from .building import Chunk, ColumnsBuilder, chunk_of_events
 from .codec import decode_line, event_from_json
 from .columns import Columns
 from .errors import HistoryError
-from .operation import MISMATCH, Event
+from .operation import Event
 
-CHUNK_BYTES = 262144
+CHUNK_BYTES = 131072
 _SHOWN = 200
 
 
@@ -116,26 +116,18 @@ def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
         found = _decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return chunk_of_events(_one_by_one(lines, line_number, index, source))
-    chunk = Chunk(
-        index=[line.index for line in found],  # type: ignore[misc]
+    positions: list[Any] = [line.index for line in found]
+    if found and msgspec.UNSET in positions:
+        positions = [index + place if own is msgspec.UNSET else own for place, own in enumerate(positions)]
+    return Chunk(
+        index=positions,
         time_ns=[line.time for line in found],
         process=[line.process for line in found],
-        type=[line.type for line in found],
-        f=[line.f for line in found],
+        kind=[(line.type, line.f, line.workload, line.level) for line in found],
         value=[line.value for line in found],
         key=[line.key for line in found],
-        workload=[line.workload for line in found],
-        level=[line.level for line in found],
-        mismatch=[],
+        seen=lambda place: (found[place].error, found[place].observed),
     )
-    if msgspec.UnsetType in set(map(type, chunk.index)):
-        chunk.index = [
-            index + place if isinstance(own, msgspec.UnsetType) else own for place, own in enumerate(chunk.index)
-        ]
-    for place, line in enumerate(found):
-        if line.error is not None and line.error == MISMATCH and line.type == "fail" and line.f == "cas":
-            note_mismatch(chunk, place, line.observed)
-    return chunk
 
 
 def _one_by_one(lines: bytes, line_number: int, index: int, source: str) -> list[Event]:
