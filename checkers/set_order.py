@@ -50,6 +50,8 @@ def elements_of(read: Operation) -> frozenset[Hashable]:
 class Disorder:
     """`kind` and its operations. For `order`: `late` began after `early` returned, though it must come before it because of `element`.
 
+    If both are adds, `shown_by` is a read that has what `late` adds and lacks `element`, which `early` adds.
+
     For `incomparable`: `late` misses `element`, which `early` has, and has `other`, which `early` misses. For `unwritten`: `late` shows `element`.
     """
 
@@ -58,6 +60,7 @@ class Disorder:
     early: Operation | None
     element: Hashable
     other: Hashable = None
+    shown_by: Operation | None = None
 
 
 def disorder(found: WholeSet) -> Disorder | None:
@@ -102,17 +105,22 @@ def _check(groups: list[list[Operation]], shows: list[frozenset[Hashable]]) -> D
                 latest = (op, i)
         after = soonest[i + 1]
         if latest is not None and after is not None and latest[0].invoke_index > after[0]:
-            return _order(latest, after, shows)
+            return _order(latest, after, groups, shows)
     return None
 
 
 def _order(
-    latest: tuple[Operation, int], after: tuple[float, Operation, int], shows: list[frozenset[Hashable]]
+    latest: tuple[Operation, int],
+    after: tuple[float, Operation, int],
+    groups: list[list[Operation]],
+    shows: list[frozenset[Hashable]],
 ) -> Disorder:
     late, at = latest
     early = after[1]
+    if early.f == "add":
+        # Right after a group of adds stands the group of reads that show them.
+        shown_by = groups[at + 1][0] if late.f == "add" else None
+        return Disorder("order", late, early, hashable(early.argument), shown_by=shown_by)
     if late.f == "add":
         return Disorder("order", late, early, hashable(late.argument))
-    if early.f == "add":
-        return Disorder("order", late, early, hashable(early.argument))
     return Disorder("order", late, early, min(shows[after[2]] - shows[at], key=repr))

@@ -18,12 +18,19 @@ def anomaly_of_disorder(wrong: Disorder, found: WholeSet, key: Hashable) -> Anom
         return _incomparable(wrong, found, key)
     late, early, element = wrong.late, wrong.early, wrong.element
     assert early is not None, "an order is between two operations"
+    lost = not any(element in elements for _, elements in found.reads)
+    if wrong.shown_by is not None:
+        text = (
+            f"{show(element)} was added before the add of {show(late.argument)} began, but a read has the second and lacks the first: "
+            f"{describe(early)}; {describe(late)}; {describe(wrong.shown_by)}."
+        )
+        kind = "lost-write" if lost else "stale-read"
+        return _anomaly(kind, key, (early, late, wrong.shown_by), text, element, ms_between(early, wrong.shown_by))
     if late.f == "add":
         text = f"{show(element)} was read before its add had begun: {describe(early)}; then {describe(late)}."
         return _anomaly("future-read", key, (early, late), text, element)
     stale_ms = ms_between(early, late)
     add = found.adds[element]
-    lost = not any(element in elements for _, elements in found.reads)
     how = (
         f"was added by {describe(early)}"
         if early is add

@@ -81,6 +81,8 @@ def test_linearizable(text):
         ("p0 a1 p1 s", "lost-write", (0, 2)),
         ("p0 a1 | p1 a2 p2 s1 | p3 s2", "incomparable-reads", (0, 1, 4, 5)),
         ("p0 s1 p1 a1", "future-read", (0, 2)),
+        ("p2[s p0 a1 p1 a2 p2]2 p3 s1,2", "stale-read", (0, 1, 3)),
+        ("p2[s p0 a1 p1 a2 p2]2", "lost-write", (0, 1, 3)),
     ],
 )
 def test_not_linearizable(text, kind, ops):
