@@ -62,6 +62,12 @@ class Actor:
             case "power":
                 cluster.power_loss(target)
                 return lambda: cluster.start(target)
+            case "kill-power":
+                cluster.kill(target)
+                restart_ns, dark_ns = cluster.now_ns + 5 * MILLISECOND, cluster.now_ns + action.detail
+                cluster.schedule(restart_ns, cluster.start, target)
+                cluster.schedule(dark_ns, cluster.power_loss, target)
+                return lambda: cluster.start(target)
             case "blackout":
                 for name in self._plan.nodes:
                     cluster.power_loss(name)

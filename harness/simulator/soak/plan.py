@@ -134,6 +134,7 @@ _KINDS = (
     "bridge",
     "kill",
     "power",
+    "kill-power",
     "pause",
     "clock",
     "fsync",
@@ -171,6 +172,9 @@ def _draw_action(plan: SoakPlan, kind: str, draws: _Draws) -> Iterator[Action]:
         return
     if kind == "clock":
         detail = draws.choose((-60, -1, 1, 3600)) * SECOND
+    elif kind == "kill-power":
+        # What a killed process left in the page cache is lost after its successor has read it.
+        detail, for_ns = draws.choose((6, 10, 20, 60, 150)) * MILLISECOND, 300 * MILLISECOND
     elif kind == "transfer":
         detail = draws.choose(plan.nodes)
     elif kind == "voters":
