@@ -129,4 +129,4 @@ def _report_short_leader(
 
 
 def _operation(ack: Ack, by_command: dict[tuple[object, object] | None, Operation]) -> Operation | None:
-    return by_command.get((ack.line.get("session"), ack.line.get("seq")))
+    return by_command.get((ack.line.get("session"), ack.line.get("command")))

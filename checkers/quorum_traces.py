@@ -27,7 +27,7 @@ def judge_writes(
 ) -> dict[str, int]:
     """Q1, for every ok write that names its log index."""
     counts = {"writes": 0, "proven": 0, "claimed": 0, "undecided": 0}
-    ack_of = {(ack.line.get("session"), ack.line.get("seq")): ack for ack in facts.acks}
+    ack_of = {(ack.line.get("session"), ack.line.get("command")): ack for ack in facts.acks}
     claims = _Claims(facts)
     for op in acks.acknowledged_writes(operations):
         counts["writes"] += 1

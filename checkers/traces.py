@@ -169,10 +169,6 @@ def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
     expected = 0
     gaps: list[int] = []
     for position, line in enumerate(lines):
-        if line["event"] == "ack":
-            # Its `seq` is the acknowledged command's, so its own place can only be counted.
-            expected += 1
-            continue
         if line["seq"] != expected:
             gaps.append(position)
         expected = line["seq"] + 1

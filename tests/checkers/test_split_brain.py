@@ -106,7 +106,7 @@ def test_one_command_answered_twice_at_its_index_is_fine() -> None:
 
 
 def _ack(book: Book, node: str, index: int, term: int) -> None:
-    book.line(node, "ack", session=9, index=index, term=term, level="linearizable", kind="write")["seq"] = 1
+    book.line(node, "ack", session=9, index=index, term=term, level="linearizable", kind="write", command=1)
 
 
 def test_an_acknowledgement_by_a_node_that_held_another_entry() -> None:

@@ -57,13 +57,6 @@ def test_a_lost_beginning_is_a_gap() -> None:
     assert read_traces(book.record()).incarnations["n1"][0].start is None
 
 
-def test_the_seq_of_an_ack_is_the_commands() -> None:
-    book = Book().boot_all()
-    book.line("n1", "ack", session=4, index=1, term=1, kind="write")["seq"] = 77
-    book.line("n1", "term", term=2)
-    assert read_traces(book.record()).problems == ()
-
-
 def test_a_node_without_a_trace_is_a_problem() -> None:
     book = Book()
     book.boot("n1")

@@ -256,8 +256,16 @@ class TinyRaft:
         for index, (term, crc, _) in enumerate(entries, start=first):
             if crc in self.open and term == node.term:
                 process, seq, value, key = self.open.pop(crc)
-                self.trace(node, "ack", session=process, index=index, term=term, level="linearizable", kind="write")
-                node.lines[-1]["seq"] = seq
+                self.trace(
+                    node,
+                    "ack",
+                    session=process,
+                    index=index,
+                    term=term,
+                    level="linearizable",
+                    kind="write",
+                    command=seq,
+                )
                 self.tick += 1
                 extra = {"log_index": index, "term": term, "served_by": node.name, "session": process, "seq": seq}
                 self.event(process, Type.OK, "write", key, value, **extra)

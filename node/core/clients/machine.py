@@ -237,7 +237,7 @@ class Clients:
     def _trace_ack(self, request: ClientRequest, body: Body) -> None:
         kind = "read" if request.kind is Kind.READ else "write"
         session = body.get("session", request.session or None)
-        fields = {"session": session, "seq": request.seq, "index": body["index"], "term": body["term"]}
+        fields = {"session": session, "command": request.seq, "index": body["index"], "term": body["term"]}
         self._out.trace("ack", level=request.level, kind=kind, **fields)
 
     def _reply(self, client: str | None, id_: Any, body: Body) -> None:
