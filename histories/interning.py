@@ -5,7 +5,9 @@ Equality is Python's (1 and 1.0 are one value), but True and False are not 1 and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,17 +17,12 @@ from .columns import Int32
 _PLAIN = {int, str, float, type(None)}
 
 
-class _Ids(dict[Any, int]):
-    def __missing__(self, value: Any) -> int:
-        number = self[value] = len(self)
-        return number
-
-
 class Interner:
     """A growing table. `first` are the values of the first ids, whatever comes later."""
 
     def __init__(self, first: Iterable[Any] = ()) -> None:
-        self._ids = _Ids()
+        # No Python function runs for a new value, of which there may be millions.
+        self._ids: defaultdict[Any, int] = defaultdict(count().__next__)
         self._originals: dict[int, Any] = {}
         for value in first:
             self.one(value)

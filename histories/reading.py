@@ -21,7 +21,7 @@ from .columns import Columns
 from .errors import HistoryError
 from .operation import Event
 
-CHUNK_BYTES = 131072
+CHUNK_BYTES = 262144
 _SHOWN = 200
 
 
