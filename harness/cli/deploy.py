@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
+from ..errors import TribulationError
 from .console import out, say
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def up(inventory: Path, timing: str, as_json: bool) -> int:
 
     service, hosts = _cluster(inventory, timing)
     say(f"deploying to {len(hosts)} hosts")
-    return _show(deploy_up(service, hosts), as_json)
+    return _show(lambda: deploy_up(service, hosts), as_json)
 
 
 @command.command("status")
@@ -46,7 +48,7 @@ def status(inventory: Path, as_json: bool) -> int:
     from ..deploy.deploy import deploy_status
 
     service, hosts = _cluster(inventory, "default")
-    return _show(deploy_status(service, hosts), as_json)
+    return _show(lambda: deploy_status(service, hosts), as_json)
 
 
 @command.command("down")
@@ -57,7 +59,7 @@ def down(inventory: Path, as_json: bool) -> int:
     from ..deploy.deploy import deploy_down
 
     service, hosts = _cluster(inventory, "default")
-    return _show(deploy_down(service, hosts), as_json)
+    return _show(lambda: deploy_down(service, hosts), as_json)
 
 
 def _cluster(inventory: Path, timing: str) -> tuple[Any, Any]:
@@ -66,18 +68,39 @@ def _cluster(inventory: Path, timing: str) -> tuple[Any, Any]:
 
     provider = SshProvider.from_file(inventory)
     hosts = provider.up()
-    return ReferenceService({"cluster": inventory.stem, "timing": timing}), hosts
+    return ReferenceService({"cluster": inventory.stem, "timing": timing, "keep_data": True}), hosts
 
 
-def _show(results: Sequence[HostResult], as_json: bool) -> int:
+def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
+    """Every host's result, the good ones of an attempt that failed elsewhere too; then the error, if there was one."""
+    from ..deploy.deploy import NotOnAllHosts
+
+    try:
+        results = act()
+    except NotOnAllHosts as error:
+        _print(error.results, as_json)
+        raise
+    _print(results, as_json)
+    errors = [result.error for result in results if result.error is not None]
+    for hint in dict.fromkeys(error.hint for error in errors if isinstance(error, TribulationError) and error.hint):
+        say(f"hint: {hint}")
+    return 4 if errors else 0
+
+
+def _print(results: Sequence[HostResult], as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps({"hosts": [asdict(result) for result in results]}, default=str))
-    else:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("host", "", "detail", "s"):
-            table.add_column(heading, overflow="fold")
-        for result in results:
-            mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
-            table.add_row(result.host, mark, str(result.error or result.detail), f"{result.elapsed_s:.2f}")
-        out.print(table)
-    return 0 if all(result.ok for result in results) else 4
+        out.print_json(json.dumps({"hosts": [_row(result) for result in results]}))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("host", "", "detail", "s"):
+        table.add_column(heading, overflow="fold")
+    for result in results:
+        mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
+        table.add_row(result.host, mark, Text(result.detail), f"{result.elapsed_s:.2f}")
+    out.print(table)
+
+
+def _row(result: HostResult) -> dict[str, Any]:
+    """As JSON; an error as its whole text."""
+    row = {field.name: getattr(result, field.name) for field in fields(result)}
+    return {**row, "error": None if result.error is None else str(result.error)}

@@ -31,6 +31,14 @@ class HostResult:
     error: Exception | None = None
 
 
+class NotOnAllHosts(DeployError):
+    """Some hosts failed; `results` has every host's, the others' too."""
+
+    def __init__(self, results: Sequence[HostResult], message: str, hint: str | None) -> None:
+        super().__init__(message, hint)
+        self.results = tuple(results)
+
+
 def deploy_up(
     service: Service,
     hosts: Sequence[Host],
@@ -78,7 +86,8 @@ def _all(doing: str, service: Service, hosts: Sequence[Host], act: Callable[[Hos
         hints = dict.fromkeys(
             result.error.hint for result in failed if isinstance(result.error, TribulationError) and result.error.hint
         )
-        raise DeployError(
+        raise NotOnAllHosts(
+            results,
             f"{doing} {service.name} failed on {len(failed)} of {len(hosts)} hosts:\n{told}",
             hint="; ".join(list(hints)[:3]) or None,
         ) from failed[0].error

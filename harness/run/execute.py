@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +148,25 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     try:
         with run.phase("deploy", service.name), run.interrupts.allowed():
             deploy_up(service, hosts, environment_of(run))
-        return _driven_run(run, hosts)
-    finally:
-        with run.phase("collect"):
-            _collect(run, hosts)
-            if not run.keep:
-                deploy_down(service, hosts)
+        facts = _driven_run(run, hosts)
+    except BaseException:
+        _collect_and_remove(run, hosts)
+        raise
+    return replace(facts, errors=[*facts.errors, *_collect_and_remove(run, hosts)])
+
+
+def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
+    """What went wrong is told and returned: it must hide neither an earlier error nor a verdict."""
+    errors: list[str] = []
+    with run.phase("collect"):
+        _collect(run, hosts)
+        if not run.keep:
+            try:
+                deploy_down(run.system.service, hosts)
+            except TribulationError as error:
+                run.settings.tell("collect", error.message)
+                errors.append(error.message)
+    return errors
 
 
 def environment_of(run: Run) -> EnvironmentOf | None:

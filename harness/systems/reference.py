@@ -4,7 +4,7 @@ Everything lives in one folder, `<host.directory>/reference`, so that uninstalli
 restarted, by faults or by hand, is the contract of `node/runtime/control.py`.
 
 Each `ReferenceService` is one deployment: what an earlier one left on a host is stopped and wiped at installation, because a run must not begin
-with another run's log. `keep_data: true` takes the data over instead (a cluster that is deployed to stay).
+with another run's log. `keep_data: true` is for a cluster that is deployed to stay: deploying again leaves alone what is right, and keeps the data.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ASK_S = 1.0
 _DEPLOYMENT = "deployment"
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _WAIT_STEP_S = 0.05
+_ENDINGS = 5
+_ENDS_AGAIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class ReferenceService:
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
             self.options = ReferenceOptions.from_mapping(self.options)
-        self._deployment = secrets.token_hex(8)
+        self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self._archive = build_node_archive()
 
     @property
@@ -97,9 +99,12 @@ class ReferenceService:
         if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
             self._take_over(host)
             present = self._digests(host, list(files))
-        for name, content in files.items():
-            if present.get(name) != digest(content):
-                host.put(content, self.control_of(host).path(name))
+        changed = {name: content for name, content in files.items() if present.get(name) != digest(content)}
+        if changed and present:
+            # Another version or configuration: what runs would go on with the old one.
+            self.stop(host)
+        for name, content in changed.items():
+            host.put(content, self.control_of(host).path(name))
 
     def config(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Any]:
         """The node's configuration. Raises `DeployError` for options that no node would accept."""
@@ -151,10 +156,18 @@ class ReferenceService:
         tries = max(1, int(timeout_s / _WAIT_STEP_S))
         ready = quote(files.path("ready"))
         look = f'pid=$({files.pid_command()}); [ -n "$pid" ] && grep -qs "\\"pid\\": $pid," {ready} && exit 0'
-        script = f"end=$(($(date +%s) + {int(timeout_s) + 1})); i=0; while [ $i -lt {tries} ] && [ $(date +%s) -le $end ]; do {look}; sleep {_WAIT_STEP_S}; i=$((i+1)); done; exit 1"
-        if host.run(script, timeout_s=timeout_s + 10, check=False).exit_code != 0:
+        # A node that keeps ending while it starts will not do better in the rest of the time.
+        count = f'ended=$(grep -cs "node ended" {quote(files.path(control.SUPERVISOR_LOG))})'
+        give_up = f"{count}; [ $((${{ended:-0}} - before)) -ge {_ENDINGS} ] && exit {_ENDS_AGAIN}"
+        script = f"""{count}; before=${{ended:-0}}; end=$(($(date +%s) + {int(timeout_s) + 1})); i=0
+while [ $i -lt {tries} ] && [ $(date +%s) -le $end ]; do
+{look}; [ $((i % 10)) = 9 ] && {{ {give_up}; }}; sleep {_WAIT_STEP_S}; i=$((i+1))
+done; exit 1"""
+        exit_code = host.run(script, timeout_s=timeout_s + 10, check=False).exit_code
+        if exit_code != 0:
+            what = f"ended {_ENDINGS} times while starting" if exit_code == _ENDS_AGAIN else "was not ready"
             raise DeployError(
-                f"{host.name}: the node was not ready within {timeout_s:g} s\n{self._last_words(host)}",
+                f"{host.name}: the node {what} within {timeout_s:g} s\n{self._last_words(host)}",
                 hint=f"its files are in {files.directory} on {host.name}",
             )
 
