@@ -86,8 +86,10 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 
 def _descend(place: Any, part: str, override: str) -> Any:
+    """One step of a dotted name. An item of a list is named by its position, or by its one key (`workloads.register.clients`)."""
     if isinstance(place, list):
-        return place[_index(place, part, override)]
+        item = place[_index(place, part, override)]
+        place = item if part in item else {part: item}
     child = place.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise CampaignError(

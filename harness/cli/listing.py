@@ -41,9 +41,8 @@ def _checkers() -> Iterable[Row]:
 
     from checkers.registry import CHECKERS
 
-    for name, (module, class_name) in CHECKERS.items():
-        found = getattr(import_module(f"checkers.{module}"), class_name)
-        yield name, (found.__doc__ or "").strip().split("\n")[0]
+    for name, (module, _) in CHECKERS.items():
+        yield name, (import_module(f"checkers.{module}").__doc__ or "").strip().split("\n")[0]
 
 
 def _flaws() -> Iterable[Row]:

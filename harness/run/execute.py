@@ -38,6 +38,10 @@ from .runner import Phase
 from .threads import RunClock, ThreadDriver
 from .verdict import Judgement, judge
 
+SETTLE_S = 5.0
+SETTLE_STEP_S = 0.1
+"""How long nodes may take, after the final reads, to apply what was written last."""
+
 SAMPLE_EVERY_S = 1.0
 SAMPLE_JOIN_S = 10.0
 """How often reachability and clock offsets are sampled into the history."""
@@ -153,6 +157,88 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         _collect_and_remove(run, hosts)
         raise
     return replace(facts, errors=[*facts.errors, *_collect_and_remove(run, hosts)])
+
+
+def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
+    """What went wrong is told and returned: it must hide neither an earlier error nor a verdict."""
+    errors: list[str] = []
+    with run.phase("collect"):
+        _collect(run, hosts)
+        if not run.keep:
+            try:
+                deploy_down(run.system.service, hosts)
+            except TribulationError as error:
+                run.settings.tell("collect", error.message)
+                errors.append(error.message)
+    return errors
+
+
+def environment_of(run: Run) -> EnvironmentOf | None:
+    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise."""
+    moves_clocks = any(intent.kind == "clock" for intent in run.plan.intents)
+    return clock_library.environment if moves_clocks and "clock" in run.system.service.capabilities else None
+
+
+def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
+    service, provider = run.system.service, run.provider
+    by_name = {host.name: host for host in hosts}
+    clock = RunClock()
+
+    def dial(node: str, timeout_s: float) -> socket.socket:
+        return provider.dial(by_name[node].address, service.port, timeout_s=timeout_s)
+
+    with ExitStack() as stack:
+        journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
+        ledger = stack.enter_context(Ledger(run.run_dir / "ledger.jsonl"))
+        injector = HostInjector(hosts, provider, service, ledger, clock.now_ns, voters=run.plan.voters, dial=dial)
+        with run.phase("agents"):
+            injector.start()
+            stack.callback(injector.stop)
+        run.interrupts.raise_if_asked()
+        clock.started_ns = time.monotonic_ns()
+        nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns)
+        tick = progress(journal, nemesis, run.settings.tell)
+        driver = ThreadDriver(
+            run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, run.interrupts.asked
+        )
+        with (
+            run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
+            Sampler(injector, journal, clock),
+        ):
+            runner = driver.run()
+        states = _final_states(service, hosts, dial)
+        if run.interrupts.asked():
+            # There was no quiet period: what replicas hold now says nothing, and the rest of the record less than it might.
+            states = {}
+            runner.marks.pop("quiet_end", None)
+            nemesis.errors.append("the user ended the run before its final reads")
+        return RunFacts(
+            campaign=run.campaign.name,
+            seed=run.plan.seed,
+            command=run.settings.command,
+            nodes=list(run.plan.nodes),
+            voters=dict(run.plan.voters),
+            expect=run.campaign.expect,
+            checks=run.campaign.checks,
+            phases=dict(runner.marks),
+            clock_offsets_ns=injector.monotonic_offsets_ns(),
+            final_states=states,
+            options=dict(run.campaign.check_options),
+            errors=list(nemesis.errors),
+            elapsed_s=run.elapsed_s,
+        )
+
+
+def _final_states(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, Mapping[str, Any]]:
+    """What every node says at the end. Asked again for a moment while they differ: a last entry may be on its way to some."""
+    deadline_s = time.monotonic() + SETTLE_S
+    while True:
+        answers = on_all(hosts, lambda host: service.status(host, dial)).values
+        states = {name: state for name, state in answers.items() if state is not None}
+        settled = len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
+        if (settled and len(states) == len(hosts)) or not states or time.monotonic() > deadline_s:
+            return states
+        time.sleep(SETTLE_STEP_S)
 
 
 def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
