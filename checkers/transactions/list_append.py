@@ -1,0 +1,43 @@
+"""Checker `list-append`: transactions that append unique elements to lists and read whole lists, at any level of isolation.
+
+The longest read of a key is the order of its versions, so the dependency graph is known and the verdict is exact for serializability and above,
+and for snapshot isolation: a history is valid iff no anomaly was found that its level forbids (but for transactions of unknown outcome
+that nobody saw, which are taken as not harmful). Linear in what was read, but for sorting.
+"""
+
+from __future__ import annotations
+
+from ..result import Budget, CheckResult, RunRecord, Verdict
+from .graph_check import Inputs, judge
+from .list_anomalies import list_anomalies
+from .lists import list_reads, list_versions
+from .naming import Report
+from .register_anomalies import lost_updates
+from .source import UnknownLevel, level_of
+from .table import APPEND, kinds_written, transactions
+from .versions import Versions
+from .weak_levels import weak_anomalies
+
+
+class ListAppendChecker:
+    name = "list-append"
+
+    def applies(self, record: RunRecord) -> bool:
+        return kinds_written(record.history.columns) == {APPEND}
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        if kinds_written(record.history.columns) != {APPEND}:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and appends alone")
+        table = transactions(record.history.columns)
+        try:
+            level = level_of(record, table)
+        except UnknownLevel as error:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason=str(error))
+        reads = list_reads(table)
+
+        def anomalies(versions: Versions, report: Report) -> None:
+            list_anomalies(reads, report)
+            lost_updates(versions, report)
+            weak_anomalies(versions, report, level)
+
+        return judge(Inputs(self.name, table, list_versions(reads), True, level), anomalies, budget)

@@ -1,0 +1,133 @@
+"""Versions of registers: every written value is unique per key, so a read names the write it read from; their order is known in part.
+
+Four sources of order, each a fact that holds whatever the history (`DATA`) or as far as one trusts processes or real time:
+the initial value comes before every other; a transaction that read v1 and wrote v2 puts v1 before v2; what a process
+saw earlier comes before what it sees later (`PROCESS`); and per key, a version of which some operation ended before
+some operation of another began comes before that other (`REALTIME`, in `zone_order`). The last one is how a stale read is found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .groups import groups
+from .table import APPEND, READ, WRITE, Bool, Int32, Int64, Table, UInt8
+from .versions import DATA, NOBODY, PROCESS, Versions
+
+
+def register_versions(table: Table, sessions: bool = False) -> Versions:
+    """The versions and their order; with that of processes if `sessions`.
+
+    Versions 0 .. keys-1 are the initial ones; then the written values that can be told apart, by (key, value). A read of None where None was
+    never written read the initial version.
+    """
+    grouped = groups(table)
+    code, mop, twice = _written(table)
+    writes = len(code)
+    values = max(len(table.columns.values), 1)
+    key = np.concatenate([np.arange(table.keys), code // values]).astype(np.int32)
+    all_mop = np.concatenate([np.full(table.keys, -1, np.int64), mop])
+    ambiguous = np.zeros(len(key), bool)
+    by_mop = _by_mop(table, code, values)
+    ambiguous[by_mop[twice]] = True
+    writer = np.where(all_mop >= 0, table.txn[all_mop], NOBODY).astype(np.int32)
+    writer[((writer >= 0) & ~table.alive[writer]) | ambiguous] = NOBODY
+    initial = np.arange(len(key)) < table.keys
+    read_mop = np.flatnonzero((table.kind == READ) & (table.value >= 0))
+    wanted = table.key[read_mop].astype(np.int64) * values + table.value[read_mop]
+    at = np.minimum(np.searchsorted(code, wanted), max(writes - 1, 0))
+    hit = (code[at] == wanted) if writes else np.zeros(len(wanted), bool)
+    nothing = ~hit & (table.value[read_mop] == 0)
+    version = np.where(hit, at + table.keys, table.key[read_mop])
+    known = (hit | nothing) & ~ambiguous[version]
+    read_mop, version = read_mop[known], version[known]
+    before, after, basis = _order(table, grouped.first, grouped.final, read_mop, version, by_mop, ambiguous)
+    if sessions:
+        more = _session_pairs(table, grouped.first, grouped.final, read_mop, version, by_mop, ambiguous)
+        before, after = np.concatenate([before, more[0]]), np.concatenate([after, more[1]])
+        basis = np.concatenate([basis, np.full(len(more[0]), PROCESS, np.uint8)])
+    return Versions(
+        table=table,
+        groups=grouped,
+        key=key,
+        mop=all_mop,
+        writer=writer,
+        read_mop=read_mop,
+        read_version=version,
+        read_standing=version,
+        pair_before=before,
+        pair_after=after,
+        pair_basis=basis,
+        ambiguous=len(twice),
+        initial=initial,
+    )
+
+
+def _written(table: Table) -> tuple[Int64, Int64, Int64]:
+    """The distinct (key, value) codes written, sorted, the write of each, and the writes that cannot be told from another."""
+    values = max(len(table.columns.values), 1)
+    writes = np.flatnonzero((table.kind == WRITE) | (table.kind == APPEND))
+    code = table.key[writes].astype(np.int64) * values + table.value[writes]
+    alive = table.alive[table.txn[writes]]
+    order = np.lexsort((~alive, code))
+    code, writes, alive = code[order], writes[order], alive[order]
+    fresh = np.ones(len(code), bool)
+    fresh[1:] = code[1:] != code[:-1]
+    return code[fresh], writes[fresh], writes[~fresh & alive]
+
+
+def _by_mop(table: Table, code: Int64, values: int) -> Int64:
+    """By micro-operation the version of its key and value, -1 for reads."""
+    version = np.full(len(table.txn), -1, np.int64)
+    writes = np.flatnonzero(table.kind != READ)
+    wanted = table.key[writes].astype(np.int64) * values + table.value[writes]
+    version[writes] = np.searchsorted(code, wanted) + table.keys
+    return version
+
+
+def _order(
+    table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
+) -> tuple[Int64, Int64, UInt8]:
+    """Pairs from writes that follow reads, and from the initial version to all that follow no other."""
+    read_by_mop = np.full(len(table.txn), -1, np.int64)
+    read_by_mop[read_mop] = version
+    reads = np.flatnonzero(first & (read_by_mop >= 0))
+    writes = np.flatnonzero(final & table.alive[table.txn])
+    writes = writes[~ambiguous[by_mop[writes]]]
+    read_code = table.txn[reads].astype(np.int64) * table.keys + table.key[reads]
+    write_code = table.txn[writes].astype(np.int64) * table.keys + table.key[writes]
+    _, left, right = np.intersect1d(read_code, write_code, assume_unique=True, return_indices=True)
+    before, after = read_by_mop[reads[left]], by_mop[writes[right]]
+    differ = before != after
+    before, after = before[differ], after[differ]
+    headed = np.zeros(len(ambiguous), bool)
+    headed[after] = True
+    heads = by_mop[writes]
+    heads = heads[~headed[heads]]
+    key = table.key[writes][~headed[by_mop[writes]]].astype(np.int64)
+    pairs = (np.concatenate([before, key]), np.concatenate([after, heads]))
+    return pairs[0], pairs[1], np.full(len(pairs[0]), DATA, np.uint8)
+
+
+def _session_pairs(
+    table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
+) -> tuple[Int64, Int64]:
+    """Versions that one process met one after the other, each key by itself."""
+    order, seen, key = accesses(table, first, final, read_mop, version, by_mop, ambiguous)
+    process = table.process[table.txn[order]]
+    linked = (process[1:] == process[:-1]) & (key[1:] == key[:-1]) & (seen[1:] != seen[:-1])
+    linked &= table.txn[order[1:]] != table.txn[order[:-1]]
+    return seen[:-1][linked], seen[1:][linked]
+
+
+def accesses(
+    table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
+) -> tuple[Int64, Int64, Int32]:
+    """External reads and last writes of committed transactions, by (process, key, time): micro-operation, version, key."""
+    read_by_mop = np.full(len(table.txn), -1, np.int64)
+    read_by_mop[read_mop] = version
+    met = np.where(first, read_by_mop, np.where(final, by_mop, -1))
+    chosen = np.flatnonzero((met >= 0) & table.committed[table.txn])
+    chosen = chosen[~ambiguous[met[chosen]]]
+    order = chosen[np.lexsort((chosen, table.key[chosen], table.process[table.txn[chosen]]))]
+    return order, met[order], table.key[order]

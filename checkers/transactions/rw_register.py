@@ -1,0 +1,45 @@
+"""Checker `rw-register`: transactions that read and write registers, every written value unique per key, at any level of isolation.
+
+A read names the write that it read from; the order of versions is known as far as values, processes and real time tell it (`registers`,
+`zone_order`). So every anomaly found is one, while serializability proper, NP-complete without the order, may be missed where the
+order is unknown. Where every write follows a read of its key in its own transaction the order is whole, and the verdict exact.
+"""
+
+from __future__ import annotations
+
+from ..result import Budget, CheckResult, RunRecord, Verdict
+from .graph_check import Inputs, judge, needs
+from .naming import Report
+from .register_anomalies import cyclic_versions, lost_updates, register_anomalies
+from .registers import register_versions
+from .source import UnknownLevel, level_of
+from .table import WRITE, kinds_written, transactions
+from .versions import Versions
+from .weak_levels import weak_anomalies
+
+
+class RwRegisterChecker:
+    name = "rw-register"
+
+    def applies(self, record: RunRecord) -> bool:
+        return kinds_written(record.history.columns) == {WRITE}
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        if kinds_written(record.history.columns) != {WRITE}:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and writes alone")
+        table = transactions(record.history.columns)
+        try:
+            level = level_of(record, table)
+        except UnknownLevel as error:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason=str(error))
+
+        def anomalies(versions: Versions, report: Report) -> None:
+            register_anomalies(versions, report)
+            lost_updates(versions, report)
+            cyclic_versions(versions, report)
+            weak_anomalies(versions, report, level)
+
+        sessions, realtime = needs(level)
+        # Real time orders what a process met one after the other, too.
+        versions = register_versions(table, sessions=sessions and not (realtime and table.clock))
+        return judge(Inputs(self.name, table, versions, False, level), anomalies, budget)

@@ -1,0 +1,25 @@
+"""What a record asks of the transaction checkers."""
+
+from __future__ import annotations
+
+from ..result import RunRecord
+from .lattice import level_named, levels
+from .table import Table
+
+CONSISTENCY = "consistency"
+"""The option that names the level asked for."""
+
+
+class UnknownLevel(ValueError):
+    """The option names no level."""
+
+
+def level_of(record: RunRecord, table: Table) -> str:
+    """The level asked for; without one the strongest that the history can speak of."""
+    asked = record.options.get(CONSISTENCY)
+    if asked is None:
+        return "strict-serializable" if table.clock else "serializable"
+    found = level_named(str(asked))
+    if found is None:
+        raise UnknownLevel(f"no consistency level {asked!r}; there are {', '.join(levels())}")
+    return found

@@ -1,0 +1,52 @@
+"""Versions of objects: who wrote them, who read them, and which is known to have come before which.
+
+A version is one value of one key: for lists a prefix of the longest list read, for registers a written value; the initial state is a
+version too. How much of the order is known depends on the model; what is done with it does not, and stands in `dependencies`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .groups import Groups
+from .table import Bool, Int32, Int64, Table, UInt8
+
+NOBODY = -1
+"""No transaction wrote this version: it is the initial one, or came from thin air, or from a failed transaction."""
+
+DATA, PROCESS, REALTIME = 0, 1, 2
+"""On what an order rests: on the values alone, on the order of one process's operations, on real time. Also how strong it is to assume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Arrays by version; then by read (every read whose version is known); then the order, by pair of versions.
+
+    `mop` is the micro-operation that wrote the version (-1: none in the history), `writer` its transaction if that may have happened.
+    `read_standing` is the version by which a read is placed in the order: its own, or the last one before it that has a writer.
+    `pair_before[i]` comes directly before `pair_after[i]`, for the reason `pair_basis[i]`.
+    `ambiguous` counts the writes whose value does not say which write it is; they take no part.
+    """
+
+    table: Table
+    groups: Groups
+    key: Int32
+    mop: Int64
+    writer: Int32
+    read_mop: Int64
+    read_version: Int64
+    read_standing: Int64
+    pair_before: Int64
+    pair_after: Int64
+    pair_basis: UInt8
+    ambiguous: int = 0
+    initial: Bool = field(default_factory=lambda: np.zeros(0, bool))
+
+    @property
+    def read_txn(self) -> Int32:
+        return self.table.txn[self.read_mop]
+
+    def __len__(self) -> int:
+        return len(self.key)
