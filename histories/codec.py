@@ -36,7 +36,12 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 def encode_event(event: Event) -> bytes:
     """The line, with its newline."""
-    return _encoder.encode(event_to_json(event)) + b"\n"
+    return encode_fields(event_to_json(event)) + b"\n"
+
+
+def encode_fields(fields: Mapping[str, Any]) -> bytes:
+    """An object as JSON; sets become sorted lists. Raises `TypeError` on a value that JSON lacks."""
+    return _encoder.encode(fields)
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .errors import HistoryError
 from .history import History
 from .operation import Event
 from .reading import event_of_line, read_columns
+from .replacing import replacing
 
 LARGE_BYTES = 1 << 22
 """From here on a file is read as columns first."""
@@ -74,9 +75,6 @@ def _read_large(path: Path) -> History:
 
 def write_history(path: str | Path, events: Iterable[Event]) -> None:
     """Writes `events` to `path`, replacing it in one step."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         for event in events:
             file.write(encode_event(event))
-    temporary.replace(path)

@@ -7,14 +7,13 @@ namespaces; a tagged value is its value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..codec import event_from_json
 from ..errors import HistoryError
 from ..history import History
-from ..operation import Event
+from .maps import history_of_maps
 
 _TOKEN = re.compile(
     r"""[\s,]+|;[^\n]*|(?P<open>\#\{|[\[({])|(?P<close>[\])}])|(?P<string>"(?:[^"\\]|\\.)*")|\#[\w./-]+|(?P<atom>[^\s,\[\](){}";]+)"""
@@ -24,18 +23,20 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 
 def read_edn_history(path: str | Path) -> History:
-    """The history in an EDN file. Events are numbered as they come; `:process :nemesis` is the nemesis."""
+    """The history in an EDN file; `:process :nemesis` is the nemesis."""
     path = Path(path)
-    events: list[Event] = []
-    for value in parse_edn(path.read_text(encoding="utf-8"), str(path)):
+    return history_of_maps(_maps(path.read_text(encoding="utf-8"), str(path)), str(path))
+
+
+def _maps(text: str, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    number = 0
+    for value in parse_edn(text, source):
         for item in value if isinstance(value, list) else [value]:
+            place = f"{source}: event {number}"
             if not isinstance(item, dict):
-                raise HistoryError(f"{path}: {item!r} is no event", "a history in EDN is maps, or a vector of maps")
-            fields = {str(name): found for name, found in item.items()}
-            fields["index"] = len(events)
-            fields.setdefault("time", len(events))
-            events.append(event_from_json(fields))
-    return History(events, source=str(path))
+                raise HistoryError(f"{place}: {item!r} is no event", "a history in EDN is maps, or a vector of maps")
+            yield place, item
+            number += 1
 
 
 def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
@@ -51,7 +52,10 @@ def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
         elif match["close"]:
             if not stack or stack[-1][0][-1] not in _CLOSES[match["close"]]:
                 raise _error(text, position, source, f"{match['close']!r} closes nothing")
-            value = _collection(*stack.pop())
+            opening, items = stack.pop()
+            if opening == "{" and len(items) % 2:
+                raise _error(text, position, source, f"a map of {len(items)} forms, a key without its value")
+            value = _collection(opening, items)
             if stack:
                 stack[-1][1].append(value)
             else:
@@ -69,8 +73,13 @@ def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
 
 def _collection(opening: str, items: list[Any]) -> Any:
     if opening == "{":
-        return dict(zip(items[::2], items[1::2], strict=True))
-    return frozenset(items) if opening == "#{" else items
+        return {_key(name): value for name, value in zip(items[::2], items[1::2], strict=True)}
+    return frozenset(map(_key, items)) if opening == "#{" else items
+
+
+def _key(value: Any) -> Any:
+    """What is in a set or a key of a map must be hashable."""
+    return tuple(map(_key, value)) if isinstance(value, list) else value
 
 
 def _string(text: str) -> str:

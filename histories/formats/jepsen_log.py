@@ -1,4 +1,4 @@
-"""Reads the operations that Jepsen logs as text: `INFO  jepsen.util - PROCESS :type :f value`, other lines between them.
+"""Reads and writes the operations that Jepsen logs as text: `INFO  jepsen.util - PROCESS :type :f value`, other lines between them.
 
 Those of a register: `read`, `write`, `cas [from to]`. There a failed cas ran and saw another value, a read of `nil` observed the empty register,
 and an operation that timed out (`:timed-out` as value) says nothing.
@@ -7,24 +7,36 @@ and an operation that timed out (`:timed-out` as value) says nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..errors import HistoryError
 from ..history import History
 from ..operation import MISMATCH, NEMESIS, Event, Type
+from ..replacing import replacing
 from .edn import parse_edn
+from .edn_writer import edn
 
 _LINE = re.compile(
     r"INFO\s+jepsen\.util - (?P<process>\S+)\s+:(?P<type>invoke|ok|fail|info)\s+:(?P<f>\S+)\s+(?P<value>.*)$"
 )
 
+_OPERATION = re.compile(r"jepsen\.util - \S+\s+:")
+
 
 def read_jepsen_log(path: str | Path) -> History:
+    """The history in the log. Other lines are passed over; one that names `jepsen.util` and cannot be read is an error."""
     events: list[Event] = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         match = _LINE.match(line)
         if match is not None:
             events.append(_event(match, len(events), f"{path}:{number}"))
+        elif _OPERATION.search(line):
+            raise HistoryError(
+                f"{path}:{number}: not an operation:\n  {line[:200]}",
+                "an operation is `INFO  jepsen.util - PROCESS :type :f value`",
+            )
     return History(events, source=str(path))
 
 
@@ -39,3 +51,28 @@ def _event(match: re.Match[str], index: int, place: str) -> Event:
     elif kind is Type.FAIL and match["f"] == "cas":
         error = MISMATCH
     return Event(index, index, process, kind, match["f"], value, error=error)
+
+
+def write_jepsen_log(path: str | Path, events: Iterable[Event]) -> None:
+    """Writes the log. Raises `HistoryError` on what it has no words for: keys, and processes with names."""
+    with replacing(path) as file:
+        for event in events:
+            file.write(f"INFO  jepsen.util - {_line(event)}\n".encode())
+
+
+def _line(event: Event) -> str:
+    if event.process == NEMESIS:
+        return f":nemesis\t:{event.type.value}\t:{event.f}\t{edn(event.value)}"
+    if event.key is not None or not isinstance(event.process, int):
+        what = f"key {event.key!r}" if event.key is not None else f"process {event.process!r}"
+        raise HistoryError(
+            f"event {event.index}: a jepsen.util log cannot tell of {what}", "convert to edn, elle-json or jsonl"
+        )
+    return f"{event.process}\t:{event.type.value}\t:{event.f}\t{_told(event)}"
+
+
+def _told(event: Event) -> str:
+    """The value. A fail or an unknown outcome without one says so as Jepsen does; a cas that failed for another reason than its value, too."""
+    unhappened = event.type is Type.FAIL and event.error != MISMATCH
+    silent = event.type is Type.INFO and event.value is None
+    return ":timed-out" if (unhappened or silent) else edn(event.value)

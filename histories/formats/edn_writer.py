@@ -1,0 +1,71 @@
+"""Writes histories in EDN as Jepsen does: keywords for types, names of operations and micro-operations; a map a line, or a vector of maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..operation import NEMESIS, Event
+from ..replacing import replacing
+from .maps import fields_of_event
+
+_KEYWORDS = ("type", "f")
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def write_edn_lines(path: str | Path, events: Iterable[Event]) -> None:
+    """One map a line."""
+    with replacing(path) as file:
+        for event in events:
+            file.write(f"{_event(event)}\n".encode())
+
+
+def write_edn_vector(path: str | Path, events: Iterable[Event]) -> None:
+    """One vector of maps."""
+    with replacing(path) as file:
+        file.write(b"[")
+        for number, event in enumerate(events):
+            file.write(f"{chr(10) + ' ' if number else ''}{_event(event)}".encode())
+        file.write(b"]\n")
+
+
+def edn(value: Any) -> str:
+    """`value` in EDN. Strings stay strings; mappings get keywords for keys that are names."""
+    match value:
+        case None | True | False:
+            return {None: "nil", True: "true", False: "false"}[value]
+        case str():
+            return f'"{value.translate(_ESCAPES)}"'
+        case int() | float():
+            return json.dumps(value)
+        case list() | tuple():
+            return f"[{' '.join(map(edn, value))}]"
+        case set() | frozenset():
+            return f"#{{{' '.join(sorted(map(edn, value)))}}}"
+        case Mapping():
+            return "{" + ", ".join(f"{_name(name)} {edn(item)}" for name, item in value.items()) + "}"
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be written in EDN")
+
+
+def _event(event: Event) -> str:
+    parts = []
+    for name, value in fields_of_event(event).items():
+        if name in _KEYWORDS or (name == "process" and value == NEMESIS):
+            text = f":{value}"
+        elif name == "value" and event.f == "txn" and isinstance(value, (list, tuple)):
+            text = f"[{' '.join(map(_micro_operation, value))}]"
+        else:
+            text = edn(value)
+        parts.append(f":{name} {text}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _micro_operation(op: Sequence[Any]) -> str:
+    return f"[:{' '.join([op[0], *map(edn, op[1:])])}]"
+
+
+def _name(name: Any) -> str:
+    simple = isinstance(name, str) and name.replace("-", "").replace("_", "").isalnum() and not name[0].isdigit()
+    return f":{name}" if simple else edn(name)

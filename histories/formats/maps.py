@@ -1,0 +1,74 @@
+"""Events as Jepsen writes them, as maps, whatever the notation: what may be missing there, and what it means.
+
+A history without processes is one process's; one whose values are lists of micro-operations is of transactions. Its own indices are kept
+when every event has one and they grow, else events are numbered as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from ..codec import event_from_json
+from ..errors import HistoryError
+from ..history import History
+from ..operation import Event
+
+_ALONE = 0
+
+
+def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> History:
+    """The history of (place, fields) in order. Raises `HistoryError` with the place of what is no event."""
+    events: list[Event] = []
+    own = True
+    for place, fields in maps:
+        own = own and isinstance(fields.get("index"), int)
+        events.append(_event(fields, len(events), place))
+    if not own or any(after.index <= before.index for before, after in pairwise(events)):
+        events = [replace(event, index=number) for number, event in enumerate(events)]
+    return History(events, source=source)
+
+
+def fields_of_event(event: Event) -> dict[str, Any]:
+    """The fields in Jepsen's order; absent ones are left out, except `value`."""
+    fields: dict[str, Any] = {
+        "index": event.index,
+        "time": event.time_ns,
+        "type": event.type.value,
+        "process": event.process,
+        "f": event.f,
+    }
+    if event.key is not None:
+        fields["key"] = event.key
+    fields["value"] = event.value
+    for name in ("error", "workload", "level", "node"):
+        if getattr(event, name) is not None:
+            fields[name] = getattr(event, name)
+    return fields | dict(event.extra)
+
+
+def _event(found: Mapping[str, Any], number: int, place: str) -> Event:
+    fields = {str(name): value for name, value in found.items()}
+    if not isinstance(fields.get("index"), int):
+        fields["index"] = number
+    if fields.get("time") is None:
+        fields["time"] = fields["index"]
+    if fields.get("process") is None:
+        fields["process"] = _ALONE
+    if fields.get("f") is None and _is_transaction(fields.get("value")):
+        fields["f"] = "txn"
+    error = fields.get("error")
+    if error is not None and not isinstance(error, str):
+        fields["error"] = ": ".join(map(str, error)) if isinstance(error, list) else str(error)
+    try:
+        return event_from_json(fields)
+    except HistoryError as wrong:
+        raise HistoryError(f"{place}: {wrong.message}", wrong.hint) from None
+
+
+def _is_transaction(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(op, list) and len(op) == 3 and isinstance(op[0], str) for op in value
+    )
