@@ -1,0 +1,29 @@
+"""What a structure's check answers when the operations have no legal order, and how it declines to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation. `rows` are places in the view (in the sentence's order), `text` the sentence that follows "On key k, "."""
+
+    kind: str
+    rows: tuple[int, ...]
+    text: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unsuitable(Exception):
+    """The precondition of a quick method does not hold (a value used twice, say): the general search is to judge."""
+
+
+class Doubt(Exception):
+    """A quick method cannot tell. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
+
+    def __init__(self, reason: str, suspects: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.suspects = tuple(suspects)
