@@ -2,47 +2,89 @@
 
 from checkers import check
 results = check("runs/latest/history.jsonl")
-results = check([{"index": 0, "time": 0, "process": 0, "type": "invoke", "f": "write", "value": 1}, …], ["linearizable"])
+results = check("history.edn", model="cas-register")
+results = check([{"process": 0, "type": "invoke", "f": "write", "value": 1}, …], ["linearizable"])
 results["linearizable"].verdict
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from histories import Event, History, HistoryError, read_history
-from histories.codec import event_from_json
+from histories import HistoryError
 
+from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
+from .sources import Source, as_record
 
-Source = RunRecord | History | str | Path | Iterable[Mapping[str, Any] | Event]
+LARGE_OPERATIONS = 50_000
+"""A history of more operations, and with nothing beside it, is given to the checkers of its model only: the others would make an object of each."""
 
 
 def check(
-    source: Source, checkers: str | Sequence[str] = "auto", budget: Budget | None = None
+    source: Source,
+    checkers: str | Sequence[str] = "auto",
+    budget: Budget | None = None,
+    *,
+    model: str | None = None,
+    consistency: str | None = None,
+    exact: bool = False,
+    certificate: bool = False,
+    format: str | None = None,
 ) -> dict[str, CheckResult]:
     """The result of each checker by name.
 
-    `source` is a record, a history, the path of a `history.jsonl` (or of a folder with one; its other files are read by `tri check`), or
-    events as dictionaries. `checkers` is a list of names, or "auto": all that find in the record what they need. `budget` is each
-    checker's. A checker that raises is UNKNOWN with the reason, and so is every one on a history whose events cannot be paired. Raises
-    `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
+    `source` is a record, a history, its columns, the path of a history in any known format (or of a folder with a `history.jsonl`; its other
+    files are read by `tri check`), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of
+    `model`, or without a model all that find in the record what they need. `budget` is each checker's. `consistency` is the level asked for
+    of transactions; `exact` rules out answers from necessary conditions; `certificate` asks valid fast-path verdicts for their order.
+    A checker that raises is UNKNOWN with the reason. Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
     """
-    record = as_record(source)
+    record = as_record(source, format)
+    known = _model(model)
+    record = _prepared(record, known, {"consistency": consistency, "exact": exact, "certificate": certificate})
     budget = budget or Budget()
-    names = list(CHECKERS) if checkers == "auto" else [checkers] if isinstance(checkers, str) else list(checkers)
     results: dict[str, CheckResult] = {}
-    for name in names:
+    for name in _names(record, checkers, known):
         if name not in CHECKERS:
             raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
-        result = _run(name, record, budget, asked=checkers != "auto")
+        result = _run(name, record, budget, asked=checkers != "auto" or known is not None)
         if result is not None:
             results[name] = result
     return results
+
+
+def _model(name: str | None) -> str | None:
+    if name is None:
+        return None
+    found = model_named(name)
+    if found is None:
+        raise KeyError(f"no model {name!r}; there are {', '.join(MODELS)}")
+    return found
+
+
+def _prepared(record: RunRecord, model: str | None, asked: dict[str, Any]) -> RunRecord:
+    """The record as the checkers of `model` want it, with what was asked for among its options."""
+    options = {name: value for name, value in {"model": model, **asked}.items() if value}
+    try:
+        history = prepared(record.history, model)
+    except HistoryError:
+        # Each checker that looks at operations will say so; those that do not need none.
+        history = record.history
+    return replace(record, history=history, options={**record.options, **options})
+
+
+def _names(record: RunRecord, checkers: str | Sequence[str], model: str | None) -> list[str]:
+    if checkers != "auto":
+        return [checkers] if isinstance(checkers, str) else list(checkers)
+    if model is None and not (record.traces or record.faults) and len(record.history) > 2 * LARGE_OPERATIONS:
+        model = infer(record.history.columns)
+    return list(CHECKERS) if model is None else checkers_of(model)
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
@@ -54,24 +96,14 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict.UNKNOWN
 
 
-def as_record(source: Source) -> RunRecord:
-    if isinstance(source, RunRecord):
-        return source
-    if isinstance(source, History):
-        return RunRecord(history=source)
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        return RunRecord(history=read_history(path / "history.jsonl" if path.is_dir() else path))
-    events = [item if isinstance(item, Event) else event_from_json(item, number) for number, item in enumerate(source)]
-    return RunRecord(history=History(events))
-
-
 def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResult | None:
     """None when the checker does not apply and was not asked for by name."""
     try:
         found: Checker = checker(name)
         if not found.applies(record):
             return CheckResult(name, Verdict.UNKNOWN, reason=_LACKS) if asked else None
+        if not asked and not _in_auto(found, record):
+            return None
         return found.check(record, budget)
     except HistoryError as error:
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the history makes no sense: {error.message}")
@@ -82,6 +114,12 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
         place = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the checker failed: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         return CheckResult(name, Verdict.UNKNOWN, reason=reason)
+
+
+def _in_auto(found: Checker, record: RunRecord) -> bool:
+    """A checker may have a method `in_auto`, which says whether "auto" should take it: one whose violations another one finds as well should not be."""
+    wanted: Callable[[RunRecord], bool] | None = getattr(found, "in_auto", None)
+    return wanted is None or wanted(record)
 
 
 _LACKS = "the record lacks what this checker needs"

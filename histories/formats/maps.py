@@ -2,6 +2,9 @@
 
 A history without processes is one process's; one whose values are lists of micro-operations is of transactions. Its own indices are kept
 when every event has one and they grow, else events are numbered as they come.
+
+A register read that returned `nil` says nothing there (a Jepsen register is never known to be empty), so it is read as failed; a field `observed: true`,
+which is written with every empty register that somebody saw, says otherwise.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from typing import Any
 from ..codec import event_from_json
 from ..errors import HistoryError
 from ..history import History
-from ..operation import Event
+from ..operation import NEMESIS, Event, Type
 
 _ALONE = 0
+_REGISTER = {"read", "write", "cas"}
+_SEEN = "observed"
 
 
 def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> History:
@@ -28,7 +33,7 @@ def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) 
         events.append(_event(fields, len(events), place))
     if not own or any(after.index <= before.index for before, after in pairwise(events)):
         events = [replace(event, index=number) for number, event in enumerate(events)]
-    return History(events, source=source)
+    return History(_without_silent_reads(events), source=source)
 
 
 def fields_of_event(event: Event) -> dict[str, Any]:
@@ -46,7 +51,26 @@ def fields_of_event(event: Event) -> dict[str, Any]:
     for name in ("error", "workload", "level", "node"):
         if getattr(event, name) is not None:
             fields[name] = getattr(event, name)
+    if event.f == "read" and event.type is Type.OK and _is_nil(event.value):
+        fields[_SEEN] = True
     return fields | dict(event.extra)
+
+
+def _without_silent_reads(events: list[Event]) -> list[Event]:
+    register = {event.f for event in events if event.process != NEMESIS} <= _REGISTER
+    return [_silenced(event, register) for event in events]
+
+
+def _silenced(event: Event, register: bool) -> Event:
+    if event.f != "read" or event.type is not Type.OK or not _is_nil(event.value):
+        return event
+    if event.extra.get(_SEEN) is True:
+        return replace(event, extra={name: value for name, value in event.extra.items() if name != _SEEN})
+    return replace(event, type=Type.FAIL, error="nil says nothing") if register else event
+
+
+def _is_nil(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and len(value) == 2 and value[1] is None)
 
 
 def _event(found: Mapping[str, Any], number: int, place: str) -> Event:

@@ -1,0 +1,52 @@
+"""Whatever holds a history, as a `RunRecord`: a path, a `History`, columns, or events as dictionaries, objects or short arrays.
+
+[{"process": 0, "type": "invoke", "f": "write", "value": 1}, …]        fields as in `history.jsonl`; index and time may be missing
+[(0, "invoke", "write", 1), (0, "ok", "write", 1, "k7"), …]            process, type, f, value, key, time in ns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from histories import Event, History, HistoryError
+from histories.codec import event_from_json
+from histories.columns import Columns
+from histories.formats import read
+from histories.rows import history_of_columns
+
+from .result import RunRecord
+
+Item = Mapping[str, Any] | Event | Sequence[Any]
+Source = RunRecord | History | Columns | str | Path | Iterable[Item]
+
+_FIELDS = ("process", "type", "f", "value", "key", "time")
+_LEAST_FIELDS = 3
+
+
+def as_record(source: Source, format: str | None = None) -> RunRecord:
+    """Raises `HistoryError` when the history cannot be read. `format` is that of a file, detected when left out."""
+    if isinstance(source, RunRecord):
+        return source
+    if isinstance(source, History):
+        return RunRecord(history=source)
+    if isinstance(source, Columns):
+        return RunRecord(history=history_of_columns(source))
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        return RunRecord(history=read(path / "history.jsonl", "jsonl") if path.is_dir() else read(path, format))
+    return RunRecord(history=History(_event(item, number) for number, item in enumerate(source)))
+
+
+def _event(item: Item, number: int) -> Event:
+    if isinstance(item, Event):
+        return item
+    if isinstance(item, Mapping):
+        return event_from_json(item, number)
+    if not isinstance(item, (list, tuple)) or not _LEAST_FIELDS <= len(item) <= len(_FIELDS):
+        raise HistoryError(
+            f"event {number} is {item!r}",
+            f"an event is a mapping, or an array of {', '.join(_FIELDS)} (value and later may be left out)",
+        )
+    return event_from_json(dict(zip(_FIELDS, item, strict=False)), number)
