@@ -36,13 +36,18 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`reason` says why a verdict is unknown, and how far the checker got. `stats` are figures for the report."""
+    """`reason` says why a verdict is unknown, and how far the checker got. `stats` are figures for the report.
+
+    `certificate`, when the option of that name asks for it and the verdict is valid: a legal order of each object's operations, as history
+    indices of invocations; objects are named as in `stats`. `checkers.verify` re-checks it. Operations left out did not take effect.
+    """
 
     checker: str
     verdict: Verdict
     anomalies: tuple[Anomaly, ...] = ()
     stats: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
+    certificate: Mapping[str, Sequence[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class RunRecord:
     `voters` are the weights configured at the start. `phases` gives run-time marks in ns: `load_end`, `healed`, `quiet_end`, `end`.
     `reachability` holds directed reachability matrices as probed: `[(time_ns, {(from, to): bool})]`. `final_states` maps a node to
     its `{"index", "digest"}` after the quiet period.
+    `options` are those of the campaign (by checker), and what was asked for: `model` (a name of `model_names`), `consistency` (a level),
+    `exact` and `certificate` (true when asked for).
     """
 
     history: History
@@ -96,7 +103,10 @@ class RunRecord:
 
 
 class Checker(Protocol):
-    """`applies` says whether this record holds what the checker needs (used by `checks: auto`)."""
+    """`applies` says whether this record holds what the checker needs (used by `checks: auto`).
+
+    A checker may also have `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations.
+    """
 
     name: str
 
