@@ -77,7 +77,8 @@ class Watch:
             node.reset(snapshot)
         node.cut(last + 1)
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
-        node.durable, node.applied, node.term = node.last, 0, line["term"]
+        # What a boot finds may be in the page cache alone: only a `durable` line says more than was known before.
+        node.durable, node.applied, node.term = max(node.durable, snapshot), 0, line["term"]
 
     def _term(self, line: Line, node: _NodeView) -> None:
         if line["term"] < node.term:

@@ -119,6 +119,26 @@ def test_a_killed_process_leaves_its_page_cache_and_a_power_loss_does_not():
     assert lost >= 10
 
 
+def test_what_a_boot_reads_from_the_page_cache_of_a_killed_process_is_not_durable():
+    """Kill between append and fsync, start, power loss: the second boot saw bytes that the third does not."""
+
+    def script(node, now, event):
+        return [Append(1, "log", b"x" * 100)] if isinstance(event, Start) and event.incarnation == 1 else []
+
+    third = []
+    for seed in range(20):
+        cluster, log = scripted_cluster(script, seed=seed)
+        cluster.run_until(SECOND)
+        for end in (cluster.kill, cluster.power_loss):
+            end("n1")
+            cluster.start("n1")
+            cluster.run_until(cluster.now_ns + SECOND)
+        starts = events_of(log, "n1", Start)
+        assert starts[1].files == {"log": b"x" * 100}
+        third.append(starts[2].files)
+    assert third.count({"log": b"x" * 100}) < 10 and {} in third
+
+
 def test_a_paused_process_takes_everything_in_one_turn_when_it_goes_on():
     cluster, log = scripted_cluster(
         on(Start, lambda now: [SetTimer("a", 1, now + SECOND), SetTimer("b", 1, now + 2 * SECOND)])

