@@ -43,6 +43,8 @@ def _many(seeds: Iterable[int], flaws: tuple[str, ...], jobs: int) -> int:
     for result in run_seeds(seeds, flaws, jobs):
         done, events, simulated_ns = done + 1, events + result.core_events, simulated_ns + result.simulated_ns
         excused += result.excused is not None
+        if done % 100 == 0:
+            print(f"… {done} seeds, up to {result.plan.seed}", file=sys.stderr, flush=True)
         if result.failure is not None:
             failures += 1
             print(f"seed {result.plan.seed}: {result.failure[0]}: {result.failure[1]}", flush=True)

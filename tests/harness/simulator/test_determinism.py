@@ -11,7 +11,7 @@ import pytest
 
 from harness.simulator.soak import draw_plan, run_seed
 
-SEEDS = (2, 11, 23)
+SEEDS = (4, 7, 11)
 
 _PROGRAM = "import sys; from harness.simulator.soak import run_seed; print(*[run_seed(int(s), check_history=False).digest for s in sys.argv[1:]])"
 
