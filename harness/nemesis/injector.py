@@ -107,15 +107,14 @@ class HostInjector:
         return situation
 
     def inject(self, fault: Resolved) -> Observation:
+        if fault.intent.kind == "voters":
+            return self._inject_voters(fault)
         with self._change:
             self._ledger.intended(fault, self._clock())
             try:
                 started_s = time.monotonic()
-                if fault.intent.kind == "voters":
-                    self._move_voters(fault.what["voters"])
-                else:
-                    self._active[fault.intent.id] = fault
-                    self._apply()
+                self._active[fault.intent.id] = fault
+                self._apply()
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
                 self._ledger.step("injected", fault, self._clock())
                 observation = self._verify(fault, on=True, apply_ms=elapsed_ms)
@@ -206,8 +205,6 @@ class HostInjector:
     def _verify(self, fault: Resolved, *, on: bool, apply_ms: float) -> Observation:
         force = in_force(self._active.values())
         seen = self._verifier.of(fault, force, on)
-        if fault.intent.kind == "voters":
-            seen = self._verify_voters(fault.what["voters"])
         more = {"apply_ms": apply_ms, **({} if on else self._lapse_of(fault))}
         return Observation(seen.verified, {**seen.observed, **more})
 
@@ -223,6 +220,19 @@ class HostInjector:
             except TribulationError as second:
                 # The first error is the one to tell; heal_all tries again, and without renewal the watchdog does.
                 self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {second.message}")
+
+    def _inject_voters(self, fault: Resolved) -> Observation:
+        """Without the change lock: no host is touched, and the new weights may need a quorum that only a heal brings back."""
+        self._ledger.intended(fault, self._clock())
+        try:
+            self._move_voters(fault.what["voters"])
+            self._ledger.step("injected", fault, self._clock())
+            observation = self._verify_voters(fault.what["voters"])
+        except TribulationError as error:
+            self._ledger.failed(fault, self._clock(), error.message)
+            raise
+        self._ledger.observed("verified", fault, self._clock(), observation)
+        return observation
 
     def _move_voters(self, voters: Mapping[str, int]) -> None:
         service, hosts = self._cluster.service, list(self._cluster.hosts.values())

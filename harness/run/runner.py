@@ -237,7 +237,9 @@ class Runner:
             if now_ns < timing.load_ns and not self._stopped:
                 return self._due_actions(now_ns)
             self._enter(Phase.HEAL, "load_end", now_ns)
-        if self.phase is Phase.HEAL and not self._healing and not any(fault.busy for fault in self._faults):
+        # A change of voters may itself be waiting for the heal; every other action must have ended before everything is undone.
+        changing = any(fault.busy and fault.intent.kind != "voters" for fault in self._faults)
+        if self.phase is Phase.HEAL and not self._healing and not changing:
             self._healing = True
             actions.append(FaultAction(Verb.HEAL_ALL, None))
         if self.phase is Phase.QUIET and (self._stopped or now_ns >= self.marks["healed"] + timing.quiet_ns):
