@@ -10,7 +10,7 @@ results["linearizable"].verdict
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,16 @@ def check(
     record = _prepared(record, known, {"consistency": consistency, "exact": exact, "certificate": certificate})
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
-    for name in _names(record, checkers, known):
+    names = _names(record, checkers, known)
+    for name in names:
         if name not in CHECKERS:
             raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
-        result = _run(name, record, budget, asked=checkers != "auto" or known is not None)
+        result = _run(name, record, budget, asked=checkers != "auto")
         if result is not None:
             results[name] = result
+    if known is not None and names and not results:
+        # The model was asked for, so that its first checker says why it cannot judge.
+        return {names[0]: _run(names[0], record, budget, asked=True) or CheckResult(names[0], Verdict.UNKNOWN)}
     return results
 
 

@@ -97,6 +97,17 @@ class History:
             and (level is None or op.level is None or op.level == level)
         ]
 
+    def operation(self, row: int) -> Operation:
+        """The operation in a row of the columns, which is its place in order of invocation. Of a large history no other is made."""
+        if self._operations is None and self._events is None:
+            from .rows import operation
+
+            return operation(self.columns, row)
+        if self._operations is None:
+            self.operations()
+        assert self._operations is not None
+        return self._operations[row]
+
     def by_key(self, workload: str | None = None, level: str | None = None) -> dict[Any, list[Operation]]:
         """The same operations, apart per key, keys in order of first use."""
         views: dict[Any, list[Operation]] = {}

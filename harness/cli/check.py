@@ -13,6 +13,16 @@ from .outcome import print_judgement
 
 @click.command("check")
 @click.argument("target", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", help="The format of a history file; detected when left out.")
+@click.option("--model", help="What it is a history of: register, kv, queue, list-append …; inferred when left out.")
+@click.option("--consistency", help="The level asked of transactions: serializable, snapshot-isolation, causal …")
+@click.option("--exact", is_flag=True, help="No answer from necessary conditions alone; search where they would do.")
+@click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the order that proves a valid verdict to this file (JSON).",
+)
 @click.option("--checker", "checkers", multiple=True, help="Only this checker; may be given several times.")
 @click.option(
     "--time",
@@ -31,8 +41,20 @@ from .outcome import print_judgement
     help="Budget of each checker in MB.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def command(target: Path, checkers: tuple[str, ...], time_s: float, memory_mb: int, as_json: bool) -> int:
-    """Check TARGET, a run's folder or a history file (JSONL).
+def command(
+    target: Path,
+    format_name: str | None,
+    model: str | None,
+    consistency: str | None,
+    exact: bool,
+    explain: bool,
+    certificate: Path | None,
+    checkers: tuple[str, ...],
+    time_s: float,
+    memory_mb: int,
+    as_json: bool,
+) -> int:
+    """Check TARGET, a run's folder or a history file in any format that `tri convert` reads.
 
     Exit code: 0 valid, 1 anomaly found, 2 usage, 3 unknown.
     """
@@ -40,8 +62,9 @@ def command(target: Path, checkers: tuple[str, ...], time_s: float, memory_mb: i
     from checkers.registry import CHECKERS
 
     from ..errors import CampaignError
-    from ..run.verdict import judge
+    from ..run.verdict import Asked, judge
     from ..yaml_positions import suggest
+    from .asked import known_level, known_model, write_certificate
 
     for name in checkers:
         if name not in CHECKERS:
@@ -51,9 +74,16 @@ def command(target: Path, checkers: tuple[str, ...], time_s: float, memory_mb: i
             f"{target}: no such file or folder",
             hint="give a run's folder or a history file; `tri list runs` shows runs",
         )
-    judgement = judge(target, list(checkers), Budget(time_s, memory_mb))
+    asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)
+    judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
+    if certificate is not None:
+        write_certificate(certificate, judgement.results)
     if as_json:
         out.print_json(json.dumps(judgement.document, default=str))
     else:
         print_judgement(judgement)
+        if explain:
+            from .explain import print_witnesses
+
+            print_witnesses(judgement)
     return judgement.exit_code

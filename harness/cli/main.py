@@ -18,6 +18,7 @@ from ..errors import TribulationError
 COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
     "check": ("check", "Check a recorded run or history again."),
+    "convert": ("convert", "Write a history in another format."),
     "report": ("report", "Write the report page of a run."),
     "doctor": ("doctor", "Say what the hosts can do, by trying it."),
     "heal": ("heal", "Undo every fault that may still be in force."),

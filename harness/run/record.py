@@ -14,6 +14,7 @@ from typing import Any
 
 from checkers.result import RunRecord
 from histories import NEMESIS, History, HistoryError, read_history
+from histories.formats import read
 from histories.store import read_traces
 
 from ..errors import CampaignError
@@ -81,14 +82,14 @@ def load_record(run_dir: Path) -> RunRecord:
     )
 
 
-def load_history_record(path: Path) -> RunRecord:
-    """A bare history: the checkers that need only operations."""
+def load_history_record(path: Path, format: str | None = None) -> RunRecord:
+    """A bare history in any known format: the checkers that need only operations. One that makes no sense is refused with the place."""
     try:
-        return RunRecord(history=read_history(path))
-    except FileNotFoundError:
-        raise CampaignError(f"{path}: no such file", hint="give a run's folder or a history file") from None
+        history = read(path, format)
+        history.columns  # noqa: B018 (pairs invocations with completions, which may fail)
     except HistoryError as error:
-        raise CampaignError(str(error)) from error
+        raise CampaignError(error.message, hint=error.hint or "name a history's file") from error
+    return RunRecord(history=history)
 
 
 def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, str], bool]]]:

@@ -6,44 +6,77 @@ An anomaly outranks everything; then an environment that failed; then doubt, whi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, check, merge
-from histories import NEMESIS
+from checkers.model_names import infer
+from histories import HistoryError
+from histories.columns import ABSENT, FAIL, INFO, OK
 from histories.store import RunStore
 
+from ..errors import CampaignError
 from .record import RunFacts, load_history_record, load_record, read_facts
 
+_OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
 EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`document` is what `--json` prints and `verdict.json` holds."""
+    """`document` is what `--json` prints and `verdict.json` holds; `record` is what was judged."""
 
     verdict: Verdict
     exit_code: int
     results: Mapping[str, CheckResult]
     document: Mapping[str, Any]
+    record: RunRecord
+    model: str | None = None
 
     def write(self, run_dir: Path) -> None:
         """The verdict of a run belongs into its folder."""
         RunStore.write_json(run_dir / "verdict.json", self.document)
 
 
-def judge(target: Path, checkers: Sequence[str] | None = None, budget: Budget | None = None) -> Judgement:
-    """`target` is a run's folder or a history file. Without `checkers`: those that its campaign asked for. Changes nothing."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asked of the checkers, beyond which; see `checkers.check`."""
+
+    model: str | None = None
+    consistency: str | None = None
+    exact: bool = False
+    certificate: bool = False
+
+
+def judge(
+    target: Path,
+    checkers: Sequence[str] | None = None,
+    budget: Budget | None = None,
+    *,
+    format: str | None = None,
+    asked: Asked | None = None,
+) -> Judgement:
+    """`target` is a run's folder or a history file, in `format`. Changes nothing.
+
+    Without `checkers`: those of the model asked for, else those that its campaign asked for; of a bare history, those of the model that its
+    operations show.
+    """
+    asked = asked or Asked()
     if target.is_dir():
         record, facts = load_record(target), read_facts(target)
     else:
         record, facts = (
-            load_history_record(target),
+            load_history_record(target, format),
             RunFacts(target.stem, 0, f"tri check {target}", nodes=(), voters={}),
         )
-    results = check(record, checkers or facts.checks, budget or Budget())
-    return _judged(record, facts, results, str(target))
+        asked = replace(asked, model=asked.model or infer(record.history.columns))
+    chosen = checkers or ("auto" if asked.model else facts.checks)
+    try:
+        results = check(record, chosen, budget or Budget(), **asdict(asked))
+    except HistoryError as error:
+        raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
+    return replace(_judged(record, facts, results, str(target)), model=asked.model)
 
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
@@ -66,7 +99,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "ops": count_outcomes(record),
         "elapsed_s": dict(facts.elapsed_s),
     }
-    return Judgement(verdict, exit_code(verdict, facts.errors), results, document)
+    return Judgement(verdict, exit_code(verdict, facts.errors), results, document, record)
 
 
 def exit_code(verdict: Verdict, errors: Sequence[str]) -> int:
@@ -78,11 +111,13 @@ def exit_code(verdict: Verdict, errors: Sequence[str]) -> int:
 
 
 def count_outcomes(record: RunRecord) -> dict[str, int]:
-    counts = {"ok": 0, "fail": 0, "info": 0}
-    for event in record.history.events:
-        if event.process != NEMESIS and event.type.value in counts:
-            counts[event.type.value] += 1
-    return counts
+    """Completions by outcome, as far as the history makes sense."""
+    try:
+        columns = record.history.columns
+    except HistoryError:
+        return dict.fromkeys(_OUTCOMES, 0)
+    told = columns.complete_ns != ABSENT
+    return {name: int(((columns.type == code) & told).sum()) for name, code in _OUTCOMES.items()}
 
 
 def _result_json(result: CheckResult) -> dict[str, Any]:

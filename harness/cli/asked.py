@@ -1,0 +1,54 @@
+"""What a user may ask of `tri check` by name: models and levels, refused early when they do not exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from checkers import CheckResult
+from checkers.model_names import ALIASES, MODELS, checkers_of, model_named
+from checkers.transactions.lattice import level_named, levels
+
+from ..errors import CampaignError
+from ..yaml_positions import suggest
+from .console import say
+
+
+def known_model(name: str | None) -> str | None:
+    """The model's own name."""
+    if name is None:
+        return None
+    found = model_named(name)
+    if found is None:
+        raise CampaignError(f"no model {name!r}", hint=suggest(name, [*MODELS, *ALIASES]))
+    if not checkers_of(found):
+        raise CampaignError(f"no checker judges the model {found!r}", hint=f"there are {', '.join(MODELS)}")
+    return found
+
+
+def known_level(name: str | None) -> str | None:
+    """The consistency level's own name."""
+    if name is None:
+        return None
+    found = level_named(name)
+    if found is None:
+        raise CampaignError(f"no consistency level {name!r}", hint=suggest(name, list(levels())))
+    return found
+
+
+def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
+    """Object → history indices of its operations in a legal order, by checker: what `checkers.verify` re-checks."""
+    found = {
+        name: {key: list(order) for key, order in result.certificate.items()}
+        for name, result in results.items()
+        if result.certificate is not None
+    }
+    try:
+        path.write_text(json.dumps(found, default=int) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CampaignError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+    if not found:
+        say(f"no checker gave an order; {path} is empty (only valid verdicts of fast paths come with one)")
