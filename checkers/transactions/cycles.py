@@ -18,16 +18,16 @@ from .dependencies import PASS, RT, RW, SESSION, WR, WW
 from .paths import Walk, Walker, layered_edges
 from .reachability import closing
 from .table import Bool, Int64
-from .versions import DATA, REALTIME
+from .versions import DATA, REALTIME, SUFFIX
 
 CLASSES = ("G0", "G1c", "G-single", "G-nonadjacent", "G2-item")
 """By severity; every level of isolation that forbids one forbids those before it."""
 
-SUFFIXES = ("", "-process", "-realtime")
 G0, G1C, G_SINGLE, G_NONADJACENT, G2 = range(5)
 _ORDER = SESSION | RT | PASS
 _NEVER = len(CLASSES)
-_TRIES = 256
+_TRIES = 2048
+_TIES = 512
 _WORK = 20_000_000
 _KEEP = 5
 _RESERVE_S = 5.0
@@ -35,16 +35,20 @@ _RESERVE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """A closed walk in `part`; its nodes may be helpers. `severity` indexes CLASSES, `basis` SUFFIXES."""
+    """A closed walk in `part`; its nodes may be helpers. `severity` indexes CLASSES, `basis` SUFFIX.
+
+    `others` are walks as short, one of which may rest on less.
+    """
 
     part: Core
     walk: Walk
+    others: tuple[Walk, ...]
     severity: int
     basis: int
 
     @property
     def name(self) -> str:
-        return CLASSES[self.severity] + SUFFIXES[self.basis]
+        return CLASSES[self.severity] + SUFFIX[self.basis]
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ def survey(core: Core, bases: Iterable[int], meter: Meter) -> Survey:
             for kind in classes:
                 _note(found, part, kind, basis)
             # A cycle by real time is told even where one by processes is known: it is mostly the shorter one.
-            if classes and basis == DATA:
+            if classes and not SUFFIX[basis]:
                 severity[part.node] = min(known, *(kind.severity for kind in classes))
     return found
 
@@ -86,12 +90,12 @@ class _Class:
 
 
 def _note(found: Survey, part: Core, kind: _Class, basis: int) -> None:
-    name = CLASSES[kind.severity] + SUFFIXES[basis]
+    name = CLASSES[kind.severity] + SUFFIX[basis]
     found.counts[name] = found.counts.get(name, 0) + 1
     if found.counts[name] <= _KEEP:
-        walk = _shortest(part, kind, basis == REALTIME)
-        if walk is not None:
-            found.cycles.append(Cycle(part, walk, kind.severity, basis))
+        walks = _shortest(part, kind, basis == REALTIME)
+        if walks:
+            found.cycles.append(Cycle(part, walks[0], tuple(walks[1:]), kind.severity, basis))
 
 
 def _classes(part: Core, known: int) -> list[_Class]:
@@ -123,6 +127,12 @@ def _classes(part: Core, known: int) -> list[_Class]:
         starts = closing(part, along, layered)
         if len(starts):
             found.append(_Class(G_SINGLE, starts, along))
+    if not found and known > G_SINGLE:
+        # Inferred orders in a circle: were one of them otherwise, somebody would have missed one write.
+        along = edges.kind != RW
+        starts = cyclic(along, (edges.kind == WW) & (edges.basis > DATA))
+        if len(starts):
+            found.append(_Class(G_SINGLE, starts, along))
     if found or known <= G_NONADJACENT:
         return found
     if len(layered):
@@ -140,27 +150,29 @@ def _layered_starts(part: Core) -> Int64:
     return np.unique(place[part.edges.kind[place] == RW])
 
 
-def _shortest(part: Core, kind: _Class, realtime: bool) -> Walk | None:
-    """The shortest cycle that starts with one of the edges; of very many, some are tried."""
+def _shortest(part: Core, kind: _Class, realtime: bool) -> list[Walk]:
+    """The shortest cycles that start with one of the edges, a few; of very many edges, some are tried."""
     edges = part.edges
     walker = Walker(part, kind.along, realtime, edges.kind == RW if kind.layered else None)
     tries = max(1, min(_TRIES, len(kind.starts), _WORK // walker.size))
     chosen = kind.starts[np.linspace(0, len(kind.starts) - 1, tries).astype(np.int64)]
-    best: Walk | None = None
+    best: list[Walk] = []
     for place in chosen:
         source, target = int(edges.source[place]), int(edges.target[place])
         start = target + len(part) * (kind.layered and int(edges.kind[place]) == RW)
-        limit = 2 * len(part) if best is None else _steps(part, best) - 2
+        limit = _steps(part, best[0]) - 1 if best else 2 * len(part)
         walk = walker.shortest(start, source, limit)
-        if walk is not None:
-            best = Walk((source, *walk.nodes), (int(place), *walk.edges))
-            if _steps(part, best) <= 2:
-                break
-    return best
+        if walk is None:
+            continue
+        closed = Walk((source, *walk.nodes), (int(place), *walk.edges))
+        if not best or _steps(part, closed) < _steps(part, best[0]):
+            best = []
+        best.append(closed)
+    return [best[place] for place in np.unique(np.linspace(0, len(best) - 1, _TIES).astype(np.int64))] if best else []
 
 
 def _steps(part: Core, walk: Walk) -> int:
     return sum(edge < 0 or int(part.edges.kind[edge]) != PASS for edge in walk.edges)
 
 
-__all__ = ["CLASSES", "SUFFIXES", "Cycle", "Survey", "survey"]
+__all__ = ["CLASSES", "Cycle", "Survey", "survey"]

@@ -115,7 +115,7 @@ def data_edges(builder: Builder, versions: Versions) -> None:
     before, after, basis = versions.pair_before, versions.pair_after, versions.pair_basis
     known = (writer[before] >= 0) & (writer[after] >= 0)
     builder.add(writer[before[known]], writer[after[known]], WW, basis[known], versions.key[after[known]])
-    for level in (DATA, PROCESS, REALTIME):
+    for level in np.unique(basis).tolist():
         pairs = np.flatnonzero((basis == level) & (writer[after] >= 0))
         placed = versions.read_standing >= 0
         _all_before_all(

@@ -15,7 +15,7 @@ from .lattice import forbids, implied_levels, prohibited, ruled_out
 from .naming import Report
 from .table import INFO, OK, Table
 from .telling import Teller
-from .versions import DATA, PROCESS, REALTIME, Versions
+from .versions import ATOMIC, PROCESS, REALTIME, Versions
 from .zone_order import zone_edges
 
 
@@ -64,7 +64,8 @@ def _cycles(inputs: Inputs, graph: Graph, report: Report, stats: dict[str, Any],
     core = core_of(graph)
     if core is None:
         return
-    found = survey(core, (DATA, PROCESS, REALTIME), meter)
+    used = set(core.edges.basis.tolist())
+    found = survey(core, [basis for basis in (ATOMIC, PROCESS, REALTIME) if basis == ATOMIC or basis in used], meter)
     teller = Teller(inputs.versions, inputs.lists)
     for cycle in found.cycles:
         teller.add(cycle, report)

@@ -35,15 +35,15 @@ _VARIANTS = ("G0", "G1", "G1c", "G-single", "G-single-item", "G-nonadjacent", "G
 
 FORBIDS: dict[str, tuple[str, ...]] = {
     "read-uncommitted": ("G0", "duplicate-elements", "cyclic-versions"),
-    "read-committed": ("G1",),
+    "read-committed": ("G1", "causality-cycle", "non-monotonic-read", "own-write"),
     "cursor-stability": ("G1", "G-cursor", "lost-update"),
     "monotonic-view": ("G1", "G-monotonic"),
     "monotonic-snapshot-read": ("G1", "G-MSR"),
     "monotonic-atomic-view": ("G1",),
     "consistent-view": ("G1", "G-single"),
     "forward-consistent-view": ("G1", "GSIb"),
-    "read-atomic": ("internal", "G1a", "future-read", "fractured-read"),
-    "causal-cerone": ("internal", "G1a", "causality-cycle"),
+    "read-atomic": ("internal", "G1a", "future-read", "fractured-read", "non-repeatable-read"),
+    "causal-cerone": ("internal", "G1a", "causality-violation"),
     "parallel-snapshot-isolation": ("internal", "G1a"),
     "prefix": ("internal", "G1a"),
     "update-atomic": ("lost-update",),

@@ -12,10 +12,14 @@ from .components import Core, labels
 from .table import Bool, Int64
 
 _WIDTH = 8192
+_ENOUGH = 1_000_000
 
 
 def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
-    """Those of the candidates (places of edges) from whose target a path along the chosen edges leads to their source."""
+    """Those of the candidates (places of edges) from whose target a path along the chosen edges leads to their source.
+
+    None is left out unless others were found.
+    """
     if not len(candidates):
         return candidates
     edges = part.edges
@@ -23,11 +27,11 @@ def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
     component = labels(len(part), edges.source[place], edges.target[place])
     begins, ends = component[edges.target[candidates]], component[edges.source[candidates]]
     at_once = candidates[begins == ends]
-    if len(at_once):
-        return at_once
+    if len(at_once) and len(place) * (1 + len(candidates) // _WIDTH) > _ENOUGH:
+        return at_once  # some are known, and the others would cost more than they could add
     source, target = component[edges.source[place]], component[edges.target[place]]
     apart = source != target
-    order, following = _topological(int(component.max()) + 1, source[apart].tolist(), target[apart].tolist())
+    order, following = topological(int(component.max()) + 1, source[apart].tolist(), target[apart].tolist())
     found: list[int] = []
     for low in range(0, len(candidates), _WIDTH):
         some = slice(low, low + _WIDTH)
@@ -36,7 +40,7 @@ def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
     return np.array(found, np.int64)
 
 
-def _topological(count: int, source: list[int], target: list[int]) -> tuple[list[int], list[list[int]]]:
+def topological(count: int, source: list[int], target: list[int]) -> tuple[list[int], list[list[int]]]:
     following: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count
     for before, after in zip(source, target, strict=True):

@@ -1,9 +1,7 @@
 """Versions of registers: every written value is unique per key, so a read names the write it read from; their order is known in part.
 
-Four sources of order, each a fact that holds whatever the history (`DATA`) or as far as one trusts processes or real time:
-the initial value comes before every other; a transaction that read v1 and wrote v2 puts v1 before v2; what a process
-saw earlier comes before what it sees later (`PROCESS`); and per key, a version of which some operation ended before
-some operation of another began comes before that other (`REALTIME`, in `zone_order`). The last one is how a stale read is found.
+Here are the orders that values tell: the initial value comes before every other, and a transaction that read v1 and wrote v2 puts v1
+before v2. What transactions, processes and real time tell beyond that stands in `inference` and `zone_order`.
 """
 
 from __future__ import annotations
@@ -12,11 +10,11 @@ import numpy as np
 
 from .groups import groups
 from .table import APPEND, READ, WRITE, Bool, Int32, Int64, Table, UInt8
-from .versions import DATA, NOBODY, PROCESS, Versions
+from .versions import DATA, NOBODY, Versions
 
 
-def register_versions(table: Table, sessions: bool = False) -> Versions:
-    """The versions and their order; with that of processes if `sessions`.
+def register_versions(table: Table) -> Versions:
+    """The versions, and their order as far as values tell it.
 
     Versions 0 .. keys-1 are the initial ones; then the written values that can be told apart, by (key, value). A read of None where None was
     never written read the initial version.
@@ -42,10 +40,6 @@ def register_versions(table: Table, sessions: bool = False) -> Versions:
     known = (hit | nothing) & ~ambiguous[version]
     read_mop, version = read_mop[known], version[known]
     before, after, basis = _order(table, grouped.first, grouped.final, read_mop, version, by_mop, ambiguous)
-    if sessions:
-        more = _session_pairs(table, grouped.first, grouped.final, read_mop, version, by_mop, ambiguous)
-        before, after = np.concatenate([before, more[0]]), np.concatenate([after, more[1]])
-        basis = np.concatenate([basis, np.full(len(more[0]), PROCESS, np.uint8)])
     return Versions(
         table=table,
         groups=grouped,
@@ -107,17 +101,6 @@ def _order(
     key = table.key[writes][~headed[by_mop[writes]]].astype(np.int64)
     pairs = (np.concatenate([before, key]), np.concatenate([after, heads]))
     return pairs[0], pairs[1], np.full(len(pairs[0]), DATA, np.uint8)
-
-
-def _session_pairs(
-    table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
-) -> tuple[Int64, Int64]:
-    """Versions that one process met one after the other, each key by itself."""
-    order, seen, key = accesses(table, first, final, read_mop, version, by_mop, ambiguous)
-    process = table.process[table.txn[order]]
-    linked = (process[1:] == process[:-1]) & (key[1:] == key[:-1]) & (seen[1:] != seen[:-1])
-    linked &= table.txn[order[1:]] != table.txn[order[:-1]]
-    return seen[:-1][linked], seen[1:][linked]
 
 
 def accesses(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from .graph_check import Inputs, judge, needs
+from .inference import with_atomicity, with_causality
+from .lattice import implied_levels
 from .naming import Report
 from .register_anomalies import cyclic_versions, lost_updates, register_anomalies
 from .registers import register_versions
@@ -39,7 +41,13 @@ class RwRegisterChecker:
             cyclic_versions(versions, report)
             weak_anomalies(versions, report, level)
 
-        sessions, realtime = needs(level)
-        # Real time orders what a process met one after the other, too.
-        versions = register_versions(table, sessions=sessions and not (realtime and table.clock))
-        return judge(Inputs(self.name, table, versions, False, level), anomalies, budget)
+        versions = register_versions(table)
+        return judge(Inputs(self.name, table, _inferred(versions, level), False, level), anomalies, budget)
+
+
+def _inferred(versions: Versions, level: str) -> Versions:
+    """With the orders that the level lets one infer. Where real time counts, it tells more than sessions do, in `zone_order`."""
+    sessions, realtime = needs(level)
+    if not implied_levels(level).isdisjoint(("read-atomic", "strong-session-serializable")):
+        versions = with_atomicity(versions)
+    return with_causality(versions) if sessions and not (realtime and versions.table.clock) else versions

@@ -15,10 +15,13 @@ class UnknownLevel(ValueError):
 
 
 def level_of(record: RunRecord, table: Table) -> str:
-    """The level asked for; without one the strongest that the history can speak of."""
+    """The level asked for; without one the strongest that the history can speak of.
+
+    Formats without a clock are made of sessions, and those who use them mean by serializable that sessions keep their order (Biswas and Enea, OOPSLA 2019).
+    """
     asked = record.options.get(CONSISTENCY)
     if asked is None:
-        return "strict-serializable" if table.clock else "serializable"
+        return "strict-serializable" if table.clock else "strong-session-serializable"
     found = level_named(str(asked))
     if found is None:
         raise UnknownLevel(f"no consistency level {asked!r}; there are {', '.join(levels())}")

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..wording import show
-from .cycles import CLASSES, SUFFIXES, Cycle
+from .components import Core
+from .cycles import CLASSES, Cycle
 from .dependencies import KIND_NAMES, RT, RW, SESSION, WR, WW
 from .naming import Report, key_text, name, read_text
-from .paths import BY_REALTIME
+from .paths import BY_REALTIME, Walk
 from .table import APPEND, OPEN, READ, Table
-from .versions import DATA, PROCESS, REALTIME, Versions
+from .versions import ATOMIC, DATA, PROCESS, REALTIME, RESTS_ON, SUFFIX, Versions
 from .zone_order import zones
 
 MEANING = {
@@ -46,12 +48,16 @@ class Teller:
         self.versions = versions
         self.table: Table = versions.table
         self.lists = lists
+        self._by_version = _Index(versions.read_version)
+        self._by_mop = _Index(versions.read_mop)
+        self._by_writer = _Index(versions.writer)
         self._zones: tuple[Any, Any] | None = None
 
     def add(self, cycle: Cycle, report: Report) -> str:
         """Tells the cycle to the report. Returns the name under which it stands there: by what the steps really are."""
-        steps = list(self.steps(cycle))
-        anomaly = _classify(steps, cycle)
+        told = (list(self.steps(cycle.part, walk)) for walk in (cycle.walk, *cycle.others))
+        steps = min(told, key=_involved)
+        anomaly = _classify(steps)
         first = [step.source for step in steps]
         among = ", ".join(name(self.table, txn) for txn in first)
         clauses = "; ".join(f"({number}) {step.why}" for number, step in enumerate(steps, start=1))
@@ -70,7 +76,7 @@ class Teller:
                     "to": name(self.table, step.target),
                     "kind": KIND_NAMES[step.kind],
                     "key": self.table.key_name(step.key) if step.key >= 0 else None,
-                    "rests_on": ("values", "process order", "real time")[step.basis],
+                    "rests_on": RESTS_ON[step.basis],
                     "why": step.why,
                 }
                 for step in steps
@@ -78,9 +84,9 @@ class Teller:
         )
         return anomaly
 
-    def steps(self, cycle: Cycle) -> Iterator[Step]:
+    def steps(self, part: Core, walk: Walk) -> Iterator[Step]:
         """The cycle without helpers, steps of one process that follow each other joined."""
-        raw = list(_between_transactions(cycle, len(self.table)))
+        raw = list(_between_transactions(part, walk, len(self.table)))
         joined: list[tuple[int, int, int, int, int]] = []
         for step in raw:
             if joined and step[2] in (SESSION, RT) and joined[-1][2] == step[2]:
@@ -147,13 +153,42 @@ class Teller:
         if basis == DATA:
             writer = int(self.versions.writer[after])
             return f" ({name(self.table, writer)} read {self._version_text(before)} and then wrote {self._version_text(after)})", ()
-        if basis == PROCESS:
-            return " (one process met them in this order)", ()
+        if basis in (ATOMIC, PROCESS):
+            return self._seen(before, after, basis)
         early, late = self._witnesses(before, after)
         return (
             f" ({self._met(early, before)} and completed at index {int(self.table.complete[early])}, "
             f"before {self._met(late, after)}, invoked at index {self.table.index(late)})",
             (early, late),
+        )
+
+    def _seen(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
+        """Somebody read the later version with the writer of the earlier one in its past."""
+        writer = int(self.versions.writer[before])
+        readers = self._members(after)[1:]
+        direct = [txn for txn in readers if writer in self._read_from(txn)]
+        same = [txn for txn in readers if self._knew(txn, before)]
+        if direct:
+            said = f"{name(self.table, direct[0])} saw {name(self.table, writer)}, and still read {self._version_text(after)}"
+            return f" ({said})", (direct[0],)
+        if same:
+            return f" (the process of {name(self.table, same[0])} had met {self._version_text(before)} before)", (same[0],)
+        if basis == PROCESS and readers:
+            said = f"with {name(self.table, writer)} in their causal past, others still read {self._version_text(after)}"
+            return f" ({said}: {', '.join(name(self.table, txn) for txn in readers[:3])})", tuple(readers[:1])
+        return " (one process met them in this order)", ()
+
+    def _read_from(self, txn: int) -> set[int]:
+        low, high = int(self.table.offsets[txn]), int(self.table.offsets[txn + 1])
+        places = [place for mop in range(low, high) for place in self._by_mop.of(mop)]
+        return {int(self.versions.writer[self.versions.read_version[place]]) for place in places}
+
+    def _knew(self, txn: int, version: int) -> bool:
+        """Whether the process of a transaction met the version before it."""
+        table = self.table
+        return any(
+            table.process[other] == table.process[txn] and table.invoke[other] < table.invoke[txn]
+            for other in self._members(version)
         )
 
     def _met(self, txn: int, version: int) -> str:
@@ -174,7 +209,7 @@ class Teller:
         return early[0], late[0]
 
     def _members(self, version: int) -> list[int]:
-        places = np.flatnonzero(self.versions.read_version == version)
+        places = self._by_version.of(version)
         readers = [int(self.versions.read_txn[place]) for place in places if self.versions.groups.first[self.versions.read_mop[place]]]
         return [int(self.versions.writer[version]), *readers]
 
@@ -188,7 +223,8 @@ class Teller:
 
     def _written(self, txn: int, key: int) -> int:
         """The version that a transaction wrote: the last of a register, the first of a list."""
-        versions = np.flatnonzero((self.versions.writer == txn) & (self.versions.key == key))
+        mine = np.sort(self._by_writer.of(txn))
+        versions = mine[self.versions.key[mine] == key]
         if self.lists:
             return int(versions[0])
         return next(int(version) for version in versions if self.versions.groups.final[self.versions.mop[version]])
@@ -204,14 +240,12 @@ class Teller:
 
     def _reads(self, txn: int, key: int) -> Iterator[int]:
         low, high = int(self.table.offsets[txn]), int(self.table.offsets[txn + 1])
-        known = set(self.versions.read_mop[(self.versions.read_mop >= low) & (self.versions.read_mop < high)].tolist())
         for mop in range(low, high):
-            if self.table.kind[mop] == READ and self.table.key[mop] == key and mop in known:
+            if self.table.kind[mop] == READ and self.table.key[mop] == key and len(self._by_mop.of(mop)):
                 yield mop
 
     def _version_read(self, mop: int) -> int:
-        place = int(np.flatnonzero(self.versions.read_mop == mop)[0])
-        return int(self.versions.read_version[place])
+        return int(self.versions.read_version[self._by_mop.of(mop)[0]])
 
     def _version_text(self, version: int) -> str:
         mop = int(self.versions.mop[version])
@@ -221,12 +255,29 @@ class Teller:
         return self.table.value_name(int(self.table.value[mop])) if mop >= 0 else None
 
 
-def _between_transactions(cycle: Cycle, transactions: int) -> Iterator[tuple[int, int, int, int, int]]:
+class _Index:
+    """Places by value."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self._order = np.argsort(values, kind="stable")
+        self._sorted = values[self._order]
+
+    def of(self, value: int) -> npt.NDArray[np.int64]:
+        low, high = np.searchsorted(self._sorted, value, "left"), np.searchsorted(self._sorted, value, "right")
+        found: npt.NDArray[np.int64] = self._order[low:high]
+        return found
+
+
+def _involved(steps: list[Step]) -> int:
+    return len({txn for step in steps for txn in (step.source, *step.evidence)})
+
+
+def _between_transactions(part: Core, walk: Walk, transactions: int) -> Iterator[tuple[int, int, int, int, int]]:
     """(source, target, kind, key, basis) of each step; what helpers lead through belongs to the step that entered them."""
-    nodes = [int(cycle.part.node[node]) for node in cycle.walk.nodes]
-    edges = cycle.part.edges
+    nodes = [int(part.node[node]) for node in walk.nodes]
+    edges = part.edges
     entered: tuple[int, int, int, int] | None = None
-    for place, edge in enumerate(cycle.walk.edges):
+    for place, edge in enumerate(walk.edges):
         if entered is None:
             if edge == BY_REALTIME:
                 entered = (nodes[place], RT, -1, REALTIME)
@@ -238,7 +289,7 @@ def _between_transactions(cycle: Cycle, transactions: int) -> Iterator[tuple[int
             entered = None
 
 
-def _classify(steps: list[Step], cycle: Cycle) -> str:
+def _classify(steps: list[Step]) -> str:
     """The class by the steps as they stand, which is never milder than the one that was looked for."""
     strongest = max((step.basis for step in steps), default=DATA)
     rw = [step.kind == RW for step in steps]
@@ -249,7 +300,7 @@ def _classify(steps: list[Step], cycle: Cycle) -> str:
         severity = 2
     else:
         severity = 4 if any(one and rw[place - 1] for place, one in enumerate(rw)) else 3
-    return CLASSES[severity] + SUFFIXES[strongest]
+    return CLASSES[severity] + SUFFIX[strongest]
 
 
 __all__ = ["APPEND", "OPEN", "Step", "Teller"]

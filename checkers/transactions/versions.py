@@ -16,8 +16,13 @@ from .table import Bool, Int32, Int64, Table, UInt8
 NOBODY = -1
 """No transaction wrote this version: it is the initial one, or came from thin air, or from a failed transaction."""
 
-DATA, PROCESS, REALTIME = 0, 1, 2
-"""On what an order rests: on the values alone, on the order of one process's operations, on real time. Also how strong it is to assume."""
+DATA, ATOMIC, PROCESS, REALTIME = 0, 1, 2, 3
+"""On what an order rests, by how much is assumed: on the values alone; on transactions being atomic (one who sees a part of another sees all
+of it); on the order of one process's operations; on real time. An order that rests on more than values is *inferred*: were it otherwise,
+something would have been missed."""
+
+SUFFIX = ("", "", "-process", "-realtime")
+RESTS_ON = ("values", "atomicity", "process order", "real time")
 
 
 @dataclass(frozen=True, slots=True)

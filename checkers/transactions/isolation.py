@@ -1,0 +1,93 @@
+"""Checkers `causal`, `read-atomic`, `read-committed`: the three levels that can be decided quickly, decided exactly (AWDIT, PLDI 2025).
+
+They need unique written values per key, and know no clock: sessions are the processes. They take transactions of registers or of lists, and
+registers' plain reads and writes as transactions of one.
+"""
+
+from __future__ import annotations
+
+from ..result import Budget, CheckResult, RunRecord, Verdict
+from .graph_check import Inputs, doubts
+from .lattice import level_named
+from .list_anomalies import list_anomalies
+from .lists import list_reads, list_versions
+from .naming import Report
+from .register_anomalies import register_anomalies
+from .registers import register_versions
+from .source import CONSISTENCY
+from .table import APPEND, OK, Table, kinds_written, registers, transactions
+from .versions import Versions
+from .weak_levels import Level, level_anomalies, weak_anomalies
+
+
+class _IsolationChecker:
+    name: str
+    level: Level
+
+    def applies(self, record: RunRecord) -> bool:
+        return table_of(record) is not None
+
+    def in_auto(self, record: RunRecord) -> bool:
+        """Only when its level was asked for: the checker of the model looks for more."""
+        asked = record.options.get(CONSISTENCY)
+        return asked is not None and level_named(str(asked)) == self.level.value
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        table = table_of(record)
+        if table is None:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of one kind, and no reads and writes")
+        versions, report = read_versions(table)
+        stats = {"transactions": len(table), "ok": int((table.status == OK).sum()), "micro_operations": len(table.txn)}
+        stats |= weak_anomalies(versions, report, self.level.value)
+        counted = set(level_anomalies(self.level))
+        kept = tuple(anomaly for anomaly in report.findings.kept if anomaly.kind in counted)
+        stats["anomalies"] = {kind: count for kind, count in sorted(report.findings.counts.items()) if kind in counted}
+        reasons = doubts(Inputs(self.name, table, versions, report.lists, self.level.value), False)
+        if kept:
+            return CheckResult(self.name, Verdict.INVALID, kept, stats)
+        if reasons:
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
+        return CheckResult(self.name, Verdict.VALID, (), stats)
+
+
+def table_of(record: RunRecord) -> Table | None:
+    """The transactions, or else the register operations as transactions; None if there is neither."""
+    columns = record.history.columns
+    kinds = kinds_written(columns)
+    if len(kinds) == 1:
+        return transactions(columns)
+    if kinds:
+        return None
+    table = registers(columns)
+    return table if len(table) else None
+
+
+def read_versions(table: Table) -> tuple[Versions, Report]:
+    """The versions, and what is wrong with reads by themselves."""
+    lists = bool((table.kind == APPEND).any())
+    report = Report(table, lists)
+    if lists:
+        reads = list_reads(table)
+        list_anomalies(reads, report)
+        return list_versions(reads), report
+    versions = register_versions(table)
+    register_anomalies(versions, report)
+    return versions, report
+
+
+class CausalChecker(_IsolationChecker):
+    name = "causal"
+    level = Level.CAUSAL
+
+
+class ReadAtomicChecker(_IsolationChecker):
+    name = "read-atomic"
+    level = Level.READ_ATOMIC
+
+
+class ReadCommittedChecker(_IsolationChecker):
+    name = "read-committed"
+    level = Level.READ_COMMITTED
+
+
+__all__ = ["CausalChecker", "ReadAtomicChecker", "ReadCommittedChecker"]

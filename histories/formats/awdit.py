@@ -1,0 +1,35 @@
+"""Reads AWDIT's text of transactions over registers: `w key value` and `r key value` lines; `-----` ends a transaction, `=====` a session.
+
+Every transaction committed. There is no clock (`session_rows`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..columns import Columns
+from ..errors import HistoryError
+from .session_rows import SessionRows
+
+
+def read_awdit(path: str | Path) -> Columns:
+    rows = SessionRows()
+    session, fresh = 0, True
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        if set(line.strip()) in ({"-"}, {"="}):
+            session += line.strip()[0] == "="
+            fresh = True
+        elif len(words) == 3 and words[0] in ("r", "w"):
+            if fresh:
+                rows.begin(session)
+                fresh = False
+            rows.add(words[0], int(words[1]), int(words[2]))
+        else:
+            raise HistoryError(
+                f"{path}:{number}: {line!r} is no line of this format",
+                "lines are `w key value`, `r key value`, ----- and =====",
+            )
+    return rows.columns()
