@@ -155,6 +155,7 @@ def list_versions(reads: ListReads) -> Versions:
         pair_after=after,
         pair_basis=np.full(len(before), DATA, np.uint8),
         ambiguous=len(reads.twice),
+        ordered=total,
         initial=initial,
     )
 

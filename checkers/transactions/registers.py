@@ -101,16 +101,3 @@ def _order(
     key = table.key[writes][~headed[by_mop[writes]]].astype(np.int64)
     pairs = (np.concatenate([before, key]), np.concatenate([after, heads]))
     return pairs[0], pairs[1], np.full(len(pairs[0]), DATA, np.uint8)
-
-
-def accesses(
-    table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
-) -> tuple[Int64, Int64, Int32]:
-    """External reads and last writes of committed transactions, by (process, key, time): micro-operation, version, key."""
-    read_by_mop = np.full(len(table.txn), -1, np.int64)
-    read_by_mop[read_mop] = version
-    met = np.where(first, read_by_mop, np.where(final, by_mop, -1))
-    chosen = np.flatnonzero((met >= 0) & table.committed[table.txn])
-    chosen = chosen[~ambiguous[met[chosen]]]
-    order = chosen[np.lexsort((chosen, table.key[chosen], table.process[table.txn[chosen]]))]
-    return order, met[order], table.key[order]

@@ -32,6 +32,7 @@ class Versions:
     `mop` is the micro-operation that wrote the version (-1: none in the history), `writer` its transaction if that may have happened.
     `read_standing` is the version by which a read is placed in the order: its own, or the last one before it that has a writer.
     `pair_before[i]` comes directly before `pair_after[i]`, for the reason `pair_basis[i]`.
+    The first `ordered` versions stand as their keys have them, one after the other (of lists, those that were read).
     `ambiguous` counts the writes whose value does not say which write it is; they take no part.
     """
 
@@ -47,6 +48,7 @@ class Versions:
     pair_after: Int64
     pair_basis: UInt8
     ambiguous: int = 0
+    ordered: int = 0
     initial: Bool = field(default_factory=lambda: np.zeros(0, bool))
 
     @property

@@ -1,0 +1,203 @@
+"""Checker `sequential-keys`: each key by itself is sequentially consistent, with unique written values: exact, and linear but for sorting.
+
+All operations on one version (its write, and the reads of it) stand together in the order that is looked for, and a write that its transaction makes after
+reading the key stands right behind what it read; so versions form chains. Two accesses of one process to one key put one chain before another, and the
+key is sequentially consistent iff that has no circle, agrees with each chain's own order, and nothing comes before the initial state.
+Several keys together would be NP-complete; this is what is promised of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ..result import Budget, CheckResult, RunRecord, Verdict
+from ..wording import show
+from .accesses import accesses
+from .graph_check import Inputs, doubts
+from .isolation import read_versions, table_of
+from .naming import KEEP, Report, key_text, name, read_text
+from .register_anomalies import cyclic_versions
+from .table import OK, READ, Int64
+from .version_graph import Constraints, circles, constraints, together
+from .versions import Versions
+
+NAME = "sequential-keys"
+_WRONG_READS = ("thin-air-read", "G1a", "G1b", "future-read", "internal", "incompatible-order", "cyclic-versions")
+
+
+class SequentialKeysChecker:
+    name = NAME
+
+    def applies(self, record: RunRecord) -> bool:
+        return table_of(record) is not None
+
+    def in_auto(self, record: RunRecord) -> bool:
+        """Where operations name the level `sequential`, or it was asked for: elsewhere stronger checkers judge."""
+        return asks_for_sessions(record, ("sequential", NAME))
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        table = table_of(record)
+        if table is None:
+            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no reads and writes, and no transactions of one kind")
+        versions, report = read_versions(table)
+        _disorder(versions, report)
+        kept = tuple(
+            anomaly for anomaly in report.findings.kept if anomaly.kind in (*_WRONG_READS, "lost-update", "not-sequential")
+        )
+        stats = {
+            "transactions": len(table),
+            "ok": int((table.status == OK).sum()),
+            "keys": len(np.unique(table.key)),
+            "anomalies": dict(sorted(report.findings.counts.items())),
+        }
+        reasons = doubts(Inputs(self.name, table, versions, report.lists, "sequential"), False)
+        if kept:
+            return CheckResult(self.name, Verdict.INVALID, kept, stats)
+        if reasons:
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
+        return CheckResult(self.name, Verdict.VALID, (), stats)
+
+
+def asks_for_sessions(record: RunRecord, names: tuple[str, ...]) -> bool:
+    return record.options.get("consistency") in names or "sequential" in record.history.columns.level_names
+
+
+@dataclass(frozen=True, slots=True)
+class _Chains:
+    """By version its chain and its place in it. `forks`: pairs whose first version another one follows at once, too."""
+
+    chain: Int64
+    rank: Int64
+    forks: Int64
+
+
+def _chains(versions: Versions) -> _Chains:
+    count = len(versions)
+    if versions.ordered:
+        chain = versions.key.astype(np.int64)
+        chain[versions.ordered :] = versions.table.keys + np.arange(count - versions.ordered)
+        return _Chains(chain, np.arange(count, dtype=np.int64), np.zeros(0, np.int64))
+    follows = _replacing(versions)
+    before, after = versions.pair_before[follows], versions.pair_after[follows]
+    order = np.argsort(before, kind="stable")
+    twice = order[1:][before[order[1:]] == before[order[:-1]]]
+    matrix = csr_matrix((np.ones(len(before), np.int32), (before, after)), shape=(count, count))
+    chain = connected_components(matrix, directed=False)[1].astype(np.int64)
+    previous = np.arange(count, dtype=np.int64)
+    previous[after] = before
+    rank = (previous != np.arange(count)).astype(np.int64)
+    for _ in range(count.bit_length()):
+        rank += rank[previous]
+        previous = previous[previous]
+    return _Chains(chain, rank, follows[twice])
+
+
+def _replacing(versions: Versions) -> Int64:
+    """The pairs that say that a transaction read the one and wrote the other."""
+    first = versions.groups.first[versions.read_mop]
+    span = len(versions.table) + 1
+    code = versions.read_version[first] * span + versions.read_txn[first]
+    return np.flatnonzero(np.isin(versions.pair_before * span + versions.writer[versions.pair_after], code))
+
+
+def _disorder(versions: Versions, report: Report) -> None:
+    found = accesses(versions)
+    at = found.successive()
+    met = constraints(found.version[at], found.version[at + 1], found.mop[at], found.mop[at + 1])
+    _reads_before_own_write(versions, report)
+    cyclic_versions(versions, report)
+    chains = _chains(versions)
+    for pair in chains.forks[:KEEP]:
+        _tell_fork(versions, report, int(pair))
+    same = chains.chain[met.before] == chains.chain[met.after]
+    back = np.flatnonzero(same & (chains.rank[met.before] > chains.rank[met.after]))
+    for place in back[:KEEP]:
+        _tell(versions, report, met, [int(place)], "the values themselves show the other order")
+    first = _after_initial(versions, chains)
+    between = np.flatnonzero(~same)
+    moved = constraints(
+        chains.chain[met.before[between]], chains.chain[met.after[between]], met.first[between], met.second[between]
+    )
+    total = int(max(chains.chain.max(initial=0), 0)) + 1
+    told = 0
+    edges = together(first, moved)
+    for circle in circles(total, edges, len(first)):
+        told += 1
+        if told <= KEEP:
+            shown = [edge for edge in circle if edges.first[edge] >= 0]
+            _tell(versions, report, edges, shown, "these cannot all be")
+    report.total("not-sequential", told + len(back))
+
+
+def _after_initial(versions: Versions, chains: _Chains) -> Constraints:
+    """The initial state's chain before every other of its key; of lists, what was read before what was not."""
+    if versions.ordered:
+        before, after = chains.chain[versions.pair_before], chains.chain[versions.pair_after]
+        return constraints(before, after)
+    keys = np.flatnonzero(versions.initial)
+    by_key = np.zeros(versions.table.keys, np.int64)
+    by_key[versions.key[keys]] = chains.chain[keys]
+    others = np.flatnonzero(~versions.initial & (versions.writer >= 0))
+    codes = np.unique(by_key[versions.key[others]] * len(versions) + chains.chain[others])
+    before, after = np.divmod(codes, len(versions))
+    return constraints(before, after)
+
+
+def _reads_before_own_write(versions: Versions, report: Report) -> None:
+    table = versions.table
+    reader, writer = versions.read_txn, versions.writer[versions.read_version]
+    safe = np.maximum(writer, 0)
+    early = np.flatnonzero(
+        (writer >= 0) & (table.process[reader] == table.process[safe]) & (table.invoke[safe] > table.invoke[reader])
+    )
+    for place in early[:KEEP]:
+        txn, wrote = int(reader[place]), int(writer[place])
+        report.add(
+            "not-sequential",
+            (txn, wrote),
+            f"{name(table, txn)} read {read_text(table, int(versions.read_mop[place]), report.lists)}, which its own process wrote only afterwards, in {name(table, wrote)}.",
+        )
+    report.total("not-sequential", len(early))
+
+
+def _tell_fork(versions: Versions, report: Report, pair: int) -> None:
+    table = versions.table
+    before = int(versions.pair_before[pair])
+    both = np.flatnonzero(versions.pair_before == before)
+    txns = sorted({int(versions.writer[versions.pair_after[place]]) for place in both} - {-1})[:2]
+    key = key_text(table, int(versions.key[before]))
+    report.add(
+        "lost-update",
+        txns,
+        f"{' and '.join(name(table, txn) for txn in txns)} both replaced one and the same value of {key}: one of the two updates is lost.",
+        key=table.key_name(int(versions.key[before])),
+    )
+
+
+def _tell(versions: Versions, report: Report, edges: Constraints, shown: list[int], why: str) -> None:
+    table = versions.table
+    clauses = []
+    txns: list[int] = []
+    for edge in shown:
+        first, second = int(edges.first[edge]), int(edges.second[edge])
+        clauses.append(f"{did(report, first)} before {did(report, second)}, by one process")
+        txns.extend((int(table.txn[first]), int(table.txn[second])))
+    key = int(table.key[int(edges.first[shown[0]])])
+    report.add(
+        "not-sequential",
+        txns,
+        f"On key {key_text(table, key)}: {'; '.join(clauses)}: {why}, so the key is not sequentially consistent.",
+        key=table.key_name(key),
+    )
+
+
+def did(report: Report, mop: int) -> str:
+    table = report.table
+    txn = name(table, int(table.txn[mop]))
+    if table.kind[mop] == READ:
+        return f"{txn} read {read_text(table, mop, report.lists)}"
+    return f"{txn} wrote {show(table.value_name(int(table.value[mop])))}"
