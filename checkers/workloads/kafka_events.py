@@ -1,0 +1,104 @@
+"""Logs with offsets as clients of a Kafka-like system saw them: sends with the offset they got, polls with what they returned, in order.
+
+A value is a list of parts: `["send", key, value]`, completed as `["send", key, [offset, value]]`, and `["poll"]`, completed as `["poll", {key: [[offset,
+value], …]}]`. Operations are `send`, `poll` or `txn` of them; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from histories import Operation, Type, hashable
+
+PARTS = ("send", "poll", "txn")
+MOVES = ("assign", "subscribe")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A send that got an offset, or None while nobody knows it."""
+
+    op: Operation
+    key: Hashable
+    offset: int | None
+    value: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One message that a poll returned. `place` counts the polls of its operation."""
+
+    op: Operation
+    key: Hashable
+    offset: int
+    value: Hashable
+    place: int
+
+
+@dataclass(slots=True)
+class Logs:
+    """`refused` are sends that did not happen. `moves`: operations after which a process may read on from elsewhere."""
+
+    sent: list[Sent] = field(default_factory=list)
+    refused: list[Sent] = field(default_factory=list)
+    polled: list[Polled] = field(default_factory=list)
+    moves: list[tuple[Operation, frozenset[Hashable] | None]] = field(default_factory=list)
+    polls: int = 0
+    unreadable: int = 0
+
+
+def read_logs(ops: Sequence[Operation]) -> Logs:
+    logs = Logs()
+    for op in ops:
+        if op.f in MOVES:
+            _move(op, logs)
+        elif op.f in PARTS:
+            _parts(op, logs)
+    return logs
+
+
+def _move(op: Operation, logs: Logs) -> None:
+    """An assignment keeps the position in logs that stay assigned; a subscription, or one of unknown outcome, keeps none."""
+    if op.type is Type.FAIL:
+        return
+    kept = None
+    if op.f == "assign" and op.type is Type.OK and isinstance(op.argument, (list, tuple)):
+        kept = frozenset(hashable(key) for key in op.argument)
+    logs.moves.append((op, kept))
+
+
+def _parts(op: Operation, logs: Logs) -> None:
+    if op.extra.get("rebalanced"):
+        logs.moves.append((op, None))
+    done = op.type is Type.OK
+    for place, part in enumerate((op.result if done else op.argument) or ()):
+        if not isinstance(part, (list, tuple)) or not part or part[0] not in ("send", "poll"):
+            logs.unreadable += 1
+        elif part[0] == "poll" and done:
+            logs.polls += 1
+            logs.polled += _messages(op, part, place)
+        elif part[0] == "poll":
+            # What it polled is lost with its answer, yet the process may go on behind it.
+            logs.moves.append((op, None))
+        elif len(part) == 3:
+            offset, value = _sent(part[2], done)
+            found = Sent(op, hashable(part[1]), offset, hashable(value))
+            (logs.refused if op.type is Type.FAIL else logs.sent).append(found)
+        else:
+            logs.unreadable += 1
+
+
+def _sent(operand: Any, done: bool) -> tuple[int | None, Any]:
+    if done and isinstance(operand, (list, tuple)) and len(operand) == 2:
+        return operand[0], operand[1]
+    return None, operand
+
+
+def _messages(op: Operation, part: Sequence[Any], place: int) -> Iterator[Polled]:
+    returned = part[1] if len(part) > 1 else None
+    pairs = returned.items() if isinstance(returned, Mapping) else (returned or ())
+    for key, messages in pairs:
+        for offset, value in messages:
+            yield Polled(op, hashable(key), offset, hashable(value), place)

@@ -1,0 +1,117 @@
+"""What workload checkers take from a record: its operations as columns or objects, by workload and key, and the options of one checker."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from histories import Operation, Type, hashable
+from histories.columns import ABSENT, OPEN, Columns, Int64
+
+from ..result import RunRecord
+
+Bool = npt.NDArray[np.bool_]
+Name = tuple[str | None, Hashable]
+"""(workload, key): one object."""
+
+LINEARIZABLE = "linearizable"
+
+
+_FEW = 100_000
+
+
+def operation(record: RunRecord, row: int | np.int64) -> Operation:
+    """The operation of a row of the columns; for witnesses. In a large history it is made from the columns, which know no nodes and errors."""
+    if len(record.history.columns) <= _FEW:
+        return record.history.operations()[int(row)]
+    return _from_columns(record.history.columns, int(row))
+
+
+def _from_columns(columns: Columns, row: int) -> Operation:
+    key, complete = int(columns.key[row]), int(columns.complete[row])
+    ended_ns = int(columns.complete_ns[row])
+    return Operation(
+        process=columns.processes[columns.process[row]],
+        f=columns.f_names[columns.f[row]],
+        type=(Type.OK, Type.FAIL, Type.INFO)[columns.type[row]],
+        invoke_index=int(columns.invoke[row]),
+        complete_index=None if complete == OPEN else complete,
+        invoke_ns=int(columns.invoke_ns[row]),
+        complete_ns=None if ended_ns == ABSENT else ended_ns,
+        argument=_value(columns, int(columns.argument[row]), int(columns.argument_list[row])),
+        result=_value(columns, int(columns.result[row]), int(columns.result_list[row])),
+        key=None if key == ABSENT else columns.keys[key],
+        workload=columns.workload_names[columns.workload[row]],
+        level=columns.level_names[columns.level[row]],
+    )
+
+
+def _value(columns: Columns, value: int, row: int) -> Any:
+    if row != ABSENT:
+        return [columns.values[item] for item in columns.lists.row(row)]
+    return None if value == ABSENT else columns.values[value]
+
+
+def names(record: RunRecord) -> frozenset[str]:
+    """The `f` of all operations."""
+    return frozenset(record.history.columns.f_names)
+
+
+def of(columns: Columns, *wanted: str, rows: Int64 | slice = slice(None)) -> Bool:
+    """Which of `rows` (of all) are operations of these names."""
+    codes = [code for code, name in enumerate(columns.f_names) if name in wanted]
+    return np.isin(columns.f[rows], codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one object, in order of invocation."""
+
+    workload: str | None
+    key: Any
+    rows: Int64
+
+
+def parts(columns: Columns, rows: Bool) -> Iterator[Part]:
+    """The chosen rows, apart by workload and key."""
+    chosen = np.flatnonzero(rows)
+    if not len(chosen):
+        return
+    code = columns.workload[chosen].astype(np.int64) * (len(columns.keys) + 1) + columns.key[chosen] + 1
+    order = np.argsort(code, kind="stable")
+    bounds = np.flatnonzero(np.diff(code[order])) + 1
+    for group in np.split(chosen[order], bounds):
+        key = int(columns.key[group[0]])
+        workload = columns.workload_names[int(columns.workload[group[0]])]
+        yield Part(workload, None if key < 0 else columns.keys[key], group)
+
+
+def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
+    """Operations by workload and key, in order of invocation."""
+    found: dict[Name, list[Operation]] = {}
+    for op in record.history.operations():
+        found.setdefault((op.workload, hashable(op.key)), []).append(op)
+    return found
+
+
+def options_of(record: RunRecord, checker: str) -> Mapping[str, Any]:
+    """The options that the campaign gives to one checker."""
+    own = record.options.get(checker)
+    return own if isinstance(own, Mapping) else {}
+
+
+def telling(columns: Columns, record: RunRecord) -> Bool:
+    """Which rows must show what was done before them: of level `linearizable` or none, or begun after the quiet period."""
+    strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
+    quiet_ns = record.phases.get("quiet_end")
+    return strong if quiet_ns is None else strong | (columns.invoke_ns >= quiet_ns)
+
+
+def is_telling(op: Operation, record: RunRecord) -> bool:
+    """The same of one operation."""
+    quiet_ns = record.phases.get("quiet_end")
+    return op.level in (None, LINEARIZABLE) or (quiet_ns is not None and op.invoke_ns >= quiet_ns)
