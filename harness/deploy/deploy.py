@@ -82,7 +82,9 @@ def _all(doing: str, service: Service, hosts: Sequence[Host], act: Callable[[Hos
     results = _each(hosts, act)
     failed = [result for result in results if result.error is not None]
     if failed:
-        told = "\n".join(f"  {result.host}: {_message(result.error)}" for result in failed)
+        told = "\n".join(
+            f"  {result.host}: {_message(result.error).removeprefix(f'{result.host}: ')}" for result in failed
+        )
         hints = dict.fromkeys(
             result.error.hint for result in failed if isinstance(result.error, TribulationError) and result.error.hint
         )

@@ -112,8 +112,9 @@ def _run_to_its_facts(run: Run) -> None:
         with ExitStack() as stack:
             if not run.keep:
                 stack.callback(run.provider.down)
-            with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"), interrupts.allowed():
+            with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"):
                 hosts = list(run.provider.up())
+            interrupts.raise_if_asked()
             facts = _deployed_run(run, hosts)
             facts.write(run.run_dir)
         interrupts.raise_if_asked()
@@ -150,8 +151,9 @@ def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
 def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     service = run.system.service
     try:
-        with run.phase("deploy", service.name), run.interrupts.allowed():
+        with run.phase("deploy", service.name):
             deploy_up(service, hosts, environment_of(run))
+        run.interrupts.raise_if_asked()
         facts = _driven_run(run, hosts)
     except BaseException:
         _collect_and_remove(run, hosts)

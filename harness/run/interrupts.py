@@ -1,13 +1,13 @@
 """Ctrl-C, and the signals that mean the same, while a run is under way: the first ends it in order, later ones are only answered.
 
-An exception thrown into healing or into taking hosts down would leave things behind. So a signal becomes `KeyboardInterrupt` only where that is
-allowed, because undoing is sure to follow; elsewhere it is remembered, to be asked for. Knows nothing of runs.
+An exception thrown into starting a process, into healing or into taking hosts down would leave things behind. So a signal is only remembered,
+to be asked for between steps that are bounded in time by themselves. Knows nothing of runs.
 
     with interrupts.handled():
-        with interrupts.allowed():
-            bring_up()                       # Ctrl-C raises here
-        work(stop_asked=interrupts.asked)    # here it is asked for
-        take_down()                          # here it has to wait
+        bring_up()
+        interrupts.raise_if_asked()
+        work(stop_asked=interrupts.asked)
+        take_down()
         interrupts.raise_if_asked()
 """
 
@@ -36,7 +36,6 @@ class Interrupted(TribulationError):
 class Interrupts:
     def __init__(self) -> None:
         self._asked = False
-        self._allowed = False
 
     def asked(self) -> bool:
         """Whether the user wants the run to end."""
@@ -62,20 +61,8 @@ class Interrupts:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Meanwhile the first signal raises `KeyboardInterrupt`, at once if it came already."""
-        self.raise_if_asked()
-        self._allowed = True
-        try:
-            yield
-        finally:
-            self._allowed = False
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # Written past the console: a signal may come while that is printing.
         again, self._asked = self._asked, True
         with suppress(OSError):  # the terminal may be gone; that may be why the signal came
             os.write(2, AGAIN if again else FIRST)
-        if self._allowed and not again:
-            raise KeyboardInterrupt

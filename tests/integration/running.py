@@ -17,9 +17,9 @@ from harness.hosts.remote import RemoteHost
 
 ROOT = Path(__file__).parents[2]
 
-# Connects to every given address at the same time and prints those that answered.
+# Connects to every given address at the same time and prints those that answered; or, told to wait, the time at which all did.
 CONNECT = """
-import socket, sys
+import socket, sys, time
 from concurrent.futures import ThreadPoolExecutor
 def answers(address):
     try:
@@ -27,9 +27,14 @@ def answers(address):
         return True
     except OSError:
         return False
-addresses = sys.argv[1:]
+wait, *addresses = sys.argv[1:]
+print("watching", flush=True)
 with ThreadPoolExecutor(len(addresses)) as pool:
-    print(*[a for a, there in zip(addresses, pool.map(answers, addresses)) if there])
+    while len(reached := [a for a, there in zip(addresses, pool.map(answers, addresses)) if there]) < len(addresses):
+        if wait != "wait":
+            break
+        time.sleep(0.1)
+print(*([time.monotonic()] if wait == "wait" else reached))
 """
 
 
@@ -107,16 +112,28 @@ class Lab:
 
     def cut_links(self) -> list[tuple[str, str]]:
         """Ordered pairs of places of which the first cannot connect to the second by IPv4 or by IPv6."""
-        addresses = {p.name: [p.address, p.address.replace("10.77.0.", "fd77::")] for p in self.places}
 
         def reached_from(place: RemoteHost) -> list[str]:
-            wanted = [address for name in addresses if name != place.name for address in addresses[name]]
-            return place.run([place.python, "-c", CONNECT, *wanted]).stdout.split()
+            return place.run([place.python, "-c", CONNECT, "once", *self._others(place)]).stdout.split()[1:]
 
         with ThreadPoolExecutor(len(self.places)) as pool:
-            reached = dict(zip(addresses, pool.map(reached_from, self.places), strict=True))
-        pairs = [(a, b) for a in addresses for b in addresses if a != b]
-        return [(a, b) for a, b in pairs if not set(addresses[b]) <= set(reached[a])]
+            reached = dict(zip(self.places, pool.map(reached_from, self.places), strict=True))
+        pairs = [(a, b) for a in self.places for b in self.places if a != b]
+        return [(a.name, b.name) for a, b in pairs if not set(_addresses(b)) <= set(reached[a])]
+
+    def watch(self) -> Callable[[float], float]:
+        """Call what this returns for the machine's monotonic time at which the last place reached all others. No load delays that figure."""
+        watching = [p.start([p.python, "-c", CONNECT, "wait", *self._others(p)]) for p in self.places]
+        for channel in watching:
+            assert channel.read_line(20.0) == "watching"
+        return lambda timeout_s: max(float(channel.read_line(timeout_s)) for channel in watching)
+
+    def _others(self, place: RemoteHost) -> list[str]:
+        return [address for other in self.places if other is not place for address in _addresses(other)]
+
+
+def _addresses(place: RemoteHost) -> list[str]:
+    return [place.address, place.address.replace("10.77.0.", "fd77::")]
 
 
 def processes_of(labs: Path) -> dict[int, str]:

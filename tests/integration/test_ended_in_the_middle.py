@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.running import Lab, RunningTri, await_that, namespaces_of, processes_of
+from tests.integration.running import Lab, RunningTri, namespaces_of, processes_of
 
 HEALED_WITHIN_S = 15.0
 
@@ -21,9 +22,12 @@ def test_after_kill_9_hosts_heal_themselves_and_tri_takes_down_what_is_left(
     lab = Lab(run.lab, labs)
     # With one of three on a side of its own, two links are cut, in both directions.
     assert len(cut := lab.cut_links()) == 4, cut
+    whole = lab.watch()
     run.kill()
-    took_s = await_that(lambda: not lab.cut_links(), "all hosts reach each other", HEALED_WITHIN_S)
-    print(f"healed {took_s:.1f} s after the kill")
+    killed_s = time.monotonic()
+    took_s = whole(60.0) - killed_s
+    assert 0 < took_s < HEALED_WITHIN_S, took_s
+    print(f"whole again {took_s:.2f} s after the kill")
     neighbours = lab.places[0].run("ip neigh show dev eth0").stdout.splitlines()
     assert len(neighbours) == 2 * (3 + 1) and all("PERMANENT" in line for line in neighbours), neighbours
 

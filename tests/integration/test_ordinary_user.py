@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,12 @@ def user(tmp_path: Path, namespaces: None) -> Iterator[OrdinaryUser]:
 
 
 def of_user() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.stat().st_uid == UID]
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(FileNotFoundError):  # it has just ended
+            if entry.name.isdigit() and entry.stat().st_uid == UID:
+                found.append(int(entry.name))
+    return found
 
 
 def test_the_quickstart_runs_as_an_ordinary_user(user: OrdinaryUser) -> None:

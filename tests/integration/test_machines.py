@@ -1,0 +1,115 @@
+"""Machines of an inventory, over real SSH: deploying a cluster to stay, campaigns, and what must be refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.machines import NAMES, Machines
+
+CAMPAIGN = "tests/integration/campaigns/three-machines.yaml"
+
+
+@pytest.fixture(scope="module")
+def machines(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    folder = tmp_path_factory.mktemp("machines")
+    with Machines(folder, folder / "labs").up() as machines:
+        yield machines
+
+
+def rows(stdout: str) -> dict[str, dict[str, object]]:
+    return {row["host"]: row for row in json.loads(stdout)["hosts"]}
+
+
+def test_a_cluster_is_deployed_once_however_often_it_is_asked_for_and_removed_without_trace(machines: Machines) -> None:
+    inventory = str(machines.inventory)
+    before = machines.tri("deploy", "status", inventory)
+    assert before.returncode == 4 and "not running" in before.stdout and "hint: start it with" in before.stderr
+    up = machines.tri("deploy", "up", inventory, "--json")
+    assert up.returncode == 0, up.stderr
+    first = rows(up.stdout)
+    assert all(first[name]["ok"] and "ready, pid" in str(first[name]["detail"]) for name in NAMES)
+    again = machines.tri("deploy", "up", inventory, "--json")
+    assert {name: row["detail"] for name, row in rows(again.stdout).items()} == {
+        name: row["detail"] for name, row in first.items()
+    }, "the very same processes"
+    status = machines.tri("deploy", "status", inventory)
+    assert status.returncode == 0 and status.stdout.count("running, pid") == 3
+    # Another configuration is put in force, and the data stays.
+    incarnation = machines.directory("n1") / "reference/incarnation"
+    assert incarnation.read_text() == "1\n"
+    changed = machines.tri("deploy", "up", inventory, "--timing", "fast", "--json")
+    assert changed.returncode == 0 and incarnation.read_text() == "2\n"
+    down = machines.tri("deploy", "down", inventory)
+    assert down.returncode == 0 and down.stdout.count("removed") == 3
+    assert machines.left_behind() == []
+
+
+def test_a_campaign_cuts_and_kills_real_machines_and_leaves_them_as_they_were(machines: Machines) -> None:
+    ended = machines.tri("run", CAMPAIGN, "--hosts", str(machines.inventory), "--json")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert document["verdict"] == "valid"
+    assert [(fault["kind"], fault["verified"]) for fault in document["faults"]] == [("cut", True), ("kill", True)]
+    assert document["ops"]["ok"] > 100
+    assert machines.left_behind() == []
+    healed = machines.tri("heal", "--hosts", str(machines.inventory), "--json")
+    assert json.loads(healed.stdout) == {"undone": []}
+
+
+def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machines, tmp_path: Path) -> None:
+    inventory = str(machines.inventory)
+    with machines.listener("n2", 10000):
+        ended = machines.tri("run", CAMPAIGN, "--hosts", inventory)
+        assert ended.returncode == 4
+        _, _, message = ended.stderr.partition("error: ")
+        assert message.startswith("deploying reference failed on 1 of 3 hosts:\n  n2: the node ended 5 times")
+        for end_of_its_log in ("cannot listen", "10.78.0.2:10000", "Address already in use", "exit code 4"):
+            assert end_of_its_log in message
+        assert "n1:" not in message and "n3:" not in message and "\n\nhint: " in message
+        (folder,) = {
+            path.parent
+            for path in (machines.inventory.parent / "runs").rglob("logs")
+            if not (path.parent / "run.json").exists()
+        }
+        assert {path.parent.name for path in folder.glob("logs/*/node.log")} == set(NAMES)
+        assert (folder / "trace/n1.jsonl").exists() and (folder / "trace/n3.jsonl").exists()
+        assert machines.left_behind() == []
+        up = machines.tri("deploy", "up", inventory, "--json")
+        assert up.returncode == 4 and "cannot listen" in up.stderr
+        assert {name: row["ok"] for name, row in rows(up.stdout).items()} == {"n1": True, "n2": False, "n3": True}
+    for _ in range(2):
+        assert machines.tri("deploy", "down", inventory).returncode == 0, "once more is no error"
+    assert machines.left_behind() == []
+
+
+def test_unknown_and_changed_host_keys_are_refused(machines: Machines) -> None:
+    known = machines.inventory.with_name("known_hosts").read_text().splitlines()
+    host, kind, _ = known[1].split()
+    few = machines.inventory.with_name("few")
+    for lines, said in (
+        ([known[0], known[2]], "the host's key is not known"),
+        ([known[0], f"{host} {kind} {known[0].split()[2]}", known[2]], "does not match the known one"),
+    ):
+        few.write_text("\n".join(lines) + "\n")
+        inventory = machines.write_inventory("careful.yaml", known_hosts="few")
+        refused = machines.tri("deploy", "up", str(inventory))
+        assert refused.returncode == 4 and said in refused.stderr and "n2 (" in refused.stderr
+    assert machines.left_behind() == []
+
+
+def test_a_bad_inventory_is_refused_with_every_mistake_and_its_line(tri, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "consent: false\nhosts:\n  - {name: n1, address: 203.0.113.1}\n"
+        "  - {name: N_2, address: 203.0.113.2, prt: 23}\n  - {name: n1, address: 203.0.113.3, directory: /}\n"
+    )
+    for words in (("deploy", "up", str(path)), ("run", CAMPAIGN, "--hosts", str(path))):
+        ended = tri(*words)
+        assert ended.exit_code == 2
+        for line in (1, 4, 5):
+            assert f"{path}:{line}" in ended.stderr
+        assert "hint:" in ended.stderr and "Traceback" not in ended.stderr
