@@ -164,9 +164,18 @@ def test_a_large_history_is_told_with_operations_made_from_columns():
     events: list[Event] = []
     for number in range(60_000):
         key = number // 1000
-        read = [item for item in range(max(key * 1000, number - 3), number + 1) if item != 59_500] if number % 1000 > 995 else []
+        read = (
+            [item for item in range(max(key * 1000, number - 3), number + 1) if item != 59_500]
+            if number % 1000 > 995
+            else []
+        )
         read = read if number % 1000 < 999 else [item for item in range(key * 1000, number + 1) if item != 59_500]
-        steps = (("add", Type.INVOKE, number), ("add", Type.OK, number), ("read", Type.INVOKE, None), ("read", Type.OK, read))
+        steps = (
+            ("add", Type.INVOKE, number),
+            ("add", Type.OK, number),
+            ("read", Type.INVOKE, None),
+            ("read", Type.OK, read),
+        )
         for f, kind, value in steps:
             events.append(Event(len(events), len(events), 0, kind, f, value, key=key))
     result = checker("set-full").check(RunRecord(history=History(events)), Budget())

@@ -1,0 +1,120 @@
+"""Identifiers given out, and money moved: stories."""
+
+from __future__ import annotations
+
+from random import Random
+
+from checkers import Verdict
+
+from .stories import Story, kinds, only, unknown, valid
+
+A, B = {"from": "a", "to": "b", "amount": 10}, {"from": "b", "to": "a", "amount": 25}
+
+
+def test_an_identifier_given_out_twice():
+    story = Story().ok(0, "generate", None, 7).ok(1, "generate", None, 8).ok(1, "generate", None, 7)
+    anomaly = only(story.judge("unique-ids"), "duplicate-identifier", (0, 4))
+    assert anomaly.explanation == (
+        "Identifier 7 was given out twice: generate by process 0 (index 0 to 1, 0.000 s to 0.001 s); generate by process 1 (index 4 to 5, 0.004 s to 0.005 s), "
+        "3 ms after the first had returned."
+    )
+    assert anomaly.details == {"identifier": 7, "later_ms": 3.0}
+    overlapping = Story().begin(0, "generate").begin(1, "generate").end(0, [1]).end(1, [1])
+    assert (
+        "while the first was under way"
+        in only(overlapping.judge("unique-ids"), "duplicate-identifier", (0, 1)).explanation
+    )
+
+
+def test_identifiers_that_are_unique():
+    story = Story().ok(0, "generate", None, 7).info(1, "generate").fail(2, "generate").ok(2, "generate", None, [7])
+    assert valid(story.judge("unique-ids")) == {"attempted": 4, "acknowledged": 2, "distinct": 2}
+    only(Story().ok(0, "generate", None, None).judge("unique-ids"), "no-identifier", (0,))
+    unknown(Story().info(0, "generate").judge("unique-ids"), "none of 1 attempts")
+    unknown(Story().ok(0, "add", 1).judge("unique-ids"), "does not apply")
+
+
+def test_half_a_transfer():
+    story = Story().ok(1, "read", None, {"a": 50, "b": 50}).ok(0, "transfer", A).ok(1, "read", None, {"a": 40, "b": 50})
+    anomaly = only(story.judge("bank"), "wrong-total", (0, 2, 4))
+    assert anomaly.explanation == (
+        "The accounts held 100 together in read of {'a': 50, 'b': 50} by process 1 (index 0 to 1, 0.000 s to 0.001 s), but read of {'a': 40, 'b': 50} by process 1 "
+        "(index 4 to 5, 0.004 s to 0.005 s) sums to 90, as if one half of transfer of {'from': 'a', 'to': 'b', 'amount': 10} by process 0 (index 2 to 3, "
+        "0.002 s to 0.003 s) were seen without the other."
+    )
+    assert anomaly.details == {"key": None, "total": 90, "expected": 100}
+
+
+def test_the_transfer_shown_is_the_latest_that_fits_and_had_begun():
+    story = (
+        Story()
+        .ok(1, "read", None, {"a": 50, "b": 50})
+        .ok(0, "transfer", A)
+        .fail(0, "transfer", A)
+        .ok(0, "transfer", A)
+        .ok(0, "transfer", B)
+    )
+    story.ok(1, "read", None, {"a": 50, "b": 60}).ok(0, "transfer", A)
+    only(story.judge("bank"), "wrong-total", (0, 6, 10))
+    alone = Story().ok(1, "read", None, {"a": 50, "b": 50}).ok(1, "read", None, {"a": 50, "b": 60}).ok(0, "transfer", A)
+    only(alone.judge("bank"), "wrong-total", (0, 2))
+
+
+def test_a_total_that_is_told():
+    options = {"bank": {"total": 90}}
+    story = Story().ok(1, "read", None, {"a": 50, "b": 50}).ok(0, "transfer", B).ok(1, "read", None, {"a": 45, "b": 45})
+    anomaly = only(story.judge("bank", options=options), "wrong-total", (0,))
+    assert anomaly.explanation.startswith("The accounts hold 90 together, but read of")
+    assert kinds(story.judge("bank")) == ["wrong-total"]
+
+
+def test_negative_balances():
+    story = Story().ok(1, "read", None, {"a": 5, "b": 95}).ok(0, "transfer", A).ok(1, "read", None, {"a": -5, "b": 105})
+    assert only(story.judge("bank"), "negative-balance", (4,)).details["accounts"] == ["a"]
+    valid(story.judge("bank", options={"bank": {"negative_balances": True}}))
+    valid(Story().ok(0, "transfer", A).ok(1, "read", None, {"a": 0, "b": 1}).judge("bank"))
+
+
+def test_accounts_and_balances_must_be_there():
+    story = Story().ok(1, "read", None, [["a", 5], ["b", 5]]).ok(0, "transfer", A)
+    only(story.ok(1, "read", None, [["a", 10]]).judge("bank"), "wrong-accounts", (4,))
+    story = Story().ok(1, "read", None, {"1": 5, "2": 5}).ok(0, "transfer", A).ok(1, "read", None, [[1, 10], [2, None]])
+    only(story.judge("bank"), "null-balance", (4,))
+    told = Story().ok(1, "read", None, {"a": 5}).ok(0, "transfer", A)
+    only(told.judge("bank", options={"bank": {"accounts": ["a", "b"]}}), "wrong-accounts", (0,))
+
+
+def test_banks_in_order_and_nothing_to_compare():
+    story = (
+        Story()
+        .ok(1, "read", None, {"a": 50, "b": 50})
+        .begin(0, "transfer", A)
+        .ok(1, "read", None, {"a": 40, "b": 60})
+        .end(0)
+    )
+    story.ok(1, "read", None, {"a": 7}, key="other").ok(0, "transfer", A, key="other")
+    assert valid(story.judge("bank")) == {"banks": 2, "transfers": 2, "reads": 3}
+    unknown(
+        Story().fail(0, "transfer", A).ok(1, "read", None, {"a": 1}).judge("bank"),
+        "0 transfers may have happened and 1 reads",
+    )
+    unknown(Story().ok(0, "transfer", A).fail(1, "read").judge("bank"), "1 transfers may have happened and 0 reads")
+    unknown(Story().ok(0, "transfer", A).ok(1, "read", None, 5).judge("bank"), "1 reads carry no balances")
+    unknown(Story().ok(1, "read", None, {"a": 1}).judge("bank"), "does not apply")
+
+
+def test_a_bank_with_atomic_reads_is_never_found_wrong_and_torn_reads_always_are():
+    random = Random(7)
+    for _ in range(200):
+        story, balances, torn = Story(), {"a": 100, "b": 100, "c": 100}, False
+        story.ok(1, "read", None, dict(balances))
+        for _ in range(8):
+            one, other, amount = *random.sample("abc", 2), random.randrange(1, 9)
+            before = dict(balances)
+            balances[one] -= amount
+            balances[other] += amount
+            story.ok(0, "transfer", {"from": one, "to": other, "amount": amount})
+            tear = random.random() < 0.05
+            torn |= tear
+            story.ok(1, "read", None, {**before, one: balances[one]} if tear else dict(balances))
+        assert (story.judge("bank").verdict is Verdict.INVALID) == torn

@@ -1,0 +1,156 @@
+"""Queues as bags: stories, and counting by hand on random histories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from checkers import Verdict
+
+from .stories import Story, kinds, only, unknown, valid
+
+
+def test_a_lost_element_needs_a_queue_that_was_seen_empty():
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", 2).ok(1, "dequeue", None, 1)
+    unknown(story.judge("total-queue"), "1 elements did not come out, and the queue was never seen to be empty")
+    anomaly = only(story.ok(2, "drain", None, []).judge("total-queue"), "lost-write", (2, 6))
+    assert anomaly.explanation == (
+        "2 went in by enqueue of 2 by process 0 (index 2 to 3, 0.002 s to 0.003 s) and never came out, although drain by process 2 (index 6 to 7, "
+        "0.006 s to 0.007 s) left the queue empty."
+    )
+    assert anomaly.details == {"key": None, "count": 1, "elements": [2]}
+
+
+def test_many_lost_ones_are_one_anomaly():
+    story = Story().ok(0, "enqueue", 1, key="q").ok(0, "enqueue", 2, key="q").ok(0, "enqueue", 3, key="q")
+    story.ok(1, "dequeue", None, 3, key="q").ok(1, "dequeue", None, None, key="q")
+    result = story.judge("total-queue")
+    assert only(result, "lost-write", (0, 8)).details["elements"] == [1, 2]
+    assert result.anomalies[0].explanation.startswith("On key q, 1 went in by")
+    assert result.anomalies[0].explanation.endswith("; 2 elements are lost.")
+    assert (result.stats["lost"], result.stats["undelivered"]) == (2, 2)
+
+
+def test_an_empty_answer_that_overlaps_the_enqueue_proves_nothing():
+    story = Story().begin(1, "dequeue").ok(0, "enqueue", 1).end(1, None).ok(0, "enqueue", 2).ok(1, "dequeue", None, 2)
+    unknown(story.judge("total-queue"), "never seen to be empty")
+
+
+def test_a_refusal_for_emptiness_is_an_empty_answer_and_others_are_not():
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", 2).ok(1, "dequeue", None, 2)
+    unknown(story.fail(1, "dequeue", error="no-quorum").judge("total-queue"), "never seen")
+    only(story.fail(1, "dequeue", error="empty").judge("total-queue"), "lost-write", (0, 8))
+
+
+def test_dequeues_of_unknown_outcome_may_have_taken_as_many():
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", 2).ok(0, "enqueue", 3).ok(1, "dequeue", None, 1)
+    story.info(2, "dequeue").ok(1, "drain", None, [])
+    anomaly = only(story.judge("total-queue"), "lost-write", (2, 10))
+    assert "at most 1 of 2 missing elements can have gone with dequeues of unknown outcome" in anomaly.explanation
+    story = (
+        Story()
+        .ok(0, "enqueue", 1)
+        .ok(0, "enqueue", 2)
+        .ok(1, "dequeue", None, 1)
+        .info(2, "dequeue")
+        .ok(1, "drain", None, [])
+    )
+    unknown(story.judge("total-queue"), "1 elements did not come out, and 1 dequeues and drains of unknown outcome")
+
+
+def test_a_dequeue_that_began_after_the_queue_was_empty_took_nothing_of_it():
+    story = (
+        Story()
+        .ok(0, "enqueue", 1)
+        .ok(0, "enqueue", 2)
+        .ok(1, "dequeue", None, 1)
+        .ok(1, "drain", None, [])
+        .info(2, "dequeue")
+    )
+    assert kinds(story.judge("total-queue")) == ["lost-write"]
+
+
+def test_a_drain_of_unknown_outcome_may_have_taken_all():
+    story = (
+        Story()
+        .ok(0, "enqueue", 1)
+        .ok(0, "enqueue", 2)
+        .ok(1, "dequeue", None, 1)
+        .info(2, "drain")
+        .ok(1, "drain", None, [])
+    )
+    unknown(story.judge("total-queue"), "may have taken them")
+
+
+def test_duplicated():
+    story = Story().ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).ok(2, "dequeue", None, 1)
+    anomaly = only(story.judge("total-queue"), "duplicated", (0, 2, 4))
+    assert anomaly.explanation.startswith("1 went in once and came out twice: enqueue of 1 by process 0")
+    assert story.judge("total-queue").stats["duplicated"] == 1
+
+
+def test_unexpected():
+    story = Story().ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).fail(0, "enqueue", 2).ok(1, "drain", None, [2, 3])
+    result = story.judge("total-queue")
+    assert [(found.kind, found.ops) for found in result.anomalies] == [("aborted-read", (4, 6)), ("thin-air", (6,))]
+    assert result.stats["unexpected"] == 2
+
+
+def test_out_before_it_went_in():
+    story = Story().ok(1, "dequeue", None, 1).ok(0, "enqueue", 1)
+    only(story.judge("total-queue"), "future-read", (0, 2))
+    valid(Story().begin(0, "enqueue", 1).ok(1, "dequeue", None, 1).end(0).judge("total-queue"))
+
+
+def test_near_misses():
+    """Enqueued twice and dequeued twice; of unknown outcome, and recovered; of unknown outcome, and not there; a drain without an enqueue missing."""
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).ok(1, "dequeue", None, 1)
+    story.info(0, "enqueue", 2).ok(1, "dequeue", None, 2).info(2, "enqueue", 3).ok(1, "drain", None, [])
+    stats = valid(story.judge("total-queue"))
+    assert stats["recovered"] == 1 and stats["attempted"] == 4 and stats["acknowledged"] == 2 and stats["dequeued"] == 3
+    assert stats["lost"] == stats["undelivered"] == stats["duplicated"] == stats["unexpected"] == 0
+
+
+def test_a_drain_of_unknown_outcome_says_what_it_took():
+    story = Story().ok(0, "enqueue", 1).begin(1, "drain")
+    story.end(1, [1]).ok(1, "drain", None, [])
+    assert valid(story.judge("total-queue"))["dequeued"] == 1
+
+
+def test_delivery_is_measured_for_what_came_out_once():
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", 2).ok(1, "dequeue", None, 1).ok(1, "dequeue", None, 2)
+    assert valid(story.judge("total-queue"))["delivery_ms"] == {q: 4.0 for q in ("0", "0.5", "0.95", "0.99", "1")}
+
+
+def test_nothing_to_compare():
+    unknown(
+        Story().info(0, "enqueue", 1).ok(1, "dequeue", None, None).judge("total-queue"),
+        "0 elements went in and 0 came out",
+    )
+    unknown(Story().ok(0, "enqueue", 1).judge("total-queue"), "does not apply")
+    unknown(Story().ok(0, "dequeue", None, 1).judge("total-queue"), "does not apply")
+    unknown(Story().ok(0, "enqueue", 1).fail(1, "dequeue").judge("total-queue"), "0 came out")
+
+
+def test_counts_agree_with_counting_by_hand():
+    """Sequential histories, so that what is inside at each moment is known: only as many as were put in too little or too often are told."""
+    random = Random(20261124)
+    for _ in range(400):
+        story, inside, missing, twice = Story(), Counter(), 0, 0
+        for value in range(random.randrange(1, 12)):
+            story.ok(0, "enqueue", value)
+            inside[value] += 1
+        for value in list(inside):
+            fate = random.random()
+            if fate < 0.15:
+                missing += 1
+                continue
+            for _ in range(2 if fate < 0.3 else 1):
+                story.ok(1, "dequeue", None, value)
+            twice += fate < 0.3
+        story.ok(2, "drain", None, [])
+        result = story.judge("total-queue")
+        if not result.stats["dequeued"]:
+            continue
+        assert (result.stats["lost"], result.stats["duplicated"]) == (missing, twice)
+        assert (result.verdict is Verdict.INVALID) == bool(missing or twice)
