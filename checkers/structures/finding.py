@@ -18,7 +18,14 @@ class Finding:
 
 
 class Unsuitable(Exception):
-    """The precondition of a quick method does not hold (a value used twice, say): the general search is to judge."""
+    """The precondition of a quick method does not hold (a value used twice, say): the general search is to judge.
+
+    If `parts` are given, all is legal exactly if each of these, of places, is by itself, and the search need only see them.
+    """
+
+    def __init__(self, reason: str, parts: Sequence[Sequence[int]] = ()) -> None:
+        super().__init__(reason)
+        self.parts = tuple(parts)
 
 
 class Doubt(Exception):

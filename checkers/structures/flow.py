@@ -7,10 +7,11 @@ what failed, and puts of unknown outcome that nobody took: they are optional, an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from histories.columns import NONE_ID, OPEN, Int64
+from histories.columns import ABSENT, NONE_ID, OPEN, Int64
 
 from ..wording import show
 from .finding import Finding, Unsuitable
@@ -25,9 +26,9 @@ STILL_OPEN = OPEN - 1
 class Words:
     """What the operations of a structure are called."""
 
+    puts: tuple[str, ...]
+    takes: tuple[str, ...]
     put: str
-    take: str
-    thing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +72,32 @@ class Flow:
 
 def flow_of(view: View, words: Words) -> Flow | Finding:
     """The flow, or the finding that a value was taken which cannot have been there. Raises `Unsuitable` if values are not unique."""
-    is_put, is_take = view.called(words.put), view.called(words.take)
+    is_put, is_take = view.called(*words.puts), view.called(*words.takes)
     puts = np.flatnonzero(is_put & ~view.failed)
-    takes = np.flatnonzero(is_take & view.ok & ~view.saw_empty)
+    takes, taken = _takes(view, is_take & view.ok & ~view.saw_empty)
     by_value = np.argsort(view.argument[puts], kind="stable")
     puts = puts[by_value]
     ids = view.argument[puts].astype(np.int64)
     if len(ids) and (ids[0] <= NONE_ID or (ids[1:] == ids[:-1]).any()):
         raise Unsuitable(f"values are not unique, or are null or lists: their {words.put} does not identify them")
-    entry, taken = np.searchsorted(ids, view.result[takes]), view.result[takes]
-    known = np.append(ids, NOBODY - 1)[entry] == taken
-    if not known.all():
-        return _unwritten(view, int(takes[~known][0]), words)
-    first = np.full(len(ids), NOBODY, np.int64)
-    first[entry[::-1]] = takes[::-1]
-    again = np.flatnonzero(first[entry] != takes)
+    entry = np.searchsorted(ids, taken)
+    unknown = np.flatnonzero(np.append(ids, NOBODY - 1)[entry] != taken)
+    if len(unknown):
+        return _unwritten(view, int(takes[unknown[0]]), int(taken[unknown[0]]), words)
+    number = np.full(len(ids), NOBODY, np.int64)
+    number[entry[::-1]] = np.arange(len(takes))[::-1]
+    again = np.flatnonzero(number[entry] != np.arange(len(takes)))
     if len(again):
-        return _twice(view, puts, first, entry, takes, int(again[0]), words)
+        value = entry[again[0]]
+        return _twice(view, int(ids[value]), [puts[value], takes[number[value]], takes[again[0]]])
+    first = np.append(takes, NOBODY)[number]
     early = np.flatnonzero(view.end[takes] < view.start[puts[entry]])
     if len(early):
-        return _early(view, int(takes[early[0]]), int(puts[entry[early[0]]]), words)
+        return _early(view, int(takes[early[0]]), int(puts[entry[early[0]]]), int(taken[early[0]]), words)
     kept = (first != NOBODY) | ~view.info[puts]
     puts, first, ids = puts[kept], first[kept], ids[kept]
     never = first == NOBODY
+    gone, is_drain = np.flatnonzero(is_take & view.info), view.called("drain")
     return Flow(
         ids,
         puts,
@@ -102,19 +106,31 @@ def flow_of(view: View, words: Words) -> Flow | Finding:
         view.end[puts],
         np.where(never, OPEN, view.start[first]),
         np.where(never, OPEN, view.end[first]),
-        np.flatnonzero(is_take & view.saw_empty),
-        np.flatnonzero(is_take & view.info),
+        np.flatnonzero(is_take & view.saw_empty & ~is_drain),
+        np.repeat(gone, np.where(is_drain[gone], max(int(never.sum()), 1), 1)),
     )
+
+
+def _takes(view: View, mask: Mask) -> tuple[Int64, Int64]:
+    """Places of removals and the ids that they took: a drain took each value of its list, in an order that does not matter here."""
+    places = np.flatnonzero(mask)
+    rows = view.columns.result_list[view.rows[places]]
+    plain = rows == ABSENT
+    lists, offsets = view.columns.lists, view.columns.lists.offsets
+    many, rows = places[~plain], rows[~plain]
+    items = [lists.row(int(row)) for row in rows]
+    drained = np.repeat(many, offsets[rows + 1] - offsets[rows])
+    taken = np.concatenate([view.result[places[plain]], *items]).astype(np.int64)
+    return np.concatenate([places[plain], drained]), taken
 
 
 def shown(view: View, flow: Flow, entry: int) -> str:
     return show(view.value(int(flow.value[entry])))
 
 
-def _unwritten(view: View, take: int, words: Words) -> Finding:
-    value_id = int(view.result[take])
+def _unwritten(view: View, take: int, value_id: int, words: Words) -> Finding:
     value = view.value(value_id)
-    failed = np.flatnonzero(view.called(words.put) & view.failed & (view.argument == value_id))
+    failed = np.flatnonzero(view.called(*words.puts) & view.failed & (view.argument == value_id))
     if value_id > NONE_ID and len(failed):
         put = int(failed[0])
         text = f"{show(value)} was taken although its {words.put} was refused and so must never take effect: {view.tell(put)}; {view.tell(take)}."
@@ -123,13 +139,13 @@ def _unwritten(view: View, take: int, words: Words) -> Finding:
     return Finding("thin-air", (take,), text)
 
 
-def _twice(view: View, puts: Int64, first: Int64, entry: Int64, takes: Int64, at: int, words: Words) -> Finding:
-    rows = (int(puts[entry[at]]), int(first[entry[at]]), int(takes[at]))
-    value = show(view.value(int(view.result[rows[1]])))
-    text = f"{value} was put in once and taken twice: {view.tell_all(rows)}."
-    return Finding("duplicate", rows, text)
+def _twice(view: View, value_id: int, places: list[Any]) -> Finding:
+    rows = tuple(dict.fromkeys(int(place) for place in places))
+    return Finding(
+        "duplicate", rows, f"{show(view.value(value_id))} was put in once and taken twice: {view.tell_all(rows)}."
+    )
 
 
-def _early(view: View, take: int, put: int, words: Words) -> Finding:
-    text = f"{show(view.value(int(view.result[take])))} was taken before its {words.put} had begun: {view.tell(take)}; then {view.tell(put)}."
+def _early(view: View, take: int, put: int, value_id: int, words: Words) -> Finding:
+    text = f"{show(view.value(value_id))} was taken before its {words.put} had begun: {view.tell(take)}; then {view.tell(put)}."
     return Finding("future-read", (take, put), text)

@@ -105,7 +105,8 @@ def least_within(values: Int64, first: Int64, last: Int64) -> Int64:
 
 
 def _levels(lengths: Int64) -> Int64:
-    return np.maximum(np.frexp(lengths.astype(np.float64))[1] - 1, 0).astype(np.int64)
+    exponent: Int64 = np.frexp(lengths.astype(np.float64))[1].astype(np.int64)
+    return np.maximum(exponent - 1, 0)
 
 
 def unmet(deadlines: Int64, available: Int64) -> int | None:

@@ -1,4 +1,4 @@
-"""Priority queues of unique priorities, of which the greatest leaves first, in O(n log n).
+"""Priority queues of unique priorities, of which the greatest (or, if asked for, the least) leaves first, in O(n log n).
 
 A history has no legal order exactly if a priority is taken that was not put in, or twice, or before; or at every moment of a removal some greater priority was
 certainly inside (of one that found nothing: any); certainly inside is from the end of an insert to the start of its removal.
@@ -20,27 +20,29 @@ from .dominance import least_beyond
 from .finding import Doubt, Finding, Unsuitable
 from .flow import Flow, Words, flow_of, shown
 from .intervals import Gaps, greatest_over, least_within, thinnest_cover, unmet
+from .names import INSERTS, LEAST_FIRST, POLLS
 from .stack import lost
 from .view import View
 
-WORDS = Words("insert", "poll", "priority queue")
+WORDS = Words(INSERTS, POLLS, "insert")
 
 
-def check_priority_queue(view: View) -> Finding | None:
-    flow = _flow(view)
+def check_priority_queue(view: View, least_first: bool = False) -> Finding | None:
+    """`least_first`: the least leaves first; so it does where operations are called delete-min."""
+    flow = _flow(view, least_first)
     if isinstance(flow, Finding):
         return flow
     solved = _assign(view, flow)
     return solved if isinstance(solved, Finding) else _blocked(view, solved, flow)
 
 
-def _flow(view: View) -> Flow | Finding:
+def _flow(view: View, least_first: bool) -> Flow | Finding:
     """The flow with its entries by priority, so that an entry is a rank."""
     flow = flow_of(view, WORDS)
     if isinstance(flow, Finding):
         return flow
     try:
-        priority = view.numbers(flow.value.astype(np.int32))
+        priority = view.numbers(flow.value.astype(np.int32)) * (-1 if least_first or view.names() & LEAST_FIRST else 1)
     except TypeError as error:
         raise Unsuitable(f"priorities are not integers: {error}") from None
     names = ("value", "put", "take", "put_start", "put_end", "take_start", "take_end")
@@ -170,16 +172,16 @@ def _finding(view: View, flow: Flow, place: int, entry: int, entries: list[int])
             f"{view.tell(place)} found nothing, although at every moment of it {each}: {inside}; {view.tell_all(rows)}."
         )
         return Finding("not-empty", rows, text)
-    text = f"{shown(view, flow, entry)} was polled although at every moment of that {each}, which is greater: {inside}; {view.tell_all(rows)}."
+    text = f"{shown(view, flow, entry)} was polled although at every moment of that {each}, which goes first: {inside}; {view.tell_all(rows)}."
     return Finding("priority-inversion", rows, text)
 
 
-def priority_queue_order(view: View) -> Int64:
+def priority_queue_order(view: View, least_first: bool = False) -> Int64:
     """A legal order of the places of a valid priority queue's operations: each removal in its first moment without a greater one inside.
 
     Inserts take effect as late as they can, but before the removal of what they put in; what leaves in one moment leaves greatest first.
     """
-    flow = _flow(view)
+    flow = _flow(view, least_first)
     solved = _assign(view, flow) if isinstance(flow, Flow) else flow
     assert isinstance(solved, Flow), "only valid histories have an order"
     gaps = Gaps.of(view.start, view.end)

@@ -18,10 +18,11 @@ from histories.columns import OPEN, Int64
 from .finding import Doubt, Finding
 from .flow import Flow, Words, flow_of, shown
 from .intervals import Gaps, coverage, covered_wholly, thinnest_cover, unmet
+from .names import DEQUEUES, ENQUEUES
 from .order import two_interval_order
 from .view import View
 
-WORDS = Words("enqueue", "dequeue", "queue")
+WORDS = Words(ENQUEUES, DEQUEUES, "enqueue")
 _TRIED_COVERS = 50
 
 

@@ -17,12 +17,13 @@ from .dominance import least_beyond
 from .finding import Doubt, Finding
 from .flow import Flow, Words, flow_of, shown
 from .intervals import Gaps, unmet
+from .names import POPS, PUSHES
 from .peel import Peeled, peel
 from .queue import found_empty
 from .shrink import smallest
 from .view import Mask, View
 
-WORDS = Words("push", "pop", "stack")
+WORDS = Words(PUSHES, POPS, "push")
 
 
 def check_stack(view: View) -> Finding | None:

@@ -28,3 +28,48 @@ def stack(state: Any, op: Operation) -> Any:
 
 def priority_queue(state: Any, op: Operation) -> Any:
     return tuple(sorted((*state, op.argument))) if op.f == "insert" else _took(state, op, max(len(state) - 1, 0))
+
+
+def counter(state: Any, op: Operation) -> Any:
+    known = op.type is not Type.INFO
+    if op.f == "read":
+        return WRONG if known and op.result is not None and state != op.result else state
+    if op.f == "faa":
+        return WRONG if known and op.result != state else state + op.argument
+    return state + op.argument
+
+
+def elements(state: Any, op: Operation) -> Any:
+    """`add`, `remove`, `contains` answer true or false, or echo the element; `read` answers the whole."""
+    known = op.type is not Type.INFO
+    if op.f == "read":
+        return WRONG if known and frozenset(op.result or ()) != state else state
+    inside = op.argument in state
+    if op.f == "contains":
+        return WRONG if known and op.result is not inside else state
+    changes = inside if op.f == "remove" else not inside
+    if known and type(op.result) is bool and op.result != changes:
+        return WRONG
+    return state - {op.argument} if op.f == "remove" else state | {op.argument}
+
+
+def mutex(state: Any, op: Operation) -> Any:
+    wanted = op.f == "release"
+    return (not wanted) if state == wanted else WRONG
+
+
+def fencing(state: Any, op: Operation) -> Any:
+    last, held = state
+    if op.f == "acquire":
+        if op.type is Type.INFO:
+            return WRONG  # its token is nobody's, so nothing can depend on it; it may as well be left out
+        return WRONG if held or op.result <= last else (op.result, True)
+    return (last, False) if held and op.argument == last else WRONG
+
+
+def appended(state: Any, op: Operation) -> Any:
+    if op.f == "append":
+        return (*state, op.argument)
+    if op.f == "put":
+        return tuple(op.argument)
+    return WRONG if op.type is not Type.INFO and tuple(op.result or ()) != state else state

@@ -1,0 +1,109 @@
+"""From what a counter broke to a finding: which sums were seen, and how many adds can or must lie between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from histories.columns import Int64
+
+from .finding import Finding
+from .view import View
+
+if TYPE_CHECKING:
+    from .counter import Slots
+
+
+def impossible(view: View, place: int, unit: int, initial: int) -> Finding:
+    text = f"no number of additions of {unit} to {initial} gives what was seen: {view.tell(place)}."
+    return Finding("thin-air", (place,), text)
+
+
+def twice_fetched(view: View, one: int, other: int) -> Finding:
+    rows = tuple(sorted((one, other)))
+    return Finding(
+        "lost-update", rows, f"two additions were made to the same sum, so one of them is lost: {view.tell_all(rows)}."
+    )
+
+
+def disordered(view: View, late: int, early: int) -> Finding:
+    stale_ms = view.ms_between(early, late)
+    text = f"{view.tell(late)} began {stale_ms} ms after {view.tell(early)} had returned, and yet saw a sum from before it."
+    return Finding("stale-read", (early, late), text, {"staleness_ms": stale_ms})
+
+
+def broken_slot(view: View, slots: Slots, at: int, lack: bool, unit: int) -> Finding:
+    """Slots `since` .. `at` lack adds (or have too many): the nearest `since` for which counting alone shows it."""
+    need = np.cumsum(slots.need[at::-1])[::-1]
+    spans = np.arange(at + 1)
+    if lack:
+        inside = slots.last[slots.first <= at]
+        counts = len(inside) - np.searchsorted(np.sort(inside), spans)
+        wrong = np.flatnonzero(counts < need)
+    else:
+        inside = slots.first[slots.last <= at]
+        counts = len(inside) - np.searchsorted(np.sort(inside), spans)
+        wrong = np.flatnonzero(counts > need)
+    since = int(wrong[-1]) if len(wrong) else 0
+    rows = _bounding(view, slots, since, at, lack)
+    adds = f"{int(counts[since])} additions"
+    rise = f"{int(need[since])} times {unit}" if unit != 1 else str(int(need[since]))
+    told = view.tell_all(rows)
+    if lack:
+        text = (
+            f"the sum rose by {rise}, besides additions that answered, where at most {adds} can have happened: {told}."
+        )
+        return Finding("thin-air", rows, text, {"rise": int(need[since]), "additions": int(counts[since])})
+    forced = slots.blind[(slots.first >= since) & (slots.last <= at)]
+    rows = tuple(sorted({*rows, *(int(place) for place in forced[:2])}))
+    text = f"the sum rose by {rise}, besides additions that answered, while {adds} certainly happened: {view.tell_all(rows)}."
+    return Finding("lost-update", rows, text, {"rise": int(need[since]), "additions": int(counts[since])})
+
+
+def _bounding(view: View, slots: Slots, since: int, at: int, lack: bool) -> tuple[int, ...]:
+    """What saw the sums at both ends, and what bounds the adds in time between."""
+    chosen = [
+        int(slots.seen[np.flatnonzero(slots.stage == stage)[0]])
+        for stage in (since - 1, at)
+        if 0 <= stage < len(slots.need)
+    ]
+    before = slots.seen[slots.stage < since] if lack else slots.seen[slots.stage >= since - 1]
+    after = slots.seen[slots.stage >= at] if lack else slots.seen[slots.stage <= at]
+    if len(before) and since:
+        values = view.start[before] if lack else view.end[before]
+        chosen.append(int(before[np.argmax(values) if lack else np.argmin(values)]))
+    if len(after):
+        values = view.end[after] if lack else view.start[after]
+        chosen.append(int(after[np.argmin(values) if lack else np.argmax(values)]))
+    return tuple(sorted(set(chosen)))
+
+
+def out_of_bounds(
+    view: View, seen: Int64, sums: Int64, delta: Int64, blind: Int64, step: Int64, initial: int
+) -> Finding | None:
+    """A sum that is less or more than the adds around it allow; what it added itself does not count."""
+    place, by = np.concatenate([seen, blind]), np.concatenate([delta, step])
+    returned = _total_before(view.end[place], by, view.start[seen])
+    begun = _total_before(view.start[place], by, view.end[seen])
+    up, down = np.maximum(delta, 0), np.minimum(delta, 0)
+    least = initial + returned[0] + begun[1] - down
+    most = initial + begun[0] - up + returned[1]
+    wrong = np.flatnonzero((sums < least) | (sums > most))
+    if not len(wrong):
+        return None
+    at = int(wrong[0])
+    row = int(seen[at])
+    low, high = int(least[at]), int(most[at])
+    kind = "lost-update" if sums[at] < low else "thin-air"
+    text = f"{view.tell(row)} saw {int(sums[at])}, where the additions before and around it allow {low} to {high}."
+    return Finding(kind, (row,), text, {"least": low, "most": high})
+
+
+def _total_before(position: Int64, by: Int64, bound: Int64) -> tuple[Int64, Int64]:
+    """The sum of what is positive, and of what is negative, among `by` whose position is before each bound."""
+    order = np.argsort(position, kind="stable")
+    at = np.searchsorted(position[order], bound)
+    up = np.append(0, np.cumsum(np.maximum(by, 0)[order]))
+    down = np.append(0, np.cumsum(np.minimum(by, 0)[order]))
+    return up[at], down[at]
