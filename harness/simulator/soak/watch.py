@@ -77,8 +77,9 @@ class Watch:
             node.reset(snapshot)
         node.cut(last + 1)
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
-        # What a boot finds may be in the page cache alone: only a `durable` line says more than was known before.
-        node.durable, node.applied, node.term = max(node.durable, snapshot), 0, line["term"]
+        # What a boot finds may be in the page cache alone: only `durable` and `term` lines say more than was known before.
+        node.durable, node.applied = max(node.durable, snapshot), 0
+        node.term = min(node.term, line["term"])
 
     def _term(self, line: Line, node: _NodeView) -> None:
         if line["term"] < node.term:

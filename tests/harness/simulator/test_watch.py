@@ -107,3 +107,9 @@ def test_a_snapshot_makes_its_index_durable():
         durable("n3", 1),
         commit("n1", 1),
     )
+
+
+def test_what_a_boot_finds_is_not_durable_yet():
+    """Term and entries that were in the page cache alone may be gone at the next boot."""
+    watch(*GOOD, start("n2", last=1, term=4), start("n2", last=1, term=1))
+    watch(*GOOD, append("n2", A2), start("n2", last=2, term=1), start("n2", last=1, term=1))
