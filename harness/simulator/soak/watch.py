@@ -73,12 +73,13 @@ class Watch:
             self._fail("term-went-back", line, f"its term was {node.term}")
         if last < node.durable and not line.get("torn"):
             self._fail("durable-entries-lost", line, f"its log was durable to {node.durable}")
+        known_durable = node.durable
         if snapshot > node.last:
             node.reset(snapshot)
         node.cut(last + 1)
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
         # What a boot finds may be in the page cache alone: only `durable` and `term` lines say more than was known before.
-        node.durable, node.applied = max(node.durable, snapshot), 0
+        node.durable, node.applied = min(known_durable, node.last), 0
         node.term = min(node.term, line["term"])
 
     def _term(self, line: Line, node: _NodeView) -> None:
