@@ -63,6 +63,11 @@ class History:
         return self._events
 
     @property
+    def loaded(self) -> bool:
+        """Whether events are at hand, or would have to be made first."""
+        return self._events is not None
+
+    @property
     def columns(self) -> Columns:
         """The operations as arrays. Raises `HistoryError` as `operations` does."""
         if self._columns is None:

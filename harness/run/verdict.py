@@ -116,7 +116,7 @@ def count_outcomes(record: RunRecord) -> dict[str, int]:
         columns = record.history.columns
     except HistoryError:
         return dict.fromkeys(_OUTCOMES, 0)
-    told = columns.complete_ns != ABSENT
+    told = (columns.type != INFO) | (columns.complete_ns != ABSENT)
     return {name: int(((columns.type == code) & told).sum()) for name, code in _OUTCOMES.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,34 @@ Micro = tuple[str, int, int]
 
 def write_awdit(path: str | Path, history: History) -> None:
     """`w k v` or `r k v` a line, `-----` between transactions, `=====` between sessions."""
+    columns, place = _committed(history)
+    order = np.argsort(columns.process, kind="stable")
     with replacing(path) as file:
-        for number, (_, transactions) in enumerate(_sessions(history)):
-            file.write(b"=====\n" if number else b"")
-            for place, transaction in enumerate(transactions):
-                file.write(b"-----\n" if place else b"")
-                file.write("".join(f"{kind} {key} {value}\n" for kind, key, value in transaction).encode())
+        before = ABSENT
+        for row in order.tolist():
+            session = int(columns.process[row])
+            if before != ABSENT:
+                file.write(b"-----\n" if session == before else b"=====\n")
+            before = session
+            lines = [f"{kind} {key} {value}\n" for kind, key, value in _transaction(columns, row, place)]
+            file.write("".join(lines).encode())
 
 
 def write_isovista(path: str | Path, history: History) -> None:
-    """`r(key,value,session,transaction)` a line."""
+    """`r(key,value,session,transaction)` a line, sessions as they alternate."""
+    columns, place = _committed(history)
+    named = all(isinstance(name, int) for name in columns.processes)
     with replacing(path) as file:
-        number = 0
-        for session, transactions in _sessions(history):
-            for transaction in transactions:
-                lines = [f"{kind}({key},{value},{session},{number})\n" for kind, key, value in transaction]
-                file.write("".join(lines).encode())
-                number += 1
+        for row in range(len(columns)):
+            number = int(columns.process[row])
+            session = columns.processes[number] if named else number
+            found = _transaction(columns, row, place)
+            lines = [f"{kind}({key},{value},{session},{row})\n" for kind, key, value in found]
+            file.write("".join(lines).encode())
 
 
-def _sessions(history: History) -> Iterator[tuple[int, list[list[Micro]]]]:
-    """(number of the session, its transactions in order), sessions in order of first use."""
+def _committed(history: History) -> tuple[Columns, str]:
+    """The columns, all of whose operations are known to have happened, and the place for errors."""
     columns = history.columns
     place = f"{history.source}: " if history.source else ""
     if len(columns) and (columns.type != OK).any():
@@ -48,11 +54,7 @@ def _sessions(history: History) -> Iterator[tuple[int, list[list[Micro]]]]:
             f"{place}the operation of index {columns.invoke[row]} did not commit for certain",
             "the format knows only committed transactions; convert to edn, elle-json or jsonl",
         )
-    order = np.argsort(columns.process, kind="stable")
-    cuts = np.flatnonzero(np.diff(columns.process[order])) + 1
-    for number, rows in enumerate(np.split(order, cuts)):
-        if len(rows):
-            yield number, [_transaction(columns, row, place) for row in rows.tolist()]
+    return columns, place
 
 
 def _transaction(columns: Columns, row: int, place: str) -> list[Micro]:
