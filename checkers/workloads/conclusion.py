@@ -33,9 +33,10 @@ def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]
 
 
 def sentence(text: str) -> str:
-    """`text` with a capital letter and a full stop."""
+    """`text` with a capital letter, unless a name such as n1 begins it, and a full stop."""
     closed = text if text.endswith(".") else f"{text}."
-    return closed[0].upper() + closed[1:]
+    first = closed.split(" ", 1)[0]
+    return closed if any(letter.isdigit() for letter in first) else closed[0].upper() + closed[1:]
 
 
 def all_of(problems: Sequence[str]) -> str | None:

@@ -1,7 +1,7 @@
 """Logs with offsets as clients of a Kafka-like system saw them: sends with the offset they got, polls with what they returned, in order.
 
 A value is a list of parts: `["send", key, value]`, completed as `["send", key, [offset, value]]`, and `["poll"]`, completed as `["poll", {key: [[offset,
-value], …]}]`. Operations are `send`, `poll` or `txn` of them; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
+value], …]}]`. Operations are `send` and `poll`, both of any parts; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from histories import Operation, Type, hashable
 
-PARTS = ("send", "poll", "txn")
+PARTS = ("send", "poll")
 MOVES = ("assign", "subscribe")
 
 

@@ -96,7 +96,9 @@ class Tale:
     def judge(self, part: Part) -> None:
         columns, rows = self.columns, part.rows
         adds = rows[of(columns, "add", rows=rows)]
-        reads = rows[of(columns, "read", rows=rows) & (columns.type[rows] == OK) & (columns.result_list[rows] != ABSENT)]
+        reads = rows[
+            of(columns, "read", rows=rows) & (columns.type[rows] == OK) & (columns.result_list[rows] != ABSENT)
+        ]
         if not len(adds):
             return
         self.counts["attempted"] += len(adds)

@@ -65,7 +65,9 @@ def only(result: CheckResult, kind: str, ops: tuple[int, ...]) -> Any:
     assert result.verdict is Verdict.INVALID, result
     (anomaly,) = result.anomalies
     assert (anomaly.kind, anomaly.ops) == (kind, ops), anomaly
-    assert not anomaly.explanation[0].islower() and anomaly.explanation.endswith("."), anomaly.explanation
+    first = anomaly.explanation.split(" ")[0]
+    assert not first.islower() or first[-1].isdigit(), anomaly.explanation
+    assert anomaly.explanation.endswith("."), anomaly.explanation
     return anomaly
 
 
