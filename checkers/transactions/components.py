@@ -47,11 +47,11 @@ class Core:
         """The core with only the chosen edges, and the nodes that they touch."""
         edges = self.edges.where(chosen)
         node, ends = np.unique(np.concatenate([edges.source, edges.target]), return_inverse=True)
-        ends = ends.astype(np.int32)
+        ends32: Int32 = ends.astype(np.int32)
         count = len(edges)
         return Core(
             self.node[node],
-            Edges(ends[:count], ends[count:], edges.kind, edges.basis, edges.key),
+            Edges(ends32[:count], ends32[count:], edges.kind, edges.basis, edges.key),
             self.invoke[node],
             self.complete[node],
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .table import OK, OPEN, Int32, Int64, Table, UInt8
+from .table import OK, OPEN, Bool, Int32, Int64, Table, UInt8
 from .versions import DATA, PROCESS, REALTIME, Versions
 
 WW, WR, RW, SESSION, RT, PASS = 1, 2, 4, 8, 16, 32
@@ -34,13 +34,13 @@ class Edges:
     def __len__(self) -> int:
         return len(self.source)
 
-    def where(self, chosen: object) -> Edges:
+    def where(self, chosen: Bool | Int64) -> Edges:
         return Edges(
-            self.source[chosen],  # type: ignore[index]
-            self.target[chosen],  # type: ignore[index]
-            self.kind[chosen],  # type: ignore[index]
-            self.basis[chosen],  # type: ignore[index]
-            self.key[chosen],  # type: ignore[index]
+            self.source[chosen],
+            self.target[chosen],
+            self.kind[chosen],
+            self.basis[chosen],
+            self.key[chosen],
         )
 
 

@@ -6,6 +6,8 @@ registers' plain reads and writes as transactions of one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from .graph_check import Inputs, doubts
 from .lattice import level_named
@@ -37,7 +39,7 @@ class _IsolationChecker:
         if table is None:
             return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of one kind, and no reads and writes")
         versions, report = read_versions(table)
-        stats = {"transactions": len(table), "ok": int((table.status == OK).sum()), "micro_operations": len(table.txn)}
+        stats: dict[str, Any] = {"transactions": len(table), "ok": int((table.status == OK).sum()), "micro_operations": len(table.txn)}
         stats |= weak_anomalies(versions, report, self.level.value)
         counted = set(level_anomalies(self.level))
         kept = tuple(anomaly for anomaly in report.findings.kept if anomaly.kind in counted)

@@ -46,9 +46,9 @@ class Observed:
         code = self.write_txn * self.table.keys + self.write_key
         wanted = txn * self.table.keys + key
         if not len(code):
-            return txn == self.init
+            return np.asarray(txn == self.init)
         at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
-        return (code[at] == wanted) | (txn == self.init)
+        return np.asarray((code[at] == wanted) | (txn == self.init))
 
 
 def observe(versions: Versions) -> Observed:
@@ -119,7 +119,7 @@ def _holds(codes: Int64, wanted: Int64) -> Bool:
     if not len(codes):
         return np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    return codes[at] == wanted
+    return np.asarray(codes[at] == wanted)
 
 
 __all__ = ["Observed", "common_keys", "observe"]

@@ -28,7 +28,7 @@ def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
     begins, ends = component[edges.target[candidates]], component[edges.source[candidates]]
     at_once = candidates[begins == ends]
     if len(at_once) and len(place) * (1 + len(candidates) // _WIDTH) > _ENOUGH:
-        return at_once  # some are known, and the others would cost more than they could add
+        return np.asarray(at_once)  # some are known, and the others would cost more than they could add
     source, target = component[edges.source[place]], component[edges.target[place]]
     apart = source != target
     order, following = topological(int(component.max()) + 1, source[apart].tolist(), target[apart].tolist())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .groups import groups
-from .table import APPEND, READ, WRITE, Bool, Int32, Int64, Table, UInt8
+from .table import APPEND, READ, WRITE, Bool, Int64, Table, UInt8
 from .versions import DATA, NOBODY, Versions
 
 

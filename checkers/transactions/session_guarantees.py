@@ -211,7 +211,6 @@ def _tell(versions: Versions, report: Report, kind: str, edges: Constraints, cir
 
 
 def _fact(versions: Versions, report: Report, before: int, after: int) -> str:
-    table = versions.table
     wrote = int(versions.mop[after])
     what = did(report, wrote) if wrote >= 0 else "a value stood there"
     if bool(versions.initial[before]):

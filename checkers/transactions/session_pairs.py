@@ -53,11 +53,15 @@ def known_through_reading(
             if left == first:
                 continue
             before = told[which]
-            if before >= 0 and entries[before] == left - 1 and read_process[reads[before]] == read_process[read]:
+            if before >= 0 and entries[before] == left - 1:
                 same = reads[before]
-                if read_key[same] == key and read_source_process[same] == read_source_process[read]:
-                    if read_source_place[same] == read_source_place[read]:
-                        continue
+                one_source = (
+                    read_source_process[same] == read_source_process[read]
+                    and read_source_place[same] == read_source_place[read]
+                    and read_source_process[read] >= 0
+                )
+                if one_source and read_process[same] == read_process[read] and read_key[same] == key:
+                    continue
             if used == room:
                 room *= 2
                 wider = np.empty(room, np.int64)

@@ -56,12 +56,14 @@ class Table:
     @property
     def committed(self) -> Bool:
         """Transactions known to have happened."""
-        return self.status == OK
+        found: Bool = self.status == OK
+        return found
 
     @property
     def alive(self) -> Bool:
         """Transactions that may have happened."""
-        return self.status != FAIL
+        found: Bool = self.status != FAIL
+        return found
 
     def key_name(self, key: int) -> Any:
         names = self.columns.keys
