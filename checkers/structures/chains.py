@@ -92,6 +92,8 @@ def _four(found: Zones, one: int, other: int) -> tuple[int, ...]:
 
 def chain_order(chain: Int64, group: Int64, start: Int64, end: Int64) -> Int64:
     """A legal order of the members, given that there is no conflict: forward chains by their zones, the others in the room between them."""
+    if not len(chain):
+        return chain
     found = zones(chain, start, end)
     fences_begin = np.sort(end[found.first[found.forward]])
     number = np.cumsum(np.append(0, chain[1:] != chain[:-1]))

@@ -15,8 +15,9 @@ import numpy as np
 from histories.columns import ABSENT, Columns, Int64
 
 from ..budget import Meter
-from ..models import Model, MutexModel, SequenceModel
+from ..models import MutexModel, SequenceModel
 from ..result import Anomaly, Verdict
+from ..steps import Model
 from ..wording import on_key
 from .append_list import append_list_order, check_append_list
 from .counter import check_counter, counter_order, initial_of

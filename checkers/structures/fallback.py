@@ -9,11 +9,11 @@ from histories import Operation
 
 from ..budget import NOWHERE, Meter, OutOfBudget
 from ..configurations import Call, Problem, calls_of
-from ..models import Model
 from ..proof_witness import anomaly_of_proof
 from ..refute import Found, WindowHook, prove
 from ..result import Anomaly, Verdict
 from ..search import search
+from ..steps import Model
 from .view import View
 
 _PROOF_S = 5.0

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from histories import Operation, Type, hashable
 
-from ..models import ILLEGAL, NOTHING, Illegal, Step
+from ..steps import ILLEGAL, NOTHING, Illegal, Step
 from .names import DELTAS, TAKES
 
 EMPTY_ERROR = "empty"

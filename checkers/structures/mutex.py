@@ -65,13 +65,11 @@ def _owners(view: View, places: Int64) -> Int64:
     return (named if len(named) and (named > NONE_ID).all() else view.process[places]).astype(np.int64)
 
 
-_LATE = OPEN - 1
-
-
 def _intervals(view: View, places: Int64) -> tuple[Int64, Int64]:
     """Those of the places; a release that never came begins after everything."""
     missing = places < 0
-    return np.where(missing, _LATE, view.start[places]), np.where(missing, OPEN, view.end[places])
+    behind = int(max(view.start.max(initial=0), np.where(view.end < OPEN, view.end, 0).max(initial=0))) + 1
+    return np.where(missing, behind, view.start[places]), np.where(missing, OPEN, view.end[places])
 
 
 def _finding(view: View, found: Conflict, places: Int64, session: Int64) -> Finding:

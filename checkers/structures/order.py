@@ -20,7 +20,13 @@ def two_interval_order(flow: Flow, moments: Int64) -> Int64:
     between = 2 * moments + 1
     put_start, put_end, take_start, take_end = (
         np.concatenate([_doubled(side), between])
-        for side in (flow.put_start, flow.put_end, flow.take_start, flow.take_end)
+        for side in (
+            flow.put_start,
+            # A value is in before it is out.
+            np.minimum(flow.put_end, flow.take_end),
+            np.maximum(flow.take_start, flow.put_start),
+            flow.take_end,
+        )
     )
     order = _common_order(put_start, put_end, take_start, take_end)
     put_at = np.maximum.accumulate(put_start[order])

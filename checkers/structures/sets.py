@@ -24,6 +24,12 @@ def check_set(view: View) -> Finding | None:
         return check_elements(view)
     if view.called("remove", "contains").any():
         raise Unsuitable("whole reads together with removals or questions about one element")
+    adds = np.flatnonzero(view.called("add") & view.ok)
+    said_true, said_false = _answers(view, adds)
+    if said_false.any() or (said_true.any() and len(np.unique(view.argument[adds])) < len(adds)):
+        raise Unsuitable("adds that say whether they changed anything, together with whole reads")
+    if (view.argument[view.called("add")] < 0).any():
+        raise Unsuitable("elements that are lists")
     return check_grow_set(view)
 
 
@@ -209,7 +215,8 @@ def _elements_order(view: View) -> Int64:
     number = uses.number
     seen = known.seen[number]
     # The add just before the first return that shows it, the removal as soon as all that shows it has begun.
-    added, gone = 2 * known.shown_first[number] - 1, 2 * np.minimum(known.gone_from, OPEN // 4)[number] + 1
+    shown = np.minimum(known.shown_first, OPEN // 4)
+    added, gone = (2 * shown - 1)[number], np.maximum(2 * np.minimum(known.gone_from, OPEN // 4) + 1, 2 * shown)[number]
     own = 2 * uses.start + 1
     at = np.where(uses.add, added, np.where(known.removal, gone, np.clip(own, added, gone)))
     late = uses.outside & (uses.start > known.shown_first[number])
