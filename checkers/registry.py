@@ -36,6 +36,13 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "read-committed": ("transactions.isolation", "ReadCommittedChecker"),
     "session-guarantees": ("transactions.session_guarantees", "SessionGuaranteesChecker"),
     "sequential-keys": ("transactions.sequential_keys", "SequentialKeysChecker"),
+    "queue": ("structures.checker", "QueueChecker"),
+    "stack": ("structures.checker", "StackChecker"),
+    "priority-queue": ("structures.checker", "PriorityQueueChecker"),
+    "counter": ("structures.checker", "CounterChecker"),
+    "mutex": ("structures.checker", "MutexChecker"),
+    "fencing": ("structures.checker", "FencingChecker"),
+    "append-list": ("structures.checker", "AppendListChecker"),
     "vacuity": ("vacuity", "VacuityChecker"),
 }
 """Name → (module in this package, class). The order is that of reports."""

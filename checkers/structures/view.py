@@ -7,6 +7,7 @@ knows the end of ends at `OPEN`. Operations become objects (`operation`) only fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,20 @@ import numpy.typing as npt
 from histories import Operation, Type
 from histories.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Int32, Int64
 
-from ..wording import describe, ms_between
+from ..wording import describe, ms_between, show
 
 Mask = npt.NDArray[np.bool_]
 _TYPES = {OK: Type.OK, FAIL: Type.FAIL, INFO: Type.INFO}
+
+
+class _Answered:
+    """An argument that says what was answered to it."""
+
+    def __init__(self, op: Operation) -> None:
+        self.text = f"{show(op.argument)} (answered {show(op.result)})"
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class View:
@@ -115,7 +126,14 @@ class View:
         return [self.operation(place) for place in places]
 
     def tell(self, place: int) -> str:
-        return describe(self.operation(place))
+        """In words, with what it answered: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
+        op = self.operation(place)
+        if op.f not in ("read", "get"):
+            if self.saw_empty[place] and op.argument is None:
+                op = replace(op, f=f"{op.f} (found nothing)")
+            elif op.type is Type.OK and op.result is not None and op.result != op.argument:
+                op = replace(op, argument=op.result) if op.argument is None else replace(op, argument=_Answered(op))
+        return describe(op)
 
     def tell_all(self, places: Sequence[int], most: int = 6) -> str:
         shown = "; ".join(self.tell(place) for place in places[:most])
