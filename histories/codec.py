@@ -39,8 +39,8 @@ def encode_event(event: Event) -> bytes:
     return encode_fields(event_to_json(event)) + b"\n"
 
 
-def encode_fields(fields: Mapping[str, Any]) -> bytes:
-    """An object as JSON; sets become sorted lists. Raises `TypeError` on a value that JSON lacks."""
+def encode_fields(fields: Any) -> bytes:
+    """An object, or any value, as JSON; sets become sorted lists. Raises `TypeError` on a value that JSON lacks."""
     return _encoder.encode(fields)
 
 

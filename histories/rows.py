@@ -15,7 +15,7 @@ from .history import History
 from .operation import MISMATCH, Event, Operation, Type
 
 TYPES = (Type.OK, Type.FAIL, Type.INFO)
-_MICRO = {READ: "r", WRITE: "w", APPEND: "append", CAS: "cas"}
+MICRO = {READ: "r", WRITE: "w", APPEND: "append", CAS: "cas"}
 
 
 def operation(columns: Columns, row: int) -> Operation:
@@ -137,7 +137,7 @@ def _micro_operations(columns: Columns, row: int) -> list[list[Any]]:
     assert txns is not None
     return [
         [
-            _MICRO[int(txns.kind[at])],
+            MICRO[int(txns.kind[at])],
             columns.keys[txns.key[at]],
             _value(columns, txns.value[at], txns.list[at], ABSENT),
         ]

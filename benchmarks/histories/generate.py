@@ -1,0 +1,84 @@
+"""A valid history of any of the models, as columns. Equal settings give equal histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histories.columns import Columns
+
+from . import containers, registers
+from .draft import Draft, columns_of
+from .schedule import Schedule, schedule
+from .transactions import transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`operations` and who does them. `pause`: how much of its time a client rests, 0 for never; rates are shares of all operations."""
+
+    model: str = "register"
+    operations: int = 10_000
+    clients: int = 10
+    keys: int = 1
+    info_rate: float = 0.01
+    fail_rate: float = 0.01
+    pause: float = 0.5
+    writes_per_key: int = 32
+    seed: int = 0
+
+
+MODELS = (
+    "register",
+    "register-cas",
+    "cas-register",
+    "kv",
+    "queue",
+    "stack",
+    "priority-queue",
+    "set",
+    "counter",
+    "mutex",
+    "list-append",
+    "rw-register",
+)
+
+
+def generate(settings: Settings) -> Columns:
+    """The history. Raises `ValueError` on a model that there is not."""
+    if settings.model not in MODELS:
+        raise ValueError(f"no model {settings.model!r}; there are {', '.join(MODELS)}")
+    chance = np.random.default_rng([settings.seed, MODELS.index(settings.model)])
+    lock = settings.model == "mutex"
+    count, clients = settings.operations, settings.clients
+    client = containers.turns(chance, count, clients) if lock else chance.integers(0, clients, count, dtype=np.int32)
+    # A client that does not know whether it holds the lock cannot go on.
+    info, fail = (0.0, 0.0) if lock else (settings.info_rate, settings.fail_rate)
+    plan = schedule(chance, client, info, fail, settings.pause)
+    return columns_of(_draft(chance, plan, settings), plan)
+
+
+def _draft(chance: np.random.Generator, plan: Schedule, settings: Settings) -> Draft:
+    match settings.model:
+        case "register" | "kv":
+            return registers.unique_register(chance, plan, settings.keys, cas=0.0)
+        case "register-cas":
+            return registers.unique_register(chance, plan, settings.keys, cas=0.2)
+        case "cas-register":
+            return registers.few_valued_register(chance, plan)
+        case "queue":
+            return containers.fifo(chance, plan)
+        case "stack":
+            return containers.stack(chance, plan)
+        case "priority-queue":
+            return containers.priority(chance, plan)
+        case "set":
+            return containers.growing_set(chance, plan)
+        case "counter":
+            return containers.counter(chance, plan)
+        case "mutex":
+            return containers.mutex(plan)
+        case _:
+            lists = settings.model == "list-append"
+            return transactions(chance, plan, max(settings.keys, 10), settings.writes_per_key, lists)
