@@ -17,7 +17,7 @@ from typing import NamedTuple
 from histories import Operation, Type
 
 from .budget import NOWHERE, Meter
-from .models import NOTHING, Illegal, Model, Step
+from .steps import NOTHING, Illegal, Model, Step
 
 NEVER = -1
 

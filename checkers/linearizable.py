@@ -2,11 +2,12 @@
 
 Keys are independent (linearizability is local), so each is judged alone, by the quickest way that is exact for it:
 
-1. registers with unique written values: `zones`, O(n log n);
-2. sets of unique elements: `set_order`, linear;
+1. registers with unique written values: `registers`, all at once as arrays, O(n log n);
+2. queues, stacks, sets, counters, locks and append lists: `structures`, near-linear where values are unique;
 3. everything else that `models` knows: the general `search`, within the budget; `refute` gives it short proofs of violation.
 
-Only operations of level `linearizable` (or without a level) count: a read that is marked stale is no evidence.
+Operations become objects only for the search and for witnesses. Only operations of level `linearizable` (or without a level) count: a read that
+is marked stale is no evidence.
 """
 
 from __future__ import annotations
@@ -15,35 +16,31 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import History, Operation, hashable
+from histories.columns import ABSENT, FAIL, Columns
+from histories.rows import operation as operation_at
 
-from .budget import NOWHERE, Meter, OutOfBudget
-from .configurations import Call, Problem, calls_of
-from .models import Model, SetModel, model_for
-from .proof_witness import anomaly_of_proof
-from .refute import Found, WindowHook, prove
-from .register_witness import anomaly_of, unwritten_or_early
-from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .search import search
-from .set_order import disorder, whole_set
-from .set_witness import anomaly_of_disorder
-from .wording import show
-from .zones import register_of, violation
+from .budget import Meter
+from .general import judge_operations, judge_register
+from .key_verdict import Asked, KeyVerdict, OperationAt
+from .models import FAMILIES, family_of
+from .objects import Objects, labels, objects_of
+from .registers.fast_path import judge_registers
+from .result import Budget, CheckResult, RunRecord, Verdict
+from .structures.dispatch import Structure, structure_named, structure_of
+from .structures.dispatch import judge as judge_structure
+from .structures.view import View
 
 LEVEL = "linearizable"
-_PROOF_S = 10.0
+REGISTER = "register"
 
 
-@dataclass(slots=True)
-class KeyVerdict:
-    """One object's verdict. `proven_to` is the history position up to which it was shown to be linearizable, when not to the end."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one object is: a family of `models`, or one of `structures`."""
 
-    verdict: Verdict
-    method: str
-    operations: int
-    anomaly: Anomaly | None = None
-    reason: str | None = None
-    proven_to: int | None = None
+    family: str | None = None
+    structure: Structure | None = None
 
 
 @dataclass(slots=True)
@@ -59,131 +56,124 @@ class LinearizableChecker:
     name = "linearizable"
 
     def applies(self, record: RunRecord) -> bool:
-        return bool(objects(record))
+        _, kinds = _objects(record)
+        return any(kind is not None for kind in kinds) or _all_failed(record)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         meter = Meter.of(budget)
-        todo = objects(record)
-        if not todo:
+        asked = Asked.of(record.options)
+        everything, kinds = _objects(record)
+        known = [number for number, kind in enumerate(kinds) if kind is not None]
+        if not known and _all_failed(record):
+            return CheckResult(self.name, Verdict.VALID, stats={"keys": 0, "operations": 0, "vacuous": True})
+        if not known:
             return CheckResult(
                 self.name,
                 Verdict.UNKNOWN,
                 reason="the history has no operation of level linearizable that a model knows",
             )
-        tally = _Tally()
-        # The small ones first: what they do not need of the budget is left to the large ones.
-        for done, ((workload, key), ops) in enumerate(sorted(todo.items(), key=lambda item: len(item[1]))):
-            share = meter.part(max(meter.left_s / (len(todo) - done), 0.001))
-            name = show(key) if workload is None else f"{workload}/{show(key)}"
-            tally.keys[name] = check_object(ops, key, share)
-            tally.peak_bytes = max(tally.peak_bytes, share.peak_bytes)
-        return _conclude(self.name, tally)
+        objects = everything.only(known)
+        judge = _Judge(objects, [kind for kind in kinds if kind is not None], _operations(record.history), asked, meter)
+        return _conclude(self.name, judge.tally(), objects, asked)
 
 
-def objects(record: RunRecord) -> dict[tuple[str | None, Hashable], list[Operation]]:
-    """The objects in the history: operations per workload and key. Transactions of a workload are one object."""
-    found: dict[tuple[str | None, Hashable], list[Operation]] = {}
-    for op in record.history.operations(level=LEVEL):
-        found.setdefault((op.workload, hashable(op.key)), []).append(op)
-    return {name: ops for name, ops in found.items() if _observed(ops) and model_for(ops) is not None}
+def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
+    objects = objects_of(record.history.columns, LEVEL)
+    asked = record.options.get("model")
+    names = objects.operation_names()
+    return objects, [kind_of(objects, number, names[number], asked) for number in range(len(objects))]
 
 
-def _observed(ops: Sequence[Operation]) -> bool:
-    """Whether anything here has an outcome that can be judged."""
-    return any(op.type is Type.OK for op in ops)
+def _all_failed(record: RunRecord) -> bool:
+    """Whether somebody named a model and the history has its operations, none of which happened: then any order of nothing is legal."""
+    asked, columns = record.options.get("model"), record.history.columns
+    if asked is None or not len(columns) or not (columns.type == FAIL).all():
+        return False
+    return family_of(frozenset(columns.f_names), asked=asked) is not None or structure_named(asked) is not None
 
 
-def check_object(ops: Sequence[Operation], key: Hashable = None, meter: Meter | None = None) -> KeyVerdict:
-    """The verdict on the operations of one object, whose model is known by their names."""
-    meter = meter or Meter.of(Budget())
-    model = model_for(ops)
-    if model is None:
-        names = ", ".join(sorted({op.f for op in ops}))
-        return KeyVerdict(Verdict.UNKNOWN, "none", len(ops), reason=f"no model knows the operations {names} together")
-    if isinstance(model, SetModel):
-        return _check_set(ops, key, model, meter)
-    if model.name == "register":
-        return _check_register(ops, key, model, meter)
-    return _search(ops, calls_of(ops, model), model, key, meter, model.name)
-
-
-def _check_register(ops: Sequence[Operation], key: Hashable, model: Model, meter: Meter) -> KeyVerdict:
-    register = register_of(ops)
-    if register.unique:
-        broken = violation(register)
-        if broken is not None:
-            return KeyVerdict(Verdict.INVALID, "zones", len(ops), anomaly_of(broken, register, key))
-        if not register.silent_mismatches:
-            return KeyVerdict(Verdict.VALID, "zones", len(ops))
+def kind_of(objects: Objects, number: int, names: frozenset[str], asked: str | None) -> Kind | None:
+    """What an object is by the model asked for, else by its operations' names and by what its reads returned. None: nothing known."""
+    if asked is not None:
+        structure = structure_named(asked)
+        family = family_of(names, asked=asked)
     else:
-        plain = unwritten_or_early(register, key)
-        if plain is not None:
-            return KeyVerdict(Verdict.INVALID, "values", len(ops), plain)
-    return _search(ops, _without_unobserved(calls_of(ops, model), model), model, key, meter, model.name)
+        rows = objects.rows_of(number)
+        structure = structure_of(View(objects.columns, rows))
+        family = family_of(names, bool((objects.columns.result_list[rows] != ABSENT).any()))
+    if structure is not None and names <= structure.names:
+        return Kind(structure=structure)
+    return None if family is None else Kind(family)
 
 
-def _without_unobserved(calls: list[Call], model: Model) -> list[Call]:
-    """Drops writes of unknown outcome whose value nobody observed; they are optional, and without effect on anything seen."""
-    if any(call.step.kind == "differs" for call in calls):
-        return calls
-    while True:
-        seen = {call.step.value for call in calls if call.step.conditional}
-        kept = [call for call in calls if call.end is not None or model.gives(call.step) in seen]
-        if len(kept) == len(calls):
-            return calls
-        calls = kept
+def _operations(history: History) -> OperationAt:
+    """Operations by row; whole ones, where events are at hand, since columns do not hold every field."""
+    columns = history.columns
+    if not history.loaded:
+        return lambda row: operation_at(columns, row)
+    by_index = {op.invoke_index: op for op in history.operations()}
+    return lambda row: by_index[int(columns.invoke[row])]
 
 
-def _check_set(ops: Sequence[Operation], key: Hashable, model: Model, meter: Meter) -> KeyVerdict:
-    found = whole_set(ops)
-    if found.repeated:
-        return _search(ops, calls_of(ops, model), model, key, meter, model.name)
-    wrong = disorder(found)
-    if wrong is None:
-        return KeyVerdict(Verdict.VALID, "set-order", len(ops))
-    return KeyVerdict(Verdict.INVALID, "set-order", len(ops), anomaly_of_disorder(wrong, found, key))
+class _Judge:
+    """Each object to the method that is quickest for it."""
+
+    def __init__(
+        self, objects: Objects, kinds: Sequence[Kind], operation: OperationAt, asked: Asked, meter: Meter
+    ) -> None:
+        self._objects = objects
+        self._kinds = kinds
+        self._operation = operation
+        self._asked = asked
+        self._meter = meter
+        self._found: list[KeyVerdict | None] = [None] * len(objects)
+        self._peak_bytes = 0
+
+    def tally(self) -> _Tally:
+        registers = [number for number, kind in enumerate(self._kinds) if kind.family == REGISTER]
+        if registers:
+            some = self._objects.only(registers)
+            for number, verdict in zip(registers, judge_registers(some, self._operation, self._asked), strict=True):
+                self._found[number] = verdict
+        todo = [number for number, found in enumerate(self._found) if found is None]
+        # The small ones first: what they do not need of the budget is left to the large ones.
+        todo.sort(key=lambda number: len(self._objects.rows_of(number)))
+        for done, number in enumerate(todo):
+            share = self._meter.part(max(self._meter.left_s / (len(todo) - done), 0.001))
+            self._found[number] = self._one(number, share)
+            self._peak_bytes = max(self._peak_bytes, share.peak_bytes)
+        verdicts = [found for found in self._found if found is not None]
+        return _Tally(dict(zip(labels(self._objects.names), verdicts, strict=True)), self._peak_bytes)
+
+    def _one(self, number: int, meter: Meter) -> KeyVerdict:
+        kind, rows, key = self._kinds[number], self._objects.rows_of(number), hashable(self._objects.names[number][1])
+        if kind.structure is not None:
+            return _of_structure(View(self._objects.columns, rows), kind.structure, key, meter, self._asked)
+        ops = [self._operation(row) for row in rows.tolist()]
+        return _search(kind.family, ops, key, meter)
 
 
-def _search(
-    ops: Sequence[Operation], calls: list[Call], model: Model, key: Hashable, meter: Meter, name: str
-) -> KeyVerdict:
-    window = None
-    try:
-        outcome = search(Problem(calls, model, meter), meter, hook=WindowHook(calls, model, meter))
-        if outcome.legal:
-            return KeyVerdict(Verdict.VALID, "search", len(ops))
-        stuck_at = outcome.stuck_at or 0
-    except Found as found:
-        window, stuck_at = found.window, found.position
-    except OutOfBudget as error:
-        proven = error.position != NOWHERE
-        told = (
-            f"the operations before history index {error.position} are linearizable"
-            if proven
-            else "nothing was shown yet"
-        )
-        return KeyVerdict(
-            Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {told}", proven_to=error.position if proven else None
-        )
-    # The proof is for people; the verdict stands without it, so it gets some time of its own.
-    proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
-    return KeyVerdict(Verdict.INVALID, "search", len(ops), anomaly_of_proof(proof, name, key))
+def _of_structure(view: View, structure: Structure, key: Hashable, meter: Meter, asked: Asked) -> KeyVerdict:
+    found = judge_structure(view, structure, key, meter, asked.options)
+    verdict = KeyVerdict(found.verdict, found.method, found.operations, found.anomaly, found.reason, found.proven_to)
+    if asked.certificate and found.verdict is Verdict.VALID and found.method == structure.name:
+        verdict.order = view.rows[structure.order(view, asked.options)].tolist()
+    return verdict
 
 
-def _conclude(name: str, tally: _Tally) -> CheckResult:
+def _search(family: str | None, ops: Sequence[Operation], key: Hashable, meter: Meter) -> KeyVerdict:
+    make = None if family is None else FAMILIES[family].make
+    if make is None:
+        return KeyVerdict(Verdict.UNKNOWN, "none", len(ops), reason=f"there is no general search for {family}")
+    if family == REGISTER:
+        return judge_register(ops, make(ops), key, meter)
+    return judge_operations(ops, make(ops), key, meter)
+
+
+def _conclude(name: str, tally: _Tally, objects: Objects, asked: Asked) -> CheckResult:
     invalid, unknown = tally.of(Verdict.INVALID), tally.of(Verdict.UNKNOWN)
-    judged = list(tally.keys.values())
-    stats: dict[str, Any] = {
-        "keys": len(tally.keys),
-        "operations": sum(found.operations for found in judged),
-        "methods": {
-            method: sum(found.method == method for found in judged) for method in sorted({f.method for f in judged})
-        },
-        "peak_mb": round(tally.peak_bytes / 1e6, 1),
-    }
-    if invalid or unknown:
-        stats["verdicts"] = {key: found.verdict.value for key, found in tally.keys.items()}
     anomalies = tuple(found.anomaly for found in invalid.values() if found.anomaly is not None)
+    stats = _stats(tally, bool(invalid or unknown))
     reason = None
     if unknown:
         stats["proven_to"] = {key: found.proven_to for key, found in unknown.items() if found.proven_to is not None}
@@ -193,4 +183,32 @@ def _conclude(name: str, tally: _Tally) -> CheckResult:
         return CheckResult(name, Verdict.INVALID, anomalies, stats, reason)
     if unknown:
         return CheckResult(name, Verdict.UNKNOWN, (), stats, reason)
-    return CheckResult(name, Verdict.VALID, (), stats)
+    return CheckResult(name, Verdict.VALID, (), stats, certificate=_certificate(tally, objects.columns, asked))
+
+
+def _stats(tally: _Tally, mixed: bool) -> dict[str, Any]:
+    judged = list(tally.keys.values())
+    stats: dict[str, Any] = {
+        "keys": len(judged),
+        "operations": sum(found.operations for found in judged),
+        "methods": {
+            method: sum(found.method == method for found in judged) for method in sorted({f.method for f in judged})
+        },
+        "peak_mb": round(tally.peak_bytes / 1e6, 1),
+    }
+    weaker = sorted({found.failed_cas for found in judged if found.failed_cas is not None})
+    if weaker:
+        stats["failed_cas"] = weaker[0]
+    if mixed:
+        stats["verdicts"] = {key: found.verdict.value for key, found in tally.keys.items()}
+    return stats
+
+
+def _certificate(tally: _Tally, columns: Columns, asked: Asked) -> dict[str, list[int]] | None:
+    if not asked.certificate:
+        return None
+    return {
+        key: [int(columns.invoke[row]) for row in found.order]
+        for key, found in tally.keys.items()
+        if found.order is not None
+    }

@@ -1,12 +1,10 @@
 """Sequential specifications: what one object that does one thing at a time would answer.
 
-A model turns each operation of a history into a *step* and says what a step does to a state. States and steps are hashable,
-for the search interns both. A step is *pure* when it changes the state in no state at all, so that it may take effect as soon
-as it is legal. An operation of unknown outcome becomes the step of its effect alone, or none when it has no effect.
+A model turns each operation of a history into a *step* and says what a step does to a state (`steps`).
 
 | model | operations (`f`) | state |
 |---|---|---|
-| `register` | `read`, `write`, `cas` | the value |
+| `register` | `read`/`get`, `write`/`put`, `cas`, `swap`, `delete` | the value |
 | `mutex` | `acquire`, `release` | held or not |
 | `list` | `read`/`get`, `append`, `write`/`put` of a list | a tuple |
 | `text` | the same, of strings | a string |
@@ -18,152 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from histories import MISMATCH, Operation, Type, hashable
+from histories import Operation, Type, hashable
 
+from .register_model import DELETE, READS, SWAPS, RegisterModel
+from .steps import ILLEGAL, NOTHING, Illegal, Model, Step
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """`kind` with its operands. `conditional` means that it is illegal in some states."""
-
-    kind: str
-    value: Hashable = None
-    extra: Hashable = None
-    pure: bool = False
-    conditional: bool = False
-
-
-class Illegal:
-    """The type of `ILLEGAL`: what `apply` answers where a step cannot happen."""
-
-
-ILLEGAL = Illegal()
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """The type of `NOTHING`: no state in particular."""
-
-
-NOTHING = Nothing()
-
-
-class Model(Protocol):
-    """`init` and `apply` are the specification; the other parts let the search prune and explain, and must be sound.
-
-    `overwrites`: each unconditional step leads to a state that does not depend on the one before, and each conditional one is
-    legal in exactly one state or in all but one; then an operation of unknown outcome need only be used when its result is demanded.
-    """
-
-    name: ClassVar[str]
-    overwrites: ClassVar[bool]
-
-    def init(self) -> Hashable: ...
-
-    def step(self, op: Operation) -> Step | None: ...
-
-    def apply(self, state: Hashable, step: Step) -> Hashable | Illegal: ...
-
-    def gives(self, step: Step) -> Hashable:
-        """The state that a changing step leads to; asked only where steps overwrite."""
-        ...
-
-    def needs(self, step: Step) -> Hashable:
-        """The one state in which a conditional step is legal, or `NOTHING` when there are several; asked only where steps overwrite."""
-        ...
-
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        """States such that, if `steps` cannot be ordered from any of these, they cannot from any state. None: not enumerable."""
-        ...
-
-    def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """Whether taking `step` out of any legal order of it and `others` leaves a legal order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """A value that occurs in no history."""
-
-
-FRESH = Fresh()
-
-
-def cas_operands(op: Operation) -> tuple[Hashable, Hashable]:
-    """(expected, new) of a cas, whose argument is `[from, to]`."""
-    expected, new = op.argument
-    return hashable(expected), hashable(new)
-
-
-def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
-    """Whether a mismatched cas says what it saw instead, and that value: its `observed` field, or a value that is not its argument again.
-
-    `observed` may be the results of the transaction that the cas was, hence a list of one.
-    """
-    if op.extra.get("observed") is not None:
-        seen = op.extra["observed"]
-        return True, hashable(seen[0] if isinstance(seen, list) and len(seen) == 1 else seen)
-    if op.result is None or op.result == op.argument:
-        return False, None
-    return True, hashable(op.result)
-
-
-@dataclass
-class RegisterModel:
-    """One register with read, write and compare-and-set."""
-
-    initial: Hashable = None
-    name: ClassVar[str] = "register"
-    overwrites: ClassVar[bool] = True
-
-    def init(self) -> Hashable:
-        return self.initial
-
-    def step(self, op: Operation) -> Step | None:
-        if op.type is Type.FAIL:
-            return self._mismatch(op) if op.f == "cas" and op.error == MISMATCH else None
-        if op.f == "read":
-            return Step("read", hashable(op.result), None, True, True) if op.type is Type.OK else None
-        if op.f == "cas":
-            return Step("cas", *cas_operands(op), False, True)
-        return Step("write", hashable(op.argument))
-
-    def _mismatch(self, op: Operation) -> Step:
-        expected, _ = cas_operands(op)
-        says, seen = observed_by_mismatch(op)
-        return Step("saw", seen, expected, True, True) if says else Step("differs", expected, None, True, True)
-
-    def apply(self, state: Hashable, step: Step) -> Hashable | Illegal:
-        match step.kind:
-            case "write":
-                return step.value
-            case "read":
-                return state if state == step.value else ILLEGAL
-            case "cas":
-                return step.extra if state == step.value else ILLEGAL
-            case "saw":
-                return state if state == step.value != step.extra else ILLEGAL
-            case _:
-                return state if state != step.value else ILLEGAL
-
-    def gives(self, step: Step) -> Hashable:
-        return step.extra if step.kind == "cas" else step.value
-
-    def needs(self, step: Step) -> Hashable:
-        return NOTHING if step.kind == "differs" else step.value
-
-    def starts(self, steps: Iterable[Step]) -> list[Hashable]:
-        # A value that no step mentions stands for all such values.
-        mentioned = [step.value for step in steps if step.conditional]
-        return [*dict.fromkeys(mentioned), FRESH]
-
-    def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A change that nobody observes may go: what follows it is another write. `differs` observes every change."""
-        if step.pure:
-            return True
-        written = self.gives(step)
-        return not any(other.conditional and (other.value == written or other.kind == "differs") for other in others)
+__all__ = [
+    "FAMILIES",
+    "ILLEGAL",
+    "NOTHING",
+    "Family",
+    "Illegal",
+    "Model",
+    "MutexModel",
+    "RegisterModel",
+    "SequenceModel",
+    "SetModel",
+    "Step",
+    "TransactionModel",
+    "family_of",
+    "model_for",
+]
 
 
 @dataclass
@@ -326,38 +201,63 @@ class TransactionModel(_Accumulates):
         return step.pure
 
 
-_BY_F: tuple[tuple[str, Callable[[Sequence[Operation]], Model]], ...] = (
-    ("txn", lambda ops: TransactionModel()),
-    ("add", lambda ops: SetModel()),
-    ("append", lambda ops: SequenceModel("" if _appends_text(ops) else ())),
-    ("acquire", lambda ops: MutexModel()),
-    ("release", lambda ops: MutexModel()),
-    ("write", lambda ops: RegisterModel()),
-    ("cas", lambda ops: RegisterModel()),
-    # Nothing but reads: what they return tells what it is.
-    ("read", lambda ops: SetModel() if any(isinstance(op.result, list) for op in ops) else RegisterModel()),
-)
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Operations that one model knows. `make` gives the model for the general search; None where there is none."""
+
+    names: frozenset[str]
+    make: Callable[[Sequence[Operation]], Model] | None
+
+
+FAMILIES: dict[str, Family] = {
+    "transactions": Family(frozenset({"txn"}), lambda ops: TransactionModel()),
+    "set": Family(frozenset({"add", "read"}), lambda ops: SetModel()),
+    "list": Family(
+        frozenset({"append", "read", "get", "write", "put"}),
+        lambda ops: SequenceModel("" if _appends_text(ops) else ()),
+    ),
+    "mutex": Family(frozenset({"acquire", "release"}), lambda ops: MutexModel()),
+    "register": Family(frozenset({*READS, "write", "put", "cas", DELETE, *SWAPS}), lambda ops: RegisterModel()),
+}
+"""What the operations of one object may be, in the order in which it is tried."""
+
+_ASKED = {
+    "cas-register": "register",
+    "kv": "register",
+    "kv-append": "list",
+    "multi-register": "transactions",
+}
+_READS = frozenset(READS)
+
+
+def family_of(names: frozenset[str], reads_lists: bool = False, asked: str | None = None) -> str | None:
+    """The family of an object with operations of these names; None when none fits. `asked` is the model that somebody named.
+
+    Nothing but reads: what they return tells what it is.
+    """
+    if asked is not None:
+        found = _ASKED.get(asked, asked)
+        # Of several keys with text some may never have been appended to, which makes no difference.
+        return found if found in FAMILIES and names <= FAMILIES[found].names else None
+    if names <= _READS:
+        return "set" if reads_lists else "register"
+    return next((name for name, family in FAMILIES.items() if names <= family.names and _typical(name, names)), None)
+
+
+def _typical(family: str, names: frozenset[str]) -> bool:
+    """Whether operations that several families know are this one's: appends make a list, adds a set."""
+    return family not in _TYPICAL or not names.isdisjoint(_TYPICAL[family])
+
+
+_TYPICAL = {"set": {"add"}, "list": {"append"}}
 
 
 def model_for(ops: Sequence[Operation]) -> Model | None:
     """The model whose operations these are, by their names; None when there is none."""
-    names = {op.f for op in ops}
-    for f, make in _BY_F:
-        if f in names:
-            return make(ops) if names <= _NAMES[f] else None
-    return None
-
-
-_NAMES: dict[str, frozenset[str]] = {
-    "txn": frozenset({"txn"}),
-    "add": frozenset({"add", "read"}),
-    "append": frozenset({"append", "read", "get", "write", "put"}),
-    "acquire": frozenset({"acquire", "release"}),
-    "release": frozenset({"acquire", "release"}),
-    "write": frozenset({"read", "write", "cas"}),
-    "cas": frozenset({"read", "write", "cas"}),
-    "read": frozenset({"read"}),
-}
+    names = frozenset(op.f for op in ops)
+    family = family_of(names, any(isinstance(op.result, list) for op in ops))
+    make = None if family is None else FAMILIES[family].make
+    return None if make is None else make(ops)
 
 
 def _appends_text(ops: Sequence[Operation]) -> bool:

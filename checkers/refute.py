@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from .budget import Meter, OutOfBudget
 from .configurations import Call, Problem
-from .models import Model
 from .search import Hook, search
+from .steps import Model
 
 _FIRST_WINDOW = 2
 _LAST_WINDOW = 1024

@@ -25,6 +25,8 @@ def register(state: Any, op: Operation) -> Any:
         return op.argument
     if op.f == "read":
         return state if op.type is Type.INFO or state == op.result else WRONG
+    if op.f == "swap":
+        return op.argument if op.type is Type.INFO or state == op.result else WRONG
     return op.argument[1] if state == op.argument[0] else WRONG
 
 

@@ -44,6 +44,21 @@ def unique_register(random: Random, number: int) -> tuple[str, Any, Any, Type, s
     return _register(random, value, guess)
 
 
+def linked_register(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
+    """Mostly cas and swaps of values 1, 2, 3 …, each from one of the latest."""
+    value = number + 1
+    guess = random.choice([None, *range(max(1, value - 2), value)])
+    kind = Type.INFO if random.random() < 0.2 else Type.OK
+    f = random.choice(["read", "write", "cas", "cas", "cas", "swap", "mismatch"])
+    if f == "mismatch":
+        return "cas", [guess, value], [guess, value], Type.FAIL, "mismatch"
+    if f == "swap":
+        return "swap", value, guess, kind, None
+    if f == "cas":
+        return "cas", [guess, value], [guess, value], kind, None
+    return (f, None, guess, kind, None) if f == "read" else (f, value, value, kind, None)
+
+
 def small_register(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
     """Values 0..2, so that values say little."""
     return _register(random, random.randrange(3), random.choice([None, 0, 1, 2]))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checkers import Verdict
-from checkers.budget import Meter
-from checkers.linearizable import check_object
-from histories import Operation, Type
+from checkers import Budget, Verdict, check
+from histories import Event, History, Type
 from histories.formats import read_edn_history, read_jepsen_log
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "histories"
@@ -34,23 +31,21 @@ PUBLISHED = published()
 @pytest.mark.parametrize("name", PUBLISHED or ["none"])
 def test_published_verdict(name):
     about = PUBLISHED[name]
-    verdicts = [check_object(ops, key, Meter(TIME_S, 500)) for key, ops in _objects(name, about).items()]
-    assert all(found.verdict is not Verdict.UNKNOWN for found in verdicts), verdicts
-    assert all(found.verdict is Verdict.VALID for found in verdicts) == about["valid"]
-    for found in verdicts:
-        if found.anomaly is not None:
-            assert found.anomaly.ops and found.anomaly.explanation.endswith(".")
+    history = _history(name, about)
+    (found,) = check(history, ["linearizable"], Budget(TIME_S, 500), model=about["model"]).values()
+    assert found.verdict is (Verdict.VALID if about["valid"] else Verdict.INVALID), found.reason
+    for anomaly in found.anomalies:
+        assert anomaly.ops and anomaly.explanation.endswith(".")
 
 
-def _objects(name: str, about: dict[str, Any]) -> dict[Any, list[Operation]]:
+def _history(name: str, about: dict[str, Any]) -> History:
     path = FOLDER / name
     history = read_jepsen_log(path) if about["format"] == "jepsen-log" else read_edn_history(path)
-    objects = history.by_key()
-    if name.startswith("knossos"):
-        # There a read of nil is one whose value is not known.
-        return {key: [_nil_is_unknown(op) for op in ops] for key, ops in objects.items()}
-    return objects
+    if not name.startswith("knossos"):
+        return history
+    # There a read of nil is one whose value is not known.
+    return History(event for event in history if not _answers_nil(event))
 
 
-def _nil_is_unknown(op: Operation) -> Operation:
-    return replace(op, type=Type.INFO, complete_index=None) if op.f == "read" and op.result is None else op
+def _answers_nil(event: Event) -> bool:
+    return event.f == "read" and event.type is Type.OK and event.value is None

@@ -1,4 +1,4 @@
-"""From a broken rule of `checkers.zones` to the anomaly that a person knows: its name, its few operations, one paragraph."""
+"""From a broken rule of `zones` to the anomaly that a person knows: its name, its few operations, one paragraph."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 from histories import Operation
 
-from .models import cas_operands
-from .result import Anomaly
-from .wording import describe, indices, ms_between, on_key, show
-from .zones import Access, Register, Violation
+from ..result import Anomaly
+from ..wording import describe, indices, ms_between, on_key, show
+from .view import Access, Register, Violation
 
 
 def anomaly_of(violation: Violation, register: Register, key: Hashable) -> Anomaly:
@@ -21,6 +20,8 @@ def anomaly_of(violation: Violation, register: Register, key: Hashable) -> Anoma
             op = _op(violation.accesses[0])
             text = f"a cas failed for a mismatch although it saw the value that it expected, {show(violation.values[0])}: {describe(op)}."
             return _anomaly("false-mismatch", key, [op], text)
+        case "impossible-mismatch":
+            return _impossible_mismatch(violation, key)
         case "lost-update":
             return _lost_update(violation, key)
         case "cas-cycle":
@@ -47,6 +48,17 @@ def _unwritten(violation: Violation, register: Register, key: Hashable) -> Anoma
         return _anomaly("thin-air", key, [reader], text)
     text = f"{show(value)} was seen although its write was refused and so must never take effect: {describe(failed)}; {describe(reader)}."
     return _anomaly("aborted-read", key, [failed, reader], text)
+
+
+def _impossible_mismatch(violation: Violation, key: Hashable) -> Anomaly:
+    early, late = violation.accesses[0], violation.accesses[-1]
+    value, ops = violation.values[0], [access.op for access in violation.accesses if access.op is not None]
+    failed = _op(violation.accesses[1])
+    text = (
+        f"{describe(failed)} failed although the register was {show(value)} all the while: it was so before ({_named(early, value)}) and "
+        f"after ({_named(late, value)}), and {show(value)} was written only once."
+    )
+    return _anomaly("false-mismatch", key, ops, text)
 
 
 def _lost_update(violation: Violation, key: Hashable) -> Anomaly:
@@ -156,26 +168,3 @@ def _anomaly(
 ) -> Anomaly:
     sentence = on_key(key) + text
     return Anomaly(kind, indices(ops), sentence[0].upper() + sentence[1:], {"key": key, **(details or {})})
-
-
-def unwritten_or_early(register: Register, key: Hashable) -> Anomaly | None:
-    """What can be said at once even when values are not unique: a value seen that nobody wrote, or not before."""
-    first_write: dict[Hashable, Access] = {}
-    for access in register.accesses:
-        for value in access.writes:
-            if value not in first_write or access.start < first_write[value].start:
-                first_write[value] = access
-    for access in register.accesses:
-        op = access.op
-        if op is None or op.complete_index is None:
-            continue
-        if op.error is not None and access.reads == cas_operands(op)[:1]:
-            return anomaly_of(Violation("false-mismatch", (access,), access.reads), register, key)
-        for value in access.reads:
-            if value == register.initial:
-                continue
-            if value not in first_write:
-                return anomaly_of(Violation("thin-air", (access,), (value,)), register, key)
-            if first_write[value].start > access.end:
-                return anomaly_of(Violation("future-read", (access, first_write[value]), (value,)), register, key)
-    return None

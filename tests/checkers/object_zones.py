@@ -1,4 +1,4 @@
-"""Registers whose written values are unique: the legal order is read off the values, in O(n log n).
+"""The same rules as `checkers.registers.zones`, one object after the other and one register at a time: what the arrays are compared with.
 
 Every value has one writer. A cas from a to b makes b the direct successor of a, so values form *chains*; all operations of a chain are
 contiguous in any legal order, and their order inside it is given. What remains are intervals (Gibbons & Korach, "Testing shared memories",
@@ -15,81 +15,14 @@ It does not see failed cas that do not say what they saw instead; the caller ask
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from histories import MISMATCH, Operation, Type, hashable
-
-from .models import cas_operands, observed_by_mismatch
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Access:
-    """An operation as a register sees it. `reads` and `writes` are tuples of at most one value; `end` is infinite while unknown."""
-
-    op: Operation | None
-    start: float
-    end: float
-    reads: tuple[Hashable, ...] = ()
-    writes: tuple[Hashable, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """Why no legal order exists. `kind` says which rule broke; `accesses` are the proof, in the rule's own order; `values` the ones at issue."""
-
-    kind: str
-    accesses: tuple[Access, ...]
-    values: tuple[Hashable, ...]
-
-
-@dataclass(slots=True)
-class Register:
-    """The accesses of one register, and what could not have happened (`failed`: value → operation that failed to write it)."""
-
-    initial: Hashable
-    accesses: list[Access] = field(default_factory=list)
-    failed: dict[Hashable, Operation] = field(default_factory=dict)
-    silent_mismatches: int = 0
-    unique: bool = True
-
-
-def register_of(ops: Iterable[Operation], initial: Hashable = None) -> Register:
-    """The accesses in `ops`. `unique` is False when the values do not identify their writers."""
-    register = Register(initial)
-    written: set[Hashable] = {initial}
-    for op in ops:
-        access = _access(op, register)
-        if access is None:
-            continue
-        for value in access.writes:
-            register.unique = register.unique and value not in written
-            written.add(value)
-        register.accesses.append(access)
-    return register
-
-
-def _access(op: Operation, register: Register) -> Access | None:
-    start, end = float(op.invoke_index), inf if op.complete_index is None else float(op.complete_index)
-    if op.type is Type.FAIL:
-        if op.f != "read":
-            value = cas_operands(op)[1] if op.f == "cas" else hashable(op.argument)
-            register.failed.setdefault(value, op)
-        if op.f != "cas" or op.error != MISMATCH:
-            return None
-        says, seen = observed_by_mismatch(op)
-        if not says:
-            register.silent_mismatches += 1
-            return None
-        return Access(op, start, end, (seen,))
-    if op.f == "read":
-        return Access(op, start, end, (hashable(op.result),)) if op.type is Type.OK else None
-    if op.f == "cas":
-        expected, new = cas_operands(op)
-        return Access(op, start, end, (expected,), (new,))
-    return Access(op, start, end, (), (hashable(op.argument),))
+from checkers.register_model import cas_operands
+from checkers.registers.view import Access, Register, Violation
+from histories import Type
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Registers with unique written values, many at a time, as arrays: the legal order is read off the values (`zones`)."""

@@ -1,0 +1,137 @@
+"""Random small registers judged in four ways, which must agree: trying all orders, the arrays, the same rules on objects, the general search.
+
+    python -m tests.checkers.fuzz_register 100000 1        number of histories, first seed
+
+Legal orders that the arrays give are replayed. A disagreement is printed with the seed that repeats it, and ends the run with code 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from checkers import Budget, RunRecord, Verdict, checker
+from checkers.budget import Meter
+from checkers.configurations import Problem, calls_of
+from checkers.objects import objects_of
+from checkers.register_model import RegisterModel
+from checkers.registers.judge import Judged, judge
+from checkers.registers.view import register_of
+from checkers.search import search
+from histories import History, Operation, Type
+from histories.rows import operation
+
+from . import oracle, random_histories
+from .object_zones import violation
+
+SHAPES: tuple[random_histories.Fill, ...] = (
+    random_histories.unique_register,
+    random_histories.linked_register,
+    random_histories.unique_register,
+    random_histories.small_register,
+)
+
+
+def compare(seed: int, seen: Counter[str]) -> str | None:
+    """What disagrees on the history of this seed; None when all agree."""
+    random = Random(seed)
+    fill = SHAPES[seed % len(SHAPES)]
+    history = random_histories.history(random, random.randrange(2, 10), random.randrange(1, 5), fill)
+    ops = history.operations()
+    expected = oracle.linearizable(ops, oracle.register)
+    seen["legal" if expected else "illegal"] += 1
+    if _searched(ops) != expected:
+        return f"the search says {not expected}"
+    if not any(op.type is Type.OK for op in ops):
+        return None
+    return _arrays(history, expected, seen) or _checker(history, expected)
+
+
+def _searched(ops: Sequence[Operation]) -> bool:
+    meter, model = Meter.of(Budget(time_s=20)), RegisterModel()
+    return search(Problem(calls_of(ops, model), model, meter), meter).legal
+
+
+def _arrays(history: History, expected: bool, seen: Counter[str]) -> str | None:
+    judged = judge(objects_of(history.columns, "linearizable"), certificate=True)
+    if judged.repeated:
+        seen["repeated"] += 1
+        return None
+    register = register_of(history.operations())
+    legal = not judged.broken
+    if legal != (violation(register) is None) and not register.silent_mismatches:
+        return f"objects say {not legal}"
+    if judged.in_doubt:
+        seen["in doubt"] += 1
+        return None
+    if legal != expected:
+        return f"arrays say {legal}"
+    return _replay(history, judged) if legal else None
+
+
+def _replay(history: History, judged: Judged) -> str | None:
+    """Whether the order that the arrays give is one: complete, in real time, and legal for a plain register."""
+    from checkers.registers.fast_path import order_of_register
+
+    ops = [operation(history.columns, row) for row in order_of_register(0, judged)]
+    taken = {op.invoke_index for op in ops}
+    if len(taken) != len(ops):
+        return "the order repeats an operation"
+    missing = [
+        op
+        for op in history.operations()
+        if op.invoke_index not in taken and (op.type is Type.OK or op.error == "mismatch")
+    ]
+    if missing:
+        return f"the order lacks {missing}"
+    latest, state = -1, None
+    for op in ops:
+        if op.complete_index is not None and op.complete_index < latest:
+            return f"the order breaks real time at {op}"
+        latest = max(latest, op.invoke_index)
+        state = oracle.register(state, op)
+        if state is oracle.WRONG:
+            return f"the order is illegal at {op}"
+    return None
+
+
+def _checker(history: History, expected: bool) -> str | None:
+    found = checker("linearizable").check(RunRecord(history=history, options={"exact": True}), Budget())
+    if (found.verdict is Verdict.VALID) != expected:
+        return f"the checker says {found.verdict.value}: {found.reason}"
+    known = {op.invoke_index for op in history.operations()}
+    for anomaly in found.anomalies:
+        if not anomaly.ops or not set(anomaly.ops) <= known:
+            return f"the witness names {anomaly.ops}"
+    return None
+
+
+def run(count: int, first: int, tell: Callable[[str], Any] = print) -> Counter[str]:
+    """Compares `count` histories; raises `AssertionError` at the first disagreement."""
+    seen: Counter[str] = Counter()
+    for seed in range(first, first + count):
+        wrong = compare(seed, seen)
+        if wrong is not None:
+            raise AssertionError(f"{wrong}\nrepeat: python -m tests.checkers.fuzz_register 1 {seed}")
+        if (seed - first + 1) % 20_000 == 0:
+            tell(f"{seed - first + 1} histories agree")
+    return seen
+
+
+def main() -> int:
+    count, first = int(sys.argv[1]), int(sys.argv[2])
+    print(f"{count} random registers from seed {first}", flush=True)
+    try:
+        seen = run(count, first)
+    except AssertionError as error:
+        print(error)
+        return 1
+    print(f"all agree: {dict(seen)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
