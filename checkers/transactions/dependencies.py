@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .table import OK, OPEN, Bool, Int32, Int64, Table, UInt8
-from .versions import DATA, PROCESS, REALTIME, Versions
+from .versions import ATOMIC, DATA, PROCESS, REALTIME, Versions
 
 WW, WR, RW, SESSION, RT, PASS = 1, 2, 4, 8, 16, 32
 """Kinds of edges, bits: write-write, write-read, read-write (anti-dependency), same process, real time; and the inner part of a path
@@ -115,7 +115,7 @@ def data_edges(builder: Builder, versions: Versions) -> None:
     before, after, basis = versions.pair_before, versions.pair_after, versions.pair_basis
     known = (writer[before] >= 0) & (writer[after] >= 0)
     builder.add(writer[before[known]], writer[after[known]], WW, basis[known], versions.key[after[known]])
-    for level in np.unique(basis).tolist():
+    for level in (DATA, ATOMIC, PROCESS, REALTIME):
         pairs = np.flatnonzero((basis == level) & (writer[after] >= 0))
         placed = versions.read_standing >= 0
         _all_before_all(

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from .arrays import distinct, find_unsorted
 from .causal_clocks import causal_edges
 from .observed import Observed, observe
-from .table import Int64
+from .table import Bool, Int64
 from .versions import ATOMIC, PROCESS, Versions
 from .weak_edges import Inferred, seen_edges
 from .weak_levels import causal_order
@@ -37,7 +38,7 @@ def _with(versions: Versions, observed: Observed, inferred: Inferred, basis: int
     after = read[observed.mop[inferred.at]]
     # Of the initial version enough is known without this: every other comes after it.
     known &= ~versions.initial[after] & (before != after)
-    pairs = np.unique(before[known] * len(versions) + after[known])
+    pairs = distinct(before[known] * len(versions) + after[known])
     before, after = np.divmod(pairs, len(versions))
     return replace(
         versions,
@@ -47,15 +48,10 @@ def _with(versions: Versions, observed: Observed, inferred: Inferred, basis: int
     )
 
 
-def _written(versions: Versions, txn: Int64, key: Int64) -> tuple[Int64, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def _written(versions: Versions, txn: Int64, key: Int64) -> tuple[Int64, Bool]:
     """By (transaction, key) the version that it left, and whether it is known."""
     made = np.flatnonzero(versions.writer >= 0)
     made = made[versions.groups.final[versions.mop[made]]]
     code = versions.writer[made].astype(np.int64) * versions.table.keys + versions.key[made]
-    order = np.argsort(code, kind="stable")
-    code, made = code[order], made[order]
-    wanted = txn * versions.table.keys + key
-    if not len(code):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
-    return made[at], code[at] == wanted
+    at, known = find_unsorted(code, txn * versions.table.keys + key)
+    return (made[at] if len(made) else at), known

@@ -37,9 +37,17 @@ class _IsolationChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         table = table_of(record)
         if table is None:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of one kind, and no reads and writes")
+            return CheckResult(
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no transactions of one kind, and no reads and writes",
+            )
         versions, report = read_versions(table)
-        stats: dict[str, Any] = {"transactions": len(table), "ok": int((table.status == OK).sum()), "micro_operations": len(table.txn)}
+        stats: dict[str, Any] = {
+            "transactions": len(table),
+            "ok": int((table.status == OK).sum()),
+            "micro_operations": len(table.txn),
+        }
         stats |= weak_anomalies(versions, report, self.level.value)
         counted = set(level_anomalies(self.level))
         kept = tuple(anomaly for anomaly in report.findings.kept if anomaly.kind in counted)

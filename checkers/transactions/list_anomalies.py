@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import distinct
 from .lists import ListReads
 from .naming import KEEP, Report, elements, key_text, list_text, name, read_text
 from .table import APPEND, FAIL, READ, Bool, Int64
@@ -47,7 +48,7 @@ def _duplicates(reads: ListReads, report: Report) -> None:
     code = reads.element_key() * values + reads.element
     order = np.argsort(code, kind="stable")
     again = order[1:][code[order[1:]] == code[order[:-1]]]
-    keys = np.unique(code[again] // values)
+    keys = distinct(code[again] // values)
     suspects = [int(reads.longest_read[key]) for key in keys]
     suspects += [
         int(read)

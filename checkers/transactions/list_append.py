@@ -27,7 +27,9 @@ class ListAppendChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {APPEND}:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and appends alone")
+            return CheckResult(
+                self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and appends alone"
+            )
         table = transactions(record.history.columns)
         try:
             level = level_of(record, table)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import find, ragged
 from .groups import Groups, groups
-from .table import APPEND, READ, Bool, Int32, Int64, Table, ragged
+from .table import APPEND, READ, Bool, Int32, Int64, Table
 from .versions import DATA, NOBODY, Versions
 
 _CHUNK = 1 << 22
@@ -82,14 +83,14 @@ def _prefixes(items: Int32, begin: Int64, length: Int64, element: Int32, first: 
     ends = np.cumsum(length[todo])
     cuts = np.searchsorted(ends, np.arange(_CHUNK, int(ends[-1]) + _CHUNK, _CHUNK), "left") + 1
     low = 0
-    for high in np.unique(np.minimum(cuts, len(todo))):
+    for high in sorted(set(np.minimum(cuts, len(todo)).tolist())):
         part = todo[low:high]
         if len(part):
             sizes = length[part]
             same = items[ragged(begin[part], sizes)] == element[ragged(first[part], sizes)]
             starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
             fits[part] = np.logical_and.reduceat(same, starts)
-        low = int(high)
+        low = high
     return fits
 
 
@@ -105,13 +106,9 @@ def _match_appends(table: Table, element: Int32, element_key: Int64) -> tuple[In
     again[1:] = (code[1:] == code[:-1]) & table.alive[table.txn[appends[1:]]]
     twice = appends[again]
     place = np.full(len(table.txn), -1, np.int64)
-    if not len(code):
-        return np.full(len(element), -1, np.int64), place, twice
-    wanted = element_key * values + element
-    at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
-    made = np.where(code[at] == wanted, appends[at], -1)
+    at, known = find(code, element_key * values + element)
+    made = np.where(known, appends[at], -1) if len(appends) else np.full(len(element), -1, np.int64)
     version = np.arange(len(element)) + element_key + 1
-    known = made >= 0
     place[made[known][::-1]] = version[known][::-1]
     return made, place, twice
 

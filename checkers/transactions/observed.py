@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .table import OK, Bool, Int64, Table, ragged
+from .arrays import distinct, find, ragged
+from .table import OK, Bool, Int64, Table
 from .versions import Versions
 
 
@@ -43,12 +44,8 @@ class Observed:
 
     def writes(self, txn: Int64, key: Int64) -> Bool:
         """Whether each transaction wrote each key; INIT wrote all."""
-        code = self.write_txn * self.table.keys + self.write_key
-        wanted = txn * self.table.keys + key
-        if not len(code):
-            return np.asarray(txn == self.init)
-        at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
-        return np.asarray((code[at] == wanted) | (txn == self.init))
+        _, known = find(self.write_txn * self.table.keys + self.write_key, txn * self.table.keys + key)
+        return np.asarray(known | (txn == self.init))
 
 
 def observe(versions: Versions) -> Observed:
@@ -99,7 +96,7 @@ def common_keys(observed: Observed, reader: Int64, writer: Int64) -> tuple[Int64
 
     This is what makes it O(n^1.5): a transaction with many keys is met by few others that are large too (AWDIT, PLDI 2025).
     """
-    read_code = np.unique(observed.reader * observed.table.keys + observed.key)
+    read_code = distinct(observed.reader * observed.table.keys + observed.key)
     read_txn, read_key = np.divmod(read_code, observed.table.keys)
     read_from = np.searchsorted(read_txn, np.arange(len(observed.table) + 1))
     reads = read_from[reader + 1] - read_from[reader]
@@ -110,16 +107,9 @@ def common_keys(observed: Observed, reader: Int64, writer: Int64) -> tuple[Int64
     key_w = observed.write_key[ragged(observed.write_from[writer[by_writes]], writes[by_writes])]
     pair_r = np.repeat(by_reads, reads[by_reads])
     key_r = read_key[ragged(read_from[reader[by_reads]], reads[by_reads])]
-    in_reads = _holds(read_code, reader[pair_w] * observed.table.keys + key_w)
+    _, in_reads = find(read_code, reader[pair_w] * observed.table.keys + key_w)
     in_writes = observed.writes(writer[pair_r], key_r)
     return np.concatenate([pair_w[in_reads], pair_r[in_writes]]), np.concatenate([key_w[in_reads], key_r[in_writes]])
-
-
-def _holds(codes: Int64, wanted: Int64) -> Bool:
-    if not len(codes):
-        return np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    return np.asarray(codes[at] == wanted)
 
 
 __all__ = ["Observed", "common_keys", "observe"]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import first_of_each, ragged
 from .components import Core
 from .dependencies import PASS, RT, Edges
-from .table import OPEN, Bool, Int64, ragged
+from .table import OPEN, Bool, Int64
 
 BY_REALTIME = -2
 _UNSEEN, _ROOT = -1, -3
@@ -90,7 +91,7 @@ class Walker:
             return out
         keep = (self._free[out] == free) & (parent[self._target[out]] == _UNSEEN)
         out, origin = out[keep], np.repeat(level, size)[keep]
-        target, first = np.unique(self._target[out], return_index=True)
+        target, first = first_of_each(self._target[out])
         parent[target], via[target] = origin[first], self._edge[out[first]]
         return target
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..wording import show
+from .arrays import distinct, find
 from .components import inside
 from .naming import KEEP, Report, key_text, name, read_text
 from .table import FAIL, READ, Bool, Int64, Table
@@ -79,7 +80,7 @@ def _ambiguous(table: Table, mops: Int64) -> Bool:
     values = max(len(table.columns.values), 1)
     writes = np.flatnonzero(table.kind != READ)
     code = table.key[writes].astype(np.int64) * values + table.value[writes]
-    return np.isin(table.key[mops].astype(np.int64) * values + table.value[mops], code)
+    return find(np.sort(code, kind="stable"), table.key[mops].astype(np.int64) * values + table.value[mops])[1]
 
 
 def _internal(versions: Versions, report: Report) -> None:
@@ -110,12 +111,12 @@ def lost_updates(versions: Versions, report: Report) -> None:
     final = np.flatnonzero(groups.final & table.committed[table.txn])
     written = table.txn[final].astype(np.int64) * table.keys + table.key[final]
     wanted = table.txn[read].astype(np.int64) * table.keys + table.key[read]
-    both = np.isin(wanted, written)
+    _, both = find(np.sort(written, kind="stable"), wanted)
     read, version = read[both], version[both]
     order = np.lexsort((read, version))
     read, version = read[order], version[order]
     again = np.flatnonzero(version[1:] == version[:-1]) + 1
-    groups_hit = np.unique(version[again])
+    groups_hit = distinct(version[again])
     for hit in groups_hit[:KEEP]:
         at = read[version == hit][:2]
         txns = [int(table.txn[mop]) for mop in at]
@@ -138,7 +139,7 @@ def cyclic_versions(versions: Versions, report: Report) -> None:
         return
     component, on_cycle = inside(len(versions), before.astype(np.int32), after.astype(np.int32))
     hit = np.flatnonzero(on_cycle)
-    components = np.unique(component[before[hit]])
+    components = distinct(component[before[hit]])
     table = report.table
     for one in components[:KEEP]:
         members = hit[component[before[hit]] == one]

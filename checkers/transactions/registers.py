@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import find, find_unsorted
 from .groups import groups
 from .table import APPEND, READ, WRITE, Bool, Int64, Table, UInt8
 from .versions import DATA, NOBODY, Versions
@@ -21,7 +22,6 @@ def register_versions(table: Table) -> Versions:
     """
     grouped = groups(table)
     code, mop, twice = _written(table)
-    writes = len(code)
     values = max(len(table.columns.values), 1)
     key = np.concatenate([np.arange(table.keys), code // values]).astype(np.int32)
     all_mop = np.concatenate([np.full(table.keys, -1, np.int64), mop])
@@ -33,8 +33,7 @@ def register_versions(table: Table) -> Versions:
     initial = np.arange(len(key)) < table.keys
     read_mop = np.flatnonzero((table.kind == READ) & (table.value >= 0))
     wanted = table.key[read_mop].astype(np.int64) * values + table.value[read_mop]
-    at = np.minimum(np.searchsorted(code, wanted), max(writes - 1, 0))
-    hit = (code[at] == wanted) if writes else np.zeros(len(wanted), bool)
+    at, hit = find(code, wanted)
     nothing = ~hit & (table.value[read_mop] == 0)
     version = np.where(hit, at + table.keys, table.key[read_mop])
     known = (hit | nothing) & ~ambiguous[version]
@@ -90,8 +89,8 @@ def _order(
     writes = writes[~ambiguous[by_mop[writes]]]
     read_code = table.txn[reads].astype(np.int64) * table.keys + table.key[reads]
     write_code = table.txn[writes].astype(np.int64) * table.keys + table.key[writes]
-    _, left, right = np.intersect1d(read_code, write_code, assume_unique=True, return_indices=True)
-    before, after = read_by_mop[reads[left]], by_mop[writes[right]]
+    place, both = find_unsorted(read_code, write_code)
+    before, after = read_by_mop[reads[place[both]]], by_mop[writes[both]]
     differ = before != after
     before, after = before[differ], after[differ]
     headed = np.zeros(len(ambiguous), bool)

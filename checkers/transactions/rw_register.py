@@ -28,7 +28,9 @@ class RwRegisterChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {WRITE}:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and writes alone")
+            return CheckResult(
+                self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and writes alone"
+            )
         table = transactions(record.history.columns)
         try:
             level = level_of(record, table)

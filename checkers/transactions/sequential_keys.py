@@ -17,10 +17,11 @@ from scipy.sparse.csgraph import connected_components
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from ..wording import show
 from .accesses import accesses
+from .arrays import distinct, find, find_unsorted
 from .graph_check import Inputs, doubts
 from .isolation import read_versions, table_of
 from .naming import KEEP, Report, key_text, name, read_text
-from .register_anomalies import cyclic_versions
+from .register_anomalies import cyclic_versions, lost_updates
 from .table import OK, READ, Int64
 from .version_graph import Constraints, circles, constraints, together
 from .versions import Versions
@@ -42,11 +43,17 @@ class SequentialKeysChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         table = table_of(record)
         if table is None:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no reads and writes, and no transactions of one kind")
+            return CheckResult(
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no reads and writes, and no transactions of one kind",
+            )
         versions, report = read_versions(table)
         _disorder(versions, report)
         kept = tuple(
-            anomaly for anomaly in report.findings.kept if anomaly.kind in (*_WRONG_READS, "lost-update", "not-sequential")
+            anomaly
+            for anomaly in report.findings.kept
+            if anomaly.kind in (*_WRONG_READS, "lost-update", "not-sequential")
         )
         stats = {
             "transactions": len(table),
@@ -101,7 +108,7 @@ def _replacing(versions: Versions) -> Int64:
     first = versions.groups.first[versions.read_mop]
     span = len(versions.table) + 1
     code = versions.read_version[first] * span + versions.read_txn[first]
-    return np.flatnonzero(np.isin(versions.pair_before * span + versions.writer[versions.pair_after], code))
+    return np.flatnonzero(find(np.sort(code), versions.pair_before * span + versions.writer[versions.pair_after])[1])
 
 
 def _disorder(versions: Versions, report: Report) -> None:
@@ -110,6 +117,9 @@ def _disorder(versions: Versions, report: Report) -> None:
     met = constraints(found.version[at], found.version[at + 1], found.mop[at], found.mop[at + 1])
     _reads_before_own_write(versions, report)
     cyclic_versions(versions, report)
+    if versions.ordered:
+        lost_updates(versions, report)
+        _appended_elsewhere(versions, report)
     chains = _chains(versions)
     for pair in chains.forks[:KEEP]:
         _tell_fork(versions, report, int(pair))
@@ -142,7 +152,7 @@ def _after_initial(versions: Versions, chains: _Chains) -> Constraints:
     by_key = np.zeros(versions.table.keys, np.int64)
     by_key[versions.key[keys]] = chains.chain[keys]
     others = np.flatnonzero(~versions.initial & (versions.writer >= 0))
-    codes = np.unique(by_key[versions.key[others]] * len(versions) + chains.chain[others])
+    codes = distinct(by_key[versions.key[others]] * len(versions) + chains.chain[others])
     before, after = np.divmod(codes, len(versions))
     return constraints(before, after)
 
@@ -162,6 +172,34 @@ def _reads_before_own_write(versions: Versions, report: Report) -> None:
             f"{name(table, txn)} read {read_text(table, int(versions.read_mop[place]), report.lists)}, which its own process wrote only afterwards, in {name(table, wrote)}.",
         )
     report.total("not-sequential", len(early))
+
+
+def _appended_elsewhere(versions: Versions, report: Report) -> None:
+    """Transactions that read a list and then appended to it, but not right behind what they had read."""
+    table, groups = versions.table, versions.groups
+    first = groups.first[versions.read_mop]
+    read, version = versions.read_mop[first], versions.read_version[first]
+    made = np.flatnonzero((versions.mop >= 0) & (versions.writer >= 0))
+    made = made[groups.writes_before[versions.mop[made]] == 0]
+    code = versions.writer[made].astype(np.int64) * table.keys + versions.key[made]
+    spot, known = find_unsorted(code, table.txn[read].astype(np.int64) * table.keys + table.key[read])
+    both = np.flatnonzero(known)
+    wrote, version, read = made[spot[both]], version[both], read[both]
+    longest = np.zeros(table.keys, np.int64)
+    np.maximum.at(longest, versions.key[: versions.ordered], np.arange(versions.ordered))
+    behind = np.where(wrote < versions.ordered, wrote == version + 1, version == longest[table.key[read]])
+    apart = np.flatnonzero(~behind)
+    for place in apart[:KEEP]:
+        txn = int(table.txn[read[place]])
+        value = show(table.value_name(int(table.value[versions.mop[wrote[place]]])))
+        report.add(
+            "lost-update",
+            [txn],
+            f"{name(table, txn)} read {read_text(table, int(read[place]), True)} and then appended {value}, which does not stand right behind that: "
+            "what others had appended meanwhile was not seen.",
+            key=table.key_name(int(table.key[read[place]])),
+        )
+    report.total("lost-update", len(apart))
 
 
 def _tell_fork(versions: Versions, report: Report, pair: int) -> None:

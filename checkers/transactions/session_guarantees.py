@@ -14,6 +14,7 @@ import numpy as np
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from .accesses import Accesses, accesses
+from .arrays import find_unsorted
 from .compiled import quick
 from .graph_check import Inputs, doubts
 from .isolation import read_versions, table_of
@@ -50,7 +51,11 @@ class SessionGuaranteesChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         table = table_of(record)
         if table is None:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="the history has no reads and writes, and no transactions of one kind")
+            return CheckResult(
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no reads and writes, and no transactions of one kind",
+            )
         asked = record.options.get("consistency")
         wanted = (str(asked),) if asked in GUARANTEES else GUARANTEES
         versions, report = read_versions(table)
@@ -116,11 +121,8 @@ def _your_writes(observed: Observed, written: Accesses) -> Constraints:
     version_of = np.full(len(table.txn), -1, np.int64)
     version_of[written.mop] = written.version
     code = table.txn[written.mop].astype(np.int64) * table.keys + table.key[written.mop]
-    order = np.argsort(code, kind="stable")
-    wanted = inferred.before * table.keys + observed.key[inferred.at]
-    spot = np.minimum(np.searchsorted(code[order], wanted), max(len(order) - 1, 0))
-    known = code[order][spot] == wanted if len(order) else np.zeros(len(wanted), bool)
-    wrote = written.mop[order[spot[known]]] if len(order) else np.zeros(0, np.int64)
+    spot, known = find_unsorted(code, inferred.before * table.keys + observed.key[inferred.at])
+    wrote = written.mop[spot[known]]
     read = observed.mop[inferred.at[known]]
     return constraints(version_of[wrote], _read_version(observed.versions)[read], wrote, read)
 

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from histories.columns import ABSENT, APPEND, FAIL, INFO, OK, OPEN, READ, WRITE, Columns
 
+from .arrays import ragged
+
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
@@ -161,13 +163,6 @@ def finish(columns: Columns, rows: Int64, txn: Int32, kind: UInt8, key: Int32, v
         keys=len(columns.keys) + 1,
         clock=not (len(columns) and bool(np.all(columns.invoke_ns == NO_CLOCK))),
     )
-
-
-def ragged(start: Int64, size: Int64) -> Int64:
-    """The indices start[0] .. start[0]+size[0]-1, start[1] .. and so on."""
-    ends = np.cumsum(size)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(start - (ends - size), size) + np.arange(total, dtype=np.int64)
 
 
 def _named(columns: Columns, code: dict[str, int], *names: str) -> Bool:

@@ -62,9 +62,7 @@ class Teller:
         among = ", ".join(name(self.table, txn) for txn in first)
         clauses = "; ".join(f"({number}) {step.why}" for number, step in enumerate(steps, start=1))
         base = anomaly.removesuffix("-process").removesuffix("-realtime")
-        said = (
-            f"{among} cannot be put in any order: {clauses}. So {' before '.join(name(self.table, txn) for txn in [*first, first[0]])}: {MEANING[base]}."
-        )
+        said = f"{among} cannot be put in any order: {clauses}. So {' before '.join(name(self.table, txn) for txn in [*first, first[0]])}: {MEANING[base]}."
         report.add(
             anomaly,
             [*first, *(txn for step in steps for txn in step.evidence)],
@@ -107,7 +105,9 @@ class Teller:
             )
             return Step(source, target, kind, -1, REALTIME, why)
         if kind == SESSION:
-            process = self.table.columns.processes[int(self.table.process[source])] if self.table.columns.processes else "?"
+            process = (
+                self.table.columns.processes[int(self.table.process[source])] if self.table.columns.processes else "?"
+            )
             why = f"process {process} did {name(self.table, source)} before {name(self.table, target)}"
             return Step(source, target, kind, -1, PROCESS, why)
         told = {WW: self._overwrote, WR: self._observed, RW: self._missed}[kind](source, target, key, basis)
@@ -152,7 +152,10 @@ class Teller:
             return "", ()
         if basis == DATA:
             writer = int(self.versions.writer[after])
-            return f" ({name(self.table, writer)} read {self._version_text(before)} and then wrote {self._version_text(after)})", ()
+            return (
+                f" ({name(self.table, writer)} read {self._version_text(before)} and then wrote {self._version_text(after)})",
+                (),
+            )
         if basis in (ATOMIC, PROCESS):
             return self._seen(before, after, basis)
         early, late = self._witnesses(before, after)
@@ -172,9 +175,13 @@ class Teller:
             said = f"{name(self.table, direct[0])} saw {name(self.table, writer)}, and still read {self._version_text(after)}"
             return f" ({said})", (direct[0],)
         if same:
-            return f" (the process of {name(self.table, same[0])} had met {self._version_text(before)} before)", (same[0],)
+            return f" (the process of {name(self.table, same[0])} had met {self._version_text(before)} before)", (
+                same[0],
+            )
         if basis == PROCESS and readers:
-            said = f"with {name(self.table, writer)} in their causal past, others still read {self._version_text(after)}"
+            said = (
+                f"with {name(self.table, writer)} in their causal past, others still read {self._version_text(after)}"
+            )
             return f" ({said}: {', '.join(name(self.table, txn) for txn in readers[:3])})", tuple(readers[:1])
         return " (one process met them in this order)", ()
 
@@ -210,7 +217,11 @@ class Teller:
 
     def _members(self, version: int) -> list[int]:
         places = self._by_version.of(version)
-        readers = [int(self.versions.read_txn[place]) for place in places if self.versions.groups.first[self.versions.read_mop[place]]]
+        readers = [
+            int(self.versions.read_txn[place])
+            for place in places
+            if self.versions.groups.first[self.versions.read_mop[place]]
+        ]
         return [int(self.versions.writer[version]), *readers]
 
     def _pair(self, source: int, target: int, key: int, basis: int) -> tuple[int, int]:

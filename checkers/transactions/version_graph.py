@@ -28,12 +28,16 @@ class Constraints:
         return len(self.before)
 
 
-def constraints(before: Int64, after: Int64, first: Int64 | int = -1, second: Int64 | int = -1, via: Int64 | int = -1) -> Constraints:
+def constraints(
+    before: Int64, after: Int64, first: Int64 | int = -1, second: Int64 | int = -1, via: Int64 | int = -1
+) -> Constraints:
     def filled(value: Int64 | int) -> Int64:
         return np.full(len(before), value, np.int64) if isinstance(value, int) else value
 
     differ = before != after
-    return Constraints(before[differ], after[differ], filled(first)[differ], filled(second)[differ], filled(via)[differ])
+    return Constraints(
+        before[differ], after[differ], filled(first)[differ], filled(second)[differ], filled(via)[differ]
+    )
 
 
 def together(*parts: Constraints) -> Constraints:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import distinct, first_of_each
 from .observed import Observed, common_keys
 from .table import Int64
 
@@ -58,7 +59,7 @@ def _first_from(observed: Observed) -> tuple[Int64, Int64, Int64]:
     """Each (reader, source) once, without INIT, and the place of the first read of it."""
     wanted = np.flatnonzero(observed.source != observed.init)
     code = observed.reader[wanted] * (observed.init + 1) + observed.source[wanted]
-    _, first = np.unique(code, return_index=True)
+    _, first = first_of_each(code)
     at = wanted[first]
     return observed.reader[at], observed.source[at], at
 
@@ -68,7 +69,7 @@ def committed_edges(observed: Observed) -> Inferred:
     reader, visible, at = _first_from(observed)
     pair, key = common_keys(observed, reader, visible)
     # The nearest read of the key after the first read from the visible one: (pair, place) as one number.
-    numbers = np.unique(reads.code)
+    numbers = distinct(reads.code)
     span = len(observed.mop) + 1
     sorted_code = np.searchsorted(numbers, reads.code) * span + reads.order
     wanted = np.searchsorted(numbers, reader[pair] * observed.table.keys + key) * span + at[pair]

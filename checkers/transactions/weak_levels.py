@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import distinct
 from .causal_clocks import causal_edges
 from .components import Core, core_of, labels, parts
 from .dependencies import SESSION, WR, WW, Builder, Edges, Graph, concatenate
@@ -124,7 +125,7 @@ def _known_order(observed: Observed, inferred: Inferred) -> Edges:
     """INIT before those that something puts before INIT (no other can be on a circle with it), and the order of lists."""
     versions, init = observed.versions, observed.init
     builder = Builder(init + 1)
-    against = np.unique(inferred.before[inferred.after == init])
+    against = distinct(inferred.before[inferred.after == init])
     builder.add(np.full(len(against), init), against, SESSION, DATA, -1)
     if _lists(observed):
         before, after = versions.writer[versions.pair_before], versions.writer[versions.pair_after]
@@ -199,7 +200,11 @@ def _why(
     table = observed.table
     before, after = _name(observed, source), _name(observed, target)
     if kind == WR:
-        mop = int(observed.mop[np.flatnonzero((observed.reader == target) & (observed.source == source) & (observed.key == key))[0]])
+        mop = int(
+            observed.mop[
+                np.flatnonzero((observed.reader == target) & (observed.source == source) & (observed.key == key))[0]
+            ]
+        )
         return f"{after} read {read_text(table, mop, _lists(observed))} from {before}", ()
     if kind == WW:
         return f"{after} appended to {key_text(table, key)} after {before} did", ()
@@ -209,7 +214,10 @@ def _why(
         return f"{before} came before {after} in their session", ()
     reader = int(observed.reader[at])
     saw = f"{name(table, reader)} read {read_text(table, int(observed.mop[at]), _lists(observed))} from {after}"
-    return f"{saw}, though {before} wrote {key_text(table, key)} too and {_visible(observed, source, reader, anomaly)}", (reader,)
+    return (
+        f"{saw}, though {before} wrote {key_text(table, key)} too and {_visible(observed, source, reader, anomaly)}",
+        (reader,),
+    )
 
 
 def _visible(observed: Observed, source: int, reader: int, anomaly: str) -> str:

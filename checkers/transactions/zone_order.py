@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import find_unsorted, ragged
 from .dependencies import PASS, RW, WW, Builder
-from .table import OPEN, Int32, Int64, ragged
+from .table import OPEN, Int32, Int64
 from .versions import REALTIME, Versions
 
 
@@ -89,11 +90,8 @@ def _readers(versions: Versions, slot: Int64) -> tuple[Int32, Int64, Int64]:
     table = versions.table
     placed = np.flatnonzero(slot >= 0)
     code = versions.writer[placed].astype(np.int64) * table.keys + versions.key[placed]
-    order = np.argsort(code, kind="stable")
-    code, placed = code[order], placed[order]
-    wanted = table.txn[mop].astype(np.int64) * table.keys + table.key[mop]
-    at = np.minimum(np.searchsorted(code, wanted), len(code) - 1)
-    return table.txn[mop], slot[version], np.where(code[at] == wanted, slot[placed[at]], -1)
+    at, known = find_unsorted(code, table.txn[mop].astype(np.int64) * table.keys + table.key[mop])
+    return table.txn[mop], slot[version], np.where(known, slot[placed[at]], -1)
 
 
 def _jumped(

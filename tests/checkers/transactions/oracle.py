@@ -112,8 +112,23 @@ def _written(txn: Txn) -> set[str]:
 
 
 def weak(txns: Sequence[Txn], level: str) -> bool:
-    """Biswas and Enea's axioms (OOPSLA 2019): some order of commits, after sessions and reading, in which nobody reads what a visible writer had replaced."""
-    return any(_weak(chosen, level) for chosen in choices(txns))
+    """Biswas and Enea's axioms (OOPSLA 2019): some order of commits, after sessions and reading, in which nobody reads what a visible writer had replaced.
+
+    A list is one object, so that reads of it that contradict each other are ruled out at once.
+    """
+    return _agree(txns) and any(_weak(chosen, level) for chosen in choices(txns))
+
+
+def _agree(txns: Sequence[Txn]) -> bool:
+    reads = [
+        (key, value)
+        for txn in txns
+        for kind, key, value in txn.ops
+        if kind == "r" and txn.outcome == "ok" and isinstance(value, list)
+    ]
+    return all(
+        one[: len(other)] == other or other[: len(one)] == one for a, one in reads for b, other in reads if a == b
+    )
 
 
 def _weak(txns: list[Txn], level: str) -> bool:
@@ -185,12 +200,19 @@ def _sources(txns: list[Txn], strict: bool) -> list[list[tuple[str, int]]] | Non
 
 def _list_order(txns: list[Txn]) -> set[tuple[int, int]]:
     """The order that lists show."""
-    writer = {(key, value): number for number, txn in enumerate(txns) for kind, key, value in txn.ops if kind == "append"}
+    writer = {
+        (key, value): number for number, txn in enumerate(txns) for kind, key, value in txn.ops if kind == "append"
+    }
     pairs = set()
     longest: dict[str, list[Any]] = {}
     for txn in txns:
         for kind, key, value in txn.ops:
-            if kind == "r" and txn.outcome == "ok" and isinstance(value, list) and len(value) > len(longest.get(key, [])):
+            if (
+                kind == "r"
+                and txn.outcome == "ok"
+                and isinstance(value, list)
+                and len(value) > len(longest.get(key, []))
+            ):
                 longest[key] = value
     for key, items in longest.items():
         rest = [value for (other, value) in writer if other == key and value not in items]
@@ -237,7 +259,9 @@ def session_guarantee(txns: Sequence[Txn], guarantee: str) -> bool:
         [{value: place for place, value in enumerate((None, *rest))} for rest in permutations(found[1:])]
         for found in values.values()
     ]
-    return all(any(_kept(txns, key, rank, guarantee) for rank in found) for key, found in zip(values, orders, strict=True))
+    return all(
+        any(_kept(txns, key, rank, guarantee) for rank in found) for key, found in zip(values, orders, strict=True)
+    )
 
 
 def _kept(txns: Sequence[Txn], key: str, rank: dict[Any, int], guarantee: str) -> bool:
@@ -278,7 +302,9 @@ def _kept(txns: Sequence[Txn], key: str, rank: dict[Any, int], guarantee: str) -
 
 
 def _seen(txns: Sequence[Txn], key: str, value: Any) -> bool:
-    return any(op[0] == "r" and op[1] == key and op[2] == value and txn.outcome == "ok" for txn in txns for op in txn.ops)
+    return any(
+        op[0] == "r" and op[1] == key and op[2] == value and txn.outcome == "ok" for txn in txns for op in txn.ops
+    )
 
 
 def _implied(

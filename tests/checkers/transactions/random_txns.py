@@ -21,11 +21,12 @@ class Shape:
     wrong: float = 0.3
     rmw: bool = False
     single: bool = False
+    mode: str | None = None
 
 
 def random_history(random: Random, shape: Shape) -> list[Txn]:
     """Transactions in order of invocation. Positions of distinct events differ."""
-    mode = random.choice(("now", "snapshot", "wrong", "wrong"))
+    mode = shape.mode or random.choice(("now", "snapshot", "wrong", "wrong"))
     clock = 0
     store: dict[str, list[Any]] = {}
     past: list[dict[str, int]] = []
@@ -40,7 +41,11 @@ def random_history(random: Random, shape: Shape) -> list[Txn]:
         clock += 1
         if left and idle and (not pending or random.random() < 0.55):
             place = random.choice(idle)
-            pending[place] = (clock, _intention(random, shape, counter), {key: len(held) for key, held in store.items()})
+            pending[place] = (
+                clock,
+                _intention(random, shape, counter),
+                {key: len(held) for key, held in store.items()},
+            )
             left -= 1
             continue
         place = random.choice(sorted(pending))
@@ -100,3 +105,22 @@ def _carry_out(
         for key, values in own.items():
             store.setdefault(key, []).extend(values)
     return found
+
+
+def scattered(random: Random) -> list[Txn]:
+    """Single reads and writes of three sessions; a read may show any value ever written, so that guarantees break often."""
+    count = random.randint(5, 11)
+    plan = [(random.randrange(3), "xy"[random.randrange(2)], random.random() < 0.6) for _ in range(count)]
+    values: dict[str, int] = {"x": 0, "y": 0}
+    ops: list[list[Any]] = []
+    for _, key, reads in plan:
+        reads = reads or values[key] == 3
+        values[key] += not reads
+        ops.append(["r", key, None] if reads else ["w", key, values[key]])
+    for op in ops:
+        if op[0] == "r":
+            op[2] = random.choice([None, *range(1, values[op[1]] + 1)][random.random() < 0.7 and values[op[1]] > 0 :])
+    return [
+        Txn(process, 2 * place, 2 * place + 1, [op])
+        for place, ((process, _, _), op) in enumerate(zip(plan, ops, strict=True))
+    ]

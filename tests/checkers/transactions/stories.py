@@ -61,7 +61,9 @@ def history(txns: Sequence[Txn]) -> History:
     for index, (_, done, number) in enumerate(sorted(moments)):
         txn = txns[number]
         kind = Type(txn.outcome) if done else Type.INVOKE
-        ops = [[f, key, None if f == "r" and not (done and txn.outcome == "ok") else value] for f, key, value in txn.ops]
+        ops = [
+            [f, key, None if f == "r" and not (done and txn.outcome == "ok") else value] for f, key, value in txn.ops
+        ]
         events.append(Event(index, index * 1_000_000, txn.process, kind, "txn", ops))
     return History(events)
 
