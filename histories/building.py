@@ -23,7 +23,7 @@ from .errors import HistoryError
 from .history import pair
 from .interning import Interner
 from .matching import EventColumns, Kind, match
-from .operation import MISMATCH, NEMESIS, Event, Type
+from .operation import FOUND_NOTHING, MISMATCH, NEMESIS, REMOVALS, Event, Type
 from .ragged import ListRows, Malformed, TxnRows, cells
 
 _CHUNK_EVENTS = 65_536
@@ -125,11 +125,16 @@ class ColumnsBuilder:
 
     @staticmethod
     def _mismatches(chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> npt.NDArray[np.bool_]:
-        """Which are failed cas that saw another value. The value they saw becomes theirs, when they say it apart."""
+        """Which failed but observed something: a cas another value (which becomes theirs, when they say it apart), a removal that nothing was there."""
         mismatch = np.zeros(len(kind), np.bool_)
-        failed_cas = [number for number, (type_, f, _, _) in enumerate(names) if type_ == "fail" and f == "cas"]
-        for place in np.flatnonzero(np.isin(kind, failed_cas)).tolist() if failed_cas else ():
+        observing = [
+            number for number, (type_, f, _, _) in enumerate(names) if type_ == "fail" and (f == "cas" or f in REMOVALS)
+        ]
+        for place in np.flatnonzero(np.isin(kind, observing)).tolist() if observing else ():
             error, observed = chunk.seen(place)
+            if names[kind[place]][1] in REMOVALS:
+                mismatch[place] = isinstance(error, str) and error in FOUND_NOTHING
+                continue
             if error != MISMATCH:
                 continue
             mismatch[place] = True

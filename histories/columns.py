@@ -71,6 +71,7 @@ class Columns:
     A cas has `argument_list` = [from, to]. `mismatch` marks a failed cas that observed another value; where it says which, `result` is that
     value, else `result` is `NONE_ID` or `ABSENT`. Without a completion `result` and `complete_ns` are `ABSENT`; an operation that ended in `info` has them.
     Ids of `level` and `workload` are 0 where none is named. Values and items that are no scalars (a mapping, a list in a list) have ids like scalars.
+    A failed removal (`dequeue`, `pop` …) is marked if it failed because nothing was there.
     """
 
     process: Int32

@@ -23,6 +23,11 @@ from typing import Any
 
 NEMESIS = "nemesis"
 MISMATCH = "mismatch"
+EMPTY = "empty"
+FOUND_NOTHING = frozenset({EMPTY, "queue-empty", "exhausted"})
+"""Errors of a removal that failed because there was nothing to remove: it ran, and observed that."""
+REMOVALS = frozenset({"dequeue", "pop", "poll", "delete-min", "extract-min", "delete-max", "extract-max"})
+"""Operations that take something out."""
 
 
 class Type(str, Enum):

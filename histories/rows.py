@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .columns import ABSENT, APPEND, CAS, FAIL, INFO, OPEN, READ, WRITE, Columns
+from .columns import ABSENT, APPEND, CAS, INFO, OPEN, READ, WRITE, Columns
 from .history import History
-from .operation import MISMATCH, Event, Operation, Type
+from .operation import EMPTY, MISMATCH, REMOVALS, Event, Operation, Type
 
 TYPES = (Type.OK, Type.FAIL, Type.INFO)
 MICRO = {READ: "r", WRITE: "w", APPEND: "append", CAS: "cas"}
@@ -35,8 +35,14 @@ def operation(columns: Columns, row: int) -> Operation:
         key=None if key == ABSENT else columns.keys[key],
         workload=columns.workload_names[columns.workload[row]],
         level=columns.level_names[columns.level[row]],
-        error=MISMATCH if columns.mismatch[row] else None,
+        error=_error(columns, row),
     )
+
+
+def _error(columns: Columns, row: int) -> str | None:
+    if not columns.mismatch[row]:
+        return None
+    return EMPTY if columns.f_names[columns.f[row]] in REMOVALS else MISMATCH
 
 
 def argument(columns: Columns, row: int) -> Any:
@@ -115,7 +121,7 @@ def _completion(columns: Columns, row: int, next_index: int) -> Event:
         key=None if key == ABSENT else columns.keys[key],
         workload=columns.workload_names[columns.workload[row]],
         level=columns.level_names[columns.level[row]],
-        error=MISMATCH if columns.type[row] == FAIL and columns.mismatch[row] else None,
+        error=_error(columns, row),
     )
 
 

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from histories import Operation, Type, hashable
+from histories.operation import FOUND_NOTHING
 
 from ..steps import ILLEGAL, NOTHING, Illegal, Step
 from .names import DELTAS, TAKES
-
-EMPTY_ERROR = "empty"
 
 
 class _Accumulates:
@@ -60,7 +59,7 @@ class _Container(_Accumulates):
         if op.type is Type.INFO:
             return Step("take any")
         if op.type is Type.FAIL:
-            return Step("found none", None, None, True, True) if op.error == EMPTY_ERROR else None
+            return Step("found none", None, None, True, True) if op.error in FOUND_NOTHING else None
         if op.result is None:
             return Step("found none", None, None, True, True)
         return Step("take", hashable(op.result), None, False, True)

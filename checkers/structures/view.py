@@ -80,7 +80,7 @@ class View:
 
     @cached_property
     def saw_empty(self) -> Mask:
-        """Removals that found nothing there: they answered null, or failed with `error: empty`."""
+        """Removals that found nothing there: they answered null, or failed because of that (`histories.operation.FOUND_NOTHING`)."""
         nothing = (self.result == NONE_ID) & (self.columns.result_list[self.rows] == ABSENT)
         found: Mask = (self.ok & nothing) | (self.failed & self.columns.mismatch[self.rows])
         return found

@@ -33,14 +33,14 @@ def columns(answer: Answer, operations: int, clients: int = 20, seed: int = 1, i
     process = np.arange(operations) % clients
     for client in range(clients):
         process[client::clients] += clients * np.cumsum(np.append(0, lost[client::clients]))[:-1]
-    ids: dict[Any, int] = {None: NONE_ID}
+    ids: dict[Any, int] = {(type(None), None): NONE_ID}
     names: dict[str, int] = {}
     offsets, items = [0], []
 
     def cell(value: Any) -> tuple[int, int]:
         if not isinstance(value, list):
-            return ids.setdefault(value, len(ids)), ABSENT
-        items.extend(ids.setdefault(item, len(ids)) for item in value)
+            return ids.setdefault((type(value), value), len(ids)), ABSENT
+        items.extend(ids.setdefault((int, item), len(ids)) for item in value)
         offsets.append(len(items))
         return ABSENT, len(offsets) - 2
 
@@ -72,7 +72,7 @@ def columns(answer: Answer, operations: int, clients: int = 20, seed: int = 1, i
         workload=zeros,
         f_names=tuple(names),
         processes=range(int(process.max(initial=0)) + 1),
-        values=list(ids),
+        values=[value for _, value in ids],
         lists=Lists(np.array(offsets, np.int64), np.array(items, np.int32)),
     )
 
