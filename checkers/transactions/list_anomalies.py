@@ -18,6 +18,7 @@ _FAR = np.iinfo(np.int64).max
 
 def list_anomalies(reads: ListReads, report: Report) -> None:
     _contradictions(reads, report)
+    _own_order(reads, report)
     _duplicates(reads, report)
     _bad_elements(reads, report)
     _intermediate(reads, report)
@@ -38,7 +39,35 @@ def _contradictions(reads: ListReads, report: Report) -> None:
             f"neither is a prefix of the other, so no order of the appends to {key_text(table, key)} explains both.",
             key=table.key_name(key),
         )
-    report.total("incompatible-order", int(np.sum(~reads.fits)))
+
+
+def _own_order(reads: ListReads, report: Report) -> None:
+    """Appends of one transaction to one key that reads show in another order than it made them in, or of which they show a later one alone."""
+    table = report.table
+    order, start = reads.groups.order, reads.groups.start
+    appends = np.flatnonzero(table.kind[order] == APPEND)
+    mop, group = order[appends], start[appends]
+    made = np.where(table.alive[table.txn[mop]], reads.append_place[mop], 0)
+    same = group[1:] == group[:-1]
+    unclear = np.zeros(table.keys, bool)
+    unclear[table.key[reads.mop[~reads.fits]]] = True
+    unclear[table.key[reads.twice]] = True
+    # -1, unread, counts as the very end: fine at the end, wrong before what was read.
+    place = np.where(made < 0, _FAR, made)
+    wrong = np.flatnonzero(same & (place[1:] < place[:-1]) & ~unclear[table.key[mop[1:]]])
+    for at in wrong[:KEEP]:
+        first, second = int(mop[at]), int(mop[at + 1])
+        txn, key = int(table.txn[first]), int(table.key[first])
+        reader = int(reads.mop[reads.longest_read[key]])
+        values = table.value_name(int(table.value[first])), table.value_name(int(table.value[second]))
+        report.add(
+            "incompatible-order",
+            (txn, int(table.txn[reader])),
+            f"{name(table, txn)} appended {values[0]} and then {values[1]} to {key_text(table, key)}, but {name(table, int(table.txn[reader]))} read "
+            f"{read_text(table, reader, True)}.",
+            key=table.key_name(key),
+        )
+    report.total("incompatible-order", len(wrong) + int(np.sum(~reads.fits)))
 
 
 def _duplicates(reads: ListReads, report: Report) -> None:
