@@ -95,7 +95,7 @@ class AppendListChecker(StructureChecker):
 
 def _merged(name: str, found: dict[str, Judged]) -> CheckResult:
     if not found:
-        return CheckResult(name, Verdict.UNKNOWN, reason=f"the history has no operations of a {name}")
+        return CheckResult(name, Verdict.UNKNOWN, reason=f"the history has no operations like those of `{name}`")
     by_verdict = {verdict: {key: one for key, one in found.items() if one.verdict is verdict} for verdict in Verdict}
     methods = [one.method for one in found.values()]
     stats: dict[str, object] = {

@@ -27,5 +27,8 @@ def _compiled(function: F) -> F:
         from numba import njit
     except ImportError:
         return function
-    made: Any = njit(cache=True)(function)
+    try:
+        made: Any = njit(cache=True)(function)
+    except RuntimeError:  # nowhere to keep compiled code: neither beside the source nor in the user's cache
+        made = njit(function)
     return cast(F, made)

@@ -20,7 +20,7 @@ import numpy as np
 from histories.columns import NONE_ID, OPEN, Int32, Int64
 
 from .compiled import fast
-from .counter_witness import broken_slot, disordered, impossible, out_of_bounds, twice_fetched
+from .counter_witness import broken_slot, disordered, impossible, out_of_bounds, twice_fetched, unchanged
 from .finding import Doubt, Finding, Unsuitable
 from .intervals import out_of_order
 from .names import DELTAS, FETCHES
@@ -68,6 +68,9 @@ def check_counter(view: View, initial: int = 0) -> Finding | None:
     slots = _slots(view, sums, unit, initial)
     if isinstance(slots, Finding):
         return slots
+    squeezed = np.flatnonzero(slots.first > slots.last)
+    if len(squeezed):
+        return unchanged(view, slots, int(squeezed[0]))
     _, failed_at, lack = _fill(slots)
     return None if failed_at < 0 else broken_slot(view, slots, failed_at, lack, unit)
 

@@ -33,6 +33,17 @@ def disordered(view: View, late: int, early: int) -> Finding:
     return Finding("stale-read", (early, late), text, {"staleness_ms": stale_ms})
 
 
+def unchanged(view: View, slots: Slots, squeezed: int) -> Finding:
+    """An add that lies wholly between two sights of one sum."""
+    add = int(slots.blind[squeezed])
+    same = slots.seen[slots.stage == slots.last[squeezed]]
+    before, after = int(same[np.argmin(view.end[same])]), int(same[np.argmax(view.start[same])])
+    rows = (before, add, after)
+    return Finding(
+        "lost-update", rows, f"the sum stayed the same although something was added in between: {view.tell_all(rows)}."
+    )
+
+
 def broken_slot(view: View, slots: Slots, at: int, lack: bool, unit: int) -> Finding:
     """Slots `since` .. `at` lack adds (or have too many): the nearest `since` for which counting alone shows it."""
     need = np.cumsum(slots.need[at::-1])[::-1]

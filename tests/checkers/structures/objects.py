@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
-from histories import Event, History
+from histories import Event, History, Type
 
 from . import legal
 from .worlds import World, container, events, finished
@@ -105,8 +106,6 @@ def lock(proper: bool, tokens: bool) -> Make:
 
 
 def _lock_events(random: Random, proper: bool, tokens: bool) -> list[Event]:
-    from histories import Type
-
     told: list[Event] = []
     holder: int | None = None
     token = 0
@@ -165,22 +164,19 @@ def _lock_events(random: Random, proper: bool, tokens: bool) -> list[Event]:
 
 def _jostled(random: Random, told: list[Event]) -> list[Event]:
     """With some completions moved earlier, so that sessions may overlap that did not."""
-    from dataclasses import replace
-
-    from histories import Type
-
-    if random.random() < 0.5:
+    if random.random() < 0.3:
         return told
     told = list(told)
-    for _ in range(random.randrange(1, 4)):
+    for _ in range(random.randrange(2, 7)):
         if len(told) < 2:
             break
         i = random.randrange(1, len(told))
-        j = i - 1
-        while j > 0 and told[j].process != told[i].process and i - j < 4:
+        if told[i].type is Type.INVOKE:
+            continue
+        j = i
+        while told[j - 1].process != told[i].process and i - j < 8:
             j -= 1
-        if told[i].type is not Type.INVOKE and told[j].process != told[i].process:
-            told.insert(j, told.pop(i))
+        told.insert(j, told.pop(i))
     return [replace(event, index=n, time_ns=n * 1_000_000) for n, event in enumerate(told)]
 
 

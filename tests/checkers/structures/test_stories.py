@@ -1,0 +1,208 @@
+"""Structures as literal stories: who did what, and what the checker says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from histories import Event, History, Type
+
+
+def told(*lines: str | tuple[str, Any]) -> History:
+    """Lines such as `("p0 enqueue", 1)` for an invocation and `("p0 ok", 1)`, `("p0 fail:empty", None)` or `("p0 info", None)` for its end."""
+    events: list[Event] = []
+    open_: dict[int, str] = {}
+    for line in lines:
+        text, value = line if isinstance(line, tuple) else (line, None)
+        who, what = text.split(" ")
+        process = int(who[1:])
+        kind, _, error = what.partition(":")
+        index = len(events)
+        if kind in ("ok", "fail", "info"):
+            f = open_.pop(process)
+            events.append(Event(index, index * 1_000_000, process, Type(kind), f, value, error=error or None))
+        else:
+            open_[process] = kind
+            events.append(Event(index, index * 1_000_000, process, Type.INVOKE, kind, value))
+    return History(events)
+
+
+def one(process: int, f: str, argument: Any, result: Any) -> list[tuple[str, Any]]:
+    return [(f"p{process} {f}", argument), (f"p{process} ok", result)]
+
+
+def run(name: str, history: History, **options: Any) -> CheckResult:
+    return checker(name).check(RunRecord(history=history, options=options), Budget())
+
+
+def broken(name: str, history: History, kind: str, ops: int, **options: Any) -> str:
+    """The one anomaly's sentence; it must be of this kind, with so many operations."""
+    result = run(name, history, **options)
+    assert result.verdict is Verdict.INVALID, result
+    (anomaly,) = result.anomalies
+    assert (anomaly.kind, len(anomaly.ops)) == (kind, ops), anomaly
+    return anomaly.explanation
+
+
+def valid(name: str, history: History, **options: Any) -> None:
+    result = run(name, history, **options)
+    assert result.verdict is Verdict.VALID, result
+
+
+def test_a_value_overtakes_another_in_a_queue():
+    history = told(
+        *one(0, "enqueue", 1, 1), *one(0, "enqueue", 2, 2), *one(1, "dequeue", None, 2), *one(1, "dequeue", None, 1)
+    )
+    assert "2 overtook 1" in broken("queue", history, "fifo-order", 4)
+    valid("stack", told(*one(0, "push", 1, 1), *one(0, "push", 2, 2), *one(1, "pop", None, 2), *one(1, "pop", None, 1)))
+
+
+def test_a_dequeue_that_failed_as_empty_saw_that():
+    history = told(*one(0, "enqueue", 1, 1), "p1 dequeue", "p1 fail:empty")
+    broken("queue", history, "lost-write", 2)
+    valid("queue", told(*one(0, "enqueue", 1, 1), "p1 dequeue", "p1 fail:timeout"))
+
+
+def test_a_dequeue_of_unknown_outcome_may_have_taken_what_is_missing():
+    lost = told(*one(0, "enqueue", 1, 1), "p2 dequeue", "p2 info", *one(1, "dequeue", None, None))
+    valid("queue", lost)
+    twice = told(
+        *one(0, "enqueue", 1, 1), *one(0, "enqueue", 2, 2), "p2 dequeue", "p2 info", *one(1, "dequeue", None, None)
+    )
+    broken("queue", twice, "lost-write", 4)
+
+
+def test_a_dequeue_finds_nothing_while_values_follow_each_other():
+    """1 is inside at first and 2 at the end: at no moment of the empty dequeue was nothing there."""
+    history = told(
+        *one(0, "enqueue", 1, 1),
+        "p1 dequeue",
+        *one(0, "enqueue", 2, 2),
+        *one(2, "dequeue", None, 1),
+        ("p1 ok", None),
+        *one(2, "dequeue", None, 2),
+    )
+    broken("queue", history, "not-empty", 5)
+
+
+def test_a_drain_takes_many():
+    puts = (*one(0, "enqueue", 1, 1), *one(0, "enqueue", 2, 2))
+    valid("queue", told(*puts, *one(1, "drain", None, [1, 2])))
+    broken("queue", told(*puts, *one(1, "drain", None, [1, 3])), "thin-air", 1)
+
+
+def test_what_is_popped_from_below():
+    history = told(*one(0, "push", 1, 1), *one(0, "push", 2, 2), *one(1, "pop", None, 1))
+    assert "1 was popped from below 2" in broken("stack", history, "lost-write", 3)
+    history = told(*one(0, "push", 1, 1), *one(0, "push", 2, 2), *one(1, "pop", None, 1), *one(1, "pop", None, 2))
+    broken("stack", history, "lifo-order", 4)
+
+
+def test_the_greatest_leaves_first_unless_asked_otherwise():
+    history = told(*one(0, "insert", 1, 1), *one(0, "insert", 2, 2), *one(1, "poll", None, 1))
+    assert "1 was polled" in broken("priority-queue", history, "priority-inversion", 3)
+    valid("priority-queue", history, priority="min")
+    valid("priority-queue", told(*one(0, "insert", 1, 1), *one(0, "insert", 2, 2), *one(1, "delete-min", None, 1)))
+
+
+@pytest.mark.parametrize(("kind", "value", "ops"), [("thin-air", 9, 1), ("duplicate", 1, 3)])
+def test_values_from_nowhere_and_twice(kind: str, value: int, ops: int):
+    history = told(*one(0, "enqueue", 1, 1), *one(1, "dequeue", None, 1), *one(1, "dequeue", None, value))
+    broken("queue", history, kind, ops)
+
+
+def test_a_refused_value_is_taken():
+    history = told(("p0 enqueue", 1), ("p0 fail:no-quorum", 1), *one(1, "dequeue", None, 1))
+    assert "refused" in broken("queue", history, "aborted-read", 2)
+
+
+def test_two_fetches_of_one_sum():
+    broken("counter", told(*one(0, "faa", 1, 0), *one(1, "faa", 1, 0)), "lost-update", 2)
+
+
+def test_additions_are_lost_between_two_reads():
+    history = told(
+        *one(0, "add", 1, 1),
+        *one(1, "read", None, 1),
+        *one(0, "add", 1, 1),
+        *one(0, "add", 1, 1),
+        *one(1, "read", None, 2),
+    )
+    sentence = broken("counter", history, "lost-update", 4)
+    assert "sum rose by 1" in sentence and "2 additions certainly happened" in sentence
+
+
+def test_more_than_was_added():
+    broken("counter", told(*one(0, "add", 1, 1), *one(1, "read", None, 2)), "thin-air", 1)
+    valid("counter", told(*one(0, "add", 1, 1), ("p2 add", 1), "p2 info", *one(1, "read", None, 2)))
+
+
+def test_additions_that_differ_are_bounded_and_else_searched():
+    broken("counter", told(*one(0, "add", 3, 3), *one(1, "read", None, 5)), "thin-air", 1)
+    result = run("counter", told(*one(0, "add", 3, 3), *one(0, "add", 2, 2), *one(1, "read", None, 5)))
+    assert (result.verdict, result.stats["methods"]) == (Verdict.VALID, {"search": 1})
+
+
+def test_two_hold_the_lock():
+    history = told(*one(0, "acquire", None, None), *one(1, "acquire", None, None), *one(0, "release", None, None))
+    assert "at the same time" in broken("mutex", history, "double-acquire", 3)
+
+
+def test_a_release_of_unknown_outcome_may_have_happened():
+    history = told(*one(0, "acquire", None, None), "p0 release", "p0 info", *one(1, "acquire", None, None))
+    valid("mutex", history)
+
+
+def test_tokens_must_grow_and_be_given_once():
+    shrinking = told(
+        *one(0, "acquire", None, 2), *one(0, "release", 2, 2), *one(1, "acquire", None, 1), *one(1, "release", 1, 1)
+    )
+    broken("fencing", shrinking, "token-order", 2)
+    broken("fencing", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 1)), "duplicate-token", 2)
+    broken("fencing", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 2)), "double-acquire", 2)
+    valid("fencing", told(*one(0, "acquire", None, 1), *one(0, "release", 1, 1), *one(1, "acquire", None, 3)))
+
+
+def test_a_list_goes_two_ways():
+    appends = (*one(0, "append", 1, 1), *one(0, "append", 2, 2))
+    broken(
+        "append-list",
+        told(*appends, *one(1, "read", None, [1, 2]), *one(1, "read", None, [2, 1])),
+        "incompatible-order",
+        2,
+    )
+    broken("append-list", told(*appends, *one(1, "read", None, [1])), "lost-write", 2)
+    valid("append-list", told(*appends, *one(1, "put", [3, 4], None), *one(1, "read", None, [3, 4])))
+    broken(
+        "append-list",
+        told(*one(0, "append", 1, 1), *one(1, "put", [3, 4], None), *one(1, "read", None, [3])),
+        "intermediate-read",
+        2,
+    )
+
+
+def test_elements_of_a_set():
+    missing = told(*one(0, "add", 1, True), *one(1, "contains", 1, False))
+    broken("linearizable", missing, "lost-write", 2)
+    history = told(*one(0, "add", 1, True), *one(0, "remove", 1, True), *one(1, "contains", 1, True))
+    broken("linearizable", history, "read-after-removal", 3)
+    again = told(
+        *one(0, "add", 1, True), *one(0, "remove", 1, True), *one(0, "add", 1, True), *one(1, "contains", 1, True)
+    )
+    valid("linearizable", again)
+
+
+def test_values_that_are_not_unique_are_searched():
+    puts = (*one(0, "enqueue", 1, 1), *one(0, "enqueue", 1, 1), *one(0, "enqueue", 2, 2))
+    valid("queue", told(*puts, *one(1, "dequeue", None, 1)))
+    result = run("queue", told(*puts, *one(1, "dequeue", None, 2)))
+    assert (result.verdict, result.stats["methods"]) == (Verdict.INVALID, {"search": 1})
+
+
+def test_a_checker_of_one_kind_leaves_the_others_alone():
+    history = told(*one(0, "push", 1, 1))
+    assert not checker("queue").applies(RunRecord(history=history))
+    assert checker("stack").applies(RunRecord(history=history))
+    assert run("queue", history).verdict is Verdict.UNKNOWN
