@@ -42,13 +42,16 @@ def causal_edges(observed: Observed, order: Int64, block: int = BLOCK) -> Inferr
     begins = np.full(sessions, len(order), np.int64)
     np.minimum.at(begins, observed.session[order], rank[order])
     column = np.empty(sessions, np.int64)
-    column[np.argsort(begins, kind="stable")] = np.arange(sessions)
+    by_begin = np.argsort(begins, kind="stable")
+    column[by_begin] = np.arange(sessions)
     of = column[observed.session]
     known = _known_to_others(observed, sessions, of)
     versions = _versions_read(observed)
     for low in range(0, sessions, block):
         high = min(low + block, sessions)
-        parts.append(_one_block(observed, past, of, known, versions, low, high))
+        # What comes before the first session of the block knows nothing of it.
+        later = _Past(order[int(begins[by_begin[low]]) :], past.read_from, past.sources)
+        parts.append(_one_block(observed, later, of, known, versions, low, high))
     return joined(*parts)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from .arrays import find, ragged
 from .groups import Groups, groups
 from .table import APPEND, READ, Bool, Int32, Int64, Table
-from .versions import DATA, NOBODY, Versions
+from .versions import ATOMIC, DATA, NOBODY, Versions
 
 _CHUNK = 1 << 22
 
@@ -135,6 +135,9 @@ def list_versions(reads: ListReads) -> Versions:
     forked = np.zeros(table.keys, bool)
     forked[table.key[reads.mop[~reads.fits]]] = True
     before, after = _successive(key[:total], standing, reads, unread, total, forked)
+    firm = len(before)
+    more = _updates_first(reads, unread, total, forked)
+    before, after = np.concatenate([before, more[0]]), np.concatenate([after, more[1]])
     usable = reads.fits & ~bad_key[table.key[reads.mop]]
     version = reads.base[table.key[reads.mop]] + reads.length
     strange = np.flatnonzero(~reads.fits & ~bad_key[table.key[reads.mop]])
@@ -150,7 +153,7 @@ def list_versions(reads: ListReads) -> Versions:
         read_standing=np.concatenate([standing[version[usable]], read_standing]),
         pair_before=before,
         pair_after=after,
-        pair_basis=np.full(len(before), DATA, np.uint8),
+        pair_basis=np.where(np.arange(len(before)) < firm, DATA, ATOMIC).astype(np.uint8),
         ambiguous=len(reads.twice),
         ordered=total,
         initial=initial,
@@ -176,6 +179,24 @@ def _successive(
         np.concatenate([before, last[reads.table.key[unread[follows]]]]),
         np.concatenate([after, follows + total]),
     )
+
+
+def _updates_first(reads: ListReads, unread: Int64, total: int, forked: Bool) -> tuple[Int64, Int64]:
+    """Of the appends that nobody read, that of a transaction which had read the longest list before: it comes first.
+
+    Another one in between would be an update that it missed. Of several such transactions (lost updates) one is enough.
+    """
+    table = reads.table
+    whole = reads.groups.first[reads.mop] & reads.fits & (reads.length == reads.longest[table.key[reads.mop]])
+    code = table.txn[reads.mop[whole]].astype(np.int64) * table.keys + table.key[reads.mop[whole]]
+    own = table.txn[unread].astype(np.int64) * table.keys + table.key[unread]
+    _, updates = find(np.sort(code, kind="stable"), own)
+    updates &= ~forked[table.key[unread]]
+    leader = np.full(table.keys, -1, np.int64)
+    leader[table.key[unread[updates]][::-1]] = np.flatnonzero(updates)[::-1]
+    first = leader[table.key[unread]]
+    follows = np.flatnonzero((first >= 0) & (first != np.arange(len(unread))))
+    return first[follows] + total, follows + total
 
 
 def _odd_reads(reads: ListReads, strange: Int64, key: Int32, mop: Int64) -> tuple[Int64, Int64, Int64]:

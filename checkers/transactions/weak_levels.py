@@ -128,9 +128,11 @@ def _known_order(observed: Observed, inferred: Inferred) -> Edges:
     against = distinct(inferred.before[inferred.after == init])
     builder.add(np.full(len(against), init), against, SESSION, DATA, -1)
     if _lists(observed):
-        before, after = versions.writer[versions.pair_before], versions.writer[versions.pair_after]
-        known = (before >= 0) & (after >= 0)
-        builder.add(before[known], after[known], WW, DATA, versions.key[versions.pair_after[known]])
+        firm = np.flatnonzero(versions.pair_basis == DATA)
+        before, after = versions.pair_before[firm], versions.pair_after[firm]
+        known = (versions.writer[before] >= 0) & (versions.writer[after] >= 0)
+        before, after = before[known], after[known]
+        builder.add(versions.writer[before], versions.writer[after], WW, DATA, versions.key[after])
     return builder.edges()
 
 
