@@ -29,7 +29,9 @@ class SetChecker:
     name = "set"
 
     def applies(self, record: RunRecord) -> bool:
-        return any(op.f == "add" for op in record.history.operations())
+        """A history whose reads are numbers is a counter's."""
+        ops = record.history.operations()
+        return any(op.f == "add" for op in ops) and not any(op.f == "read" and isinstance(op.result, int) for op in ops)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         tally = Tally()

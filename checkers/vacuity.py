@@ -7,7 +7,7 @@ that saw a write, a fault that was not verified or met no operation. Its figures
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from histories import Operation, Type, hashable
@@ -64,11 +64,19 @@ def _reads_that_saw(ops: Sequence[Operation]) -> tuple[int, int]:
         if op.f in _WRITES:
             cas = op.f == "cas" and isinstance(op.argument, (list, tuple)) and len(op.argument) == 2
             written.add((hashable(op.key), hashable(op.argument[1] if cas else op.argument)))
-    reads = [op for op in ops if op.f in ("read", "get") and op.type is Type.OK]
+    # Sums, as counters and banks have them, were written by nobody.
+    counters = {(op.workload, hashable(op.key)) for op in ops if op.f == "add"}
+    reads = [op for op in ops if op.f in ("read", "get") and op.type is Type.OK and not _is_sum(op, counters)]
     saw = sum(1 for op in reads if _saw(op, written))
     transactions = [op for op in ops if op.f == "txn" and op.type is Type.OK]
     read_some = sum(any(kind == "r" and value is not None for kind, _, value in op.result) for op in transactions)
     return saw + read_some, len(reads) + len(transactions)
+
+
+def _is_sum(op: Operation, counters: set[tuple[Any, Hashable]]) -> bool:
+    if isinstance(op.result, Mapping):
+        return True
+    return isinstance(op.result, int) and (op.workload, hashable(op.key)) in counters
 
 
 def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:

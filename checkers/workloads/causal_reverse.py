@@ -34,7 +34,7 @@ class CausalReverseChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()
         meter = Meter.of(budget)
-        stats = {"writes": 0, "acknowledged": 0, "reads": 0}
+        stats = {"writes": 0, "acknowledged": 0, "reads": 0, "unreadable": 0}
         doubts: list[str] = []
         try:
             for (_, key), ops in by_object(record).items():
@@ -45,6 +45,8 @@ class CausalReverseChecker:
             doubts.append(
                 f"{stats['acknowledged']} writes were acknowledged and {stats['reads']} reads ended ok: nothing to compare"
             )
+        if stats["unreadable"]:
+            doubts.append(f"{stats['unreadable']} reads returned no list")
         return conclude(self.name, findings, stats, all_of(doubts))
 
 
@@ -65,7 +67,10 @@ def _judge(key: Hashable, ops: Sequence[Operation], findings: Findings, meter: M
     stats["writes"] += len(writes) + len(refused)
     stats["acknowledged"] += len(finished)
     for read in ops:
-        if read.f != "read" or read.type is not Type.OK or not _is_list(read.result or []):
+        if read.f != "read" or read.type is not Type.OK:
+            continue
+        if read.result is not None and not _is_list(read.result):
+            stats["unreadable"] += 1
             continue
         stats["reads"] += 1
         seen = {hashable(value) for value in read.result or ()}

@@ -45,14 +45,14 @@ class CrdtChecker:
 
 @dataclass(slots=True)
 class Replica:
-    """One object in one life of a node, while its trace is whole. `untraced` counts delivered updates whose making nobody traced."""
+    """One object in one life of a node, while its trace is whole. `untraced`: nobody traced the making of some delivered update."""
 
     delivered: set[Hashable] = field(default_factory=set)
     sum: int = 0
     clock: dict[str, int] = field(default_factory=dict)
     clock_line: Line | None = None
     upto: dict[str, int] = field(default_factory=dict)
-    untraced: int = 0
+    untraced: bool = False
     elements: OrSet = field(default_factory=OrSet)
 
 
@@ -95,7 +95,8 @@ class Survey:
             self.counts["deliveries"] += 1
             replica.delivered.add(update)
             replica.sum ^= _hash(update)
-            replica.untraced += not self.tags.traced(name, update)
+            if not self.tags.traced(name, update):
+                replica.untraced = True
             replica.elements.deliver(update, self.tags, name)
 
     def _state(self, replica: Replica, line: Line) -> None:

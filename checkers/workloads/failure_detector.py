@@ -108,7 +108,7 @@ class Quality:
         for outage in theirs:
             if not any(_meet(outage, mine) for mine in own):
                 self._crash(observer, outage, opinions)
-        up_ns = self.end_ns - sum(min(o.back_ns, self.end_ns) - min(o.begin_ns, self.end_ns) for o in theirs)
+        up_ns = self.end_ns - sum(_length(outage, self.end_ns) for outage in theirs)
         self.alive_ns += max(0, up_ns - sum(_length(mine, self.end_ns) for mine in own))
         wrong: list[tuple[int, int]] = []
         for opinion, until_ns in _suspicions(opinions, self.end_ns):

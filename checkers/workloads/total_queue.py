@@ -12,13 +12,17 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from histories import Operation, Type, hashable
+from histories.columns import Columns, Int64
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, on_key, show
 from .conclusion import all_of, conclude, quantiles_ms, sentence
-from .selection import by_object, names
+from .queue_columns import Flow, flow, plain
+from .selection import names, of, operation, parts
 
 _EMPTY = ("empty", "queue-empty", "exhausted")
 _SHOWN = 20
@@ -35,12 +39,20 @@ class TotalQueueChecker:
         findings = Findings()
         doubts: list[str] = []
         totals: Counter[str] = Counter()
-        delivery_ns: list[int] = []
-        for (_, key), ops in by_object(record).items():
-            bag = _bag(ops)
-            if bag.tried:
-                totals.update(_judge(key, bag, findings, doubts))
-                delivery_ns += _delivery(bag)
+        delivery_ns: list[Int64] = []
+        columns = record.history.columns
+        for part in parts(columns, of(columns, "enqueue", "dequeue", "drain")):
+            if not np.any(of(columns, "enqueue", rows=part.rows)):
+                continue
+            if not plain(columns, part):
+                doubts.append(f"elements of the queue{on_key(part.key).removeprefix('On key')} are lists".rstrip(", "))
+                continue
+            found = flow(columns, part)
+            bag = _bag([operation(record, row) for row in found.rows], found, columns)
+            totals.update(_judge(part.key, bag, findings, doubts))
+            for kind in ("attempted", "acknowledged", "dequeued", "recovered"):
+                totals[kind] += getattr(found, kind)
+            delivery_ns.append(found.delivery_ns)
         kinds = (
             "attempted",
             "acknowledged",
@@ -51,7 +63,10 @@ class TotalQueueChecker:
             "recovered",
             "undelivered",
         )
-        stats: dict[str, Any] = {**{kind: totals[kind] for kind in kinds}, "delivery_ms": quantiles_ms(delivery_ns)}
+        stats: dict[str, Any] = {
+            **{kind: totals[kind] for kind in kinds},
+            "delivery_ms": quantiles_ms(np.concatenate([np.zeros(0, np.int64), *delivery_ns])),
+        }
         if not totals["acknowledged"] or not totals["dequeued"]:
             doubts.append(
                 f"{totals['acknowledged']} elements went in and {totals['dequeued']} came out: nothing to compare"
@@ -61,8 +76,12 @@ class TotalQueueChecker:
 
 @dataclass(slots=True)
 class Bag:
-    """One queue. `tried` are enqueues that may have happened; `out` what came out, by element, in order of completion."""
+    """The part of a queue that needs a look. `tried` are enqueues that may have happened; `out` what came out, by element, in order of completion.
 
+    `last_in` is the latest position at which any element of the queue was acknowledged.
+    """
+
+    last_in: int
     tried: dict[Hashable, list[Operation]] = field(default_factory=dict)
     refused: dict[Hashable, Operation] = field(default_factory=dict)
     out: dict[Hashable, list[Operation]] = field(default_factory=dict)
@@ -70,8 +89,9 @@ class Bag:
     unsure: list[Operation] = field(default_factory=list)
 
 
-def _bag(ops: Sequence[Operation]) -> Bag:
-    bag = Bag()
+def _bag(ops: Sequence[Operation], found: Flow, columns: Columns) -> Bag:
+    bag = Bag(last_in=found.last_in)
+    suspects = {hashable(columns.values[value]) for value in found.suspects}
     for op in sorted(ops, key=lambda op: (op.complete_index is None, op.complete_index)):
         if op.f == "enqueue":
             element = hashable(op.argument)
@@ -79,13 +99,14 @@ def _bag(ops: Sequence[Operation]) -> Bag:
                 bag.refused.setdefault(element, op)
             else:
                 bag.tried.setdefault(element, []).append(op)
-        elif op.f in ("dequeue", "drain"):
-            if op.type is Type.INFO:
-                bag.unsure.append(op)
-            for element in _taken(op):
+            continue
+        if op.type is Type.INFO:
+            bag.unsure.append(op)
+        for element in _taken(op):
+            if element in suspects:
                 bag.out.setdefault(element, []).append(op)
-            if _found_nothing(op):
-                bag.empties.append(op)
+        if _found_nothing(op):
+            bag.empties.append(op)
     return bag
 
 
@@ -108,18 +129,7 @@ def _judge(key: Hashable, bag: Bag, findings: Findings, doubts: list[str]) -> di
     lost, why = _lost(bag, missing)
     if why is not None:
         doubts.append(why)
-    told = {
-        "attempted": sum(map(len, bag.tried.values())) + len(bag.refused),
-        "acknowledged": sum(op.type is Type.OK for ops in bag.tried.values() for op in ops),
-        "dequeued": sum(map(len, bag.out.values())),
-        "lost": len(missing) if lost else 0,
-        "undelivered": len(missing),
-        "unexpected": 0,
-        "duplicated": 0,
-        "recovered": sum(
-            element in bag.out for element, ops in bag.tried.items() if all(op.type is Type.INFO for op in ops)
-        ),
-    }
+    told = {"lost": len(missing) if lost else 0, "undelivered": len(missing), "unexpected": 0, "duplicated": 0}
     if lost:
         _tell_lost(key, bag, missing, findings)
     for element, taken in bag.out.items():
@@ -168,8 +178,7 @@ def _lost(bag: Bag, missing: Sequence[Hashable]) -> tuple[bool, str | None]:
 
 def _seen_empty(bag: Bag) -> Operation | None:
     """The last operation that found nothing (more) and began after every acknowledged enqueue had returned."""
-    last = max((op.complete_index or 0 for ops in bag.tried.values() for op in ops if op.type is Type.OK), default=0)
-    after = [op for op in bag.empties if op.invoke_index > last]
+    after = [op for op in bag.empties if op.invoke_index > bag.last_in]
     return max(after, key=lambda op: op.complete_index or 0, default=None)
 
 
@@ -207,12 +216,3 @@ def _add(
 ) -> None:
     details = {"key": key, "count": len(elements), "elements": list(elements)[:_SHOWN]}
     findings.add(kind, sentence(on_key(key) + text), ops=indices(ops), details=details)
-
-
-def _delivery(bag: Bag) -> list[int]:
-    """From an element's acknowledgement to when it came out, of those with one of each; an element may come out before it is acknowledged."""
-    return [
-        max(0, (bag.out[element][0].complete_ns or 0) - (ops[0].complete_ns or 0))
-        for element, ops in bag.tried.items()
-        if len(ops) == 1 and ops[0].type is Type.OK and len(bag.out.get(element, ())) == 1
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers import Budget, RunRecord, Verdict, checker
@@ -150,7 +150,7 @@ def test_bounds_are_the_least_and_the_most_that_a_read_may_return():
     assert invalid > 100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=1, max_size=12))
 def test_what_a_counter_did_is_never_found_wrong(steps):
     """One client after the other: each read is what the counter holds."""

@@ -187,3 +187,47 @@ def test_sets_follow_the_specification_in_every_order_of_delivery():
             lines.deliver("n1", update)
         assert lines.state("n1", "d", value=sorted(wanted)).judge("crdt").verdict is Verdict.VALID
         assert lines.state("n1", "d", value=sorted(wanted ^ {"x"})).judge("crdt").verdict is Verdict.INVALID
+
+
+def test_a_join_keeps_who_is_on_one_side_only():
+    for before, received in (({"n1": 2}, {}), ({}, {"n1": 2})):
+        lines = (
+            Replicas().deliver("n2").line("n1", "crdt-merge", object="cart", before=before, received=received, after={})
+        )
+        only(lines.judge("crdt"), "join-is-no-least-upper-bound", ())
+
+
+def test_the_first_delta_begins_at_the_beginning():
+    only(delta(Replicas().deliver("n2"), "delta", low=1, high=2).judge("crdt"), "delta-gap", ())
+
+
+def test_a_state_grows_by_any_number_of_replicas_and_says_whose_updates_are_gone():
+    lines = (
+        Replicas()
+        .state("n2", "d")
+        .state("n1", "d", clock={"n1": 2, "n2": 3})
+        .state("n1", "d", clock={"n1": 2, "n2": 2, "n3": 1})
+    )
+    anomaly = only(lines.judge("crdt"), "state-shrank", ())
+    assert anomaly.details["replica"] == "n2"
+    # What was told is compared with what is told next, not with what was told first.
+    assert len(lines.state("n1", "d", clock={"n1": 2, "n2": 2, "n3": 1}).judge("crdt").anomalies) == 1
+
+
+def test_an_element_added_twice_and_removed_once_is_there():
+    lines = Replicas().add("n1", "a1", "milk").add("n1", "a2", "milk").deliver("n1", "a1", "a2").deliver("n2")
+    lines.remove("n1", "r", "milk", "a1").deliver("n1", "r")
+    valid(lines.state("n1", "d", value=["milk"]).judge("crdt"))
+    only(lines.state("n1", "d", value=[]).judge("crdt"), "lost-add", ())
+
+
+def test_a_late_add_that_a_remove_had_seen_stays_away():
+    lines = Replicas().add("n1", "a1", "milk").remove("n1", "r", "milk", "a1").deliver("n1").deliver("n2", "r", "a1")
+    valid(lines.state("n2", "d", value=[]).judge("crdt"))
+    only(lines.state("n2", "d", value=["milk"]).judge("crdt"), "removed-element-back", ())
+
+
+def test_no_state_but_a_join_or_a_delta_is_something_to_look_at():
+    lines = Replicas().deliver("n2").line("n1", "crdt-merge", object="cart", before={}, received={}, after={})
+    valid(lines.judge("crdt"))
+    valid(delta(Replicas().deliver("n2"), "full", high=1).judge("crdt"))

@@ -184,3 +184,16 @@ def test_what_membership_cannot_tell():
     unknown(view(Lines("n1", "n2"), "n1", 1, ["n1", "n2"]).judge("membership"), "there is no trace of n2")
     unknown(Lines("n1").line("n1", "quorum").judge("membership"), "does not apply")
     assert "converged_ms_after_heal" not in everybody().judge("membership", without="n2", phases={"healed": MS}).stats
+
+
+def test_time_counts_while_both_are_up():
+    """n2 is down from 2 to 6 s of 10, n1 from 8 to 9: 5 s are left for each of the two opinions; one mistake is 720 per node and hour."""
+    lines = trust(suspect(pair(), "n1", "n2", 7000), "n1", "n2", 7500)
+    lines.fault("kill", "n2", 2000, 6000).fault("pause", "n1", 8000, 9000)
+    stats = valid(lines.judge("failure-detector", **two()))
+    assert stats["mistakes_per_node_hour"] == 360.0 and stats["query_accuracy"] == 0.95
+
+
+def test_a_fault_that_lasts_to_the_end_takes_only_the_time_that_there_was():
+    lines = trust(suspect(pair(), "n1", "n2", 1000), "n1", "n2", 1500).fault("kill", "n2", 5000)
+    assert valid(lines.judge("failure-detector", **two()))["query_accuracy"] == 0.95

@@ -108,3 +108,9 @@ def test_overtaken_accesses_are_those_of_the_definition():
         wrong = sum(any(a > b and a_end < b_begin for a, _, a_end in spans) for b, b_begin, _ in spans)
         result = story.judge("fencing-tokens")
         assert result.stats.get("anomalies", {}).get("fence-violated", 0) == wrong
+
+
+def test_what_was_turned_away_is_counted_once_each():
+    story = Story().ok(0, "access", 2).fail(0, "access", 1).fail(0, "access", 1).ok(0, "access", 3)
+    assert valid(story.judge("fencing-tokens")) == {"issued": 0, "accepted": 2, "turned_away": 2, "resources": 0}
+    assert valid(Story().ok(0, "access", 2).info(1, "access", 1).judge("fencing-tokens"))["turned_away"] == 0

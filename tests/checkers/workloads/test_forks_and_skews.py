@@ -146,7 +146,7 @@ def test_near_misses_of_a_reversal():
         .ok(1, "read", None, [])
         .judge("causal-reverse")
     )
-    assert stats == {"writes": 2, "acknowledged": 2, "reads": 2}
+    assert stats == {"writes": 2, "acknowledged": 2, "reads": 2, "unreadable": 0}
     only(
         Story().ok(0, "write", 1).info(2, "write", 2).ok(1, "read", None, [2]).judge("causal-reverse"),
         "causal-reverse",
@@ -313,3 +313,40 @@ def test_skews_are_pairs_that_overlooked_each_other(seed):
         assert result.stats["write_skews"] == len(pairs), transactions
         told += len(pairs)
     assert told > 2
+
+
+def test_reads_of_nothing_and_of_no_list():
+    valid(Story().ok(1, "read", None, None).ok(0, "write", 1).ok(1, "read", None, [1]).judge("causal-reverse"))
+    unknown(
+        Story().ok(0, "write", 1).ok(1, "read", None, [1]).ok(1, "read", None, 5).judge("causal-reverse"),
+        "1 reads returned no list",
+    )
+    unknown(Story().ok(0, "write", 1).info(1, "read").judge("causal-reverse"), "does not apply")
+
+
+def test_forks_are_looked_for_in_each_workload_by_itself():
+    from dataclasses import replace
+
+    from checkers import Budget, RunRecord
+    from histories import History
+
+    story = Story().ok(0, "txn", w("x")).ok(1, "txn", w("y"))
+    read(read(story, 2, x=1, y=None), 3, x=None, y=1)
+    apart = [replace(event, workload="a" if event.process in (0, 1, 2) else "b") for event in story.events]
+    result = checker("long-fork").check(RunRecord(history=History(apart)), Budget())
+    assert kinds(result) == ["thin-air"] and result.stats["forks"] == 0
+
+
+def test_few_forks_are_kept_and_all_are_counted():
+    story = Story().ok(0, "txn", w("x")).ok(1, "txn", w("y"))
+    read(story, 2, x=1, y=None)
+    for _ in range(7):
+        read(story, 3, x=None, y=1)
+    result = story.judge("long-fork")
+    assert len(result.anomalies) == 5 and result.stats["anomalies"] == {"long-fork": 7} and result.stats["forks"] == 7
+
+
+def test_failed_writes_of_a_key_do_not_count_as_a_second_write():
+    story = Story().fail(0, "txn", w("x", 7)).ok(0, "txn", w("x")).ok(1, "txn", w("y"))
+    read(read(story, 2, x=1, y=None), 3, x=None, y=1)
+    only(story.judge("long-fork"), "long-fork", (2, 4, 6, 8))

@@ -118,3 +118,27 @@ def test_a_bank_with_atomic_reads_is_never_found_wrong_and_torn_reads_always_are
             torn |= tear
             story.ok(1, "read", None, {**before, one: balances[one]} if tear else dict(balances))
         assert (story.judge("bank").verdict is Verdict.INVALID) == torn
+
+
+def test_lists_that_are_no_balances():
+    for wrong in ([["a", 1], ["b"]], ["ab"], [["a", 1], 5]):
+        unknown(
+            Story().ok(0, "transfer", A).ok(1, "read", None, [["a", 1]]).ok(1, "read", None, wrong).judge("bank"),
+            "1 reads carry no balances",
+        )
+
+
+def test_a_read_without_a_balance_tells_no_total():
+    story = (
+        Story().ok(1, "read", None, {"a": None, "b": 5}).ok(0, "transfer", A).ok(1, "read", None, {"a": 50, "b": 50})
+    )
+    only(story.ok(1, "read", None, {"a": 60, "b": 40}).judge("bank"), "null-balance", (0,))
+
+
+def test_identifiers_of_one_read_are_told_by_who_returned_first():
+    story = Story().begin(0, "generate").ok(1, "generate", None, 3).end(0, 3)
+    only(story.judge("unique-ids"), "duplicate-identifier", (0, 1))
+    several = Story().ok(0, "generate", None, None).ok(0, "generate", None, None)
+    assert kinds(several.judge("unique-ids")) == ["no-identifier", "no-identifier"]
+    touching = Story().ok(0, "generate", None, 3).ok(0, "generate", None, 3).judge("unique-ids")
+    assert touching.anomalies[0].explanation.endswith("1 ms after the first had returned.")
