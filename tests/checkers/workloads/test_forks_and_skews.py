@@ -350,3 +350,11 @@ def test_failed_writes_of_a_key_do_not_count_as_a_second_write():
     story = Story().fail(0, "txn", w("x", 7)).ok(0, "txn", w("x")).ok(1, "txn", w("y"))
     read(read(story, 2, x=1, y=None), 3, x=None, y=1)
     only(story.judge("long-fork"), "long-fork", (2, 4, 6, 8))
+
+
+def test_reads_under_way_together_have_no_time_between_them():
+    story = Story().ok(0, "txn", w("x")).ok(1, "txn", w("y"))
+    story.begin(2, "txn", seen(x=None, y=None)).begin(3, "txn", seen(x=None, y=None))
+    story.end(2, seen(x=1, y=None)).end(3, seen(x=None, y=1))
+    anomaly = only(story.judge("long-fork"), "long-fork", (0, 2, 4, 5))
+    assert anomaly.details["apart_ms"] == -1.0 and not anomaly.explanation.endswith("later.")

@@ -107,3 +107,8 @@ def test_skew_is_found_where_the_definition_says():
         result = ended(story, k=best)
         assert result.stats["skewed"] == len(skewed)
         assert result.stats["concurrent_overwrites"] == len(concurrent)
+
+
+def test_a_register_without_timestamps_beside_one_with_them():
+    story = write(Story(), 0, 1, 5, "a").ok(0, "write", 2, key="b")
+    assert valid(ended(story, a=1, b=99))["registers"] == 1

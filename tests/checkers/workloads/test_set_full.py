@@ -181,3 +181,8 @@ def test_a_large_history_is_told_with_operations_made_from_columns():
     result = checker("set-full").check(RunRecord(history=History(events)), Budget())
     anomaly = only(result, "lost-write", (59_500 * 4, 59_999 * 4 + 2))
     assert "add of 59500 by process 0" in anomaly.explanation and anomaly.details["count"] == 1
+
+
+def test_counts_of_what_should_not_be_there():
+    stats = judge("p0 a1 p0 a2! p1 s1,2,7,7 p1 s1,2").stats
+    assert (stats["unexpected"], stats["duplicated"], stats["attempted"], stats["acknowledged"]) == (2, 1, 2, 1)
