@@ -62,12 +62,16 @@ MODELS: dict[str, ModelName] = {
     "set": ModelName(
         "add, remove, contains, read of the whole",
         frozenset({"add", "remove", "contains", "read"}),
-        ("linearizable", "set", "set-full"),
     ),
+    "set-full": ModelName("add, read of the whole, late but never lost", frozenset({"add", "read"}), ("set-full",)),
     "counter": ModelName(
         "add, increment, decrement, read of the sum",
         frozenset({"add", "increment", "decrement", "inc", "dec", "read", "fetch-and-add", "add-and-get"}),
-        ("linearizable", "counter-bounds"),
+    ),
+    "counter-bounds": ModelName(
+        "add, read of a sum between what must and what may have happened",
+        frozenset({"add", "read"}),
+        ("counter-bounds",),
     ),
     "list": ModelName("append, read of the whole", frozenset({"append", "read", "get", "write", "put"})),
     "list-append": ModelName("transactions: r, append", _TXN, ("list-append",)),

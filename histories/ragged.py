@@ -18,9 +18,10 @@ _KINDS = {"r": READ, "read": READ, "w": WRITE, "write": WRITE, "append": APPEND,
 class Malformed(ValueError):
     """A transaction that is none. `number` is its place among those given."""
 
-    def __init__(self, number: int, message: str) -> None:
+    def __init__(self, number: int, message: str, found: bool = True) -> None:
         super().__init__(message)
         self.number = number
+        self.found = found
 
 
 class ListRows:
@@ -59,12 +60,15 @@ class TxnRows:
         """
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         micro = list(chain.from_iterable(rows))
+        if micro and not (set(map(type, micro)) <= _SEQUENCES and set(map(len, micro)) <= {3}):
+            micro = _three_parts(rows)
+        kinds, keys, parts = zip(*micro, strict=True) if micro else ((), (), ())
+        values = list(parts)
         try:
-            kind = np.fromiter((_KINDS[op[0]] for op in micro), np.uint8, len(micro))
-            key = self._keys.many([op[1] for op in micro])
-            values = [op[2] if len(op) < 4 else op[2:] for op in micro]
-        except (KeyError, IndexError, TypeError):
+            kind = np.fromiter(map(_KINDS.__getitem__, kinds), np.uint8, len(micro))
+        except (KeyError, TypeError):
             raise _first_malformed(rows) from None
+        key = self._keys.many(keys)
         observed = np.repeat(np.fromiter(known, np.bool_, len(rows)), lengths)
         value, lists = self._cells(values)
         value[(kind == READ) & (value == NONE_ID) & ~observed] = ABSENT
@@ -96,7 +100,8 @@ def cells(values: list[Any], scalars: Interner, lists: ListRows) -> tuple[Int32,
     if not kinds & _LISTS:
         return scalars.many(values), rows
     at = [place for place, value in enumerate(values) if type(value) in _LISTS]
-    rows[at] = lists.add([_sequence(values[place]) for place in at])
+    found = [values[place] for place in at]
+    rows[at] = lists.add(found if kinds.isdisjoint(_SETS) else list(map(_sequence, found)))
     for place in at:
         values[place] = None
     ids = scalars.many(values)
@@ -104,11 +109,21 @@ def cells(values: list[Any], scalars: Interner, lists: ListRows) -> tuple[Int32,
     return ids, rows
 
 
-_LISTS = {list, tuple, set, frozenset}
+_SEQUENCES = {list, tuple}
+_SETS = {set, frozenset}
+_LISTS = _SEQUENCES | _SETS
 
 
 def _sequence(value: Any) -> Sequence[Any]:
     return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+
+
+def _three_parts(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Micro-operations of four parts, a cas with its two values apart, as three. Raises `Malformed` on what has fewer."""
+    malformed = _first_malformed(rows)
+    if malformed.found:
+        raise malformed
+    return [[op[0], op[1], op[2] if len(op) == 3 else list(op[2:])] for row in rows for op in row]
 
 
 def _first_malformed(rows: Iterable[Any]) -> Malformed:
@@ -116,7 +131,7 @@ def _first_malformed(rows: Iterable[Any]) -> Malformed:
         for op in row if isinstance(row, (list, tuple)) else [row]:
             if not isinstance(op, (list, tuple)) or len(op) < 3 or not isinstance(op[0], str) or op[0] not in _KINDS:
                 return Malformed(number, f"{op!r} is no part of a transaction")
-    return Malformed(0, "a transaction is unreadable")
+    return Malformed(0, "a transaction is unreadable", found=False)
 
 
 def _offsets(lengths: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
