@@ -149,8 +149,8 @@ class Teller:
     def _reason(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
         """Why one version of a register comes before another. Of lists, the longest read says it, and the step needs no more words."""
         if self.lists and basis == ATOMIC:
-            writer = name(self.table, int(self.versions.writer[before]))
-            return f" ({writer} had read the list before, and would else have missed {self._version_text(after)})", ()
+            who = name(self.table, int(self.versions.writer[before]))
+            return f" ({who} had read the list before, and would else have missed {self._version_text(after)})", ()
         if self.lists or bool(self.versions.initial[before]):
             return "", ()
         if basis == DATA:
