@@ -45,7 +45,9 @@ class TotalQueueChecker:
             if not np.any(of(columns, "enqueue", rows=part.rows)):
                 continue
             if not plain(columns, part):
-                doubts.append(f"elements of the queue{on_key(part.key).removeprefix('On key')} are lists".rstrip(", "))
+                doubts.append(
+                    sentence(on_key(part.key) + "elements are lists, which cannot be told apart here").rstrip(".")
+                )
                 continue
             found = flow(columns, part)
             bag = _bag([operation(record, row) for row in found.rows], found, columns)

@@ -15,7 +15,6 @@ import numpy as np
 from histories import Operation, Type, hashable
 from histories.columns import APPEND, WRITE, Int64
 
-from ..budget import Meter
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
 from ..transactions.lattice import forbids
@@ -24,7 +23,7 @@ from ..transactions.naming import describe_txn, key_text, name
 from ..transactions.registers import register_versions
 from ..transactions.source import CONSISTENCY, UnknownLevel, level_of
 from ..transactions.table import Table, kinds_written, transactions
-from ..transactions.versions import DATA, Versions
+from ..transactions.versions import Versions
 from ..wording import describe, indices, show
 from .conclusion import all_of, conclude, sentence
 from .selection import names
@@ -52,7 +51,7 @@ class WriteSkewChecker:
             stats |= _inserts(record.history.operations(), findings, doubts)
         lists = _lists(record)
         if lists is not None:
-            _transactions(record, lists, Meter.of(budget), findings, doubts, stats)
+            _transactions(record, lists, findings, doubts, stats)
         return conclude(self.name, findings, stats, all_of(doubts))
 
 
@@ -79,9 +78,7 @@ def _inserts(ops: list[Operation], findings: Findings, doubts: list[str]) -> dic
     return {"inserts": len(inserts), "inserted": done}
 
 
-def _transactions(
-    record: RunRecord, lists: bool, meter: Meter, findings: Findings, doubts: list[str], stats: dict[str, Any]
-) -> None:
+def _transactions(record: RunRecord, lists: bool, findings: Findings, doubts: list[str], stats: dict[str, Any]) -> None:
     table = transactions(record.history.columns)
     try:
         level = level_of(record, table)
@@ -94,7 +91,6 @@ def _transactions(
         doubts.append(f"more than {_MOST_EDGES} pairs of a read and a write that overtook it")
         return
     skews, lost = _mutual(table, *edges)
-    meter.charge(0, 0)
     stats |= {"transactions": len(table), "overlooked": len(edges[0]), "write_skews": len(skews), "lost_updates": lost}
     if not len(edges[0]):
         doubts.append("no transaction read a version that another one replaced: nothing to compare")
@@ -106,8 +102,8 @@ def _transactions(
 
 
 def _overlooked(versions: Versions) -> tuple[Int64, Int64, Int64] | None:
-    """(reader, writer of a directly following version, key): anti-dependencies that rest on values alone. None when there are too many."""
-    known = np.flatnonzero((versions.pair_basis == DATA) & (versions.writer[versions.pair_after] >= 0))
+    """(reader, writer of a directly following version, key): anti-dependencies. The versions are ordered by values alone. None when there are too many."""
+    known = np.flatnonzero(versions.writer[versions.pair_after] >= 0)
     order = known[np.argsort(versions.pair_before[known], kind="stable")]
     before, after = versions.pair_before[order], versions.pair_after[order]
     standing = versions.read_standing

@@ -186,3 +186,10 @@ def test_a_large_history_is_told_with_operations_made_from_columns():
 def test_counts_of_what_should_not_be_there():
     stats = judge("p0 a1 p0 a2! p1 s1,2,7,7 p1 s1,2").stats
     assert (stats["unexpected"], stats["duplicated"], stats["attempted"], stats["acknowledged"]) == (2, 1, 2, 1)
+
+
+def test_the_eight_stalest_are_named_the_stalest_first():
+    adds = " ".join(f"p0 a{number}" for number in range(1, 11))
+    worst = valid(judge(f"{adds} p1 s p1 s1,2,3,4,5,6,7,8,9,10"))["worst_stale"]
+    assert [found["element"] for found in worst] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [found["stale_ms"] for found in worst] == [19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0]

@@ -177,3 +177,21 @@ def test_tasks_in_order_are_never_found_wrong_and_a_planted_fault_is():
             effects.insert(at, 99)
         result = story.ok(1, "effects", None, effects).judge("tasks", phases=QUIET)
         assert kinds(result) == ([] if fault is None else [fault])
+
+
+def test_a_task_done_three_times_is_shown_by_the_first_two():
+    anomaly = only(Work().submit(1).effect(1).effect(1).effect(1).result(), "duplicated-task", ())
+    assert anomaly.explanation.startswith("Task 1 took effect 3 times") and places(anomaly) == [
+        ("store", 0),
+        ("store", 1),
+    ]
+
+
+def test_an_effect_before_the_acknowledgement_took_no_time():
+    work = Work().submit(1).effect(1, at_ms=0.5)
+    assert valid(work.result())["delivery_ms"]["1"] == 0.0
+
+
+def test_an_effect_at_a_node_without_a_measured_clock_has_no_time():
+    work = Work().submit(1).effect(1).quiet()
+    assert valid(work.judge("tasks", without="store", phases=QUIET))["delivery_ms"] == {}

@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 
 from checkers import Verdict
+from histories import Type
 
 from .stories import Story, kinds, only, unknown, valid
 
@@ -154,3 +155,54 @@ def test_counts_agree_with_counting_by_hand():
             continue
         assert (result.stats["lost"], result.stats["duplicated"]) == (missing, twice)
         assert (result.verdict is Verdict.INVALID) == bool(missing or twice)
+
+
+def test_elements_that_are_lists_are_not_judged():
+    unknown(
+        Story().ok(0, "enqueue", [1], key="q").ok(1, "dequeue", None, [1], key="q").judge("total-queue"),
+        "On key q, elements are lists",
+    )
+
+
+def test_a_dequeue_that_failed_took_nothing_whatever_it_says():
+    story = Story().ok(0, "enqueue", 1).begin(1, "dequeue", 1)
+    story.open.pop(1)
+    story._event(1, Type.FAIL, "dequeue", 1, None, error="refused")
+    assert valid(story.ok(1, "dequeue", None, 1).judge("total-queue"))["dequeued"] == 1
+
+
+def test_the_takers_of_a_duplicate_are_shown_in_order_of_their_answers():
+    story = (
+        Story()
+        .ok(0, "enqueue", 1)
+        .begin(1, "dequeue")
+        .ok(2, "dequeue", None, 1)
+        .end(1, 1)
+        .ok(3, "dequeue", None, 1)
+        .info(4, "dequeue")
+    )
+    only(story.judge("total-queue"), "duplicated", (0, 2, 3))
+
+
+def test_an_element_out_once_of_two_enqueues_of_which_one_is_unsure_is_not_missing():
+    story = Story().ok(0, "enqueue", 1).info(5, "enqueue", 1).ok(1, "dequeue", None, 1).ok(1, "drain", None, [])
+    assert valid(story.judge("total-queue"))["undelivered"] == 0
+
+
+def test_two_queues_are_two():
+    story = (
+        Story()
+        .ok(0, "enqueue", 1, key="a")
+        .ok(0, "enqueue", 1, key="b")
+        .ok(1, "dequeue", None, 1, key="a")
+        .ok(1, "drain", None, [], key="a")
+    )
+    unknown(story.judge("total-queue"), "never seen to be empty")
+    only(story.ok(1, "drain", None, [], key="b").judge("total-queue"), "lost-write", (2, 8))
+    valid(
+        Story()
+        .ok(0, "enqueue", 1, key="a")
+        .ok(1, "dequeue", None, 1, key="a")
+        .ok(1, "dequeue", None, None, key="c")
+        .judge("total-queue")
+    )
