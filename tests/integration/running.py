@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,12 @@ def await_that(condition: Callable[[], object], what: str, timeout_s: float = 30
     return time.monotonic() - began_s
 
 
+def _with_default_signals() -> None:
+    """As in a terminal: a test run that was itself started in the background has SIGINT ignored, and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class RunningTri:
     """The process, its lab and its folder."""
 
@@ -61,6 +68,7 @@ class RunningTri:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
+            preexec_fn=_with_default_signals,
         )
 
     @property
