@@ -138,9 +138,16 @@ class Problem:
             if call.end is None:
                 step = self.table.step(call.step)
                 self._unknown_total[step] = self._unknown_total.get(step, 0) + 1
+        self.blind = self._blind_steps()
         self._shifts, self.guard = self._layout()
         self._supply = _Supply(calls, model, self.table)
         self.segments = list(self._cut(meter))
+
+    def _blind_steps(self) -> list[bool]:
+        """For each step whether it changes the state whatever that is."""
+        for call in self.calls:
+            self.table.step(call.step)
+        return [not step.pure and not step.conditional for step in self.table.steps]
 
     def _layout(self) -> tuple[dict[int, int], int]:
         """Where each class's count lies, and a mask of guard bits above each, which makes comparing all counts one subtraction."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.columns import FAIL, NONE_ID, OK, READ, Columns, Int64, Lists
+from histories.columns import FAIL, INFO, NONE_ID, OK, OPEN, READ, Columns, Int64, Lists
 
 Plant = Callable[[Columns, np.random.Generator], Columns | None]
 _TRIES = 2000
@@ -119,14 +119,20 @@ def taken_twice(name: str) -> Plant:
 
 
 def lost_element(put: str, take: str) -> Plant:
-    """A removal finds nothing although an element had been put in, which is never removed."""
+    """A removal finds nothing although an element had been put in, which is never removed.
+
+    Only where no removal of unknown outcome had begun: it might have taken the element.
+    """
 
     def into(columns: Columns, chance: np.random.Generator) -> Columns | None:
         puts = np.flatnonzero((columns.f == _code(columns, put)) & (columns.type == OK))
         ended = dict(zip(columns.argument[puts].tolist(), columns.complete[puts].tolist(), strict=True))
-        for row in _middle(columns, chance, take):
+        takes = columns.f == _code(columns, take)
+        doubtful = columns.invoke[takes & (columns.type == INFO)]
+        certain_to = int(doubtful[0]) if len(doubtful) else OPEN
+        for row in np.flatnonzero(takes & (columns.type == OK) & (columns.complete < certain_to)).tolist():
             element = int(columns.result[row])
-            if element != NONE_ID and ended.get(element, columns.complete[row]) < columns.invoke[row]:
+            if element != NONE_ID and ended.get(element, OPEN) < columns.invoke[row]:
                 return _with_result(columns, row, NONE_ID)
         return None
 

@@ -159,7 +159,7 @@ def _disorder(view: View, reads: _Reads, line: _Line, late_at: int, early_at: in
     late, early = int(line.place[late_at]), int(line.place[early_at])
     is_add = view.called("add")
     if is_add[late] or is_add[early]:
-        element = int(view.argument[late if is_add[late] else early])
+        element = int(view.argument[early if is_add[early] else late])
     else:
         numbers = np.searchsorted(reads.place, [early, late])
         element = int(np.setdiff1d(reads.elements(int(numbers[0])), reads.elements(int(numbers[1])))[0])
@@ -167,7 +167,17 @@ def _disorder(view: View, reads: _Reads, line: _Line, late_at: int, early_at: in
     found = WholeSet(adds={value: view.operation(early if is_add[early] else _adder(view, element))})
     if np.diff(reads.shows.indptr)[element]:
         found.reads.append((view.operation(early), frozenset([value])))
-    return _told(Disorder("order", view.operation(late), view.operation(early), value), found, view)
+    shown_by = None
+    if is_add[late] and is_add[early]:
+        # What shows that the one came first: a read that has it and lacks the other.
+        numbers = np.setdiff1d(_showing(reads, int(view.argument[late])), _showing(reads, element))
+        shown_by = view.operation(int(reads.place[numbers[np.argmin(reads.rank[numbers])]]))
+    return _told(Disorder("order", view.operation(late), view.operation(early), value, shown_by=shown_by), found, view)
+
+
+def _showing(reads: _Reads, element: int) -> Int32:
+    shown: Int32 = reads.shows.indices[reads.shows.indptr[element] : reads.shows.indptr[element + 1]]
+    return shown
 
 
 def _told(wrong: Disorder, found: WholeSet, view: View) -> Finding:

@@ -202,13 +202,13 @@ def test_a_time_budget_that_runs_out_is_unknown():
 
 def test_a_memory_budget_that_runs_out_is_unknown_and_tells_how_far_it_got():
     """Room for the history itself and for a part of the search."""
-    history = busy_register(seed=2, operations=8_000, clients=20)
-    result = judge(history, Budget(memory_mb=4))
+    history = busy_register(seed=2, operations=14_000, clients=20)
+    result = judge(history, Budget(memory_mb=6))
     assert result.verdict is Verdict.UNKNOWN
     (proven_to,) = result.stats["proven_to"].values()
     assert 1000 < proven_to < len(history)
     assert result.reason is not None
-    assert "the memory budget of 4 MB is used up" in result.reason
+    assert "the memory budget of 6 MB is used up" in result.reason
     assert f"the operations before history index {proven_to} are linearizable" in result.reason
     assert judge(History(history.events[:proven_to])).verdict is Verdict.VALID
 

@@ -1,0 +1,72 @@
+"""The benchmarks' generator: what it makes is valid, what it plants is found, and equal settings give equal histories."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.histories import MODELS, VIOLATIONS, Settings, generate, plant
+from checkers import Budget, check
+from checkers.model_names import MODELS as NAMES
+from histories import pair
+from histories.building import columns_of_events
+from histories.columns import FAIL, INFO, OK, Columns
+from histories.rows import events, operation
+
+SMALL = 400
+NAMED = {"register-cas": "cas-register"}
+
+
+def settings(model: str, operations: int = SMALL, seed: int = 3) -> Settings:
+    return Settings(model, operations, clients=5, keys=3, info_rate=0.02, fail_rate=0.03, seed=seed)
+
+
+def judged(columns: Columns, model: str) -> dict[str, str]:
+    name = NAMED.get(model, model)
+    asked = "kv" if name in ("register", "cas-register") and columns.keys else name
+    assert asked in NAMES
+    return {name: found.verdict.value for name, found in check(columns, model=asked, budget=Budget(20.0)).items()}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_generated_history_is_valid(model: str) -> None:
+    assert set(judged(generate(settings(model)), model).values()) == {"valid"}
+
+
+@pytest.mark.parametrize(("model", "violation"), [(model, name) for model in VIOLATIONS for name in VIOLATIONS[model]])
+def test_a_planted_violation_is_found(model: str, violation: str) -> None:
+    columns = plant(generate(settings(model)), violation, model)
+    assert "invalid" in judged(columns, model).values()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_generated_history_is_one_that_a_recorder_can_have_written(model: str) -> None:
+    columns = generate(settings(model))
+    paired = pair(events(columns))
+    again = columns_of_events(events(columns))
+    assert len(paired) == len(columns) == len(again)
+    assert [operation(columns, row) for row in range(SMALL)] == [operation(again, row) for row in range(SMALL)]
+
+
+def test_equal_settings_give_equal_histories_and_another_seed_another() -> None:
+    one, two, other = (generate(settings("kv", seed=seed)) for seed in (1, 1, 2))
+    assert (one.invoke == two.invoke).all() and (one.result == two.result).all()
+    assert (one.invoke != other.invoke).any()
+
+
+def test_rates_and_clients_are_as_asked() -> None:
+    columns = generate(Settings("register", 20_000, clients=30, info_rate=0.05, fail_rate=0.1))
+    shares = [float((columns.type == kind).mean()) for kind in (OK, FAIL, INFO)]
+    assert shares == pytest.approx([0.85, 0.1, 0.05], abs=0.01)
+    ends = np.sort(columns.complete)
+    open_at_once = [int(n - np.searchsorted(ends, at)) for n, at in enumerate(columns.invoke[:500])]
+    assert max(open_at_once) <= 30 + int((columns.type[:500] == INFO).sum())
+
+
+def test_what_cannot_be_made_is_refused() -> None:
+    with pytest.raises(ValueError, match="no model 'tree'"):
+        generate(Settings("tree"))
+    with pytest.raises(ValueError, match="no violation 'stale-read' of queue"):
+        plant(generate(settings("queue")), "stale-read", "queue")
+    with pytest.raises(ValueError, match="has no place for a stale-read"):
+        plant(generate(settings("register", 3)), "stale-read", "register")

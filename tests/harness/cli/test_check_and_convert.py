@@ -1,0 +1,111 @@
+"""`tri check` and `tri convert` on history files: formats, models, explanations, certificates, and refusals with their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli.main import main
+from histories import parse, write_history
+from histories.formats import read
+
+STALE = "p0 w1 p0 w2 p1 r1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_history("valid.jsonl", parse("p0 w1 | p1 r1").events)
+    write_history("stale.jsonl", parse(STALE).events)
+    return tmp_path
+
+
+def tri(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+@pytest.mark.parametrize("form", ["edn", "edn-vector", "elle-json", "jepsen-log", "jsonl"])
+def test_a_converted_history_gets_the_same_verdict(folder: Path, form: str) -> None:
+    for name, code in (("valid", 0), ("stale", 1)):
+        assert tri("convert", f"{name}.jsonl", f"{name}.out", "--to", form) == 0
+        assert tri("check", f"{name}.out") == code
+        assert tri("check", f"{name}.out", "--format", form, "--model", "register") == code
+
+
+def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tri("convert", "valid.jsonl", "valid.edn") == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "valid.jsonl (jsonl) → valid.edn (edn): 2 operations" in said.err
+    assert len(read("valid.edn").operations()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convert", "gone.edn", "x.edn"], "cannot read the history gone.edn"),
+        (["convert", "valid.jsonl", "x.txt"], "does not tell a format"),
+        (["convert", "valid.jsonl", "no/such/x.edn"], "cannot write no/such/x.edn"),
+        (["convert", "valid.jsonl", "x.edn", "--to", "xml"], "no history format 'xml'"),
+        (["check", "valid.jsonl", "--format", "xml"], "no history format 'xml'"),
+        (["check", "valid.jsonl", "--model", "registr"], "no model 'registr'"),
+        (["check", "valid.jsonl", "--consistency", "serialisable"], "did you mean 'serializable'"),
+        (["check", "valid.jsonl", "--checker", "linear"], "no checker 'linear'"),
+        (["check", "gone.jsonl"], "gone.jsonl: no such file"),
+        (["check", "valid.jsonl", "--certificate", "no/such/c.json"], "cannot write no/such/c.json"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_hint(
+    folder: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tri(*arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said and "hint: " in said
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('{"process":0,"type":"ok","f":"read","value":1}\n', "that it never invoked"),
+        ('{"process":0,"type":"invoke","f":"read"}\n{"process":0,"type":"invoke","f":"read"}\n', "is open"),
+        ('{"process":0,"type":"invoke","f":"read"}\n{"process":0,"type":"ok","f":"write"}\n', "but its open operation"),
+        ('{"process":0,"type":"invoke","f":"read"}\nnonsense\n', "bad.jsonl:2: not an event"),
+    ],
+)
+def test_a_history_that_makes_no_sense_is_refused_with_its_place(
+    folder: Path, lines: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bad.jsonl").write_text(lines)
+    assert tri("check", "bad.jsonl") == 2
+    said = capsys.readouterr().err
+    assert words in said and "bad.jsonl" in said
+
+
+def test_explain_shows_the_witness_among_its_neighbours(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_history("long.jsonl", parse(" ".join(f"p0 w{n}" for n in range(1, 31)) + " p1 r3").events)
+    assert tri("check", "long.jsonl", "--explain") == 1
+    said = capsys.readouterr().out
+    marked = [line for line in said.splitlines() if line.startswith("▶")]
+    assert any("read → 3" in line for line in marked)
+    assert " more" in said and "write 17" not in said
+
+
+def test_a_certificate_is_written_even_when_no_checker_gives_one(folder: Path) -> None:
+    assert tri("check", "stale.jsonl", "--certificate", "c.json") == 1
+    assert json.loads(Path("c.json").read_text()) == {}
+
+
+def test_keys_in_values_are_found_by_themselves(folder: Path) -> None:
+    Path("kv.edn").write_text(
+        "{:process 0, :type :invoke, :f :write, :value [x 1]}\n{:process 0, :type :ok, :f :write, :value [x 1]}\n"
+        "{:process 0, :type :invoke, :f :read, :value [y nil]}\n{:process 0, :type :ok, :f :read, :value [y 1]}\n"
+    )
+    assert tri("check", "kv.edn") == 1
+    assert tri("check", "kv.edn", "--model", "kv") == 1
