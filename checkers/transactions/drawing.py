@@ -1,6 +1,6 @@
 """Witnesses as small graphs: for Graphviz, for a terminal, for networkx. Of one anomaly, never of a history.
 
-    print(to_dot(result.anomalies[0]))        # dot -Tsvg
+print(to_dot(result.anomalies[0]))        # dot -Tsvg
 """
 
 from __future__ import annotations

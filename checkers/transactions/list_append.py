@@ -13,7 +13,7 @@ from .list_anomalies import list_anomalies
 from .lists import list_reads, list_versions
 from .naming import Report
 from .register_anomalies import lost_updates
-from .source import UnknownLevel, level_of
+from .source import UnknownLevel, level_of, weak_level_of
 from .table import APPEND, kinds_written, transactions
 from .versions import Versions
 from .weak_levels import weak_anomalies
@@ -40,6 +40,6 @@ class ListAppendChecker:
         def anomalies(versions: Versions, report: Report) -> None:
             list_anomalies(reads, report)
             lost_updates(versions, report)
-            weak_anomalies(versions, report, level)
+            weak_anomalies(versions, report, weak_level_of(record, level))
 
         return judge(Inputs(self.name, table, list_versions(reads), True, level), anomalies, budget)

@@ -14,7 +14,7 @@ from .lattice import implied_levels
 from .naming import Report
 from .register_anomalies import cyclic_versions, lost_updates, register_anomalies
 from .registers import register_versions
-from .source import UnknownLevel, level_of
+from .source import UnknownLevel, level_of, weak_level_of
 from .table import WRITE, kinds_written, transactions
 from .versions import Versions
 from .weak_levels import weak_anomalies
@@ -41,7 +41,7 @@ class RwRegisterChecker:
             register_anomalies(versions, report)
             lost_updates(versions, report)
             cyclic_versions(versions, report)
-            weak_anomalies(versions, report, level)
+            weak_anomalies(versions, report, weak_level_of(record, level))
 
         versions = register_versions(table)
         return judge(Inputs(self.name, table, _inferred(versions, level), False, level), anomalies, budget)

@@ -10,6 +10,10 @@ CONSISTENCY = "consistency"
 """The option that names the level asked for."""
 
 
+WEAK = ("read-committed", "read-atomic", "causal", "causal-cerone")
+"""Names by which the exact checkers of the weak levels are asked for; `PL-2` is Adya's read committed, which is a little less."""
+
+
 class UnknownLevel(ValueError):
     """The option names no level."""
 
@@ -26,3 +30,8 @@ def level_of(record: RunRecord, table: Table) -> str:
     if found is None:
         raise UnknownLevel(f"no consistency level {asked!r}; there are {', '.join(levels())}")
     return found
+
+
+def weak_level_of(record: RunRecord, level: str) -> str | None:
+    """The level, if it was asked for by a name that means the exact checkers."""
+    return level if record.options.get(CONSISTENCY) in WEAK else None

@@ -59,7 +59,7 @@ class _Orders:
     read: Int64
 
 
-def weak_anomalies(versions: Versions, report: Report, level: str) -> dict[str, Any]:
+def weak_anomalies(versions: Versions, report: Report, level: str | None) -> dict[str, Any]:
     """Adds what contradicts the level, if it is one of the three. Returns figures."""
     if level not in {one.value for one in Level}:
         return {}

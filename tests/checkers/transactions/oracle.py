@@ -6,7 +6,7 @@ A history is a list of `Txn` (`stories`). An info transaction may have happened 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, permutations, product
+from itertools import combinations, pairwise, permutations, product
 from typing import Any
 
 from .stories import Txn
@@ -190,7 +190,7 @@ def _sources(txns: list[Txn], strict: bool) -> list[list[tuple[str, int]]] | Non
             if strict and key in seen and seen[key] != value:
                 return None
             seen[key] = value
-            source = -1 if top is None else final.get((key, top), None)
+            source = -1 if top is None else final.get((key, top))
             if source is None or source == number:
                 return None
             mine.append((key, source))
@@ -217,7 +217,7 @@ def _list_order(txns: list[Txn]) -> set[tuple[int, int]]:
     for key, items in longest.items():
         rest = [value for (other, value) in writer if other == key and value not in items]
         order = [writer[key, item] for item in items if (key, item) in writer]
-        pairs |= {(a, b) for a, b in zip(order, order[1:], strict=False) if a != b}
+        pairs |= {(a, b) for a, b in pairwise(order) if a != b}
         pairs |= {(order[-1], writer[key, value]) for value in rest if order and writer[key, value] != order[-1]}
     return pairs
 
@@ -273,7 +273,6 @@ def _kept(txns: Sequence[Txn], key: str, rank: dict[Any, int], guarantee: str) -
     writer = {(op[1], op[2]): txn for txn in txns for op in txn.ops if op[0] == "w"}
     if guarantee in ("read-your-writes", "monotonic-writes"):
         for mine in sessions.values():
-            own = [rank[op[2]] for txn in mine for op in txn.ops if op[0] == "w" and op[1] == key]
             observed = [
                 rank[op[2]]
                 for txn in mine
@@ -282,7 +281,6 @@ def _kept(txns: Sequence[Txn], key: str, rank: dict[Any, int], guarantee: str) -
             ]
             if observed != sorted(observed):
                 return False
-            del own
     for mine in sessions.values():
         floor = 0
         for place, txn in enumerate(mine):
