@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Files beside this one have the names of packages, which they must not hide.
 sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
 
-from benchmarks.histories import Settings, generate, plant  # noqa: E402
+from benchmarks.generators import Settings, generate, plant  # noqa: E402
 from histories.writing import write_columns  # noqa: E402
 
 LIMIT_S = 600

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# As a script its own folder comes first on the path, and `benchmarks/histories` would pass for our `histories`.
+# As a script its own folder comes first on the path, and `benchmarks/checkers.py` would pass for our `checkers`.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402

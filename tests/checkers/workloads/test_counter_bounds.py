@@ -163,3 +163,17 @@ def test_what_a_counter_did_is_never_found_wrong(steps):
     record = RunRecord(history=History(events))
     if checker("counter-bounds").applies(record):
         assert checker("counter-bounds").check(record, Budget()).verdict is not Verdict.INVALID
+
+
+def test_a_fall_is_shown_from_the_highest_read_before():
+    story = (
+        Story()
+        .begin(0, "add", 5)
+        .begin(3, "add", 3)
+        .ok(1, "read", None, 3)
+        .ok(1, "read", None, 8)
+        .ok(2, "read", None, 5)
+        .end(0)
+        .end(3)
+    )
+    only(story.judge("counter-bounds"), "counter-fell", (4, 6))

@@ -231,3 +231,16 @@ def test_no_state_but_a_join_or_a_delta_is_something_to_look_at():
     lines = Replicas().deliver("n2").line("n1", "crdt-merge", object="cart", before={}, received={}, after={})
     valid(lines.judge("crdt"))
     valid(delta(Replicas().deliver("n2"), "full", high=1).judge("crdt"))
+
+
+def test_states_of_as_many_but_other_updates_are_not_compared():
+    lines = (
+        Replicas()
+        .deliver("n1", "a")
+        .state("n1", "d")
+        .deliver("n2", "b")
+        .state("n2", "e")
+        .deliver("n1", "b")
+        .state("n1", "f")
+    )
+    assert valid(lines.deliver("n2", "a").state("n2", "f").judge("crdt"))["compared"] == 1

@@ -197,3 +197,11 @@ def test_time_counts_while_both_are_up():
 def test_a_fault_that_lasts_to_the_end_takes_only_the_time_that_there_was():
     lines = trust(suspect(pair(), "n1", "n2", 1000), "n1", "n2", 1500).fault("kill", "n2", 5000)
     assert valid(lines.judge("failure-detector", **two()))["query_accuracy"] == 0.95
+
+
+def test_a_suspicion_from_before_a_boot_is_none_of_the_next_life():
+    """n1 trusts again when it is booted at 3 s, so n2's crash at 5 s is not noticed."""
+    lines = suspect(pair(), "n1", "n2", 1000).boot("n1").line("n1", "quorum", 3000).fault("kill", "n2", 5000)
+    stats = valid(lines.judge("failure-detector", **two()))
+    assert (stats["mistakes"], stats["detected"], stats["crashes"]) == (1, 0, 1)
+    assert stats["mistake_duration_ms"]["1"] == 2000.0

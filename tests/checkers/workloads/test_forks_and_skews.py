@@ -358,3 +358,23 @@ def test_reads_under_way_together_have_no_time_between_them():
     story.end(2, seen(x=1, y=None)).end(3, seen(x=None, y=1))
     anomaly = only(story.judge("long-fork"), "long-fork", (0, 2, 4, 5))
     assert anomaly.details["apart_ms"] == -1.0 and not anomaly.explanation.endswith("later.")
+
+
+def test_a_budget_that_is_used_up_is_a_doubt():
+    from checkers import Budget, RunRecord
+    from histories import History
+
+    story = Story().ok(0, "write", 1)
+    for _ in range(600):
+        story.ok(1, "read", None, [1])
+    unknown(
+        checker("causal-reverse").check(RunRecord(history=History(story.events)), Budget(time_s=0)),
+        "time budget of 0 s is used up",
+    )
+    forks = Story().ok(0, "txn", w("x"))
+    for _ in range(600):
+        read(forks, 1, x=1, y=None)
+    unknown(
+        checker("long-fork").check(RunRecord(history=History(forks.events)), Budget(time_s=0)),
+        "time budget of 0 s is used up",
+    )

@@ -158,3 +158,7 @@ def test_a_log_polled_in_order_is_never_found_wrong_and_a_planted_fault_is():
         expected = {"none": None, "lost": "lost-write", "twice": "duplicate", "back": "nonmonotonic-poll"}[fault]
         assert (log.judge("kafka").verdict is Verdict.VALID) == (fault == "none")
         assert expected is None or any(kind.endswith(expected) for kind in found)
+
+
+def test_a_poll_that_says_nothing_returned_nothing():
+    assert valid(three().ok(1, "poll", [["poll"]], [["poll"]]).poll(1, x=[[0, 10]]).judge("kafka"))["polls"] == 2

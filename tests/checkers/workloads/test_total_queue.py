@@ -6,7 +6,9 @@ from collections import Counter
 from random import Random
 
 from checkers import Verdict
-from histories import Type
+from checkers.workloads.queue_columns import flow
+from checkers.workloads.selection import of, parts
+from histories import History, Type
 
 from .stories import Story, kinds, only, unknown, valid
 
@@ -206,3 +208,15 @@ def test_two_queues_are_two():
         .ok(1, "dequeue", None, None, key="c")
         .judge("total-queue")
     )
+
+
+def test_only_what_needs_a_look_is_looked_at():
+    """Of a queue without fault no operation is made into an object, but for those of unknown outcome and those that found it empty at the end."""
+    story = Story().ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).info(0, "enqueue", 2).ok(1, "dequeue", None, None)
+    columns = History(story.events).columns
+    (part,) = parts(columns, of(columns, "enqueue", "dequeue"))
+    assert (flow(columns, part).rows.tolist(), flow(columns, part).suspects.tolist()) == ([3], [])
+    story.info(5, "dequeue").ok(2, "enqueue", 3)
+    columns = History(story.events).columns
+    (part,) = parts(columns, of(columns, "enqueue", "dequeue"))
+    assert flow(columns, part).rows.tolist() == [4, 5]
