@@ -26,7 +26,8 @@ def check_set(view: View) -> Finding | None:
         raise Unsuitable("whole reads together with removals or questions about one element")
     adds = np.flatnonzero(view.called("add") & view.ok)
     said_true, said_false = _answers(view, adds)
-    if said_false.any() or (said_true.any() and len(np.unique(view.argument[adds])) < len(adds)):
+    added = view.argument[view.called("add") & ~view.failed]
+    if said_false.any() or (said_true.any() and len(np.unique(added)) < len(added)):
         raise Unsuitable("adds that say whether they changed anything, together with whole reads")
     if (view.argument[view.called("add")] < 0).any():
         raise Unsuitable("elements that are lists")

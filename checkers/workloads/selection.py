@@ -109,9 +109,3 @@ def telling(columns: Columns, record: RunRecord) -> Bool:
     strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
     quiet_ns = record.phases.get("quiet_end")
     return strong if quiet_ns is None else strong | (columns.invoke_ns >= quiet_ns)
-
-
-def is_telling(op: Operation, record: RunRecord) -> bool:
-    """The same of one operation."""
-    quiet_ns = record.phases.get("quiet_end")
-    return op.level in (None, LINEARIZABLE) or (quiet_ns is not None and op.invoke_ns >= quiet_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.histories import MODELS, VIOLATIONS, Settings, generate, plant
+from benchmarks.generators import MODELS, VIOLATIONS, Settings, generate, plant
 from checkers import Budget, check
 from checkers.model_names import MODELS as NAMES
 from histories import pair

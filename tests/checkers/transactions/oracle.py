@@ -132,6 +132,15 @@ def _agree(txns: Sequence[Txn]) -> bool:
 
 
 def _weak(txns: list[Txn], level: str) -> bool:
+    appended = {(key, value) for txn in txns for kind, key, value in txn.ops if kind == "append"}
+    if any(
+        (key, item) not in appended
+        for txn in txns
+        for kind, key, value in txn.ops
+        if kind == "r" and txn.outcome == "ok" and isinstance(value, list)
+        for item in value
+    ):
+        return False  # an element of a transaction that did not happen, wherever it stands
     reads = _sources(txns, strict=level != "read-committed")
     if reads is None:
         return False

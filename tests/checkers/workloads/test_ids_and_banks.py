@@ -142,3 +142,9 @@ def test_identifiers_of_one_read_are_told_by_who_returned_first():
     assert kinds(several.judge("unique-ids")) == ["no-identifier", "no-identifier"]
     touching = Story().ok(0, "generate", None, 3).ok(0, "generate", None, 3).judge("unique-ids")
     assert touching.anomalies[0].explanation.endswith("1 ms after the first had returned.")
+
+
+def test_reads_of_another_object_and_transfers_without_reads_are_no_reason_to_look_away():
+    story = Story().ok(0, "transfer", A, key="quiet").ok(1, "read", None, 5, key="other")
+    story.ok(1, "read", None, {"a": 1}, key="bank").ok(0, "transfer", A, key="bank")
+    assert valid(story.judge("bank")) == {"banks": 2, "transfers": 2, "reads": 1}
