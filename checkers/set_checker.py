@@ -29,9 +29,11 @@ class SetChecker:
     name = "set"
 
     def applies(self, record: RunRecord) -> bool:
-        """A history whose reads are numbers is a counter's."""
+        """Something was added to, and what is read there are not numbers: those would be a counter's. Other keys may hold anything."""
         ops = record.history.operations()
-        return any(op.f == "add" for op in ops) and not any(op.f == "read" and isinstance(op.result, int) for op in ops)
+        added = {hashable(op.key) for op in ops if op.f == "add"}
+        counted = any(op.f == "read" and isinstance(op.result, int) and hashable(op.key) in added for op in ops)
+        return bool(added) and not counted
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         tally = Tally()

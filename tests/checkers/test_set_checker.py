@@ -9,6 +9,7 @@ import pytest
 from checkers import CheckResult, RunRecord, Verdict, checker
 from checkers.result import Budget
 from histories import History, parse
+from histories.codec import event_from_json
 
 
 def judge(text: str, **more: object) -> CheckResult:
@@ -91,6 +92,19 @@ def test_one_anomaly_tells_of_many_lost_elements():
 def test_it_applies_to_histories_with_adds_only():
     assert checker("set").applies(RunRecord(history=parse("p0 a1")))
     assert not checker("set").applies(RunRecord(history=parse("p0 w1")))
+
+
+def event(index, kind, f, key, value):
+    return {"index": index, "time": index, "process": 0, "type": kind, "f": f, "key": key, "value": value}
+
+
+@pytest.mark.parametrize(("key", "applies"), [("register-0", True), ("set-0", False)])
+def test_a_read_of_a_number_makes_a_counter_only_of_its_own_key(key, applies):
+    """A campaign's history holds registers beside its sets."""
+    lines = [event(0, "invoke", "add", "set-0", 1), event(1, "ok", "add", "set-0", 1)]
+    lines += [event(2, "invoke", "read", key, None), event(3, "ok", "read", key, 7)]
+    record = RunRecord(history=History([event_from_json(line) for line in lines]))
+    assert checker("set").applies(record) is applies
 
 
 def test_sets_of_two_workloads_with_one_key_are_apart():
