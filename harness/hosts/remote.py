@@ -121,7 +121,7 @@ class RemoteHost:
         with self.connection.channel(max(0.1, deadline_s - time.monotonic())) as channel:
             try:
                 channel.settimeout(max(0.1, deadline_s - time.monotonic()))
-                channel.exec_command(self._shell(text))
+                channel.exec_command(self._shell(_fed(text, stdin)))
                 out, err = self._pump(channel, text, timeout_s, deadline_s, stdin or b"")
                 if not channel.status_event.wait(max(0.0, deadline_s - time.monotonic())):
                     raise self._late(text, timeout_s, err)
@@ -140,12 +140,8 @@ class RemoteHost:
         out, err, rest = bytearray(), bytearray(), memoryview(stdin)
         poller = select.poll()
         poller.register(channel.fileno(), select.POLLIN)
-        writing = True
         while True:
-            if writing and not rest:
-                channel.shutdown_write()
-                writing = False
-            elif writing and channel.send_ready():
+            if rest and channel.send_ready():
                 with contextlib.suppress(OSError):  # it closed its input: what it exits with says whether that matters
                     rest = rest[channel.send(bytes(rest[:_CHUNK])) :]
                     continue
@@ -154,6 +150,9 @@ class RemoteHost:
                 out += channel.recv(_CHUNK)
             while channel.recv_stderr_ready():
                 err += channel.recv_stderr(_CHUNK)
+            if channel.closed and not channel.eof_received and not self.connection.alive:
+                # What it said after its exit code may be lost with the connection: half an output must not pass for the whole.
+                raise self._broken(text, "connection lost while it ran")
             if channel.eof_received or channel.closed:
                 # Data always precedes the end on the wire, so one more look takes all of it.
                 out += b"".join(iter(lambda: channel.recv(_CHUNK) if channel.recv_ready() else b"", b""))
@@ -165,7 +164,7 @@ class RemoteHost:
             if left_s <= 0:
                 raise self._late(text, timeout_s, err)
             # The channel's descriptor tells of input only; while the window is full, look again soon.
-            poller.poll((0.005 if writing else min(left_s, 1.0)) * 1000)
+            poller.poll((0.005 if rest else min(left_s, 1.0)) * 1000)
 
     def _shell(self, text: str) -> str:
         return f"sh -c {shlex.quote(text)}" if self._wrap else text
@@ -245,6 +244,17 @@ class _LineChannel:
 
 def _text(command: str | Sequence[str]) -> str:
     return command if isinstance(command, str) else shlex.join(command)
+
+
+def _fed(text: str, stdin: bytes | None) -> str:
+    """`text` with an input that ends by itself, after as many bytes as there are.
+
+    The end is never sent: when it crosses the end of a command that is over already, sshd takes it for a message to a channel that does not
+    exist, and drops the connection with every other command on it. For the same reason an input that nobody reads is read to its end.
+    """
+    if not stdin:
+        return f"exec </dev/null\n{text}"
+    return f"head -c {len(stdin)} | {{ sh -c {shlex.quote(text)}; code=$?; cat >/dev/null; exit $code; }}"
 
 
 def _brief(text: str) -> str:
