@@ -20,6 +20,7 @@ from histories.keyed import looks_keyed, split_keys
 from histories.rows import history_of_columns
 
 from .registry import CHECKERS
+from .structures.names import PRIORITY_QUEUE
 
 _REGISTER = frozenset({"read", "write", "cas"})
 _KEYED = frozenset({"get", "put", "cas", "delete", "append", *_REGISTER})
@@ -55,10 +56,7 @@ MODELS: dict[str, ModelName] = {
         "a queue without order: enqueue, dequeue, drain", frozenset({"enqueue", "dequeue", "drain"}), ("total-queue",)
     ),
     "stack": ModelName("last in, first out: push, pop", frozenset({"push", "pop"})),
-    "priority-queue": ModelName(
-        "the smallest first: insert/enqueue, delete-min/dequeue",
-        frozenset({"insert", "delete-min", "extract-min", "enqueue", "dequeue", "push", "pop", "peek"}),
-    ),
+    "priority-queue": ModelName("the greatest first: insert, poll; or the least: insert, delete-min", PRIORITY_QUEUE),
     "set": ModelName(
         "add, remove, contains, read of the whole",
         frozenset({"add", "remove", "contains", "read"}),

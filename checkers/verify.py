@@ -29,11 +29,11 @@ def answer(model: str, state: Any, f: str, value: Any) -> Any:
             state[0] += (1 if value is None else value) * (-1 if f == "decrement" else 1)
         case "add" | "remove" | "contains":
             return value in state if f == "contains" else (state.add if f == "add" else state.discard)(value) or SILENT
-        case "enqueue" | "push" | "insert" | "append":
+        case "enqueue" | "offer" | "push" | "insert" | "append":
             state.append(value)
         case _:
             if model == "priority-queue":
-                state.sort()
+                state.sort(reverse="min" not in f)
             return state.pop(-1 if model == "stack" else 0) if state else None
     return SILENT
 
