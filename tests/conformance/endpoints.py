@@ -81,6 +81,7 @@ class SocketPeer:
         self._dialled: FrameSocket | None = None
         self._messages: list[Message] = []
         self._closing = threading.Event()
+        self._stalling = threading.Lock()
         self._stalled = False
         self._node_address: Callable[[], tuple[str, int]]
 
@@ -109,14 +110,16 @@ class SocketPeer:
         self._dialled = None
 
     def stall(self) -> None:
-        self._stalled = True
-        for connection in self._accepted:
-            connection.reading.clear()
+        with self._stalling:
+            self._stalled = True
+            for connection in self._accepted:
+                connection.reading.clear()
 
     def unstall(self) -> None:
-        self._stalled = False
-        for connection in self._accepted:
-            connection.reading.set()
+        with self._stalling:
+            self._stalled = False
+            for connection in self._accepted:
+                connection.reading.set()
 
     def close(self) -> None:
         self._closing.set()
@@ -132,7 +135,12 @@ class SocketPeer:
                 continue
             except OSError:
                 return
-            self._accepted.append(FrameSocket(sock, self._take, reading=not self._stalled))
+            # Known before it is read: its first answer may already lead the test to stall it.
+            with self._stalling:
+                connection = FrameSocket(sock, self._take, reading=False)
+                self._accepted.append(connection)
+                if not self._stalled:
+                    connection.reading.set()
 
     def _take(self, connection: FrameSocket, found: Frame) -> None:
         if found.kind is Kind.HELLO:
