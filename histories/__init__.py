@@ -5,14 +5,16 @@ from .files import parse_history, read_history, write_history
 from .history import History, hashable, pair
 from .notation import parse
 from .operation import MISMATCH, NEMESIS, Event, Operation, Type
-from .recorder import Recorder
+from .recorder import EventSink, MemoryRecorder, Recorder
 
 __all__ = [
     "MISMATCH",
     "NEMESIS",
     "Event",
+    "EventSink",
     "History",
     "HistoryError",
+    "MemoryRecorder",
     "Operation",
     "Recorder",
     "Type",

@@ -7,6 +7,7 @@ event that is written before another is written really began or ended before it.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,12 +16,10 @@ from .codec import encode_event
 from .operation import Event, Type
 
 
-class Recorder:
-    """Appends events to a new file `path`, which must not exist: a history is never continued by a second recorder."""
+class EventSink:
+    """Numbers events; what becomes of them is the subclass's."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._file = Path(path).open("xb", buffering=0)  # noqa: SIM115 (open as long as the run)
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._next_index = 0
 
     def record(
@@ -38,20 +37,61 @@ class Recorder:
         error: str | None = None,
         **extra: Any,
     ) -> Event:
-        """Writes one event and returns it with its index. Raises `ValueError` once closed, `TypeError` on a value that JSON lacks."""
-        with self._lock:
-            event = Event(
-                self._next_index, time_ns, process, Type(type), f, value, key, workload, level, node, error, extra
-            )
-            # Unbuffered and in one write: a crash can tear the last line, never lose an earlier one.
-            self._file.write(encode_event(event))
-            self._next_index += 1
+        """Takes one event and returns it with its index."""
+        event = Event(
+            self._next_index, time_ns, process, Type(type), f, value, key, workload, level, node, error, extra
+        )
+        self._take(event)
+        self._next_index += 1
         return event
 
     @property
     def count(self) -> int:
-        """How many events were written."""
+        """How many events were taken."""
         return self._next_index
+
+    def _take(self, event: Event) -> None:
+        raise NotImplementedError
+
+
+class MemoryRecorder(EventSink):
+    """Keeps the events, as they would be read from a file, for runs in which nothing can be lost half-way. Used by one thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+
+    def _take(self, event: Event) -> None:
+        # What the system may still change must not change what was seen.
+        self.events.append(replace(event, value=_copied(event.value)))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value
+
+
+class Recorder(EventSink):
+    """Appends events to a new file `path`, which must not exist: a history is never continued by a second recorder.
+
+    `record` raises `ValueError` once closed, `TypeError` on a value that JSON lacks.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self._file = Path(path).open("xb", buffering=0)  # noqa: SIM115 (open as long as the run)
+        self._lock = threading.Lock()
+
+    def record(self, time_ns: int, *what: Any, **more: Any) -> Event:
+        with self._lock:
+            return super().record(time_ns, *what, **more)
+
+    def _take(self, event: Event) -> None:
+        # Unbuffered and in one write: a crash can tear the last line, never lose an earlier one.
+        self._file.write(encode_event(event))
 
     def close(self) -> None:
         with self._lock:

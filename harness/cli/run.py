@@ -43,7 +43,7 @@ def command(
     from ..campaign.load import load_campaign
     from ..run.assemble import make_plan
     from ..run.execute import Settings, run_on_hosts
-    from ..run.virtual import run_in_simulator
+    from ..run.simulated import run_in_simulator
 
     given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     loaded = load_campaign(campaign, given, hosts)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,8 @@ from .faults import Observation, Resolved
 PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
 
 
-class Ledger:
-    """Appends lines. Thread-safe; a line is on disk when the call returns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8")
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._file.close()
+class LedgerSink:
+    """The steps of faults as lines; what becomes of them is the subclass's."""
 
     def intended(self, fault: Resolved, time_ns: int) -> None:
         """Before anything is done: what shall be done, and to whom."""
@@ -60,9 +46,43 @@ class Ledger:
         self._write(time_ns, "failed", fault.intent.id, error=error)
 
     def _write(self, time_ns: int, phase: str, fault_id: str, **more: Any) -> None:
-        line = json.dumps({"time": time_ns, "phase": phase, "id": fault_id, **more}) + "\n"
+        self._add({"time": time_ns, "phase": phase, "id": fault_id, **more})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class MemoryLedger(LedgerSink):
+    """Keeps the lines, for runs in which nothing real is done to anybody."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+
+class Ledger(LedgerSink):
+    """Appends lines to a file. Thread-safe; a line is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line) + "\n"
         with self._lock:
-            self._file.write(line)
+            self._file.write(text)
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -86,9 +106,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_ledger(path: Path) -> list[Fault]:
+    """The faults that a ledger's file tells."""
+    return faults_of(read_lines(path))
+
+
+def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
     """The faults in the order in which they were intended, intended beside observed."""
     told: dict[str, dict[str, dict[str, Any]]] = {}
-    for line in read_lines(path):
+    for line in lines:
         told.setdefault(line["id"], {}).setdefault(line["phase"], line)
     return [_fault(fault_id, phases) for fault_id, phases in told.items() if "intended" in phases]
 

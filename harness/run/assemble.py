@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..campaign.load import node_names
-from ..campaign.model import Campaign
+from ..campaign.model import Campaign, SystemSpec
 from ..errors import CampaignError
 from ..hosts.base import Provider
 from ..nemesis.schedule import expand
@@ -51,7 +51,9 @@ def make_plan(campaign: Campaign, directory: Path) -> Plan:
         options={
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
+            "checks": campaign.checks,
             "check_options": campaign.check_options,
+            "expect": campaign.expect,
         },
     )
 
@@ -101,15 +103,15 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     from ..systems.reference import ReferenceService
     from ..systems.reference_client import ReferenceClient
 
-    service = ReferenceService(reference_options(campaign, plan))
+    service = ReferenceService(reference_options(plan))
     return System(service, lambda: ReferenceClient(service.cluster_id))
 
 
-def reference_options(campaign: Campaign, plan: Plan) -> Mapping[str, Any]:
+def reference_options(plan: Plan) -> Mapping[str, Any]:
     """The options of the reference node, the same for real hosts and for the simulator."""
-    spec = campaign.system
+    spec = SystemSpec.model_validate(plan.options["system"])
     return {
-        "cluster": f"{campaign.name}-{plan.seed}",
+        "cluster": f"{plan.campaign}-{plan.seed}",
         "timing": spec.timing,
         "flaws": list(spec.flaws),
         "voters": dict(plan.voters),

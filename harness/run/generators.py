@@ -81,6 +81,19 @@ class Listed(Generator):
 
 
 @dataclass(frozen=True)
+class Timed(Generator):
+    """These operations, once, in order, none before its time: (run time in ns, operation)."""
+
+    ops: tuple[tuple[int, Op], ...]
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        if not self.ops:
+            return None, self
+        at_ns, op = self.ops[0]
+        return Emit(op, at_ns), Timed(self.ops[1:])
+
+
+@dataclass(frozen=True)
 class Mix(Generator):
     """Each time one of several, drawn by weight; an exhausted one is left out."""
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from histories import NEMESIS, Recorder
+from histories import NEMESIS, EventSink
 
 from ..systems.base import Outcome
 from .runner import Invocation
@@ -18,7 +18,7 @@ from .runner import Invocation
 class Journal:
     """Wraps the recorder. `counts` holds ok, fail and info of operations."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: EventSink) -> None:
         self._recorder = recorder
         self.counts: Counter[str] = Counter()
 

@@ -1,7 +1,9 @@
 """The plan of a run: what shall happen, before anything happens. A seed determines it; the plan, not the seed, is the artefact.
 
 It holds intents, never results: operations come from keyed streams (`generators`), faults are `Intent`s whose targets are resolved when
-their time has come. `plan.json` is `to_json()`; every option is in it.
+their time has come. `plan.json` is `to_json()`; every option is in it, and `from_json` reads it back as the same plan.
+
+Shrinking writes operations out one by one: a plan with `pinned` operations does these and draws none.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import CampaignError
 from ..nemesis.faults import Intent
+from ..systems.base import Op
+from ..workloads import WORKLOADS
 from ..workloads.base import Workload
 
 
@@ -36,7 +41,21 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """An operation written out: `slot` tries `op` at `at_ns` of run time, or as soon as it is free."""
+
+    slot: int
+    at_ns: int
+    op: Op
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
+    """`options` are those of the system, the hosts and the checks; `world` is what is true of a simulated world (`SimOptions`), {} for its defaults.
+
+    `pinned` None: operations are drawn by the workloads.
+    """
+
     campaign: str
     seed: int
     nodes: Sequence[str]
@@ -46,6 +65,8 @@ class Plan:
     slots: Sequence[Slot]
     intents: Sequence[Intent]
     options: Mapping[str, Any] = field(default_factory=dict)
+    world: Mapping[str, Any] = field(default_factory=dict)
+    pinned: Sequence[Pinned] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -60,7 +81,7 @@ class Plan:
                 "operation_ns": self.timing.operation_ns,
             },
             "workloads": {name: workload.spec.model_dump(mode="json") for name, workload in self.workloads.items()},
-            "slots": [[slot.slot, slot.workload, slot.client, slot.node] for slot in self.slots],
+            "slots": [[slot.slot, slot.workload, slot.client, slot.clients, slot.node] for slot in self.slots],
             "intents": [
                 {
                     "id": intent.id,
@@ -73,7 +94,43 @@ class Plan:
                 for intent in self.intents
             ],
             "options": dict(self.options),
+            "world": dict(self.world),
+            "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
+        """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
+        try:
+            pinned = data["pinned"]
+            return cls(
+                campaign=data["campaign"],
+                seed=data["seed"],
+                nodes=list(data["nodes"]),
+                voters=dict(data["voters"]),
+                timing=Timing(**data["timing"]),
+                workloads={name: _workload(name, spec) for name, spec in data["workloads"].items()},
+                slots=[Slot(*slot) for slot in data["slots"]],
+                intents=[Intent(**intent) for intent in data["intents"]],
+                options=dict(data["options"]),
+                world=dict(data["world"]),
+                pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CampaignError(
+                f"{source}: not a plan: {type(error).__name__}: {error}",
+                hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
+            ) from error
+
+
+def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
+    kind, make = WORKLOADS[name]
+    return make(name, kind.model_validate(spec))
+
+
+def _pinned_json(pinned: Pinned) -> list[Any]:
+    op = pinned.op
+    return [pinned.slot, pinned.at_ns, [op.f, op.key, op.value, op.level, op.workload]]
 
 
 def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str]) -> list[Slot]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkers.result import RunRecord
+from checkers.result import Fault, RunRecord
 from histories import NEMESIS, History, HistoryError, read_history
 from histories.formats import read
 from histories.store import read_traces
@@ -65,13 +65,19 @@ def read_facts(run_dir: Path) -> RunFacts:
 
 def load_record(run_dir: Path) -> RunRecord:
     """Everything in a run's folder, for the checkers."""
-    facts = read_facts(run_dir)
-    history = read_history(run_dir / "history.jsonl")
     ledger = run_dir / "ledger.jsonl"
+    faults = read_ledger(ledger) if ledger.exists() else ()
+    return record_of(read_facts(run_dir), read_history(run_dir / "history.jsonl"), read_traces(run_dir), faults)
+
+
+def record_of(
+    facts: RunFacts, history: History, traces: Mapping[str, Sequence[Mapping[str, Any]]], faults: Sequence[Fault]
+) -> RunRecord:
+    """What checkers are given of a run."""
     return RunRecord(
         history=history,
-        traces=read_traces(run_dir),
-        faults=read_ledger(ledger) if ledger.exists() else (),
+        traces=traces,
+        faults=faults,
         nodes=list(facts.nodes),
         voters=facts.voters,
         clock_offsets_ns=facts.clock_offsets_ns,

@@ -19,8 +19,8 @@ from typing import Any
 from ..nemesis.faults import Intent
 from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
-from .generators import NOTHING, Context, Emit, Generator, time_limit
-from .plan import Plan, Slot
+from .generators import NOTHING, Context, Emit, Generator, Timed, time_limit
+from .plan import Pinned, Plan, Slot
 
 
 class Phase(str, Enum):
@@ -106,23 +106,34 @@ class _Fault:
 
 @dataclass(slots=True)
 class Runner:
-    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`."""
+    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`.
+
+    `issued` is every operation of the load as it was tried, before what it stands for was resolved: a plan with these pinned tries the same.
+    """
 
     plan: Plan
     phase: Phase = Phase.LOAD
     marks: dict[str, int] = field(default_factory=dict)
-    _clients: list[_Client] = field(default_factory=list)
+    issued: list[Pinned] = field(default_factory=list)
+    _clients: dict[int, _Client] = field(default_factory=dict)
     _faults: list[_Fault] = field(default_factory=list)
     _seen: dict[str, Any] = field(default_factory=dict)
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    _retired: int = 1
+    """What is added to the process number of a client whose process was retired."""
     _healing: bool = False
     _stopped: bool = False
 
     def __post_init__(self) -> None:
-        load_ns = self.plan.timing.load_ns
-        loads = {name: time_limit(load_ns, workload.load()) for name, workload in self.plan.workloads.items()}
-        self._clients = [_Client(slot, loads[slot.workload], slot.slot) for slot in self.plan.slots]
+        self._clients = {slot.slot: _Client(slot, self._load(slot), slot.slot) for slot in self.plan.slots}
+        self._retired = max(self._clients, default=0) + 1
         self._faults = [_Fault(intent) for intent in sorted(self.plan.intents, key=lambda i: (i.at_ns, i.id))]
+
+    def _load(self, slot: Slot) -> Generator:
+        plan = self.plan
+        if plan.pinned is None:
+            return time_limit(plan.timing.load_ns, plan.workloads[slot.workload].load())
+        return Timed(tuple((pinned.at_ns, pinned.op) for pinned in plan.pinned if pinned.slot == slot.slot))
 
     def stop(self) -> None:
         """End the load now (the user asked): the next step heals, and no final reads are made."""
@@ -147,7 +158,7 @@ class Runner:
         client.running = None
         client.generator = client.generator.update(op, outcome)
         if outcome.type == "info":
-            client.process += len(self._clients)
+            client.process += self._retired
             client.fresh = True
         elif outcome.type == "ok":
             self._observe(op, outcome)
@@ -168,13 +179,15 @@ class Runner:
 
     def _invoke(self, now_ns: int) -> list[Invocation]:
         invocations = []
-        for client in self._clients:
+        for client in self._clients.values():
             if client.running is not None or client.exhausted:
                 continue
             if client.pending is None:
                 self._draw(client, now_ns)
             if client.pending is None or client.pending.at_ns > now_ns:
                 continue
+            if self.phase is Phase.LOAD:
+                self.issued.append(Pinned(client.slot.slot, now_ns, client.pending.op))
             op = self._resolve(client.pending.op)
             client.pending = None
             client.running = op
@@ -250,7 +263,7 @@ class Runner:
         return actions
 
     def _begin_final(self) -> None:
-        for client in self._clients:
+        for client in self._clients.values():
             slot = client.slot
             keys = sorted(self._keys.get(slot.workload, {}))
             mine = keys if len(keys) <= 64 else keys[slot.client :: slot.clients]
@@ -261,11 +274,11 @@ class Runner:
 
     def _finished(self, now_ns: int) -> bool:
         if now_ns >= self._final_end_ns():
-            return all(client.running is None for client in self._clients)
-        for client in self._clients:
+            return all(client.running is None for client in self._clients.values())
+        for client in self._clients.values():
             if client.running is None and client.pending is None and not client.exhausted:
                 self._draw(client, now_ns)
-        return all(client.running is None and client.exhausted for client in self._clients)
+        return all(client.running is None and client.exhausted for client in self._clients.values())
 
     def _enter(self, phase: Phase, mark: str, now_ns: int) -> None:
         self.phase = phase
@@ -278,7 +291,7 @@ class Runner:
             return None
         if self.phase is Phase.QUIET:
             return self.marks["healed"] + timing.quiet_ns
-        times = [client.pending.at_ns for client in self._clients if client.pending is not None]
+        times = [client.pending.at_ns for client in self._clients.values() if client.pending is not None]
         if self.phase is Phase.FINAL:
             return min([*times, self._final_end_ns()]) if self._may_invoke(now_ns) else None
         for fault in self._faults:

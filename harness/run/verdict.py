@@ -79,6 +79,11 @@ def judge(
     return replace(_judged(record, facts, results, str(target)), model=asked.model)
 
 
+def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
+    """As `judge`, for a run that is in memory; `run` names it."""
+    return _judged(record, facts, check(record, facts.checks, budget), run)
+
+
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
     verdict = merge(result.verdict for result in results.values())
     unverified = [fault.id for fault in record.faults if not fault.verified]

@@ -1,97 +1,32 @@
-"""The driver under virtual time: the same runner, plan, clients' protocol, journal, ledger and folder as a run on hosts.
+"""The driver under virtual time: the same runner, plan, clients' protocol, journal and ledger as a run on hosts.
 
-Everything happens in one thread; time passes from event to event. Checkers cannot tell its folder from a real run's.
+Everything happens in one thread; time passes from event to event. `simulated` gives it a world and keeps what comes of it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from histories import Recorder
-from node.config import NodeConfig
-
-from ..campaign.model import Campaign
 from ..errors import FaultError
 from ..nemesis.faults import Observation, Resolved
-from ..nemesis.ledger import Ledger
+from ..nemesis.ledger import LedgerSink
 from ..nemesis.resolve import resolve
 from ..simulator.clients import Answer, End
 from ..simulator.cluster import SimCluster
-from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
-from ..simulator.options import SimOptions
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
-from .assemble import make_plan, reference_options
-from .execute import Settings, finish, open_run_folder
 from .journal import Journal
 from .plan import Plan
-from .record import RunFacts
 from .runner import ActionDone, Completion, FaultAction, Invocation, OpDone, Phase, Runner, Verb
 
 ELECTION_NS = 5_000_000_000
 """Virtual time before the load in which the cluster may elect its first leader."""
 
-FULL_CHECK_EVERY = 1000
-"""Steps of a node between full checks of its invariants, which cost time in proportion to its log."""
-
 SAMPLE_EVERY_NS = 1_000_000_000
 PROGRESS_EVERY_NS = 500_000_000
-
-
-def run_in_simulator(campaign: Campaign, settings: Settings) -> Any:
-    """As `run_on_hosts`, without processes, sockets or privileges."""
-    plan = make_plan(campaign, settings.directory)
-    run_dir = open_run_folder(campaign, plan, settings)
-    settings.tell("simulate", f"{campaign.load / 1e9:g} s of load under virtual time, seed {plan.seed}")
-    facts = simulate(campaign, plan, run_dir, settings)
-    facts.write(run_dir)
-    return finish(campaign, run_dir, settings)
-
-
-def simulate(campaign: Campaign, plan: Plan, run_dir: Path, settings: Settings) -> RunFacts:
-    """Run the plan on a simulated cluster and write its files into `run_dir`."""
-    options = SimOptions(check_every=FULL_CHECK_EVERY, fence=False)
-    cluster = SimCluster(node_configs(campaign, plan), plan.seed, options)
-    cluster.start_all()
-    injector = SimInjector(cluster)
-    cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
-    with Recorder(run_dir / "history.jsonl") as recorder, Ledger(run_dir / "ledger.jsonl") as ledger, fence():
-        driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, settings.tell)
-        runner = driver.run()
-    states = driver.final_states()
-    (run_dir / "trace").mkdir()
-    for node, lines in cluster.traces.items():
-        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-        (run_dir / "trace" / f"{node}.jsonl").write_text(text, encoding="utf-8")
-    return RunFacts(
-        campaign=campaign.name,
-        seed=plan.seed,
-        command=settings.command,
-        nodes=list(plan.nodes),
-        voters=dict(plan.voters),
-        expect=campaign.expect,
-        checks=campaign.checks,
-        phases=dict(runner.marks),
-        clock_offsets_ns=driver.monotonic_offsets_ns(),
-        final_states=states,
-        options={**campaign.check_options, "digest": cluster.digest.hexdigest()},
-        errors=list(driver.errors),
-    )
-
-
-def node_configs(campaign: Campaign, plan: Plan) -> dict[str, NodeConfig]:
-    """Every node's configuration, as deployment would write it."""
-    options = reference_options(campaign, plan)
-    peers = {node: ["127.0.0.1", 10_000] for node in plan.nodes}
-    common = {
-        name: options[name] for name in ("cluster", "timing", "flaws", "voters", "lease_reads", "snapshot_threshold")
-    }
-    return {node: NodeConfig.from_json({"node": node, "peers": peers, **common}) for node in plan.nodes}
 
 
 @dataclass(slots=True)
@@ -158,7 +93,7 @@ class VirtualDriver:
         cluster: SimCluster,
         injector: SimInjector,
         journal: Journal,
-        ledger: Ledger,
+        ledger: LedgerSink,
         tell: Callable[[str, str], None],
     ) -> None:
         self._plan, self._cluster, self._injector = plan, cluster, injector

@@ -1,0 +1,132 @@
+"""A plan carried out in the simulator, in memory: what `tri run --hosts sim` writes down, what search, shrink and replay look at.
+
+done = simulate(plan)
+done.digest                      # equal for equal plans, in every process and on every Python
+check(done.record, "auto")       # what the checkers say
+done.write(run_dir)              # the folder of a run on hosts, file by file
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from checkers import Budget
+from checkers.result import RunRecord
+from histories import History, MemoryRecorder, write_history
+from node.config import NodeConfig
+
+from ..campaign.model import Campaign
+from ..nemesis.ledger import MemoryLedger, faults_of
+from ..simulator.cluster import SimCluster
+from ..simulator.fence import fence
+from ..simulator.injector import SimInjector
+from ..simulator.options import SimOptions
+from .assemble import make_plan, reference_options
+from .execute import Settings, open_run_folder
+from .journal import Journal
+from .plan import Pinned, Plan
+from .record import RunFacts, record_of
+from .verdict import Judgement, judge_record
+from .virtual import ELECTION_NS, VirtualDriver
+
+FULL_CHECK_EVERY = 1000
+"""Steps of a node between full checks of its invariants, which cost time in proportion to its log."""
+
+Tell = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a simulated run was. `issued` are its operations, to be pinned in another plan; `ledger` are the ledger's lines."""
+
+    plan: Plan
+    record: RunRecord
+    facts: RunFacts
+    digest: str
+    core_events: int
+    issued: Sequence[Pinned]
+    ledger: Sequence[Mapping[str, Any]] = field(repr=False)
+    cluster: SimCluster = field(repr=False)
+
+    def write(self, run_dir: Path) -> None:
+        """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens."""
+        write_history(run_dir / "history.jsonl", self.record.history)
+        _write_lines(run_dir / "ledger.jsonl", self.ledger)
+        (run_dir / "trace").mkdir()
+        for node, lines in self.record.traces.items():
+            _write_lines(run_dir / "trace" / f"{node}.jsonl", lines)
+        self.facts.write(run_dir)
+
+
+def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
+    """As `run_on_hosts`, without processes, sockets or privileges."""
+    from ..report import write_report
+
+    plan = make_plan(campaign, settings.directory)
+    run_dir = open_run_folder(campaign, plan, settings)
+    settings.tell("simulate", f"{campaign.load / 1e9:g} s of load under virtual time, seed {plan.seed}")
+    done = simulate(plan, settings.command, settings.tell)
+    done.write(run_dir)
+    settings.tell("check", "")
+    judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.check_time / 1e9), str(run_dir))
+    judgement.write(run_dir)
+    settings.tell("report", "")
+    write_report(run_dir)
+    return judgement
+
+
+def simulate(plan: Plan, command: str = "", tell: Tell = lambda phase, detail: None) -> Simulated:
+    """Carry out `plan`. It depends on nothing else: not on the clock, the process, the machine."""
+    options = SimOptions(**{"check_every": FULL_CHECK_EVERY, **plan.world, "fence": False})
+    cluster = SimCluster(node_configs(plan), plan.seed, options)
+    cluster.start_all()
+    injector = SimInjector(cluster)
+    cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
+    recorder, ledger = MemoryRecorder(), MemoryLedger()
+    with fence():
+        driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, tell)
+        runner = driver.run()
+    states = driver.final_states()
+    checks, options_of_checks = plan.options.get("checks", "auto"), plan.options.get("check_options", {})
+    digest = cluster.digest.hexdigest()
+    facts = RunFacts(
+        campaign=plan.campaign,
+        seed=plan.seed,
+        command=command,
+        nodes=list(plan.nodes),
+        voters=dict(plan.voters),
+        expect=plan.options.get("expect", "valid"),
+        checks=checks,
+        phases=dict(runner.marks),
+        clock_offsets_ns=driver.monotonic_offsets_ns(),
+        final_states=states,
+        options={**options_of_checks, "digest": digest},
+        errors=list(driver.errors),
+    )
+    record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
+    return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster)
+
+
+def node_configs(plan: Plan) -> dict[str, NodeConfig]:
+    """Every node's configuration, as deployment would write it."""
+    options = reference_options(plan)
+    peers = {node: ["127.0.0.1", 10_000] for node in plan.nodes}
+    common = {
+        name: options[name] for name in ("cluster", "timing", "flaws", "voters", "lease_reads", "snapshot_threshold")
+    }
+    return {node: NodeConfig.from_json({"node": node, "peers": peers, **common}) for node in plan.nodes}
+
+
+def without_flaws(plan: Plan) -> Plan:
+    """The same plan for a correct node."""
+    system = {**plan.options["system"], "flaws": []}
+    return replace(plan, options={**plan.options, "system": system})
+
+
+def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
