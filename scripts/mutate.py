@@ -1,11 +1,13 @@
-"""Do the tests notice when a verdict is computed wrongly? Changes one thing at a time in the code of checkers, and runs the tests that are theirs.
+"""Do the tests notice when a verdict is computed wrongly? Changes one thing at a time in the code of checkers, and runs the tests that execute it.
 
-    python scripts/mutate.py checkers/zones.py                       every mutant of one module
+    python scripts/mutate.py checkers/split_brain.py                 every mutant of one module
     python scripts/mutate.py checkers/workloads --sample 100         a hundred of a package, drawn by --seed
-    python scripts/mutate.py checkers/zones.py --line 120            those of one line, for a look at a survivor
+    python scripts/mutate.py checkers/refute.py --line 120           those of one line, for a look at a survivor
+    python scripts/mutate.py checkers/structures --tests tests/checkers/structures    fewer tests, so less time to measure them
 
-A mutant that no test fails on has *survived*: a test is missing, or the change makes no difference. Everything happens in a copy. The tests of a module are those whose name is
-in `TESTS`, else those named after it; each run may take `--timeout` times as long as the tests take unchanged.
+A mutant that no test fails on has *survived*: a test is missing, or the change makes no difference. Everything happens in a copy of the code, in three steps: the
+tests are run once, to see which lines each executes; mutants of functions are tried in forks of one process that has imported and collected everything
+(`mutation_runs`); the few that change what runs at import are tried in processes that import anew.
 """
 
 from __future__ import annotations
@@ -15,106 +17,69 @@ import ast
 import difflib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 import hypothesis  # noqa: F401  (imported once, for all runs)
 import networkx  # noqa: F401
+import numba  # noqa: F401
 import numpy  # noqa: F401
 import pytest
 import scipy.sparse.csgraph  # noqa: F401
-from mutations import mutations
+from mutation_runs import UNFIT, Measure, Measured, Trial, Try, TryFromImport, changed_on_import
+from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("checkers", "histories", "tests", "harness", "node", "pyproject.toml")
+COPIED = ("checkers", "histories", "tests", "harness", "node", "campaigns", "pyproject.toml")
 
-TESTS: dict[str, tuple[str, ...]] = {
-    "checkers/workloads/": ("tests/checkers/workloads",),
-    "checkers/workloads/set_full.py": ("tests/checkers/workloads/test_set_full.py",),
-    "checkers/workloads/total_queue.py": ("tests/checkers/workloads/test_total_queue.py",),
-    "checkers/workloads/counter_bounds.py": ("tests/checkers/workloads/test_counter_bounds.py",),
-    "checkers/workloads/unique_ids.py": ("tests/checkers/workloads/test_ids_and_banks.py",),
-    "checkers/workloads/bank.py": ("tests/checkers/workloads/test_ids_and_banks.py",),
-    "checkers/workloads/long_fork.py": ("tests/checkers/workloads/test_forks_and_skews.py",),
-    "checkers/workloads/causal_reverse.py": ("tests/checkers/workloads/test_forks_and_skews.py",),
-    "checkers/workloads/write_skew.py": ("tests/checkers/workloads/test_forks_and_skews.py",),
-    "checkers/workloads/kafka.py": ("tests/checkers/workloads/test_kafka.py",),
-    "checkers/workloads/kafka_events.py": ("tests/checkers/workloads/test_kafka.py",),
-    "checkers/workloads/lww.py": ("tests/checkers/workloads/test_lww.py",),
-    "checkers/workloads/crdt.py": ("tests/checkers/workloads/test_crdt.py",),
-    "checkers/workloads/crdt_sets.py": ("tests/checkers/workloads/test_crdt.py",),
-    "checkers/workloads/tasks.py": ("tests/checkers/workloads/test_tasks.py",),
-    "checkers/workloads/task_events.py": ("tests/checkers/workloads/test_tasks.py",),
-    "checkers/workloads/fencing.py": ("tests/checkers/workloads/test_fencing.py",),
-    "checkers/workloads/overtaking.py": (
-        "tests/checkers/workloads/test_fencing.py",
-        "tests/checkers/workloads/test_lww.py",
-    ),
-    "checkers/workloads/failure_detector.py": ("tests/checkers/workloads/test_detection.py",),
-    "checkers/workloads/membership.py": ("tests/checkers/workloads/test_detection.py",),
-    "checkers/workloads/liveness.py": ("tests/checkers/workloads/test_detection.py",),
-    "checkers/transactions/": ("tests/checkers/transactions",),
-    "checkers/structures/": ("tests/checkers/structures",),
-    "checkers/registers/": ("tests/checkers/registers",),
-    "checkers/": ("tests/checkers",),
+WORDING = {
+    "checkers/wording.py": "names operations in sentences",
+    "checkers/testing.py": "assertions for tests of other projects",
+    "checkers/transactions/naming.py": "names transactions, keys and values in sentences",
+    "checkers/transactions/telling.py": "tells a cycle that was found as a story",
+    "checkers/transactions/drawing.py": "draws a witness",
 }
-"""Module, or folder for all modules in it → its tests, as files or folders. The longest name that fits counts."""
+"""Modules that decide no verdict, and what they do instead. Left out, unless one of them is asked for by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    path: Path
-    line: int
-    what: str
-    source: str
-
-    def diff(self) -> str:
-        before = (ROOT / self.path).read_text(encoding="utf-8")
-        # Both sides as the parser prints them, so that only the mutation differs.
-        lines = difflib.unified_diff(
-            ast.unparse(ast.parse(before)).splitlines(), self.source.splitlines(), n=1, lineterm=""
-        )
-        return "\n".join(f"    {line}" for line in list(lines)[3:])
+Mutant = tuple[Path, Mutation]
+"""Of the module with that path below the root."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    modules = [found for path in options.paths for found in _modules(path)]
-    mutants = [mutant for module in modules for mutant in _mutants(module) if options.line in (None, mutant.line)]
-    print(f"seed {options.seed}: {len(mutants)} mutants in {len(modules)} modules", flush=True)
-    if options.sample is not None and options.sample < len(mutants):
-        mutants = sorted(
-            Random(options.seed).sample(mutants, options.sample), key=lambda mutant: (mutant.path, mutant.line)
-        )
+    modules = [module for path in options.paths for module in _modules(path) if module.as_posix() not in WORDING]
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
-        first = _copy(Path(folder) / "0")
-        limits = _limits({_tests(mutant.path) for mutant in mutants}, first, options.timeout)
-        # Copied with what is compiled by now.
-        more = [shutil.copytree(first, Path(folder) / str(number)) for number in range(1, options.jobs)]
-        copies = [first, *more]
-        survivors = _try_all(mutants, copies, limits)
-    killed = len(mutants) - len(survivors)
-    share = 100 * killed / len(mutants) if mutants else 100.0
-    print(f"{killed} of {len(mutants)} killed ({share:.1f} %)")
-    return 0 if share >= options.least else 1
+        copy = _copy(Path(folder) / "copy")
+        mutants = [
+            (module, mutation)
+            for module in modules
+            for mutation in mutations((copy / module).read_text(encoding="utf-8"))
+            if options.line in (None, mutation.line)
+        ]
+        print(f"seed {options.seed}: {len(mutants)} mutants in {len(modules)} modules", flush=True)
+        if options.sample is not None and options.sample < len(mutants):
+            drawn = Random(options.seed).sample(range(len(mutants)), options.sample)
+            mutants = [mutants[place] for place in sorted(drawn)]
+        tally = Tally(len(mutants))
+        Bench(copy, options.tests, options.jobs, tally).try_all(mutants)
+    print(tally.table())
+    return 0 if tally.killed_percent() >= options.least else 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, help="modules or folders of modules")
+    parser.add_argument("--tests", nargs="+", default=["tests/checkers"], help="files or folders of tests")
     parser.add_argument("--sample", type=int, help="so many mutants, drawn by the seed; without it all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--line", type=int, help="only mutants of this line")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tried at the same time")
-    parser.add_argument(
-        "--timeout", type=float, default=4.0, help="a run may take so many times the time of the unchanged one"
-    )
     parser.add_argument("--least", type=float, default=95.0, help="per cent killed below which it exits with 1")
     return parser.parse_args(arguments)
 
@@ -124,25 +89,9 @@ def _modules(path: Path) -> Iterator[Path]:
     found = sorted(whole.rglob("*.py")) if whole.is_dir() else [whole]
     if not whole.exists():
         raise SystemExit(
-            f"{path} does not exist\n\nhint: name a module such as checkers/zones.py, from the project's root"
+            f"{path} does not exist\n\nhint: name a module such as checkers/refute.py, from the project's root"
         )
     yield from (one.relative_to(ROOT) for one in found if one.name != "__init__.py")
-
-
-def _mutants(module: Path) -> Iterator[Mutant]:
-    for line, what, tree in mutations((ROOT / module).read_text(encoding="utf-8")):
-        yield Mutant(module, line, what, ast.unparse(tree))
-
-
-def _tests(module: Path) -> tuple[str, ...]:
-    name = module.as_posix()
-    own = [f"tests/{module.parent.as_posix()}/test_{module.stem}.py"]
-    if name not in TESTS and (ROOT / own[0]).exists():
-        return tuple(own)
-    fitting = max((known for known in TESTS if name.startswith(known)), key=len, default=None)
-    if fitting is None:
-        raise SystemExit(f"no tests are known for {name}\n\nhint: add it to TESTS in scripts/mutate.py")
-    return TESTS[fitting]
 
 
 def _copy(folder: Path) -> Path:
@@ -155,110 +104,138 @@ def _copy(folder: Path) -> Path:
     return folder
 
 
-def _limits(suites: set[tuple[str, ...]], copy: Path, factor: float) -> dict[tuple[str, ...], float]:
-    """The time limit of each suite; the unchanged code must pass."""
-    limits = {}
-    for suite in sorted(suites):
-        start = time.monotonic()
-        if not _passes(suite, copy, 600):
-            raise SystemExit(f"the unchanged code fails {' '.join(suite)}\n\nhint: run pytest on it")
-        limits[suite] = 5 + factor * (time.monotonic() - start)
-    return limits
+class Tally:
+    """Counts, and prints survivors as they are found."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.tried, self.survived = total, 0, 0
+        self.modules: dict[Path, list[int]] = defaultdict(lambda: [0, 0])
+        self.began = time.monotonic()
+
+    def add(self, mutant: Mutant, survived: bool, reached: bool = True) -> None:
+        module, mutation = mutant
+        self.tried += 1
+        self.survived += survived
+        self.modules[module][0] += 1
+        self.modules[module][1] += survived
+        if survived:
+            untested = "" if reached else " (no test executes it)"
+            print(f"survived {module}:{mutation.line}: {mutation.what}{untested}\n{_diff(mutation)}", flush=True)
+        if self.tried % 100 == 0:
+            took_s = time.monotonic() - self.began
+            print(f"{self.tried} of {self.total} tried, {self.survived} survived, {took_s:.0f} s", flush=True)
+
+    def killed_percent(self) -> float:
+        return 100 * (self.tried - self.survived) / self.tried if self.tried else 100.0
+
+    def table(self) -> str:
+        lines = [f"{tried - left:5} of {tried:5} killed: {module}" for module, (tried, left) in self.modules.items()]
+        killed, took_s = self.tried - self.survived, time.monotonic() - self.began
+        return "\n".join([*lines, f"{killed} of {self.tried} killed ({self.killed_percent():.1f} %) in {took_s:.0f} s"])
 
 
-def _passes(suite: Sequence[str], copy: Path, limit_s: float) -> bool:
-    """One run, in a child that need not import again what this process has imported."""
-    child = _start(suite, copy, write=True)
-    return _wait(child, time.monotonic() + limit_s)
+def _diff(mutation: Mutation) -> str:
+    """Both sides as the parser prints them, so that only the mutation differs."""
+    before, after = (ast.unparse(tree).splitlines() for tree in (mutation.original, mutation.tree()))
+    return "\n".join(f"    {line}" for line in list(difflib.unified_diff(before, after, n=1, lineterm=""))[3:])
 
 
-def _start(suite: Sequence[str], copy: Path, write: bool = False) -> int:
-    """The child's process id. Its exit code is pytest's. `write`: leave compiled code behind, for the runs to come."""
+class Bench:
+    """Tries mutants in a copy of the code. Each step is a fork of this process, which itself imports nothing of the project."""
+
+    def __init__(self, copy: Path, tests: Sequence[str], jobs: int, tally: Tally) -> None:
+        self.copy, self.tests, self.jobs, self.tally = copy, tests, jobs, tally
+        self.measured = self._measure()
+
+    def try_all(self, mutants: Sequence[Mutant]) -> None:
+        living, importing = [], []
+        for mutant in mutants:
+            module, mutation = mutant
+            file = str(self.copy / module)
+            tests = self.measured.executing(file, mutation.lines)
+            if not mutation.within or self.measured.imported.get(file, set()) & set(mutation.lines):
+                importing.append(mutant)
+            elif not tests:
+                self.tally.add(mutant, survived=True, reached=False)
+            else:
+                living.append((mutant, Trial(file, mutation, tests)))
+        importing += self._try_living(living)
+        for mutant in importing:
+            self.tally.add(mutant, survived=self._survives_import(mutant))
+
+    def _measure(self) -> Measured:
+        began = time.monotonic()
+        result = self.copy.parent / "measured"
+        plugin = Measure(self.copy / "checkers", result)
+        child = _fork(lambda: self._pytest(plugin, self.tests) or _exit_of(plugin.failed))
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            raise SystemExit(f"the unchanged code fails some of {' '.join(self.tests)}\n\nhint: run pytest on it")
+        measured = Measured.load(result)
+        print(f"{len(measured.cpu_s)} tests measured in {time.monotonic() - began:.0f} s", flush=True)
+        return measured
+
+    def _try_living(self, trials: Sequence[tuple[Mutant, Trial]]) -> list[Mutant]:
+        """Returns those that have to be tried from the import on."""
+        reader, writer = os.pipe()
+
+        def told(number: int, code: int) -> None:
+            os.write(writer, b"%d %d\n" % (number, code))
+
+        plugin = Try([trial for _, trial in trials], self.measured.cpu_s, self.jobs, told)
+        child = _fork(lambda: self._pytest(plugin, self.tests))
+        os.close(writer)
+        unfit, done = [], 0
+        with os.fdopen(reader, encoding="ascii") as pipe:
+            for line in pipe:
+                number, code = map(int, line.split())
+                done += 1
+                if code == UNFIT:
+                    unfit.append(trials[number][0])
+                else:
+                    self.tally.add(trials[number][0], survived=code == 0)
+        os.waitpid(child, 0)
+        assert done == len(trials), f"{done} of {len(trials)} mutants were tried"
+        return unfit
+
+    def _survives_import(self, mutant: Mutant) -> bool:
+        module, mutation = mutant
+        file = str(self.copy / module)
+        trial = Trial(file, mutation, self.measured.touching(file))
+
+        def run() -> None:
+            changed_on_import(trial, ".".join(module.with_suffix("").parts))
+            # Whatever happens before the tests run is the mutant's doing.
+            self._pytest(
+                TryFromImport(trial, self.measured.cpu_s), sorted({test.split("::")[0] for test in trial.tests})
+            )
+            os._exit(1)
+
+        return os.waitstatus_to_exitcode(os.waitpid(_fork(run), 0)[1]) == 0
+
+    def _pytest(self, plugin: object, tests: Sequence[str]) -> None:
+        os.chdir(self.copy)
+        sys.path.insert(0, str(self.copy))
+        quiet = ("-q", "-s", "--tb=no", "--no-header", "-p", "no:cacheprovider", "-p", "no:timeout")
+        pytest.main([*quiet, *tests], plugins=[plugin])
+
+
+def _exit_of(failed: object) -> None:
+    os._exit(1 if failed else 0)
+
+
+def _fork(run: Callable[[], object]) -> int:
+    """The process id of a child that does that, without a word, and ends."""
     child = os.fork()
     if child:
         return child
     try:
-        os.chdir(copy)
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        sys.path.insert(0, str(copy))
-        sys.dont_write_bytecode = not write
-        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(copy / ".hypothesis")
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", *suite])
-    except BaseException:
-        os._exit(99)
-    os._exit(int(code))
-
-
-def _wait(child: int, deadline: float) -> bool:
-    """Whether the child's tests passed before the deadline; one that is late is killed."""
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status) == 0
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return False
-        time.sleep(0.02)
-
-
-@dataclass(slots=True)
-class Bench:
-    """A copy, and the mutant that is tried in it now."""
-
-    copy: Path
-    mutant: Mutant | None = None
-    original: str = ""
-    child: int = 0
-    deadline: float = 0.0
-
-    def begin(self, mutant: Mutant, limit_s: float) -> None:
-        place = self.copy / mutant.path
-        self.mutant, self.original = mutant, place.read_text(encoding="utf-8")
-        for compiled in (place.parent / "__pycache__").glob(f"{place.stem}.*.pyc"):
-            compiled.unlink()
-        place.write_text(mutant.source, encoding="utf-8")
-        self.child, self.deadline = _start(_tests(mutant.path), self.copy), time.monotonic() + limit_s
-
-    def end(self) -> bool | None:
-        """Whether the mutant survived; None while its tests run."""
-        ended, status = os.waitpid(self.child, os.WNOHANG)
-        if not ended and time.monotonic() <= self.deadline:
-            return None
-        survived = bool(ended) and os.waitstatus_to_exitcode(status) == 0
-        if not ended:
-            _wait(self.child, 0)
-        assert self.mutant is not None, "a bench ends what it began"
-        (self.copy / self.mutant.path).write_text(self.original, encoding="utf-8")
-        self.mutant = None
-        return survived
-
-
-def _try_all(mutants: Sequence[Mutant], copies: Sequence[Path], limits: dict[tuple[str, ...], float]) -> list[Mutant]:
-    survivors: list[Mutant] = []
-    benches = [Bench(copy) for copy in copies]
-    todo = list(reversed(mutants))
-    done = 0
-    while todo or any(bench.mutant for bench in benches):
-        for bench in benches:
-            mutant = bench.mutant
-            if mutant is None:
-                if todo:
-                    bench.begin(todo[-1], limits[_tests(todo.pop().path)])
-                continue
-            survived = bench.end()
-            if survived is None:
-                continue
-            done += 1
-            if survived:
-                survivors.append(mutant)
-                print(f"survived {mutant.path}:{mutant.line}: {mutant.what}\n{mutant.diff()}", flush=True)
-            if done % 25 == 0:
-                print(f"{done} of {len(mutants)} tried, {len(survivors)} survived", flush=True)
-        time.sleep(0.02)
-    return survivors
+        run()
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The changes that `mutate.py` makes: small ones that a programmer might make by mistake.
 
-Each is made in a copy of the syntax tree. Left alone: docstrings and other text, annotations, imports, and f-strings, which only word a sentence.
+Each is made in a copy of the syntax tree. Left alone is what decides no verdict: docstrings and other text, annotations, imports, f-strings and functions that
+answer text; and what makes no difference by construction (`_left_alone` says why).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt),
@@ -43,23 +45,77 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.FloorDiv,
 }
 
+NAMING = {"level_of", "_registers", "_classify", "_stale_kind", "name", "node"}
+"""Functions that answer a string which names something that is decided by, unlike all others that answer strings: those word a sentence."""
+
+LARGE = 1000
+"""From here on one more or less is a mistake that nobody makes: budgets, sizes of blocks, units of time."""
+
 Change = tuple[str, Callable[[ast.AST], ast.AST]]
 """What is changed, and a function that turns the node (of a fresh copy) into what stands in its place."""
 
 
-def mutations(source: str) -> Iterator[tuple[int, str, ast.Module]]:
-    """(line, what, tree) of every mutant, in order of the source."""
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    line: int
+    what: str
+    within: str
+    """The function it is in, with its class; empty for what runs at import."""
+    lines: range
+    """Of the statement, or of the head of one that has a body: a test that reaches the mutant executes one of them."""
+    original: ast.Module
+    number: int
+    change: Callable[[ast.AST], ast.AST]
+
+    def tree(self) -> ast.Module:
+        return _with(self.original, self.number, self.change)
+
+
+def mutations(source: str) -> Iterator[Mutation]:
+    """Every mutant, in order of the source."""
     tree = ast.parse(source)
-    nodes = list(ast.walk(tree))
     left_alone = _left_alone(tree)
+    places = _places(tree)
     found = []
-    for number, node in enumerate(nodes):
-        if id(node) in left_alone:
-            continue
-        for what, change in _changes(node):
-            found.append((getattr(node, "lineno", 0), number, what, change))
-    for line, number, what, change in sorted(found, key=lambda item: item[:2]):
-        yield line, what, _with(tree, number, change)
+    for number, node in enumerate(ast.walk(tree)):
+        if id(node) not in left_alone:
+            found += [(getattr(node, "lineno", 0), number, node, what, change) for what, change in _changes(node)]
+    for line, number, node, what, change in sorted(found, key=lambda item: item[:2]):
+        within, statement = places[id(node)]
+        yield Mutation(line, what, within, _head(statement), tree, number, change)
+
+
+def _places(tree: ast.Module) -> dict[int, tuple[str, ast.stmt]]:
+    """Id of a node → the function that it is run by, and its statement."""
+    places: dict[int, tuple[str, ast.stmt]] = {}
+
+    def visit(node: ast.AST, names: tuple[str, ...], running: bool, statement: ast.stmt) -> None:
+        if isinstance(node, ast.stmt):
+            statement = node
+        places[id(node)] = ".".join(names) if running else "", statement
+        named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for name, value in ast.iter_fields(node):
+            inner, runs = names, running
+            if name == "body" and named:
+                inner, runs = (*names, node.name), running or not isinstance(node, ast.ClassDef)  # type: ignore[attr-defined]
+            elif name == "body" and isinstance(node, ast.Lambda):
+                inner, runs = (*names, "<lambda>"), True
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    visit(child, inner, runs, statement)
+
+    for statement in tree.body:
+        visit(statement, (), False, statement)
+    return places
+
+
+def _head(statement: ast.stmt) -> range:
+    body = getattr(statement, "body", None)
+    if isinstance(statement, ast.Match):
+        body = statement.cases[-1].body  # with the patterns and conditions of all cases
+    if body:
+        return range(statement.lineno, max(statement.lineno + 1, body[0].lineno))
+    return range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
 
 
 def _with(tree: ast.Module, number: int, change: Callable[[ast.AST], ast.AST]) -> ast.Module:
@@ -86,8 +142,16 @@ def _left_alone(tree: ast.Module) -> set[int]:
             alone.update(id(inner) for inner in ast.walk(node))
 
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom, ast.JoinedStr)):
+        if isinstance(node, (ast.Import, ast.ImportFrom, ast.JoinedStr)) or _words(node):
             leave(node)
+        elif isinstance(node, ast.Assert):
+            leave(node)  # fails for our own mistakes only, and mostly speaks to the type checker
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            leave(node)
+        elif isinstance(node, ast.keyword) and node.arg == "strict":
+            leave(node)  # an assertion that lengths are equal
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.LShift, ast.Pow)) and _constant_only(node):
+            leave(node)  # stands for more than anything, or for a bit
         elif isinstance(node, ast.AnnAssign):
             leave(node.annotation)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -97,16 +161,27 @@ def _left_alone(tree: ast.Module) -> set[int]:
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             leave(node)
         elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and isinstance(node.values[-1], ast.Constant):
-            leave(
-                node.values[-1]
-            )  # `op.complete_index or 0` of an operation that has one: the default is for the type checker
+            # `op.complete_index or 0` of an operation that has one: the default is for the type checker
+            leave(node.values[-1])
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript) and node in tree.body:
             leave(node)  # a name for a type
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef):
             for decorator in node.decorator_list:
                 leave(decorator)
     return alone
+
+
+def _words(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.FunctionDef)
+        and node.returns is not None
+        and ast.unparse(node.returns) == "str"
+        and node.name not in NAMING
+    )
+
+
+def _constant_only(node: ast.BinOp) -> bool:
+    return isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant) and node.right.value > 5
 
 
 def _changes(node: ast.AST) -> Iterator[Change]:
@@ -153,7 +228,7 @@ def _constants(node: ast.Constant) -> Iterator[Change]:
     value = node.value
     if isinstance(value, bool):
         yield f"{value} becomes {not value}", _constant(not value)
-    elif isinstance(value, int):
+    elif isinstance(value, int) and value < LARGE:
         yield f"{value} becomes {value + 1}", _constant(value + 1)
     elif isinstance(value, str) and value in SIDES:
         yield f"{value!r} becomes {SIDES[value]!r}", _constant(SIDES[value])
