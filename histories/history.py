@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .answers import answers
 from .errors import HistoryError
 from .operation import NEMESIS, Event, Operation, Type
 
@@ -209,7 +210,24 @@ def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], so
             f"process {event.process!r} completes {_name(event)}, but its open operation (index {invocation.index}) is {_name(invocation)}",
             "a completion repeats the f, and if it names a key then the key, of its invocation",
         )
+    if event.type is Type.OK and not answers(event.f, invocation.value, event.value):
+        raise unlike_value(source, event, invocation)
     return slot, invocation
+
+
+def unlike_value(source: str | None, event: Event, invocation: Event) -> HistoryError:
+    """The error of an ok completion that is no answer."""
+    return _error(
+        source,
+        event,
+        f"process {event.process!r} completes {_name(event)} with {_brief(event.value)}, but its invocation (index {invocation.index}) asked for {_brief(invocation.value)}",
+        "an ok completion leaves the value of a write out or repeats it, and has the same parts as its transaction",
+    )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def _operation(invocation: Event, completion: Event | None) -> Operation:

@@ -34,8 +34,8 @@ class Interner:
         """The id of any value, hashable or not."""
         if type(value) in _PLAIN:
             return self._ids[value]
-        form = _form(value)
-        number = self._ids[form]
+        key = form(value)
+        number = self._ids[key]
         self._originals.setdefault(number, value)
         return number
 
@@ -57,14 +57,14 @@ class Interner:
         return values
 
 
-def _form(value: Any) -> Any:
+def form(value: Any) -> Any:
     """A dictionary key for what is no plain scalar; its type is in it, for True == 1."""
     if isinstance(value, (list, tuple)):
-        return (list, tuple(_form(item) for item in value))
+        return (list, tuple(form(item) for item in value))
     if isinstance(value, Mapping):
-        return (dict, frozenset((_form(key), _form(item)) for key, item in value.items()))
+        return (dict, frozenset((form(key), form(item)) for key, item in value.items()))
     if isinstance(value, (set, frozenset)):
-        return (set, frozenset(_form(item) for item in value))
+        return (set, frozenset(form(item) for item in value))
     if type(value) in _PLAIN:
         return value
     return (type(value), value)

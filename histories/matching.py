@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .answers import unanswered
 from .columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int32, Int64, Lists, Txns, UInt8
 from .errors import HistoryError
-from .history import pair
+from .history import pair, unlike_value
 from .interning import Interner
 from .operation import Event, Type
+from .rows import both_events
 
 Kind = tuple[str, str, str | None, str | None]
 """Type, f, workload and level of an event."""
@@ -100,7 +102,7 @@ def match(
     kind = of_completion(types, INFO)
     invocation, completed = events.kind[invoked], events.kind[done]
     level = names.level[invocation]
-    return Columns(
+    columns = Columns(
         process=events.process[invoked],
         type=kind,
         f=names.f[invocation],
@@ -127,6 +129,9 @@ def match(
         lists=lists,
         txns=txns,
     )
+    for row in unanswered(columns)[:1].tolist():
+        raise unlike_value(source, *reversed(both_events(columns, row)))
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

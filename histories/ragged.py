@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .columns import ABSENT, APPEND, CAS, NONE_ID, READ, WRITE, Int32, Lists, Txns
 from .interning import Interner
 
-_KINDS = {"r": READ, "read": READ, "w": WRITE, "write": WRITE, "append": APPEND, "a": APPEND, "cas": CAS}
+KINDS = {"r": READ, "read": READ, "w": WRITE, "write": WRITE, "append": APPEND, "a": APPEND, "cas": CAS}
+"""What a part of a transaction is called → its code."""
 
 
 class Malformed(ValueError):
@@ -65,7 +66,7 @@ class TxnRows:
         kinds, keys, parts = zip(*micro, strict=True) if micro else ((), (), ())
         values = list(parts)
         try:
-            kind = np.fromiter(map(_KINDS.__getitem__, kinds), np.uint8, len(micro))
+            kind = np.fromiter(map(KINDS.__getitem__, kinds), np.uint8, len(micro))
         except (KeyError, TypeError):
             raise _first_malformed(rows) from None
         key = self._keys.many(keys)
@@ -129,7 +130,7 @@ def _three_parts(rows: Sequence[Sequence[Any]]) -> list[Any]:
 def _first_malformed(rows: Iterable[Any]) -> Malformed:
     for number, row in enumerate(rows):
         for op in row if isinstance(row, (list, tuple)) else [row]:
-            if not isinstance(op, (list, tuple)) or len(op) < 3 or not isinstance(op[0], str) or op[0] not in _KINDS:
+            if not isinstance(op, (list, tuple)) or len(op) < 3 or not isinstance(op[0], str) or op[0] not in KINDS:
                 return Malformed(number, f"{op!r} is no part of a transaction")
     return Malformed(0, "a transaction is unreadable", found=False)
 

@@ -55,6 +55,11 @@ def result(columns: Columns, row: int) -> Any:
     return _value(columns, columns.result[row], columns.result_list[row], columns.result_txn[row])
 
 
+def both_events(columns: Columns, row: int) -> tuple[Event, Event]:
+    """The invocation and the completion of an operation that has both."""
+    return _invocation(columns, row), _completion(columns, row, int(columns.invoke[row]) + 1)
+
+
 def row_of(columns: Columns, index: int) -> int | None:
     """The row of the operation that begins or ends at history index `index`."""
     row = int(np.searchsorted(columns.invoke, index))

@@ -37,8 +37,8 @@ MICRO = st.tuples(
 
 
 @st.composite
-def histories(draw: Any) -> list[Event]:
-    """Events of up to four processes, in any legal order, with every outcome."""
+def histories(draw: Any, loose: bool = False) -> list[Event]:
+    """Events of up to four processes, in any legal order, with every outcome. `loose`: ok completions need not answer their invocation."""
     found: list[Event] = []
     open_ops: dict[int, Event] = {}
     names = list(range(4))
@@ -47,7 +47,7 @@ def histories(draw: Any) -> list[Event]:
         place = draw(st.integers(0, 3))
         process = names[place]
         if process in open_ops:
-            event = _completion(draw, open_ops.pop(process), index)
+            event = _completion(draw, open_ops.pop(process), index, loose)
             if event.type is Type.INFO:
                 names[place] += 4
         else:
@@ -68,13 +68,22 @@ def _invocation(draw: Any, process: int, index: int) -> Event:
     )
 
 
-def _completion(draw: Any, asked: Event, index: int) -> Event:
+def _completion(draw: Any, asked: Event, index: int, loose: bool) -> Event:
     kind = draw(st.sampled_from([Type.OK, Type.OK, Type.FAIL, Type.INFO]))
-    value = [list(op) for op in draw(st.lists(MICRO, max_size=3))] if asked.f == "txn" else draw(VALUES)
+    value: Any = [list(op) for op in draw(st.lists(MICRO, max_size=3))] if asked.f == "txn" else draw(VALUES)
+    if kind is Type.OK and (not loose or draw(st.booleans())):
+        value = draw(st.none() | st.just(_answer(draw, asked))) if asked.f in ("txn", "write", "cas") else value
     error = "mismatch" if kind is Type.FAIL and asked.f == "cas" and draw(st.booleans()) else None
     return Event(
         index, index * 10, asked.process, kind, asked.f, value, asked.key, asked.workload, asked.level, None, error
     )
+
+
+def _answer(draw: Any, asked: Event) -> Any:
+    """What was asked for, done: a transaction's reads say what they saw."""
+    if asked.f != "txn":
+        return asked.value
+    return [[kind, key, draw(MICRO)[2] if kind == "r" else value] for kind, key, value in asked.value]
 
 
 def like(one: Operation, other: Operation) -> bool:
@@ -113,6 +122,50 @@ def test_rows_are_the_operations_of_the_events(found: list[Event]) -> None:
     paired, columns = pair(found), columns_of_events(found)
     assert len(paired) == len(columns)
     assert [(one, row) for one, row in zip(paired, rows(columns), strict=True) if not like(one, row)] == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(histories(loose=True))
+def test_what_does_not_answer_is_refused_by_both_with_the_same_words(found: list[Event]) -> None:
+    assert _refusal(pair, found) == _refusal(columns_of_events, found)
+
+
+def _refusal(read: Any, found: list[Event]) -> str | None:
+    try:
+        read(found)
+    except HistoryError as error:
+        # Values are told as they are kept: 0.0 may have become 0.
+        return error.message.partition(" with ")[0]
+    return None
+
+
+@pytest.mark.parametrize(
+    ("f", "asked", "done"),
+    [
+        ("write", 1, 2),
+        ("write", 1, True),
+        ("write", 1, [1]),
+        ("cas", [1, 2], [1, 3]),
+        ("cas", [1, 2], [1]),
+        ("cas", [1, 2], 2),
+        ("enqueue", 1, 2),
+        ("push", "a", "b"),
+        ("txn", [["r", "x", None]], [["r", "y", 1]]),
+        ("txn", [["r", "x", None]], [["w", "x", None]]),
+        ("txn", [["w", "x", 1]], [["w", "x", 2]]),
+        ("txn", [["w", "x", [1]]], [["w", "x", [2]]]),
+        ("txn", [["cas", "x", 1, 2]], [["cas", "x", [1, 3]]]),
+        ("txn", [["r", "x", None], ["append", "x", 1]], [["r", "x", []]]),
+    ],
+)
+def test_an_ok_completion_of_something_else_is_refused(f: str, asked: Any, done: Any) -> None:
+    events = [Event(0, 0, 0, Type.INVOKE, f, asked), Event(1, 1, 0, Type.OK, f, done)]
+    for read in (pair, columns_of_events):
+        with pytest.raises(HistoryError, match="but its invocation \\(index 0\\) asked for"):
+            read(events)
+    for answer in (asked, None):
+        assert len(pair([events[0], Event(1, 1, 0, Type.OK, f, answer)])) == 1
+        assert len(columns_of_events([events[0], Event(1, 1, 0, Type.OK, f, answer)])) == 1
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,99 @@
+"""Whether an ok completion answers its invocation: what was asked to be done is what is said to be done.
+
+A completion may leave the value out. Where it repeats one, a write (or cas, enqueue, push) of another value, or a transaction of other
+parts, is no answer, and whoever checked such a history would check something that did not happen. What reads return is theirs to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .columns import ABSENT, NONE_ID, OK, READ, Columns, Int64
+from .interning import form
+from .ragged import KINDS
+
+REPEATED = frozenset({"write", "cas", "enqueue", "push"})
+"""Operations whose ok completion can only repeat the value, or leave it out."""
+
+
+def answers(f: str, argument: Any, result: Any) -> bool:
+    """Whether `result`, of an ok completion, can be that of `f` with `argument`."""
+    if argument is None or result is None:
+        return True
+    if f == "txn" and isinstance(argument, Sequence) and isinstance(result, Sequence):
+        return len(argument) == len(result) and all(map(_same_part, argument, result))
+    return f not in REPEATED or bool(form(argument) == form(result))
+
+
+def _same_part(asked: Any, done: Any) -> bool:
+    if len(asked) < 3 or len(done) < 3:
+        return True  # refused elsewhere, for being no part of a transaction
+    kind = KINDS.get(asked[0])
+    if kind != KINDS.get(done[0]) or form(asked[1]) != form(done[1]):
+        return False
+    return kind == READ or bool(form(_operand(asked)) == form(_operand(done)))
+
+
+def _operand(part: Sequence[Any]) -> Any:
+    """A cas may have its two values apart."""
+    return part[2] if len(part) == 3 else list(part[2:])
+
+
+def unanswered(columns: Columns) -> Int64:
+    """The rows whose ok completion does not answer the invocation, in order."""
+    repeated = [code for code, name in enumerate(columns.f_names) if name in REPEATED]
+    told = (columns.type == OK) & np.isin(columns.f, repeated)
+    lists = told & (columns.argument_list != ABSENT)
+    scalars = told & (columns.argument != ABSENT) & (columns.argument != NONE_ID)
+    listed = columns.result_list != ABSENT
+    said = (columns.result != ABSENT) & (columns.result != NONE_ID)
+    wrong = (scalars & (listed | (said & (columns.argument != columns.result)))) | (lists & said)
+    rows = np.flatnonzero(lists & listed)
+    wrong[rows] |= _unlike_lists(columns, columns.argument_list[rows], columns.result_list[rows])
+    if columns.txns is not None:
+        rows = np.flatnonzero((columns.type == OK) & (columns.argument_txn != ABSENT) & (columns.result_txn != ABSENT))
+        wrong[rows] |= _unlike_txns(columns, columns.argument_txn[rows], columns.result_txn[rows])
+    return np.flatnonzero(wrong)
+
+
+def _unlike_lists(columns: Columns, asked: npt.NDArray[Any], done: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which pairs of rows of `Lists` differ."""
+    items = columns.lists.items
+    return _unlike(columns.lists.offsets, asked, done, lambda here, there: items[here] != items[there])
+
+
+def _unlike_txns(columns: Columns, asked: npt.NDArray[Any], done: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which pairs of rows of `Txns` are not parts of the same kinds on the same keys, with the same values but for reads."""
+    txns = columns.txns
+    assert txns is not None
+
+    def unlike(here: Int64, there: Int64) -> npt.NDArray[np.bool_]:
+        wrong: npt.NDArray[np.bool_] = (txns.kind[here] != txns.kind[there]) | (txns.key[here] != txns.key[there])
+        written = ~wrong & (txns.kind[here] != READ)
+        wrong |= written & (txns.value[here] != txns.value[there])
+        listed = np.flatnonzero(written & (txns.list[here] != ABSENT) & (txns.list[there] != ABSENT))
+        wrong[listed] |= _unlike_lists(columns, txns.list[here][listed], txns.list[there][listed])
+        return wrong
+
+    return _unlike(txns.offsets, asked, done, unlike)
+
+
+def _unlike(
+    offsets: Int64,
+    asked: npt.NDArray[Any],
+    done: npt.NDArray[Any],
+    unlike: Callable[[Int64, Int64], npt.NDArray[np.bool_]],
+) -> npt.NDArray[np.bool_]:
+    """Of pairs of ragged rows: which are of unlike lengths, or have a place at which `unlike(places, places)` holds."""
+    lengths = offsets[asked + 1] - offsets[asked]
+    wrong: npt.NDArray[np.bool_] = lengths != offsets[done + 1] - offsets[done]
+    same = np.flatnonzero(~wrong)
+    counts = lengths[same]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    pair = np.repeat(same, counts)
+    wrong[pair[unlike(offsets[asked][pair] + within, offsets[done][pair] + within)]] = True
+    return wrong
