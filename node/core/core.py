@@ -17,6 +17,7 @@ from typing import Any
 
 from ..config import NodeConfig
 from ..errors import CorruptionError
+from ..flaws import Flaws
 from .application.machine import Application
 from .clients.machine import Clients
 from .effects import Effect
@@ -34,6 +35,7 @@ class Core:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
+        self._flaws = Flaws.from_names(config.flaws)
         self._out = Outbox()
         self._wall = Wall()
         self._incarnation = 0
@@ -114,7 +116,7 @@ class Core:
 
     def _stored(self, now_ns: int, event: StorageDone) -> None:
         """An error of the disk is final: what it did with the data is not known, and asking again would hide that."""
-        if event.error is not None:
+        if event.error is not None and not self._flaws.fsync_error_ignored:
             reason = f"storage operation {event.op} failed: {event.error}"
             self._out.halt(f"{reason}\nhint: check the disk under this node's data directory, then start it again")
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...config import NodeConfig
@@ -30,9 +30,12 @@ class Application:
 
     def __init__(self, config: NodeConfig, out: Outbox) -> None:
         self._out = out
-        self._sessions = Sessions(Flaws.from_names(config.flaws))
+        self._flaws = Flaws.from_names(config.flaws)
+        self._sessions = Sessions(self._flaws)
         self._kv = KeyValue()
         self.applied = 0
+        self._saved: tuple[int, Sequence[Any]] = (0, ())
+        """For flaws: index and sessions before the latest entries (`applied-index-not-atomic`), or the index of the last snapshot."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Committed: self._on_committed,
             Query: self._on_query,
@@ -65,6 +68,8 @@ class Application:
     def _on_committed(self, now_ns: int, signal: Committed) -> None:
         entries = signal.entries
         assert entries[0].index == self.applied + 1, (entries[0].index, self.applied)
+        if self._flaws.applied_index_not_atomic:
+            self._saved = (self.applied, self._sessions.dump())
         self._out.trace("apply", entries=[[entry.index, entry.term, entry.crc] for entry in entries])
         results = []
         for entry in entries:
@@ -94,8 +99,15 @@ class Application:
         self._out.emit(Answer(signal.token, self._kv.read(signal.ops), self.applied))
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
-        data = self._dump()
-        self._out.emit(SnapshotTaken(self.applied, data, _digest(data)))
+        index, sessions = self.applied, self._sessions.dump()
+        if self._flaws.applied_index_not_atomic:
+            index, sessions = self._saved
+        elif self._flaws.session_forgotten_at_snapshot:
+            self._sessions.forget_idle(self._saved[0])
+            self._saved = (index, ())
+            sessions = self._sessions.dump()
+        data = canonical({"kv": self._kv.dump(), "sessions": sessions})
+        self._out.emit(SnapshotTaken(index, data, _digest(data)))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
         state = json.loads(signal.data) if signal.data is not None else {}

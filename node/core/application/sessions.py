@@ -48,8 +48,16 @@ class Sessions:
     def remember(self, session: int, seq: int, reply: Result) -> None:
         self._sessions[session] = (seq, reply)
 
+    def forget_idle(self, index: int) -> None:
+        """The flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
+        for session, (_, reply) in list(self._sessions.items()):
+            if max(session, (reply or {}).get("index", 0)) <= index:
+                del self._sessions[session]
+
     def dump(self) -> Sequence[Any]:
         """Least recently used first."""
+        if self._flaws.dedup_table_not_in_snapshot:
+            return [[session, 0, None] for session in self._sessions]
         return [[session, seq, reply] for session, (seq, reply) in self._sessions.items()]
 
     def restore(self, data: Sequence[Any] | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...config import MS, NodeConfig, weights_problem
+from ...flaws import Flaws
 from ..events import ClientGone, Connected, Disconnected, Request
 from ..messages import Forward, ForwardReply, Message
 from ..outbox import Outbox
@@ -42,6 +43,7 @@ class Clients:
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int) -> None:
         self._config = config
+        self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         self._table = Table()
         self._router = Router(config, out, incarnation, self._table, self._finish)
@@ -193,7 +195,7 @@ class Clients:
     def _on_read_ready(self, now_ns: int, signal: ReadReady) -> None:
         pending = self._table.by_token.get(signal.token)
         if pending is not None and pending.stage is Stage.READING:
-            self._catch_up(pending, signal.index)
+            self._catch_up(pending, 0 if self._flaws.read_at_applied_not_commit else signal.index)
 
     def _on_read_failed(self, now_ns: int, signal: ReadFailed) -> None:
         pending = self._table.by_token.get(signal.token)

@@ -55,9 +55,12 @@ def lease_holds(s: RaftState, now_ns: int) -> bool:
     Followers refuse their votes for election_min after they heard a leader, each on its own clock; the bound on the drift between two
     clocks shortens the lease. A leader that ever told another to stand has none: that message may be late, and voters heed it at once.
     """
-    if s.lease_void:
+    if s.lease_void and not s.flaws.lease_survives_transfer:
         return False
-    length_ns = s.timing.election_min_ns * (1_000_000 - s.config.clock_drift_ppm) // 1_000_000
+    drift_ppm = 0 if s.flaws.lease_drift_ignored else s.config.clock_drift_ppm
+    length_ns = s.timing.election_min_ns * (1_000_000 - drift_ppm) // 1_000_000
     if s.flaws.wall_clock_lease:
         return s.lease_wall_ns is not None and s.wall.ns < s.lease_wall_ns + length_ns
+    if s.flaws.lease_not_checked_after_pause:
+        now_ns = s.beat_ns
     return now_ns < s.contact_ns + length_ns

@@ -22,7 +22,9 @@ def on_timer(s: RaftState, now_ns: int) -> None:
         s.out.set_timer(ELECTION, s.election_at_ns)
         return
     arm_election(s, now_ns)
-    if may_stand(s):
+    if may_stand(s) and s.flaws.no_prevote_bridge_livelock:
+        stand(s, now_ns, transfer=False)
+    elif may_stand(s):
         _ask_before(s, now_ns)
     elif s.leader is not None:
         become_follower(s, now_ns, s.term, None, "the leader is silent")
@@ -51,7 +53,7 @@ def on_pre_vote_reply(s: RaftState, now_ns: int, peer: str, m: PreVoteReply) -> 
 
 
 def on_vote(s: RaftState, now_ns: int, peer: str, m: Vote) -> None:
-    if not m.transfer and _has_leader(s, now_ns):
+    if not m.transfer and _has_leader(s, now_ns) and not s.flaws.no_prevote_bridge_livelock:
         return
     if m.term > s.term:
         become_follower(s, now_ns, m.term, None, "a candidate of a later term")
@@ -71,7 +73,7 @@ def on_vote(s: RaftState, now_ns: int, peer: str, m: Vote) -> None:
 
 
 def on_vote_reply(s: RaftState, now_ns: int, peer: str, m: VoteReply) -> None:
-    if s.role is Role.CANDIDATE and m.granted and m.term == s.term:
+    if s.role is Role.CANDIDATE and m.granted and (m.term == s.term or s.flaws.stale_vote_counted):
         s.votes[peer] = s.votes.get(peer, 0) + 1
         _count(s, now_ns)
 

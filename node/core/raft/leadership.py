@@ -24,7 +24,7 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     s.noop_index = s.log.last_index + 1
     s.append([make_entry(s.noop_index, s.term, [NOOP])])
     s.round, s.lease_void = 0, False
-    s.contact_ns = now_ns
+    s.contact_ns = s.beat_ns = now_ns
     contact.note(s, now_ns, now_ns)
     wanted, s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, [], []
     s.reads_new.extend(wanted)
@@ -40,6 +40,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
         become_follower(s, now_ns, s.term, None, "no quorum answers")
         return
     s.out.set_timer(HEARTBEAT, now_ns + s.timing.heartbeat_ns)
+    s.beat_ns = now_ns
     s.round_wanted = True
     replication.retry(s, now_ns)
     membership.walk(s)
@@ -52,7 +53,8 @@ def broadcast(s: RaftState, now_ns: int) -> None:
     s.round += 1
     s.rounds.append((s.round, now_ns, s.wall.ns))
     for peer, progress in s.progress.items():
-        s.out.send(peer, Heartbeat(s.term, s.round, min(s.commit, progress.match)))
+        commit = s.commit if s.flaws.heartbeat_commit_unbounded else min(s.commit, progress.match)
+        s.out.send(peer, Heartbeat(s.term, s.round, commit))
     read_index.join_round(s)
     confirm(s, now_ns)
 

@@ -38,9 +38,11 @@ from ..storage.wal import Doubt
 from ..wall import Wall
 from . import contact, election, invariants, leadership, membership, read_index, replication, roles, snapshotting
 from .configuration import Voters
+from .split_vote import read_vote
 from .state import RaftState
 
 _FROM_LEADER = (Heartbeat, AppendEntries, InstallSnapshot, TimeoutNow)
+_ANSWERS = (VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply)
 
 
 class Raft:
@@ -82,7 +84,7 @@ class Raft:
 
     def start(self, now_ns: int, event: Start) -> None:
         """Recover from disk. Raises `CorruptionError`."""
-        found = recover(event.files)
+        found = recover(event.files, Flaws.from_names(self._config.flaws))
         s = self.state = _recovered_state(self._config, self._out, self._wall, event, found)
         self._out.trace(
             "start",
@@ -110,15 +112,17 @@ class Raft:
         s.heard_from[peer] = now_ns
         kind = type(message)
         term: int = message.term  # type: ignore[union-attr]
-        if term > s.term and kind is not PreVote and kind is not Vote:
+        deaf = s.flaws.higher_term_in_reply_ignored and kind in _ANSWERS
+        if term > s.term and kind is not PreVote and kind is not Vote and not deaf:
             roles.become_follower(s, now_ns, term, peer if kind in _FROM_LEADER else None, "a later term")
         if kind in _FROM_LEADER:
-            if term < s.term:
+            stale = s.flaws.stale_term_accepted and kind is AppendEntries and not s.leading
+            if term < s.term and not stale:
                 s.out.send(peer, HeartbeatReply(s.term, 0), s.journal.gate)
                 return
             roles.hear_leader(s, now_ns, peer)
             contact.note(s, now_ns, now_ns)
-        elif term < s.term and kind in (VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply):
+        elif term < s.term and kind in _ANSWERS and not (s.flaws.stale_vote_counted and kind is VoteReply):
             return
         self._messages[kind](s, now_ns, peer, message)
 
@@ -166,6 +170,8 @@ class Raft:
         s.trace_appended()
         if s.journal.flush() is not None:
             s.issued_last = s.log.last_index
+            if s.flaws.apply_before_persist and s.leading:
+                replication.advance_commit(s, now_ns)
 
     def status(self) -> dict[str, Any]:
         s = self._s
@@ -211,11 +217,12 @@ def _on_heartbeat(s: RaftState, now_ns: int, peer: str, m: Heartbeat) -> None:
 def _recovered_state(config: NodeConfig, out: Outbox, wall: Wall, event: Start, found: Recovered) -> RaftState:
     log = Log(found.base_index, found.base_term, found.entries)
     snapshot = found.snapshot
+    flaws = Flaws.from_names(config.flaws)
     base: tuple[int, Voters] = (0, dict(config.voters)) if snapshot is None else (snapshot.index, snapshot.voters)
     configs = [base] + [(e.index, e.command[1]) for e in found.entries if e.command[0] == "config"]
     return RaftState(
         config=replace(config),
-        flaws=Flaws.from_names(config.flaws),
+        flaws=flaws,
         incarnation=event.incarnation,
         out=out,
         wall=wall,
@@ -223,12 +230,12 @@ def _recovered_state(config: NodeConfig, out: Outbox, wall: Wall, event: Start, 
         journal=Journal(out, found),
         log=log,
         term=found.term,
-        vote=found.vote,
+        vote=read_vote(event.files) if flaws.term_vote_split_write else found.vote,
         snapshot=snapshot,
         configs=configs,
         commit=snapshot.index if snapshot is not None else 0,
         durable=log.base_index,
-        torn=found.torn,
+        torn=found.torn and not flaws.torn_tail_trusted,
         known=found.known,
         issued_last=log.base_index,
     )

@@ -26,7 +26,8 @@ def begin_walk(s: RaftState, request: SetVoters) -> None:
 
 def walk(s: RaftState) -> None:
     """Propose the next step towards the wanted weights, when the last one is committed."""
-    settled = s.commit >= s.noop_index and s.configs[-1][0] <= s.commit
+    knows = s.commit >= s.noop_index or s.flaws.second_change_before_own_term_commit
+    settled = knows and s.configs[-1][0] <= s.commit
     if s.target is None or not s.leading or s.handover is not None or not settled:
         return
     token, target = s.target

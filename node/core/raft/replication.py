@@ -82,6 +82,11 @@ def _batch(s: RaftState, first: int) -> tuple[Entry, ...]:
 def on_append(s: RaftState, now_ns: int, peer: str, m: AppendEntries) -> None:
     """A follower's side. What the leader of this term sends is true; what we hold beyond it may not be."""
     skipped = s.log.base_index - m.prev_index
+    if skipped > 0 and s.flaws.purged_prev_is_conflict:
+        if s.log.last_index > s.commit:
+            s.cut(s.commit + 1)
+        s.out.send(peer, AppendReply(s.term, False, m.prev_index, s.commit, s.torn), s.journal.gate)
+        return
     if skipped > 0:
         entries, previous = m.entries[skipped:], s.log.base_index
     else:
@@ -120,6 +125,7 @@ def _agreement(s: RaftState, previous: int, term: int) -> int:
 
 def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
     """Append what is new. Only a *conflict* cuts our log: a late, shorter message must not (it would undo acknowledged entries)."""
+    tail: list[Entry] = []
     for position, entry in enumerate(entries):
         term = s.log.term(entry.index)
         if term == entry.term:
@@ -129,9 +135,13 @@ def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
                 rewind.contradicted(s, entry.index, entry.term)
                 if s.out.halted:
                     return
+            if s.flaws.no_truncate_tail:
+                tail = s.log.slice(entries[-1].index + 1, s.log.last_index)
             s.cut(entry.index)
-        s.append(entries[position:])
+        s.append([*entries[position:], *tail])
         return
+    if s.flaws.truncate_on_stale_append and entries and s.log.last_index > max(entries[-1].index, s.commit):
+        s.cut(max(entries[-1].index, s.commit) + 1)
 
 
 def _heal(s: RaftState, verified: int, commit: int) -> None:
@@ -155,6 +165,9 @@ def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> Non
     elif (progress.mode is Mode.REPLICATE and progress.match < m.prev_index < progress.next) or (
         progress.mode is Mode.PROBE and m.prev_index == progress.next - 1
     ):
+        if m.prev_index <= progress.match and not s.flaws.rejoin_same_term_progress:
+            # It denies what it acknowledged in this very term: its disk was replaced (or the refusal is late, which costs a round trip).
+            progress.match = 0
         progress.probe(min(m.match + 1, m.prev_index))
 
 
@@ -193,7 +206,7 @@ def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
 def match_of(s: RaftState) -> dict[str, int]:
     """Durable index per node; a torn one holds nothing for sure."""
     match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
-    match[s.me] = s.durable
+    match[s.me] = s.log.last_index if s.flaws.apply_before_persist else s.durable
     return match
 
 

@@ -24,7 +24,7 @@ def on_taken(s: RaftState, taken: SnapshotTaken) -> None:
     """The application's state at its applied index."""
     term = s.log.term(taken.index)
     if s.writing is None and term is not None and taken.index > s.log.base_index:
-        voters = s.voters_at(taken.index)
+        voters = s.config.voters if s.flaws.snapshot_without_voters else s.voters_at(taken.index)
         _write(s, make_snapshot(taken.index, term, voters, taken.data, taken.digest), received=False)
 
 
@@ -62,7 +62,7 @@ def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
 
 def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
     """Pieces come one by one, perhaps repeated; another snapshot than the one begun starts anew."""
-    if m.index <= s.commit:
+    if m.index <= s.commit and not s.flaws.older_snapshot_installed:
         s.out.send(peer, SnapshotReply(s.term, s.commit, m.total, True), s.journal.gate)
         return
     incoming = s.incoming
@@ -94,7 +94,10 @@ def _write(s: RaftState, snapshot: Snapshot, received: bool) -> None:
     out = s.out
     write, fsync, rename, fsync_dir = out.next_op(), out.next_op(), out.next_op(), out.next_op()
     out.store(Write(write, TEMPORARY, snapshot.text.encode("ascii")))
-    out.store(Fsync(fsync, TEMPORARY, (write,)))
+    if s.flaws.snapshot_torn_install:
+        fsync = write
+    else:
+        out.store(Fsync(fsync, TEMPORARY, (write,)))
     out.store(Rename(rename, TEMPORARY, FILE, (fsync,)))
     out.store(FsyncDir(fsync_dir, (rename,)))
     s.writing = (fsync_dir, snapshot, received)
@@ -108,7 +111,7 @@ def on_stored(s: RaftState, now_ns: int, op: int) -> None:
     s.writing = None
     if received:
         s.incoming = None
-    if received and snapshot.index > s.commit:
+    if received and (snapshot.index > s.commit or s.flaws.older_snapshot_installed):
         _install(s, snapshot)
     elif s.snapshot is None or snapshot.index > s.snapshot.index:
         s.snapshot = snapshot

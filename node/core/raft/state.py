@@ -24,6 +24,7 @@ from ..storage.wal import Base, Cut, Doubt, Hard
 from ..wall import Wall
 from .configuration import Voters, weights_from_parity
 from .progress import Progress
+from .split_vote import write_vote
 
 
 class Role(str, Enum):
@@ -130,6 +131,8 @@ class RaftState:
     round: int = 0
     rounds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=256))
     lease_wall_ns: int | None = None
+    beat_ns: int = 0
+    """When the last heartbeat was due: what the flaw `lease-not-checked-after-pause` takes for now."""
     lease_void: bool = False
     """This leader told another node to stand, so voters need not wait any more."""
     reads_new: list[int | RemoteRead] = field(default_factory=list)
@@ -171,6 +174,8 @@ class RaftState:
 
     def persist_hard(self) -> None:
         """Stage term and vote for the disk. Nothing that tells them may leave before `term_gate`."""
+        if self.flaws.term_vote_split_write:
+            write_vote(self.out, self.vote)
         self.journal.stage(Hard(self.term, self.vote))
         self.hard_op = self.journal.gate
 
@@ -206,8 +211,11 @@ class RaftState:
         if self.whole_at is not None and self.whole_at >= index:
             self.whole_at = None
         if self.configs[-1][0] >= index:
+            removed = self.configs[-1][1]
             while self.configs[-1][0] >= index:
                 self.configs.pop()
+            if self.flaws.config_not_rolled_back:
+                self.configs[-1] = (self.configs[-1][0], removed)
             self.out.trace("config", index=self.configs[-1][0], voters=self.configs[-1][1])
 
     def trace_appended(self) -> None:

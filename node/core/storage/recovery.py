@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...errors import CorruptionError
+from ...flaws import Flaws
 from ..entry import Entry
 from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
 from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, scan
 
+_NO_FLAWS = Flaws()
 _HINT = (
     "do not repair it by hand: empty this node's data directory and let the leader fill it again, or restore a backup"
 )
@@ -46,19 +48,24 @@ def segment_name(number: int) -> str:
     return f"wal-{number:08d}.log"
 
 
-def recover(files: Mapping[str, bytes]) -> Recovered:
+def recover(files: Mapping[str, bytes], flaws: Flaws = _NO_FLAWS) -> Recovered:
     state = Recovered()
     if FILE in files:
-        state.snapshot = parse_snapshot(files[FILE].decode("ascii", "replace"), FILE)
+        try:
+            state.snapshot = parse_snapshot(files[FILE].decode("ascii", "replace"), FILE)
+        except CorruptionError:
+            if flaws.snapshot_torn_install:
+                return Recovered(segment=1 << 20, stale=sorted(files))
+            raise
     if TEMPORARY in files:
         state.stale.append(TEMPORARY)
     segments = sorted(name for name in files if name.startswith("wal-") and name.endswith(".log"))
-    _read_newest(state, files, segments)
+    _read_newest(state, files, segments, flaws)
     _join_snapshot(state)
     return state
 
 
-def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[str]) -> None:
+def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[str], flaws: Flaws) -> None:
     """Replay the newest segment whose first batch is intact; a younger one was only just begun."""
     newest = len(segments) - 1
     state.segments = segments
@@ -66,7 +73,8 @@ def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[st
     scanned: Scan | None = None
     for position in range(newest, -1, -1):
         found = scan(files[segments[position]])
-        _refuse_middle(segments[position], found)
+        if not flaws.checksum_mismatch_truncates_middle:
+            _refuse_middle(segments[position], found)
         if found.batches > 0:
             scanned = found
             break

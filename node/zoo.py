@@ -1,0 +1,362 @@
+"""The zoo: every flaw by name, with what it breaks, where the world had it, and who must object.
+
+`flaws.py` holds the switches. Order is that of the documentation: reads and writes, votes, the log, snapshots, sessions, leases, voters, disks
+come as they were added; `docs/reference/flaws.md` shows the same words, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """`title` in a few words; `broken`: what is done wrong; `source`: where it happened; `checker`: who must object.
+
+    `needs` names the kinds of fault without which it does no harm, `settings` what of a node's configuration it needs to show.
+    """
+
+    name: str
+    title: str
+    broken: str
+    source: str
+    checker: str
+    needs: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+ZOO = (
+    Flaw(
+        "stale-read-from-deposed-leader",
+        "A leader answers reads without asking anybody",
+        "A leader serves linearizable reads from its own state with no round of confirmation, and does not step down when it lost its quorum.",
+        "Consul issue 54; Jepsen on etcd and Consul, 2014",
+        "linearizable",
+        ("cut",),
+    ),
+    Flaw(
+        "ack-before-majority",
+        "A write is acknowledged when one disk has it",
+        "The leader commits and answers as soon as its own log is durable.",
+        "etcd issues 14370 and 10508 (acknowledged before it was persisted by enough)",
+        "linearizable",
+        ("cut",),
+    ),
+    Flaw(
+        "quorum-of-live",
+        "The quorum is counted over the nodes believed alive",
+        "Votes, commits and confirmations need more than half of the weight of the nodes heard lately, so both halves of a partition go on.",
+        "the split brain of systems that take membership from a failure detector (Elasticsearch issue 2488)",
+        "linearizable",
+        ("cut",),
+    ),
+    Flaw(
+        "wall-clock-lease",
+        "The leader's lease is measured on the wall clock",
+        "Lease reads, and the leader's reason to step down, trust the wall clock; a clock set back prolongs the lease.",
+        "NebulaGraph issue 5352 and the like (leases under clock skew)",
+        "linearizable",
+        ("clock", "cut"),
+    ),
+    Flaw(
+        "ack-before-fsync",
+        "A follower acknowledges entries that are not on disk yet",
+        "Append replies are not held back until the fsync; a power cut loses acknowledged entries.",
+        "the classical durability bug; RedisRaft before 2020",
+        "raft-safety",
+        ("power",),
+    ),
+    Flaw(
+        "no-client-dedup",
+        "A retried command takes effect twice",
+        "Sessions do not remember the last sequence number, so a command that was sent again is applied again.",
+        "akka-raft issue 64",
+        "linearizable",
+        ("kill",),
+    ),
+    Flaw(
+        "vote-not-durable",
+        "A vote is forgotten by a restart",
+        "The vote is answered without being written; a node restarted in the same term votes again.",
+        "raft-java issue 57",
+        "raft-safety",
+        ("kill",),
+    ),
+    Flaw(
+        "no-noop-stale-read",
+        "A new leader serves reads before it knows what is committed",
+        "Reads do not wait until an entry of the leader's own term is committed.",
+        "etcd issue 7331; RedisRaft issue 22",
+        "linearizable",
+        ("kill",),
+    ),
+    Flaw(
+        "commit-old-term-by-count",
+        "Entries of earlier terms are committed by counting replicas",
+        "The leader advances its commit index over entries of earlier terms (figure 8 of the Raft paper).",
+        "LogCabin issue 44",
+        "raft-safety",
+        ("cut", "kill"),
+    ),
+    Flaw(
+        "dup-vote-counted",
+        "A repeated vote reply counts twice",
+        "Votes are counted by message and not by voter, so that a duplicate wins an election.",
+        "Coyote's Raft sample, issue 8",
+        "raft-safety",
+        ("link", "kill"),
+    ),
+    Flaw(
+        "no-log-freshness",
+        "A vote for a candidate with an older log",
+        "Votes are granted without comparing the logs, so that a leader may lack committed entries.",
+        "Hydro issue 3082",
+        "raft-safety",
+        ("cut",),
+    ),
+    Flaw(
+        "readindex-context-reuse",
+        "An earlier confirmation is taken for a later read",
+        "A read joins the heartbeat round that is under way already, so acknowledgements from before its arrival confirm it.",
+        "etcd issue 20418",
+        "linearizable",
+        ("cut", "link"),
+    ),
+    Flaw(
+        "commit-past-verified",
+        "A follower commits entries that the leader did not check",
+        "The follower's commit index follows the leader's over a tail that was never compared.",
+        "copycat issue 265",
+        "raft-safety",
+        ("cut",),
+    ),
+    Flaw(
+        "weights-from-parity",
+        "Weights are derived from the size of the cluster",
+        "The preferred node weighs 2 whenever the number of voters is even, so growing by one changes two weights at once and quorums need not intersect.",
+        "even-sized clusters with a derived tiebreak",
+        "raft-safety",
+        ("voters",),
+    ),
+    Flaw(
+        "term-vote-split-write",
+        "Term and vote are written apart",
+        "The term goes to the log and the vote to a file of its own; whoever answers waits for the log alone, so a power cut between the two forgets a vote that was given.",
+        "hashicorp/raft issue 661",
+        "raft-safety",
+        ("power",),
+    ),
+    Flaw(
+        "stale-vote-counted",
+        "A vote of an earlier term counts in this one",
+        "A vote reply is not compared with the candidate's term, so a late one helps to win a later election.",
+        "little-raft issue 44; eatonphil/raft-rs issue 3",
+        "raft-safety",
+        ("link", "kill"),
+    ),
+    Flaw(
+        "stale-term-accepted",
+        "Entries of a deposed leader are accepted",
+        "An append of an earlier term is taken like one of this term, so that a late message cuts what the new leader wrote.",
+        "the missing first rule of AppendEntries (Raft paper, figure 2) in many young implementations",
+        "raft-safety",
+        ("cut", "link"),
+    ),
+    Flaw(
+        "higher-term-in-reply-ignored",
+        "A leader ignores the later term in an answer",
+        "A leader does not step down when an answer shows a later term; the node that gave it is refused by nobody and followed by nobody, for ever.",
+        "TemporalStore issue 116",
+        "convergence",
+        ("cut",),
+    ),
+    Flaw(
+        "no-prevote-bridge-livelock",
+        "No pre-vote: a node that cannot hear the leader deposes it again and again",
+        "Candidates raise their term without asking first, and voters obey though they hear a leader; over a partial partition leaders depose each other for ever.",
+        "Cloudflare's outage of November 2020 (etcd); hashicorp/raft issue 605",
+        "availability",
+        ("cut",),
+    ),
+    Flaw(
+        "apply-before-persist",
+        "A leader counts itself before its own log is on disk",
+        "The leader takes its log for durable when it is handed to the disk; alone, or with too few others, it answers what a power cut takes back.",
+        "etcd issues 14370 and 10508",
+        "raft-safety",
+        ("power",),
+    ),
+    Flaw(
+        "truncate-on-stale-append",
+        "A late append cuts the log behind it",
+        "A follower cuts its log after the last entry of each append, so that an older message, arriving late, undoes acknowledged entries.",
+        "databend issue 3914 (openraft's notes on log conflicts)",
+        "raft-safety",
+        ("link",),
+    ),
+    Flaw(
+        "no-truncate-tail",
+        "A conflict is overwritten in place",
+        "A follower replaces the entries that conflict and keeps what followed them, which belongs to another history.",
+        "MOFA issue 1151",
+        "raft-safety",
+        ("cut",),
+        {"max_batch": 2},
+    ),
+    Flaw(
+        "purged-prev-is-conflict",
+        "An append from before the snapshot counts as a conflict",
+        "When the entry before an append is compacted away, the follower takes that for a conflict and removes its log behind the commit index.",
+        "openraft issue 511",
+        "raft-safety",
+        ("link",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "heartbeat-commit-unbounded",
+        "A heartbeat commits what the follower was never asked about",
+        "Heartbeats name the leader's commit index and not the smaller of it and the follower's match, so a follower commits a tail that nobody compared.",
+        "copycat issue 265; ScyllaDB issue 9965",
+        "raft-safety",
+        ("cut",),
+    ),
+    Flaw(
+        "rejoin-same-term-progress",
+        "The leader believes an old acknowledgement more than a refusal",
+        "A node whose disk was replaced refuses entries, but the leader knows from the same term that it had them, and offers the same again for ever.",
+        "raft-rs issue 571",
+        "convergence",
+        ("wipe",),
+    ),
+    Flaw(
+        "snapshot-torn-install",
+        "A snapshot is renamed before it is on disk",
+        "The file is renamed without an fsync, and the log before it is given up; a snapshot that cannot be read counts as none, so the node starts as if it were new.",
+        "RedisLabs/raft issue 49; RedisRaft's total loss on failover (Jepsen, 2020)",
+        "raft-safety",
+        ("power",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "older-snapshot-installed",
+        "A late snapshot replaces a newer state",
+        "A follower installs whatever snapshot arrives, also one behind its commit index, and its state goes back.",
+        "openraft pull request 560; NuRaft pull request 407; atomix issue 417",
+        "raft-safety",
+        ("link",),
+        {"snapshot_threshold": 3},
+    ),
+    Flaw(
+        "snapshot-without-voters",
+        "A snapshot forgets who votes",
+        "Snapshots carry the voters of the configuration file and not those in force, so a node restored from one counts other quorums.",
+        "SwarmKit pull request 238",
+        "raft-safety",
+        ("voters",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "applied-index-not-atomic",
+        "State and applied index are saved apart",
+        "A snapshot holds the newest values beside the index and sessions of a moment earlier; whoever restores it applies entries again.",
+        "etcd 3.5's data inconsistency (pull request 13967)",
+        "raft-safety",
+        ("kill",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "dedup-table-not-in-snapshot",
+        "Snapshots leave out what sessions did last",
+        "A snapshot names the sessions but not their last sequence numbers, so a node restored from one applies a retried command again.",
+        "atomix pull request 1101; Raft thesis, 6.3",
+        "linearizable",
+        ("kill",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "session-forgotten-at-snapshot",
+        "Each node drops idle sessions by itself",
+        "Sessions that were idle since the last snapshot are dropped when the next is taken; nodes take theirs at different entries, so one refuses what another applies.",
+        "copycat issue 40; etcd issue 7320 (expiry that is not in the log)",
+        "linearizable",
+        ("kill",),
+        {"snapshot_threshold": 10},
+    ),
+    Flaw(
+        "read-at-applied-not-commit",
+        "A follower reads before it has applied enough",
+        "A follower answers with what it has applied and does not wait for the index that the leader confirmed.",
+        "braft pull request 315",
+        "linearizable",
+        ("link",),
+    ),
+    Flaw(
+        "lease-drift-ignored",
+        "The lease trusts all clocks to run alike",
+        "The lease is as long as the smallest election timeout, with nothing taken off for clocks that run apart within the stated bound.",
+        "TiKV issue 964",
+        "linearizable",
+        ("clock", "cut"),
+        {"lease_reads": True},
+    ),
+    Flaw(
+        "lease-not-checked-after-pause",
+        "The lease is compared with the time of the last heartbeat",
+        "The clock is read at each heartbeat and not at each read, so what waited while the process was stopped is answered under a lease that is over.",
+        "TiKV issues 964 and 10011",
+        "linearizable",
+        ("pause",),
+        {"lease_reads": True},
+    ),
+    Flaw(
+        "lease-survives-transfer",
+        "A leader that told another to stand keeps its lease",
+        "Voters heed a candidate that the leader itself sent, without waiting; the leader goes on reading under its lease.",
+        "TiKV issue 1593; raft-rs issue 234",
+        "linearizable",
+        ("cut",),
+        {"lease_reads": True},
+    ),
+    Flaw(
+        "second-change-before-own-term-commit",
+        "Voters are changed before the leader committed in its term",
+        "A new leader proposes a configuration at once, so two leaders' changes can each be unknown to the other and their quorums apart.",
+        "single-server changes as corrected in 2015; Hydro issue 3192; etcd issue 11284",
+        "raft-safety",
+        ("voters", "cut"),
+    ),
+    Flaw(
+        "config-not-rolled-back",
+        "A configuration that was cut from the log stays in force",
+        "When a conflict removes an uncommitted configuration, the node goes on with its voters.",
+        "canonical/raft issue 250",
+        "raft-safety",
+        ("voters", "cut"),
+    ),
+    Flaw(
+        "checksum-mismatch-truncates-middle",
+        "A damaged record in the middle ends the log",
+        "A checksum that does not match is taken for the torn end of the log wherever it is, and the intact batches behind it are thrown away.",
+        "Alagappan et al., Protocol-Aware Recovery for Consensus-Based Storage (2018)",
+        "raft-safety",
+        ("disk",),
+    ),
+    Flaw(
+        "torn-tail-trusted",
+        "A log that lost its tail is taken for whole",
+        "A node whose last batch is damaged votes and stands as if it had never held more.",
+        "Alagappan et al., Protocol-Aware Recovery for Consensus-Based Storage (2018)",
+        "raft-safety",
+        ("disk",),
+    ),
+    Flaw(
+        "fsync-error-ignored",
+        "An fsync that failed is taken for done",
+        "The error is passed over and the next fsync succeeds, though the kernel dropped the pages.",
+        "PostgreSQL's fsync errors (2018); Rebello et al., Can Applications Recover from fsync Failures? (2020)",
+        "raft-safety",
+        ("disk",),
+    ),
+)
