@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from node.config import NodeConfig
+from node.flaws import FLAWS
 
 from ...nemesis.faults import CLIENTS
 from ..chance import between, choose, draw, happens, key_of
@@ -100,6 +101,8 @@ def draw_plan(seed: int, flaws: tuple[str, ...] = ()) -> SoakPlan:
         "lease_reads": draws.between(0, 3) == 0,
         "flaws": list(flaws),
     }
+    for name in flaws:
+        config |= FLAWS[name].settings
     plan = SoakPlan(
         seed=seed,
         nodes=nodes,

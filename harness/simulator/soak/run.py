@@ -182,11 +182,17 @@ class _Soak:
         return len(digests) == len(self.plan.nodes) and len(set(digests.values())) == 1
 
     def _judge(self) -> tuple[str, str] | None:
-        record = RunRecord(history=History(self.history.events), nodes=self.plan.nodes, voters=self.plan.voters)
-        result = checker("linearizable").check(record, Budget(time_s=20))
-        if result.verdict is Verdict.INVALID:
-            anomaly = result.anomalies[0]
-            return (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
+        record = RunRecord(
+            history=History(self.history.events),
+            traces=self.cluster.traces,
+            nodes=self.plan.nodes,
+            voters=self.plan.voters,
+        )
+        for name in ("linearizable", "raft-safety"):
+            result = checker(name).check(record, Budget(time_s=20))
+            if result.verdict is Verdict.INVALID:
+                anomaly = result.anomalies[0]
+                return (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
         return None
 
     def _result(self, failure: tuple[str, str] | None) -> SoakResult:

@@ -3,11 +3,13 @@
 | promise | checked on |
 |---|---|
 | election safety: one leader a term | `leader` |
-| one vote a term and node, terms never go back, over all incarnations | `vote`, `term` |
+| one vote a term and node, terms never go back, over all incarnations | `vote`, `term`, `start` |
+| a leader was elected by votes that were given, of more than half of the weight | `leader` |
 | log matching: index and term name one entry and one predecessor | `append` |
 | state-machine safety: every node applies the same entry at an index, in order | `apply` |
 | leader completeness: a new leader holds every committed entry | `leader` |
-| a commit is durable on more than half of the weight | `commit` |
+| a commit is durable on more than half of the weight, and of the leader's own term | `commit` |
+| the state never goes back within an incarnation | `snapshot-installed` |
 | an acknowledged write is the committed entry of its index, for ever | `ack` |
 
 It is the simulator's tripwire, with all traces complete and in true order. `checkers` judge recorded runs, which are neither.
@@ -60,6 +62,10 @@ class Watch:
         self._entries: dict[tuple[int, int], tuple[int, int | None]] = {}
         self._committed: dict[int, tuple[int, int]] = {}
 
+    def wiped(self, name: str) -> None:
+        """Its disk was replaced by an empty one: nothing that it said before binds it."""
+        self._nodes.pop(name, None)
+
     def see(self, line: dict[str, Any]) -> None:
         event = line["event"]
         self.counts[event] = self.counts.get(event, 0) + 1
@@ -73,6 +79,9 @@ class Watch:
             self._fail("term-went-back", line, f"its term was {node.term}")
         if last < node.durable and not line.get("torn"):
             self._fail("durable-entries-lost", line, f"its log was durable to {node.durable}")
+        voted = self._votes.get((line["node"], line["term"]))
+        if voted is not None and line["voted_for"] != voted and not line.get("torn"):
+            self._fail("forgotten-vote", line, f"it voted for {voted} in that term")
         known_durable = node.durable
         if snapshot > node.last:
             node.reset(snapshot)
@@ -97,6 +106,12 @@ class Watch:
         known = self._leaders.setdefault(term, name)
         if known != name:
             self._fail("two-leaders", line, f"{known} was elected in term {term} before")
+        weight = sum(line["voters"].get(voter, 0) for voter in line["votes"])
+        if 2 * weight <= sum(line["voters"].values()):
+            self._fail("elected-without-quorum", line, f"its votes weigh {weight}")
+        for voter in line["votes"]:
+            if self._votes.get((voter, term)) != name:
+                self._fail("vote-not-given", line, f"{voter} voted for {self._votes.get((voter, term))} in that term")
         if self.leader is None or term > self.leader[0]:
             self.leader = (term, name)
             self._complete(line, node)
@@ -136,6 +151,8 @@ class Watch:
         entry = node.log.get(index)
         if entry is None:
             self._fail("commit-of-nothing", line, f"entry {index} is not in its log, which ends at {node.last}")
+        if entry[0] != line["term"]:
+            self._fail("commit-of-old-term", line, f"entry {index} is of term {entry[0]}")
         holders = [name for name in sorted(voters) if self._holds(name, index, entry)]
         weight = sum(voters[name] for name in holders)
         if 2 * weight <= sum(voters.values()):
@@ -168,6 +185,8 @@ class Watch:
     def _installed(self, line: Line, node: _NodeView) -> None:
         if line["index"] > self.committed_to:
             self._fail("snapshot-of-uncommitted", line, f"committed is {self.committed_to}")
+        if line["index"] < node.applied:
+            self._fail("state-went-back", line, f"it had applied {node.applied}")
         keeps = node.log.get(line["index"], (None, 0))[0] == line["term"]
         node.applied = line["index"]
         if keeps:

@@ -14,12 +14,12 @@ def line(node, event, **fields):
     return {"node": node, "incarnation": 1, "seq": 0, "mono_ns": 0, "event": event, **fields}
 
 
-def start(node, last=0, snapshot=0, term=0, torn=False):
+def start(node, last=0, snapshot=0, term=0, torn=False, voted_for=None):
     return line(
         node,
         "start",
         term=term,
-        voted_for=None,
+        voted_for=voted_for,
         last_index=last,
         last_term=0,
         snapshot_index=snapshot,
@@ -36,8 +36,18 @@ def durable(node, index, term=1):
     return line(node, "durable", index=index, term=term)
 
 
-def leader(node, term):
-    return line(node, "leader", term=term, last_index=0, votes=[], voters=V3)
+def vote(node, term, candidate):
+    return line(node, "vote", term=term, candidate=candidate)
+
+
+def leader(node, term, *votes):
+    return line(node, "leader", term=term, last_index=0, votes=list(votes), voters=V3)
+
+
+def won(node, term):
+    """It is elected by itself and n2 or n3."""
+    other = "n3" if node == "n2" else "n2"
+    return [vote(node, term, node), vote(other, term, node), leader(node, term, node, other)]
 
 
 def commit(node, index, term=1):
@@ -51,7 +61,7 @@ def apply(node, *entries):
 A1, B1, A2 = (1, 1, 111), (1, 2, 222), (2, 1, 333)
 GOOD = [
     start("n1"), start("n2"), start("n3"),
-    leader("n1", 1),
+    *won("n1", 1),
     append("n1", A1), durable("n1", 1), append("n2", A1), durable("n2", 1),
     commit("n1", 1), apply("n1", A1),
 ]  # fmt: skip
@@ -65,26 +75,31 @@ def watch(*lines):
 
 
 def test_a_correct_run_raises_nothing_and_is_counted():
-    seen = watch(*GOOD, apply("n2", A1), line("n1", "ack", index=1, kind="write"), leader("n2", 2))
+    seen = watch(*GOOD, apply("n2", A1), line("n1", "ack", index=1, kind="write"), *won("n2", 2))
     assert seen.counts["apply"] == 2 and seen.committed_to == 1 and seen.leader == (2, "n2")
 
 
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        ("two-leaders", [leader("n1", 1), leader("n2", 1)]),
-        ("two-votes", [line("n1", "vote", term=1, candidate="n1"), line("n1", "vote", term=1, candidate="n2")]),
+        ("two-leaders", [*won("n1", 1), leader("n2", 1)]),
+        ("two-votes", [vote("n1", 1, "n1"), vote("n1", 1, "n2")]),
+        ("forgotten-vote", [vote("n1", 1, "n2"), start("n1", term=1)]),
+        ("elected-without-quorum", [vote("n1", 1, "n1"), leader("n1", 1, "n1")]),
+        ("vote-not-given", [vote("n1", 1, "n1"), leader("n1", 1, "n1", "n2")]),
         ("term-went-back", [line("n1", "term", term=3), line("n1", "term", term=2)]),
         ("term-went-back", [line("n1", "term", term=3), start("n1", term=2)]),
-        ("durable-entries-lost", [*GOOD, start("n2", last=0, term=1)]),
+        ("durable-entries-lost", [*GOOD, start("n2", last=0, term=1, voted_for="n1")]),
         ("gap-in-log", [append("n1", A2)]),
         ("log-mismatch", [append("n1", A1), append("n2", (1, 1, 999))]),
         ("log-mismatch", [append("n1", A1, A2), append("n2", (1, 0, 0), A2)]),
         ("commit-of-nothing", [start("n1"), commit("n1", 1)]),
-        ("commit-without-quorum", [*GOOD[:6], append("n2", A1), commit("n1", 1)]),
+        ("commit-of-old-term", [*GOOD[:-2], commit("n1", 1, term=2)]),
+        ("commit-without-quorum", [*GOOD[:-4], append("n2", A1), commit("n1", 1)]),
         ("two-entries-committed", [*GOOD, apply("n3", B1)]),
         ("applied-out-of-order", [*GOOD, apply("n1", (3, 1, 5))]),
-        ("incomplete-leader", [*GOOD, leader("n3", 2)]),
+        ("incomplete-leader", [*GOOD, *won("n3", 2)]),
+        ("state-went-back", [*GOOD, line("n1", "snapshot-installed", index=0, term=0, digest="")]),
         ("committed-entry-removed", [*GOOD, line("n2", "truncate", **{"from": 1})]),
         ("ack-of-uncommitted", [*GOOD, line("n1", "ack", index=2, kind="write")]),
         ("snapshot-of-uncommitted", [*GOOD, line("n3", "snapshot-installed", index=9, term=1, digest="")]),
@@ -101,7 +116,7 @@ def test_a_torn_node_may_come_back_with_less():
 
 def test_a_snapshot_makes_its_index_durable():
     watch(
-        *GOOD[:6],
+        *GOOD[:8],
         line("n3", "snapshot-installed", index=0, term=1, digest=""),
         append("n3", A1),
         durable("n3", 1),
@@ -111,5 +126,5 @@ def test_a_snapshot_makes_its_index_durable():
 
 def test_what_a_boot_finds_is_not_durable_yet():
     """Term and entries that were in the page cache alone may be gone at the next boot."""
-    watch(*GOOD, start("n2", last=1, term=4), start("n2", last=1, term=1))
-    watch(*GOOD, append("n2", A2), start("n2", last=2, term=1), start("n2", last=1, term=1))
+    watch(*GOOD, start("n2", last=1, term=4), start("n2", last=1, term=1, voted_for="n1"))
+    watch(*GOOD, append("n2", A2), *(start("n2", last=last, term=1, voted_for="n1") for last in (2, 1)))
