@@ -125,7 +125,7 @@ def epochs(faults: Sequence[Fault], reachability: Sequence[tuple[int, Mapping[Ed
 
 
 def _span(fault: Fault, reachability: Sequence[tuple[int, Mapping[Edge, bool]]], notes: list[str]) -> _Span | None:
-    if fault.kind not in ("cut", "kill", "pause"):
+    if fault.kind not in ("cut", "kill", "pause", "power", "wipe"):
         return None
     if not fault.verified or fault.injected_ns is None:
         notes.append(f"fault {fault.id} ({fault.kind}) was not verified")

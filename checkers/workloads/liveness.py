@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..result import Fault, RunRecord
 
-STOPS = ("kill", "pause", "power-off", "poweroff", "crash", "stop")
+STOPS = ("kill", "pause", "power", "wipe", "power-off", "poweroff", "crash", "stop")
 """Kinds of faults that stop their nodes."""
 
 FOREVER_NS = 2**62

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from ..errors import CampaignError
-from .faults import Intent, Resolved, Situation
+from .faults import CLIENTS, Intent, Resolved, Situation
 from .targets import resolve_target
 from .topology import Edge, cut_edges
 
@@ -21,18 +21,56 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
     """What the fault is, in the form that `faults.py` lists for its kind. Raises `CampaignError` for a kind that it does not know."""
     random = Random(f"{seed}/{intent.key}/target")
     parameters = intent.parameters
-    if intent.kind == "cut":
-        return Resolved(intent, {"edges": [list(edge) for edge in cut_edges(parameters, situation, random)]})
-    if intent.kind in ("kill", "pause"):
-        return Resolved(intent, {"nodes": resolve_target(parameters["target"], situation, random)})
+    if intent.kind in LINK_KINDS:
+        edges = cut_edges(parameters, situation, random)
+        edges = _pairs(edges) if intent.kind == "reset" else edges
+        return Resolved(intent, {"edges": [list(edge) for edge in edges], **_amounts(parameters)})
+    if intent.kind in NODE_KINDS:
+        nodes = resolve_target(parameters["target"], situation, random)
+        return Resolved(intent, {"nodes": nodes, **_amounts(parameters)})
     if intent.kind == "clock":
         nodes = resolve_target(parameters["target"], situation, random)
-        return Resolved(intent, {"offsets_ns": {node: _offset_ns(node, intent, seed) for node in nodes}})
+        return Resolved(intent, _clock(nodes, intent, seed))
     if intent.kind == "voters":
         return Resolved(intent, {"voters": dict(parameters["set"])})
     raise CampaignError(
-        f"fault {intent.id} is of unknown kind {intent.kind!r}", "the kinds are cut, kill, pause, clock and voters"
+        f"fault {intent.id} is of unknown kind {intent.kind!r}",
+        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters'))}",
     )
+
+
+LINK_KINDS = ("cut", "link", "clog", "flap", "reset")
+NODE_KINDS = ("kill", "pause", "power", "wipe", "disk")
+_AMOUNTS = (
+    "loss_ppm",
+    "duplicate_ppm",
+    "reorder_ppm",
+    "delay_ns",
+    "jitter_ns",
+    "period_ns",
+    "effect",
+    "calibration",
+)
+"""Parameters that no situation changes."""
+
+
+def _amounts(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: parameters[name] for name in _AMOUNTS if name in parameters}
+
+
+def _pairs(edges: Iterable[Edge]) -> list[Edge]:
+    """A connection has two directions, and clients' connections are their own affair."""
+    return sorted({(min(edge), max(edge)) for edge in edges if CLIENTS not in edge})
+
+
+def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, Any]:
+    parameters = intent.parameters
+    if "drift_ppm" in parameters:
+        return {"drift_ppm": {node: int(parameters["drift_ppm"]) for node in nodes}}
+    if "strobe_ns" in parameters:
+        amplitudes = {node: int(parameters["strobe_ns"]) for node in nodes}
+        return {"strobe_ns": amplitudes, "period_ns": int(parameters["period_ns"])}
+    return {"offsets_ns": {node: _offset_ns(node, intent, seed) for node in nodes}}
 
 
 def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
@@ -76,4 +114,7 @@ def vertices(fault: Resolved) -> frozenset[str]:
     """Everything that the fault touches."""
     what = fault.what
     ends = [vertex for edge in what.get("edges", ()) for vertex in edge]
-    return frozenset((*ends, *what.get("nodes", ()), *what.get("offsets_ns", ()), *what.get("voters", ())))
+    named = [
+        node for field in ("nodes", "offsets_ns", "drift_ppm", "strobe_ns", "voters") for node in what.get(field, ())
+    ]
+    return frozenset((*ends, *named))

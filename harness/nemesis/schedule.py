@@ -19,7 +19,7 @@ from typing import Any
 from ..durations import format_ns
 from ..errors import CampaignError
 from .faults import Intent
-from .specs import FaultSpec, PartitionSpec, RecoverySpec, Timing
+from .specs import FaultSpec, RecoverySpec, Shaped, Timing
 
 Window = tuple[int, int]
 
@@ -134,6 +134,6 @@ def _intent(start: _Start, seed: int | str) -> Intent:
 
 def _parameters(spec: Timing, number: int) -> dict[str, Any]:
     parameters = spec.parameters()
-    if isinstance(spec, PartitionSpec):
+    if isinstance(spec, Shaped):
         parameters["shape"] = spec.shape[(number - 1) % len(spec.shape)].value
     return parameters

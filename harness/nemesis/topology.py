@@ -8,6 +8,7 @@ packets from a to b are dropped when they arrive at b. Clients keep reaching eve
     bridge           two halves that see each other only through one node       one-way         from one side to the other only
     leader-minority  the leader in the largest side that is no quorum           leader-majority the leader in the smallest side that is one
     majorities-ring  every node sees a majority, and no two see the same        clients-cut     clients | some or all nodes
+    every-link       every node alone
 
 A **majorities ring** is exact for every number of nodes. Call a node and those it has links with its *view*. (1) Each view holds more than
 half of the nodes and more than half of the weight. (2) With equal weights and three nodes or more no two views are equal, and no graph with
@@ -36,6 +37,8 @@ def cut_edges(parameters: Parameters, situation: Situation, random: Random) -> l
     shape = Shape(parameters["shape"])
     if shape is Shape.GRUDGE:
         edges = {(source, sink) for source, sink in parameters["edges"]}
+    elif shape is Shape.EVERY_LINK:
+        edges = {(source, sink) for source in situation.nodes for sink in situation.nodes if source != sink}
     elif shape is Shape.CLIENTS_CUT:
         nodes = resolve_target(parameters.get("target", "all"), situation, random)
         edges = _between(nodes, [CLIENTS], parameters.get("direction") or "both")

@@ -73,7 +73,12 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
     return "; ".join([known or "nothing", *_beside(what)])
 
 
-_SUBJECT = {"cut": "edges", "kill": "nodes", "pause": "nodes", "clock": "offsets_ns", "voters": "voters"}
+_SUBJECT = {
+    **dict.fromkeys(("cut", "link", "clog", "flap", "reset"), "edges"),
+    **dict.fromkeys(("kill", "pause", "power", "wipe", "disk"), "nodes"),
+    "clock": "offsets_ns",
+    "voters": "voters",
+}
 """Kind of fault → the field that says whom it meets, in what is intended and in what is observed."""
 
 

@@ -23,7 +23,21 @@ from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
 from .plan import Plan, Timing, make_slots
 
-SIM_FAULTS = frozenset({"cut", "kill", "pause", "clock", "voters"})
+HOST_FAULTS = frozenset({"cut", "kill", "pause", "clock"})
+"""What the nemesis can do on real hosts, where they have the capability of the same name."""
+
+SIM_FAULTS = HOST_FAULTS | {
+    "voters",
+    "power",
+    "wipe",
+    "disk",
+    "link",
+    "clog",
+    "flap",
+    "reset",
+    "clock-drift",
+    "clock-strobe",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +97,8 @@ def require_capabilities(
     campaign: Campaign, provider: str, capabilities: frozenset[str], system: frozenset[str]
 ) -> None:
     """Refuse, before anything is touched, a campaign that asks for what these hosts or this system cannot do."""
-    kinds = {item.spec.kind for item in campaign.faults if not isinstance(item.spec, RecoverySpec)}
-    able = capabilities | (system & {"voters"})
+    kinds = {need for item in campaign.faults if not isinstance(item.spec, RecoverySpec) for need in item.spec.needs()}
+    able = (capabilities & HOST_FAULTS) | (system & {"voters"})
     if "clock" not in system:
         able -= {"clock"}
     missing = sorted(kinds - able)

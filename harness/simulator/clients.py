@@ -15,6 +15,7 @@ from typing import Any
 from node.core.events import ClientGone, Event, Request
 
 from ..nemesis.faults import CLIENTS
+from .chance import key_of
 from .kernel import Kernel
 from .network import Network, Stream
 from .options import SimOptions
@@ -69,7 +70,7 @@ class Clients:
         self._connections: dict[tuple[str, str], Connection] = {}
         self._at_node: dict[tuple[str, str], Connection] = {}
         """What each process holds, by (node, connection name): the node's side of the truth."""
-        self._opened = 0
+        self._opened: dict[tuple[str, str], int] = {}
 
     def request(self, client: str, node: str, body: Mapping[str, Any], callback: Callback) -> None:
         """Send `body` (with its `id`) to `node`; `callback` is called at most once, never within this call."""
@@ -108,19 +109,20 @@ class Clients:
                 self._network.stream(connection.down, self._fail, connection, End.LOST, "connection reset")
 
     def _connect(self, client: str, node: str) -> Connection:
-        self._opened += 1
-        links = self._network.links
-        up, down = Stream(links[CLIENTS, node]), Stream(links[node, CLIENTS])
-        connection = Connection(client, node, f"{client}#{self._opened}", up, down)
+        self._opened[client, node] = number = self._opened.get((client, node), 0) + 1
+        links, name = self._network.links, f"{client}#{number}"
+        # Keyed by the client's own count: what other clients do changes no draw of this one.
+        up, down = Stream(links[CLIENTS, node], key_of(name)), Stream(links[node, CLIENTS], key_of(name))
+        connection = Connection(client, node, name, up, down)
         self._connections[client, node] = connection
-        self._network.datagram(up.link, self._knocks, connection)
+        self._network.datagram(up.link, self._knocks, connection, of=up)
         at_ns = self._kernel.now_ns + self._options.connect_timeout_ns
         self._kernel.schedule(at_ns, self._connect_timeout, connection)
         return connection
 
     def _knocks(self, connection: Connection) -> None:
         if not self._alive(connection.node):
-            self._network.datagram(connection.down.link, self._fail, connection, End.REFUSED, "connection refused")
+            self._refuse(connection, End.REFUSED, "connection refused")
             return
         # A stopped process's kernel accepts too; its requests wait until it runs again.
         self._at_node[connection.node, connection.name] = connection
@@ -147,7 +149,7 @@ class Clients:
         if (connection.node, connection.name) in self._at_node:
             self._deliver(connection.node, Request(connection.name, body))
         else:
-            self._network.datagram(connection.down.link, self._fail, connection, End.LOST, "connection reset")
+            self._refuse(connection, End.LOST, "connection reset")
 
     def _gone_at_node(self, connection: Connection) -> None:
         if self._at_node.pop((connection.node, connection.name), None) is not None:
@@ -157,6 +159,11 @@ class Clients:
         callback = connection.asked.pop(body.get("id"), None)
         if callback is not None:
             callback(Answer(End.REPLY, body))
+
+    def _refuse(self, connection: Connection, end: End, reason: str) -> None:
+        """The node's kernel answers with a reset."""
+        down = connection.down
+        self._network.datagram(down.link, self._fail, connection, end, reason, of=down)
 
     def _fail(self, connection: Connection, end: End, reason: str) -> None:
         """The client's side learns that the connection is no more: everything on it ends."""

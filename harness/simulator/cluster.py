@@ -25,11 +25,12 @@ from node.core.events import Event
 from ..nemesis.faults import CLIENTS
 from .clients import Callback, Clients
 from .codec import Codec
+from .decay import DECAYS, Decay, repair
 from .digest import RunDigest
 from .errors import SimulationError
 from .fence import fence
 from .kernel import Kernel
-from .network import Network
+from .network import Network, Shaping
 from .node import Process, SimNode, Stepper, trace_line
 from .options import SimOptions
 from .peers import Peers
@@ -65,6 +66,10 @@ class SimCluster:
         self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         self.inputs: dict[str, list[tuple[int, int, list[Event]]]] = {name: [] for name in names}
         self.watchers: list[TraceWatcher] = []
+        self.deed_watchers: list[Callable[..., None]] = []
+        """Called with what is done to the cluster: a verb and its operands."""
+        self.event_watchers: list[Callable[[str, Event], None]] = []
+        """Called with every node and event that a core is given."""
         self.halt_watchers: list[Callable[[str, str], None]] = []
         self.digest = RunDigest(full=self.options.digest_full)
         self.core_events = 0
@@ -158,6 +163,28 @@ class SimCluster:
         if (storage := self._node(node).storage) is not None:
             storage.stall_until(until_ns)
 
+    def drift(self, node: str, by_ppm: int) -> None:
+        """Both clocks of a host run so much faster from now on."""
+        self._note("drift", node, by_ppm)
+        self._node(node).clock.drift(self.now_ns, by_ppm)
+
+    def trouble(self, node: str, what: str, by: int) -> None:
+        """Add to a field of the disk's `Trouble`; taking the last stall away lets the device answer."""
+        self._note("trouble", node, what, by)
+        self._node(node).disk.trouble.add(what, by)
+
+    def decay(self, node: str, kind: str, bits: int) -> Decay | None:
+        """Damage what a node that does not run has on its disk, at rest, as drawn. None when there is nothing to damage."""
+        if self._node(node).alive:
+            raise SimulationError(f"decay of {node}'s disk, which is in use", "kill it first")
+        self._note("decay", node, kind, bits)
+        return DECAYS[kind](self._node(node).disk, bits)
+
+    def repair(self, node: str) -> None:
+        """Undo all decay of a disk."""
+        self._note("repair", node)
+        repair(self._node(node).disk)
+
     # Edges: pairs of vertices, node names or `CLIENTS`
 
     def cut(self, edges: Iterable[Edge]) -> None:
@@ -172,9 +199,20 @@ class SimCluster:
             self._note("heal", source, target)
             self.network.heal(*self._edge(source, target))
 
-    def clog(self, source: str, target: str, until_ns: int) -> None:
+    def clog(self, source: str, target: str, until_ns: int | None = None) -> None:
+        """Nothing arrives over this edge before `until_ns`, or `unclog`. Clogs are counted."""
         self._note("clog", source, target, until_ns)
         self.network.clog(*self._edge(source, target), until_ns)
+
+    def unclog(self, source: str, target: str) -> None:
+        self._note("unclog", source, target)
+        self.network.unclog(*self._edge(source, target))
+
+    def shape(self, edges: Iterable[Edge], name: str, shaping: Shaping | None) -> None:
+        """Lose, repeat, reorder or delay what goes over these edges; None takes the shaping of that name off."""
+        for source, target in edges:
+            self._note("shape", source, target, name, str(shaping))
+            self.network.shape(*self._edge(source, target), name, shaping)
 
     def reset_connection(self, node: str, peer: str) -> None:
         self._note("reset", node, peer)
@@ -216,6 +254,9 @@ class SimCluster:
 
     def stepped(self, node: SimNode, mono_ns: int, events: list[Event], effects: list[Effect]) -> None:
         self.core_events += len(events)
+        for hear in self.event_watchers:
+            for event in events:
+                hear(node.name, event)
         self.digest.step(self.kernel.now_ns, node.name, events, effects)
         if self.options.record_inputs:
             self.inputs[node.name].append((node.incarnation, mono_ns, events))
@@ -236,6 +277,8 @@ class SimCluster:
     def _note(self, *what: Any) -> None:
         """What is done to the cluster is part of its digest."""
         self.digest.line({"now_ns": self.kernel.now_ns, "done": what})
+        for hear in self.deed_watchers:
+            hear(*what)
 
     def _node(self, node: str) -> SimNode:
         if node not in self.nodes:

@@ -4,11 +4,13 @@ A process that dies leaves the page cache alone: everything written is still the
 keyed draws: all of it lost, a prefix kept, any subset kept, or sectors of a write torn. A file's data and its name are resolved
 apart, so a file that was synced but never reached by `fsync_dir` may vanish, and a renamed file may turn up without its bytes.
 
-The disk knows nothing of time; `storage.py` says when an operation happens.
+What is wrong with the device itself while a fault lasts is its `trouble`; it outlives processes. The disk knows nothing of time;
+`storage.py` says when an operation happens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -51,8 +53,45 @@ class Inode:
         self.pending.clear()
 
 
+@dataclass(slots=True)
+class Trouble:
+    """Each field counts the faults that ask for it, except `slow_ns`, the sum of their mean delays.
+
+    `waiting` are ends of operations that a stalled device owes.
+    """
+
+    slow_ns: int = 0
+    stalled: int = 0
+    full: int = 0
+    failing: int = 0
+    lying: int = 0
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def add(self, what: str, by: int) -> None:
+        setattr(self, what, getattr(self, what) + by)
+        if not self.stalled and self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for end in waiting:
+                end()
+
+    def end(self) -> None:
+        """The device is as good as new."""
+        self.slow_ns = self.full = self.failing = self.lying = 0
+        self.add("stalled", -self.stalled)
+
+
+@dataclass(frozen=True, slots=True)
+class Decay:
+    """Bytes of a file that are not what was written: where, what they should be, and what they are."""
+
+    inode: Inode
+    offset: int
+    pristine: bytes
+    damaged: bytes
+
+
 class Disk:
-    """One flat directory. `lost_bytes` counts what power losses destroyed, so that a run can show that they bit."""
+    """One flat directory. `lost_bytes`, `torn_writes` and `lossy_cuts` (power losses that lost anything) show whether power losses bit."""
 
     def __init__(self, seed: int, node_key: int) -> None:
         self._seed, self._node_key = seed, node_key
@@ -61,8 +100,11 @@ class Disk:
         self._names: dict[str, Inode] = {}
         self._durable_names: dict[str, Inode] = {}
         self._pending_names: list[tuple[str, str, Inode | None]] = []
+        self.trouble = Trouble()
+        self.decays: list[Decay] = []
         self.lost_bytes = 0
         self.torn_writes = 0
+        self.lossy_cuts = 0
 
     def files(self) -> dict[str, bytes]:
         """Every name with its bytes, as a process that starts now reads them."""
@@ -73,11 +115,17 @@ class Disk:
         inode = self._durable_names.get(file)
         return b"" if inode is None else bytes(inode.durable)
 
+    def inodes(self) -> list[Inode]:
+        """Every named file, in the order of names."""
+        return [self._names[name] for name in sorted(self._names)]
+
     def append(self, file: str, data: bytes) -> None:
+        self._need_room()
         inode = self._open(file)
         inode.write(Pending(len(inode.cached), data))
 
     def write(self, file: str, data: bytes) -> None:
+        self._need_room()
         inode = self._open(file)
         inode.write(Pending(0, None))
         inode.write(Pending(0, data))
@@ -86,7 +134,9 @@ class Disk:
         self._existing(file).write(Pending(size, None))
 
     def fsync(self, file: str) -> None:
-        self._existing(file).sync()
+        inode = self._existing(file)
+        if not self.trouble.lying:
+            inode.sync()
 
     def fsync_failed(self, file: str) -> None:
         self._existing(file).forget_pending()
@@ -103,20 +153,29 @@ class Disk:
         self._pending_names.append((file, "", None))
 
     def fsync_dir(self) -> None:
+        if self.trouble.lying:
+            return
         self._pending_names.clear()
         self._durable_names = dict(self._names)
 
     def power_loss(self) -> None:
         """Resolve everything pending; what is left is durable, since it is what the next boot reads from the platter."""
         self._power_losses += 1
+        lost_before = self.lost_bytes
         inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
         for number in sorted(inodes):
             self._resolve_data(inodes[number])
         self._resolve_names()
+        self.lossy_cuts += self.lost_bytes > lost_before
 
     def wipe(self) -> None:
         """The disk is replaced by an empty one."""
         self._names, self._durable_names, self._pending_names = {}, {}, []
+        self.decays = []
+
+    def _need_room(self) -> None:
+        if self.trouble.full:
+            raise OSError("ENOSPC")
 
     def _open(self, file: str) -> Inode:
         inode = self._names.get(file)

@@ -83,6 +83,7 @@ class SimNode:
         self.incarnation = 0
         self.trace_seq = 0
         self.steps = 0
+        self.stale_timers = 0
         self.halt_reason: str | None = None
         self.storage_held = False
         self.storage: Storage | None = None
@@ -240,16 +241,25 @@ class SimNode:
 
     def _set_timer(self, effect: SetTimer) -> None:
         self._timers[effect.key] = effect.generation
-        at_ns = self.clock.true_ns(effect.at_ns)
-        self._kernel.schedule(at_ns, self._timer_due, self.incarnation, effect.key, effect.generation)
+        self._schedule_timer(self.incarnation, effect.key, effect.generation, effect.at_ns)
 
-    def _timer_due(self, incarnation: int, key: str, generation: int) -> None:
+    def _schedule_timer(self, incarnation: int, key: str, generation: int, at_ns: int) -> None:
+        true_ns = self.clock.true_ns(at_ns)
+        self._kernel.schedule(true_ns, self._timer_due, incarnation, key, generation, at_ns)
+
+    def _timer_due(self, incarnation: int, key: str, generation: int, at_ns: int) -> None:
         if incarnation != self.incarnation or not self.alive:
+            return
+        if self.mono_ns() < at_ns:
+            # The clock was slowed meanwhile; a timer is never early by the clock that it was set by.
+            self._schedule_timer(incarnation, key, generation, at_ns)
             return
         if self._timers.get(key) == generation:
             del self._timers[key]
         elif not happens(draw(self.key, incarnation, key_of(key), generation), self._options.stale_timer_ppm):
             return
+        else:
+            self.stale_timers += 1
         self.push(TimerFired(key, generation))
 
     def _storage_ended(self, op: int, error: str | None) -> None:

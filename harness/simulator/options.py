@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .errors import SimulationError
 
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
@@ -22,6 +26,11 @@ class SimOptions:
     reorder_ppm: int = 0
     """Of messages between nodes, above TCP: what reconnects and retries may do, and more often. Raft must stand it."""
     reorder_ns: int = 50 * MILLISECOND
+
+    datagram_loss_ppm: int = 0
+    datagram_duplicate_ppm: int = 0
+    datagram_reorder_ppm: int = 0
+    """Of UDP datagrams, on every link."""
 
     connect_timeout_ns: int = 1 * SECOND
     redial_min_ns: int = 50 * MILLISECOND
@@ -56,3 +65,20 @@ class SimOptions:
     record_inputs: bool = False
     """Whether every step's time and events are kept, so that one node can be fed again by itself."""
     fence: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Every option by its name, whatever its value: what is printed with a failure, and what `from_json` takes back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SimOptions:
+        """Exactly the options of `to_json`. Raises `SimulationError` naming the first option that is unknown, missing or of a wrong type."""
+        known = {field.name: type(field.default) for field in fields(cls)}
+        for name in (*data, *known):
+            if name not in known:
+                raise SimulationError(f"there is no option {name!r}", f"the options are {', '.join(known)}")
+            if name not in data:
+                raise SimulationError(f"option {name!r} is missing", "give every option, as `to_json` does")
+            if type(data[name]) is not known[name]:
+                raise SimulationError(f"option {name}: {data[name]!r} is not {known[name].__name__}", None)
+        return cls(**data)

@@ -5,7 +5,7 @@ resets its connections, a host without power says nothing, and a cut is noticed 
 receiver does not hold is answered with a reset, as TCP does. The transport's pings find out what nobody says: they are not sent one
 by one here, but whenever something happened that a ping would notice, the time is set at which it does.
 
-Beyond TCP, single messages may be lost, duplicated or late (options): reconnects do that to a protocol, and Raft must stand it.
+Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects do that to a protocol, and Raft must stand it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from node.core.messages import Message
 
 from .chance import ONE_MILLION, exponential, happens, mix
 from .kernel import Kernel
-from .network import Link, Network, Stream
+from .network import UNSHAPED, Link, Network, Stream
 from .options import SimOptions
 
 
@@ -58,7 +58,9 @@ class Peers:
             (a, b): View(a, b, network.links[a, b], network.links[b, a]) for a in nodes for b in nodes if a != b
         }
         self._next_connection = 0
+        self._disorderly = bool(options.loss_ppm or options.duplicate_ppm or options.reorder_ppm)
         self.delivered = 0
+        self.lost = self.duplicated = self.reordered = 0
 
     def started(self, node: str) -> None:
         """A process is up: it dials whom it has to dial."""
@@ -106,14 +108,18 @@ class Peers:
             self._watch(view)
         options, network, link = self._options, self._network, view.link
         message = self._carry(message)
-        if options.loss_ppm or options.duplicate_ppm or options.reorder_ppm:
+        if self._disorderly or link.shaping is not None:
             bits = mix(network.bits(link))
-            if happens(bits, options.loss_ppm):
+            chances = link.shaping or UNSHAPED
+            if happens(bits, max(options.loss_ppm, chances.loss_ppm)):
+                self.lost += 1
                 return
             late_ns = bits % options.reorder_ns
-            if happens(bits // ONE_MILLION, options.duplicate_ppm):
+            if happens(bits // ONE_MILLION, max(options.duplicate_ppm, chances.duplicate_ppm)):
+                self.duplicated += 1
                 network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
-            if happens(mix(bits), options.reorder_ppm):
+            if happens(mix(bits), max(options.reorder_ppm, chances.reorder_ppm)):
+                self.reordered += 1
                 network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
                 return
         network.stream(view.stream, self._frame_arrives, view, view.connection, message)
@@ -179,7 +185,7 @@ class Peers:
         if mine.connection is not None and self._network.bits(mine.link) & 1:
             # An accepted connection replaces the old one; whether its end is seen first is a race.
             self._deliver(node, Disconnected(peer))
-        mine.connection, mine.stream = self._next_connection, Stream(mine.link)
+        mine.connection, mine.stream = self._next_connection, Stream(mine.link, retransmits=False)
         self._deliver(node, Connected(peer))
         self._ping_later(mine, self._next_connection)
         self._network.stream(mine.stream, self._welcome_arrives, dialler, dialling, self._next_connection)
@@ -193,7 +199,7 @@ class Peers:
         if dialler.dialling != dialling or not self._alive(dialler.owner):
             self._network.datagram(dialler.link, self._reset_arrives, dialler.peer, dialler.owner, connection)
             return
-        dialler.connection, dialler.stream = connection, Stream(dialler.link)
+        dialler.connection, dialler.stream = connection, Stream(dialler.link, retransmits=False)
         dialler.dialling += 1
         self._deliver(dialler.owner, Connected(dialler.peer))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from node.core.effects import Append, Fsync, FsyncDir, Remove, Rename, StorageEffect, Truncate, Write
 
@@ -76,7 +77,7 @@ class Storage:
             head = queue[0] if queue else None
             if torn and isinstance(head, Append) and self._can_start(file, head):
                 bits = draw(self._key, head.op, 0x417)
-                if bits & 3 == 0:
+                if bits & 3 == 0 and not self._disk.trouble.full:
                     self._disk.append(file, head.data[: (bits >> 2) % (len(head.data) + 1)])
 
     def _can_start(self, file: str, effect: StorageEffect) -> bool:
@@ -105,12 +106,17 @@ class Storage:
         self._busy.update(files)
         errors = [self._refusal(effect) or self._to_page_cache(effect) for effect in job]
         last = job[-1]
-        delay_ns = self._options.write_ns
+        delay_ns = self._options.write_ns + self._slowness_ns(last.op)
         if isinstance(last, (Fsync, FsyncDir)):
             bits = draw(self._key, last.op)
             delay_ns += self._options.fsync_min_ns + exponential(bits, self._options.fsync_mean_ns)
         at_ns = max(self._kernel.now_ns, self._stalled_until_ns) + delay_ns
         self._kernel.schedule(at_ns, self._end_job, files, job, errors)
+
+    def _slowness_ns(self, op: int) -> int:
+        """Never less than half of what a slow disk takes on average, so that a probe can tell it from luck."""
+        slow_ns = self._disk.trouble.slow_ns
+        return slow_ns // 2 + exponential(draw(self._key, op, 0x510), slow_ns // 2) if slow_ns else 0
 
     def _refusal(self, effect: StorageEffect) -> str | None:
         if self._poisoned is not None:
@@ -143,6 +149,9 @@ class Storage:
     def _end_job(self, files: tuple[str, ...], job: list[StorageEffect], errors: list[str | None]) -> None:
         if self._ended:
             return
+        if self._disk.trouble.stalled:
+            self._disk.trouble.waiting.append(partial(self._end_job, files, job, errors))
+            return
         if errors[-1] is None:
             errors[-1] = self._sync(job[-1])
         self._busy.difference_update(files)
@@ -168,7 +177,9 @@ class Storage:
 
     def _fsync_fails(self, effect: Fsync) -> bool:
         asked, self._fail_next_fsync = self._fail_next_fsync, False
-        return asked or happens(draw(self._key, effect.op, 0xE10), self._options.fsync_error_ppm)
+        if asked or self._disk.trouble.failing:
+            return True
+        return happens(draw(self._key, effect.op, 0xE10), self._options.fsync_error_ppm)
 
 
 def _files(effect: StorageEffect) -> tuple[str, ...]:

@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import CampaignError
+from harness.nemesis import specs
 from harness.nemesis.faults import Intent
 from harness.nemesis.schedule import expand
-from harness.nemesis.specs import (
-    FAULT_NAMES,
-    ClockSpec,
-    FaultSpec,
-    KillSpec,
-    PartitionSpec,
-    PauseSpec,
-    RecoverySpec,
-    Shape,
-    VotersSpec,
-)
+from harness.nemesis.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
 from harness.nemesis.targets import WORDS
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
@@ -77,6 +68,10 @@ POOL = [
     {"pause": {"target": "leader", "every": "6s", "for": "1s", "stagger": "500ms", "overlap": True}},
     {"clock": {"target": "minority", "spread": "60s", "every": "9s", "for": "4s", "stagger": "4s"}},
     {"voters": {"set": {"n5": 0}, "after": "3s", "stagger": "5s"}},
+    {"power": {"target": "minority", "every": "9s", "for": "1s", "stagger": "2s"}},
+    {"disk": {"target": "one", "effect": "slow", "delay": "30ms", "every": "6s", "for": "2s", "stagger": "1s"}},
+    {"link": {"shape": "halves", "loss": "2.5%", "jitter": "3ms", "every": "7s", "for": "2s", "stagger": "2s"}},
+    {"flap": {"shape": "isolate-one", "period": "400ms", "every": "8s", "for": "2s", "stagger": "2s"}},
 ]
 
 
@@ -163,6 +158,18 @@ def test_what_does_not_fit_is_refused_with_all_reasons_at_once() -> None:
         ({"partition": {"shape": "halves", "direction": "in"}}, "`direction` needs"),
         ({"partition": {"shape": "one-way", "direction": "both"}}, "contradicts"),
         ({"kill": {"target": "one", "foo": 1}}, "not permitted"),
+        ({"link": {"shape": "halves"}}, "at least one of"),
+        ({"link": {"shape": "halves", "loss": "5"}}, "'5' is no chance"),
+        ({"link": {"shape": "halves", "loss": "0.5%"}}, "0.5% is not between 1% and 90%"),
+        ({"link": {"shape": "halves", "delay": "1us"}}, "not between 1ms and 10s"),
+        ({"flap": {"shape": "halves", "period": "1ms"}}, "not between 10ms and 10s"),
+        ({"wipe": {"target": "one"}}, "needs `calibration: true`"),
+        ({"wipe": {"target": "all", "calibration": True}}, "no quorum would remember"),
+        ({"disk": {"target": "one", "effect": "lying"}}, "needs `calibration: true`"),
+        ({"disk": {"target": "one", "effect": "full", "calibration": True}}, "belongs to `effect: lying`"),
+        ({"disk": {"target": "one", "effect": "full", "delay": "1ms"}}, "needs `effect: slow`"),
+        ({"clock": {"target": "one", "drift_ppm": 0}}, "changes nothing"),
+        ({"clock": {"target": "one", "offset": "1s", "period": "1s"}}, "needs `strobe`"),
     ],
 )
 def test_wrong_specs_are_refused_with_the_reason(item: Any, message: str) -> None:
@@ -178,12 +185,11 @@ def test_a_spec_survives_json_and_names_its_nodes() -> None:
     assert list(specs[-1].spec.names()) == ["n1", "clients"]
 
 
+SPECS = [getattr(specs, f"{name.capitalize()}Spec") for name in FAULT_NAMES]
+
+
 def test_every_kind_field_shape_and_target_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
-    fields = {
-        field.serialization_alias or name
-        for spec in (PartitionSpec, KillSpec, PauseSpec, ClockSpec, VotersSpec, RecoverySpec)
-        for name, field in spec.model_fields.items()
-    }
-    words = {*FAULT_NAMES, *fields, *(shape.value for shape in Shape), *WORDS}
+    fields = {field.serialization_alias or name for spec in SPECS for name, field in spec.model_fields.items()}
+    words = {*FAULT_NAMES, *fields, *(shape.value for shape in Shape), *WORDS, *(effect.value for effect in DiskEffect)}
     assert {word for word in words if f"`{word}`" not in page and f"{word}:" not in page} == set()

@@ -26,6 +26,19 @@ def test_each_kind_resolves_to_its_form() -> None:
     assert resolve(intent("pause", target=["n5", "n1"]), FIVE, 7).what == {"nodes": ["n1", "n5"]}
     assert resolve(intent("clock", target=["n2"], offset_ns=-5), FIVE, 7).what == {"offsets_ns": {"n2": -5}}
     assert resolve(intent("voters", set={"n5": 0}), FIVE, 7).what == {"voters": {"n5": 0}}
+    assert resolve(intent("power", target="all"), FIVE, 7).what == {"nodes": NODES}
+    slow = resolve(intent("disk", target="leader", effect="slow", delay_ns=5), FIVE, 7).what
+    assert slow == {"nodes": ["n3"], "effect": "slow", "delay_ns": 5}
+    drift = resolve(intent("clock", target=["n2"], drift_ppm=-9), FIVE, 7).what
+    assert drift == {"drift_ppm": {"n2": -9}}
+    strobe = resolve(intent("clock", target=["n2"], strobe_ns=3, period_ns=8), FIVE, 7).what
+    assert strobe == {"strobe_ns": {"n2": 3}, "period_ns": 8}
+    edges = [["n1", "n2"], ["n2", "n1"], ["clients", "n4"], ["n5", "n4"]]
+    link = resolve(intent("link", shape="grudge", edges=edges, loss_ppm=10_000), FIVE, 7).what
+    assert link == {"edges": sorted(edges), "loss_ppm": 10_000}
+    reset = resolve(intent("reset", shape="grudge", edges=edges, period_ns=8), FIVE, 7).what
+    assert reset == {"edges": [["n1", "n2"], ["n4", "n5"]], "period_ns": 8}, "pairs of nodes, each once"
+    assert len(resolve(intent("clog", shape="every-link"), FIVE, 7).what["edges"]) == 20
     with pytest.raises(CampaignError, match="unknown kind 'flood'"):
         resolve(intent("flood"), FIVE, 7)
 

@@ -7,30 +7,13 @@ from itertools import groupby
 import pytest
 
 from harness.nemesis.faults import Intent, Resolved
-from harness.simulator.cluster import SimCluster
 from harness.simulator.injector import SimInjector
-from harness.simulator.options import SECOND, SimOptions
+from harness.simulator.options import SECOND
 from harness.simulator.soak import run_seed
 from harness.simulator.soak.batch import shrink
 from node.core.core import Core
 
-from .scripted import config
-
-NODES = ("n1", "n2", "n3")
-
-
-def real_cluster(seed: int = 1, **options) -> SimCluster:
-    cluster = SimCluster({name: config(name, NODES, timing="fast") for name in NODES}, seed, SimOptions(**options))
-    cluster.start_all()
-    assert cluster.run_while(lambda: SimInjector(cluster).situation().leader is None, 5 * SECOND), "nobody was elected"
-    return cluster
-
-
-def ask(cluster: SimCluster, node: str, body: dict) -> dict:
-    answers = []
-    cluster.request("c", node, {"id": 1, **body}, answers.append)
-    assert cluster.run_while(lambda: not answers, cluster.now_ns + 5 * SECOND), f"no answer to {body}"
-    return answers[0].body
+from .real import NODES, ask, real_cluster
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,0 +1,153 @@
+"""Faults of single machines: their processes, power, disks and clocks."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, Field, model_validator
+
+from ..durations import PositiveDuration, SignedDuration, format_ns
+from .timing import Aimed
+
+_RESTART = AliasChoices("restart_after", "for", "for_ns")
+_DISK_DELAY_NS = 50_000_000
+_STROBE_PERIOD_NS = 200_000_000
+MAX_DRIFT_PPM = 200_000
+
+_CALIBRATION = "an alarm is then expected: it breaks what every quorum system relies on"
+
+
+class KillSpec(Aimed):
+    """SIGKILL, and started again after `restart_after` (or `for`, the same)."""
+
+    kind: ClassVar[str] = "kill"
+
+    for_ns: PositiveDuration | None = Field(
+        default=None,
+        validation_alias=_RESTART,
+        serialization_alias="restart_after",
+        description="how long it stays down",
+    )
+
+
+class PauseSpec(Aimed):
+    """SIGSTOP, and SIGCONT when it ends."""
+
+    kind: ClassVar[str] = "pause"
+
+
+class PowerSpec(Aimed):
+    """Power loss: the host goes dark without a word and loses what its disk had not synced; it boots when the fault ends."""
+
+    kind: ClassVar[str] = "power"
+
+    for_ns: PositiveDuration | None = Field(
+        default=None, validation_alias=_RESTART, serialization_alias="for", description="how long it stays dark"
+    )
+
+
+class _Calibrating(Aimed):
+    calibration: bool = Field(default=False, description=_CALIBRATION)
+
+
+class WipeSpec(_Calibrating):
+    """The host comes back with an empty disk. The reference node cannot know then what it promised, so this is calibration only."""
+
+    kind: ClassVar[str] = "wipe"
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> WipeSpec:
+        if not self.calibration:
+            raise ValueError(f"`wipe` needs `calibration: true`: {_CALIBRATION}")
+        if self.target in ("all", "majority"):
+            raise ValueError(f"`wipe` of {self.target}: no quorum would remember anything; aim at fewer nodes")
+        return self
+
+
+class DiskEffect(str, Enum):
+    SLOW = "slow"
+    STALL = "stall"
+    FULL = "full"
+    FSYNC_ERROR = "fsync-error"
+    BIT_ROT = "bit-rot"
+    MISDIRECTED_WRITE = "misdirected-write"
+    LYING = "lying"
+
+
+class DiskSpec(_Calibrating):
+    """The targets' disks are slow, full, broken, or lie; `effect` says which."""
+
+    kind: ClassVar[str] = "disk"
+
+    effect: DiskEffect = Field(description="what is wrong with the disk")
+    delay: PositiveDuration | None = Field(default=None, description="slow: mean delay of a write or sync")
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_effect(self) -> DiskSpec:
+        lying = self.effect is DiskEffect.LYING
+        if lying and not self.calibration:
+            raise ValueError(f"`effect: lying` needs `calibration: true`: {_CALIBRATION}")
+        if self.calibration and not lying:
+            raise ValueError(f"`calibration` belongs to `effect: lying`; {self.effect.value} is for every run")
+        if self.delay is not None and self.effect is not DiskEffect.SLOW:
+            raise ValueError("`delay` needs `effect: slow`")
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"target": self.target, "effect": self.effect.value}
+        if self.effect is DiskEffect.SLOW:
+            parameters["delay_ns"] = self.delay or _DISK_DELAY_NS
+        return {**parameters, **({"calibration": True} if self.calibration else {})}
+
+    def variant(self) -> str:
+        return f"{self.effect.value}-{super().variant()}"
+
+
+class ClockSpec(Aimed):
+    """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `jump`, `spread`, `drift_ppm` and `strobe` says how."""
+
+    kind: ClassVar[str] = "clock"
+
+    offset: SignedDuration | None = Field(default=None, description="every target by this much")
+    jump: PositiveDuration | None = Field(
+        default=None, description="each target by this much, forward or back as drawn"
+    )
+    spread: PositiveDuration | None = Field(
+        default=None, description="each target by a draw between minus this and this"
+    )
+    drift_ppm: int | None = Field(
+        default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="both clocks run this much too fast or too slow"
+    )
+    strobe: SignedDuration | None = Field(default=None, description="by this much and back again, in turn")
+    period: PositiveDuration | None = Field(default=None, description="strobe: how long one turn takes")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> ClockSpec:
+        amounts = (self.offset, self.jump, self.spread, self.drift_ppm, self.strobe)
+        if sum(value is not None for value in amounts) != 1:
+            raise ValueError("a clock fault needs exactly one of `offset`, `jump`, `spread`, `drift_ppm` and `strobe`")
+        for word in ("offset", "drift_ppm", "strobe"):
+            if getattr(self, word) == 0:
+                raise ValueError(f"`{word}: {'0' if word == 'drift_ppm' else '0s'}` changes nothing")
+        if self.period is not None and self.strobe is None:
+            raise ValueError("`period` needs `strobe`")
+        if self.period is not None and self.period < 2_000_000:
+            raise ValueError(f"`period: {format_ns(self.period)}` is shorter than 2ms")
+        return self
+
+    def needs(self) -> frozenset[str]:
+        if self.drift_ppm is not None:
+            return frozenset({"clock-drift"})
+        return frozenset({"clock-strobe" if self.strobe is not None else "clock"})
+
+    def parameters(self) -> dict[str, Any]:
+        amounts = {
+            "offset_ns": self.offset,
+            "jump_ns": self.jump,
+            "spread_ns": self.spread,
+            "drift_ppm": self.drift_ppm,
+            "strobe_ns": self.strobe,
+            "period_ns": (self.period or _STROBE_PERIOD_NS) if self.strobe is not None else None,
+        }
+        return {"target": self.target, **{name: value for name, value in amounts.items() if value is not None}}

@@ -1,0 +1,24 @@
+"""Which disks may be damaged, so that what goes wrong is the system's fault and not physics: a good copy must be left on a quorum.
+
+The node's contract is that damage in its log makes it refuse to go on. So a damaged disk counts as wholly lost, and nodes may be damaged as
+long as voters of more than half of the weight are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def may_be_damaged(voters: Mapping[str, int], damaged: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """Those of `wanted`, in order, that may be damaged beside the `damaged` ones; one that is damaged already may always be again."""
+    lost, allowed = set(damaged), []
+    for node in wanted:
+        if _quorum_without(voters, lost | {node}) or node in lost:
+            lost.add(node)
+            allowed.append(node)
+    return allowed
+
+
+def _quorum_without(voters: Mapping[str, int], lost: set[str]) -> bool:
+    good = sum(weight for node, weight in voters.items() if node not in lost)
+    return 2 * good > sum(voters.values())

@@ -1,0 +1,64 @@
+"""Damage at rest: bytes that were written well and are read back otherwise, as bit rot and misdirected writes leave them.
+
+What was there is kept beside the damage, so that it can be undone: a fault that is taken out of a plan, or healed, leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .chance import mix
+from .disk import SECTOR, Decay, Disk, Inode
+
+
+def rot(disk: Disk, bits: int) -> Decay | None:
+    """One bit of one file flips. Every durable bit is as likely."""
+    sizes = [(inode, len(inode.durable)) for inode in disk.inodes()]
+    total = sum(size for _, size in sizes)
+    if not total:
+        return None
+    at = bits % total
+    for inode, size in sizes:
+        if at < size:
+            pristine = inode.durable[at]
+            return _damage(disk, inode, at, bytes([pristine ^ 1 << mix(bits) % 8]))
+        at -= size
+    raise AssertionError("a position below the sum of the sizes is in one of the files")
+
+
+def misdirect(disk: Disk, bits: int) -> Decay | None:
+    """A sector that was meant for one place went to another: here is what was written, there is what another sector should hold.
+
+    The sector that was meant is as it was before, which on an appended log is zeros; the other holds its bytes.
+    """
+    sectors = [(inode, start) for inode in disk.inodes() for start in range(0, len(inode.durable) - SECTOR + 1, SECTOR)]
+    if len(sectors) < 2:
+        return None
+    meant = bits % len(sectors)
+    other = (meant + 1 + mix(bits) % (len(sectors) - 1)) % len(sectors)
+    (from_inode, from_at), (to_inode, to_at) = sectors[meant], sectors[other]
+    content = bytes(from_inode.durable[from_at : from_at + SECTOR])
+    _damage(disk, to_inode, to_at, content)
+    return _damage(disk, from_inode, from_at, bytes(SECTOR))
+
+
+DECAYS: Mapping[str, Callable[[Disk, int], Decay | None]] = {"bit-rot": rot, "misdirected-write": misdirect}
+
+
+def repair(disk: Disk) -> None:
+    """Undo all decay, latest first, where nothing was written over it since."""
+    while disk.decays:
+        decay = disk.decays.pop()
+        for content in (decay.inode.durable, decay.inode.cached):
+            end = decay.offset + len(decay.damaged)
+            if content[decay.offset : end] == decay.damaged:
+                content[decay.offset : end] = decay.pristine
+
+
+def _damage(disk: Disk, inode: Inode, at: int, damaged: bytes) -> Decay:
+    """In the page cache too: what a process reads after its start is what the platter holds."""
+    decay = Decay(inode, at, bytes(inode.durable[at : at + len(damaged)]), damaged)
+    for content in (inode.durable, inode.cached):
+        content[at : at + len(damaged)] = damaged
+    disk.decays.append(decay)
+    return decay

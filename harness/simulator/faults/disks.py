@@ -1,0 +1,149 @@
+"""Disks that are slow, stuck, full, failing or lying, and disks whose content has decayed.
+
+A probe of our own on the same device sees what is wrong with it. A node may stop itself for it, and is started again at the heal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from zlib import crc32
+
+from ...nemesis.faults import Observation, Resolved
+from ..atlas import may_be_damaged
+from ..chance import draw, key_of
+from ..disk import Disk
+from ..node import Process
+from ..options import MILLISECOND
+from ..probes import DeviceSeen, probe_device
+from .ground import BOOT_NS, Ground, Then
+
+PATIENCE_NS = 500 * MILLISECOND
+
+FIELDS = {"slow": "slow_ns", "stall": "stalled", "full": "full", "fsync-error": "failing", "lying": "lying"}
+"""Effect → the field of the disk's `Trouble`."""
+
+
+class DiskFaults:
+    """`voters()` and `wiped()` decide, with the decay that is there, which disks may decay."""
+
+    def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]], wiped: Callable[[], set[str]]) -> None:
+        self._ground, self._voters, self._wiped = ground, voters, wiped
+        self._active: dict[str, Resolved] = {}
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        self._active[fault.intent.id] = fault
+        if fault.what["effect"] in FIELDS:
+            self._trouble(fault, 1)
+            self._probe(fault, then, lambda node: fault)
+        else:
+            self._decay(fault, then)
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        ground, active = self._ground, self._active.pop(fault.intent.id, None)
+        nodes: list[str] = list(fault.what["nodes"])
+        if fault.what["effect"] not in FIELDS:
+            decayed = [node for node in nodes if ground.cluster.nodes[node].disk.decays]
+            if active is not None:
+                for node in decayed:
+                    ground.cluster.repair(node)
+            ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
+            ground.later(BOOT_NS, then, lambda: self._healed(nodes, {"repaired": decayed}))
+            return
+        if active is not None:
+            self._trouble(fault, -1)
+        # What it did to a node is noticed only when the node next writes, so halted ones are started when the probe has its answer.
+        self._probe(fault, partial(self._start_and_look, nodes, then), self._other_fault_of)
+
+    def forget(self) -> None:
+        self._active.clear()
+
+    def _trouble(self, fault: Resolved, sign: int) -> None:
+        effect = fault.what["effect"]
+        amount = fault.what["delay_ns"] if effect == "slow" else 1
+        for node in fault.what["nodes"]:
+            self._ground.cluster.trouble(node, FIELDS[effect], sign * amount)
+
+    def _other_fault_of(self, node: str) -> Resolved | None:
+        return next((fault for fault in self._active.values() if node in fault.what["nodes"]), None)
+
+    def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Resolved | None]) -> None:
+        """`expected(node)` is the fault whose effect this device should show; None: none."""
+        nodes: list[str] = list(fault.what["nodes"])
+        seen: dict[str, dict[str, Any]] = {}
+        right: list[bool] = []
+
+        def heard(node: str, device: DeviceSeen) -> None:
+            right.append(_fits(device, expected(node)))
+            took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
+            seen[node] = {"error": device.error, "took_ms": took_ms, "durable": device.durable}
+            if len(seen) == len(nodes):
+                then(Observation(all(right), {"devices": {name: seen[name] for name in nodes}}))
+
+        for node in nodes:
+            patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
+            probe_device(self._ground.cluster, node, patience_ns, partial(heard, node))
+
+    def _start_and_look(self, nodes: list[str], then: Then, probed: Any) -> None:
+        ground = self._ground
+        ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
+
+        def look() -> Observation:
+            seen = self._healed(nodes, dict(probed.observed))
+            return Observation(seen.verified and probed.verified, seen.observed)
+
+        ground.later(BOOT_NS, then, look)
+
+    def _healed(self, nodes: list[str], told: dict[str, Any]) -> Observation:
+        """Nodes with another disk fault may well have halted again."""
+        seen = self._ground.running(node for node in nodes if self._other_fault_of(node) is None)
+        return Observation(seen.verified, {**told, **seen.observed})
+
+    def _decay(self, fault: Resolved, then: Then) -> None:
+        """Damage what is at rest: the process is killed, and started on what it finds."""
+        ground, cluster = self._ground, self._ground.cluster
+        decayed = [name for name, node in cluster.nodes.items() if node.disk.decays]
+        wanted: list[str] = list(fault.what["nodes"])
+        allowed = may_be_damaged(self._voters(), [*decayed, *sorted(self._wiped())], wanted)
+        changed = []
+        for node in allowed:
+            cluster.kill(node)
+            disk = cluster.nodes[node].disk
+            before = _checksum(disk)
+            cluster.decay(node, fault.what["effect"], draw(cluster.seed, key_of(fault.intent.key), key_of(node)))
+            if _checksum(disk) != before:
+                changed.append(node)
+        ground.start(allowed)
+
+        def look() -> Observation:
+            reasons = {node: cluster.nodes[node].halt_reason for node in allowed}
+            told = {
+                "nodes": changed,
+                "spared": [node for node in wanted if node not in allowed],
+                "processes": {node: cluster.process(node).value for node in allowed},
+                "refused": {node: reason.split("\n")[0] for node, reason in reasons.items() if reason},
+            }
+            return Observation(bool(changed) and changed == allowed, told)
+
+        ground.later(BOOT_NS, then, look)
+
+
+def _checksum(disk: Disk) -> int:
+    return crc32(b"".join(disk.files().values()))
+
+
+def _fits(device: DeviceSeen, fault: Resolved | None) -> bool:
+    """Whether the device behaves as the fault has it; without a fault, as a good one."""
+    if fault is None or fault.what["effect"] not in FIELDS:
+        return device.error is None and device.took_ns is not None and device.durable
+    effect = fault.what["effect"]
+    if effect == "stall":
+        return device.took_ns is None
+    if effect == "full":
+        return device.error is not None and "ENOSPC" in device.error
+    if effect == "fsync-error":
+        return device.error is not None and "EIO" in device.error
+    if effect == "lying":
+        return device.error is None and device.took_ns is not None and not device.durable
+    return device.took_ns is not None and device.took_ns >= fault.what["delay_ns"]

@@ -1,0 +1,99 @@
+"""What the families of faults stand on: the cluster, its probes, and which faults hold which node down or stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ...errors import FaultError
+from ...nemesis.faults import Observation, Resolved
+from ..clocks import EPOCH_NS
+from ..cluster import Edge, SimCluster
+from ..node import Process
+from ..options import MILLISECOND
+from ..probes import Probes
+
+Then = Callable[["Observation | FaultError"], None]
+
+BOOT_NS = 200 * MILLISECOND
+"""By then a process that was started has read its disk, and has stopped itself if it does not like what it found."""
+
+
+class Family(Protocol):
+    """Each fault is known by its intent's id. `then` is never called within a call."""
+
+    def inject(self, fault: Resolved, then: Then) -> None: ...
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        """Healing what is not in force changes nothing and is observed all the same."""
+        ...
+
+    def forget(self) -> None:
+        """Everything was undone at once (`restore`): nothing is in force any more."""
+        ...
+
+
+class Ground:
+    """`down` and `stopped` map a fault to the nodes that it holds so."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self.cluster = cluster
+        self.probes = Probes(cluster)
+        self.down: dict[str, list[str]] = {}
+        self.stopped: dict[str, list[str]] = {}
+
+    def soon(self, then: Then, result: Observation | FaultError) -> None:
+        """Never within the call: a caller that schedules its next step must have returned first."""
+        self.later(MILLISECOND, then, lambda: result)
+
+    def later(self, delay_ns: int, then: Then, look: Callable[[], Observation | FaultError]) -> None:
+        self.cluster.schedule(self.cluster.now_ns + delay_ns, lambda: then(look()))
+
+    def is_held(self, node: str) -> bool:
+        return any(node in nodes for group in (self.down, self.stopped) for nodes in group.values())
+
+    def start(self, nodes: Iterable[str]) -> None:
+        """Start what no fault holds down; one that a fault stops comes back stopped."""
+        for node in nodes:
+            if not any(node in held for held in self.down.values()):
+                self.cluster.start(node)
+                if self.is_held(node):
+                    self.cluster.pause(node)
+
+    def resume(self, nodes: Iterable[str]) -> None:
+        for node in nodes:
+            if not any(node in held for held in self.stopped.values()):
+                self.cluster.resume(node)
+
+    def processes(self, nodes: Iterable[str], *wanted: Process) -> Observation:
+        states = {node: self.cluster.process(node) for node in nodes}
+        verified = all(state in wanted for state in states.values())
+        return Observation(verified, {"processes": {node: state.value for node, state in states.items()}})
+
+    def running(self, nodes: Iterable[str]) -> Observation:
+        """Whether those that no other fault holds run again."""
+        return self.processes([node for node in nodes if not self.is_held(node)], Process.RUNNING)
+
+    def wall_offset_ns(self, node: str) -> int:
+        """This host's wall clock against the harness's, both read now."""
+        return self.cluster.nodes[node].wall_ns() - EPOCH_NS - self.cluster.now_ns
+
+
+def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
+    """Undo everything that may be in force, known or not, on the network and on these nodes (all of them)."""
+    cluster.heal_network()
+    for name in list(cluster.nodes) if nodes is None else nodes:
+        node = cluster.nodes[name]
+        node.disk.trouble.end()
+        if node.clock.wall_offset_ns:
+            cluster.shift_wall(name, -node.clock.wall_offset_ns)
+        if node.clock.drift_ppm != node.clock.own_drift_ppm:
+            cluster.drift(name, node.clock.own_drift_ppm - node.clock.drift_ppm)
+        if node.disk.decays:
+            cluster.repair(name)
+        cluster.resume(name)
+        cluster.start(name)
+
+
+def edges_of(fault: Resolved) -> list[Edge]:
+    return [(source, target) for source, target in fault.what["edges"]]

@@ -1,0 +1,124 @@
+"""Links that drop, lose, repeat, delay or hold back what goes over them."""
+
+from __future__ import annotations
+
+from ...errors import FaultError
+from ...nemesis.faults import Observation, Resolved
+from ..cluster import Edge
+from ..network import Shaping
+from ..probes import Arrivals, Matrix, unreachable
+from .ground import Ground, Then, edges_of
+
+WITNESSES = 16
+"""Probes are so many that on average as many of them meet each chance: that none does happens to one link in nine million."""
+
+
+class LinkFaults:
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._cuts: dict[str, list[Edge]] = {}
+        self._clogs: dict[str, tuple[list[Edge], Arrivals]] = {}
+        self._shaped: dict[str, list[Edge]] = {}
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        if (error := unknown_edge(self._ground, fault)) is not None:
+            self._ground.soon(then, error)
+            return
+        {"cut": self._cut, "link": self._shape, "clog": self._clog}[fault.intent.kind](fault, then)
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        cluster, ident = self._ground.cluster, fault.intent.id
+        cluster.heal(self._cuts.pop(ident, []))
+        cluster.shape(self._shaped.pop(ident, []), ident, None)
+        clogged, stuck = self._clogs.pop(ident, ([], {}))
+        for edge in clogged:
+            cluster.unclog(*edge)
+        late = sum(len(stuck[edge]) for edge in clogged)
+        edges = edges_of(fault)
+
+        def probed(matrix: Matrix) -> None:
+            links = cluster.network.links
+            held = [edge for edge in edges if links[edge].cuts or links[edge].clogs]
+            closed = [edge for edge in edges if not matrix[edge] and edge not in held]
+            told = {"late": late} if clogged else {}
+            then(Observation(not closed, {"edges": sorted(map(list, closed)), **told}))
+
+        self._ground.probes.reachability(probed)
+
+    def forget(self) -> None:
+        self._cuts.clear()
+        self._clogs.clear()
+        self._shaped.clear()
+
+    def _cut(self, fault: Resolved, then: Then) -> None:
+        edges = self._cuts[fault.intent.id] = edges_of(fault)
+        self._ground.cluster.cut(edges)
+        self._ground.probes.reachability(lambda matrix: then(_judge_cut(matrix, edges)))
+
+    def _clog(self, fault: Resolved, then: Then) -> None:
+        edges = edges_of(fault)
+        for edge in edges:
+            self._ground.cluster.clog(*edge)
+        stuck = self._ground.probes.reachability(lambda matrix: then(_judge_cut(matrix, edges)))
+        self._clogs[fault.intent.id] = edges, stuck
+
+    def _shape(self, fault: Resolved, then: Then) -> None:
+        edges, what = edges_of(fault), fault.what
+        shaping = Shaping(
+            what.get("loss_ppm", 0),
+            what.get("duplicate_ppm", 0),
+            what.get("reorder_ppm", 0),
+            what.get("delay_ns", 0),
+            what.get("jitter_ns", 0),
+        )
+        self._shaped[fault.intent.id] = edges
+        self._ground.cluster.shape(edges, fault.intent.id, shaping)
+        chances = [ppm for ppm in (shaping.loss_ppm, shaping.duplicate_ppm, shaping.reorder_ppm) if ppm]
+        rounds = max([64, *(WITNESSES * 1_000_000 // ppm for ppm in chances)])
+        self._ground.probes.quality(edges, rounds, lambda seen: then(_judge_shape(seen, rounds, shaping)))
+
+
+def unknown_edge(ground: Ground, fault: Resolved) -> FaultError | None:
+    unknown = [edge for edge in edges_of(fault) if edge not in ground.cluster.network.links]
+    if not unknown:
+        return None
+    return FaultError(
+        f"{fault.intent.kind} {fault.intent.id}: no edge {unknown[0]}", "name nodes of the cluster, or `clients`"
+    )
+
+
+def _judge_cut(matrix: Matrix, edges: list[Edge]) -> Observation:
+    leaking = [edge for edge in edges if matrix[edge]]
+    return Observation(not leaking, {"edges": unreachable(matrix), "leaking": sorted(map(list, leaking))})
+
+
+def _judge_shape(seen: dict[Edge, list[tuple[int, int]]], rounds: int, asked: Shaping) -> Observation:
+    """`seen`: the probes that came over each edge, in the order of arrival, as (number, how long under way). An edge that is also cut tells nothing."""
+    heard = {edge: arrivals for edge, arrivals in seen.items() if arrivals}
+    unlike = [edge for edge, arrivals in heard.items() if not _is_shaped(arrivals, rounds, asked)]
+    sent = rounds * len(heard)
+    came = sum(len({number for number, _ in arrivals}) for arrivals in heard.values())
+    twice = sum(len(arrivals) for arrivals in heard.values()) - came
+    took = [took_ns for arrivals in heard.values() for _, took_ns in arrivals]
+    observed = {
+        "edges": sorted(list(edge) for edge in heard if edge not in unlike),
+        "not_shaped": sorted(map(list, unlike)),
+        "unprobed": sorted(list(edge) for edge in seen if edge not in heard),
+        "sent": sent,
+        "lost": sent - came,
+        "doubled": twice,
+        "latency_ms": [round(min(took) / 1e6, 3), round(max(took) / 1e6, 3)] if took else None,
+    }
+    return Observation(bool(heard) and not unlike, observed)
+
+
+def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping) -> bool:
+    numbers, took_ns = [number for number, _ in arrivals], [took for _, took in arrivals]
+    different = len(set(numbers))
+    return (
+        (not asked.loss_ppm or different < rounds)
+        and (not asked.duplicate_ppm or len(numbers) > different)
+        and (not asked.reorder_ppm or numbers != sorted(numbers))
+        and min(took_ns) >= asked.delay_ns
+        and max(took_ns) - min(took_ns) >= asked.jitter_ns // 2
+    )

@@ -1,0 +1,92 @@
+"""Processes and their hosts: killed, stopped, without power, back with an empty disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...errors import FaultError
+from ...nemesis.faults import Observation, Resolved
+from ..atlas import may_be_damaged
+from ..node import Process
+from ..probes import Matrix
+from .ground import BOOT_NS, Ground, Then
+
+
+class ProcessFaults:
+    """`voters()` are the weights in force: a quorum's disks are never wiped. `wiped` lasts for the run; no heal brings a promise back."""
+
+    def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]]) -> None:
+        self._ground, self._voters = ground, voters
+        self.wiped: set[str] = set()
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        nodes = list(fault.what["nodes"])
+        {"kill": self._kill, "pause": self._pause, "power": self._power, "wipe": self._wipe}[fault.intent.kind](
+            fault.intent.id, nodes, then
+        )
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        ground, ident = self._ground, fault.intent.id
+        ground.resume(ground.stopped.pop(ident, []))
+        down = ground.down.pop(ident, [])
+        ground.start(down)
+        ground.later(BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"]))
+
+    def forget(self) -> None:
+        self._ground.down.clear()
+        self._ground.stopped.clear()
+
+    def _kill(self, ident: str, nodes: list[str], then: Then) -> None:
+        ground = self._ground
+        for node in nodes:
+            ground.cluster.kill(node)
+        ground.down[ident] = nodes
+        ground.soon(then, ground.processes(nodes, Process.DOWN, Process.HALTED))
+
+    def _pause(self, ident: str, nodes: list[str], then: Then) -> None:
+        ground = self._ground
+        for node in nodes:
+            ground.cluster.pause(node)
+        ground.stopped[ident] = nodes
+        ground.soon(then, ground.processes(nodes, Process.PAUSED))
+
+    def _power(self, ident: str, nodes: list[str], then: Then) -> None:
+        """The link goes first: nobody hears a word of it, and what was on its way there is lost."""
+        ground = self._ground
+        disks = {node: ground.cluster.nodes[node].disk for node in nodes}
+        before = {node: (disk.lost_bytes, disk.torn_writes) for node, disk in disks.items()}
+        for node in nodes:
+            ground.cluster.power_loss(node)
+        ground.down[ident] = nodes
+        lost = {node: disk.lost_bytes - before[node][0] for node, disk in disks.items()}
+        torn = {node: disk.torn_writes - before[node][1] for node, disk in disks.items()}
+
+        def probed(matrix: Matrix) -> None:
+            reached = sorted({target for (_, target), arrived in matrix.items() if arrived and target in disks})
+            seen = ground.processes(nodes, Process.DOWN, Process.HALTED)
+            told = {**seen.observed, "reached": reached, "lost_bytes": lost, "torn_writes": torn}
+            then(Observation(seen.verified and not reached, told))
+
+        ground.probes.reachability(probed)
+
+    def _wipe(self, ident: str, nodes: list[str], then: Then) -> None:
+        ground, cluster = self._ground, self._ground.cluster
+        voters = dict(self._voters())
+        if may_be_damaged(voters, self.wiped, nodes) != nodes:
+            ground.soon(
+                then,
+                FaultError(
+                    f"wipe {ident}: with {sorted({*self.wiped, *nodes})} wiped, no quorum of {voters} would remember",
+                    "wipe fewer nodes in one run",
+                ),
+            )
+            return
+        for node in nodes:
+            cluster.power_loss(node)
+            cluster.wipe(node)
+        ground.down[ident] = nodes
+        self.wiped.update(nodes)
+        seen = ground.processes(nodes, Process.DOWN, Process.HALTED)
+        left = {node: sorted(cluster.nodes[node].disk.files()) for node in nodes}
+        verified = seen.verified and not any(left.values())
+        ground.soon(then, Observation(verified, {**seen.observed, "files": left}))

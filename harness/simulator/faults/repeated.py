@@ -1,0 +1,100 @@
+"""What happens again and again while a fault lasts: links that flap, connections that break."""
+
+from __future__ import annotations
+
+from ...nemesis.faults import Observation, Resolved
+from ..cluster import Edge
+from ..options import MILLISECOND, SECOND
+from .ground import Ground, Then, edges_of
+from .links import unknown_edge
+
+FLAP_LOOKS = 24
+"""Probes over one and a half periods of a flap: some in each half."""
+
+RECONNECT_NS = 5 * SECOND
+
+
+class RepeatedFaults:
+    """`_active` maps a fault to the edges it holds down at the moment; a beat of a fault that is no longer there does nothing."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._active: dict[str, list[Edge]] = {}
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        if (error := unknown_edge(self._ground, fault)) is not None:
+            self._ground.soon(then, error)
+            return
+        self._active[fault.intent.id] = []
+        if fault.intent.kind == "flap":
+            self._flap(fault)
+            every_ns = fault.what["period_ns"] * 3 // (2 * FLAP_LOOKS)
+            edges = edges_of(fault)
+            self._ground.probes.quality(edges, FLAP_LOOKS, lambda seen: then(_judge_flap(seen)), every_ns)
+        else:
+            self._reset(fault, then)
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        self._ground.cluster.heal(self._active.pop(fault.intent.id, []))
+        edges = edges_of(fault)
+        if fault.intent.kind == "reset":
+            self._await_connections(edges, self._ground.cluster.now_ns + RECONNECT_NS, then)
+            return
+        links = self._ground.cluster.network.links
+
+        def probed(matrix: dict[Edge, bool]) -> None:
+            closed = [edge for edge in edges if not matrix[edge] and not (links[edge].cuts or links[edge].clogs)]
+            then(Observation(not closed, {"edges": sorted(map(list, closed))}))
+
+        self._ground.probes.reachability(probed)
+
+    def forget(self) -> None:
+        self._active.clear()
+
+    def _flap(self, fault: Resolved) -> None:
+        down = self._active.get(fault.intent.id)
+        if down is None:
+            return
+        cluster = self._ground.cluster
+        if down:
+            cluster.heal(down)
+        else:
+            cluster.cut(edges_of(fault))
+        self._active[fault.intent.id] = [] if down else edges_of(fault)
+        cluster.schedule(cluster.now_ns + fault.what["period_ns"] // 2, self._flap, fault)
+
+    def _reset(self, fault: Resolved, then: Then | None = None) -> None:
+        if fault.intent.id not in self._active:
+            return
+        cluster, pairs = self._ground.cluster, edges_of(fault)
+        before = [pair for pair in pairs if cluster.peers.connected(*pair)]
+        for pair in pairs:
+            cluster.reset_connection(*pair)
+        if then is not None:
+            broken = [pair for pair in before if not cluster.peers.connected(*pair)]
+            told = {"edges": sorted(map(list, broken)), "unbroken": sorted(list(p) for p in before if p not in broken)}
+            self._ground.soon(then, Observation(bool(broken) and broken == before, told))
+        cluster.schedule(cluster.now_ns + fault.what["period_ns"], self._reset, fault)
+
+    def _await_connections(self, pairs: list[Edge], until_ns: int, then: Then) -> None:
+        """Until all pairs that can be are connected again, with a bound."""
+        cluster = self._ground.cluster
+        missing = [pair for pair in pairs if self._can_connect(pair) and not cluster.peers.connected(*pair)]
+        if missing and cluster.now_ns < until_ns:
+            cluster.schedule(cluster.now_ns + 50 * MILLISECOND, self._await_connections, pairs, until_ns, then)
+        else:
+            self._ground.soon(then, Observation(not missing, {"edges": sorted(map(list, missing))}))
+
+    def _can_connect(self, pair: Edge) -> bool:
+        links, up = self._ground.cluster.network.links, self._ground.cluster.up
+        ways = (links[pair], links[pair[1], pair[0]])
+        return all(node in up and not self._ground.is_held(node) for node in pair) and not any(
+            way.cuts or way.clogs or way.shaping for way in ways
+        )
+
+
+def _judge_flap(seen: dict[Edge, list[tuple[int, int]]]) -> Observation:
+    steady = [edge for edge, arrivals in seen.items() if len(arrivals) in (0, FLAP_LOOKS)]
+    flapping = [edge for edge in seen if edge not in steady]
+    told = {"edges": sorted(map(list, flapping)), "steady": sorted(map(list, steady))}
+    return Observation(bool(flapping) and not steady, told)
