@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench fuzz lock map help
+.PHONY: setup demo test lint format bench fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -39,9 +39,14 @@ bench: setup
 	$(PYTHON_IN_VENV) -P benchmarks/simulator.py
 	$(PYTHON_IN_VENV) benchmarks/checkers.py $(BENCH)
 
-# A thousand random worlds in the simulator, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
+# A thousand random worlds for the node, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup
+	$(PYTHON_IN_VENV) -m tests.checkers.fuzz $(SEEDS) $(FIRST)
 	$(PYTHON_IN_VENV) -m harness.simulator.soak --first $(FIRST) --seeds $(SEEDS) --jobs 2
+
+# Do the tests notice changes in the code that gives verdicts? Hours for all; SAMPLE=500 draws so many.
+mutants: setup
+	$(PYTHON_IN_VENV) scripts/mutate.py checkers $(if $(SAMPLE),--sample $(SAMPLE)) --jobs 2
 
 # Pin the requirements anew, for every Python that is supported.
 lock: setup

@@ -13,7 +13,8 @@ from .draft import Draft, absent, numbers, prefix_lists
 from .schedule import Bools, Schedule
 
 PUT, TAKE = 0, 1
-ADD, READ, CONTAINS = 0, 1, 2
+ADD, READ = 0, 1
+REMOVE, CONTAINS = 1, 2
 MOST_READ = 20_000_000
 """Elements in all reads of a set together."""
 
@@ -33,8 +34,13 @@ def priority(chance: np.random.Generator, plan: Schedule) -> Draft:
     return _container(chance, plan, ("insert", "delete-min"), _smallest, shuffled=True)
 
 
-def growing_set(chance: np.random.Generator, plan: Schedule) -> Draft:
-    """Elements are added once each; reads are rare enough that they return at most `MOST_READ` elements together."""
+def greatest_first(chance: np.random.Generator, plan: Schedule) -> Draft:
+    """The greatest first; elements come in no order."""
+    return _container(chance, plan, ("insert", "poll"), _greatest, shuffled=True)
+
+
+def growing(chance: np.random.Generator, plan: Schedule, put: str) -> Draft:
+    """A set or a list of elements put in once each; whole reads are rare enough that they return at most `MOST_READ` elements together."""
     count = len(plan)
     reads = min(count // 4, max(4, 2 * MOST_READ // max(1, count)))
     f = np.full(count, ADD, np.uint8)
@@ -47,13 +53,40 @@ def growing_set(chance: np.random.Generator, plan: Schedule) -> Draft:
     lists = prefix_lists(size, value[happened])
     return Draft(
         f,
-        ("add", "read"),
+        (put, "read"),
         value,
         np.where(f == ADD, value, ABSENT).astype(np.int32),
         numbers(count),
         result_list=rows,
         lists=lists,
     )
+
+
+def element_set(chance: np.random.Generator, plan: Schedule) -> Draft:
+    """Elements are added once each, removed once at most, and asked for at any time."""
+    count = len(plan)
+    f = chance.choice(np.array([ADD, REMOVE, CONTAINS], np.uint8), count)
+    values: list[Any] = [*numbers(count), False, True]
+    argument, result = np.empty((2, count), np.int32)
+    inside: set[int] = set()
+    left: list[int] = []
+    for place, (kind, happens, drawn) in enumerate(
+        zip(f.tolist(), plan.effect.tolist(), chance.integers(0, 1 << 30, count).tolist(), strict=True)
+    ):
+        if kind == REMOVE and not left:
+            kind = CONTAINS
+        if kind == ADD:
+            element = answer = place + 1
+            left.append(element)
+            if happens:
+                inside.add(element)
+        else:
+            element = left.pop(drawn % len(left)) if kind == REMOVE else drawn % (place + 1) + 1
+            answer = count + 1 + (element in inside)
+            if kind == REMOVE and happens:
+                inside.discard(element)
+        f[place], argument[place], result[place] = kind, element, answer
+    return Draft(f, ("add", "remove", "contains"), argument, result, values)
 
 
 def counter(chance: np.random.Generator, plan: Schedule) -> Draft:
@@ -71,6 +104,15 @@ def mutex(plan: Schedule) -> Draft:
     f = (np.arange(len(plan)) % 2).astype(np.uint8)
     none = np.zeros(len(plan), np.int32)
     return Draft(f, ("acquire", "release"), none, none, [None])
+
+
+def fenced_mutex(plan: Schedule) -> Draft:
+    """Like `mutex`; each acquire is given a greater token, which the release names."""
+    f = (np.arange(len(plan)) % 2).astype(np.uint8)
+    token = (np.arange(len(plan)) // 2 + 1).astype(np.int32)
+    return Draft(
+        f, ("acquire", "release"), np.where(f == 0, NONE_ID, token).astype(np.int32), token, numbers(len(plan))
+    )
 
 
 def turns(chance: np.random.Generator, count: int, clients: int) -> Int32:
@@ -125,3 +167,7 @@ def _smallest(f: np.ndarray, value: Int32, effect: Bools) -> Int32:
         if happens:
             heappush(held, number)
     return np.array(taken, np.int32)
+
+
+def _greatest(f: np.ndarray, value: Int32, effect: Bools) -> Int32:
+    return -_smallest(f, -value, effect)

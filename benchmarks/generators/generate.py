@@ -29,28 +29,36 @@ class Settings:
     seed: int = 0
 
 
-MODELS = (
-    "register",
-    "register-cas",
-    "cas-register",
-    "kv",
-    "queue",
-    "stack",
-    "priority-queue",
-    "set",
-    "counter",
-    "mutex",
-    "list-append",
-    "rw-register",
-)
+MODELS = {
+    "register": "register",
+    "register-cas": "cas-register",
+    "cas-register": "cas-register",
+    "kv": "kv",
+    "queue": "queue",
+    "stack": "stack",
+    "priority-queue": "priority-queue",
+    "set": "set",
+    "counter": "counter",
+    "mutex": "mutex",
+    "list-append": "list-append",
+    "rw-register": "rw-register",
+    "greatest-first": "priority-queue",
+    "element-set": "set",
+    "list": "list",
+    "fenced-mutex": "fenced-mutex",
+}
+"""What can be made, and the model by which it is checked. New ones come last: a history depends on the place of its model."""
 
 
 def generate(settings: Settings) -> Columns:
-    """The history. Raises `ValueError` on a model that there is not."""
+    """The history. Raises `ValueError` on a model that there is not, and on a share that is none."""
     if settings.model not in MODELS:
         raise ValueError(f"no model {settings.model!r}; there are {', '.join(MODELS)}")
-    chance = np.random.default_rng([settings.seed, MODELS.index(settings.model)])
-    lock = settings.model == "mutex"
+    for name in ("info_rate", "fail_rate", "pause"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise ValueError(f"{name} is {getattr(settings, name)}, which is no share from 0 to less than 1")
+    chance = np.random.default_rng([settings.seed, list(MODELS).index(settings.model)])
+    lock = settings.model in ("mutex", "fenced-mutex")
     count, clients = settings.operations, settings.clients
     client = containers.turns(chance, count, clients) if lock else chance.integers(0, clients, count, dtype=np.int32)
     # A client that does not know whether it holds the lock cannot go on.
@@ -73,12 +81,20 @@ def _draft(chance: np.random.Generator, plan: Schedule, settings: Settings) -> D
             return containers.stack(chance, plan)
         case "priority-queue":
             return containers.priority(chance, plan)
+        case "greatest-first":
+            return containers.greatest_first(chance, plan)
         case "set":
-            return containers.growing_set(chance, plan)
+            return containers.growing(chance, plan, "add")
+        case "list":
+            return containers.growing(chance, plan, "append")
+        case "element-set":
+            return containers.element_set(chance, plan)
         case "counter":
             return containers.counter(chance, plan)
         case "mutex":
             return containers.mutex(plan)
+        case "fenced-mutex":
+            return containers.fenced_mutex(plan)
         case _:
             lists = settings.model == "list-append"
             return transactions(chance, plan, max(settings.keys, 10), settings.writes_per_key, lists)

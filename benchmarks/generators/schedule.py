@@ -15,7 +15,7 @@ import numpy.typing as npt
 from histories.columns import FAIL, INFO, OK, OPEN, Int32, Int64, UInt8
 
 Bools = npt.NDArray[np.bool_]
-_TICK_NS = 1000
+TICK_NS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def schedule(chance: np.random.Generator, client: Int32, info_rate: float, fail_
         effect=effect,
         invoke=invoke,
         complete=np.where(kind == INFO, np.int64(OPEN), complete),
-        invoke_ns=invoke * _TICK_NS,
-        complete_ns=np.where(kind == INFO, np.int64(-1), complete * _TICK_NS),
+        invoke_ns=invoke * TICK_NS,
+        complete_ns=np.where(kind == INFO, np.int64(-1), complete * TICK_NS),
         order=np.argsort(invoke),
     )
 

@@ -1,14 +1,12 @@
 """Every structure against the oracle on random small histories: `python -m tests.checkers.structures.fuzz N SEED [CASE]`.
 
-N histories of each case from seed SEED on. Verdicts must be equal; witnesses must be of the history, and alone without a legal order where their kind
+Verdicts must be equal; witnesses must be of the history, and alone without a legal order where their kind
 promises that; orders given for valid histories must respect real time and be what the object does.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import Counter
 from random import Random
 
 import numpy as np
@@ -19,6 +17,7 @@ from checkers.structures.dispatch import STRUCTURES, judge
 from checkers.structures.view import View
 from histories import History, Operation
 
+from ..fuzz import Case, main
 from ..oracle import WRONG, linearizable
 from .objects import CASES
 
@@ -61,28 +60,15 @@ def assert_order(history: History, view: View, order: list[int], apply: object, 
         assert state is not WRONG, f"{order} is illegal at {place}: {story}"
 
 
-def run(count: int, first: int, cases: list[str]) -> bool:
-    good = True
-    for case in cases:
-        began = time.monotonic()
-        seen: Counter[tuple[bool, str]] = Counter()
-        for seed in range(first, first + count):
-            try:
-                seen[agree(case, seed)] += 1
-            except Exception as error:
-                good = False
-                print(
-                    f"{case}: python -m tests.checkers.structures.fuzz 1 {seed} {case}\n{type(error).__name__}: {error}",
-                    flush=True,
-                )
-                break
-        told = ", ".join(
-            f"{'valid' if legal else 'invalid'} by {method} {n}" for (legal, method), n in sorted(seen.items())
-        )
-        print(f"{case}: {sum(seen.values())} histories in {time.monotonic() - began:.0f} s: {told}", flush=True)
-    return good
+def case_of(case: str) -> Case:
+    def judged(seed: int) -> str:
+        legal, method = agree(case, seed)
+        return f"{'valid' if legal else 'invalid'} by {method}"
 
+    return judged
+
+
+FUZZ = {case: case_of(case) for case in CASES}
 
 if __name__ == "__main__":
-    chosen = sys.argv[3:] or list(CASES)
-    sys.exit(0 if run(int(sys.argv[1]), int(sys.argv[2]), chosen) else 1)
+    sys.exit(main([__spec__.name]))

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from histories import Event, History, Type
+from histories.answers import REPEATED
 
 
 @dataclass
@@ -78,9 +79,9 @@ def events(random: Random, world: World, operations: int, processes: int) -> lis
 def altered(
     random: Random, told: list[Event], answers: Callable[[Random, Event], Any], swaps: float = 0.5
 ) -> list[Event]:
-    """With one or two answers changed: swapped with another's of the same kind, or drawn anew."""
+    """With one or two answers changed: swapped with another's of the same kind, or drawn anew. What only repeats its invocation stays as it is."""
     told = list(told)
-    oks = [i for i, event in enumerate(told) if event.type is Type.OK]
+    oks = [i for i, event in enumerate(told) if event.type is Type.OK and event.f not in REPEATED]
     for _ in range(random.randrange(1, 3)):
         if not oks:
             break
