@@ -112,7 +112,7 @@ class HangingClient(Client):
         if op.f != "read" and not self.hung.is_set():
             self.hung.set()
             threading.Event().wait(60)
-        return Outcome("ok", 1)
+        return Outcome("ok", 1 if op.f == "read" else op.value)
 
     def close(self):
         pass
