@@ -35,7 +35,7 @@ from mutation_runs import UNFIT, Measure, Measured, Trial, Try, TryFromImport, c
 from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("checkers", "histories", "tests", "harness", "node", "campaigns", "pyproject.toml")
+COPIED = ("checkers", "histories", "tests", "harness", "node", "campaigns", "benchmarks", "pyproject.toml")
 
 WORDING = {
     "checkers/wording.py": "names operations in sentences",
@@ -167,7 +167,7 @@ class Bench:
         began = time.monotonic()
         result = self.copy.parent / "measured"
         plugin = Measure(self.copy / "checkers", result)
-        child = _fork(lambda: self._pytest(plugin, self.tests) or _exit_of(plugin.failed))
+        child = _fork(lambda: self._pytest(plugin, self.tests))
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
             raise SystemExit(f"the unchanged code fails some of {' '.join(self.tests)}\n\nhint: run pytest on it")
         measured = Measured.load(result)
@@ -202,29 +202,25 @@ class Bench:
         file = str(self.copy / module)
         trial = Trial(file, mutation, self.measured.touching(file))
 
-        def run() -> None:
+        def run() -> int:
             changed_on_import(trial, ".".join(module.with_suffix("").parts))
             # Whatever happens before the tests run is the mutant's doing.
             self._pytest(
                 TryFromImport(trial, self.measured.cpu_s), sorted({test.split("::")[0] for test in trial.tests})
             )
-            os._exit(1)
+            return 1
 
         return os.waitstatus_to_exitcode(os.waitpid(_fork(run), 0)[1]) == 0
 
-    def _pytest(self, plugin: object, tests: Sequence[str]) -> None:
+    def _pytest(self, plugin: object, tests: Sequence[str]) -> int:
         os.chdir(self.copy)
         sys.path.insert(0, str(self.copy))
         quiet = ("-q", "-s", "--tb=no", "--no-header", "-p", "no:cacheprovider", "-p", "no:timeout")
-        pytest.main([*quiet, *tests], plugins=[plugin])
+        return int(pytest.main([*quiet, *tests], plugins=[plugin]))
 
 
-def _exit_of(failed: object) -> None:
-    os._exit(1 if failed else 0)
-
-
-def _fork(run: Callable[[], object]) -> int:
-    """The process id of a child that does that, without a word, and ends."""
+def _fork(run: Callable[[], int]) -> int:
+    """The process id of a child that does that, without a word, and ends with that exit code."""
     child = os.fork()
     if child:
         return child
@@ -232,8 +228,7 @@ def _fork(run: Callable[[], object]) -> int:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        run()
-        os._exit(0)
+        os._exit(run())
     finally:
         os._exit(1)
 

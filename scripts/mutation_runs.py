@@ -70,7 +70,6 @@ class Measure:
         self.measured = Measured()
         self.missing: dict[int, tuple[CodeType, set[int]]] = {}  # by id: hashing code is slow
         self.seen: dict[str, set[int]] = defaultdict(set)
-        self.failed: list[str] = []
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_collection(self) -> Iterator[None]:
@@ -92,10 +91,6 @@ class Measure:
             for line in lines:
                 self.measured.tests[file][line].add(item.nodeid)
         self.seen.clear()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed.append(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
         self.measured.save(self.result)
