@@ -18,6 +18,7 @@ from checkers import Budget
 from checkers.result import RunRecord
 from histories import History, MemoryRecorder, write_history
 from node.config import NodeConfig
+from node.core_source import fingerprint
 
 from ..campaign.model import Campaign
 from ..nemesis.ledger import MemoryLedger, faults_of
@@ -64,11 +65,15 @@ class Simulated:
 
 def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
     """As `run_on_hosts`, without processes, sockets or privileges."""
+    plan = make_plan(campaign, settings.directory)
+    return write_run(campaign, plan, settings, open_run_folder(campaign, plan, settings))
+
+
+def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path) -> Judgement:
+    """Carry out `plan`, whose campaign is `campaign`, and leave a whole run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
 
-    plan = make_plan(campaign, settings.directory)
-    run_dir = open_run_folder(campaign, plan, settings)
-    settings.tell("simulate", f"{campaign.load / 1e9:g} s of load under virtual time, seed {plan.seed}")
+    settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     done = simulate(plan, settings.command, settings.tell)
     done.write(run_dir)
     settings.tell("check", "")
@@ -79,10 +84,19 @@ def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
     return judgement
 
 
-def simulate(plan: Plan, command: str = "", tell: Tell = lambda phase, detail: None) -> Simulated:
-    """Carry out `plan`. It depends on nothing else: not on the clock, the process, the machine."""
+def simulate(
+    plan: Plan,
+    command: str = "",
+    tell: Tell = lambda phase, detail: None,
+    watch: Callable[[SimCluster], None] = lambda cluster: None,
+) -> Simulated:
+    """Carry out `plan`. It depends on nothing else: not on the clock, the process, the machine.
+
+    `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
+    """
     options = SimOptions(**{"check_every": FULL_CHECK_EVERY, **plan.world, "fence": False})
     cluster = SimCluster(node_configs(plan), plan.seed, options)
+    watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster)
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
@@ -104,7 +118,7 @@ def simulate(plan: Plan, command: str = "", tell: Tell = lambda phase, detail: N
         phases=dict(runner.marks),
         clock_offsets_ns=driver.monotonic_offsets_ns(),
         final_states=states,
-        options={**options_of_checks, "digest": digest},
+        options={**options_of_checks, "digest": digest, "core": fingerprint()},
         errors=list(driver.errors),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))

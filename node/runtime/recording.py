@@ -4,8 +4,9 @@ A file holds one incarnation: `inputs/events-000003.log`. It is a sequence of re
 
     | length, 4 bytes | crc32 of the body, 4 bytes | body: JSON |
 
-The first body is a header (`{"format", "version", "node", "config"}`), every other one a step: `{"now_ns", "effects_crc", "events": [...]}`. The
-checksum of the effects lets a replay say at which step it parted from what the node did. A torn tail is expected after a crash.
+The first body is a header (`{"format", "version", "node", "core", "config"}`), every other one a step: `{"now_ns", "effects_crc", "events": [...]}`.
+`core` is the fingerprint of the core that ran. The checksum of the effects lets a replay say at which step it parted from what the node did. A torn
+tail is expected after a crash.
 
 Bound: an incarnation's file stops growing at `MAX_FILE_BYTES` (its beginning is what a replay needs; the last record then says
 `{"stopped": ...}`), and the oldest files go when all together pass `MAX_TOTAL_BYTES`.
@@ -35,6 +36,7 @@ from ..core.events import (
     TimerFired,
 )
 from ..core.messages import from_wire, to_wire
+from ..core_source import fingerprint
 from ..wire import encode_payload
 
 FORMAT = "tribulation-inputs"
@@ -88,7 +90,8 @@ def effects_crc(effects: Sequence[Effect]) -> int:
 
 
 def encode_header(node: str, config: Mapping[str, Any]) -> bytes:
-    return record(encode_payload({"format": FORMAT, "version": VERSION, "node": node, "config": config}))
+    header = {"format": FORMAT, "version": VERSION, "node": node, "core": fingerprint(), "config": config}
+    return record(encode_payload(header))
 
 
 def encode_step(now_ns: int, events: Sequence[tuple[Event, bytes | None]], crc: int) -> bytes:
