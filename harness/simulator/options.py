@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from .chance import ONE_MILLION
 from .errors import SimulationError
 
 MICROSECOND = 1_000
@@ -72,13 +73,24 @@ class SimOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SimOptions:
-        """Exactly the options of `to_json`. Raises `SimulationError` naming the first option that is unknown, missing or of a wrong type."""
-        known = {field.name: type(field.default) for field in fields(cls)}
-        for name in (*data, *known):
-            if name not in known:
-                raise SimulationError(f"there is no option {name!r}", f"the options are {', '.join(known)}")
-            if name not in data:
-                raise SimulationError(f"option {name!r} is missing", "give every option, as `to_json` does")
-            if type(data[name]) is not known[name]:
-                raise SimulationError(f"option {name}: {data[name]!r} is not {known[name].__name__}", None)
+        """The options of `to_json`; those that are left out have their defaults. Raises `SimulationError` naming the first that cannot be."""
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(cls)}
+        for name, value in data.items():
+            if name not in defaults:
+                raise SimulationError(
+                    f"there is no option {name!r} of a world", f"the options are {', '.join(defaults)}"
+                )
+            wanted = type(defaults[name])
+            if type(value) is not wanted:
+                raise SimulationError(f"option {name}: {value!r} is not of type {wanted.__name__}", None)
+            most = ONE_MILLION if name.endswith("_ppm") else None
+            if value < 0 or (most is not None and value > most):
+                bound = "0 or more" if most is None else f"from 0 to {most}"
+                raise SimulationError(
+                    f"option {name}: {value!r} is not {bound}", "times are in ns, chances in parts per million"
+                )
         return cls(**data)
+
+    def told(self) -> str:
+        """Every option in one line, `name=value`: what is said before a simulated run begins."""
+        return " ".join(f"{name}={value}" for name, value in self.to_json().items())
