@@ -38,6 +38,26 @@ class HostsSpec(_Model):
         return self
 
 
+class TimingSpec(_Model):
+    """Raft's clockwork: a leader speaks every `heartbeat`; silence of a random time between the other two starts an election."""
+
+    heartbeat: PositiveDuration
+    election_min: PositiveDuration
+    election_max: PositiveDuration
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TimingSpec:
+        if not 2 * self.heartbeat <= self.election_min <= self.election_max:
+            raise ValueError(
+                "timing needs 2 * heartbeat <= election_min <= election_max, or leaders are deposed for nothing"
+            )
+        return self
+
+    def of_node(self) -> dict[str, int]:
+        """As the node's configuration has it."""
+        return {f"{name}_ns": getattr(self, name) for name in ("heartbeat", "election_min", "election_max")}
+
+
 class SystemSpec(_Model):
     """The system under test: `reference`, or a Python `file` that defines `service(options)` and `client(options)`.
 
@@ -49,13 +69,16 @@ class SystemSpec(_Model):
         default=None, description="a Python file with the Service and the Client of another system"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="passed to that file")
-    timing: Literal["default", "fast"] = Field(default="fast", description="heartbeat 100 ms / 50 ms")
+    timing: Literal["default", "fast"] | TimingSpec = Field(
+        default="fast", description="heartbeat 100 ms / 50 ms, or all three times"
+    )
     flaws: list[str] = Field(default_factory=list, description="planted bugs, see `tri list flaws`")
     voters: dict[str, Annotated[int, Field(ge=1, le=9)]] | None = Field(
         default=None, description="weights; default 1 for every node"
     )
     lease_reads: bool = Field(default=False, description="serve linearizable reads from the leader's lease")
     snapshot_threshold: int = Field(default=10_000, ge=10, description="log entries between snapshots")
+    max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
 
     @model_validator(mode="after")
     def _a_file_or_the_reference(self) -> SystemSpec:

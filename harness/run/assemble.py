@@ -126,11 +126,12 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
     spec = SystemSpec.model_validate(plan.options["system"])
     return {
         "cluster": f"{plan.campaign}-{plan.seed}",
-        "timing": spec.timing,
+        "timing": spec.timing if isinstance(spec.timing, str) else spec.timing.of_node(),
         "flaws": list(spec.flaws),
         "voters": dict(plan.voters),
         "lease_reads": spec.lease_reads,
         "snapshot_threshold": spec.snapshot_threshold,
+        "max_batch": spec.max_batch,
         "seed": plan.seed,
     }
 

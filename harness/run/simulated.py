@@ -73,6 +73,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     """Carry out `plan`, whose campaign is `campaign`, and leave a whole run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
 
+    settings.tell("world", world_of(plan).told())
     settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     done = simulate(plan, settings.command, settings.tell)
     done.write(run_dir)
@@ -94,8 +95,7 @@ def simulate(
 
     `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
-    options = SimOptions(**{"check_every": FULL_CHECK_EVERY, **plan.world, "fence": False})
-    cluster = SimCluster(node_configs(plan), plan.seed, options)
+    cluster = SimCluster(node_configs(plan), plan.seed, replace(world_of(plan), fence=False))
     watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster)
@@ -125,13 +125,16 @@ def simulate(
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster)
 
 
+def world_of(plan: Plan) -> SimOptions:
+    """Every option of the plan's world. Raises `SimulationError` naming one that cannot be."""
+    return SimOptions.from_json({"check_every": FULL_CHECK_EVERY, **plan.world})
+
+
 def node_configs(plan: Plan) -> dict[str, NodeConfig]:
     """Every node's configuration, as deployment would write it."""
     options = reference_options(plan)
     peers = {node: ["127.0.0.1", 10_000] for node in plan.nodes}
-    common = {
-        name: options[name] for name in ("cluster", "timing", "flaws", "voters", "lease_reads", "snapshot_threshold")
-    }
+    common = {name: value for name, value in options.items() if name != "seed"}
     return {node: NodeConfig.from_json({"node": node, "peers": peers, **common}) for node in plan.nodes}
 
 

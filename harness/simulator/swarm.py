@@ -5,7 +5,7 @@ on or off and draws its rates anew. Every knob has a draw of its own: one that i
 
     options = swarm(7, SimOptions())
     items = swarm_faults(7, ["n1", "n2", "n3"], 30 * SECOND)      # items of a campaign's `faults:`
-    more = swarm_node(7)                                          # fields of every node's configuration
+    more = swarm_node(7)                                          # fields of a campaign's `system`
 """
 
 from __future__ import annotations
@@ -71,16 +71,16 @@ def swarm(seed: int, base: SimOptions) -> SimOptions:
 
 
 def swarm_node(seed: int) -> dict[str, Any]:
-    """Fields of `NodeConfig`, the same for every node."""
+    """Fields of a campaign's `system`, the same for every node."""
     knobs = Knobs(seed, "swarm/node")
     heartbeat_ms = knobs.choose("heartbeat", (30, 50, 100))
     election_ms = heartbeat_ms * knobs.choose("patience", (4, 6, 10))
     spread_ms = election_ms * knobs.choose("spread", (2, 4, 10)) // 10
     return {
         "timing": {
-            "heartbeat_ns": heartbeat_ms * MILLISECOND,
-            "election_min_ns": election_ms * MILLISECOND,
-            "election_max_ns": (election_ms + spread_ms) * MILLISECOND,
+            "heartbeat": f"{heartbeat_ms}ms",
+            "election_min": f"{election_ms}ms",
+            "election_max": f"{election_ms + spread_ms}ms",
         },
         "snapshot_threshold": knobs.choose("snapshot-threshold", (10, 30, 100, 1_000, 10_000)),
         "max_batch": knobs.choose("max-batch", (1, 2, 8, 64, 1_024)),

@@ -53,6 +53,7 @@ class ReferenceOptions:
     preferred: str | None = None
     lease_reads: bool = False
     snapshot_threshold: int = 10_000
+    max_batch: int = 1024
     seed: int | None = None
     record_inputs: bool = True
     keep_data: bool = False
@@ -121,6 +122,7 @@ class ReferenceService:
             "preferred": options.preferred,
             "lease_reads": options.lease_reads,
             "snapshot_threshold": options.snapshot_threshold,
+            "max_batch": options.max_batch,
         }
         try:
             NodeConfig.from_json(config)

@@ -9,14 +9,12 @@ from dataclasses import fields
 import pytest
 from pydantic import TypeAdapter
 
+from harness.campaign.model import SystemSpec
 from harness.nemesis.schedule import expand
 from harness.nemesis.specs import FAULT_NAMES, FaultSpec
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SECOND, SimOptions
 from harness.simulator.swarm import SORTS, swarm, swarm_faults, swarm_node
-from node.config import NodeConfig
-
-from .scripted import config
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -63,9 +61,9 @@ def test_every_sort_is_on_in_some_seeds_and_off_in_others():
 
 def test_a_node_takes_every_seeds_knobs():
     drawn = [swarm_node(seed) for seed in range(200)]
-    configs = [config("n1", ("n1", "n2", "n3"), **more) for more in drawn]
-    assert all(isinstance(found, NodeConfig) for found in configs)
-    assert len({found.snapshot_threshold for found in configs}) == 5 and len({found.timing for found in configs}) > 10
+    specs = [SystemSpec.model_validate(more) for more in drawn]
+    assert all(SystemSpec.model_validate(spec.model_dump(mode="json")) == spec for spec in specs)
+    assert len({spec.snapshot_threshold for spec in specs}) == 5 and len({str(spec.timing) for spec in specs}) > 10
 
 
 def test_a_world_goes_to_json_and_back():
