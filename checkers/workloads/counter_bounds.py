@@ -20,7 +20,7 @@ from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, ms_between, on_key
 from .conclusion import all_of, conclude, sentence
-from .selection import Part, names, of, operation, options_of, parts, telling
+from .selection import Bool, Part, names, of, operation, options_of, parts, telling
 
 UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")
@@ -34,7 +34,7 @@ class CounterBoundsChecker:
         if "read" not in found or not found & {*UP, *DOWN}:
             return False
         columns = record.history.columns
-        read = columns.result[of(columns, "read") & (columns.type == OK)]
+        read = columns.result[_of_counters(columns) & of(columns, "read") & (columns.type == OK)]
         return (
             bool(len(read))
             and all(_is_number(columns.values[value]) for value in read[:100] if value != ABSENT)
@@ -48,7 +48,7 @@ class CounterBoundsChecker:
         findings = Findings()
         stats = {"counters": 0, "adds": 0, "acknowledged": 0, "reads": 0}
         strange = 0
-        for part in parts(columns, of(columns, "read", *UP, *DOWN)):
+        for part in parts(columns, _of_counters(columns)):
             counter, odd = _counter(columns, part)
             strange += odd
             stats["counters"] += 1
@@ -60,6 +60,12 @@ class CounterBoundsChecker:
         if not stats["reads"] or not stats["adds"]:
             doubts.append(f"{stats['adds']} adds were tried and {stats['reads']} reads ended ok: nothing to compare")
         return conclude(self.name, findings, stats, all_of(doubts))
+
+
+def _of_counters(columns: Columns) -> Bool:
+    """Reads and changes in the workloads that make changes: what another workload reads beside them, registers say, are no counters."""
+    changes = of(columns, *UP, *DOWN)
+    return (changes | of(columns, "read")) & np.isin(columns.workload, columns.workload[changes])
 
 
 def _is_number(value: Any) -> bool:

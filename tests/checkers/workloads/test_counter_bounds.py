@@ -177,3 +177,22 @@ def test_a_fall_is_shown_from_the_highest_read_before():
         .end(3)
     )
     only(story.judge("counter-bounds"), "counter-fell", (4, 6))
+
+
+def test_registers_beside_a_set_are_no_counters():
+    """The set's only add is refused and its only read comes last; the registers' reads are numbers, which nothing was added to."""
+    lines = [
+        ("write", 7, 7, "register", Type.OK),
+        ("read", None, 7, "register", Type.OK),
+        ("add", 1, 1, "set", Type.FAIL),
+    ]
+    events = []
+    for f, argument, result, workload, kind in [*lines, ("read", None, [], "set", Type.OK)]:
+        for step, value in ((Type.INVOKE, argument), (kind, result)):
+            number = len(events)
+            events.append(Event(number, number, 0, step, f, value, key=f"{workload}-0", workload=workload))
+    registers = RunRecord(history=History(events))
+    assert not checker("counter-bounds").applies(registers)
+    reads = [*events[:6], Event(6, 6, 0, Type.INVOKE, "read", key="set-0", workload="set")]
+    counted = RunRecord(history=History([*reads, Event(7, 7, 0, Type.OK, "read", 0, key="set-0", workload="set")]))
+    assert checker("counter-bounds").check(counted, Budget()).verdict is Verdict.UNKNOWN
