@@ -1,0 +1,118 @@
+"""From a campaign and a seed to the plan of one trial: the campaign as written, or a swarm around it.
+
+    plan = searched_plan(load_campaign(path, hosts="sim"), seed=7)
+
+In a swarm, a seed draws what the campaign leaves open: the world, the node's knobs, how long and how hard the clients try, and the faults.
+One seed in four keeps the campaign's own faults and length as written, so that what its author had in mind is always among the trials; in the
+others each of its faults is on or off like those of the swarm. What system it is, its flaws, voters and checks are never drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ..campaign.load import node_names
+from ..campaign.model import Campaign, SystemSpec
+from ..errors import CampaignError
+from ..nemesis.schedule import expand
+from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
+from ..run.assemble import make_plan
+from ..run.plan import Plan
+from ..run.simulated import world_of
+from ..simulator.options import SECOND
+from ..simulator.swarm import Knobs, swarm, swarm_faults, swarm_node
+
+LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
+OPERATIONS = (60, 120, 240, 480)
+"""How long a trial's load is and how many operations it tries in all, at most those of the campaign. Short trials: in a given time more of them
+find more than longer ones do, for most failures need few operations."""
+
+KEYS = (1, 2, 4, 8)
+AS_WRITTEN_PPM = 250_000
+_ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
+_HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inputs", "fence")
+
+
+def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: Path = Path()) -> Plan:
+    """The plan that `seed` stands for. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
+    if campaign.system.file is not None:
+        raise CampaignError(
+            f"campaign {campaign.name}: the system of {campaign.system.file} cannot be simulated",
+            hint="search needs the reference system; run this campaign on hosts: tri run",
+        )
+    campaign = campaign.model_copy(update={"seed": seed})
+    return make_plan(campaign, directory) if not swarm else _swarmed(campaign, seed, directory)
+
+
+def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
+    knobs = Knobs(seed, "search")
+    as_written = bool(campaign.faults) and knobs.on("as-written", AS_WRITTEN_PPM)
+    if not as_written:
+        load_ns = min(campaign.load, knobs.choose("load", LOADS_NS))
+        campaign = campaign.model_copy(update={"load": load_ns})
+        campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
+    system = _drawn_system(campaign.system, seed)
+    campaign = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs), "system": system})
+    plan = make_plan(campaign, directory)
+    return replace(plan, world=drawn_world(plan, seed))
+
+
+def drawn_world(plan: Plan, seed: int) -> dict[str, Any]:
+    """Every drawn option of a world, by its name; how a run is checked and recorded is left to whoever runs it."""
+    drawn = asdict(swarm(seed, world_of(plan)))
+    return {name: value for name, value in drawn.items() if name not in _HOW_IT_IS_CHECKED or name in plan.world}
+
+
+def _drawn_system(system: SystemSpec, seed: int) -> SystemSpec:
+    """The node's knobs; leases that the campaign asks for stay."""
+    drawn = swarm_node(seed)
+    drawn["lease_reads"] = drawn["lease_reads"] or system.lease_reads
+    return SystemSpec.model_validate({**system.model_dump(mode="json"), **drawn})
+
+
+def _drawn_workloads(campaign: Campaign, knobs: Knobs) -> list[dict[str, Any]]:
+    """The campaign's workloads, slower where they would try more operations than were drawn, on as few keys as were drawn."""
+    specs = campaign.workload_specs
+    asked = sum(spec.rate for spec in specs.values()) * campaign.load / SECOND
+    share = min(1.0, knobs.choose("operations", OPERATIONS) / asked)
+    drawn = []
+    for name, spec in specs.items():
+        options = {**spec.model_dump(mode="json"), "rate": spec.rate * share}
+        if "keys" in options:
+            options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
+        drawn.append({name: options})
+    return drawn
+
+
+def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) -> list[Any]:
+    """Items of the campaign and of the swarm, those that are on; any of them may be on together."""
+    own = [item for place, item in enumerate(campaign.faults) if knobs.on(f"fault/{place}")]
+    swarmed = _ITEMS.validate_python(swarm_faults(seed, node_names(campaign, directory), campaign.load))
+    return _that_fit([_overlapping(item) for item in own] + swarmed, seed, campaign.load)
+
+
+def _overlapping(item: Any) -> Any:
+    """The item, allowed to be on together with others of its kind."""
+    if not isinstance(item.spec, Timing):
+        return item
+    name = next(iter(type(item).model_fields))
+    return item.model_copy(update={name: item.spec.model_copy(update={"overlap": True})})
+
+
+def _that_fit(items: Sequence[Any], seed: int, load_ns: int) -> list[Any]:
+    """Without those for which a shorter load, or the campaign's windows of recovery, leave no room."""
+    windows = [item for item in items if isinstance(item.spec, RecoverySpec)]
+
+    def fits(item: Any) -> bool:
+        try:
+            expand([*windows, item], seed=seed, load_ns=load_ns)
+        except CampaignError:
+            return False
+        return True
+
+    return [item for item in items if item in windows or fits(item)]

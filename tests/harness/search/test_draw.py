@@ -1,0 +1,81 @@
+"""Drawn plans: a function of campaign and seed, the campaign's own faults among them, and never another system than the campaign's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.load import load_campaign
+from harness.errors import CampaignError
+from harness.run.assemble import make_plan
+from harness.run.plan import Plan
+from harness.run.simulated import node_configs, world_of
+from harness.search.draw import LOADS_NS, OPERATIONS, searched_plan
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICKSTART = load_campaign(ROOT / "campaigns/quickstart.yaml", hosts="sim")
+CAMPAIGNS = sorted((ROOT / "campaigns").rglob("*.yaml"))
+
+
+def test_a_seed_stands_for_one_plan():
+    plan = searched_plan(QUICKSTART, 7)
+    assert plan.seed == 7
+    assert plan.to_json() == searched_plan(QUICKSTART, 7).to_json()
+    assert len({json.dumps(searched_plan(QUICKSTART, seed).to_json()) for seed in range(30)}) == 30
+
+
+def test_without_a_swarm_the_plan_is_the_campaigns():
+    written = make_plan(QUICKSTART.model_copy(update={"seed": 9}), Path())
+    assert searched_plan(QUICKSTART, 9, swarm=False).to_json() == written.to_json()
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=[path.stem for path in CAMPAIGNS])
+def test_every_campaign_has_a_plan_for_every_seed_that_can_be_read_back_and_carried_out(path: Path):
+    campaign = load_campaign(path, hosts="sim")
+    for seed in range(25):
+        plan = searched_plan(campaign, seed, directory=path.parent)
+        data = json.loads(json.dumps(plan.to_json()))
+        assert Plan.from_json(data).to_json() == plan.to_json()
+        assert all(config.flaws == tuple(campaign.system.flaws) for config in node_configs(plan).values())
+        assert world_of(plan).check_every > 0 and "check_every" not in plan.world
+        assert all(intent.at_ns < plan.timing.load_ns for intent in plan.intents)
+
+
+def test_a_trial_is_short():
+    for seed in range(60):
+        plan = searched_plan(QUICKSTART, seed)
+        rate = sum(workload.spec.rate for workload in plan.workloads.values())
+        assert rate * plan.timing.load_ns / 1e9 <= max(OPERATIONS) + 1
+        assert plan.timing.load_ns in (*LOADS_NS, QUICKSTART.load)
+
+
+def test_the_campaigns_own_faults_are_as_written_in_some_seeds_and_among_others_in_others():
+    alone = mixed = without = 0
+    written = {intent.key: intent.parameters for intent in make_plan(QUICKSTART, Path()).intents}
+    for seed in range(80):
+        plan = searched_plan(QUICKSTART, seed)
+        keys = {intent.key for intent in plan.intents}
+        alone += keys == set(written)
+        kills = [intent for intent in plan.intents if intent.kind == "kill" and intent.for_ns == QUICKSTART_KILL_NS]
+        mixed += bool(kills) and keys != set(written)
+        without += not kills
+    assert 8 <= alone <= 32 and mixed > 5 and without > 5
+
+
+QUICKSTART_KILL_NS = 2_000_000_000
+
+
+def test_leases_that_a_campaign_asks_for_stay():
+    campaign = load_campaign(ROOT / "campaigns/flaws/wall-clock-lease.yaml", hosts="sim")
+    assert all(searched_plan(campaign, seed).options["system"]["lease_reads"] for seed in range(20))
+
+
+def test_a_system_from_a_file_cannot_be_searched(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "name: own\nsystem: {name: mine, file: mine.py}\nworkloads: [{register: {}}]\nhosts: {provider: sim}\n"
+    )
+    with pytest.raises(CampaignError, match=r"mine.py cannot be simulated.*\n\nhint: "):
+        searched_plan(load_campaign(path), 1)
