@@ -40,6 +40,10 @@ class EventColumns:
     txn: Int32
     mismatch: npt.NDArray[np.bool_]
 
+    def until(self, place: int) -> EventColumns:
+        """The events before that place."""
+        return EventColumns(**{field.name: getattr(self, field.name)[:place] for field in fields(EventColumns)})
+
     @staticmethod
     def joined(parts: Sequence[EventColumns]) -> EventColumns:
         return EventColumns(
@@ -92,7 +96,13 @@ def match(
     names = _Names(kinds)
     types = names.type[events.kind]
     invoked = np.flatnonzero(types == _INVOKE)
-    completion = _completions(events, types, names.f[events.kind], _Tables(kinds, processes, keys), source)[invoked]
+    completions, wrong = _completions(events, types, names.f[events.kind])
+    if wrong is not None:
+        # Before it there may be a completion with another value than was asked for: then that one is told.
+        tables: dict[str, Any] = {"processes": processes, "keys": keys, "values": values, "lists": lists, "txns": txns}
+        match(events.until(wrong), source, kinds=kinds, **tables)
+        _refuse(events, wrong, _Tables(kinds, processes, keys), source)
+    completion = completions[invoked]
     known = completion >= 0
     done = np.where(known, completion, invoked)
 
@@ -129,7 +139,9 @@ def match(
         lists=lists,
         txns=txns,
     )
-    for row in unanswered(columns)[:1].tolist():
+    unlike = unanswered(columns)
+    if len(unlike):
+        row = int(unlike[np.argmin(columns.complete[unlike])])
         raise unlike_value(source, *reversed(both_events(columns, row)))
     return columns
 
@@ -141,10 +153,11 @@ class _Tables:
     keys: Sequence[Any]
 
 
-def _completions(events: EventColumns, types: UInt8, f: UInt8, tables: _Tables, source: str | None) -> Int64:
-    """For each event that is an invocation the place of its completion, -1 where there is none."""
+def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, int | None]:
+    """For each event that is an invocation the place of its completion, -1 where there is none; and the first place that cannot be."""
     # Small numbers sort by radix, in linear time.
-    process = events.process.astype(np.uint16) if len(tables.processes) <= _RADIX else events.process
+    small = len(events.process) == 0 or int(events.process.max()) < _RADIX
+    process = events.process.astype(np.uint16) if small else events.process
     order = np.argsort(process, kind="stable")
     ordered, kind = process[order], types[order]
     follows = np.zeros(len(order), np.bool_)
@@ -161,9 +174,7 @@ def _completions(events: EventColumns, types: UInt8, f: UInt8, tables: _Tables, 
     other_key = (events.key[answered] != ABSENT) & (events.key[answered] != events.key[asked])
     unlike = answered[(f[answered] != f[asked]) | other_key]
     wrong_at = np.concatenate([order[wrong], unlike])
-    if len(wrong_at):
-        _refuse(events, int(wrong_at.min()), tables, source)
-    return completions
+    return completions, int(wrong_at.min()) if len(wrong_at) else None
 
 
 def _refuse(events: EventColumns, place: int, tables: _Tables, source: str | None) -> None:

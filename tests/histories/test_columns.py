@@ -329,3 +329,26 @@ def test_rows_are_found_by_index() -> None:
     columns = columns_of_events(parse("p0[w1 p1[r_ p0] p1]1").events)
     assert [row_of(columns, index) for index in range(5)] == [0, 1, 0, 1, None]
     assert len(history_of_columns(columns).operations()) == 2
+
+
+def _events(*told: tuple[int, Type, str, Any]) -> list[Event]:
+    return [Event(at, at * 10, process, kind, f, value) for at, (process, kind, f, value) in enumerate(told)]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param((1, Type.OK, "write", 9), id="another value that was not asked for, of an earlier invocation"),
+        pytest.param((0, Type.OK, "write", 2), id="a completion without an invocation"),
+    ],
+)
+def test_of_several_completions_that_cannot_be_the_first_is_told(after: tuple[int, Type, str, Any]) -> None:
+    found = _events(
+        (1, Type.INVOKE, "write", 1),
+        (0, Type.INVOKE, "write", 2),
+        (0, Type.OK, "write", 3),
+        after,
+        (7, Type.OK, "x", 0),
+    )
+    told = _refusal(columns_of_events, found)
+    assert told is not None and told.startswith("event 2 (pro") and told == _refusal(pair, found)
