@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
     "check": ("check", "Check a recorded run or history again."),
     "convert": ("convert", "Write a history in another format."),
+    "replay": ("replay", "Make a recorded run happen again, and say how exactly it did."),
     "report": ("report", "Write the report page of a run."),
     "doctor": ("doctor", "Say what the hosts can do, by trying it."),
     "heal": ("heal", "Undo every fault that may still be in force."),

@@ -17,12 +17,14 @@ from typing import Any
 from checkers import Budget
 from checkers.result import RunRecord
 from histories import History, MemoryRecorder, write_history
+from histories.store import RunStore
 from node.config import NodeConfig
 from node.core_source import fingerprint
 
 from ..campaign.model import Campaign
 from ..nemesis.ledger import MemoryLedger, faults_of
 from ..simulator.cluster import SimCluster
+from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
@@ -33,6 +35,9 @@ from .plan import Pinned, Plan
 from .record import RunFacts, record_of
 from .verdict import Judgement, judge_record
 from .virtual import ELECTION_NS, VirtualDriver
+
+DIGESTS_FILE = "digests.json"
+"""The run's digest after every so many steps, so that a replay that differs can say where it began to."""
 
 FULL_CHECK_EVERY = 1000
 """Steps of a node between full checks of its invariants, which cost time in proportion to its log."""
@@ -60,6 +65,7 @@ class Simulated:
         (run_dir / "trace").mkdir()
         for node, lines in self.record.traces.items():
             _write_lines(run_dir / "trace" / f"{node}.jsonl", lines)
+        RunStore.write_json(run_dir / DIGESTS_FILE, {"every": MARK_EVERY, "marks": self.cluster.digest.marks})
         self.facts.write(run_dir)
 
 
