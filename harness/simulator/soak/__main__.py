@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 
 from ..options import SECOND
+from .aims import AIMS, aimed_plan
 from .batch import run_seeds, shrink
-from .plan import draw_plan
 from .run import SoakResult, run_plan
 
 
@@ -24,11 +24,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--flaw", action="append", default=[], help="run nodes with this flaw")
+    parser.add_argument("--aim", choices=tuple(AIMS), help="aim the plan at a narrow window")
     arguments = parser.parse_args()
     flaws = tuple(arguments.flaw)
     if arguments.seed is None:
-        return _many(range(arguments.first, arguments.first + arguments.seeds), flaws, arguments.jobs)
-    plan = draw_plan(arguments.seed, flaws)
+        return _many(range(arguments.first, arguments.first + arguments.seeds), flaws, arguments.aim, arguments.jobs)
+    plan = aimed_plan(arguments.seed, flaws, arguments.aim)
     if arguments.keep is not None:
         plan = plan.only(tuple(int(number) for number in arguments.keep.split(",") if number))
     result = run_plan(plan)
@@ -38,9 +39,9 @@ def main() -> int:
     return 0 if result.failure is None else 1
 
 
-def _many(seeds: Iterable[int], flaws: tuple[str, ...], jobs: int) -> int:
+def _many(seeds: Iterable[int], flaws: tuple[str, ...], aim: str | None, jobs: int) -> int:
     started_s, failures, excused, done, events, simulated_ns = time.monotonic(), 0, 0, 0, 0, 0
-    for result in run_seeds(seeds, flaws, jobs):
+    for result in run_seeds(seeds, flaws, aim, jobs):
         done, events, simulated_ns = done + 1, events + result.core_events, simulated_ns + result.simulated_ns
         excused += result.excused is not None
         if done % 100 == 0:

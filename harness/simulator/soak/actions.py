@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from ..chance import draw, happens
 from ..cluster import Edge, SimCluster
-from ..options import MILLISECOND
+from ..options import MILLISECOND, SECOND
 from .plan import LEADER, Action, SoakPlan
 from .watch import Watch
 
@@ -17,11 +19,22 @@ class Actor:
         self._cluster, self._plan, self._watch = cluster, plan, watch
         self._asked = 0
         self.applied: dict[str, int] = {}
+        self.rotten: set[str] = set()
+        self._ambushed = 0
         cluster.halt_watchers.append(self._restart_late)
 
     def schedule(self) -> None:
         for action in self._plan.actions:
             self._cluster.schedule(action.at_ns, self._act, action)
+        if self._plan.ambushes:
+            self._cluster.watchers.append(self._lurk)
+
+    def bridge(self) -> None:
+        """Cut the leader and one other node off from each other, alone."""
+        nodes = self._plan.nodes
+        leader = self._resolve(LEADER)
+        other = nodes[(nodes.index(leader) + (self._plan.bridged or 1)) % len(nodes)]
+        self._cluster.cut([(leader, other), (other, leader)])
 
     def heal_all(self) -> None:
         cluster = self._cluster
@@ -36,6 +49,16 @@ class Actor:
         """A disk that failed while its node was stopped is noticed after the heal only."""
         if "failed" in reason and self._cluster.now_ns >= self._plan.chaos_ns:
             self._cluster.schedule(self._cluster.now_ns + 100 * MILLISECOND, self._cluster.start, node)
+
+    def _lurk(self, line: Mapping[str, Any]) -> None:
+        leads = self._watch.leader is not None and self._watch.leader[1] == line["node"]
+        for ambush in self._plan.ambushes:
+            if line["event"] != ambush.event or not leads or self._cluster.now_ns >= self._plan.chaos_ns:
+                continue
+            self._ambushed += 1
+            if happens(draw(self._plan.seed, 0xA3B, self._ambushed), ambush.chance_ppm):
+                action = Action(-1, self._cluster.now_ns, ambush.kind, line["node"], ambush.for_ns)
+                self._cluster.schedule(action.at_ns, self._act, action)
 
     def _act(self, action: Action) -> None:
         target = self._resolve(action.target)
@@ -56,6 +79,16 @@ class Actor:
                 edges = self._edges(action, target)
                 cluster.cut(edges)
                 return lambda: cluster.heal(edges)
+            case "isolate" | "late-acks" | "clock-cut" | "transfer-cut":
+                return self._isolate(action, target)
+            case "rot":
+                self._rot(target, action.detail)
+                return lambda: cluster.start(target)
+            case "wipe":
+                cluster.kill(target)
+                cluster.wipe(target)
+                self._watch.wiped(target)
+                return lambda: cluster.start(target)
             case "kill":
                 cluster.kill(target)
                 return lambda: cluster.start(target)
@@ -90,6 +123,38 @@ class Actor:
             case "voters":
                 self._ask(target, {"admin": "voters", "voters": action.detail})
         return None
+
+    def _isolate(self, action: Action, target: str) -> Callable[[], None]:
+        """Cut a node off from the other nodes; what leads up to it, or comes with it, is the action's kind."""
+        cluster = self._cluster
+        others = [name for name in self._plan.nodes if name != target]
+        out, back = [(target, name) for name in others], [(name, target) for name in others]
+        if action.kind == "late-acks":
+            for source, _ in back:
+                cluster.clog(source, target, cluster.now_ns + action.for_ns)
+            back = []
+        elif action.kind == "clock-cut":
+            cluster.shift_wall(target, -60 * SECOND)
+        elif action.kind == "transfer-cut":
+            # The request to stand goes out first; the votes that follow it do not come back.
+            self._ask(target, {"admin": "transfer", "to": action.detail})
+            begin_ns = cluster.now_ns + 2 * MILLISECOND
+            cluster.schedule(begin_ns, cluster.cut, back)
+            cluster.schedule(begin_ns + action.for_ns, cluster.heal, back)
+            return lambda: None
+        cluster.cut(out + back)
+        return lambda: cluster.heal(out + back)
+
+    def _rot(self, target: str, bits: int) -> None:
+        """Flip one bit of its newest log file, in the last bytes half of the time."""
+        self._cluster.power_loss(target)
+        newest = self._cluster.nodes[target].disk.inodes()[-1]
+        size = len(newest.durable)
+        if size:
+            self.rotten.add(target)
+            position = (bits >> 8) % size if bits & 1 else size - 1 - (bits >> 8) % min(size, 100)
+            for content in (newest.durable, newest.cached):
+                content[position] ^= 1 << (bits >> 4 & 7)
 
     def _ask(self, node: str, body: dict[str, object]) -> None:
         self._asked += 1

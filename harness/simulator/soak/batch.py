@@ -8,12 +8,14 @@ from multiprocessing import get_context
 
 from .run import SoakResult, run_plan, run_seed
 
-Job = tuple[int, tuple[str, ...]]
+Job = tuple[int, tuple[str, ...], str | None]
 
 
-def run_seeds(seeds: Iterable[int], flaws: tuple[str, ...] = (), jobs: int = 1) -> Iterator[SoakResult]:
+def run_seeds(
+    seeds: Iterable[int], flaws: tuple[str, ...] = (), aim: str | None = None, jobs: int = 1
+) -> Iterator[SoakResult]:
     """Results in the order of the seeds, without their histories and clusters (they would have to be sent between processes)."""
-    work = [(seed, flaws) for seed in seeds]
+    work = [(seed, flaws, aim) for seed in seeds]
     if jobs == 1:
         yield from map(_summary, work)
         return

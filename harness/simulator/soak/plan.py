@@ -38,8 +38,21 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Ambush:
+    """Waits for a trace line: does `kind` to the node that wrote `event`, if it leads, with a chance in parts per million."""
+
+    event: str
+    kind: str
+    for_ns: int
+    chance_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
 class SoakPlan:
-    """`chaos_ns` is when the faults end and everything is healed; `settle_ns` how long recovery may then take."""
+    """`chaos_ns` is when the faults end and everything is healed; `settle_ns` how long recovery may then take.
+
+    `bridged`: before that, the leader and the node so many places after it stay cut off from each other, and terms must stand still.
+    """
 
     seed: int
     nodes: tuple[str, ...]
@@ -50,6 +63,9 @@ class SoakPlan:
     keys: int
     gap_ns: int
     actions: tuple[Action, ...] = ()
+    ambushes: tuple[Ambush, ...] = ()
+    bridged: int | None = None
+    aim: str | None = None
     chaos_ns: int = 8 * SECOND
     settle_ns: int = 20 * SECOND
 
@@ -63,7 +79,7 @@ class SoakPlan:
 
 
 @dataclass
-class _Draws:
+class Draws:
     """A stream of draws for one purpose."""
 
     seed: int
@@ -89,7 +105,7 @@ class _Draws:
 
 
 def draw_plan(seed: int, flaws: tuple[str, ...] = ()) -> SoakPlan:
-    draws = _Draws(seed, "plan")
+    draws = Draws(seed, "plan")
     nodes = tuple(f"n{i + 1}" for i in range(draws.choose((3, 3, 3, 4, 5, 5))))
     voters = {name: draws.choose((1, 1, 1, 1, 2, 3)) for name in nodes} if draws.half() else dict.fromkeys(nodes, 1)
     if len(nodes) > 3 and draws.between(0, 3) == 0:
@@ -108,15 +124,15 @@ def draw_plan(seed: int, flaws: tuple[str, ...] = ()) -> SoakPlan:
         nodes=nodes,
         voters=voters,
         config=config,
-        options=_options(_Draws(seed, "options")),
+        options=_options(Draws(seed, "options")),
         clients=draws.between(2, 5),
         keys=draws.between(1, 3),
         gap_ns=draws.choose((5, 20, 60)) * MILLISECOND,
     )
-    return replace(plan, actions=_numbered(_actions(plan)))
+    return replace(plan, actions=numbered(_actions(plan)))
 
 
-def _options(draws: _Draws) -> SimOptions:
+def _options(draws: Draws) -> SimOptions:
     lossy, repeating, shuffled = draws.half(), draws.half(), draws.half()
     return SimOptions(
         latency_min_ns=draws.choose((50, 200, 1000)) * MICROSECOND,
@@ -152,7 +168,7 @@ _KINDS = (
 def _actions(plan: SoakPlan) -> list[Action]:
     actions: list[Action] = []
     for kind in _KINDS:
-        draws = _Draws(plan.seed, f"actions/{kind}")
+        draws = Draws(plan.seed, f"actions/{kind}")
         if not draws.half():
             continue
         for _ in range(draws.between(1, 4)):
@@ -160,12 +176,12 @@ def _actions(plan: SoakPlan) -> list[Action]:
     return actions
 
 
-def _numbered(actions: list[Action]) -> tuple[Action, ...]:
+def numbered(actions: list[Action]) -> tuple[Action, ...]:
     ordered = sorted(actions, key=lambda action: (action.at_ns, action.kind, action.target))
     return tuple(replace(action, number=number) for number, action in enumerate(ordered))
 
 
-def _draw_action(plan: SoakPlan, kind: str, draws: _Draws) -> Iterator[Action]:
+def _draw_action(plan: SoakPlan, kind: str, draws: Draws) -> Iterator[Action]:
     at_ns = draws.between(500, plan.chaos_ns // MILLISECOND - 500) * MILLISECOND
     for_ns = draws.choose((30, 200, 700, 2000)) * draws.between(1, 2) * MILLISECOND
     target = LEADER if draws.between(0, 2) == 0 else draws.choose(plan.nodes)
@@ -188,7 +204,7 @@ def _draw_action(plan: SoakPlan, kind: str, draws: _Draws) -> Iterator[Action]:
     yield Action(0, at_ns, kind, target, for_ns, detail)
 
 
-def _cut(plan: SoakPlan, kind: str, target: str, draws: _Draws) -> dict[str, Any]:
+def _cut(plan: SoakPlan, kind: str, target: str, draws: Draws) -> dict[str, Any]:
     """A cut as sides: `$leader` may be in one of them, so edges are made when the time comes."""
     others = [name for name in plan.nodes if name != target]
     if kind == "partition":

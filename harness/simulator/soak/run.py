@@ -19,9 +19,14 @@ from ..errors import SimulationError
 from ..node import Process
 from ..options import MILLISECOND, SECOND
 from .actions import Actor
+from .aims import aimed_plan
 from .clients import SoakClient, SoakHistory
-from .plan import SoakPlan, draw_plan
+from .plan import SoakPlan
 from .watch import Watch
+
+BRIDGED_NS = 6 * SECOND
+CHURN_LIMIT = 4
+"""Elections in that time, at most: lost messages may cause one now and then; a livelock has one in each election timeout."""
 
 
 @dataclass
@@ -48,11 +53,12 @@ class SoakResult:
     def command(self) -> str:
         keep = ",".join(str(action.number) for action in self.plan.actions)
         flaws = "".join(f" --flaw {name}" for name in self.plan.config["flaws"])
-        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws} --keep '{keep}'"
+        aim = f" --aim {self.plan.aim}" if self.plan.aim else ""
+        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws}{aim} --keep '{keep}'"
 
 
-def run_seed(seed: int, flaws: tuple[str, ...] = (), **more: Any) -> SoakResult:
-    return run_plan(draw_plan(seed, flaws), **more)
+def run_seed(seed: int, flaws: tuple[str, ...] = (), aim: str | None = None, **more: Any) -> SoakResult:
+    return run_plan(aimed_plan(seed, flaws, aim), **more)
 
 
 def run_plan(plan: SoakPlan, *, check_history: bool = True) -> SoakResult:
@@ -74,6 +80,8 @@ class _Soak:
         self._missing: dict[tuple[str, str], int] = {}
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._ids = 1_000_000
+        self._standing = plan.nodes
+        """Those of whom answers are expected in the end: a node whose log is damaged may refuse to start."""
         self.recovered_ns: int | None = None
         self.excused: str | None = None
 
@@ -96,10 +104,11 @@ class _Soak:
         for client in self.clients:
             client.start()
         cluster.run_until(plan.chaos_ns)
-        if (failure := self._halts()) is not None:
+        if (failure := self._halts() or self._churn()) is not None:
             return failure
         self.actor.heal_all()
         cluster.run_while(lambda: not all(client.idle for client in self.clients), plan.chaos_ns + 10 * SECOND)
+        self._standing = tuple(name for name in plan.nodes if not self._is_lost(name))
         limit_ns = cluster.now_ns + plan.settle_ns
         self._final_reads()
         if not cluster.run_while(lambda: bool(self._missing), limit_ns):
@@ -116,6 +125,25 @@ class _Soak:
             return ("not-converged", f"states after the quiet period: {self._digests()}")
         return self._halts()
 
+    def _churn(self) -> tuple[str, str] | None:
+        """Over a bridge that stays, leaders must not depose each other without end."""
+        if self.plan.bridged is None:
+            return None
+        cluster, watch = self.cluster, self.watch
+        self.actor.heal_all()
+        cluster.run_until(cluster.now_ns + 3 * SECOND)
+        self.actor.bridge()
+        cluster.run_until(cluster.now_ns + 2 * SECOND)
+        before = watch.counts.get("leader", 0)
+        cluster.run_until(cluster.now_ns + BRIDGED_NS)
+        elected = watch.counts.get("leader", 0) - before
+        if elected > CHURN_LIMIT:
+            return (
+                "leaders-depose-each-other",
+                f"{elected} elections in {BRIDGED_NS / SECOND:.0f} s over a bridge that stays",
+            )
+        return None
+
     def _working(self) -> bool:
         return self.cluster.now_ns < self.plan.chaos_ns
 
@@ -124,9 +152,13 @@ class _Soak:
         if any(action.kind == "fsync" for action in self.plan.actions):
             return None
         for name, node in self.cluster.nodes.items():
-            if node.process is Process.HALTED:
+            if node.process is Process.HALTED and not self._is_lost(name):
                 return ("halted", f"{name} stopped itself: {node.halt_reason}")
         return None
+
+    def _is_lost(self, name: str) -> bool:
+        """Whether it rightly refuses to start on a damaged log."""
+        return name in self.actor.rotten and self.cluster.process(name) is Process.HALTED
 
     def _too_many_torn(self) -> bool:
         """Whether the nodes that know that their log is whole hold half of the weight or less."""
@@ -137,7 +169,7 @@ class _Soak:
 
     def _final_reads(self) -> None:
         """Every key is read at every node until it answers."""
-        for node in self.plan.nodes:
+        for node in self._standing:
             for key in range(self.plan.keys):
                 self._missing[node, f"k{key}"] = 0
                 self._read(node, f"k{key}")
@@ -163,14 +195,14 @@ class _Soak:
 
     def _ask_statuses(self) -> None:
         """Each node's state digest, again and again until all agree."""
-        for node in self.plan.nodes:
+        for node in self._standing:
             self._ids += 1
             self.cluster.request("digests", node, {"id": self._ids, "admin": "digest"}, self._take_status)
 
     def _take_status(self, answer: Answer) -> None:
         if answer.body is not None and answer.body["status"] == "ok":
             self._statuses[answer.body["node"]] = answer.body
-        if len(self._statuses) == len(self.plan.nodes) and not self._converged():
+        if len(self._statuses) == len(self._standing) and not self._converged():
             self._statuses.clear()
             self.cluster.schedule(self.cluster.now_ns + 100 * MILLISECOND, self._ask_statuses)
 
@@ -179,7 +211,7 @@ class _Soak:
 
     def _converged(self) -> bool:
         digests = self._digests()
-        return len(digests) == len(self.plan.nodes) and len(set(digests.values())) == 1
+        return len(digests) == len(self._standing) and len(set(digests.values())) == 1
 
     def _judge(self) -> tuple[str, str] | None:
         record = RunRecord(
@@ -188,7 +220,8 @@ class _Soak:
             nodes=self.plan.nodes,
             voters=self.plan.voters,
         )
-        for name in ("linearizable", "raft-safety"):
+        wiped = any(action.kind == "wipe" for action in self.plan.actions)
+        for name in ("linearizable",) if wiped else ("linearizable", "raft-safety"):
             result = checker(name).check(record, Budget(time_s=20))
             if result.verdict is Verdict.INVALID:
                 anomaly = result.anomalies[0]
