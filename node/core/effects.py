@@ -11,13 +11,14 @@ by creation, `Rename` and `Remove` are durable only after a later `FsyncDir`. An
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Union
 
 from .messages import Message
+from .value import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Send `message` to the node `peer`. May be lost without notice; never blocks."""
 
@@ -26,7 +27,7 @@ class Send:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """Answer a client's request. `body` always carries the request's `id`."""
 
@@ -35,7 +36,7 @@ class Reply:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetTimer:
     """Fire `TimerFired(key, generation)` at `at_ns` (monotonic). Replaces an earlier timer of the same key."""
 
@@ -44,12 +45,12 @@ class SetTimer:
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelTimer:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Append:
     """Append `data` to `file`, creating it if absent."""
 
@@ -59,7 +60,7 @@ class Append:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """Replace the content of `file` with `data`, creating it if absent. Not atomic: use with `Rename`."""
 
@@ -69,7 +70,7 @@ class Write:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truncate:
     """Cut `file` to `size` bytes."""
 
@@ -79,14 +80,14 @@ class Truncate:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fsync:
     op: int
     file: str
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rename:
     """Atomically rename `file` to `to`, replacing it."""
 
@@ -96,20 +97,20 @@ class Rename:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remove:
     op: int
     file: str
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FsyncDir:
     op: int
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """A white-box event for the checkers (docs/reference/traces.md); `fields` are JSON values."""
 
@@ -118,7 +119,7 @@ class Trace:
     after: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Halt:
     """Stop this node now: its disk failed or its state is not to be trusted. `reason` ends in a hint."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
 from typing import Any
+
+from .value import frozen
 
 Command = list[Any]
 
@@ -25,7 +26,7 @@ def canonical(value: Any) -> str:
     return _encoder.encode(value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """`crc` (of `text`) is what traces show; it is computed on demand."""
 

@@ -10,13 +10,14 @@ that every event can be recorded and fed to the core again, step by step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Union
 
 from .messages import Message
+from .value import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """The first event of every incarnation.
 
@@ -31,21 +32,21 @@ class Start:
     wall_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connected:
     """A connection to or from `peer` is up and its identity is known. Messages may now be sent to it."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disconnected:
     """The last usable connection to `peer` is gone; messages in flight may or may not have arrived."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Received:
     """A decoded message from another node. It may be a duplicate, late, or out of order."""
 
@@ -54,7 +55,7 @@ class Received:
     wall_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimerFired:
     """A timer set with this key and generation is due. A generation that is not the latest is stale and ignored."""
 
@@ -63,7 +64,7 @@ class TimerFired:
     wall_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StorageDone:
     """The storage operation `op` ended; `error` is None when it succeeded. An fsync error halts the node."""
 
@@ -71,7 +72,7 @@ class StorageDone:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A client's request, as decoded from its frame (docs/reference/protocol.md); `client` names the connection."""
 
@@ -80,7 +81,7 @@ class Request:
     wall_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientGone:
     """The client's connection closed. Replies to it are dropped; what it asked for may still take effect."""
 

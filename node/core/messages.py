@@ -11,16 +11,17 @@ All integers are non-negative. Receivers must expect every message to be lost, r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, Union
 
 from .entry import Entry, parse_entry
+from .value import frozen
 
 Json = Any
 Entries = tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreVote:
     """Would you vote for me in `term` (my term + 1)? Changes nothing at either side (Raft thesis, 9.6)."""
 
@@ -30,7 +31,7 @@ class PreVote:
     last_term: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreVoteReply:
     """`term` is the answerer's own, `for_term` the one asked about."""
 
@@ -40,7 +41,7 @@ class PreVoteReply:
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Vote:
     """RequestVote. `transfer`: the leader itself asked for this election, so a living leader is no reason to refuse."""
 
@@ -51,14 +52,14 @@ class Vote:
     transfer: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VoteReply:
     TAG: ClassVar[str] = "raft.vote-reply"
     term: int
     granted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heartbeat:
     """I lead `term`. `round` grows with every broadcast of this leader; `commit` is at most what the receiver is known to hold."""
 
@@ -68,7 +69,7 @@ class Heartbeat:
     commit: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeartbeatReply:
     """Echoes the round: the answerer followed this leader after that round was begun."""
 
@@ -77,7 +78,7 @@ class HeartbeatReply:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendEntries:
     """`entries` follow (`prev_index`, `prev_term`). `commit` is the leader's own."""
 
@@ -89,7 +90,7 @@ class AppendEntries:
     commit: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppendReply:
     """`ok`: the log equals the leader's up to `match`, durably. Otherwise the leader should go on from after `match`.
 
@@ -104,7 +105,7 @@ class AppendReply:
     torn: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InstallSnapshot:
     """A piece of the snapshot at (`index`, `last_term`): characters from `offset` of `total`."""
 
@@ -117,7 +118,7 @@ class InstallSnapshot:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SnapshotReply:
     """`received`: the offset wanted next. `installed`: the log is durable at least up to `index`."""
 
@@ -128,7 +129,7 @@ class SnapshotReply:
     installed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeoutNow:
     """Stand for election at once: the leader of `term` hands over (Raft thesis, 3.10)."""
 
@@ -136,7 +137,7 @@ class TimeoutNow:
     term: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadIndex:
     """A follower wants a read index. (`incarnation`, `context`) is never used twice by a node."""
 
@@ -146,7 +147,7 @@ class ReadIndex:
     context: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadIndexReply:
     """`index` is safe to read at for every read that waited on this context; `ok` false: I do not lead."""
 
@@ -158,7 +159,7 @@ class ReadIndexReply:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forward:
     """A client's command for the leader of `term`, and of no other term: so a refusal once is a refusal for ever."""
 
@@ -170,7 +171,7 @@ class Forward:
     request: Json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForwardReply:
     """The outcome: the fields of a client reply (`status`, `error`, `results`, `index`, `term` …)."""
 

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Union
 
 from .entry import Command, Entry
+from .value import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Propose:
     """Append this command, if this node leads. Answered by `Proposed` or `NotProposed` in the same step."""
 
@@ -20,14 +20,14 @@ class Propose:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposed:
     token: int
     index: int
     term: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotProposed:
     """Nothing was appended. `retry`: the leadership is being handed over; ask again when the leader is known."""
 
@@ -35,14 +35,14 @@ class NotProposed:
     retry: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Committed:
     """These entries, next in order, are committed."""
 
     entries: Sequence[Entry]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied:
     """The state machine took these entries; `results` holds what each command returned."""
 
@@ -50,7 +50,7 @@ class Applied:
     results: Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaderChanged:
     """`leader` (None: unknown) leads `term`, as far as this node knows; `here`: it is this node."""
 
@@ -59,37 +59,37 @@ class LeaderChanged:
     here: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QuorumLost:
     """No contact with a quorum since `since_ns`, for one election timeout."""
 
     since_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QuorumRegained:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadRequest:
     """A linearizable read arrived: at which index is it safe? Answered by `ReadReady` or `ReadFailed`, perhaps never."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadReady:
     token: int
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadFailed:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Query:
     """Read from the applied state, as it is now. Answered by `Answer` in the same step."""
 
@@ -97,19 +97,19 @@ class Query:
     ops: Sequence[Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     token: int
     results: list[Any]
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SnapshotDue:
     """Enough was applied since the last snapshot. Answered by `SnapshotTaken`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SnapshotTaken:
     """The whole applied state at `index`, as ASCII text."""
 
@@ -118,7 +118,7 @@ class SnapshotTaken:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restore:
     """Replace the applied state by this one (None: the empty state)."""
 
@@ -126,7 +126,7 @@ class Restore:
     data: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """Hand the leadership to `to`. Answered by `AdminDone`."""
 
@@ -134,7 +134,7 @@ class Transfer:
     to: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetVoters:
     """Walk to these weights, one step an entry; nodes not named get 0. Answered by `AdminDone`."""
 
@@ -142,7 +142,7 @@ class SetVoters:
     voters: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdminDone:
     """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message."""
 
