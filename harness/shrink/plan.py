@@ -1,0 +1,127 @@
+"""A failing plan made small: `shrink_plan` leaves out and simplifies until nothing more can go, and the failure stays the same one.
+
+shrunk = shrink_plan(plan, Signature("linearizable", "stale-read"), Allowance(runs=1000, time_s=60))
+shrunk.best.plan       # fails with the same checker and kind of anomaly
+shrunk.one_minimal     # leave out any one of its faults or operations, and it does not
+
+A step is accepted only when the same signature is found again: a smaller plan that fails otherwise is another failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..run.plan import Plan
+from ..run.simulated import without_flaws
+from ..search.signature import Signature
+from . import edits, steps
+from .allowance import Allowance, SpentError
+from .sizes import Size, size_of
+from .steps import MS, State, Tell
+from .trial import MARGIN_NS, Failure, Trials, plan_id
+
+REPEATS = 3
+SEEDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How much the failure depends on exactly this plan: (failed alike, tried).
+
+    `repeats` are of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other ones,
+    which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted.
+    """
+
+    repeats: tuple[int, int]
+    neighbours: tuple[int, int]
+    seeds: tuple[int, int]
+    without_flaws: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """`one_minimal`: each fault and each operation was left out alone, and then it did not fail alike."""
+
+    signature: Signature
+    before: Size
+    after: Size
+    best: Failure
+    one_minimal: bool
+    runs: int
+    spent_s: float
+
+
+def shrink_plan(
+    plan: Plan,
+    wanted: Signature,
+    allowance: Allowance,
+    tell: Tell = lambda phase, detail: None,
+    before: Size | None = None,
+    seen_ns: int | None = None,
+) -> Shrunk | None:
+    """None when `plan` does not fail as wanted. `seen_ns`: by when it had been seen to fail, if that is known; it saves running the rest.
+
+    `before` is the size of the whole, where the caller knows it better than a run that was cut short can tell.
+    """
+    trials = Trials(wanted, allowance)
+    tell("reproduce", str(wanted))
+    first = _first(plan, trials, seen_ns)
+    if first is None:
+        return None
+    before = before or size_of(plan, first.issued, first.end_ns)
+    state = State(first, trials, tell)
+    one_minimal = reduce(state)
+    best = state.best
+    after = size_of(best.plan, best.issued, best.end_ns)
+    return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s)
+
+
+def _first(plan: Plan, trials: Trials, seen_ns: int | None) -> Failure | None:
+    """The failure that shrinking starts from: of the plan up to where it failed, if that is known and enough."""
+    try:
+        if seen_ns is not None and seen_ns < plan.timing.load_ns:
+            short = edits.without_ending(edits.until(plan, seen_ns + MARGIN_NS), reads=False)
+            if (first := trials.attempt(short)) is not None:
+                return first
+        return trials.attempt(plan)
+    except SpentError:
+        return None
+
+
+def reduce(state: State) -> bool:
+    """All steps, again and again until a round changes nothing. False when the allowance was spent before."""
+    try:
+        _rounds(state, steps.EVERY)
+        _rounds(state, (steps.round_times,))
+        _rounds(state, steps.FEWER)
+    except SpentError:
+        return False
+    return True
+
+
+def _rounds(state: State, round_: tuple[Callable[[State], None], ...]) -> None:
+    while True:
+        before = plan_id(state.plan)
+        for step in round_:
+            state.step = step.__name__.replace("_", " ")
+            step(state)
+        if plan_id(state.plan) == before:
+            return
+
+
+def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: None) -> Stability:
+    """Try the plan again, its neighbours, other seeds, and a correct node. Costs nothing of the allowance: a shrunk plan runs in no time."""
+    plan = best.plan
+    tell("stability", "the same plan again, and its neighbours")
+    again = [trials.run(plan) for _ in range(REPEATS)]
+    repeats = sum(failure is not None and failure.digest == best.digest for failure in again)
+    neighbours = [trials.run(other) for by_ns in (-MS, MS) for other in edits.nudged(plan, by_ns)]
+    seeds = [trials.run(replace(plan, seed=plan.seed + by)) for by in range(1, SEEDS + 1)]
+    flaws = plan.options["system"]["flaws"]
+    return Stability(
+        repeats=(repeats, REPEATS),
+        neighbours=(len([failure for failure in neighbours if failure]), len(neighbours)),
+        seeds=(len([failure for failure in seeds if failure]), SEEDS),
+        without_flaws=trials.run(without_flaws(plan)) is not None if flaws else None,
+    )

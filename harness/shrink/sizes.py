@@ -1,0 +1,36 @@
+"""How large a failing plan is, in the figures that a person compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..run.plan import Pinned, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """`seconds` is run time: how long the run takes in its own world, from the load's beginning to the end of the final reads."""
+
+    faults: int
+    operations: int
+    clients: int
+    keys: int
+    nodes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        words = [f"{getattr(self, name)} {name}" for name in ("faults", "operations", "clients", "keys", "nodes")]
+        return f"{', '.join(words)}, {self.seconds:g} s"
+
+
+def size_of(plan: Plan, operations: Sequence[Pinned], end_ns: int) -> Size:
+    """`operations` are those of the load as they were tried, whether the plan wrote them out or drew them."""
+    return Size(
+        faults=len(plan.intents),
+        operations=len(operations),
+        clients=len({op.slot for op in operations}),
+        keys=len({(op.op.workload, op.op.key) for op in operations}),
+        nodes=len(plan.nodes),
+        seconds=round(end_ns / 1e9, 3),
+    )

@@ -1,0 +1,248 @@
+"""The steps that make a failing plan smaller, each a few tries of smaller plans, biggest cut first.
+
+Order is that of cost. What makes a simulated run slow is its operations, so these go first; a cluster that idles simulates hundreds of seconds in one.
+A step keeps what it reached: `state.best` is always a plan that fails in the wanted way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import combinations, islice, pairwise, product
+
+from ..campaign.model import SystemSpec
+from ..run.assemble import default_voters
+from ..run.plan import Pinned, Plan
+from . import edits
+from .ddmin import ddmin
+from .trial import MARGIN_NS, Failure, Trials
+
+MS = 1_000_000
+RECENT_NS = (20 * MS, 200 * MS, 2_000 * MS)
+GAPS_KEPT_NS = (10 * MS, 100 * MS)
+"""What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and make races of what is no race."""
+GRIDS_NS = (100 * MS, 10 * MS, MS)
+FRACTIONS = (16, 8, 4, 2)
+MOST_CHOICES = 10
+MOST_PLACES = 9
+MOST_GAPS = 64
+
+Tell = Callable[[str, str], None]
+
+
+class State:
+    """The best so far, and how to try another."""
+
+    def __init__(self, best: Failure, trials: Trials, tell: Tell) -> None:
+        self.best = best
+        self.trials = trials
+        self.step = ""
+        self._tell = tell
+
+    @property
+    def plan(self) -> Plan:
+        return self.best.plan
+
+    def accept(self, plan: Plan) -> bool:
+        """Try it; if it fails alike it is the best from now on. A plan that equals the best is no progress."""
+        if plan == self.best.plan:
+            return False
+        failure = self.trials.attempt(plan)
+        if failure is not None:
+            self.best = failure
+        self.progress()
+        return failure is not None
+
+    def accept_first(self, plans: Iterable[Plan]) -> bool:
+        return any(self.accept(plan) for plan in plans)
+
+    def progress(self) -> None:
+        plan, runs = self.best.plan, self.trials.allowance.spent_runs
+        operations = len(self.best.issued)
+        self._tell(
+            self.step, f"{len(plan.intents)} faults · {operations} operations · {len(plan.nodes)} nodes · {runs} runs"
+        )
+
+
+def cut_time(state: State) -> None:
+    """End the load where the violation was seen, and leave out the ending if it is not what shows it."""
+    plan, at_ns = state.plan, state.best.at_ns
+    if at_ns is not None and at_ns < plan.timing.load_ns:
+        short = edits.until(plan, at_ns + MARGIN_NS)
+        if state.accept_first(
+            (edits.without_ending(short, reads=False), edits.without_ending(short, reads=True), short)
+        ):
+            return
+    state.accept_first(
+        edits.until(edits.without_ending(plan, reads=reads), plan.timing.load_ns // fraction)
+        for fraction in FRACTIONS
+        for reads in (False, True)
+    )
+    plan = state.plan
+    state.accept_first((edits.without_ending(plan, reads=False), edits.without_ending(plan, reads=True)))
+
+
+def few_operations(state: State) -> None:
+    """Write the operations out, and try at once those that the violation points at; then delta debugging."""
+    if state.plan.pinned is None:
+        state.accept(edits.with_operations(state.plan, state.best.issued))
+    if len(edits.operations(state.plan)) > 2 * len(state.best.witness) + 2:
+        state.accept_first(_guesses(state.best))
+    base = state.plan
+    ddmin(edits.operations(base), lambda kept: state.accept(edits.with_operations(base, kept)))
+
+
+def _guesses(best: Failure) -> Iterator[Plan]:
+    """The witness alone; with what its keys saw shortly before; with all of its keys, of its clients."""
+    pinned, witness = list(best.issued), frozenset(best.witness)
+    keys = {(pinned[at].op.workload, pinned[at].op.key) for at in witness}
+    slots = {pinned[at].slot for at in witness}
+
+    def chosen(also: Callable[[Pinned], bool]) -> Plan:
+        return edits.with_operations(best.plan, [op for at, op in enumerate(pinned) if at in witness or also(op)])
+
+    def of_keys(since_ns: int) -> Callable[[Pinned], bool]:
+        return lambda op: op.at_ns >= since_ns and (op.op.workload, op.op.key) in keys
+
+    yield chosen(lambda op: False)
+    seen_ns = best.at_ns or best.plan.timing.load_ns
+    yield from (chosen(of_keys(seen_ns - recent_ns)) for recent_ns in RECENT_NS)
+    yield chosen(of_keys(0))
+    yield chosen(lambda op: op.slot in slots)
+
+
+def plain_operations(state: State) -> None:
+    """A write instead of a compare-and-set, which depends on what was read before."""
+    for at, pinned in enumerate(edits.operations(state.plan)):
+        if pinned.op.f == "cas":
+            write = replace(pinned, op=replace(pinned.op, f="write", value=pinned.op.value[1]))
+            others = edits.operations(state.plan)
+            state.accept(edits.with_operations(state.plan, [*others[:at], write, *others[at + 1 :]]))
+
+
+def few_faults(state: State) -> None:
+    """Without whole kinds, then without single faults; those that outlast the load end with it."""
+    for kind in sorted({intent.kind for intent in state.plan.intents}):
+        state.accept(edits.with_faults(state.plan, [i for i in state.plan.intents if i.kind != kind]))
+    base = state.plan
+    ddmin(base.intents, lambda kept: state.accept(edits.with_faults(base, kept)))
+
+
+def few_clients(state: State) -> None:
+    """Without clients that have nothing to do, without any that can go, and of those that are left as few as can do the work."""
+    base = state.plan
+    busy = {op.slot for op in edits.operations(base)}
+    state.accept(edits.with_slots(base, busy))
+    base = state.plan
+    ddmin([slot.slot for slot in base.slots], lambda kept: state.accept(edits.with_slots(base, kept)))
+    for slot in [slot.slot for slot in state.plan.slots][::-1]:
+        state.accept_first(
+            edits.in_one_client(state.plan, slot, into.slot)
+            for into in state.plan.slots
+            if into.slot < slot and into.workload == _workload(state.plan, slot)
+        )
+
+
+def _workload(plan: Plan, slot: int) -> str | None:
+    return next((other.workload for other in plan.slots if other.slot == slot), None)
+
+
+def few_keys(state: State) -> None:
+    """Operations on several keys become operations on one, where no value would be written twice."""
+    for workload, key in edits.keys(state.plan)[::-1]:
+        others = [other for name, other in edits.keys(state.plan) if name == workload and other != key]
+        written = edits.values_written(state.plan, workload, key)
+        state.accept_first(
+            edits.with_one_key(state.plan, workload, key, other)
+            for other in others
+            if not written & edits.values_written(state.plan, workload, other)
+        )
+
+
+def few_nodes(state: State) -> None:
+    """The fewest nodes of 3, 5, …: all choices of them and all places of clients, up to a bound. Then voters that all weigh the same."""
+    nodes = state.plan.nodes
+    for size in range(3, len(nodes), 2):
+        choices = (edits.on_nodes(state.plan, kept) for kept in islice(combinations(nodes, size), MOST_CHOICES))
+        if state.accept_first(placed for choice in choices for placed in _placed(choice)):
+            break
+    plan = state.plan
+    state.accept(edits.with_voters(plan, default_voters(plan.nodes)))
+
+
+def _placed(plan: Plan) -> Iterator[Plan]:
+    """The plan, and if its clients are few the plan with these at other nodes: who leads is another draw when there are fewer."""
+    yield plan
+    if len(plan.nodes) ** len(plan.slots) <= MOST_PLACES:
+        yield from (edits.with_places(plan, places) for places in product(plan.nodes, repeat=len(plan.slots)))
+
+
+def short_times(state: State) -> None:
+    """Less time between what happens: the longest gap first."""
+    for _ in range(MOST_GAPS):
+        if not state.accept_first(_with_shorter_gap(state.plan)):
+            return
+
+
+def _with_shorter_gap(plan: Plan) -> Iterator[Plan]:
+    times = edits.points(plan)
+    gaps = sorted(((later - at, at, later) for at, later in pairwise(times)), reverse=True)
+    for gap_ns, from_ns, to_ns in gaps[:MOST_GAPS]:
+        for keep_ns in (*GAPS_KEPT_NS, gap_ns // 2):
+            if GAPS_KEPT_NS[0] <= keep_ns < gap_ns:
+                yield edits.without_gap(plan, from_ns, to_ns, keep_ns)
+
+
+def plain_world(state: State) -> None:
+    """The world's knobs and the nodes' settings as they are by default, flaws as few as will do."""
+    base = state.plan
+    ddmin(sorted(base.world), lambda kept: state.accept(edits.with_world(base, kept)))
+    usual = SystemSpec().model_dump(mode="json")
+    for name, value in state.plan.options["system"].items():
+        if name in usual and name not in ("name", "file", "options", "flaws") and value != usual[name]:
+            state.accept(edits.with_system(state.plan, {name: usual[name]}))
+    base = state.plan
+    ddmin(
+        list(base.options["system"]["flaws"]), lambda kept: state.accept(edits.with_system(base, {"flaws": list(kept)}))
+    )
+
+
+def round_times(state: State) -> None:
+    """Times on the coarsest grid on which their order stays what it is, all together or one by one; faults that outlast the load simply last."""
+    state.accept(edits.lasting(state.plan))
+    plan = state.plan
+    order = len(edits.points(plan))
+    snapped = (edits.snapped(plan, grid_ns) for grid_ns in GRIDS_NS)
+    if state.accept_first(smaller for smaller in snapped if len(edits.points(smaller)) == order):
+        return
+    for at in range(1, min(order, MOST_GAPS)):
+        state.accept_first(_with_rounded_point(state.plan, at))
+
+
+def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
+    """The `at`-th time of the plan made a round number, between those before and after it."""
+    times = edits.points(plan)
+    if at >= len(times):
+        return
+    after_ns = times[at + 1] if at + 1 < len(times) else None
+    for grid_ns in GRIDS_NS:
+        if times[at] % grid_ns == 0:
+            return
+        for round_ns in (times[at] // grid_ns * grid_ns, -(-times[at] // grid_ns) * grid_ns):
+            if times[at - 1] < round_ns and (after_ns is None or round_ns < after_ns):
+                yield edits.with_point(plan, times[at], round_ns)
+
+
+FEWER = (cut_time, few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
+"""What is left out."""
+EVERY = (
+    cut_time,
+    few_operations,
+    few_faults,
+    plain_operations,
+    short_times,
+    few_clients,
+    few_keys,
+    few_nodes,
+    plain_world,
+)

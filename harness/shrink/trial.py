@@ -1,0 +1,139 @@
+"""One try of a plan: does it still fail in the wanted way, and since when?
+
+`Trials` is what shrinking asks: `trials.attempt(plan)` is a `Failure` or None. It answers a plan that was tried before without running it, and
+spends one run of the allowance on any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkers import Anomaly, Budget, CheckResult, RunRecord, check
+from histories import NEMESIS
+
+from ..errors import TribulationError
+from ..run.plan import Pinned, Plan
+from ..run.simulated import simulate
+from ..search.signature import Signature, fails_alike, signatures
+from .allowance import Allowance
+
+CHECK_TIME_S = 20.0
+"""Of one check of one try: a smaller plan that takes longer to judge than this is no use."""
+
+MARGIN_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A plan that fails in the wanted way.
+
+    `at_ns` is the run time by which the violation had been seen, None when nothing tells. `witness` are positions in `issued`, the operations of the
+    load as they were tried. `hits` of `tries` runs failed alike (1 of 1 in the simulator). `end_ns` is when the run ended, in run time.
+    """
+
+    plan: Plan
+    signature: Signature
+    at_ns: int | None
+    witness: tuple[int, ...]
+    issued: Sequence[Pinned]
+    digest: str
+    end_ns: int
+    hits: int = 1
+    tries: int = 1
+
+
+class Trials:
+    """Tries plans in the simulator, with the one checker that objected."""
+
+    def __init__(self, wanted: Signature, allowance: Allowance) -> None:
+        self.wanted = wanted
+        self.allowance = allowance
+        self._known: dict[str, Failure | None] = {}
+
+    def attempt(self, plan: Plan) -> Failure | None:
+        """What became of `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
+        name = plan_id(plan)
+        if name not in self._known:
+            self.allowance.spend()
+            self._known[name] = self.run(plan)
+        return self._known[name]
+
+    def run(self, plan: Plan) -> Failure | None:
+        """As `attempt`, always anew and at nobody's cost. A plan that cannot be simulated to its end does not fail in the wanted way."""
+        try:
+            done = simulate(plan)
+        except TribulationError:
+            return None
+        result = check(done.record, [self.wanted.checker], Budget(time_s=CHECK_TIME_S))[self.wanted.checker]
+        found = signatures({self.wanted.checker: result}, done.record.history)
+        if not fails_alike(self.wanted, found):
+            return None
+        seen = first_seen(self.wanted, result, done.record)
+        rank = _invocations(done.record)
+        return Failure(
+            plan=plan,
+            signature=next(signature for signature in found if self.wanted.same_failure(signature)),
+            at_ns=seen.at_ns,
+            witness=tuple(rank[index] for index in seen.ops if rank.get(index, len(done.issued)) < len(done.issued)),
+            issued=tuple(done.issued),
+            digest=done.digest,
+            end_ns=int(done.facts.phases.get("end", plan.timing.load_ns)),
+        )
+
+
+def plan_id(plan: Plan) -> str:
+    """A name for what the plan says; equal plans have equal ones."""
+    return hashlib.sha256(json.dumps(plan.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When the violation had been seen, and the operations that show it (history indices)."""
+
+    at_ns: int | None
+    ops: tuple[int, ...]
+
+
+def first_seen(wanted: Signature, result: CheckResult, record: RunRecord) -> Seen:
+    """Of the anomalies of the wanted kind, the one that was complete first; one that names neither times nor operations counts last."""
+    alike = [anomaly for anomaly in result.anomalies if anomaly.kind == wanted.kind]
+    ends = _ends(record, {index for anomaly in alike for index in anomaly.ops})
+    seen = [Seen(_seen_ns(anomaly, ends, record), anomaly.ops) for anomaly in alike]
+    return min(seen, key=lambda one: (one.at_ns is None, one.at_ns or 0, len(one.ops)), default=Seen(None, ()))
+
+
+def _seen_ns(anomaly: Anomaly, ends: Mapping[int, int], record: RunRecord) -> int | None:
+    times = [ends[index] for index in anomaly.ops if index in ends]
+    for name in ("trace", "traces"):
+        lines = anomaly.details.get(name, ())
+        times += [at_ns for line in lines if (at_ns := _trace_ns(line, record)) is not None]
+    return max(times, default=None)
+
+
+def _trace_ns(line: Any, record: RunRecord) -> int | None:
+    """A trace line's run time, as far as its node's clock is known."""
+    if not isinstance(line, Mapping) or "mono_ns" not in line or line.get("node") not in record.clock_offsets_ns:
+        return None
+    offset_ns, error_ns = record.clock_offsets_ns[line["node"]]
+    return int(line["mono_ns"]) - offset_ns + error_ns
+
+
+def _ends(record: RunRecord, wanted: set[int]) -> dict[int, int]:
+    """History index of the invocation → when the operation ended, or began if nobody ever heard of its end."""
+    return {
+        op.invoke_index: op.invoke_ns if op.complete_ns is None else op.complete_ns
+        for op in record.history.operations()
+        if op.invoke_index in wanted
+    }
+
+
+def _invocations(record: RunRecord) -> dict[int, int]:
+    """History index of an invocation → how many were made before it: the load's come first, in the order of `issued`."""
+    invoked = (
+        event.index for event in record.history.events if event.process != NEMESIS and event.type.value == "invoke"
+    )
+    return {index: rank for rank, index in enumerate(invoked)}

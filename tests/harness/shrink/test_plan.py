@@ -1,0 +1,106 @@
+"""Failing plans are made small in the simulator, and what is left still fails, and no longer does without any of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.campaign.load import load_campaign
+from harness.run.assemble import make_plan
+from harness.run.plan import Plan
+from harness.run.simulated import without_flaws
+from harness.search.signature import Signature
+from harness.shrink import edits
+from harness.shrink.allowance import Allowance
+from harness.shrink.plan import shrink_plan, stability
+from harness.shrink.trial import Trials
+
+STALE = Signature("linearizable", "stale-read")
+CAMPAIGN = """
+name: stale
+hosts: {provider: sim, nodes: 5}
+system: {flaws: [stale-read-from-deposed-leader]}
+seed: 3
+load: 6s
+quiet: 500ms
+workloads:
+  - register: {keys: 2, clients: 5, rate: 60/s}
+  - set: {clients: 1, rate: 5/s}
+faults:
+  - kill: {target: follower, every: 1s, for: 200ms}
+  - partition: {shape: leader-minority, after: 2500ms, for: 1500ms}
+  - clock: {target: one, offset: 1s, every: 2s, for: 500ms}
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path = tmp_path_factory.mktemp("campaign") / "stale.yaml"
+    path.write_text(CAMPAIGN, encoding="utf-8")
+    return make_plan(load_campaign(path), path.parent)
+
+
+def test_a_stale_read_needs_one_cut_two_clients_and_three_nodes(plan: Plan) -> None:
+    allowance = Allowance(runs=1000)
+    told: list[str] = []
+    shrunk = shrink_plan(plan, STALE, allowance, lambda phase, detail: told.append(phase))
+    assert shrunk is not None and shrunk.one_minimal
+    small = shrunk.best.plan
+    assert len(plan.intents) > 5
+    assert [intent.kind for intent in small.intents] == ["cut"]
+    assert len(edits.operations(small)) <= 3
+    assert len(small.nodes) == 3 and len(small.slots) == 2 and list(small.workloads) == ["register"]
+    assert shrunk.after.seconds < 1.5 < shrunk.before.seconds
+    assert shrunk.after.keys == 1
+    assert shrunk.runs == allowance.spent_runs
+    assert told[0] == "reproduce" and "few faults" in told
+
+    trials = Trials(STALE, Allowance())
+    for kept in _without_one(small.intents):
+        assert trials.run(edits.with_faults(small, kept)) is None
+    for kept in _without_one(edits.operations(small)):
+        assert trials.run(edits.with_operations(small, kept)) is None
+    assert trials.run(without_flaws(small)) is None
+
+    stable = stability(shrunk.best, trials)
+    assert stable.repeats == (3, 3)
+    assert stable.without_flaws is False
+    assert 0 <= stable.neighbours[0] <= stable.neighbours[1] == 2 * (1 + len(edits.operations(small)))
+
+
+def test_a_spent_allowance_leaves_the_best_so_far(plan: Plan) -> None:
+    shrunk = shrink_plan(plan, STALE, Allowance(runs=4))
+    assert shrunk is not None and not shrunk.one_minimal
+    assert shrunk.runs == 4
+    assert Trials(STALE, Allowance()).run(shrunk.best.plan) is not None
+
+
+def test_a_plan_that_does_not_fail_is_not_shrunk(plan: Plan) -> None:
+    assert shrink_plan(replace(without_flaws(plan)), STALE, Allowance(runs=10)) is None
+
+
+def test_when_it_was_seen_saves_running_the_rest(plan: Plan) -> None:
+    first = Trials(STALE, Allowance()).run(plan)
+    assert first is not None and first.at_ns is not None
+    shrunk = shrink_plan(plan, STALE, Allowance(runs=1), seen_ns=first.at_ns)
+    assert shrunk is not None
+    assert shrunk.best.plan.timing.load_ns == first.at_ns + 1_000_000
+    assert shrunk.best.witness and all(at < len(shrunk.best.issued) for at in shrunk.best.witness)
+
+
+def test_a_plan_is_tried_once(plan: Plan) -> None:
+    trials = Trials(STALE, Allowance(runs=1))
+    short = edits.without_ending(edits.until(plan, 1_000_000_000), reads=False)
+    assert trials.attempt(short) is None and trials.attempt(short) is None
+    assert trials.allowance.spent_runs == 1
+
+
+def test_a_plan_that_cannot_be_simulated_fails_otherwise(plan: Plan) -> None:
+    odd = [replace(plan.intents[0], kind="nothing-known", at_ns=0)]
+    assert Trials(STALE, Allowance()).run(edits.with_faults(edits.until(plan, 10_000_000), odd)) is None
+
+
+def _without_one(items: object) -> list[list[object]]:
+    all_items = list(items)  # type: ignore[call-overload]
+    return [all_items[:at] + all_items[at + 1 :] for at in range(len(all_items))]
