@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
-from .console import COLOURS, Progress, out
-
-if TYPE_CHECKING:
-    from ..replay.simulated import SimulatedReplay
+from .console import Progress, out
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
-SHOWN_DIFFERENCES = 3
+_COLOURS = {
+    "equal": "green",
+    "differs": "red",
+    "another core": "yellow",
+    "unknown core": "yellow",
+    "tier A": "bold",
+    "tier B": "bold",
+    "tier C": "bold",
+}
 
 
 @click.command("replay")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--keep", is_flag=True, help="Write the replay as a run folder of its own.")
+@click.option(
+    "--tier",
+    type=click.Choice(["a", "b", "c"], case_sensitive=False),
+    help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
+)
+@click.option("--keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -30,90 +39,45 @@ SHOWN_DIFFERENCES = 3
     help="Where kept replays go.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def command(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
+def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool) -> int:
     """Replay TARGET, a run's folder.
+
+    A simulated run is carried out again from its plan. Of a run on hosts, each node's core is fed again with what it had been given (tier A), and
+    then all of them together, each with what the others send (tier B).
 
     Exit code: 0 it happened again, 1 something differs, 2 usage, 3 nothing can be concluded.
     """
     from ..errors import CampaignError
-    from ..replay.folder import is_simulated, read_plan
+    from ..replay.folder import is_simulated, read_plan, recordings
 
     if not target.exists():
         raise CampaignError(f"{target}: no such file or folder", hint="`tri list runs` shows runs")
-    if is_simulated(read_plan(target)):
+    if target.is_dir() and tier is None and is_simulated(read_plan(target)):
         return _simulated(target, keep, runs, as_json)
-    raise CampaignError(f"{target} is no simulated run", hint="give a run of --hosts sim")
+    if target.is_dir() and recordings(target):
+        return _recorded(target, tier, as_json)
+    raise CampaignError(
+        f"{target} has no recorded inputs of nodes (inputs/<node>/events-*.log) and is no simulated run",
+        hint="replay a run of the reference cluster, or one of --hosts sim",
+    )
 
 
 def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
     from ..replay.folder import recorded_verdict
     from ..replay.simulated import replay_simulated
+    from ..replay.telling import tell_simulated
 
     with Progress() as progress:
         progress.show("replay", "the plan again, in the simulator")
         replay = replay_simulated(target)
         kept = _keep(target, runs, progress) if keep else None
     if as_json:
-        _print_json({**replay.to_json(), "run": str(target), "kept": kept})
+        out.print_json(json.dumps({**replay.to_json(), "run": str(target), "kept": kept}, default=str))
     else:
-        _print_simulated(replay, recorded_verdict(target))
-        _print_kept(kept)
+        tell([*tell_simulated(replay, recorded_verdict(target)), *([f"run: {kept}"] if kept else [])])
     if replay.equal:
         return EXIT_EQUAL
     return EXIT_DIFFERS if replay.same_core else EXIT_UNKNOWN
-
-
-def _print_simulated(replay: SimulatedReplay, recorded: str | None) -> None:
-    print_cores({replay.cores[0]}, replay.cores[1])
-    steps = replay.done.cluster.digest.steps
-    verdict = replay.judgement.verdict.value
-    if replay.equal:
-        history = len(replay.done.record.history)
-        lines = sum(len(trace) for trace in replay.done.record.traces.values())
-        out.print(
-            f"[green]equal[/]  {steps} steps, {history} lines of history, {lines} of traces; digest {replay.digest}"
-        )
-        if replay.recorded is None:
-            out.print("  the run recorded no digest: its lines were compared, its steps could not be")
-    else:
-        out.print(f"[red]differs[/]  digest {replay.digest}, recorded {replay.recorded}")
-        _print_where(replay)
-    was = "" if recorded in (None, verdict) else f" (recorded: {recorded})"
-    out.print(f"verdict  [{COLOURS[verdict]}]{verdict}[/]{was}")
-
-
-def _print_where(replay: SimulatedReplay) -> None:
-    if replay.unsteady is not None:
-        out.print(
-            f"  two replays differ from each other: the simulator is not deterministic here\n  {escape(replay.unsteady)}"
-        )
-    if replay.window is not None:
-        window = replay.window
-        out.print(f"  the steps part after step {window.after}, at step {window.until} at the latest; in the replay:")
-        out.print(f"    {escape(window.span)}")
-    elif replay.recorded == replay.digest:
-        out.print("  every step is equal: the folder's files were changed, or something beside the nodes differs")
-    if not replay.differences:
-        out.print("  history and traces are equal: the difference is in steps that traced nothing, or in faults")
-    for difference in replay.differences[:SHOWN_DIFFERENCES]:
-        for line in difference.told():
-            out.print(f"  {escape(line)}")
-    if len(replay.differences) > SHOWN_DIFFERENCES:
-        out.print(f"  … and {len(replay.differences) - SHOWN_DIFFERENCES} more files differ, later")
-
-
-def print_cores(recorded: set[str | None], here: str) -> None:
-    """Said first, because it may explain everything that follows."""
-    if recorded == {here}:
-        return
-    others = sorted(core for core in recorded if core not in (None, "", here))
-    if others:
-        told = ", ".join(others)
-        out.print(
-            f"[yellow]another core[/]  recorded with core {told}, this is core {here}: differences may come from that"
-        )
-    else:
-        out.print(f"[yellow]unknown core[/]  the recording does not say which core ran; this is core {here}")
 
 
 def _keep(target: Path, runs: Path, progress: Progress) -> str:
@@ -130,10 +94,45 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
     return str(run_dir)
 
 
-def _print_kept(kept: str | None) -> None:
-    if kept is not None:
-        out.print(f"run      {escape(kept)}")
+def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
+    """Tier A, and tier B after it. The cluster is not tried when a node by itself already does otherwise."""
+    from histories.store import read_traces
+    from node.core_source import fingerprint
+
+    from ..replay.cluster import replay_cluster
+    from ..replay.nodes import read_incarnations, replay_nodes
+    from ..replay.telling import tell_cluster, tell_cores, tell_nodes
+
+    with Progress() as progress:
+        progress.show("read", "the recorded inputs")
+        lives = read_incarnations(target)
+        cores = {life.recording.header.get("core") for life in lives if life.recording.header}
+        progress.show("tier A", f"{sum(len(life.recording.steps) for life in lives)} steps, node by node")
+        nodes = replay_nodes(lives, read_traces(target)) if tier != "b" else []
+        alike = all(node.difference is None for node in nodes)
+        if tier != "a" and alike:
+            progress.show("tier B", "all nodes together")
+        cluster = replay_cluster(lives) if tier != "a" and alike else None
+    if as_json:
+        document = {
+            "run": str(target),
+            "core": {"recorded": sorted(core or "" for core in cores), "replayed": fingerprint()},
+            "tier_a": [node.to_json() for node in nodes],
+            "tier_b": cluster.to_json() if cluster is not None else None,
+        }
+        out.print_json(json.dumps(document, default=str))
+    else:
+        tell(tell_cores(cores, fingerprint()))
+        tell(tell_nodes(nodes) if nodes else [])
+        tell(tell_cluster(cluster) if cluster is not None else [])
+    if alike and (cluster is None or cluster.exact):
+        return EXIT_EQUAL
+    return EXIT_DIFFERS if cores == {fingerprint()} else EXIT_UNKNOWN
 
 
-def _print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
-    out.print_json(json.dumps(document, default=str))
+def tell(lines: Sequence[str]) -> None:
+    """Each line, its first words in their colour."""
+    for line in lines:
+        head, colon, rest = line.partition(":")
+        colour = _COLOURS.get(head)
+        out.print(escape(line) if colour is None else f"[{colour}]{escape(head)}{colon}[/]{escape(rest)}")
