@@ -109,9 +109,11 @@ def test_a_package_imports_only_the_libraries_of_the_table(package: str) -> None
 
 
 def test_what_the_harness_imports_is_declared() -> None:
-    declared = {re.split(r"[<>=\[; ]", line)[0].lower() for line in _dependencies()}
+    """What only an extra installs is imported where it is used, so that everything else works without it."""
+    always, extras = _dependencies()
     outside = [found for found in IMPORTS["harness"] if found.top not in {*sys.stdlib_module_names, *PACKAGES}]
-    assert _told([found for found in outside if DISTRIBUTION.get(found.top, found.top) not in declared]) == []
+    undeclared = [found for found in outside if DISTRIBUTION.get(found.top, found.top) not in always]
+    assert _told([found for found in undeclared if not (found.lazily and found.top in extras)]) == []
 
 
 def test_nothing_heavy_is_imported_before_it_pays() -> None:
@@ -191,8 +193,14 @@ def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def _dependencies() -> list[str]:
+def _dependencies() -> tuple[set[str], set[str]]:
+    """What is always installed, and what extras for users add."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return list(project["dependencies"])
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    return _named(project["dependencies"]), _named(extras)
+
+
+def _named(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=\[; ]", line)[0].lower() for line in requirements}
