@@ -19,7 +19,9 @@ def is_write(op: Operation) -> bool:
         return False
     if op.f in ("txn", "tx"):
         micro = op.argument if isinstance(op.argument, (list, tuple)) else ()
-        return not micro or any(not isinstance(step, (list, tuple)) or not step or step[0] != "r" for step in micro)
+        return not micro or any(
+            not isinstance(step, (list, tuple)) or not step or step[0] not in READS for step in micro
+        )
     return True
 
 

@@ -57,15 +57,23 @@ class LinearizableChecker:
 
     def applies(self, record: RunRecord) -> bool:
         _, kinds = _objects(record)
-        return any(kind is not None for kind in kinds) or _all_failed(record)
+        return any(kind is not None for kind in kinds) or _nothing_happened(record)
+
+    def in_auto(self, record: RunRecord) -> bool:
+        """Not for transactions alone: the checkers of transactions answer the same question, and need no search."""
+        _, kinds = _objects(record)
+        known = [kind for kind in kinds if kind is not None]
+        return not known or any(kind.family != "transactions" for kind in known)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         meter = Meter.of(budget)
         asked = Asked.of(record.options)
         everything, kinds = _objects(record)
         known = [number for number, kind in enumerate(kinds) if kind is not None]
-        if not known and _all_failed(record):
-            return CheckResult(self.name, Verdict.VALID, stats={"keys": 0, "operations": 0, "vacuous": True})
+        if not known and _nothing_happened(record):
+            reason = "no operation of this history happened, and the order of nothing is legal"
+            stats = {"keys": 0, "operations": 0, "vacuous": True}
+            return CheckResult(self.name, Verdict.VALID, reason=reason, stats=stats)
         if not known:
             return CheckResult(
                 self.name,
@@ -84,10 +92,13 @@ def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
     return objects, [kind_of(objects, number, names[number], asked) for number in range(len(objects))]
 
 
-def _all_failed(record: RunRecord) -> bool:
-    """Whether somebody named a model and the history has its operations, none of which happened: then any order of nothing is legal."""
+def _nothing_happened(record: RunRecord) -> bool:
+    """Whether somebody named a model and the history, which is no empty file, has its operations or none, and none that happened.
+
+    The order of nothing is legal.
+    """
     asked, columns = record.options.get("model"), record.history.columns
-    if asked is None or not len(columns) or not (columns.type == FAIL).all():
+    if asked is None or not len(record.history) or not (columns.type == FAIL).all():
         return False
     return family_of(frozenset(columns.f_names), asked=asked) is not None or structure_named(asked) is not None
 

@@ -9,7 +9,7 @@ A model turns each operation of a history into a *step* and says what a step doe
 | `list` | `read`/`get`, `append`, `write`/`put` of a list | a tuple |
 | `text` | the same, of strings | a string |
 | `set` | `add`, `read` of the whole | a bit mask over elements |
-| `transactions` | `txn` of `[["r", k, v], ["w", k, v], …]` | values of all registers |
+| `transactions`, `multi-register` | `txn`: see `transaction_model` | what each key holds |
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 from histories import Operation, Type, hashable
 
 from .register_model import DELETE, READS, SWAPS, RegisterModel
-from .steps import ILLEGAL, NOTHING, Illegal, Model, Step
+from .steps import ILLEGAL, NOTHING, Accumulates, Illegal, Model, Step
+from .transaction_model import MultiRegisterModel, TransactionModel
 
 __all__ = [
     "FAMILIES",
@@ -30,6 +31,7 @@ __all__ = [
     "Family",
     "Illegal",
     "Model",
+    "MultiRegisterModel",
     "MutexModel",
     "RegisterModel",
     "SequenceModel",
@@ -70,26 +72,12 @@ class MutexModel:
         return False
 
 
-class _Accumulates:
-    """What models share whose states depend on all that happened."""
-
-    def gives(self, step: Step) -> Hashable:
-        return NOTHING
-
-    def needs(self, step: Step) -> Hashable:
-        return NOTHING
-
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        return None
-
-
 @dataclass
-class SequenceModel(_Accumulates):
+class SequenceModel(Accumulates):
     """A value that grows by appends: a list (`empty=()`) or, as in key-value stores of strings, a text (`empty=""`)."""
 
     empty: tuple[()] | str = ()
     name: ClassVar[str] = "list"
-    overwrites: ClassVar[bool] = False
 
     def init(self) -> Hashable:
         return self.empty
@@ -120,11 +108,10 @@ class SequenceModel(_Accumulates):
 
 
 @dataclass
-class SetModel(_Accumulates):
+class SetModel(Accumulates):
     """A set that grows. Elements become bits, in order of first use, so that a state is one integer."""
 
     name: ClassVar[str] = "set"
-    overwrites: ClassVar[bool] = False
     _bits: dict[Hashable, int] = field(default_factory=dict)
 
     def init(self) -> Hashable:
@@ -159,48 +146,6 @@ class SetModel(_Accumulates):
         return not any(other.pure and isinstance(other.value, int) and other.value & bit for other in others)
 
 
-@dataclass
-class TransactionModel(_Accumulates):
-    """Registers that transactions of reads and writes touch together; the state has one value for each, in order of first use."""
-
-    name: ClassVar[str] = "transactions"
-    overwrites: ClassVar[bool] = False
-    _places: dict[Hashable, int] = field(default_factory=dict)
-
-    def init(self) -> Hashable:
-        return ()
-
-    def step(self, op: Operation) -> Step | None:
-        if op.type is Type.FAIL:
-            return None
-        known = op.type is Type.OK
-        micro = tuple(
-            (kind, self._places.setdefault(hashable(key), len(self._places)), hashable(value))
-            for kind, key, value in (op.result if known else op.argument)
-            if known or kind != "r"
-        )
-        if not micro:
-            return None
-        reads = any(kind == "r" for kind, _, _ in micro)
-        return Step("txn", micro, None, all(kind == "r" for kind, _, _ in micro), reads)
-
-    def apply(self, state: Any, step: Step) -> Hashable | Illegal:
-        values = list(state)
-        micro: Any = step.value
-        for kind, place, value in micro:
-            values.extend([None] * (place + 1 - len(values)))
-            if kind == "w":
-                values[place] = value
-            elif values[place] != value:
-                return ILLEGAL
-        while values and values[-1] is None:
-            values.pop()
-        return tuple(values)
-
-    def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        return step.pure
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """Operations that one model knows. `make` gives the model for the general search; None where there is none."""
@@ -211,6 +156,7 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "transactions": Family(frozenset({"txn"}), lambda ops: TransactionModel()),
+    "multi-register": Family(frozenset({"txn"}), lambda ops: MultiRegisterModel()),
     "set": Family(frozenset({"add", "read"}), lambda ops: SetModel()),
     "list": Family(
         frozenset({"append", "read", "get", "write", "put"}),
@@ -225,7 +171,6 @@ _ASKED = {
     "cas-register": "register",
     "kv": "register",
     "kv-append": "list",
-    "multi-register": "transactions",
 }
 _READS = frozenset(READS)
 

@@ -14,6 +14,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "raft-safety": ("raft_safety", "RaftSafetyChecker"),
     "convergence": ("convergence", "ConvergenceChecker"),
     "availability": ("availability", "AvailabilityChecker"),
+    "recovery": ("recovery", "RecoveryChecker"),
     "set-full": ("workloads.set_full", "SetFullChecker"),
     "total-queue": ("workloads.total_queue", "TotalQueueChecker"),
     "counter-bounds": ("workloads.counter_bounds", "CounterBoundsChecker"),

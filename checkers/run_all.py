@@ -105,7 +105,7 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
     try:
         found: Checker = checker(name)
         if not found.applies(record):
-            return CheckResult(name, Verdict.UNKNOWN, reason=_LACKS) if asked else None
+            return CheckResult(name, Verdict.UNKNOWN, reason=_lacks(record)) if asked else None
         if not asked and not _in_auto(found, record):
             return None
         return found.check(record, budget)
@@ -126,4 +126,8 @@ def _in_auto(found: Checker, record: RunRecord) -> bool:
     return wanted is None or wanted(record)
 
 
-_LACKS = "the record lacks what this checker needs"
+def _lacks(record: RunRecord) -> str:
+    names = set(record.history.columns.f_names) if record.history is not None else set()
+    model = record.options.get("model")
+    wanted = f" (the model {model}: {MODELS[model].title})" if model in MODELS else ""
+    return f"the record lacks what this checker needs{wanted}; its operations: {', '.join(sorted(names)) or 'none'}"

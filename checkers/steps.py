@@ -72,6 +72,24 @@ class Model(Protocol):
         ...
 
 
+class Accumulates:
+    """What models share whose states depend on all that happened."""
+
+    overwrites: ClassVar[bool] = False
+
+    def gives(self, step: Step) -> Hashable:
+        return NOTHING
+
+    def needs(self, step: Step) -> Hashable:
+        return NOTHING
+
+    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
+        return None
+
+    def removable(self, step: Step, others: Sequence[Step]) -> bool:
+        return step.pure
+
+
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """A value that occurs in no history."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from histories import Operation, Type, hashable
 
+from .acks import READS
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .windows import Window, windows
 
@@ -69,7 +70,7 @@ def _reads_that_saw(ops: Sequence[Operation]) -> tuple[int, int]:
     reads = [op for op in ops if op.f in ("read", "get") and op.type is Type.OK and not _is_sum(op, counters)]
     saw = sum(1 for op in reads if _saw(op, written))
     transactions = [op for op in ops if op.f == "txn" and op.type is Type.OK]
-    read_some = sum(any(kind == "r" and value is not None for kind, _, value in op.result) for op in transactions)
+    read_some = sum(any(part[0] in READS and part[2] is not None for part in op.result or ()) for op in transactions)
     return saw + read_some, len(reads) + len(transactions)
 
 

@@ -21,30 +21,12 @@ from typing import Any, ClassVar
 from histories import Operation, Type, hashable
 from histories.operation import FOUND_NOTHING
 
-from ..steps import ILLEGAL, NOTHING, Illegal, Step
+from ..steps import ILLEGAL, Accumulates, Illegal, Step
 from .names import DELTAS, TAKES
 
 
-class _Accumulates:
-    """What models share whose states depend on all that happened."""
-
-    overwrites: ClassVar[bool] = False
-
-    def gives(self, step: Step) -> Hashable:
-        return NOTHING
-
-    def needs(self, step: Step) -> Hashable:
-        return NOTHING
-
-    def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        return None
-
-    def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        return step.pure
-
-
 @dataclass
-class _Container(_Accumulates):
+class _Container(Accumulates):
     """Values go in and come out: `first` in, `last` in, or `greatest` or `least` of all is the next to leave."""
 
     leaves: ClassVar[str]
@@ -105,7 +87,7 @@ class LeastFirstModel(_Container):
 
 
 @dataclass
-class CounterModel(_Accumulates):
+class CounterModel(Accumulates):
     """A sum. What an operation answers counts only when it is a number that the argument does not explain."""
 
     initial: int = 0
@@ -144,7 +126,7 @@ _BY_ANSWER = {
 
 
 @dataclass
-class SetModel(_Accumulates):
+class SetModel(Accumulates):
     """Elements inside. An add or a remove that answers true or false says whether it changed anything; another answer says nothing."""
 
     name: ClassVar[str] = "set"
@@ -217,7 +199,7 @@ class ElementModel:
 
 
 @dataclass
-class TokenLockModel(_Accumulates):
+class TokenLockModel(Accumulates):
     """A lock whose every acquire answers a greater token. An acquire of unknown outcome gave its token to nobody, so it may be left out."""
 
     name: ClassVar[str] = "token lock"

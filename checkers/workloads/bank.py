@@ -26,7 +26,7 @@ class BankChecker:
     name = "bank"
 
     def applies(self, record: RunRecord) -> bool:
-        return {"transfer", "read"} <= names(record)
+        return ({"read"} if _asked(record) else {"transfer", "read"}) <= names(record)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         options = options_of(record, self.name)
@@ -34,9 +34,9 @@ class BankChecker:
         doubts: list[str] = []
         stats = {"banks": 0, "transfers": 0, "reads": 0}
         for (_, key), ops in by_object(record).items():
-            bank = _bank(key, ops, options, doubts)
-            if bank is None:
+            if not _asked(record) and not any(op.f == "transfer" for op in ops):
                 continue
+            bank = _bank(key, ops, options, doubts)
             stats["banks"] += 1
             stats["transfers"] += len(bank.transfers)
             stats["reads"] += len(bank.reads)
@@ -61,10 +61,13 @@ class Bank:
     reference: Operation | None
 
 
-def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], doubts: list[str]) -> Bank | None:
+def _asked(record: RunRecord) -> bool:
+    """Whether somebody said that this is a bank: then its reads are judged though nothing was transferred."""
+    return record.options.get("model") == BankChecker.name
+
+
+def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], doubts: list[str]) -> Bank:
     transfers = [op for op in ops if op.f == "transfer" and op.type is not Type.FAIL]
-    if not any(op.f == "transfer" for op in ops):
-        return None
     reads, unreadable = [], 0
     for op in ops:
         if op.f == "read" and op.type is Type.OK:

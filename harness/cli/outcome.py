@@ -18,8 +18,8 @@ def print_judgement(judgement: Judgement) -> None:
     ops = document["ops"]
     out.print(f"operations  ok {ops['ok']} · fail {ops['fail']} · info {ops['info']}")
     verdict = judgement.verdict.value
-    expected = "as expected" if document["expected"] else "not what the campaign expects"
-    out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/] ({expected})")
+    expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
+    out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/]{expected}")
     for name, result in judgement.results.items():
         for anomaly in result.anomalies[:SHOWN_ANOMALIES]:
             out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
@@ -32,7 +32,8 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  [yellow]environment[/] {escape(error)}")
     for fault in document["unverified"]:
         out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
-    out.print(f"\nrun     {escape(document['run'])}")
+    told = "history" if document["expected"] is None else "run    "
+    out.print(f"\n{told} {escape(document['run'])}")
     out.print(f"repeat  {escape(document['command'])}")
 
 

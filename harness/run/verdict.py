@@ -5,6 +5,7 @@ An anomaly outranks everything; then an environment that failed; then doubt, whi
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -66,10 +67,8 @@ def judge(
     if target.is_dir():
         record, facts = load_record(target), read_facts(target)
     else:
-        record, facts = (
-            load_history_record(target, format),
-            RunFacts(target.stem, 0, f"tri check {target}", nodes=(), voters={}),
-        )
+        record = load_history_record(target, format)
+        facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
         asked = replace(asked, model=asked.model or infer(record.history.columns))
     chosen = checkers or ("auto" if asked.model else facts.checks)
     try:
@@ -77,6 +76,12 @@ def judge(
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
     return replace(_judged(record, facts, results, str(target)), model=asked.model)
+
+
+def _command(history: Path, format: str | None, asked: Asked) -> str:
+    options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
+    told = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
+    return f"tri check {shlex.quote(str(history))}{told}{' --exact' if asked.exact else ''}"
 
 
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
@@ -91,7 +96,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         verdict = Verdict.UNKNOWN
     document = {
         "verdict": verdict.value,
-        "expected": verdict.value == facts.expect,
+        "expected": verdict.value == facts.expect if facts.expect else None,
         "run": run,
         "campaign": facts.campaign,
         "seed": facts.seed,

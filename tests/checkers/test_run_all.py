@@ -54,7 +54,7 @@ def test_auto_takes_the_checkers_that_find_what_they_need():
 
 def test_a_checker_asked_for_by_name_that_cannot_say_anything_is_unknown():
     (result,) = check(parse("p0 w1"), ["set"]).values()
-    assert (result.verdict, result.reason) == (U, "the record lacks what this checker needs")
+    assert (result.verdict, result.reason) == (U, "the record lacks what this checker needs; its operations: write")
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are():

@@ -89,6 +89,13 @@ CASES: dict[str, Case] = {
         f"updates, {level}": Case("rw-register", level, _shaped(**_UPDATES, transactions=4), _snapshots(level))
         for level in SNAPSHOT
     },
+    # Transactions are one object, so that the general search answers the same question as the strictest level.
+    **{
+        f"{kind}, searched": Case(
+            "linearizable", "strict-serializable", _shaped(lists=kind == "lists"), _serial("strict-serializable")
+        )
+        for kind in ("lists", "registers")
+    },
     # The exact checkers of weak levels, by themselves and as part of the models' checkers.
     **{
         f"{kind}, {level}{by}": Case(checker or level, level, _shaped(lists=kind == "lists"), _weak(level))
