@@ -18,6 +18,7 @@ from ..errors import TribulationError
 COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
     "check": ("check", "Check a recorded run or history again."),
+    "shrink": ("shrink", "Make a failing run, or a failing history, as small as it gets."),
     "convert": ("convert", "Write a history in another format."),
     "replay": ("replay", "Make a recorded run happen again, and say how exactly it did."),
     "report": ("report", "Write the report page of a run."),

@@ -34,7 +34,7 @@ class ClockSample:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """A run's folder, read. `verdict` has the shape of `verdict.json`; `campaign_yaml` is the text as resolved."""
+    """A run's folder, read. `verdict` has the shape of `verdict.json`; `campaign_yaml` is the text as resolved; `shrink` is shrink.json."""
 
     folder: Path
     history: History
@@ -42,6 +42,7 @@ class RunFiles:
     faults: Sequence[Fault] = ()
     campaign_yaml: str = ""
     clocks: Sequence[ClockSample] = ()
+    shrink: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
 
 
@@ -74,6 +75,7 @@ def load_run(folder: str | Path) -> RunFiles:
         faults=_faults(folder, verdict),
         campaign_yaml=campaign.read_text(encoding="utf-8") if campaign.is_file() else "",
         clocks=_clocks(history),
+        shrink=_read_json(folder / "shrink.json"),
         notes=notes,
     )
 

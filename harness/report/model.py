@@ -73,6 +73,17 @@ class LoadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrinking:
+    """How this run came of a larger one: `story` is (time, what happens), `sizes` a row each for before and after under `columns`."""
+
+    story: Sequence[Sequence[str]]
+    more: int
+    columns: Sequence[str]
+    sizes: Sequence[tuple[str, Sequence[str]]]
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     title: str
     verdict: str
@@ -81,6 +92,7 @@ class Report:
     facts: Sequence[tuple[str, str]]
     command: str
     notes: Sequence[str]
+    shrinking: Shrinking | None
     witnesses: Sequence[Witness]
     hidden_witnesses: int
     faults: Sequence[FaultRow]
@@ -103,6 +115,7 @@ def build(run: RunFiles) -> Report:
         facts=_facts(run, operations),
         command=str(run.verdict.get("command") or ""),
         notes=[*run.notes, *map(str, run.verdict.get("errors") or ()), *charts.pop("notes")],
+        shrinking=_shrinking(run.shrink),
         witnesses=witnesses,
         hidden_witnesses=hidden,
         faults=[_fault_row(fault) for fault in run.faults],
@@ -151,6 +164,36 @@ def _expected(expected: Any) -> str:
     if expected is None:
         return ""
     return "as the campaign expects" if expected else "not what the campaign expects"
+
+
+def _shrinking(told: Mapping[str, Any] | None) -> Shrinking | None:
+    if told is None:
+        return None
+    minimal = "Without any one of its faults or operations it does not fail." if told["one_minimal"] else ""
+    seconds = words.duration(told["seconds"] * 1e9)
+    return Shrinking(
+        story=told["story"],
+        more=told["more"],
+        columns=list(told["before"]),
+        sizes=[
+            (name, [f"{value:,g}".replace(",", "\u202f") for value in told[name].values()])
+            for name in ("before", "after")
+        ],
+        told=f"Shrunk from {told['source']} in {told['runs']} runs and {seconds}. {minimal} {_stability(told['stability'])}",
+    )
+
+
+def _stability(stable: Mapping[str, Any] | None) -> str:
+    if stable is None:
+        return ""
+    again, near, seeds = (
+        f"{hits} of {tries}" for hits, tries in (stable[n] for n in ("repeats", "neighbours", "seeds"))
+    )
+    flaw = {None: "", True: " It fails without the flaw as well.", False: " It does not fail without the flaw."}
+    return (
+        f"It fails {again} times as it is, {near} with one time moved by a millisecond, {seeds} with another seed."
+        f"{flaw[stable['without_flaws']]}"
+    )
 
 
 def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ A step is accepted only when the same signature is found again: a smaller plan t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..run.plan import Plan
@@ -18,7 +18,7 @@ from ..search.signature import Signature
 from . import edits, steps
 from .allowance import Allowance, SpentError
 from .sizes import Size, size_of
-from .steps import MS, State, Tell
+from .steps import MS, Reached, State, Tell
 from .trial import MARGIN_NS, Failure, Trials, plan_id
 
 REPEATS = 3
@@ -41,7 +41,7 @@ class Stability:
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """`one_minimal`: each fault and each operation was left out alone, and then it did not fail alike."""
+    """`one_minimal`: each fault and each operation was left out alone, and then it did not fail alike. `steps` are the way there."""
 
     signature: Signature
     before: Size
@@ -50,6 +50,7 @@ class Shrunk:
     one_minimal: bool
     runs: int
     spent_s: float
+    steps: Sequence[Reached]
 
 
 def shrink_plan(
@@ -74,7 +75,7 @@ def shrink_plan(
     one_minimal = reduce(state)
     best = state.best
     after = size_of(best.plan, best.issued, best.end_ns)
-    return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s)
+    return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s, state.reached)
 
 
 def _first(plan: Plan, trials: Trials, seen_ns: int | None) -> Failure | None:

@@ -7,7 +7,7 @@ A step keeps what it reached: `state.best` is always a plan that fails in the wa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, islice, pairwise, product
 
 from ..campaign.model import SystemSpec
@@ -15,6 +15,7 @@ from ..run.assemble import default_voters
 from ..run.plan import Pinned, Plan
 from . import edits
 from .ddmin import ddmin
+from .sizes import Size, size_of
 from .trial import MARGIN_NS, Failure, Trials
 
 MS = 1_000_000
@@ -30,13 +31,23 @@ MOST_GAPS = 64
 Tell = Callable[[str, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How small the plan was when a step had done its work. `step` is its name, `runs` are those so far."""
+
+    step: str
+    runs: int
+    size: Size
+
+
 class State:
-    """The best so far, and how to try another."""
+    """The best so far, and how to try another. `reached` is the way it went, one entry for each step that got somewhere."""
 
     def __init__(self, best: Failure, trials: Trials, tell: Tell) -> None:
         self.best = best
         self.trials = trials
         self.step = ""
+        self.reached: list[Reached] = []
         self._tell = tell
 
     @property
@@ -50,8 +61,15 @@ class State:
         failure = self.trials.attempt(plan)
         if failure is not None:
             self.best = failure
+            self._note()
         self.progress()
         return failure is not None
+
+    def _note(self) -> None:
+        best, runs = self.best, self.trials.allowance.spent_runs
+        if self.reached and self.reached[-1].step == self.step:
+            self.reached.pop()
+        self.reached.append(Reached(self.step, runs, size_of(best.plan, best.issued, best.end_ns)))
 
     def accept_first(self, plans: Iterable[Plan]) -> bool:
         return any(self.accept(plan) for plan in plans)

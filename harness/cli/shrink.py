@@ -1,0 +1,157 @@
+"""`tri shrink RUN|HISTORY`: the smallest plan, or the fewest operations, that fail in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from .console import Progress, out, say
+
+EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
+
+
+class DurationType(click.ParamType):  # type: ignore[type-arg]
+    """`60s`, `2m`; a bare number is seconds, as for `tri check --time`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from ..durations import parse_ns
+
+        try:
+            return float(value)
+        except ValueError:
+            pass
+        try:
+            return parse_ns(value) / 1e9
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command("shrink")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--anomaly", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
+@click.option("--time", "time_s", type=DurationType(), default="60s", show_default=True, help="Stop after so long.")
+@click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
+)
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders go.",
+)
+@click.option("--keep", metavar="NAME", help="Also keep the shrunk plan in the corpus under this name.")
+@click.option(
+    "--corpus",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("histories/corpus"),
+    show_default=True,
+    help="Where --keep puts it.",
+)
+@click.option("--format", "format_name", help="A history's format; detected when left out.")
+@click.option("--model", help="What it is a history of: register, kv, queue …; inferred when left out.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def command(target: Path, as_json: bool, **options: Any) -> int:
+    """Make what fails in TARGET small, a run's folder or a history file.
+
+    A run is carried out again and again with less in it; a history alone loses what its failure does not need.
+
+    Exit code: 0 as small as it gets or the budget allows, 2 usage or nothing fails, 3 it did not fail again.
+    """
+    from ..errors import CampaignError
+    from ..replay.folder import is_simulated, read_plan
+
+    if not target.exists():
+        raise CampaignError(
+            f"{target}: no such file or folder",
+            hint="give a run's folder or a history file; `tri list runs` shows runs",
+        )
+    target = lasting_name(target)
+    if target.is_dir() and not is_simulated(read_plan(target)):
+        raise CampaignError(f"{target} is a run on real hosts", hint="give a simulated run")
+    if target.is_dir():
+        return _simulated(target, as_json, options)
+    raise CampaignError(f"{target} is no folder", hint="give a run's folder")
+
+
+def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+    from ..run.execute import Settings
+    from ..shrink.allowance import Allowance
+    from ..shrink.folder import choose, read_source, write_shrunk
+    from ..shrink.plan import shrink_plan, stability
+    from ..shrink.telling import document
+    from ..shrink.trial import Trials
+
+    with Progress() as progress:
+        progress.show("read", str(target))
+        source = read_source(target)
+        wanted = choose(source.signatures(), options["anomaly"], str(target))
+        say(f"shrinks {wanted.checker}/{wanted.kind} of {target}")
+        allowance = Allowance(options["tries"], options["time_s"])
+        shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.seen_ns(wanted))
+        if shrunk is None:
+            say(_did_not_fail(target, wanted.checker, wanted.kind))
+            return EXIT_UNKNOWN
+        stable = stability(shrunk.best, Trials(wanted, allowance), progress.show)
+        told = document(str(target), shrunk, stable)
+        settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
+        run_dir, judgement = write_shrunk(shrunk.best.plan, source, told, settings)
+    if as_json:
+        out.print_json(json.dumps({**told, "run": str(run_dir), "verdict": judgement.document["verdict"]}, default=str))
+    else:
+        print_shrunk(told)
+        out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  tri replay {escape(str(run_dir))}")
+    return EXIT_SHRUNK
+
+
+def lasting_name(target: Path) -> Path:
+    """The folder that `runs/latest` leads to now: soon it will lead to another."""
+    found = target.resolve()
+    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
+
+
+def _did_not_fail(target: Path, checker: str, kind: str) -> str:
+    return (
+        f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is carried out again\n"
+        f"hint: `tri replay {target}` says whether it is still the same core"
+    )
+
+
+def print_shrunk(told: Mapping[str, Any]) -> None:
+    """The story of the smallest plan, and how small it became."""
+    for when, what in told["story"]:
+        out.print(f"{when:>9}  {escape(what)}")
+    if told["more"]:
+        out.print(f"           … and {told['more']} more in plan.json")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("", *told["before"]):
+        table.add_column(title, justify="right" if title else "left")
+    for name in ("before", "after"):
+        table.add_row(name, *(f"{value:g}" for value in told[name].values()))
+    out.print()
+    out.print(table)
+    minimal = "without any one fault or operation it does not fail" if told["one_minimal"] else "the budget was spent"
+    out.print(f"\n{told['runs']} runs in {told['seconds']:g} s; {minimal}")
+    if told["stability"]:
+        out.print(describe_stability(told["stability"]))
+
+
+def describe_stability(stable: Mapping[str, Any]) -> str:
+    (repeats, times), (near, neighbours), (seeds, others) = (stable[n] for n in ("repeats", "neighbours", "seeds"))
+    correct = {None: "", True: "; without the flaw as well", False: "; never without the flaw"}[stable["without_flaws"]]
+    return (
+        f"fails {repeats} of {times} times as it is, {near} of {neighbours} with one time moved by 1 ms, "
+        f"{seeds} of {others} with another seed{correct}"
+    )

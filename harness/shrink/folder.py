@@ -1,0 +1,143 @@
+"""From a run's folder to what shrinking needs of it, and from a shrunk plan to a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from histories.store import RunStore
+
+from ..campaign.load import load_campaign
+from ..campaign.model import Campaign
+from ..errors import CampaignError
+from ..replay.folder import read_plan, read_record
+from ..run.execute import Settings, open_run_folder
+from ..run.plan import Plan
+from ..run.record import RUN_FILE
+from ..run.simulated import simulate, write_run
+from ..run.verdict import Judgement, judge_record
+from ..search.signature import Signature, signatures
+from .sizes import Size
+from .trial import first_seen
+
+SHRINK_FILE = "shrink.json"
+LEAST_FINAL_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A failing run: its plan, its failures, its record. `campaign` is None where only a plan is left of it."""
+
+    place: str
+    plan: Plan
+    campaign: Campaign | None
+    results: Mapping[str, CheckResult]
+    record: RunRecord
+
+    def signatures(self) -> list[Signature]:
+        return signatures(self.results, self.record.history)
+
+    def seen_ns(self, wanted: Signature) -> int | None:
+        """By when the failure had been seen."""
+        return first_seen(wanted, self.results[wanted.checker], self.record).at_ns
+
+    def size(self) -> Size:
+        load_end_ns = self.record.phases.get("load_end", self.plan.timing.load_ns)
+        ops = [op for op in self.record.history.operations() if op.invoke_ns < load_end_ns]
+        end_ns = self.record.phases.get("end", self.record.history.duration_ns)
+        return Size(
+            faults=len(self.plan.intents),
+            operations=len(ops),
+            clients=len(self.plan.slots),
+            keys=len({(op.workload, str(op.key)) for op in ops}),
+            nodes=len(self.plan.nodes),
+            seconds=round(end_ns / 1e9, 3),
+        )
+
+
+def read_source(folder: Path) -> Source:
+    """What is in a run's folder; what is missing of a simulated run (verdict, history) is made from its plan."""
+    plan = read_plan(folder)
+    campaign = folder / "campaign.yaml"
+    known = load_campaign(campaign) if campaign.exists() else None
+    results = _results(folder / "verdict.json")
+    if results is not None and (folder / RUN_FILE).exists():
+        return Source(str(folder), plan, known, results, read_record(folder))
+    done = simulate(plan)
+    judgement = judge_record(done.record, done.facts, Budget(), str(folder))
+    return Source(str(folder), plan, known, judgement.results, done.record)
+
+
+def _results(path: Path) -> dict[str, CheckResult] | None:
+    """The results that a verdict.json tells."""
+    if not path.exists():
+        return None
+    try:
+        checkers = json.loads(path.read_text(encoding="utf-8"))["checkers"]
+        return {name: _result(name, result) for name, result in checkers.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CampaignError(f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} says it anew") from error
+
+
+def _result(name: str, told: Mapping[str, Any]) -> CheckResult:
+    anomalies = tuple(
+        Anomaly(anomaly["kind"], tuple(anomaly["ops"]), anomaly["explanation"], anomaly.get("details") or {})
+        for anomaly in told["anomalies"]
+    )
+    return CheckResult(name, Verdict(told["verdict"]), anomalies, told["stats"], told["reason"])
+
+
+def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
+    """The failure to keep: the one that was asked for as `checker`, `kind` or `checker/kind`, else the first, which is what clients see."""
+    if not found:
+        raise CampaignError(f"{place} did not fail: there is nothing to shrink", hint="`tri list runs` shows verdicts")
+    chosen = [one for one in found if asked is None or asked in (one.checker, one.kind, f"{one.checker}/{one.kind}")]
+    if not chosen:
+        there = ", ".join(dict.fromkeys(f"{one.checker}/{one.kind}" for one in found))
+        raise CampaignError(f"{place} does not fail by {asked!r}", hint=f"its failures are {there}")
+    return chosen[0]
+
+
+def write_shrunk(plan: Plan, source: Source, document: Mapping[str, Any], settings: Settings) -> tuple[Path, Judgement]:
+    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it."""
+    campaign = campaign_of(plan, source.campaign, source.place)
+    run_dir = open_run_folder(campaign, plan, settings)
+    RunStore.write_json(run_dir / SHRINK_FILE, document)
+    judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)
+    return run_dir, judgement
+
+
+def campaign_of(plan: Plan, source: Campaign | None, place: str) -> Campaign:
+    """The campaign that `plan` could have come from, as far as a campaign can say it: its faults and operations are the plan's alone."""
+    known = source.model_dump(mode="json", by_alias=True, exclude_none=True) if source is not None else {}
+    hosts = plan.options.get("hosts") or {}
+    timing = plan.timing
+    return Campaign.model_validate(
+        {
+            **known,
+            "name": plan.campaign,
+            "description": f"shrunk from {place}: its faults and operations are those of plan.json",
+            "hosts": {**{name: value for name, value in hosts.items() if value is not None}, "nodes": len(plan.nodes)},
+            "system": {name: value for name, value in plan.options["system"].items() if value is not None},
+            "seed": plan.seed,
+            "load": f"{timing.load_ns}ns",
+            "quiet": f"{timing.quiet_ns}ns",
+            "final": f"{max(timing.final_ns, LEAST_FINAL_NS)}ns",
+            "operation_timeout": f"{timing.operation_ns}ns",
+            "workloads": _workloads(plan) or known.get("workloads") or [{"register": {}}],
+            "faults": [],
+            "checks": plan.options.get("checks", "auto"),
+            "check_options": plan.options.get("check_options", {}),
+            "expect": plan.options.get("expect", "valid"),
+        }
+    )
+
+
+def _workloads(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {name: workload.spec.model_dump(mode="json", exclude_none=True)} for name, workload in plan.workloads.items()
+    ]

@@ -1,0 +1,135 @@
+"""`tri shrink` of a simulated run, from its folder to a smaller one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.load import load_campaign
+from harness.cli.main import main
+from harness.errors import CampaignError
+from harness.run.execute import Settings
+from harness.run.simulated import run_in_simulator
+from harness.run.verdict import judge
+from harness.search.signature import Signature
+from harness.shrink.folder import choose, read_source
+
+CAMPAIGN = """
+name: small
+hosts: {provider: sim, nodes: 3}
+system: {flaws: [FLAW]}
+seed: 3
+load: 3s
+quiet: 500ms
+workloads:
+  - register: {keys: 2, clients: 4, rate: 60/s}
+faults:
+  - partition: {shape: leader-minority, after: 1s, for: 1500ms}
+  - kill: {target: follower, after: 300ms, for: 200ms}
+"""
+
+
+def run(folder: Path, flaw: str) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(CAMPAIGN.replace("FLAW", flaw), encoding="utf-8")
+    settings = Settings("tri run small.yaml", folder, folder / "runs", lambda phase, detail: None)
+    return Path(run_in_simulator(load_campaign(path), settings).document["run"])
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("failing"), "ack-before-majority")
+
+
+def tri(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    told = capsys.readouterr()
+    return int(ended.value.code or 0), told.out, told.err
+
+
+def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
+    failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, _ = tri(
+        capsys, "shrink", str(failing), "--anomaly", "linearizable", "--runs", str(tmp_path), "--json"
+    )
+    assert code == 0
+    told = json.loads(printed)
+    small = Path(told["run"])
+    assert small.parent == tmp_path / "small"
+    written = json.loads((small / "shrink.json").read_text(encoding="utf-8"))
+    assert written.items() <= told.items()
+    assert told["signature"]["checker"] == "linearizable" and told["source"] == str(failing.resolve())
+    assert told["one_minimal"] and told["after"]["faults"] == 1 < told["before"]["faults"]
+    assert told["after"]["operations"] <= 4 and told["before"]["operations"] > 100
+    assert told["stability"]["repeats"] == [3, 3] and told["stability"]["without_flaws"] is False
+    judged = judge(small)
+    assert judged.document["verdict"] == "invalid"
+    page = (small / "report.html").read_text(encoding="utf-8")
+    assert "What happens" in page and "cut leader-minority" in page
+    campaign = load_campaign(small / "campaign.yaml")
+    assert "faults and operations are those of plan.json" in campaign.description
+    assert campaign.hosts.nodes == 3
+    assert tri(capsys, "replay", str(small))[0] == 0
+
+
+def test_without_an_allowance_what_was_reached_is_told(
+    failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, _ = tri(capsys, "shrink", str(failing), "--tries", "5", "--runs", str(tmp_path))
+    assert code == 0
+    assert "5 runs in" in printed and "the budget was spent" in printed
+    assert "everything is healed" in printed and "before" in printed
+
+
+def test_a_run_that_did_not_fail_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passing = run(tmp_path, "")
+    code, _, said = tri(capsys, "shrink", str(passing))
+    assert code == 2 and "did not fail" in said and "hint:" in said
+
+
+def test_a_failure_that_is_not_there_is_refused_with_those_that_are(
+    failing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, said = tri(capsys, "shrink", str(failing), "--anomaly", "queue/lost")
+    assert code == 2 and "'queue/lost'" in said and "linearizable/" in said
+
+
+def test_a_run_that_fails_no_more_is_unknown(failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As when the core was mended meanwhile: here its plan lost the flaw."""
+    for path in failing.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    text = (tmp_path / "plan.json").read_text(encoding="utf-8")
+    (tmp_path / "plan.json").write_text(text.replace('"ack-before-majority"', ""), encoding="utf-8")
+    code, _, said = tri(capsys, "shrink", str(tmp_path), "--anomaly", "linearizable")
+    assert code == 3 and "when it is carried out again" in said
+
+
+def test_a_plan_alone_is_enough(failing: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes((failing / "plan.json").read_bytes())
+    alone, whole = read_source(tmp_path), read_source(failing)
+    assert alone.signatures() == whole.signatures()
+    assert alone.size() == whole.size()
+    wanted = alone.signatures()[0]
+    assert alone.seen_ns(wanted) == whole.seen_ns(wanted)
+
+
+def test_a_failure_is_chosen_by_checker_kind_or_both() -> None:
+    found = [Signature("linearizable", "stale-read", "a"), Signature("set", "lost-write"), Signature("quorum", "Q1")]
+    assert choose(found, None, "r").checker == "linearizable"
+    assert choose(found, "set", "r").kind == "lost-write"
+    assert choose(found, "Q1", "r").checker == "quorum"
+    assert choose(found, "set/lost-write", "r").checker == "set"
+    with pytest.raises(CampaignError, match="nothing to shrink"):
+        choose([], None, "r")
+
+
+def test_a_spoilt_verdict_is_refused_with_its_place(failing: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes((failing / "plan.json").read_bytes())
+    (tmp_path / "verdict.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CampaignError, match=r"verdict\.json: not a verdict"):
+        read_source(tmp_path)
