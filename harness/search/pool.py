@@ -149,6 +149,11 @@ class DaskWorkers:
 
     def __init__(self, address: str) -> None:
         self._client = _dask_client(address)
+        try:
+            _require_this_core(address, self._client)
+        except BaseException:
+            self._client.close()
+            raise
         self._executor = self._client.get_executor()
         threads = self._client.nthreads()
         self.size = max(1, sum(threads.values()))
@@ -190,3 +195,31 @@ def _dask_client(address: str) -> Any:
             f"--dask {address}: no scheduler answers there within {CONNECT_S} s ({type(error).__name__}: {error})",
             hint="start one with `dask scheduler`, workers with `dask worker ADDRESS`, and give its address, for example tcp://127.0.0.1:8786",
         ) from error
+
+
+def _require_this_core(address: str, client: Any) -> None:
+    """Refuse a cluster in which Tribulation is missing or another: Dask would wait for ever for the first, and the second would answer for other code."""
+
+    def core() -> (
+        str
+    ):  # A function within a function is sent as it is; any other is imported over there, which is what has to be tried.
+        try:
+            from . import trial  # noqa: F401
+            from node.core_source import fingerprint
+
+            return fingerprint()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    answers = {"the scheduler": client.run_on_scheduler(core), **client.run(core)}
+    if len(answers) == 1:
+        raise CampaignError(
+            f"--dask {address}: the cluster has no workers", hint=f"start some: dask worker {address} --nworkers auto"
+        )
+    wanted = core()
+    for name, found in answers.items():
+        if found != wanted:
+            raise CampaignError(
+                f"--dask {address}: {name} has not this Tribulation: {found!r}, not {wanted!r}",
+                hint="install the same version of tribulation for the scheduler and every worker, and start them again",
+            )

@@ -132,19 +132,28 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_a_dask_cluster_does_the_work_as_processes_do():
+@pytest.fixture(scope="module")
+def dask() -> Iterator[str]:
+    """The address of a real cluster with one worker process."""
     distributed = pytest.importorskip("distributed", reason="needs the extra: pip install 'tribulation[dask]'")
-    cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-    )
-    try:
-        with DaskWorkers(cluster.scheduler_address) as workers:
-            assert workers.size == 1
-            assert list(in_order(workers, slow_when_early, range(6), 3, lost)) == list(range(6))
-            with pytest.raises(ValueError, match="no 3"):
-                list(in_order(workers, refuse, [3], 2, lost))
-    finally:
-        cluster.close()
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_dask_cluster_does_the_work_as_processes_do(dask: str):
+    with DaskWorkers(dask) as workers:
+        assert workers.size == 1
+        assert list(in_order(workers, slow_when_early, range(6), 3, lost)) == list(range(6))
+        with pytest.raises(ValueError, match="no 3"):
+            list(in_order(workers, refuse, [3], 2, lost))
+
+
+def test_a_dask_cluster_with_another_core_is_refused(dask: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("node.core_source.fingerprint", lambda: "another")
+    with pytest.raises(CampaignError, match=r"has not this Tribulation.*\n\nhint: install the same version"):
+        DaskWorkers(dask)
 
 
 def test_a_dask_scheduler_that_is_not_there_is_an_error_with_a_hint():
