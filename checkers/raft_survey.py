@@ -193,6 +193,7 @@ class _Walk:
         self._digest(line)
 
     def durable(self, line: Line) -> None:
+        self.ballots.synced(line)
         for jump in self.jumps:
             jump.settled = jump.settled or line["index"] > jump.index
         if line["term"] is not None:

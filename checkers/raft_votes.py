@@ -1,7 +1,9 @@
 """Elections as traced: who voted for whom, who won which term, and that terms only grow.
 
 Every statement counts, whoever made it: a voter's own `vote` line, the `voted_for` its disk held at a boot, and the list of votes that a
-winner says it got. A vote that nobody traced proves nothing (Raft paper, section 5.2).
+winner says it got. A vote that nobody traced proves nothing (Raft paper, section 5.2). What a boot found may have been in the page cache alone, left
+there by a process that was killed before its fsync; a power cut takes it back, and rightly, if the node had not gone on with it. So it counts
+once a line that waits for the disk follows in the same incarnation.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ class _Memory:
     term_line: Line | None = None
     voted_term: int = 0
     vote_line: Line | None = None
+    boot: Line | None = None
+    """The last `start` line, as long as no line that waits for the disk has followed it."""
 
 
 @dataclass(slots=True)
@@ -54,11 +58,21 @@ class Ballots:
                 f"{line['incarnation']}) in that term without it: it can vote twice.",
                 details={"trace": [excerpt(memory.vote_line), excerpt(line)]},
             )
-        if voted_for is not None:
-            self._cast(line["node"], term, voted_for, line)
-        memory.term, memory.term_line = max(memory.term, term), line
+        memory.boot = line
+
+    def synced(self, line: Line) -> None:
+        """A line that waits for the disk: what the boot before it found is durable too."""
+        memory = self._memory(line)
+        boot, memory.boot = memory.boot, None
+        if boot is None or boot["incarnation"] != line["incarnation"]:
+            return
+        if boot["term"] >= memory.term:
+            memory.term, memory.term_line = boot["term"], boot
+        if boot.get("voted_for"):
+            self._cast(boot["node"], boot["term"], boot["voted_for"], boot)
 
     def term(self, line: Line) -> None:
+        self.synced(line)
         memory = self._memory(line)
         if line["term"] < memory.term:
             self._regressed(line, memory, f"went to term {line['term']}")
@@ -66,6 +80,7 @@ class Ballots:
         memory.term, memory.term_line = line["term"], line
 
     def vote(self, line: Line) -> None:
+        self.synced(line)
         memory = self._memory(line)
         if line["term"] < memory.voted_term:
             self._regressed(line, memory, f"voted in term {line['term']}")
@@ -75,6 +90,7 @@ class Ballots:
             memory.term, memory.term_line = line["term"], line
 
     def leader(self, line: Line) -> None:
+        self.synced(line)
         term, node = line["term"], line["node"]
         won = self.winners.setdefault(term, line)
         if won is not line:

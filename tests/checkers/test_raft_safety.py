@@ -114,6 +114,23 @@ def test_a_term_that_goes_back_across_a_restart() -> None:
     assert verdict(book)[1] == ["term-regressed"]
 
 
+def test_what_a_boot_found_in_the_page_cache_may_be_gone_after_a_power_cut() -> None:
+    """n3 was killed before its fsync of term 3, came back, and lost its power before it went on with that term."""
+    book = calm()
+    book.boot("n3", term=3, last=(2, 1), voted_for="n3", again=True)
+    book.boot("n3", term=1, last=(2, 1), voted_for="n1", again=True)
+    book.line("n3", "vote", term=3, candidate="n2")
+    assert verdict(book) == VALID
+
+
+def test_what_a_boot_found_counts_once_its_disk_was_synced() -> None:
+    book = calm()
+    book.boot("n3", term=3, last=(2, 1), voted_for="n3", again=True)
+    book.line("n3", "durable", index=2, term=1)
+    book.boot("n3", term=1, last=(2, 1), voted_for="n1", again=True)
+    assert verdict(book)[1] == ["term-regressed"]
+
+
 def test_votes_of_half_of_the_weight_elect_nobody() -> None:
     book = Book({"n1": 1, "n2": 1, "n3": 1, "n4": 1}).boot_all()
     book.win("n1", 1, ["n1", "n2"])
