@@ -24,6 +24,7 @@ from node.core.effects import (
 from node.core.events import Event, Received, Request, Start, StorageDone, TimerFired
 from node.runtime.gate import Gate
 
+from .backlog import ordered
 from .chance import draw, happens, key_of
 from .clocks import HostClock
 from .disk import Disk
@@ -149,6 +150,7 @@ class SimNode:
             self.process = Process.RUNNING
             self.storage.pause(False)
             if self._inbox:
+                self._inbox = ordered(self._inbox, draw(self.key, self.incarnation, self.steps))
                 self._schedule_turn(self._options.turn_ns)
 
     def push(self, event: Event) -> None:

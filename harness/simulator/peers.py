@@ -182,6 +182,9 @@ class Peers:
         if self._paused(node):
             return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
         self._next_connection += 1
+        if mine.connection is not None:
+            # A hello that comes late replaces the connection of a later one, which its dialler still holds.
+            self._ping_later(dialler, mine.connection)
         if mine.connection is not None and self._network.bits(mine.link) & 1:
             # An accepted connection replaces the old one; whether its end is seen first is a race.
             self._deliver(node, Disconnected(peer))

@@ -73,6 +73,23 @@ def test_a_one_way_cut_lets_the_other_direction_through_until_its_sender_gives_u
     assert not cluster.peers.connected("n2", "n1"), "no acknowledgement ever came back"
 
 
+def test_a_hello_that_comes_after_a_later_one_does_not_leave_one_side_alone_with_its_connection():
+    """Nothing is ever sent, so that only pings can find out."""
+    cluster, log = scripted_cluster(lambda node, now, event: [], PAIR, **quiet())
+    cluster.run_until(SECOND)
+    cluster.clog("n1", "n2", 5 * SECOND)
+    cluster.power_loss("n1")
+    cluster.start("n1")
+    cluster.run_until(cluster.now_ns + 100 * MILLISECOND)
+    cluster.heal_network()
+    cluster.run_until(4 * SECOND)
+    since = len(log)
+    assert cluster.peers.connected("n1", "n2") and cluster.peers.connected("n2", "n1")
+    cluster.run_until(12 * SECOND)
+    assert events_of(log[since:], "n2", Connected), "the first hello came late"
+    assert cluster.peers.connected("n1", "n2") and cluster.peers.connected("n2", "n1")
+
+
 def test_overlapping_cuts_need_a_heal_each():
     cluster, log = scripted_cluster(chatter, PAIR, **quiet())
     cluster.run_until(SECOND)
