@@ -3,6 +3,7 @@
     python scripts/mutate.py checkers/split_brain.py                 every mutant of one module
     python scripts/mutate.py checkers/workloads --sample 100         a hundred of a package, drawn by --seed
     python scripts/mutate.py checkers/refute.py --line 120           those of one line, for a look at a survivor
+    python scripts/mutate.py checkers --again OUTPUT                 those that survived in an earlier run, by its output
     python scripts/mutate.py checkers/structures --tests tests/checkers/structures    fewer tests, so less time to measure them
 
 A mutant that no test fails on has *survived*: a test is missing, or the change makes no difference. Everything happens in a copy of the code, in three steps: the
@@ -16,14 +17,17 @@ import argparse
 import ast
 import difflib
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import hypothesis  # noqa: F401  (imported once, for all runs)
 import networkx  # noqa: F401
@@ -62,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for mutation in mutations((copy / module).read_text(encoding="utf-8"))
             if options.line in (None, mutation.line)
         ]
+        if options.again is not None:
+            survivors = Survivors.told(options.again.read_text(encoding="utf-8"))
+            mutants = [mutant for mutant in mutants if survivors.have(mutant)]
+            print(f"{len(survivors.diffs)} survived in {options.again}, of which {len(mutants)} still can be made")
         print(f"seed {options.seed}: {len(mutants)} mutants in {len(modules)} modules", flush=True)
         if options.sample is not None and options.sample < len(mutants):
             drawn = Random(options.seed).sample(range(len(mutants)), options.sample)
@@ -79,6 +87,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many mutants, drawn by the seed; without it all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--line", type=int, help="only mutants of this line")
+    parser.add_argument("--again", type=Path, help="only mutants that survived in the run whose output this file holds")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tried at the same time")
     parser.add_argument("--least", type=float, default=95.0, help="per cent killed below which it exits with 1")
     return parser.parse_args(arguments)
@@ -138,6 +147,33 @@ def _diff(mutation: Mutation) -> str:
     """Both sides as the parser prints them, so that only the mutation differs."""
     before, after = (ast.unparse(tree).splitlines() for tree in (mutation.original, mutation.tree()))
     return "\n".join(f"    {line}" for line in list(difflib.unified_diff(before, after, n=1, lineterm=""))[3:])
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """What an earlier output tells. A mutant is known by its module and difference, so that it is found again where lines have moved."""
+
+    diffs: Set[tuple[str, str]]
+    lines: Mapping[tuple[str, str], Sequence[int]]
+    """Module, what was changed → where. What is farther away than `MOVED` lines is another one."""
+
+    MOVED: ClassVar[int] = 40
+
+    @classmethod
+    def told(cls, output: str) -> Survivors:
+        diffs, lines = set(), defaultdict(list)
+        for head in re.finditer(
+            r"^survived (.+?):(\d+): (.+?)(?: \(no test executes it\))?\n((?:    .*\n?)*)", output, re.M
+        ):
+            module, line, what, diff = head.groups()
+            diffs.add((module, diff.rstrip()))
+            lines[module, what].append(int(line))
+        return cls(diffs, lines)
+
+    def have(self, mutant: Mutant) -> bool:
+        module, mutation = mutant
+        near = any(abs(line - mutation.line) <= self.MOVED for line in self.lines.get((str(module), mutation.what), ()))
+        return near and (str(module), _diff(mutation).rstrip()) in self.diffs
 
 
 class Bench:
