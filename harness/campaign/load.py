@@ -21,7 +21,7 @@ from ..nemesis.faults import CLIENTS
 from ..nemesis.schedule import expand
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
-from .model import Campaign
+from .model import Campaign, default_voters
 
 
 def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None) -> Campaign:
@@ -149,6 +149,7 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
         for name in item.spec.names():
             if name not in known:
                 problems.append(Problem(("faults", index), f"no node {name!r}", hint=suggest(name, known)))
+    problems += _core_problems(campaign, nodes)
     for name in campaign.system.voters or {}:
         if name not in nodes:
             problems.append(Problem(("system", "voters", name), f"no node {name!r}", hint=suggest(name, nodes)))
@@ -162,6 +163,31 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
                     Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
                 )
     return problems
+
+
+def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
+    """A core that is named must be a quorum, and must leave somebody out."""
+    core = campaign.liveness.core if campaign.liveness is not None else "majority"
+    if isinstance(core, str):
+        return []
+    strangers = [name for name in core if name not in nodes]
+    if strangers:
+        hint = suggest(strangers[0], list(nodes))
+        return [Problem(("liveness", "core"), f"no node {strangers[0]!r}", hint=hint)]
+    voters = campaign.system.voters or default_voters(nodes)
+    if 2 * sum(voters.get(name, 0) for name in core) <= sum(voters.values()):
+        return [
+            Problem(
+                ("liveness", "core"),
+                f"{core} is no quorum of {voters}",
+                hint="name voters of more than half of the weight",
+            )
+        ]
+    if set(core) == set(nodes):
+        return [
+            Problem(("liveness", "core"), "every node is in the core", hint="leave out those that shall stay broken")
+        ]
+    return []
 
 
 def _refuse_both(error: CampaignError, problems: list[Problem], positions: Positions, path: str | Path) -> None:

@@ -5,12 +5,13 @@ Everything that can be known without touching a host is checked here, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..durations import Duration, PositiveDuration
+from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
 from ..workloads import WORKLOADS, WorkloadSpec
 
@@ -103,6 +104,7 @@ class Campaign(_Model):
     operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
     workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload an item, by name")
     faults: list[FaultSpec] = Field(default_factory=list)
+    liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core is whole")
     checks: Literal["auto"] | list[str] = Field(default="auto")
     check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
     check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
@@ -133,3 +135,11 @@ class Campaign(_Model):
     def node_names(self) -> list[str]:
         """n1 … nN; those of an inventory are known only when it is read (`load.node_names`)."""
         return [f"n{i + 1}" for i in range(self.hosts.nodes)]
+
+
+def default_voters(nodes: Sequence[str]) -> dict[str, int]:
+    """One each; of an even number the first counts double, so that of two equal halves exactly one goes on."""
+    voters = dict.fromkeys(nodes, 1)
+    if len(nodes) % 2 == 0:
+        voters[nodes[0]] = 2
+    return voters

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import CampaignError
 from .faults import CLIENTS, Intent, Resolved, Situation
+from .liveness import broken_rest
 from .targets import resolve_target
 from .topology import Edge, cut_edges
 
@@ -21,6 +22,8 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
     """What the fault is, in the form that `faults.py` lists for its kind. Raises `CampaignError` for a kind that it does not know."""
     random = Random(f"{seed}/{intent.key}/target")
     parameters = intent.parameters
+    if "rest" in parameters:
+        return Resolved(intent, {**broken_rest(parameters, situation, seed), **_amounts(parameters)})
     if intent.kind in LINK_KINDS:
         edges = cut_edges(parameters, situation, random)
         edges = _pairs(edges) if intent.kind == "reset" else edges

@@ -52,7 +52,7 @@ def cut_edges(parameters: Parameters, situation: Situation, random: Random) -> l
         edges |= _clients_of(side, str(parameters.get("clients", "all")), situation)
     else:
         links = bridge(situation, random) if shape is Shape.BRIDGE else majorities_ring(situation, random)
-        edges = _missing(links)
+        edges = missing(links)
     return sorted(edges)
 
 
@@ -165,5 +165,6 @@ def _clients_of(side: list[str], keep: str, situation: Situation) -> set[Edge]:
     return _between(lost, [CLIENTS], "both")
 
 
-def _missing(links: nx.Graph) -> set[Edge]:
+def missing(links: nx.Graph) -> set[Edge]:
+    """What a graph of links that stay cuts: both directions of every link it lacks."""
     return set(nx.complement(links).to_directed().edges)

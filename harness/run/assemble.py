@@ -8,20 +8,22 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
+from ..campaign.model import default_voters as default_voters
 from ..errors import CampaignError
 from ..hosts.base import Provider
+from ..nemesis.liveness import LivenessSpec
 from ..nemesis.schedule import expand
 from ..nemesis.specs import RecoverySpec
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
-from .plan import Plan, Timing, make_slots
+from .plan import Liveness, Plan, Timing, make_slots
 
 HOST_FAULTS = frozenset({"cut", "kill", "pause", "clock"})
 """What the nemesis can do on real hosts, where they have the capability of the same name."""
@@ -66,18 +68,20 @@ def make_plan(campaign: Campaign, directory: Path) -> Plan:
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
             "checks": campaign.checks,
-            "check_options": campaign.check_options,
+            "check_options": {**campaign.check_options, **_bounds(campaign.liveness)},
             "expect": campaign.expect,
         },
+        liveness=_liveness(campaign.liveness),
     )
 
 
-def default_voters(nodes: Sequence[str]) -> dict[str, int]:
-    """One each; of an even number the first counts double, so that of two equal halves exactly one goes on."""
-    voters = dict.fromkeys(nodes, 1)
-    if len(nodes) % 2 == 0:
-        voters[nodes[0]] = 2
-    return voters
+def _liveness(spec: LivenessSpec | None) -> Liveness | None:
+    return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
+
+
+def _bounds(spec: LivenessSpec | None) -> dict[str, Any]:
+    """What the checker `recovery` judges by."""
+    return {} if spec is None else {"recovery": {"within_ms": spec.within / 1e6, "elections": spec.elections}}
 
 
 def make_provider(campaign: Campaign, directory: Path) -> Provider:
@@ -98,6 +102,7 @@ def require_capabilities(
 ) -> None:
     """Refuse, before anything is touched, a campaign that asks for what these hosts or this system cannot do."""
     kinds = {need for item in campaign.faults if not isinstance(item.spec, RecoverySpec) for need in item.spec.needs()}
+    kinds |= campaign.liveness.needs() if campaign.liveness is not None else frozenset()
     able = (capabilities & HOST_FAULTS) | (system & {"voters"})
     if "clock" not in system:
         able -= {"clock"}

@@ -225,7 +225,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             phases=dict(runner.marks),
             clock_offsets_ns=injector.monotonic_offsets_ns(),
             final_states=states,
-            options=dict(run.campaign.check_options),
+            options=dict(run.plan.options["check_options"]),
             errors=list(nemesis.errors),
             elapsed_s=run.elapsed_s,
         )

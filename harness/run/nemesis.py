@@ -14,8 +14,8 @@ from typing import Any
 from ..errors import TribulationError
 from ..nemesis.faults import Injector, Observation, Resolved
 from ..nemesis.resolve import resolve
+from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
-from .runner import ActionDone, FaultAction, Verb
 
 
 @dataclass(slots=True)

@@ -30,6 +30,19 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Liveness:
+    """What follows the load: `intents` keep everything but a core broken for `for_ns`, and within `within_ns` the core must work.
+
+    `settle_ns` None: the rest is broken before the load's faults are healed. Else everything heals first, and the rest is broken so much later.
+    """
+
+    within_ns: int
+    for_ns: int
+    settle_ns: int | None
+    intents: Sequence[Intent]
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """One client: the `client`-th of its workload, talking to `node`."""
 
@@ -67,6 +80,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     world: Mapping[str, Any] = field(default_factory=dict)
     pinned: Sequence[Pinned] | None = None
+    liveness: Liveness | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,27 +96,18 @@ class Plan:
             },
             "workloads": {name: workload.spec.model_dump(mode="json") for name, workload in self.workloads.items()},
             "slots": [[slot.slot, slot.workload, slot.client, slot.clients, slot.node] for slot in self.slots],
-            "intents": [
-                {
-                    "id": intent.id,
-                    "kind": intent.kind,
-                    "parameters": dict(intent.parameters),
-                    "at_ns": intent.at_ns,
-                    "for_ns": intent.for_ns,
-                    "key": intent.key,
-                }
-                for intent in self.intents
-            ],
+            "intents": [_intent_json(intent) for intent in self.intents],
             "options": dict(self.options),
             "world": dict(self.world),
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
+            "liveness": None if self.liveness is None else _liveness_json(self.liveness),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
         """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
         try:
-            pinned = data["pinned"]
+            pinned, liveness = data["pinned"], data.get("liveness")
             return cls(
                 campaign=data["campaign"],
                 seed=data["seed"],
@@ -115,6 +120,7 @@ class Plan:
                 options=dict(data["options"]),
                 world=dict(data["world"]),
                 pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
+                liveness=None if liveness is None else _liveness(liveness),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CampaignError(
@@ -126,6 +132,30 @@ class Plan:
 def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
     kind, make = WORKLOADS[name]
     return make(name, kind.model_validate(spec))
+
+
+def _intent_json(intent: Intent) -> dict[str, Any]:
+    return {
+        "id": intent.id,
+        "kind": intent.kind,
+        "parameters": dict(intent.parameters),
+        "at_ns": intent.at_ns,
+        "for_ns": intent.for_ns,
+        "key": intent.key,
+    }
+
+
+def _liveness_json(liveness: Liveness) -> dict[str, Any]:
+    return {
+        "within_ns": liveness.within_ns,
+        "for_ns": liveness.for_ns,
+        "settle_ns": liveness.settle_ns,
+        "intents": [_intent_json(intent) for intent in liveness.intents],
+    }
+
+
+def _liveness(data: Mapping[str, Any]) -> Liveness:
+    return Liveness(**{**data, "intents": [Intent(**intent) for intent in data["intents"]]})
 
 
 def _pinned_json(pinned: Pinned) -> list[Any]:

@@ -5,7 +5,8 @@
 Two drivers run it: one with threads and sockets (`threads`), one under virtual time (`virtual`). The driver records what the runner
 returns, in its order, and reports back what became of it.
 
-A run has four phases: *load* (operations and faults), *heal* (everything undone), *quiet* (nothing), *final* (reads of every key).
+A run has four phases: *load* (operations and faults), *heal* (everything undone), *quiet* (nothing), *final* (reads of every key). With a liveness
+phase there are two more after the load, with operations going on: *isolate* (`isolation`) and *liveness* (only a core is whole).
 A process whose operation ends in `info` is retired; its slot goes on under a new process number with a fresh client.
 """
 
@@ -16,25 +17,26 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from ..nemesis.faults import Intent
 from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
+from .actions import ActionDone, FaultAction, Faults, Verb
 from .generators import NOTHING, Context, Emit, Generator, Timed, time_limit
+from .isolation import Isolation
 from .plan import Pinned, Plan, Slot
 
 
 class Phase(str, Enum):
     LOAD = "load"
+    ISOLATE = "isolate"
+    LIVENESS = "liveness"
     HEAL = "heal"
     QUIET = "quiet"
     FINAL = "final"
     DONE = "done"
 
 
-class Verb(str, Enum):
-    INJECT = "inject"
-    HEAL = "heal"
-    HEAL_ALL = "heal-all"
+WORKING = (Phase.LOAD, Phase.ISOLATE, Phase.LIVENESS)
+"""Phases in which clients do what the workloads ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +51,9 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultAction:
-    """`intent` is None for `HEAL_ALL`."""
-
-    verb: Verb
-    intent: Intent | None
-
-
-@dataclass(frozen=True, slots=True)
 class OpDone:
     slot: int
     outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class ActionDone:
-    """A fault action ended; `failed` when it could not be carried out (then there is nothing to heal)."""
-
-    action: FaultAction
-    failed: bool = False
 
 
 Completion = OpDone | ActionDone
@@ -96,19 +82,11 @@ class _Client:
 
 
 @dataclass(slots=True)
-class _Fault:
-    intent: Intent
-    injected: bool = False
-    busy: bool = False
-    over: bool = False
-    heal_at_ns: int | None = None
-
-
-@dataclass(slots=True)
 class Runner:
-    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`.
+    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`; with a liveness phase also `core_healed`
+    and `liveness_end`, between the first two.
 
-    `issued` is every operation of the load as it was tried, before what it stands for was resolved: a plan with these pinned tries the same.
+    `issued` is every operation before the heal as it was tried, before what it stands for was resolved: a plan with these pinned tries the same.
     """
 
     plan: Plan
@@ -116,7 +94,8 @@ class Runner:
     marks: dict[str, int] = field(default_factory=dict)
     issued: list[Pinned] = field(default_factory=list)
     _clients: dict[int, _Client] = field(default_factory=dict)
-    _faults: list[_Fault] = field(default_factory=list)
+    _faults: Faults = field(default_factory=lambda: Faults(()))
+    _isolation: Isolation | None = None
     _seen: dict[str, Any] = field(default_factory=dict)
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
     _retired: int = 1
@@ -127,12 +106,14 @@ class Runner:
     def __post_init__(self) -> None:
         self._clients = {slot.slot: _Client(slot, self._load(slot), slot.slot) for slot in self.plan.slots}
         self._retired = max(self._clients, default=0) + 1
-        self._faults = [_Fault(intent) for intent in sorted(self.plan.intents, key=lambda i: (i.at_ns, i.id))]
+        rest = self.plan.liveness.intents if self.plan.liveness is not None else ()
+        self._faults = Faults(self.plan.intents, rest)
 
     def _load(self, slot: Slot) -> Generator:
         plan = self.plan
         if plan.pinned is None:
-            return time_limit(plan.timing.load_ns, plan.workloads[slot.workload].load())
+            load = plan.workloads[slot.workload].load()
+            return time_limit(plan.timing.load_ns, load) if plan.liveness is None else load
         return Timed(tuple((pinned.at_ns, pinned.op) for pinned in plan.pinned if pinned.slot == slot.slot))
 
     def stop(self) -> None:
@@ -172,7 +153,7 @@ class Runner:
             self._seen[op.key] = op.value[1]
 
     def _may_invoke(self, now_ns: int) -> bool:
-        return self.phase is Phase.LOAD or (self.phase is Phase.FINAL and now_ns < self._final_end_ns())
+        return self.phase in WORKING or (self.phase is Phase.FINAL and now_ns < self._final_end_ns())
 
     def _final_end_ns(self) -> int:
         return self.marks["quiet_end"] + self.plan.timing.final_ns
@@ -186,7 +167,7 @@ class Runner:
                 self._draw(client, now_ns)
             if client.pending is None or client.pending.at_ns > now_ns:
                 continue
-            if self.phase is Phase.LOAD:
+            if self.phase in WORKING:
                 self.issued.append(Pinned(client.slot.slot, now_ns, client.pending.op))
             op = self._resolve(client.pending.op)
             client.pending = None
@@ -214,53 +195,63 @@ class Runner:
     # Faults.
 
     def _action_done(self, now_ns: int, done: ActionDone) -> None:
-        if done.action.verb is Verb.HEAL_ALL:
-            self._enter(Phase.QUIET, "healed", now_ns)
+        if done.action.verb is not Verb.HEAL_ALL:
+            self._faults.ended(now_ns, done)
             return
-        fault = next(f for f in self._faults if f.intent is done.action.intent)
-        fault.busy = False
-        if done.action.verb is Verb.HEAL or done.failed or fault.intent.kind == "voters":
-            fault.over = True
+        self._faults.healed_all()
+        self._healing = False
+        if self.phase is Phase.ISOLATE and self._isolation is not None:
+            self._isolation.healed_all()
         else:
-            fault.injected = True
-            if fault.intent.for_ns is not None:
-                # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
-                fault.heal_at_ns = now_ns + fault.intent.for_ns
-
-    def _due_actions(self, now_ns: int) -> list[FaultAction]:
-        actions = []
-        for fault in self._faults:
-            if fault.busy or fault.over:
-                continue
-            if fault.injected:
-                if fault.heal_at_ns is not None and fault.heal_at_ns <= now_ns:
-                    fault.busy = True
-                    actions.append(FaultAction(Verb.HEAL, fault.intent))
-            elif fault.intent.at_ns <= now_ns:
-                fault.busy = True
-                actions.append(FaultAction(Verb.INJECT, fault.intent))
-        return actions
+            self._enter(Phase.QUIET, "healed", now_ns)
 
     # Phases.
 
     def _advance(self, now_ns: int) -> list[FaultAction]:
-        timing = self.plan.timing
-        actions: list[FaultAction] = []
         if self.phase is Phase.LOAD:
-            if now_ns < timing.load_ns and not self._stopped:
-                return self._due_actions(now_ns)
-            self._enter(Phase.HEAL, "load_end", now_ns)
-        # A change of voters may itself be waiting for the heal; every other action must have ended before everything is undone.
-        changing = any(fault.busy and fault.intent.kind != "voters" for fault in self._faults)
-        if self.phase is Phase.HEAL and not self._healing and not changing:
+            if now_ns < self.plan.timing.load_ns and not self._stopped:
+                return self._faults.due(now_ns)
+            self._end_load(now_ns)
+        actions = self._isolate(now_ns)
+        # Every other action must have ended before everything is undone.
+        if self.phase is Phase.HEAL and not self._healing and not self._faults.changing:
             self._healing = True
             actions.append(FaultAction(Verb.HEAL_ALL, None))
-        if self.phase is Phase.QUIET and (self._stopped or now_ns >= self.marks["healed"] + timing.quiet_ns):
+        if self.phase is Phase.QUIET and (self._stopped or now_ns >= self._quiet_end_ns()):
             self._enter(Phase.FINAL, "quiet_end", now_ns)
             self._begin_final()
         if self.phase is Phase.FINAL and self._finished(now_ns):
             self._enter(Phase.DONE, "end", now_ns)
         return actions
+
+    def _end_load(self, now_ns: int) -> None:
+        if self.plan.liveness is None or self._stopped:
+            self._enter(Phase.HEAL, "load_end", now_ns)
+        else:
+            self._isolation = Isolation(self._faults, self.plan.liveness)
+            self._enter(Phase.ISOLATE, "load_end", now_ns)
+
+    def _isolate(self, now_ns: int) -> list[FaultAction]:
+        """Take everything away from a core, and later give it back."""
+        actions: list[FaultAction] = []
+        if self.phase is Phase.ISOLATE and self._isolation is not None:
+            if self._stopped:
+                if not self._isolation.healing:
+                    self._enter(Phase.HEAL, "liveness_end", now_ns)
+                return actions
+            actions, alone = self._isolation.step(now_ns)
+            if alone:
+                self._enter(Phase.LIVENESS, "core_healed", now_ns)
+        if self.phase is Phase.LIVENESS and (self._stopped or now_ns >= self._liveness_end_ns()):
+            self._enter(Phase.HEAL, "liveness_end", now_ns)
+        return actions
+
+    def _liveness_end_ns(self) -> int:
+        assert self.plan.liveness is not None
+        return self.marks["core_healed"] + self.plan.liveness.for_ns
+
+    def _quiet_end_ns(self) -> int:
+        return self.marks["healed"] + self.plan.timing.quiet_ns
 
     def _begin_final(self) -> None:
         for client in self._clients.values():
@@ -286,18 +277,17 @@ class Runner:
 
     def _wake(self, now_ns: int) -> int | None:
         """The earliest time at which something is due by itself; None when only completions can change anything."""
-        timing = self.plan.timing
-        if self.phase is Phase.DONE or self.phase is Phase.HEAL:
+        if self.phase in (Phase.DONE, Phase.HEAL):
             return None
         if self.phase is Phase.QUIET:
-            return self.marks["healed"] + timing.quiet_ns
+            return self._quiet_end_ns()
         times = [client.pending.at_ns for client in self._clients.values() if client.pending is not None]
         if self.phase is Phase.FINAL:
             return min([*times, self._final_end_ns()]) if self._may_invoke(now_ns) else None
-        for fault in self._faults:
-            if fault.busy or fault.over:
-                continue
-            due = fault.heal_at_ns if fault.injected else fault.intent.at_ns
-            if due is not None:
-                times.append(due)
-        return min([*times, timing.load_ns])
+        if self.phase is Phase.LOAD:
+            times += [*self._faults.next_ns(), self.plan.timing.load_ns]
+        elif self.phase is Phase.LIVENESS:
+            times.append(self._liveness_end_ns())
+        elif self._isolation is not None and self._isolation.wait_until_ns is not None:
+            times.append(self._isolation.wait_until_ns)
+        return min(times, default=None)

@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..systems.base import Client, Dial, Outcome
+from .actions import ActionDone, FaultAction
 from .journal import Journal
 from .nemesis import Nemesis
 from .plan import Plan
-from .runner import ActionDone, Completion, FaultAction, Invocation, OpDone, Phase, Runner
+from .runner import Completion, Invocation, OpDone, Phase, Runner
 
 HANG_GRACE_NS = 1_000_000_000
 """How long after its deadline a client may still answer before it counts as hung."""

@@ -18,9 +18,10 @@ from ..simulator.cluster import SimCluster
 from ..simulator.injector import SimInjector
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
+from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
 from .plan import Plan
-from .runner import ActionDone, Completion, FaultAction, Invocation, OpDone, Phase, Runner, Verb
+from .runner import Completion, Invocation, OpDone, Phase, Runner
 
 ELECTION_NS = 5_000_000_000
 """Virtual time before the load in which the cluster may elect its first leader."""
@@ -117,7 +118,8 @@ class VirtualDriver:
             for action in step.actions:
                 self._act(action)
             wake_ns = step.wake_ns if step.wake_ns is not None else self._now_ns() + SAMPLE_EVERY_NS
-            self._cluster.run_while(lambda: not self._completions, self._start_ns + wake_ns)
+            if not self._completions:
+                self._cluster.run_until(self._start_ns + wake_ns)
             self._progress(step.phase)
 
     def final_states(self) -> dict[str, Mapping[str, Any]]:
@@ -150,13 +152,18 @@ class VirtualDriver:
     def _now_ns(self) -> int:
         return self._cluster.now_ns - self._start_ns
 
+    def _completed(self, completion: Completion) -> None:
+        """The runner hears of it before anything else happens."""
+        self._completions.append(completion)
+        self._cluster.interrupt()
+
     def _begin(self, invocation: Invocation) -> None:
         self._journal.invoked(self._now_ns(), invocation)
         slot = invocation.slot.slot
 
         def done(outcome: Outcome) -> None:
             self._journal.completed(self._now_ns(), invocation, outcome)
-            self._completions.append(OpDone(slot, outcome))
+            self._completed(OpDone(slot, outcome))
 
         timeout_s = self._plan.timing.operation_ns / 1e9
         self._clients[slot].invoke(invocation, self._start_ns + invocation.deadline_ns, timeout_s, done)
@@ -200,7 +207,7 @@ class VirtualDriver:
             value = {"verified": seen.verified, "observed": dict(seen.observed)}
             name = action.intent.id if action.intent else None
             self._tell_history({"verified": "injected"}.get(phase, phase), {"fault": name, **value})
-        self._completions.append(ActionDone(action, failed=isinstance(seen, FaultError)))
+        self._completed(ActionDone(action, failed=isinstance(seen, FaultError)))
 
     def _tell_history(self, what: str, value: Mapping[str, Any]) -> None:
         self._journal.nemesis(self._now_ns(), what, value)

@@ -6,8 +6,9 @@ import heapq
 from dataclasses import replace
 
 from harness.nemesis.faults import Intent
+from harness.run.actions import ActionDone, FaultAction, Verb
 from harness.run.plan import Plan, Timing, make_slots
-from harness.run.runner import ActionDone, FaultAction, OpDone, Phase, Runner, Verb
+from harness.run.runner import OpDone, Phase, Runner
 from harness.systems.base import Outcome
 from harness.workloads import Register, RegisterSpec, Set, SetSpec
 
@@ -32,9 +33,9 @@ def make_plan(intents: tuple[Intent, ...] = (), seed: int = 7, **register: objec
     )
 
 
-def play(plan: Plan, outcome=lambda op: Outcome("ok", op.value), latency_ns: int = 1_000_000):
+def play(plan: Plan, outcome=lambda op: Outcome("ok", op.value), latency_ns: int = 1_000_000, make=Runner):
     """Drive the runner with a cluster that answers each operation after `latency_ns`; returns (runner, log)."""
-    runner, now, queue, log, order = Runner(plan), 0, [], [], 0
+    runner, now, queue, log, order = make(plan), 0, [], [], 0
     completions: list = []
     for _ in range(100_000):
         step = runner.step(now, completions)
