@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.core.events import Connected, Disconnected, Event, Received, StorageDone, TimerFired
+from node.core.events import Connected, Disconnected, Event, Received, Start, StorageDone, TimerFired
 
 from .chance import draw, key_of
 
@@ -19,11 +19,14 @@ def ordered(inbox: Sequence[Event], key: int) -> list[Event]:
 
 
 def _rank(event: Event, key: int) -> tuple[int, int]:
+    if isinstance(event, Start):
+        # A process that is stopped before its first turn has begun nothing, and still begins with this.
+        return -1, 0
     if isinstance(event, StorageDone):
         return 0, 0
     if isinstance(event, TimerFired):
         return 2, 0
     if isinstance(event, (Received, Connected, Disconnected)):
         return 1, draw(key, 1, key_of(event.peer))
-    # A client's requests and its end; `Start` is never waited for.
+    # A client's requests and its end.
     return 1, draw(key, 2, key_of(getattr(event, "client", "")))

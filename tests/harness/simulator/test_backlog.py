@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.simulator.backlog import ordered
-from node.core.events import Connected, Received, Request, StorageDone, TimerFired
+from node.core.events import Connected, Received, Request, Start, StorageDone, TimerFired
 from node.core.messages import HeartbeatReply
 
 SOURCES = {
@@ -35,3 +35,8 @@ def test_each_source_keeps_its_order_and_the_classes_come_in_the_runtimes(names:
 def test_a_client_may_be_heard_before_a_peer_that_wrote_earlier_and_the_other_way_round():
     events = [Received("n2", HeartbeatReply(1, 1)), Request("c1", {})]
     assert {type(ordered(events, key)[0]) for key in range(20)} == {Received, Request}
+
+
+def test_a_process_stopped_before_its_first_turn_still_begins_with_its_start():
+    events = [Start(1, 7, {}), Received("n2", HeartbeatReply(1, 1)), Request("c1", {})]
+    assert {type(ordered(events, key)[0]) for key in range(20)} == {Start}
