@@ -200,12 +200,12 @@ def _dask_client(address: str) -> Any:
 def _require_this_core(address: str, client: Any) -> None:
     """Refuse a cluster in which Tribulation is missing or another: Dask would wait for ever for the first, and the second would answer for other code."""
 
-    def core() -> (
-        str
-    ):  # A function within a function is sent as it is; any other is imported over there, which is what has to be tried.
+    # A function within a function is sent as it is; any other is imported over there, which is what has to be tried.
+    def core() -> str:
         try:
-            from . import trial  # noqa: F401
             from node.core_source import fingerprint
+
+            from . import trial  # noqa: F401
 
             return fingerprint()
         except Exception as error:

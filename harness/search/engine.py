@@ -1,0 +1,124 @@
+"""The search: trial after trial, failures grouped by signature, and plans that led somewhere new changed and tried again.
+
+    found = Findings()
+    with LocalWorkers(4) as workers:
+        for trial in search(workers, Search(campaign, seeds=range(1000)), found):
+            ...
+
+Which plans are tried depends on the campaign and the seeds alone, not on how many workers there are or how fast they are. Every fourth seed draws a
+mutant (`mutate`) instead of a plan of its own. Its parents are plans of trials that lie at least `corpus.AGE` before it in order; no more trials
+than that are ever outstanding, so those are known by then with any number of workers, and later ones are not looked at even when they are known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..campaign.model import Campaign
+from .corpus import AGE, Corpus
+from .pool import Workers, in_order
+from .signature import Signature
+from .trial import Task, Trial, lost_trial, run_trial
+
+MUTANT_EVERY = 4
+OUTSTANDING = 4
+"""Trials per worker that are under way or waiting for one, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search. `seeds` may be endless; `time_s` is wall time after which no further trial is begun. Without `swarm` nothing is drawn or mutated."""
+
+    campaign: Campaign
+    seeds: Iterable[int]
+    swarm: bool = True
+    directory: Path = Path()
+    time_s: float | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Trials that failed alike. `first` is the first of them in the order of the seeds."""
+
+    signature: Signature
+    first: Trial
+    told: str
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is known so far, trial by trial in order. Times are CPU time."""
+
+    trials: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    doubts: Counter[str] = field(default_factory=Counter)
+    sometimes: Counter[str] = field(default_factory=Counter)
+    """In how many trials each interesting moment came at least once."""
+    corpus: Corpus = field(default_factory=Corpus)
+    core_events: int = 0
+    operations: int = 0
+    simulated_ns: int = 0
+    simulate_s: float = 0.0
+    check_s: float = 0.0
+    failed: int = 0
+    mutants: int = 0
+    unended: list[int] = field(default_factory=list)
+    """Seeds of trials that did not come to an end in time."""
+
+    def add(self, trial: Trial) -> None:
+        self.corpus.add(self.trials, trial)
+        self.trials += 1
+        self.verdicts[trial.verdict] += 1
+        self.failed += trial.failed
+        self.mutants += trial.mutant
+        for kind, (signature, told) in _failures(trial).items():
+            self.groups.setdefault(kind, Group(signature, trial, told)).count += 1
+        self.doubts.update(trial.doubts if trial.verdict == "unknown" else ())
+        for name, count in trial.sometimes.items():
+            self.sometimes[name] += count > 0
+        self.core_events += trial.core_events
+        self.operations += trial.operations
+        self.simulated_ns += trial.simulated_ns
+        self.simulate_s += trial.simulate_s
+        self.check_s += trial.check_s
+        if trial.verdict == "unknown" and not trial.digest:
+            self.unended.append(trial.seed)
+
+    def in_order(self) -> list[Group]:
+        """The failures, the most frequent first."""
+        return sorted(self.groups.values(), key=lambda group: (-group.count, group.signature))
+
+
+def search(
+    workers: Workers, wanted: Search, findings: Findings, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Trial]:
+    """Every trial in order, after it was added to `findings`."""
+    window = min(AGE, OUTSTANDING * workers.size)
+    for trial in in_order(workers, run_trial, _tasks(wanted, findings, clock), window, lost_trial):
+        findings.add(trial)
+        yield trial
+
+
+def _tasks(wanted: Search, findings: Findings, clock: Callable[[], float]) -> Iterator[Task]:
+    ends_s = None if wanted.time_s is None else clock() + wanted.time_s
+    for place, seed in enumerate(wanted.seeds):
+        if ends_s is not None and clock() >= ends_s:
+            return
+        parents = []
+        if wanted.swarm and place % MUTANT_EVERY == MUTANT_EVERY - 1:
+            parents = findings.corpus.parents(seed, place)
+        yield Task(wanted.campaign, seed, wanted.swarm, wanted.directory, tuple(parents))
+
+
+def _failures(trial: Trial) -> dict[tuple[str, str], tuple[Signature, str]]:
+    """The trial's failures by checker and kind; one that is told in several shapes is one."""
+    found: dict[tuple[str, str], tuple[Signature, str]] = {}
+    for signature, told in zip(trial.signatures, trial.told, strict=True):
+        found.setdefault((signature.checker, signature.kind), (signature, told))
+    return found
