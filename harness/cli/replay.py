@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
@@ -30,20 +31,31 @@ _COLOURS = {
     type=click.Choice(["a", "b", "c"], case_sensitive=False),
     help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
 )
+@click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
+@click.option("--time", "time_s", type=click.FloatRange(min=1), help="Tier c: no new seed after so many seconds.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Tier c: processes.")
+@click.option(
+    "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
+)
+@click.option("--flaw", "flaws", multiple=True, help="Tier c: plant this flaw in the simulated cluster.")
+@click.option(
+    "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
+)
 @click.option("--keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where kept replays go.",
+    help="Where kept replays go, and the first run that tier c finds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool) -> int:
-    """Replay TARGET, a run's folder.
+def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
+    """Replay TARGET, a run's folder or a history file.
 
     A simulated run is carried out again from its plan. Of a run on hosts, each node's core is fed again with what it had been given (tier A), and
-    then all of them together, each with what the others send (tier B).
+    then all of them together, each with what the others send (tier B). Where there is only a history and the faults, or with `--tier c`, the same
+    operations and faults are tried in the simulator over many seeds, in search of the same failure.
 
     Exit code: 0 it happened again, 1 something differs, 2 usage, 3 nothing can be concluded.
     """
@@ -54,12 +66,28 @@ def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: boo
         raise CampaignError(f"{target}: no such file or folder", hint="`tri list runs` shows runs")
     if target.is_dir() and tier is None and is_simulated(read_plan(target)):
         return _simulated(target, keep, runs, as_json)
-    if target.is_dir() and recordings(target):
+    recorded = target.is_dir() and bool(recordings(target))
+    if tier == "c" or (tier is None and not recorded):
+        return _searched(target, runs, as_json, searching)
+    if recorded:
         return _recorded(target, tier, as_json)
     raise CampaignError(
-        f"{target} has no recorded inputs of nodes (inputs/<node>/events-*.log) and is no simulated run",
-        hint="replay a run of the reference cluster, or one of --hosts sim",
+        f"{target} has no recorded inputs of nodes (inputs/<node>/events-*.log)",
+        hint="the reference cluster on hosts records them; tier c needs only a history: --tier c",
     )
+
+
+def _searched(target: Path, runs: Path, as_json: bool, searching: dict[str, Any]) -> int:
+    from ..replay.reproduce import Asked, reproduce
+    from ..replay.telling import tell_tries
+
+    with Progress() as progress:
+        found = reproduce(target, Asked(**searching, runs=runs), progress.show)
+    if as_json:
+        out.print_json(json.dumps({"run": str(target), "tier_c": found.to_json()}, default=str))
+    else:
+        tell([*tell_tries(found.tries), *([f"run: {found.kept}"] if found.kept else [])])
+    return EXIT_EQUAL if found.kept else EXIT_UNKNOWN
 
 
 def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:

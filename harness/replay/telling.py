@@ -8,6 +8,7 @@ from .causes import Boot
 from .cluster import ClusterReplay
 from .nodes import NodeReplay, StepDifference
 from .simulated import SimulatedReplay
+from .tries import Tries
 
 SHOWN_DIFFERENCES = 3
 SHOWN_EFFECTS = 6
@@ -138,3 +139,20 @@ _BOOTS = {
     Boot.MORE: "with that and what was written after the recording ends",
     Boot.OTHER: "with another disk",
 }
+
+
+def tell_tries(tries: Tries) -> list[str]:
+    """Tier C."""
+    hits = len(tries.alike)
+    rate = f" ({100 * hits / tries.tried:.0f} %)" if tries.tried else ""
+    lines = [f"tier C: {hits} of {tries.tried} seeds fail alike{rate}: {tries.wanted.checker}/{tries.wanted.kind}"]
+    if tries.leader is not None:
+        lines.append(
+            f"  {tries.leader} led first, as recorded; of {tries.looked_at} seeds {tries.looked_at - tries.tried} elected another and were left out"
+        )
+    for name, one in (("nearest history", tries.nearest), ("nearest that fails alike", tries.nearest_alike)):
+        if one is not None and one.distance is not None:
+            lines.append(f"  {name}: seed {one.seed}, {one.distance}")
+    if not hits:
+        lines.append("  nothing was reproduced: another cause, or a chance too small for so few seeds (--tries)")
+    return lines
