@@ -62,8 +62,10 @@ class MemoryRecorder(EventSink):
         self.events: list[Event] = []
 
     def _take(self, event: Event) -> None:
-        # What the system may still change must not change what was seen.
-        self.events.append(replace(event, value=_copied(event.value)))
+        if isinstance(event.value, (list, tuple, dict)):
+            # What the system may still change must not change what was seen.
+            event = replace(event, value=_copied(event.value))
+        self.events.append(event)
 
 
 def _copied(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Pure generators of operations, and the combinators that build them.
 
 A generator answers, for one client, "what next, and not before when?". It is immutable: `next` returns the emission and the generator that
-follows, `update` the generator after a completion. Each client has a generator state of its own and draws from a stream keyed by (seed,
-client, count), so the operations of a client depend on neither the timing nor the other clients.
+follows, `update` the generator after a completion: itself, when that changes nothing. Each client has a generator state of its own and draws
+from a stream keyed by (seed, client, count), so the operations of a client depend on neither the timing nor the other clients.
 
     stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)
 
@@ -117,10 +117,11 @@ class Mix(Generator):
     def update(self, op: Op, outcome: Outcome) -> Generator:
         if self.last < 0:
             return self
-        parts = list(self.parts)
-        generator, weight = parts[self.last]
-        parts[self.last] = (generator.update(op, outcome), weight)
-        return replace(self, parts=tuple(parts))
+        generator, weight = self.parts[self.last]
+        after = generator.update(op, outcome)
+        if after is generator:
+            return self
+        return Mix((*self.parts[: self.last], (after, weight), *self.parts[self.last + 1 :]), self.last)
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,14 @@ class Stagger(Generator):
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         emit, inner = self.inner.next(context)
         if emit is None:
-            return None, replace(self, inner=inner)
+            return None, Stagger(self.mean_ns, inner, self.due_ns)
         start = context.now_ns if self.due_ns is None else self.due_ns
         due = start + context.draw("stagger").randrange(2 * self.mean_ns + 1)
         return Emit(emit.op, max(due, emit.at_ns)), Stagger(self.mean_ns, inner, due)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
-        return replace(self, inner=self.inner.update(op, outcome))
+        inner = self.inner.update(op, outcome)
+        return self if inner is self.inner else Stagger(self.mean_ns, inner, self.due_ns)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ class Limit(Generator):
         return emit, Limit(self.left - (emit is not None), inner)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
-        return replace(self, inner=self.inner.update(op, outcome))
+        inner = self.inner.update(op, outcome)
+        return self if inner is self.inner else Limit(self.left, inner)
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,8 @@ class TimeLimit(Generator):
         return emit, TimeLimit(self.until_ns, inner)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
-        return replace(self, inner=self.inner.update(op, outcome))
+        inner = self.inner.update(op, outcome)
+        return self if inner is self.inner else TimeLimit(self.until_ns, inner)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,13 @@ class HostClock:
         self._base_ns = now_ns
         self.drift_ppm += by_ppm
 
+    def read(self, now_ns: int) -> tuple[int, int]:
+        """(monotonic, wall): both clocks at once."""
+        elapsed_ns = now_ns - self._base_ns
+        if self.drift_ppm:
+            elapsed_ns += elapsed_ns * self.drift_ppm // ONE_MILLION
+        return self._mono_base_ns + elapsed_ns, self._wall_base_ns + elapsed_ns + self.wall_offset_ns
+
     def mono_ns(self, now_ns: int) -> int:
         elapsed_ns = now_ns - self._base_ns
         return self._mono_base_ns + elapsed_ns + elapsed_ns * self.drift_ppm // ONE_MILLION

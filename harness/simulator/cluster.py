@@ -83,9 +83,14 @@ class SimCluster:
     def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
         self.kernel.schedule(at_ns, call, *arguments)
 
-    def run_until(self, at_ns: int) -> None:
+    def run_until(self, at_ns: int) -> bool:
+        """Run up to and including virtual time `at_ns`. False when a callback called `interrupt` before."""
         with self._fence():
-            self.kernel.run_until(at_ns)
+            return self.kernel.run_until(at_ns)
+
+    def interrupt(self) -> None:
+        """End a `run_until` that is under way after the callback that calls this."""
+        self.kernel.interrupt()
 
     def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
         """Run while `predicate()` holds, at most to virtual time `limit_ns`. True when it stopped holding in time."""

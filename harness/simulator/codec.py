@@ -21,6 +21,8 @@ class Codec:
         self._key = draw(seed, 0xC0DEC)
         self._one_in = one_in
         self._seen = 0
+        self._next = 1 if one_in else -1
+        """Which of all that is seen takes the road next."""
 
     def carry(self, message: Message) -> Message:
         """The message as its receiver gets it."""
@@ -39,8 +41,12 @@ class Codec:
         return received
 
     def _chosen(self) -> bool:
+        """What is drawn is the gap to the next one, `one_in` on average."""
         self._seen += 1
-        return self._one_in > 0 and mix(self._key ^ self._seen) % self._one_in == 0
+        if self._seen != self._next:
+            return False
+        self._next += 1 + mix(self._key ^ self._seen) % (2 * self._one_in - 1)
+        return True
 
     def _through(self, kind: Kind, payload: Any) -> Any:
         data = encode(kind, payload)

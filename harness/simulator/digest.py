@@ -17,30 +17,43 @@ MARK_EVERY = 1000
 
 
 class RunDigest:
-    """Feed it every step, trace line and fault; `hexdigest` can be asked at any time."""
+    """Feed it every step, trace line and fault; `hexdigest` can be asked at any time.
+
+    Text is collected and hashed in pieces, for most of them are short.
+    """
 
     def __init__(self, *, full: bool) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._full = full
+        self._text: list[str] = []
+        self._shapes: dict[tuple[type[Any], ...], str] = {}
+        """The names of a step's effects by their types: there are few different rows of them."""
         self.steps = 0
         self.marks: list[str] = []
 
     def step(self, now_ns: int, node: str, events: Sequence[Event], effects: Sequence[Effect]) -> None:
         self.steps += 1
         if self._full:
-            text = f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n"
+            self._text.append(f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n")
         else:
-            text = f"{now_ns} {node} {len(events)} {[effect.__class__.__name__ for effect in effects]}\n"
-        self._hash.update(text.encode())
+            kinds = tuple(map(type, effects))
+            shape = self._shapes.get(kinds) or self._shape(kinds)
+            self._text.append(f"{now_ns} {node} {len(events)} {shape}\n")
         if self.steps % MARK_EVERY == 0:
-            self.marks.append(self._hash.hexdigest())
+            self.marks.append(self.hexdigest())
 
     def line(self, line: Mapping[str, Any]) -> None:
         # The `repr` of JSON values in insertion order: as stable as their JSON, and cheaper.
-        self._hash.update(repr(line).encode())
+        self._text.append(repr(line))
 
     def hexdigest(self) -> str:
+        self._hash.update("".join(self._text).encode())
+        self._text.clear()
         return self._hash.hexdigest()
+
+    def _shape(self, kinds: tuple[type[Any], ...]) -> str:
+        shape = self._shapes[kinds] = str([kind.__name__ for kind in kinds])
+        return shape
 
 
 def _plain(event: Event) -> Any:

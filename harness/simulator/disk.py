@@ -239,10 +239,11 @@ class Disk:
 
 
 def _apply(content: bytearray, change: Pending) -> None:
-    if change.data is None:
-        del content[change.offset :]
-        content.extend(bytes(max(0, change.offset - len(content))))
-        return
-    # A hole left by a write that did not survive reads as zeros.
-    content.extend(bytes(max(0, change.offset - len(content))))
-    content[change.offset : change.offset + len(change.data)] = change.data
+    offset, data = change.offset, change.data
+    if data is None:
+        del content[offset:]
+    if len(content) < offset:
+        # A hole left by a write that did not survive reads as zeros.
+        content.extend(bytes(offset - len(content)))
+    if data is not None:
+        content[offset : offset + len(data)] = data

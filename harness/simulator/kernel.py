@@ -18,10 +18,15 @@ class Kernel:
 
     def __init__(self) -> None:
         self.now_ns = 0
-        self.executed = 0
         self._sequence = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._running = False
+        self._interrupted = False
+
+    @property
+    def executed(self) -> int:
+        """How many callbacks were taken from the heap."""
+        return self._sequence - len(self._heap)
 
     def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
         """Run `call(*arguments)` at `at_ns`; a time that has passed means now, after everything already due."""
@@ -35,21 +40,30 @@ class Kernel:
         """When the next callback is due, or None when nothing is scheduled."""
         return self._heap[0][0] if self._heap else None
 
-    def run_until(self, until_ns: int) -> None:
-        """Run everything due up to and including `until_ns`, and leave the clock there."""
+    def interrupt(self) -> None:
+        """A callback asks the loop to end after it, and to leave the clock where it is."""
+        self._interrupted = True
+
+    def run_until(self, until_ns: int) -> bool:
+        """Run everything due up to and including `until_ns`, and leave the clock there. False when a callback interrupted before."""
         self._enter()
         heap = self._heap
         try:
             while heap and heap[0][0] <= until_ns:
                 self.now_ns, _, call, arguments = heappop(heap)
-                self.executed += 1
                 call(*arguments)
+                if self._interrupted:
+                    return False
             self.now_ns = max(self.now_ns, until_ns)
+            return True
         finally:
             self._running = False
 
     def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
-        """Run while `predicate()` holds, at most to `limit_ns`. True when it stopped holding, False at the limit."""
+        """Run while `predicate()` holds, at most to `limit_ns`. True when it stopped holding, False at the limit.
+
+        The predicate is asked before every callback. Who knows when it stops holding calls `interrupt` in a `run_until` instead.
+        """
         self._enter()
         heap = self._heap
         try:
@@ -58,7 +72,6 @@ class Kernel:
                     self.now_ns = max(self.now_ns, limit_ns)
                     return not predicate()
                 self.now_ns, _, call, arguments = heappop(heap)
-                self.executed += 1
                 call(*arguments)
             return True
         finally:
@@ -70,4 +83,4 @@ class Kernel:
                 f"the loop was entered again from a callback at {self.now_ns} ns",
                 "schedule a callback instead of running the loop",
             )
-        self._running = True
+        self._running, self._interrupted = True, False

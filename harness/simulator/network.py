@@ -110,6 +110,7 @@ class Network:
             (a, b): Link(a, b, draw(seed, key_of(a), key_of(b))) for a in vertices for b in vertices if a != b
         }
         self.cuts_on = 0
+        self._latency_min_ns, self._latency_mean_ns = options.latency_min_ns, options.latency_mean_ns
         self._udp = Shaping(options.datagram_loss_ppm, options.datagram_duplicate_ppm, options.datagram_reorder_ppm)
 
     def bits(self, link: Link) -> int:
@@ -118,7 +119,7 @@ class Network:
         return mix(link.key ^ link.counter)
 
     def latency_ns(self, bits: int) -> int:
-        return self._options.latency_min_ns + exponential(bits, self._options.latency_mean_ns)
+        return self._latency_min_ns + exponential(bits, self._latency_mean_ns)
 
     # What is done to links
 
@@ -225,7 +226,10 @@ class Network:
             at_ns += _late_ns(link.shaping, bits)
             if stream.retransmits:
                 at_ns += _retransmission_ns(link.shaping, bits)
-        at_ns = max(at_ns, link.clogged_until_ns, stream.last_ns + 1)
+        if at_ns < link.clogged_until_ns:
+            at_ns = link.clogged_until_ns
+        if at_ns <= stream.last_ns:
+            at_ns = stream.last_ns + 1
         stream.last_ns = at_ns
         self._kernel.schedule(at_ns, self._stream_arrives, stream, call, arguments)
 
@@ -249,7 +253,7 @@ class Network:
 
     def _stream_arrives(self, stream: Stream, call: Call, arguments: tuple[Any, ...]) -> None:
         link = stream.link
-        if stream.dead or link.target in self.off_since_ns:
+        if stream.dead or (self.off_since_ns and link.target in self.off_since_ns):
             return
         if link.clogs:
             link.clogged.append((self._stream_arrives, (stream, call, arguments)))

@@ -83,6 +83,8 @@ class SimNode:
         self.core: Stepper | None = None
         self.incarnation = 0
         self.trace_seq = 0
+        self.turn_mono_ns = 0
+        """What the monotonic clock said at the beginning of the latest turn; all of a turn happens at one instant."""
         self.steps = 0
         self.stale_timers = 0
         self.halt_reason: str | None = None
@@ -154,11 +156,11 @@ class SimNode:
                 self._schedule_turn(self._options.turn_ns)
 
     def push(self, event: Event) -> None:
-        """An event for the next turn; dropped when there is no process."""
-        if not self.alive:
+        """An event for the next turn, which is given to nobody else; dropped when there is no process."""
+        if self.core is None:
             return
         self._inbox.append(event)
-        if self.process is Process.RUNNING and not self._turn_scheduled:
+        if not self._turn_scheduled and self.process is Process.RUNNING:
             self._schedule_turn(self._options.turn_ns)
 
     def _reset(self) -> None:
@@ -190,21 +192,39 @@ class SimNode:
         self._turn_scheduled = False
         if self.process is not Process.RUNNING or self.core is None or not self._inbox:
             return
-        wall_ns = self.wall_ns()
-        events = [_at_wall(event, wall_ns) for event in self._inbox]
-        self._inbox = []
-        mono_ns = self.mono_ns()
-        self._settle(events)
-        effects = self._step(mono_ns, events)
+        self.turn_mono_ns, wall_ns = self.clock.read(self._kernel.now_ns)
+        events, self._inbox = self._inbox, []
+        self._take_in(events, wall_ns)
+        effects = self._step(self.turn_mono_ns, events)
         self.steps += 1
-        self._world.stepped(self, mono_ns, events, effects)
+        self._world.stepped(self, self.turn_mono_ns, events, effects)
+        releases = self._releases
         for effect in effects:
-            self._perform(effect)
+            release = releases.get(type(effect))
+            if release is None:
+                self._perform(effect)
+            elif effect.after:  # type: ignore[union-attr]
+                self._gate.perform(effect.after, partial(release, effect))  # type: ignore[union-attr]
+            else:
+                release(effect)
             if self.core is None:
                 return
         assert self.storage is not None
         if self.storage.fresh:
             self.storage.pump()
+
+    def _take_in(self, events: list[Event], wall_ns: int) -> None:
+        """Events carry the wall clock of the turn that takes them; `Start`, that of the boot.
+
+        What waited for storage goes out now, at the beginning of the turn that hears of it: a stopped process sends nothing.
+        """
+        for event in events:
+            kind = type(event)
+            if kind is StorageDone:
+                self._gate.settle(event.op, event.error is None)  # type: ignore[union-attr]
+            elif kind in _SET_WALL:
+                # Nobody else has seen this event yet; a copy of every one would cost as much as delivering it.
+                _SET_WALL[kind](event, wall_ns)
 
     def _step(self, mono_ns: int, events: list[Event]) -> list[Effect]:
         assert self.core is not None
@@ -224,13 +244,7 @@ class SimNode:
 
     def _perform(self, effect: Effect) -> None:
         kind = type(effect)
-        release = self._releases.get(kind)
-        if release is not None:
-            if effect.after:  # type: ignore[union-attr]
-                self._gate.perform(effect.after, partial(release, effect))  # type: ignore[union-attr]
-            else:
-                release(effect)
-        elif kind is SetTimer:
+        if kind is SetTimer:
             self._set_timer(effect)  # type: ignore[arg-type]
         elif kind is CancelTimer:
             self._timers.pop(effect.key, None)  # type: ignore[union-attr]
@@ -267,27 +281,15 @@ class SimNode:
     def _storage_ended(self, op: int, error: str | None) -> None:
         self.push(StorageDone(op, error))
 
-    def _settle(self, events: list[Event]) -> None:
-        """What waited for storage goes out at the beginning of the turn that hears of it: a stopped process sends nothing."""
-        for event in events:
-            if type(event) is StorageDone:
-                self._gate.settle(event.op, event.error is None)
-
     def _halt(self, reason: str) -> None:
         self._die(Process.HALTED, torn=False)
         self.halt_reason = reason
         self._world.halted(self, reason)
 
 
-def _at_wall(event: Event, wall_ns: int) -> Event:
-    kind = type(event)
-    if kind is Received:
-        return Received(event.peer, event.message, wall_ns)  # type: ignore[union-attr]
-    if kind is TimerFired:
-        return TimerFired(event.key, event.generation, wall_ns)  # type: ignore[union-attr]
-    if kind is Request:
-        return Request(event.client, event.body, wall_ns)  # type: ignore[union-attr]
-    return event
+_SET_WALL: dict[type[Any], Callable[[Any, int], None]] = {
+    kind: vars(kind)["wall_ns"].__set__ for kind in (Received, TimerFired, Request)
+}
 
 
 def _short(events: list[Event]) -> str:
@@ -301,7 +303,7 @@ def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
         "node": node.name,
         "incarnation": node.incarnation,
         "seq": node.trace_seq,
-        "mono_ns": node.mono_ns(),
+        "mono_ns": node.turn_mono_ns,
         "event": effect.event,
     }
     fields: Mapping[str, Any] = effect.fields

@@ -11,7 +11,7 @@ Beyond TCP, single messages may be lost, duplicated or late (options, or a link'
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.core.events import Connected, Disconnected, Event, Received
 from node.core.messages import Message
@@ -35,6 +35,8 @@ class View:
     dialling: int = 0
     """Names the current dial; an answer to an older one is refused."""
     watched: bool = False
+    other: View = field(init=False, repr=False, compare=False)
+    """What the peer holds of its connection to this node."""
 
 
 class Peers:
@@ -57,6 +59,8 @@ class Peers:
         self._views = {
             (a, b): View(a, b, network.links[a, b], network.links[b, a]) for a in nodes for b in nodes if a != b
         }
+        for (a, b), view in self._views.items():
+            view.other = self._views[b, a]
         self._next_connection = 0
         self._disorderly = bool(options.loss_ppm or options.duplicate_ppm or options.reorder_ppm)
         self.delivered = 0
@@ -104,11 +108,12 @@ class Peers:
         view = self._views.get((node, peer))
         if view is None or view.stream is None:
             return
-        if view.link.cuts or view.back.cuts or self._network.off_since_ns:
+        network, link = self._network, view.link
+        if link.cuts or view.back.cuts or network.off_since_ns:
             self._watch(view)
-        options, network, link = self._options, self._network, view.link
         message = self._carry(message)
         if self._disorderly or link.shaping is not None:
+            options = self._options
             bits = mix(network.bits(link))
             chances = link.shaping or UNSHAPED
             if happens(bits, max(options.loss_ppm, chances.loss_ppm)):
@@ -125,17 +130,16 @@ class Peers:
         network.stream(view.stream, self._frame_arrives, view, view.connection, message)
 
     def _frame_arrives(self, sender: View, connection: int, message: Message) -> None:
-        node, peer = sender.peer, sender.owner
-        mine = self._views[node, peer]
-        if mine.connection == connection and self._alive(node):
+        # A process that ended holds no connection.
+        if sender.other.connection == connection:
             self.delivered += 1
-            self._deliver(node, Received(peer, message))
+            self._deliver(sender.peer, Received(sender.owner, message))
         else:
-            self._network.datagram(mine.link, self._reset_arrives, peer, node, connection)
+            self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
 
     def _stray_arrives(self, sender: View, message: Message) -> None:
         """A message outside its connection's order, perhaps from an earlier connection: taken if any is up."""
-        if self._views[sender.peer, sender.owner].connection is not None:
+        if sender.other.connection is not None:
             self.delivered += 1
             self._deliver(sender.peer, Received(sender.owner, message))
 
@@ -153,7 +157,7 @@ class Peers:
 
     def _drop(self, view: View) -> None:
         if view.connection is not None:
-            self._ping_later(self._views[view.peer, view.owner], view.connection)
+            self._ping_later(view.other, view.connection)
         view.connection, view.stream = None, None
         view.dialling += 1
 
@@ -174,8 +178,7 @@ class Peers:
         self._kernel.schedule(at_ns, self._dial_again, view, view.dialling)
 
     def _hello_arrives(self, dialler: View, dialling: int) -> None:
-        node, peer = dialler.peer, dialler.owner
-        mine = self._views[node, peer]
+        node, peer, mine = dialler.peer, dialler.owner, dialler.other
         if not self._alive(node):
             self._network.datagram(mine.link, self._refused, dialler, dialling)
             return
@@ -212,7 +215,7 @@ class Peers:
 
     def _pinged(self, view: View, connection: int) -> None:
         """Does the other side still know this connection?"""
-        if view.connection == connection and self._views[view.peer, view.owner].connection != connection:
+        if view.connection == connection != view.other.connection:
             self._lose(view)
 
     def _watch(self, view: View) -> None:

@@ -21,6 +21,9 @@ from .options import SimOptions
 DIRECTORY = ""
 """The queue of the directory itself."""
 
+_TO_PAGE_CACHE = (Append, Write, Truncate)
+"""Operations that end in the page cache: the next one on the file belongs to the same job."""
+
 Finished = Callable[[int, str | None], None]
 
 
@@ -49,14 +52,18 @@ class Storage:
         self.fresh = True
         self._pending.add(effect.op)
         for file in _files(effect):
-            self._queues.setdefault(file, deque()).append(effect)
+            if file not in self._queues:
+                self._queues[file] = deque()
+            self._queues[file].append(effect)
 
     def pump(self) -> None:
         """Start whatever can start now: after new operations, a met dependency, or the end of a pause."""
         self.fresh = False
-        for file, queue in tuple(self._queues.items()):
+        if self._ended or self._paused or self.held:
+            return
+        for file, queue in self._queues.items():
             if queue:
-                self._start_head(file)
+                self._start_head(file, queue)
 
     def pause(self, paused: bool) -> None:
         """A stopped process starts nothing; what its kernel is doing goes on."""
@@ -81,26 +88,30 @@ class Storage:
                     self._disk.append(file, head.data[: (bits >> 2) % (len(head.data) + 1)])
 
     def _can_start(self, file: str, effect: StorageEffect) -> bool:
-        if any(op in self._pending for op in effect.after):
-            return False
+        """Whether the head of the queue of `file` may begin."""
+        for op in effect.after:
+            if op in self._pending:
+                return False
+        if type(effect) is not Rename:
+            return file not in self._busy
         return all(name not in self._busy and self._queues[name][0] is effect for name in _files(effect))
 
-    def _start_head(self, file: str) -> None:
-        queue = self._queues[file]
-        if self._ended or self._paused or self.held or not queue or not self._can_start(file, queue[0]):
-            return
+    def _start_head(self, file: str, queue: deque[StorageEffect]) -> None:
         job: list[StorageEffect] = []
         while queue and self._can_start(file, queue[0]):
             effect = queue[0]
-            files = _files(effect)
-            if job and len(files) > 1:
+            kind = type(effect)
+            if kind is Rename:
+                if not job:
+                    for name in _files(effect):
+                        self._queues[name].popleft()
+                    job.append(effect)
                 break
-            for name in files:
-                self._queues[name].popleft()
-            job.append(effect)
-            if not isinstance(effect, (Append, Write, Truncate)):
+            job.append(queue.popleft())
+            if kind not in _TO_PAGE_CACHE:
                 break
-        self._begin(_files(job[-1]), job)
+        if job:
+            self._begin(_files(job[-1]), job)
 
     def _begin(self, files: tuple[str, ...], job: list[StorageEffect]) -> None:
         self._busy.update(files)
@@ -121,13 +132,15 @@ class Storage:
     def _refusal(self, effect: StorageEffect) -> str | None:
         if self._poisoned is not None:
             return f"not attempted after a failed fsync ({self._poisoned})"
-        if any(op in self._failed for op in effect.after):
+        if self._failed and any(op in self._failed for op in effect.after):
             return "not attempted: it waits for an operation that failed"
-        if any(file in self._failed_files for file in _files(effect)):
+        if self._failed_files and any(file in self._failed_files for file in _files(effect)):
             return "not attempted: an earlier operation on this file failed"
         return None
 
     def _to_page_cache(self, effect: StorageEffect) -> str | None:
+        if isinstance(effect, (Fsync, FsyncDir)):
+            return None
         disk = self._disk
         try:
             match effect:
@@ -183,6 +196,7 @@ class Storage:
 
 
 def _files(effect: StorageEffect) -> tuple[str, ...]:
-    if isinstance(effect, FsyncDir):
+    kind = type(effect)
+    if kind is FsyncDir:
         return (DIRECTORY,)
-    return (effect.file, effect.to) if isinstance(effect, Rename) else (effect.file,)
+    return (effect.file, effect.to) if kind is Rename else (effect.file,)  # type: ignore[union-attr]

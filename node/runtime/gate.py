@@ -64,7 +64,10 @@ class Gate:
         if not succeeded:
             self._failed.add(op)
             return
-        self._remember(op)
+        if op == self._floor + 1 and not self._done:
+            self._floor = op
+        else:
+            self._remember(op)
         for held in waiters:
             held.waiting_for -= 1
             if held.waiting_for == 0 and not self._failed.intersection(held.after):
