@@ -100,7 +100,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         wanted = choose(source.signatures(), options["anomaly"], str(target))
         say(f"shrinks {wanted.checker}/{wanted.kind} of {target}")
         allowance = Allowance(options["tries"], options["time_s"])
-        shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.seen_ns(wanted))
+        shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.clue(wanted))
         if shrunk is None:
             say(_did_not_fail(target, wanted.checker, wanted.kind))
             return EXIT_UNKNOWN

@@ -40,6 +40,22 @@ def until(plan: Plan, load_ns: int) -> Plan:
     )
 
 
+def since(plan: Plan, from_ns: int) -> Plan:
+    """What was before `from_ns` is gone, and this is the beginning; a fault that was on begins with it."""
+    intents = []
+    for intent in plan.intents:
+        at_ns, for_ns = intent.at_ns - from_ns, intent.for_ns
+        if at_ns < 0 and for_ns is not None:
+            for_ns += at_ns
+        if for_ns is None or for_ns > 0:
+            intents.append(replace(intent, at_ns=max(0, at_ns), for_ns=for_ns))
+    pinned = None
+    if plan.pinned is not None:
+        pinned = [replace(op, at_ns=op.at_ns - from_ns) for op in plan.pinned if op.at_ns >= from_ns]
+    timing = replace(plan.timing, load_ns=max(1, plan.timing.load_ns - from_ns))
+    return replace(plan, timing=timing, intents=intents, pinned=pinned)
+
+
 def without_ending(plan: Plan, *, reads: bool) -> Plan:
     """No quiet period after the heal, and no final reads either unless `reads`."""
     timing = replace(plan.timing, quiet_ns=0)

@@ -21,6 +21,7 @@ from ..run.record import RUN_FILE
 from ..run.simulated import simulate, write_run
 from ..run.verdict import Judgement, judge_record
 from ..search.signature import Signature, signatures
+from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen
 
@@ -41,9 +42,10 @@ class Source:
     def signatures(self) -> list[Signature]:
         return signatures(self.results, self.record.history)
 
-    def seen_ns(self, wanted: Signature) -> int | None:
-        """By when the failure had been seen."""
-        return first_seen(wanted, self.results[wanted.checker], self.record).at_ns
+    def clue(self, wanted: Signature) -> Clue:
+        """What the run tells of where to look for the failure."""
+        seen = first_seen(wanted, self.results[wanted.checker], self.record)
+        return clue_of(self.record, self.plan, seen.ops, seen.at_ns)
 
     def size(self) -> Size:
         load_end_ns = self.record.phases.get("load_end", self.plan.timing.load_ns)

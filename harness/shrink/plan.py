@@ -17,9 +17,10 @@ from ..run.simulated import without_flaws
 from ..search.signature import Signature
 from . import edits, steps
 from .allowance import Allowance, SpentError
+from .focus import MS, Clue, focused
 from .sizes import Size, size_of
-from .steps import MS, Reached, State, Tell
-from .trial import MARGIN_NS, Failure, Trials, plan_id
+from .steps import Reached, State, Tell
+from .trial import Failure, Trials, plan_id
 
 REPEATS = 3
 SEEDS = 10
@@ -59,31 +60,30 @@ def shrink_plan(
     allowance: Allowance,
     tell: Tell = lambda phase, detail: None,
     before: Size | None = None,
-    seen_ns: int | None = None,
+    clue: Clue | None = None,
 ) -> Shrunk | None:
-    """None when `plan` does not fail as wanted. `seen_ns`: by when it had been seen to fail, if that is known; it saves running the rest.
+    """None when `plan` does not fail as wanted. `clue` is what a run of it told: where to look first, so that the whole need not be run again.
 
-    `before` is the size of the whole, where the caller knows it better than a run that was cut short can tell.
+    `before` is the size of the whole, where the caller knows it better than the first plan that failed can tell.
     """
     trials = Trials(wanted, allowance)
     tell("reproduce", str(wanted))
-    first = _first(plan, trials, seen_ns)
+    first = _first(plan, trials, clue)
     if first is None:
         return None
-    before = before or size_of(plan, first.issued, first.end_ns)
+    before = before or size_of(plan, first.clue.issued, first.end_ns)
     state = State(first, trials, tell)
     one_minimal = reduce(state)
     best = state.best
-    after = size_of(best.plan, best.issued, best.end_ns)
+    after = size_of(best.plan, best.clue.issued, best.end_ns)
     return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s, state.reached)
 
 
-def _first(plan: Plan, trials: Trials, seen_ns: int | None) -> Failure | None:
-    """The failure that shrinking starts from: of the plan up to where it failed, if that is known and enough."""
+def _first(plan: Plan, trials: Trials, clue: Clue | None) -> Failure | None:
+    """The failure that shrinking starts from."""
     try:
-        if seen_ns is not None and seen_ns < plan.timing.load_ns:
-            short = edits.without_ending(edits.until(plan, seen_ns + MARGIN_NS), reads=False)
-            if (first := trials.attempt(short)) is not None:
+        for smaller in focused(plan, clue) if clue is not None else ():
+            if (first := trials.attempt(smaller)) is not None:
                 return first
         return trials.attempt(plan)
     except SpentError:

@@ -12,14 +12,13 @@ from itertools import combinations, islice, pairwise, product
 
 from ..campaign.model import SystemSpec
 from ..run.assemble import default_voters
-from ..run.plan import Pinned, Plan
+from ..run.plan import Plan
 from . import edits
 from .ddmin import ddmin
+from .focus import MARGIN_NS, MS, with_few_operations
 from .sizes import Size, size_of
-from .trial import MARGIN_NS, Failure, Trials
+from .trial import Failure, Trials
 
-MS = 1_000_000
-RECENT_NS = (20 * MS, 200 * MS, 2_000 * MS)
 GAPS_KEPT_NS = (10 * MS, 100 * MS)
 """What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and make races of what is no race."""
 GRIDS_NS = (100 * MS, 10 * MS, MS)
@@ -69,14 +68,14 @@ class State:
         best, runs = self.best, self.trials.allowance.spent_runs
         if self.reached and self.reached[-1].step == self.step:
             self.reached.pop()
-        self.reached.append(Reached(self.step, runs, size_of(best.plan, best.issued, best.end_ns)))
+        self.reached.append(Reached(self.step, runs, size_of(best.plan, best.clue.issued, best.end_ns)))
 
     def accept_first(self, plans: Iterable[Plan]) -> bool:
         return any(self.accept(plan) for plan in plans)
 
     def progress(self) -> None:
         plan, runs = self.best.plan, self.trials.allowance.spent_runs
-        operations = len(self.best.issued)
+        operations = len(self.best.clue.issued)
         self._tell(
             self.step, f"{len(plan.intents)} faults · {operations} operations · {len(plan.nodes)} nodes · {runs} runs"
         )
@@ -84,49 +83,33 @@ class State:
 
 def cut_time(state: State) -> None:
     """End the load where the violation was seen, and leave out the ending if it is not what shows it."""
-    plan, at_ns = state.plan, state.best.at_ns
-    if at_ns is not None and at_ns < plan.timing.load_ns:
+    plan, at_ns = state.plan, state.best.clue.at_ns
+    late = at_ns is not None and at_ns >= plan.timing.load_ns
+    if at_ns is not None and not late:
         short = edits.until(plan, at_ns + MARGIN_NS)
-        if state.accept_first(
-            (edits.without_ending(short, reads=False), edits.without_ending(short, reads=True), short)
-        ):
+        if state.accept_first(edits.without_ending(short, reads=reads) for reads in (False, True)):
             return
-    state.accept_first(
-        edits.until(edits.without_ending(plan, reads=reads), plan.timing.load_ns // fraction)
-        for fraction in FRACTIONS
-        for reads in (False, True)
-    )
+    for fraction in FRACTIONS:
+        short = edits.until(plan, plan.timing.load_ns // fraction)
+        if state.accept_first(
+            edits.without_ending(short, reads=reads) for reads in ((True,) if late else (False, True))
+        ):
+            break
     plan = state.plan
-    state.accept_first((edits.without_ending(plan, reads=False), edits.without_ending(plan, reads=True)))
+    state.accept_first(edits.without_ending(plan, reads=reads) for reads in (False, True))
+
+
+def guess_operations(state: State) -> None:
+    """Write the operations out, and try at once those that the violation points at."""
+    if state.plan.pinned is None:
+        state.accept(edits.with_operations(state.plan, state.best.clue.issued))
+    if len(edits.operations(state.plan)) > 2 * len(state.best.clue.witness) + 2:
+        state.accept_first(with_few_operations(state.plan, state.best.clue))
 
 
 def few_operations(state: State) -> None:
-    """Write the operations out, and try at once those that the violation points at; then delta debugging."""
-    if state.plan.pinned is None:
-        state.accept(edits.with_operations(state.plan, state.best.issued))
-    if len(edits.operations(state.plan)) > 2 * len(state.best.witness) + 2:
-        state.accept_first(_guesses(state.best))
     base = state.plan
     ddmin(edits.operations(base), lambda kept: state.accept(edits.with_operations(base, kept)))
-
-
-def _guesses(best: Failure) -> Iterator[Plan]:
-    """The witness alone; with what its keys saw shortly before; with all of its keys, of its clients."""
-    pinned, witness = list(best.issued), frozenset(best.witness)
-    keys = {(pinned[at].op.workload, pinned[at].op.key) for at in witness}
-    slots = {pinned[at].slot for at in witness}
-
-    def chosen(also: Callable[[Pinned], bool]) -> Plan:
-        return edits.with_operations(best.plan, [op for at, op in enumerate(pinned) if at in witness or also(op)])
-
-    def of_keys(since_ns: int) -> Callable[[Pinned], bool]:
-        return lambda op: op.at_ns >= since_ns and (op.op.workload, op.op.key) in keys
-
-    yield chosen(lambda op: False)
-    seen_ns = best.at_ns or best.plan.timing.load_ns
-    yield from (chosen(of_keys(seen_ns - recent_ns)) for recent_ns in RECENT_NS)
-    yield chosen(of_keys(0))
-    yield chosen(lambda op: op.slot in slots)
 
 
 def plain_operations(state: State) -> None:
@@ -251,16 +234,7 @@ def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
                 yield edits.with_point(plan, times[at], round_ns)
 
 
-FEWER = (cut_time, few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
-"""What is left out."""
-EVERY = (
-    cut_time,
-    few_operations,
-    few_faults,
-    plain_operations,
-    short_times,
-    few_clients,
-    few_keys,
-    few_nodes,
-    plain_world,
-)
+LEAVE_OUT = (few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
+FEWER = (cut_time, guess_operations, *LEAVE_OUT)
+"""What is left out, when times are final."""
+EVERY = (guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,30 +16,26 @@ from checkers import Anomaly, Budget, CheckResult, RunRecord, check
 from histories import NEMESIS
 
 from ..errors import TribulationError
-from ..run.plan import Pinned, Plan
+from ..run.plan import Plan
 from ..run.simulated import simulate
 from ..search.signature import Signature, fails_alike, signatures
 from .allowance import Allowance
+from .focus import Clue
 
 CHECK_TIME_S = 20.0
 """Of one check of one try: a smaller plan that takes longer to judge than this is no use."""
-
-MARGIN_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A plan that fails in the wanted way.
 
-    `at_ns` is the run time by which the violation had been seen, None when nothing tells. `witness` are positions in `issued`, the operations of the
-    load as they were tried. `hits` of `tries` runs failed alike (1 of 1 in the simulator). `end_ns` is when the run ended, in run time.
+    `hits` of `tries` runs failed alike (1 of 1 in the simulator). `end_ns` is when the run ended, in run time.
     """
 
     plan: Plan
     signature: Signature
-    at_ns: int | None
-    witness: tuple[int, ...]
-    issued: Sequence[Pinned]
+    clue: Clue
     digest: str
     end_ns: int
     hits: int = 1
@@ -73,13 +69,12 @@ class Trials:
         if not fails_alike(self.wanted, found):
             return None
         seen = first_seen(self.wanted, result, done.record)
-        rank = _invocations(done.record)
+        rank, count = _invocations(done.record), len(done.issued)
+        witness = tuple(rank[index] for index in seen.ops if rank.get(index, count) < count)
         return Failure(
             plan=plan,
             signature=next(signature for signature in found if self.wanted.same_failure(signature)),
-            at_ns=seen.at_ns,
-            witness=tuple(rank[index] for index in seen.ops if rank.get(index, len(done.issued)) < len(done.issued)),
-            issued=tuple(done.issued),
+            clue=Clue(tuple(done.issued), witness, seen.at_ns),
             digest=done.digest,
             end_ns=int(done.facts.phases.get("end", plan.timing.load_ns)),
         )

@@ -115,7 +115,7 @@ def test_a_plan_alone_is_enough(failing: Path, tmp_path: Path) -> None:
     assert alone.signatures() == whole.signatures()
     assert alone.size() == whole.size()
     wanted = alone.signatures()[0]
-    assert alone.seen_ns(wanted) == whole.seen_ns(wanted)
+    assert alone.clue(wanted) == whole.clue(wanted)
 
 
 def test_a_failure_is_chosen_by_checker_kind_or_both() -> None:

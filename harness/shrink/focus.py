@@ -1,0 +1,117 @@
+"""Where to look first: from what is known of a failure to small plans that may well fail in the same way.
+
+A violation names operations, and the time by which it had been seen. Most failures need only these operations, and the faults shortly before them. So
+the first plans that are tried hold a few seconds and a few operations: a hundredth of the work of running the whole again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkers import RunRecord
+from histories import NEMESIS
+
+from ..run.plan import Pinned, Plan
+from ..systems.base import Op
+from . import edits
+
+MS = 1_000_000
+SECOND = 1_000 * MS
+MARGIN_NS = MS
+WINDOWS_NS = (SECOND, 3 * SECOND, 8 * SECOND, 20 * SECOND)
+RECENT_NS = (20 * MS, 200 * MS, 2 * SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """`issued` are the operations of the load as they were tried, `witness` the positions in it that the violation names.
+
+    `at_ns` is when the violation had been seen, None if nothing tells.
+    """
+
+    issued: Sequence[Pinned]
+    witness: tuple[int, ...]
+    at_ns: int | None
+
+
+def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
+    """Small plans, smallest first: the witness in windows of growing length, then with what its keys saw; then the witness in the whole."""
+    for window_ns in WINDOWS_NS:
+        yield from _windows(plan, clue, window_ns, lone=True)
+    for window_ns in WINDOWS_NS[:2]:
+        yield from _windows(plan, clue, window_ns, lone=False)
+    whole = until_seen(plan, clue.at_ns)
+    yield next(with_few_operations(whole, clue))
+    yield whole
+
+
+def _windows(plan: Plan, clue: Clue, window_ns: int, lone: bool) -> Iterator[Plan]:
+    """What happened from `window_ns` before the violation began; `lone`: with no operations but the witness."""
+    times = [clue.issued[at].at_ns for at in clue.witness]
+    load_ns = plan.timing.load_ns
+    seen_ns = clue.at_ns if clue.at_ns is not None else load_ns
+    first_ns = min([seen_ns, *times])
+    late = seen_ns >= load_ns
+    last_ns = max(times, default=load_ns) + window_ns if late else seen_ns + MARGIN_NS
+    short = edits.without_ending(edits.until(plan, min(load_ns, last_ns)), reads=late)
+    pinned = [op for at, op in enumerate(clue.issued) if at in set(clue.witness)] if lone else clue.issued
+    if first_ns > window_ns:
+        yield edits.since(
+            edits.with_operations(short, [op for op in pinned if op.at_ns < last_ns]), first_ns - window_ns
+        )
+
+
+def until_seen(plan: Plan, at_ns: int | None) -> Plan:
+    """The plan up to where its failure had been seen; the whole of it where that is not known, or was after the load."""
+    if at_ns is None or at_ns >= plan.timing.load_ns:
+        return plan
+    return edits.without_ending(edits.until(plan, at_ns + MARGIN_NS), reads=False)
+
+
+def with_few_operations(plan: Plan, clue: Clue) -> Iterator[Plan]:
+    """The witness alone; with what its keys saw shortly before; with all of its keys, of its clients."""
+    pinned, witness = list(clue.issued), frozenset(clue.witness)
+    keys = {(pinned[at].op.workload, pinned[at].op.key) for at in witness}
+    slots = {pinned[at].slot for at in witness}
+    seen_ns = clue.at_ns if clue.at_ns is not None else plan.timing.load_ns
+
+    def chosen(since_ns: int, clients: frozenset[int] | set[int] = frozenset()) -> Plan:
+        def wanted(at: int, op: Pinned) -> bool:
+            of_keys = not keys or (op.op.workload, op.op.key) in keys
+            return at in witness or (op.at_ns >= since_ns and of_keys) or op.slot in clients
+
+        return edits.with_operations(plan, [op for at, op in enumerate(pinned) if wanted(at, op)])
+
+    yield chosen(seen_ns + plan.timing.load_ns)
+    for recent_ns in RECENT_NS:
+        yield chosen(seen_ns - recent_ns)
+    yield chosen(0)
+    yield chosen(seen_ns, slots)
+
+
+def issued_in(record: RunRecord, plan: Plan) -> list[tuple[int, Pinned]]:
+    """The operations of a recorded run's load, as they were tried, each with the history index of its invocation.
+
+    Processes tell the client: one that was retired goes on under a number that is larger by a multiple (`runner.Runner`).
+    """
+    numbers = {slot.slot for slot in plan.slots}
+    count = max(numbers, default=0) + 1
+    end_ns = record.phases.get("load_end", plan.timing.load_ns)
+    found = []
+    for event in record.history.events:
+        if event.process == NEMESIS or event.type.value != "invoke" or event.time_ns >= end_ns:
+            continue
+        slot = int(event.process) % count
+        if slot in numbers:
+            op = Op(event.f, event.key, event.value, event.level or "linearizable", event.workload or "")
+            found.append((event.index, Pinned(slot, event.time_ns, op)))
+    return found
+
+
+def clue_of(record: RunRecord, plan: Plan, ops: Sequence[int], at_ns: int | None) -> Clue:
+    """What a recorded run tells: `ops` are the history indices that the violation names."""
+    issued = issued_in(record, plan)
+    wanted: set[Any] = set(ops)
+    return Clue([op for _, op in issued], tuple(at for at, (index, _) in enumerate(issued) if index in wanted), at_ns)
