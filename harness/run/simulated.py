@@ -28,6 +28,7 @@ from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
+from ..simulator.salt import salt_draws
 from .assemble import make_plan, reference_options
 from .execute import Settings, open_run_folder
 from .journal import Journal
@@ -47,7 +48,10 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What a simulated run was. `issued` are its operations, to be pinned in another plan; `ledger` are the ledger's lines."""
+    """What a simulated run was. `issued` are its operations, to be pinned in another plan; `ledger` are the ledger's lines.
+
+    Run time 0 is `start_ns` of virtual time.
+    """
 
     plan: Plan
     record: RunRecord
@@ -57,6 +61,7 @@ class Simulated:
     issued: Sequence[Pinned]
     ledger: Sequence[Mapping[str, Any]] = field(repr=False)
     cluster: SimCluster = field(repr=False)
+    start_ns: int = 0
 
     def write(self, run_dir: Path) -> None:
         """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens."""
@@ -102,10 +107,12 @@ def simulate(
     `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
     cluster = SimCluster(node_configs(plan), plan.seed, replace(world_of(plan), fence=False))
+    salt_draws(cluster)
     watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster)
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
+    start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()
     with fence():
         driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, tell)
@@ -128,7 +135,7 @@ def simulate(
         errors=list(driver.errors),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
-    return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster)
+    return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)
 
 
 def world_of(plan: Plan) -> SimOptions:

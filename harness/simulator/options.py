@@ -57,6 +57,10 @@ class SimOptions:
     drift_max_ppm: int = 0
     """How much faster or slower than true time a host's clocks may run."""
 
+    salt: int = 0
+    salt_after_ns: int = 0
+    """A salt that is not 0 makes the world's draws others from this virtual time on (`salt.py`); before it the world is the same."""
+
     codec_one_in: int = 16
     """One message in this many is encoded and decoded on its way; 1 is every one, 0 none."""
     check_every: int = 100
