@@ -7,7 +7,11 @@ order is unknown. Where every write follows a read of its key in its own transac
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..budget import Meter
 from ..result import Budget, CheckResult, RunRecord, Verdict
+from .exact import SEARCHED, order_is_whole, search_order
 from .graph_check import Inputs, judge, needs
 from .inference import with_atomicity, with_causality
 from .lattice import implied_levels
@@ -44,7 +48,21 @@ class RwRegisterChecker:
             weak_anomalies(versions, report, weak_level_of(record, level))
 
         versions = register_versions(table)
-        return judge(Inputs(self.name, table, _inferred(versions, level), False, level), anomalies, budget)
+        found = judge(Inputs(self.name, table, _inferred(versions, level), False, level), anomalies, budget)
+        if found.verdict is Verdict.VALID and record.options.get("exact") and not order_is_whole(table):
+            return _exactly(found, record, level, budget)
+        return found
+
+
+def _exactly(found: CheckResult, record: RunRecord, level: str, budget: Budget) -> CheckResult:
+    """Nothing was found, which proves nothing where versions have no known order."""
+    if level not in SEARCHED:
+        return replace(
+            found, verdict=Verdict.UNKNOWN, reason=f"versions without a known order; {level} is not searched for"
+        )
+    searched = search_order(record.history, level, Meter.of(budget))
+    anomalies = () if searched.anomaly is None else (replace(searched.anomaly, kind=f"not-{level}"),)
+    return replace(found, verdict=searched.verdict, anomalies=anomalies, reason=searched.reason)
 
 
 def _inferred(versions: Versions, level: str) -> Versions:

@@ -47,7 +47,9 @@ def zone_edges(builder: Builder, versions: Versions) -> None:
     the versions that it jumps over.
     """
     first, last = zones(versions)
-    chosen = np.flatnonzero((last >= 0) & (versions.writer >= 0))
+    # What a transaction overwrote itself is no version of anybody else's: who reads it has read an intermediate state (G1b).
+    final = versions.groups.final[versions.mop]
+    chosen = np.flatnonzero((last >= 0) & (versions.writer >= 0) & final)
     if not len(chosen):
         return
     order = chosen[np.lexsort((last[chosen], versions.key[chosen]))]

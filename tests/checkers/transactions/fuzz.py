@@ -6,8 +6,8 @@ An invalid history must be one by the oracle too; where the checker is exact, a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
@@ -31,6 +31,7 @@ class Case:
     make: Callable[[Random], Txns]
     holds: Callable[[Txns], bool]
     exact: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -40,7 +41,7 @@ class Case:
 def agree(case: Case, seed: int) -> Verdict:
     """The verdict. Raises `AssertionError` where the oracle says otherwise."""
     txns = case.make(Random(f"{case.name}/{seed}"))
-    found = judge(case.checker, txns, {"consistency": case.level} if case.level else {}).verdict
+    found = judge(case.checker, txns, {"consistency": case.level, **case.options} if case.level else {}).verdict
     if found is Verdict.INVALID:
         assert not case.holds(txns), f"false alarm of {case.name}: {txns}"
     if found is Verdict.VALID and case.exact:
@@ -82,6 +83,12 @@ CASES: dict[str, Case] = {
     **{f"lists, {level}": Case("list-append", level, _shaped(transactions=4), _snapshots(level)) for level in SNAPSHOT},
     **{
         f"registers, {level}": Case("rw-register", level, _shaped(lists=False), _serial(level), exact=False)
+        for level in SERIALIZABLE
+    },
+    **{
+        f"registers exactly, {level}": Case(
+            "rw-register", level, _shaped(lists=False), _serial(level), options={"exact": True}
+        )
         for level in SERIALIZABLE
     },
     **{f"updates, {level}": Case("rw-register", level, _shaped(**_UPDATES), _serial(level)) for level in SERIALIZABLE},
