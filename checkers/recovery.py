@@ -21,7 +21,7 @@ from .traces import TraceError, Traces, read_traces
 from .wording import describe, seconds
 
 WITHIN_MS = 10_000.0
-ELECTIONS = 2
+ELECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class _Phase:
     bound_ns: int
     end_ns: int
     elections: int
+    cut: frozenset[tuple[str, str]]
 
     def told(self) -> str:
         return f"the core {', '.join(self.core)}, whole from {seconds(self.began_ns)} on while {self.rest}"
@@ -92,7 +93,10 @@ def _phase(record: RunRecord) -> _Phase | None:
     end_ns = record.phases.get("liveness_end", record.history.duration_ns)
     bound_ns = began_ns + round(float(options.get("within_ms", WITHIN_MS)) * 1e6)
     rest = " and ".join(f"{fault.kind} {fault.id} lasted" for fault in faults)
-    return _Phase(core, rest, began_ns, bound_ns, end_ns, int(options.get("elections", ELECTIONS)))
+    cut = frozenset(
+        (source, sink) for fault in faults if fault.kind == "cut" for source, sink in fault.intended["edges"]
+    )
+    return _Phase(core, rest, began_ns, bound_ns, end_ns, int(options.get("elections", ELECTIONS)), cut)
 
 
 def _traces(record: RunRecord) -> tuple[Traces | None, str | None]:
@@ -185,13 +189,21 @@ def _excuse(traces: Traces | None, phase: _Phase) -> str | None:
             voters: Mapping[str, int] | None = line.get("voters") if line["event"] in ("start", "config") else None
             if voters is None:
                 continue
-            core = sum(voters.get(name, 0) for name in phase.core)
-            whole = sum(voters.get(name, 0) for name in phase.core if name not in torn)
-            if 2 * core <= sum(voters.values()):
-                return f"{node} had the voters {dict(voters)}, of which the core is no quorum"
-            if 2 * whole <= sum(voters.values()):
-                return f"{', '.join(torn)} had lost the tail of the log when last started, and without them the core is no quorum of {dict(voters)}"
+            if not _reaches_quorum(voters, phase, phase.core):
+                return f"{node} had the voters {dict(voters)}, of whom no node of the core reaches a quorum"
+            if not _reaches_quorum(voters, phase, [name for name in phase.core if name not in torn]):
+                lost = f"{', '.join(torn)} had lost the tail of the log when last started"
+                return f"{lost}, and without them nobody in the core reaches a quorum of {dict(voters)}"
     return None
+
+
+def _reaches_quorum(voters: Mapping[str, int], phase: _Phase, nodes: Sequence[str]) -> bool:
+    """Whether some node of the core can exchange messages with a quorum among `nodes`."""
+    for hub in phase.core:
+        seen = [node for node in nodes if (hub, node) not in phase.cut and (node, hub) not in phase.cut]
+        if 2 * sum(voters.get(node, 0) for node in seen) > sum(voters.values()):
+            return True
+    return False
 
 
 def _untested(

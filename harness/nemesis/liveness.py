@@ -71,7 +71,7 @@ class LivenessSpec(BaseModel):
         description="how long the phase lasts",
     )
     elections: Annotated[int, Field(ge=0)] = Field(
-        default=2, description="terms that may begin in the core between `within` and the end"
+        default=4, description="terms that may begin in the core between `within` and the end"
     )
 
     @model_validator(mode="after")

@@ -121,13 +121,18 @@ class _VoterChanges:
         self._cluster, self._ground, self._situation = cluster, ground, situation
 
     def inject(self, fault: Resolved, then: Then) -> None:
+        """Nodes that are not named keep the weight that they have."""
+        asked: Mapping[str, int] = fault.what["voters"]
+
         def ended(error: FaultError | None) -> None:
-            then(error if error is not None else Observation(True, {"voters": dict(self._situation().voters)}))
+            now = self._situation().voters
+            done = all(now.get(node, 0) == weight for node, weight in asked.items())
+            then(error if error is not None else Observation(done, {"voters": dict(now)}))
 
         Reconfiguration(
             self._cluster,
             fault.intent.id,
-            fault.what["voters"],
+            lambda: {**self._situation().voters, **asked},
             self._cluster.now_ns + DEADLINE_NS,
             lambda: self._situation().leader,
             ended,

@@ -14,18 +14,21 @@ ATTEMPT_NS = 6 * SECOND
 
 
 class Reconfiguration:
-    """One request, repeated to whoever leads (`leader()`) until it is ok or `deadline_ns` has passed; then `then(error)` once."""
+    """Requests to whoever leads (`leader()`), until one is ok or `deadline_ns` has passed; then `then(error)` once.
+
+    `voters()` are all weights to move to, asked for anew each time: others' changes may have been made meanwhile.
+    """
 
     def __init__(
         self,
         cluster: SimCluster,
         ident: str,
-        voters: Mapping[str, int],
+        voters: Callable[[], Mapping[str, int]],
         deadline_ns: int,
         leader: Callable[[], str | None],
         then: Callable[[FaultError | None], None],
     ) -> None:
-        self._cluster, self._ident, self._voters = cluster, ident, dict(voters)
+        self._cluster, self._ident, self._voters = cluster, ident, voters
         self._deadline_ns, self._leader, self._then = deadline_ns, leader, then
         self._attempt = 0
 
@@ -35,7 +38,7 @@ class Reconfiguration:
         attempt = self._attempt
         names = list(cluster.nodes)
         node = self._leader() or names[attempt % len(names)]
-        body = {"id": attempt, "admin": "voters", "voters": self._voters, "deadline_ms": 5000}
+        body = {"id": attempt, "admin": "voters", "voters": dict(self._voters()), "deadline_ms": 5000}
         cluster.request(f"voters-{self._ident}", node, body, lambda answer: self._ended(attempt, answer))
         cluster.schedule(cluster.now_ns + ATTEMPT_NS, self._ended, attempt, None)
 
@@ -49,7 +52,9 @@ class Reconfiguration:
         elif self._cluster.now_ns >= self._deadline_ns:
             why = dict(body) or (answer.reason if answer is not None else "no answer")
             self._then(
-                FaultError(f"voters {self._ident}: {self._voters} was not taken in time: {why}", "is there a quorum?")
+                FaultError(
+                    f"voters {self._ident}: {dict(self._voters())} was not taken in time: {why}", "is there a quorum?"
+                )
             )
         else:
             self._cluster.schedule(self._cluster.now_ns + 200 * MILLISECOND, self.ask)

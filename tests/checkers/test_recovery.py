@@ -135,7 +135,7 @@ def start(node: str, voters: dict[str, int], torn: bool = False) -> dict[str, An
     ("lines", "words"),
     [
         ([start("n1", dict.fromkeys(NODES, 1), torn=True)], "n1 had lost the tail of the log"),
-        ([start("n1", {"n1": 1, "n2": 1, "n3": 1, "n4": 1})], "of which the core is no quorum"),
+        ([start("n1", {"n1": 1, "n2": 1, "n3": 1, "n4": 1})], "of whom no node of the core reaches a quorum"),
         (
             [
                 start("n1", dict.fromkeys(NODES, 1)),

@@ -36,7 +36,7 @@ class ClockFaults:
         if "drift_ppm" in fault.what:
             self._measure_rates(list(fault.what["drift_ppm"]), then)
             return
-        nodes = list(fault.what.get("offsets_ns") or fault.what["strobe_ns"])
+        nodes = list(fault.what["strobe_ns" if "strobe_ns" in fault.what else "offsets_ns"])
         seen = {node: self._ground.wall_offset_ns(node) for node in nodes}
         left = {node: sum(offsets.get(node, 0) for offsets in self._offsets_ns.values()) for node in nodes}
         back = all(abs(seen[node] - left[node]) < TOLERANCE_NS + self._gone_astray_ns(node) for node in nodes)

@@ -350,3 +350,24 @@ def test_heal_all_undoes_every_kind():
         assert not (trouble.slow_ns or trouble.stalled or trouble.full or trouble.failing or trouble.lying)
         assert clock.wall_offset_ns == 0 and clock.drift_ppm == clock.own_drift_ppm and not node.disk.decays
     assert ask(cluster, "n4", {"ops": [["r", "k20"]]})["results"] == [20]
+
+
+# Voters, and faults that meet nobody
+
+
+def test_voters_that_are_not_named_keep_their_weight():
+    """The last node leaves the voters and comes back; at each step the others vote as before."""
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    for weight, voters in ((0, {"n1": 1, "n2": 1}), (2, {"n1": 1, "n2": 1, "n3": 2})):
+        seen = injector.inject(fault("voters", f"v{weight}", voters={"n3": weight}))
+        assert seen.verified and seen.observed == {"voters": voters}
+
+
+@pytest.mark.parametrize(
+    "what", [{"offsets_ns": {}}, {"strobe_ns": {}, "period_ns": 200 * MILLISECOND}, {"drift_ppm": {}}]
+)
+def test_a_clock_fault_whose_targets_came_to_nothing_is_healed_like_any_other(what: dict[str, Any]):
+    injector = SimInjector(real_cluster())
+    injector.inject(fault("clock", **what))
+    assert injector.heal(fault("clock", **what)).verified
