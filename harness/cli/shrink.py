@@ -83,7 +83,7 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
         raise CampaignError(f"{target} is a run on real hosts", hint="give a simulated run")
     if target.is_dir():
         return _simulated(target, as_json, options)
-    raise CampaignError(f"{target} is no folder", hint="give a run's folder")
+    return _history(target, as_json, options)
 
 
 def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
@@ -113,6 +113,46 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     else:
         print_shrunk(told)
         out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  tri replay {escape(str(run_dir))}")
+    return EXIT_SHRUNK
+
+
+def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+    from checkers import Budget
+
+    from ..run.verdict import Asked, judge
+    from ..search.signature import signatures
+    from ..shrink.allowance import Allowance
+    from ..shrink.folder import choose
+    from ..shrink.history import shrink_history, write_small
+    from .asked import known_model
+
+    with Progress() as progress:
+        progress.show("check", str(target))
+        asked = Asked(known_model(options["model"]))
+        judgement = judge(target, budget=Budget(options["time_s"]), format=options["format_name"], asked=asked)
+        found = signatures(judgement.results, judgement.record.history)
+        wanted = choose(found, options["anomaly"], str(target))
+        allowance = Allowance(options["tries"], options["time_s"])
+        small = shrink_history(judgement.record, wanted, allowance, judgement.model, progress.show)
+        path = write_small(small, target, options["format_name"], options["output"])
+    told = {
+        "source": str(target),
+        "history": str(path),
+        "signature": {"checker": wanted.checker, "kind": wanted.kind},
+        "explanation": small.anomaly.explanation,
+        "operations": list(small.operations),
+        "one_minimal": small.one_minimal,
+        "checks": small.runs,
+        "seconds": round(small.spent_s, 1),
+    }
+    if as_json:
+        out.print_json(json.dumps(told, default=str))
+        return EXIT_SHRUNK
+    before, after = small.operations
+    out.print(f"{wanted.checker} {escape(wanted.kind)}: {escape(small.anomaly.explanation)}")
+    minimal = "none of them can go" if small.one_minimal else "the budget was spent"
+    out.print(f"\n{before} operations → {after}, by {small.runs} checks in {small.spent_s:.1f} s; {minimal}")
+    out.print(f"history {escape(str(path))}\nlook    tri check {escape(str(path))} --explain")
     return EXIT_SHRUNK
 
 

@@ -1,0 +1,177 @@
+"""A recorded history made small without running anything: the fewest operations in which a checker finds the same kind of anomaly.
+
+    found = shrink_history(record, Signature("linearizable", "stale-read"), Allowance(time_s=60))
+    found.history            # of the whole history's events those of the operations that are left
+
+Only such operations go whose going cannot make an anomaly (`observing`), so what the rest proves, it proves of the whole. The checker looks at every
+candidate; a candidate is kept when it finds the same kind again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkers import Anomaly, Budget, RunRecord, check
+from checkers.model_names import prepared
+from histories import History, HistoryError, Operation
+from histories.formats import detect, write
+
+from ..errors import CampaignError
+from ..search.signature import Signature
+from .allowance import Allowance, SpentError
+from .ddmin import ddmin
+from .observing import SUPPORTED, Links
+
+CHECK_TIME_S = 20.0
+
+Tell = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SmallHistory:
+    """`operations` are (before, after). `anomaly` is what the checker finds in the rest; its `ops` are indices of the whole as well."""
+
+    history: History
+    anomaly: Anomaly
+    operations: tuple[int, int]
+    one_minimal: bool
+    runs: int
+    spent_s: float
+
+
+def shrink_history(
+    record: RunRecord,
+    wanted: Signature,
+    allowance: Allowance,
+    model: str | None = None,
+    tell: Tell = lambda phase, detail: None,
+) -> SmallHistory:
+    """Raises `CampaignError` when the checker's anomalies do not survive that anything is left out, or it does not find the anomaly at all."""
+    if wanted.checker not in SUPPORTED:
+        raise CampaignError(
+            f"nothing is known that could be left out for checker {wanted.checker} without inventing anomalies",
+            hint=f"histories are shrunk for {', '.join(sorted(SUPPORTED))}",
+        )
+    tell("check", str(wanted))
+    lens = _Lens(record, wanted, model)
+    whole = lens.look(record.history)
+    if whole is None:
+        raise CampaignError(
+            f"{wanted.checker} finds no {wanted.kind} in this history", hint="tri check says what it finds"
+        )
+    shrinking = _Shrinking(lens, whole, allowance, tell)
+    one_minimal = shrinking.run()
+    return SmallHistory(
+        history=shrinking.history,
+        anomaly=shrinking.anomaly,
+        operations=(len(shrinking.ops), len(shrinking.kept)),
+        one_minimal=one_minimal,
+        runs=allowance.spent_runs,
+        spent_s=allowance.spent_s,
+    )
+
+
+class _Lens:
+    """Looks for the wanted kind of anomaly in histories of one record; `element`: only of that one."""
+
+    def __init__(self, record: RunRecord, wanted: Signature, model: str | None) -> None:
+        self.record, self.wanted, self.model = record, wanted, model
+        self.element: tuple[Any, Any] | None = None
+
+    def look(self, history: History) -> Anomaly | None:
+        name = self.wanted.checker
+        results = check(replace(self.record, history=history), [name], Budget(CHECK_TIME_S), model=self.model)
+        alike = (anomaly for anomaly in results[name].anomalies if anomaly.kind == self.wanted.kind)
+        return next((anomaly for anomaly in alike if self.element is None or self.element in _elements(anomaly)), None)
+
+
+def _elements(anomaly: Anomaly) -> list[tuple[Any, Any]]:
+    """What the anomaly is about: (key, element or value), the likeliest first."""
+    details = anomaly.details
+    if details.get("values"):
+        found = [details["values"][-1]]
+    else:
+        found = details.get("elements") or ([details["element"]] if "element" in details else [])
+    return [(details.get("key"), element) for element in found]
+
+
+class _Shrinking:
+    def __init__(self, lens: _Lens, whole: Anomaly, allowance: Allowance, tell: Tell) -> None:
+        history = lens.record.history
+        try:
+            self.ops = prepared(history, lens.model).operations()
+        except HistoryError:
+            self.ops = history.operations()
+        self.anomaly, self.history = whole, history
+        self.kept: frozenset[int] = frozenset(range(len(self.ops)))
+        self._whole, self._lens, self._allowance, self._tell = history, lens, allowance, tell
+        self._links = Links(self.ops, self._pinned(whole))
+        self._known: dict[frozenset[int], bool] = {}
+
+    def _pinned(self, whole: Anomaly) -> list[int]:
+        """Of something that is lost, which means that nobody sees it later: the reads that do have it.
+
+        Without them another thing could seem lost that was only late, so it must be the same thing as well.
+        """
+        elements = _elements(whole)
+        if "lost" not in self._lens.wanted.kind or not elements:
+            return []
+        self._lens.element = key, element = elements[0]
+        return [
+            row
+            for row, op in enumerate(self.ops)
+            if op.f == "read" and op.key == key and isinstance(op.result, list | tuple) and element in op.result
+        ]
+
+    def run(self) -> bool:
+        """Whether nothing more can go. The best so far is in `history`."""
+        try:
+            any(self.accept(rows) for rows in self._guesses())
+        except SpentError:
+            return False
+        return ddmin(sorted(self.kept), self.accept).one_minimal
+
+    def _guesses(self) -> Iterator[Sequence[int]]:
+        """The witness; then all that happened on its keys."""
+        indices = frozenset(self.anomaly.ops)
+        witness = [row for row, op in enumerate(self.ops) if op.invoke_index in indices]
+        keys = {(self.ops[row].workload, str(self.ops[row].key)) for row in witness}
+        yield witness
+        yield [row for row, op in enumerate(self.ops) if (op.workload, str(op.key)) in keys]
+
+    def accept(self, rows: Iterable[int]) -> bool:
+        """Whether the rows, with all that they need, show the anomaly; then they are what is kept."""
+        kept = self._links.closure(rows)
+        if kept == self.kept:
+            return True
+        if kept not in self._known:
+            self._allowance.spend()
+            history = part_of(self._whole, [self.ops[row] for row in sorted(kept)])
+            anomaly = self._lens.look(history)
+            self._known[kept] = anomaly is not None
+            if anomaly is not None:
+                self.anomaly, self.history, self.kept = anomaly, history, kept
+            self._tell(
+                "shrink", f"{len(self.kept)} of {len(self.ops)} operations · {self._allowance.spent_runs} checks"
+            )
+        return self._known[kept]
+
+
+def part_of(whole: History, ops: Sequence[Operation]) -> History:
+    """The events of these operations, and only these, as they were recorded: same order, same indices, same times."""
+    wanted = {op.invoke_index for op in ops} | {op.complete_index for op in ops if op.complete_index is not None}
+    return History((event for event in whole.events if event.index in wanted), source=whole.source)
+
+
+def write_small(small: SmallHistory, source: Path, format: str | None, target: Path | None) -> Path:
+    """Beside the source, in its format: `history.jsonl` becomes `history.small.jsonl`."""
+    name = detect(source) if format is None else format
+    path = target or source.with_name(f"{source.stem}.small{source.suffix}")
+    try:
+        write(small.history, path, name if target is None else None)
+    except HistoryError as error:
+        raise CampaignError(error.message, hint=error.hint or "name another file with --output") from error
+    return path
