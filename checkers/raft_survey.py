@@ -253,8 +253,15 @@ class _Walk:
 
     def ack(self, line: Line) -> None:
         if line["kind"] == "write":
-            reign_term = None if self.reign is None else self.reign.term
-            self.facts.acks.append(Ack(line, self.log.term(line["index"]), reign_term, self.moment))
+            self.facts.acks.append(Ack(line, self.log.term(line["index"]), self._acking_term(line), self.moment))
+
+    def _acking_term(self, line: Line) -> int | None:
+        """The term that it led when it answered. The line of its stepping down waits for the disk, and answers that a later leader gave it to
+        pass on may come before that line: an entry of a later term, or its own entries removed, say that it led no more."""
+        if self.reign is None or self.truncated_as_leader is not None:
+            return None
+        newest = max(line.get("term") or 0, self.log.term(self.log.last) or 0)
+        return self.reign.term if newest <= self.reign.term else None
 
     def read_confirmed(self, line: Line) -> None:
         self.facts.confirmations.append((line, self.moment))

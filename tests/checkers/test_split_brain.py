@@ -130,6 +130,17 @@ def test_a_later_leader_whose_log_ends_before_an_acknowledged_write() -> None:
     assert kinds(result) == ["SB3-lost-acknowledged-write"] and result.anomalies[0].ops == (lost,)
 
 
+def test_a_deposed_leader_passes_on_what_its_successor_acknowledged() -> None:
+    """Its line of stepping down waits for a slow disk, and the acknowledgement, of an entry of the later term, comes before it."""
+    book = led()
+    book.op("write", 5, 30, value=5, log_index=2, term=2, served_by="n1", session=9, seq=1)
+    book.win("n2", 2, ["n2", "n3"], last_index=1)
+    book.append("n2", (2, 2))
+    _ack(book, "n1", 2, 2)
+    book.line("n1", "follower", term=2, leader="n2", reason="a later term")
+    assert check(book.record()).verdict is Verdict.VALID
+
+
 def test_an_unacknowledged_entry_may_be_replaced() -> None:
     book = led()
     book.op("write", 5, 900, kind="info", value=5, error="timeout")
