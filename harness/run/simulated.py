@@ -22,6 +22,7 @@ from node.config import NodeConfig
 from node.core_source import fingerprint
 
 from ..campaign.model import Campaign
+from ..garbage import rare_collections
 from ..nemesis.ledger import MemoryLedger, faults_of
 from ..simulator.cluster import SimCluster
 from ..simulator.digest import MARK_EVERY
@@ -80,6 +81,7 @@ def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
     return write_run(campaign, plan, settings, open_run_folder(campaign, plan, settings))
 
 
+@rare_collections()
 def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path) -> Judgement:
     """Carry out `plan`, whose campaign is `campaign`, and leave a whole run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
@@ -96,6 +98,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     return judgement
 
 
+@rare_collections()
 def simulate(
     plan: Plan,
     command: str = "",

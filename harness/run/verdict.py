@@ -18,6 +18,7 @@ from histories.columns import ABSENT, FAIL, INFO, OK
 from histories.store import RunStore
 
 from ..errors import CampaignError
+from ..garbage import rare_collections
 from .record import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
@@ -84,6 +85,7 @@ def _command(history: Path, format: str | None, asked: Asked) -> str:
     return f"tri check {shlex.quote(str(history))}{told}{' --exact' if asked.exact else ''}"
 
 
+@rare_collections()
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
     """As `judge`, for a run that is in memory; `run` names it."""
     return _judged(record, facts, check(record, facts.checks, budget), run)
