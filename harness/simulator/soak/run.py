@@ -13,6 +13,7 @@ from checkers import Budget, RunRecord, Verdict, checker
 from histories import Event, History, Type
 from node.core.core import Core
 
+from ...garbage import rare_collections
 from ..clients import Answer
 from ..cluster import SimCluster
 from ..errors import SimulationError
@@ -61,6 +62,7 @@ def run_seed(seed: int, flaws: tuple[str, ...] = (), aim: str | None = None, **m
     return run_plan(aimed_plan(seed, flaws, aim), **more)
 
 
+@rare_collections()
 def run_plan(plan: SoakPlan, *, check_history: bool = True) -> SoakResult:
     return _Soak(plan).run(check_history)
 
