@@ -62,12 +62,13 @@ def shrink_history(
         raise CampaignError(
             f"{wanted.checker} finds no {wanted.kind} in this history", hint="tri check says what it finds"
         )
-    shrinking = _Shrinking(lens, whole, allowance, tell)
+    history, anomaly = _until_seen(lens, whole)
+    shrinking = _Shrinking(lens, history, anomaly, allowance, tell)
     one_minimal = shrinking.run()
     return SmallHistory(
         history=shrinking.history,
         anomaly=shrinking.anomaly,
-        operations=(len(shrinking.ops), len(shrinking.kept)),
+        operations=(len(record.history.operations()), len(shrinking.kept)),
         one_minimal=one_minimal,
         runs=allowance.spent_runs,
         spent_s=allowance.spent_s,
@@ -88,6 +89,21 @@ class _Lens:
         return next((anomaly for anomaly in alike if self.element is None or self.element in _elements(anomaly)), None)
 
 
+def _until_seen(lens: _Lens, whole: Anomaly) -> tuple[History, Anomaly]:
+    """The history up to the last answer that the anomaly names, if it is there to be seen: what is legal is legal at every moment.
+
+    Operations under way at that moment lose their answers. Not of what is lost: that shows only in the end.
+    """
+    history = lens.record.history
+    named = frozenset(whole.ops)
+    ends = [op.complete_index or op.invoke_index for op in history.operations() if op.invoke_index in named]
+    if "lost" in whole.kind or not ends:
+        return history, whole
+    short = History((event for event in history.events if event.index <= max(ends)), source=history.source)
+    anomaly = lens.look(short)
+    return (history, whole) if anomaly is None else (short, anomaly)
+
+
 def _elements(anomaly: Anomaly) -> list[tuple[Any, Any]]:
     """What the anomaly is about: (key, element or value), the likeliest first."""
     details = anomaly.details
@@ -99,8 +115,7 @@ def _elements(anomaly: Anomaly) -> list[tuple[Any, Any]]:
 
 
 class _Shrinking:
-    def __init__(self, lens: _Lens, whole: Anomaly, allowance: Allowance, tell: Tell) -> None:
-        history = lens.record.history
+    def __init__(self, lens: _Lens, history: History, whole: Anomaly, allowance: Allowance, tell: Tell) -> None:
         try:
             self.ops = prepared(history, lens.model).operations()
         except HistoryError:
