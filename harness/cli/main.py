@@ -17,10 +17,12 @@ from ..errors import TribulationError
 
 COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
+    "search": ("search", "Try many seeds in the simulator, and say what fails."),
     "check": ("check", "Check a recorded run or history again."),
     "shrink": ("shrink", "Make a failing run, or a failing history, as small as it gets."),
     "convert": ("convert", "Write a history in another format."),
     "replay": ("replay", "Make a recorded run happen again, and say how exactly it did."),
+    "explain": ("explain_run", "Say why a simulated run fails, by runs beside it that do not."),
     "report": ("report", "Write the report page of a run."),
     "doctor": ("doctor", "Say what the hosts can do, by trying it."),
     "heal": ("heal", "Undo every fault that may still be in force."),

@@ -12,6 +12,7 @@ than that are ever outstanding, so those are known by then with any number of wo
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,9 @@ from .trial import Task, Trial, lost_trial, run_trial
 MUTANT_EVERY = 4
 OUTSTANDING = 4
 """Trials per worker that are under way or waiting for one, at most."""
+
+
+_NUMBER = re.compile(r"\b\d[\d.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Findings:
     verdicts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)
     doubts: Counter[str] = field(default_factory=Counter)
+    """In how many trials each reason for doubt was given, its numbers left out."""
     sometimes: Counter[str] = field(default_factory=Counter)
     """In how many trials each interesting moment came at least once."""
     corpus: Corpus = field(default_factory=Corpus)
@@ -79,7 +84,7 @@ class Findings:
         self.mutants += trial.mutant
         for kind, (signature, told) in _failures(trial).items():
             self.groups.setdefault(kind, Group(signature, trial, told)).count += 1
-        self.doubts.update(trial.doubts if trial.verdict == "unknown" else ())
+        self.doubts.update({_NUMBER.sub("N", doubt) for doubt in trial.doubts} if trial.verdict == "unknown" else ())
         for name, count in trial.sometimes.items():
             self.sometimes[name] += count > 0
         self.core_events += trial.core_events

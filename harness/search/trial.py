@@ -218,6 +218,12 @@ def _moments() -> Any:
     return import_module("..simulator.sometimes", __package__).Sometimes()
 
 
+def moment_names() -> tuple[str, ...]:
+    """Everything that a trial's `sometimes` can count."""
+    moments = _moments()
+    return () if moments is None else tuple(moments.counts)
+
+
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     """Raise `_Late` when the body takes longer. In threads, which no signal reaches, there is no bound."""

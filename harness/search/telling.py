@@ -1,0 +1,86 @@
+"""What a search found, as one document: what `--json` prints, and what the tables are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..durations import format_ns
+from ..run.plan import Plan
+from .engine import Findings, Group, Search
+from .keep import Kept
+
+DOUBTS_TOLD = 5
+
+
+def document(
+    findings: Findings,
+    kept: Mapping[int, Kept],
+    wall_s: float,
+    interrupted: bool,
+    moments: Sequence[str],
+    command: str,
+) -> dict[str, Any]:
+    """`moments` are the names of everything that `sometimes` can count, so that what no trial reached is told with 0."""
+    return {
+        "command": command,
+        "interrupted": interrupted,
+        "trials": findings.trials,
+        "mutants": findings.mutants,
+        "verdicts": dict(findings.verdicts),
+        "failed": findings.failed,
+        "failures": [_failure(group, kept) for group in findings.in_order()],
+        "doubts": dict(findings.doubts.most_common(DOUBTS_TOLD)),
+        "unended": findings.unended,
+        "states": len(findings.corpus.states),
+        "sometimes": {name: findings.sometimes.get(name, 0) for name in sorted({*moments, *findings.sometimes})},
+        "operations": findings.operations,
+        "core_events": findings.core_events,
+        "simulated_s": round(findings.simulated_ns / 1e9, 1),
+        "wall_s": round(wall_s, 2),
+        "trials_per_minute": round(60 * findings.trials / wall_s, 1) if wall_s > 0 else None,
+        "cpu_s": {"simulate": round(findings.simulate_s, 2), "check": round(findings.check_s, 2)},
+    }
+
+
+def _failure(group: Group, kept: Mapping[int, Kept]) -> dict[str, Any]:
+    trial, folder = group.first, kept.get(group.first.seed)
+    plan = Plan.from_json(trial.plan)
+    return {
+        "checker": group.signature.checker,
+        "kind": group.signature.kind,
+        "trials": group.count,
+        "first_seed": trial.seed,
+        "mutant": trial.mutant,
+        "faults": len(plan.intents),
+        "operations": trial.operations,
+        "load_s": plan.timing.load_ns / 1e9,
+        "explanation": group.told,
+        "run": str(folder.run_dir) if folder else None,
+        "same_again": folder.same if folder else None,
+        "repeat": folder.repeat if folder else None,
+    }
+
+
+def told_options(wanted: Search) -> list[str]:
+    """The campaign's own options, which the search starts from, a line each."""
+    campaign = wanted.campaign
+    drawn = "world, node, load and faults drawn by each seed" if wanted.swarm else "world and faults as written"
+    loads = ", ".join(
+        f"{name} {spec.rate:g}/s by {spec.clients} clients" for name, spec in campaign.workload_specs.items()
+    )
+    faults = ", ".join(next(iter(type(item).model_fields)) for item in campaign.faults)
+    system = {
+        name: value
+        for name, value in campaign.system.model_dump(mode="json", exclude_defaults=True).items()
+        if name != "flaws"
+    }
+    return [
+        f"nodes      {campaign.hosts.nodes}",
+        f"system     {campaign.system.name}{''.join(f' · {name} {value}' for name, value in system.items())}",
+        f"flaws      {', '.join(campaign.system.flaws) or 'none'}",
+        f"load       {format_ns(campaign.load)} of {loads}",
+        f"faults     {faults or 'none'}",
+        f"checks     {campaign.checks if isinstance(campaign.checks, str) else ', '.join(campaign.checks)}",
+        f"search     {drawn}",
+    ]
