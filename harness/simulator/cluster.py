@@ -70,6 +70,8 @@ class SimCluster:
         """Called with what is done to the cluster: a verb and its operands."""
         self.event_watchers: list[Callable[[str, Event], None]] = []
         """Called with every node and event that a core is given."""
+        self.reply_watchers: list[Callable[[str, Reply], None]] = []
+        """Called with every node and reply, before the network has it."""
         self.halt_watchers: list[Callable[[str, str], None]] = []
         self.digest = RunDigest(full=self.options.digest_full)
         self.core_events = 0
@@ -242,6 +244,8 @@ class SimCluster:
         self.peers.send(node, effect.peer, effect.message)
 
     def reply(self, node: str, effect: Reply) -> None:
+        for hear in self.reply_watchers:
+            hear(node, effect)
         self.clients.reply(node, effect.client, self.codec.body(effect.body))
 
     def trace(self, node: SimNode, effect: Trace) -> None:

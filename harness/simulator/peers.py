@@ -65,6 +65,8 @@ class Peers:
         self._disorderly = bool(options.loss_ppm or options.duplicate_ppm or options.reorder_ppm)
         self.delivered = 0
         self.lost = self.duplicated = self.reordered = 0
+        self.refused = 0
+        """Frames for a connection that their receiver does not hold: it was half-open."""
 
     def started(self, node: str) -> None:
         """A process is up: it dials whom it has to dial."""
@@ -135,6 +137,7 @@ class Peers:
             self.delivered += 1
             self._deliver(sender.peer, Received(sender.owner, message))
         else:
+            self.refused += 1
             self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
 
     def _stray_arrives(self, sender: View, message: Message) -> None:
