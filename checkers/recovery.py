@@ -17,7 +17,7 @@ from histories import Operation
 
 from .acks import is_stale, is_write, ran, term
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .traces import TraceError, Traces, read_traces
+from .traces import Incarnation, TraceError, Traces, read_traces
 from .wording import describe, seconds
 
 WITHIN_MS = 10_000.0
@@ -185,16 +185,25 @@ def _excuse(traces: Traces | None, phase: _Phase) -> str | None:
         node for node, incarnation in last.items() if incarnation.start is not None and incarnation.start.get("torn")
     ]
     for node, incarnation in last.items():
-        for line in incarnation.lines:
-            voters: Mapping[str, int] | None = line.get("voters") if line["event"] in ("start", "config") else None
-            if voters is None:
-                continue
+        for voters in _in_force(incarnation, traces, phase):
             if not _reaches_quorum(voters, phase, phase.core):
                 return f"{node} had the voters {dict(voters)}, of whom no node of the core reaches a quorum"
             if not _reaches_quorum(voters, phase, [name for name in phase.core if name not in torn]):
                 lost = f"{', '.join(torn)} had lost the tail of the log when last started"
                 return f"{lost}, and without them nobody in the core reaches a quorum of {dict(voters)}"
     return None
+
+
+def _in_force(incarnation: Incarnation, traces: Traces | None, phase: _Phase) -> list[Mapping[str, int]]:
+    """The voters that the node counted by at some time in the phase, as far as its lines can be placed."""
+    lines = [line for line in incarnation.lines if line["event"] in ("start", "config")]
+    found: list[Mapping[str, int]] = []
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        assert traces is not None
+        over = after is not None and traces.place(after).high_ns < phase.began_ns
+        if not over and traces.place(line).low_ns <= phase.end_ns:
+            found.append(line["voters"])
+    return found
 
 
 def _reaches_quorum(voters: Mapping[str, int], phase: _Phase, nodes: Sequence[str]) -> bool:

@@ -150,6 +150,29 @@ def test_a_core_that_cannot_recover_by_design_is_not_blamed(lines, words):
     assert result.verdict is Verdict.UNKNOWN and words in (result.reason or "")
 
 
+def test_voters_of_before_the_phase_excuse_nobody():
+    def config(seq: int, at_ms: int, voters: dict[str, int]) -> dict[str, Any]:
+        return {
+            "node": "n1",
+            "incarnation": 1,
+            "seq": seq,
+            "mono_ns": at_ms * MS,
+            "event": "config",
+            "index": seq,
+            "voters": voters,
+        }
+
+    four = {"n1": 1, "n2": 1, "n3": 1, "n4": 1}
+    clocks = {"n1": (0, 1)}
+    for back_ms, verdict in ((950, Verdict.INVALID), (2_050, Verdict.UNKNOWN)):
+        lines = [
+            start("n1", dict.fromkeys(NODES, 1)),
+            config(1, 500, four),
+            config(2, back_ms, dict.fromkeys(NODES, 1)),
+        ]
+        assert judge(record(*FAILING, traces={"n1": lines}, clock_offsets_ns=clocks)).verdict is verdict
+
+
 def test_a_whole_core_is_blamed():
     traces = {name: [start(name, dict.fromkeys(NODES, 1))] for name in CORE}
     assert judge(record(*FAILING, traces=traces)).verdict is Verdict.INVALID
