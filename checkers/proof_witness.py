@@ -25,7 +25,8 @@ def anomaly_of_proof(proof: Proof, model: str, key: Hashable) -> Anomaly:
 def _classify(proof: Proof, model: str) -> tuple[str, str, dict[str, Any]]:
     required = [call for call in proof.calls if call.end is not None]
     if model == "mutex":
-        return "double-acquire" if _last(required).step.value is False else "bad-release", "", {}
+        acquires = sum(call.step.value is False for call in required)
+        return "double-acquire" if acquires > 1 and _last(required).step.value is False else "bad-release", "", {}
     observers = [call for call in required if call.step.conditional]
     if not observers:
         return "not-linearizable", "", {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from histories import Operation
-from histories.columns import ABSENT
+from histories.columns import ABSENT, OPEN
 from histories.history import hashable
 
 from ..key_verdict import Asked, KeyVerdict, OperationAt
@@ -19,7 +19,7 @@ from .accesses import Accesses, Registers
 from .broken import VIRTUAL, Broken
 from .judge import Judged, judge
 from .view import Access, Violation, register_of
-from .witness import anomaly_of
+from .witness import anomaly_of, shown_by
 
 METHOD = "zones"
 SEARCHED = 5_000
@@ -87,7 +87,8 @@ def story(number: int, broken: Broken, registers: Registers, operation: Operatio
     initial = Access(None, -1.0, -1.0, (), (None,))
     accesses = [initial if row == VIRTUAL else _access(operation(row), by_index) for row in broken.rows]
     values = tuple(hashable(_value(registers, value)) for value in broken.values)
-    return anomaly_of(Violation(broken.kind, tuple(accesses), values), register, key)
+    anomaly = anomaly_of(Violation(broken.kind, tuple(accesses), values), register, key)
+    return shown_by(anomaly, [operation(row) for row in _observers(rows, _of(number, registers))])
 
 
 def _access(op: Operation, by_index: Mapping[int, Access]) -> Access:
@@ -100,9 +101,28 @@ def _value(registers: Registers, value: int) -> Any:
     return None if value == ABSENT else registers.values[value]
 
 
+def _of(number: int, registers: Registers) -> Accesses:
+    return registers.accesses.where(registers.accesses.register == number)
+
+
+def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
+    """Rows that show that the proof's writes of unknown outcome happened: somebody whose outcome is known met what they wrote, or what was made of it."""
+    found = dict.fromkeys(rows)
+    for row in rows:
+        path = [int(place) for place in np.flatnonzero((mine.row == row) & (mine.end == OPEN))]
+        while path and mine.end[path[-1]] == OPEN:
+            readers = np.flatnonzero(mine.reads == mine.writes[path[-1]])
+            readers = readers[~np.isin(readers, path)]
+            # Those of known outcome first; of these, the ones that the proof has anyway.
+            ready = np.lexsort((mine.start[readers], ~np.isin(mine.row[readers], rows), mine.end[readers] == OPEN))
+            path.append(int(readers[ready[0]]))
+        found.update(dict.fromkeys(int(mine.row[place]) for place in path))
+    return list(found)[len(rows) :]
+
+
 def _beside(number: int, broken: Broken, registers: Registers) -> list[int]:
     """Rows that decide how the violation is called: the writers of its values, a read of each, and the last read of anything else."""
-    mine = registers.accesses.where(registers.accesses.register == number)
+    mine = _of(number, registers)
     rows: list[int] = []
     for value in broken.values:
         rows += _some(mine, mine.writes == value) + _some(mine, mine.reads == value)

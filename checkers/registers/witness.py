@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from histories import Operation
@@ -38,6 +39,15 @@ def anomaly_of(violation: Violation, register: Register, key: Hashable) -> Anoma
             return _chain_order(violation, key)
         case _:
             return _crossed(violation, register, key)
+
+
+def shown_by(anomaly: Anomaly, observers: Sequence[Operation]) -> Anomaly:
+    """With the operations that show that what is of unknown outcome in it happened."""
+    if not observers:
+        return anomaly
+    ops = tuple(sorted({*anomaly.ops, *indices(observers)}))
+    said = f" What is of unknown outcome there happened, as {'; '.join(describe(op) for op in observers)} shows."
+    return replace(anomaly, ops=ops, explanation=anomaly.explanation + said)
 
 
 def _unwritten(violation: Violation, register: Register, key: Hashable) -> Anomaly:

@@ -7,6 +7,7 @@ chain of its own; one of unknown outcome that no read shows is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +117,7 @@ def _members(view: View) -> _Members | Finding:
     chain_of[part.item] = part.owner[part.number]
     chain_of[shown.item] = chain[shown.number]
     observed = np.flatnonzero(depth >= 0)
-    forked = _forked(view, shown, observed, chain_of[observed], depth[observed])
+    forked = _forked(view, shown, part, observed, chain_of[observed], depth[observed])
     if forked is not None:
         return forked
     inside = _inside_put(view, shown, written, is_put, writer)
@@ -152,27 +153,30 @@ def _depths(view: View, shown: _Lists, part: _Lists) -> Int64 | Finding:
     if not len(wrong):
         return depth
     element = int(item[wrong[0]])
+    name = show(view.value(element))
+    having = np.sort(shown.number[shown.item == element])
+    twice = having[1:][having[1:] == having[:-1]]
+    if len(twice):
+        place = int(shown.owner[twice[0]])
+        text = f"{name} was appended once and is in a list more than once: {view.tell(place)}."
+        return Finding("duplicate", (place,), text)
     owner = np.concatenate([shown.owner[shown.number], part.owner[part.number]])
     other = np.flatnonzero((item == element) & (at == depth[element]) & (previous == before[element]))[0]
-    rows = tuple(sorted({int(owner[wrong[0]]), int(owner[other])}))
-    name = show(view.value(element))
-    if len(rows) == 1:
-        return Finding(
-            "duplicate", rows, f"{name} was appended once and is in a list more than once: {view.tell(rows[0])}."
-        )
+    rows = tuple(sorted((int(owner[wrong[0]]), int(owner[other]))))
     text = f"two lists have {name} after different elements, so they cannot both have been the list: {view.tell_all(rows)}."
     return Finding("incompatible-order", rows, text)
 
 
-def _forked(view: View, shown: _Lists, element: Int64, chain: Int64, depth: Int64) -> Finding | None:
+def _forked(view: View, shown: _Lists, part: _Lists, element: Int64, chain: Int64, depth: Int64) -> Finding | None:
     order = np.lexsort((depth, chain))
     element, chain, depth = element[order], chain[order], depth[order]
     twice = np.flatnonzero((chain[1:] == chain[:-1]) & (depth[1:] == depth[:-1]))
     if not len(twice):
         return None
     both = [int(element[twice[0]]), int(element[twice[0] + 1])]
-    found = [np.flatnonzero(shown.item == one) for one in both]
-    rows = tuple(sorted(int(shown.owner[shown.number[hits[0]]]) for hits in found if len(hits)))
+    item = np.concatenate([shown.item, part.item])
+    owner = np.concatenate([shown.owner[shown.number], part.owner[part.number]])
+    rows = tuple(sorted(int(owner[np.argmax(item == one)]) for one in both))
     names = " and ".join(show(view.value(one)) for one in both)
     text = f"{names} each follow the same elements, so the list went two ways: {view.tell_all(rows)}."
     return Finding("incompatible-order", rows, text)
@@ -205,21 +209,39 @@ def _finding(view: View, members: _Members, found: Conflict) -> Finding:
     places = [int(members.place[member]) for member in found.members]
     if found.kind == "inside":
         late, early = places
-        rows = (early, late)
+        rows: tuple[int, ...] = (early, late)
         is_write = not view.called("read", "get")[late]
         ms = view.ms_between(early, late)
+        if is_write and view.called("append")[early]:
+            rows = (*rows, *_shows(view, rows))
+            text = f"a list has them the other way round than they happened: {view.tell_all(rows)}."
+            return Finding("future-read", rows, text)
         if is_write:
             text = f"a list was seen before what made it had begun: {view.tell(early)}; then {view.tell(late)}."
             return Finding("future-read", rows, text)
         text = f"{view.tell(late)}, which began {ms} ms after {view.tell(early)} had returned, lacks what that one has."
         return Finding("stale-read", rows, text, {"staleness_ms": ms})
     proof = tuple(sorted({place for place in places if place != _NOWHERE} | _roots(members, found)))
+    proof = tuple(sorted({*proof, *_shows(view, proof)}))
     alone = view.called("append")[places[2]] and places[2] == places[3]
     if alone:
         text = f"an acknowledged append is in none of the lists that were read after it: {view.tell_all(proof)}."
         return Finding("lost-write", proof, text)
     text = f"the list would have to be one thing and then another, and then the first again: {view.tell_all(proof)}."
     return Finding("non-monotonic-read", proof, text)
+
+
+def _shows(view: View, proof: Sequence[int]) -> list[int]:
+    """For each append of the proof the first read of a list that has its element, unless the proof has one or there is none."""
+    lists, rows = view.columns.lists, view.columns.result_list[view.rows]
+    reads = np.flatnonzero(view.called("read", "get") & view.ok & (rows != ABSENT))
+    shown = {int(read): lists.row(int(rows[read])) for read in reads}
+    found: list[int] = []
+    for append in (place for place in proof if view.called("append")[place]):
+        showing = [read for read, items in shown.items() if view.argument[append] in items]
+        if not {*proof, *found} & set(showing):
+            found += showing[:1]
+    return found
 
 
 def _roots(members: _Members, found: Conflict) -> set[int]:

@@ -66,8 +66,10 @@ def broken_slot(view: View, slots: Slots, at: int, lack: bool, unit: int) -> Fin
             f"the sum rose by {rise}, besides additions that answered, where at most {adds} can have happened: {told}."
         )
         return Finding("thin-air", rows, text, {"rise": int(need[since]), "additions": int(counts[since])})
-    forced = slots.blind[(slots.first >= since) & (slots.last <= at)]
-    rows = tuple(sorted({*rows, *(int(place) for place in forced[:2])}))
+    forced = slots.blind[(slots.first >= since) & (slots.last <= at)][: int(need[since]) + 1]
+    # What answered between the two sums is part of the rise as well.
+    answered = slots.seen[(slots.stage >= since - 1) & (slots.stage < at) & (slots.fetch[slots.stage] == 1)]
+    rows = tuple(sorted({*rows, *forced.tolist(), *answered.tolist()}))
     text = f"the sum rose by {rise}, besides additions that answered, while {adds} certainly happened: {view.tell_all(rows)}."
     return Finding("lost-update", rows, text, {"rise": int(need[since]), "additions": int(counts[since])})
 
@@ -106,9 +108,21 @@ def out_of_bounds(
     at = int(wrong[0])
     row = int(seen[at])
     low, high = int(least[at]), int(most[at])
-    kind = "lost-update" if sums[at] < low else "thin-air"
-    text = f"{view.tell(row)} saw {int(sums[at])}, where the additions before and around it allow {low} to {high}."
-    return Finding(kind, (row,), text, {"least": low, "most": high})
+    lost = bool(sums[at] < low)
+    # Others that certainly happened before it, and so keep the sum from being what was seen.
+    forced = (place != row) & (view.end[place] < view.start[row]) & ((by > 0) == lost)
+    excess = low - int(sums[at]) if lost else int(sums[at]) - high
+    told = (row, *_needless_left_out(place[forced], np.abs(by[forced]), excess))
+    text = f"{view.tell(row)} saw {int(sums[at])}, where the additions before and around it allow {low} to {high}"
+    also = f"; among them {view.tell_all(told[1:])}." if told[1:] else "."
+    kind = "lost-update" if lost else "thin-air"
+    return Finding(kind, told, text + also, {"least": low, "most": high})
+
+
+def _needless_left_out(place: Int64, weight: Int64, excess: int) -> list[int]:
+    """Without as many of the adds, small ones first, as leave the bound broken that was broken by `excess`."""
+    order = np.argsort(weight, kind="stable")
+    return sorted(place[order[np.cumsum(weight[order]) >= excess]].tolist())
 
 
 def _total_before(position: Int64, by: Int64, bound: Int64) -> tuple[Int64, Int64]:

@@ -134,6 +134,19 @@ def test_additions_are_lost_between_two_reads():
     assert "sum rose by 1" in sentence and "2 additions certainly happened" in sentence
 
 
+def test_what_answered_between_two_reads_is_part_of_the_rise():
+    """From 0 to 2 by a fetch and an add, where two adds certainly happened besides the fetch."""
+    history = told(
+        *one(1, "read", None, 0),
+        ("p2 faa", 1),
+        *one(0, "add", 1, 1),
+        *one(0, "add", 1, 1),
+        ("p2 ok", 1),
+        *one(1, "read", None, 2),
+    )
+    broken("counter", history, "lost-update", 5)
+
+
 def test_more_than_was_added():
     broken("counter", told(*one(0, "add", 1, 1), *one(1, "read", None, 2)), "thin-air", 1)
     valid("counter", told(*one(0, "add", 1, 1), ("p2 add", 1), "p2 info", *one(1, "read", None, 2)))
@@ -141,6 +154,11 @@ def test_more_than_was_added():
 
 def test_additions_that_differ_are_bounded_and_else_searched():
     broken("counter", told(*one(0, "add", 3, 3), *one(1, "read", None, 5)), "thin-air", 1)
+    # Of 7 that was surely added, 4 suffice to be more than 3; nothing that was taken away explains it.
+    adds = [line for delta in (1, 4, 2) for line in one(0, "add", delta, delta)]
+    broken("counter", told(*adds, *one(1, "read", None, 3)), "lost-update", 2)
+    broken("counter", told(*adds, ("p2 add", -4), "p2 info", *one(1, "read", None, 2)), "lost-update", 4)
+    broken("counter", told(*one(0, "add", -1, -1), *one(0, "add", 4, 4), *one(1, "read", None, 4)), "thin-air", 2)
     result = run("counter", told(*one(0, "add", 3, 3), *one(0, "add", 2, 2), *one(1, "read", None, 5)))
     assert (result.verdict, result.stats["methods"]) == (Verdict.VALID, {"search": 1})
 
@@ -181,6 +199,30 @@ def test_a_list_goes_two_ways():
         "intermediate-read",
         2,
     )
+
+
+def test_a_list_has_an_element_twice_or_before_it_was_there():
+    append = one(0, "append", 1, 1)
+    broken("append-list", told(*append, *one(1, "read", None, [1, 1])), "duplicate", 1)
+    broken("append-list", told(*append, *one(1, "read", None, [1]), *one(1, "read", None, [1, 1])), "duplicate", 1)
+    broken("append-list", told(*one(1, "read", None, [1]), *append), "future-read", 2)
+
+
+def test_a_list_has_elements_in_an_order_in_which_they_were_not_appended():
+    """The read belongs to the proof: it alone says in which order they stand."""
+    appends = (*one(0, "append", 1, 1), *one(0, "append", 2, 2))
+    broken("append-list", told(*appends, *one(1, "read", None, [2, 1])), "future-read", 3)
+
+
+def test_a_list_lacks_an_append_from_before_another_that_it_shows():
+    """The read was open all the while, so that only with what it returned the two appends prove anything."""
+    history = told("p1 read", *one(0, "append", 1, 1), *one(0, "append", 2, 2), ("p1 ok", [2]))
+    broken("append-list", history, "lost-write", 3)
+
+
+def test_a_list_goes_another_way_than_it_was_put():
+    history = told(*one(0, "put", [1, 2], [1, 2]), *one(0, "append", 3, 3), *one(1, "read", None, [1, 3]))
+    broken("append-list", history, "incompatible-order", 2)
 
 
 def test_elements_of_a_set():
