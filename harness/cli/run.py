@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .console import Progress, out, say
 from .outcome import print_judgement
 
+if TYPE_CHECKING:
+    from ..run.verdict import Judgement
+
 
 @click.command("run")
-@click.argument("campaign", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("campaign", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of a campaign: a plan.json, in the simulator.",
+)
 @click.option("--hosts", metavar="sim|local|INVENTORY", help="Run on these hosts instead of the campaign's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set load=10s.")
@@ -27,7 +36,8 @@ from .outcome import print_judgement
 @click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def command(
-    campaign: Path,
+    campaign: Path | None,
+    plan: Path | None,
     hosts: str | None,
     seed: int | None,
     overrides: tuple[str, ...],
@@ -39,6 +49,22 @@ def command(
 
     Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
     """
+    if plan is not None:
+        judgement = _run_plan(campaign, plan, hosts or seed is not None or bool(overrides), runs)
+    else:
+        judgement = _run_campaign(campaign, hosts, seed, overrides, runs, keep)
+    if as_json:
+        out.print_json(json.dumps(judgement.document, default=str))
+    else:
+        print_judgement(judgement)
+    return judgement.exit_code
+
+
+def _run_campaign(
+    campaign: Path | None, hosts: str | None, seed: int | None, overrides: tuple[str, ...], runs: Path, keep: bool
+) -> Judgement:
+    if campaign is None:
+        raise click.UsageError("Missing argument 'CAMPAIGN'.")
     say(f"campaign {campaign}")
     from ..campaign.load import load_campaign
     from ..run.assemble import make_plan
@@ -55,12 +81,33 @@ def command(
     with Progress() as progress:
         settings = Settings(repeat, campaign.parent, runs, progress.show, keep)
         execute = run_in_simulator if loaded.hosts.provider == "sim" else run_on_hosts
-        judgement = execute(loaded, settings)
-    if as_json:
-        out.print_json(json.dumps(judgement.document, default=str))
-    else:
-        print_judgement(judgement)
-    return judgement.exit_code
+        return execute(loaded, settings)
+
+
+def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path) -> Judgement:
+    """A plan says everything, so nothing else can be said beside it."""
+    from ..campaign.load import load_campaign
+    from ..errors import CampaignError
+    from ..run.execute import Settings, open_run_folder
+    from ..run.plan import Plan
+    from ..run.simulated import write_run
+    from ..shrink.folder import campaign_of
+
+    if campaign is not None or changed:
+        raise CampaignError(
+            f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
+            hint="leave the others out, or change the file",
+        )
+    try:
+        plan = Plan.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except ValueError as error:
+        raise CampaignError(f"{path}: not JSON: {error}", hint="name the plan.json of a run's folder") from error
+    beside = path.parent / "campaign.yaml"
+    known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))
+    say(f"plan {path} · seed {plan.seed} · sim hosts")
+    with Progress() as progress:
+        settings = Settings(shlex.join(["tri", "run", "--plan", str(path.resolve())]), path.parent, runs, progress.show)
+        return write_run(known, plan, settings, open_run_folder(known, plan, settings))
 
 
 def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tuple[str, ...]) -> str:

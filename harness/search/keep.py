@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +12,10 @@ from histories.store import RunStore
 
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
-from ..run.simulated import write_run
+from ..run.simulated import simulate, write_run
+from ..simulator.cluster import SimCluster
 from .engine import Findings, Search
-from .trial import Trial
+from .trial import Trial, crash_signature
 
 CRASH_FILE = "crash.txt"
 SEARCH_FILE = "search.json"
@@ -20,14 +23,15 @@ SEARCH_FILE = "search.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`same` is whether the run that the folder holds was the trial again, step by step; None when it crashed, as the trial did."""
+    """`same` is whether the run that the folder holds was the trial again, step by step; of one that crashed, whether it crashed again."""
 
     run_dir: Path
-    same: bool | None
+    same: bool
+    crashed: bool = False
 
     @property
     def repeat(self) -> str:
-        return f"tri replay {self.run_dir}"
+        return f"tri run --plan {self.run_dir}/plan.json" if self.crashed else f"tri replay {self.run_dir}"
 
 
 def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit: int) -> Mapping[int, Kept]:
@@ -41,7 +45,7 @@ def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit:
 
 
 def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
-    """The folder of a whole run; of one that crashes, its plan and what was raised."""
+    """The folder of a whole run; of one that crashes, its plan, what was raised, and what the nodes had done until then."""
     plan = Plan.from_json(trial.plan)
     run_dir = open_run_folder(wanted.campaign, plan, settings)
     RunStore.write_json(
@@ -55,7 +59,26 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
     )
     quiet = replace(settings, command=f"tri replay {run_dir}", tell=lambda phase, detail: None)
     if trial.verdict == "crashed":
-        (run_dir / CRASH_FILE).write_text("\n".join(trial.told) + "\n", encoding="utf-8")
-        return Kept(run_dir, None)
+        return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True)
     judgement = write_run(wanted.campaign, plan, quiet, run_dir)
     return Kept(run_dir, judgement.record.options["digest"] == trial.digest)
+
+
+def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:
+    """Write what can be had of a run that does not reach its end. Not tried again is what took a process with it."""
+    lines = list(trial.told)
+    seen: list[SimCluster] = []
+    again = trial.signatures[0].checker == "worker"
+    try:
+        if not again:
+            simulate(plan, watch=seen.append)
+    except Exception as error:
+        again = crash_signature(error) == trial.signatures[0]
+        lines += ["", *traceback.format_exception(error)]
+    (run_dir / CRASH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for cluster in seen:
+        (run_dir / "trace").mkdir()
+        for node, trace in cluster.traces.items():
+            text = "".join(f"{json.dumps(line)}\n" for line in trace)
+            (run_dir / "trace" / f"{node}.jsonl").write_text(text, encoding="utf-8")
+    return again
