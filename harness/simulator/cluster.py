@@ -25,8 +25,9 @@ from node.core.events import Event
 from ..nemesis.faults import CLIENTS
 from .clients import Callback, Clients
 from .codec import Codec
-from .decay import DECAYS, Decay, repair
+from .decay import DECAYS, repair
 from .digest import RunDigest
+from .disk import Decay
 from .errors import SimulationError
 from .fence import fence
 from .kernel import Kernel

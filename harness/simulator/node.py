@@ -152,7 +152,7 @@ class SimNode:
             self.process = Process.RUNNING
             self.storage.pause(False)
             if self._inbox:
-                self._inbox = ordered(self._inbox, draw(self.key, self.incarnation, self.steps))
+                self._inbox[:] = ordered(self._inbox, draw(self.key, self.incarnation, self.steps))
                 self._schedule_turn(self._options.turn_ns)
 
     def push(self, event: Event) -> None:

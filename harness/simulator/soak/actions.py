@@ -79,7 +79,7 @@ class Actor:
                 edges = self._edges(action, target)
                 cluster.cut(edges)
                 return lambda: cluster.heal(edges)
-            case "isolate" | "late-acks" | "clock-cut" | "transfer-cut":
+            case "isolate" | "clock-cut" | "transfer-cut":
                 return self._isolate(action, target)
             case "rot":
                 self._rot(target, action.detail)
@@ -129,19 +129,12 @@ class Actor:
         cluster = self._cluster
         others = [name for name in self._plan.nodes if name != target]
         out, back = [(target, name) for name in others], [(name, target) for name in others]
-        if action.kind == "late-acks":
-            for source, _ in back:
-                cluster.clog(source, target, cluster.now_ns + action.for_ns)
-            back = []
-        elif action.kind == "clock-cut":
+        if action.kind == "clock-cut":
             cluster.shift_wall(target, -60 * SECOND)
         elif action.kind == "transfer-cut":
-            # The request to stand goes out first; the votes that follow it do not come back.
+            # The request to stand goes out; what follows it does not come back.
             self._ask(target, {"admin": "transfer", "to": action.detail})
-            begin_ns = cluster.now_ns + 2 * MILLISECOND
-            cluster.schedule(begin_ns, cluster.cut, back)
-            cluster.schedule(begin_ns + action.for_ns, cluster.heal, back)
-            return lambda: None
+            out = []
         cluster.cut(out + back)
         return lambda: cluster.heal(out + back)
 

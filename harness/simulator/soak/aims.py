@@ -36,26 +36,26 @@ def elections(plan: SoakPlan, draws: Draws) -> SoakPlan:
     return replace(plan, options=options, actions=stops)
 
 
-def late_acks(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """What followers answered the leader arrives when another was elected: too late to say that it still leads."""
-    return _hurried(plan, draws, _series(plan, draws, "late-acks", every_ms=1500, for_ms=(450, 590)))
-
-
 def clock_and_cut(plan: SoakPlan, draws: Draws) -> SoakPlan:
     """A leader is cut off from the other nodes, not from clients, while its wall clock is set back."""
     return _hurried(plan, draws, _series(plan, draws, "clock-cut", every_ms=2500, for_ms=(900, 1800)))
 
 
 def drift(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """Clocks run as far apart as the configured bound allows, and leaders are cut off."""
+    """Clocks run as far apart as the configured bound allows, leaders are cut off, and followers are quick to replace them."""
     hurried = _hurried(plan, draws, _series(plan, draws, "isolate", every_ms=1300, for_ms=(500, 700)))
     options = replace(hurried.options, drift_max_ppm=120_000)
-    return replace(hurried, options=options, config={**hurried.config, "clock_drift_ppm": 300_000})
+    heartbeat_ns, election_ns = 50 * MILLISECOND, 300 * MILLISECOND
+    timing = {"heartbeat_ns": heartbeat_ns, "election_min_ns": election_ns, "election_max_ns": election_ns * 11 // 10}
+    return replace(hurried, options=options, config={**hurried.config, "timing": timing, "clock_drift_ppm": 300_000})
 
 
 def pause_leader(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """Leaders are stopped for longer than their lease, with requests at their door."""
-    return _hurried(plan, draws, _series(plan, draws, "pause", every_ms=1500, for_ms=(650, 850)))
+    """Leaders are stopped until another may be elected, with answers of followers and requests of clients at their door."""
+    stops = _series(plan, draws, "pause", every_ms=1200, for_ms=(420, 590))
+    hurried = _hurried(plan, draws, stops)
+    options = replace(hurried.options, latency_mean_ns=draws.choose((2, 8)) * MILLISECOND)
+    return replace(hurried, options=options, clients=13, readers=9, reader_gap_ns=400 * MILLISECOND)
 
 
 def transfer_and_cut(plan: SoakPlan, draws: Draws) -> SoakPlan:
@@ -101,7 +101,6 @@ def wipe(plan: SoakPlan, draws: Draws) -> SoakPlan:
 
 AIMS: Mapping[str, Aim] = {
     "elections": elections,
-    "late-acks": late_acks,
     "clock-and-cut": clock_and_cut,
     "drift": drift,
     "pause-leader": pause_leader,
@@ -116,7 +115,7 @@ AIMED: Mapping[str, str] = {
     "stale-vote-counted": "elections",
     "stale-term-accepted": "elections",
     "higher-term-in-reply-ignored": "elections",
-    "readindex-context-reuse": "late-acks",
+    "readindex-context-reuse": "pause-leader",
     "wall-clock-lease": "clock-and-cut",
     "lease-drift-ignored": "drift",
     "lease-not-checked-after-pause": "pause-leader",
@@ -141,7 +140,7 @@ def _series(plan: SoakPlan, draws: Draws, kind: str, every_ms: int, for_ms: tupl
 
 
 def _hurried(plan: SoakPlan, draws: Draws, actions: tuple[Action, ...]) -> SoakPlan:
-    """Three equal nodes on a quick network, and many clients on one key: so that a stale answer is seen."""
+    """Three equal nodes on a quick network, and clients of one key of whom half only read: so that a stale answer is seen."""
     nodes = ("n1", "n2", "n3")
     options = SimOptions(
         latency_min_ns=50 * MICROSECOND,
@@ -151,5 +150,13 @@ def _hurried(plan: SoakPlan, draws: Draws, actions: tuple[Action, ...]) -> SoakP
     )
     voters = dict.fromkeys(nodes, 1)
     return replace(
-        plan, nodes=nodes, voters=voters, options=options, clients=6, keys=1, gap_ns=5 * MILLISECOND, actions=actions
+        plan,
+        nodes=nodes,
+        voters=voters,
+        options=options,
+        clients=6,
+        readers=3,
+        keys=1,
+        gap_ns=20 * MILLISECOND,
+        actions=actions,
     )

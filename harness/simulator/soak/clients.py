@@ -64,7 +64,8 @@ class _Doing:
 
 
 class SoakClient:
-    """Client `number` of `count`; it begins new operations while `working()` holds."""
+    """Client `number` of `count`; it begins new operations while `working()` holds. If it `only_reads`, it needs no session and stays
+    with its node."""
 
     def __init__(
         self,
@@ -75,9 +76,11 @@ class SoakClient:
         keys: int,
         gap_ns: int,
         working: Callable[[], bool],
+        only_reads: bool = False,
     ) -> None:
         self._cluster, self._history, self._working = cluster, history, working
         self.name = f"c{number}"
+        self._only_reads = only_reads
         self._number, self._count, self._keys, self._gap_ns = number, count, keys, gap_ns
         self._key = draw(cluster.seed, key_of(self.name))
         self._nodes = list(cluster.nodes)
@@ -103,7 +106,7 @@ class SoakClient:
     def _next(self) -> None:
         if not self._working():
             return
-        if self._session is None:
+        if self._session is None and not self._only_reads:
             self._send({"open": True}, self._opened)
             return
         self._ops += 1
@@ -117,7 +120,7 @@ class SoakClient:
         bits = draw(self._key, self._ops)
         key, choice = f"k{bits % self._keys}", (bits >> 16) % 100
         value = self._ops * self._count + self._number + 1
-        if choice < 45:
+        if choice < 45 or self._only_reads:
             return ("read", key, None)
         if choice < 80:
             return ("write", key, value)
@@ -199,4 +202,6 @@ class SoakClient:
 
     def _move(self) -> None:
         """Try another node next time."""
+        if self._only_reads:
+            return
         self._node = self._nodes[draw(self._key, self._ids, 0x40DE) % len(self._nodes)]

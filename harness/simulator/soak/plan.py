@@ -51,6 +51,7 @@ class Ambush:
 class SoakPlan:
     """`chaos_ns` is when the faults end and everything is healed; `settle_ns` how long recovery may then take.
 
+    `readers`: so many of the clients only read, each at a node of its own: who writes soon hangs at a leader that lost its followers.
     `bridged`: before that, the leader and the node so many places after it stay cut off from each other, and terms must stand still.
     """
 
@@ -62,6 +63,8 @@ class SoakPlan:
     clients: int
     keys: int
     gap_ns: int
+    readers: int = 0
+    reader_gap_ns: int = 20 * MILLISECOND
     actions: tuple[Action, ...] = ()
     ambushes: tuple[Ambush, ...] = ()
     bridged: int | None = None

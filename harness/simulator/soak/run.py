@@ -75,10 +75,7 @@ class _Soak:
         self.cluster.watchers.append(self.watch.see)
         self.actor = Actor(self.cluster, plan, self.watch)
         self.history = SoakHistory(self.cluster)
-        self.clients = [
-            SoakClient(self.cluster, self.history, number, plan.clients, plan.keys, plan.gap_ns, self._working)
-            for number in range(plan.clients)
-        ]
+        self.clients = [self._client(number) for number in range(plan.clients)]
         self._missing: dict[tuple[str, str], int] = {}
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._ids = 1_000_000
@@ -86,6 +83,11 @@ class _Soak:
         """Those of whom answers are expected in the end: a node whose log is damaged may refuse to start."""
         self.recovered_ns: int | None = None
         self.excused: str | None = None
+
+    def _client(self, number: int) -> SoakClient:
+        plan, reads = self.plan, number < self.plan.readers
+        gap_ns = plan.reader_gap_ns if reads else plan.gap_ns
+        return SoakClient(self.cluster, self.history, number, plan.clients, plan.keys, gap_ns, self._working, reads)
 
     def run(self, check_history: bool) -> SoakResult:
         failure = None
@@ -109,6 +111,8 @@ class _Soak:
         if (failure := self._halts() or self._churn()) is not None:
             return failure
         self.actor.heal_all()
+        # Long enough for a boot, so that a node that refuses to start has said so.
+        cluster.run_until(cluster.now_ns + 10 * MILLISECOND)
         cluster.run_while(lambda: not all(client.idle for client in self.clients), plan.chaos_ns + 10 * SECOND)
         self._standing = tuple(name for name in plan.nodes if not self._is_lost(name))
         limit_ns = cluster.now_ns + plan.settle_ns

@@ -9,9 +9,11 @@ import pytest
 from harness.nemesis.faults import Intent, Resolved
 from harness.simulator.injector import SimInjector
 from harness.simulator.options import SECOND
-from harness.simulator.soak import run_seed
+from harness.simulator.soak import run_plan, run_seed
+from harness.simulator.soak.aims import AIMED, AIMS, aimed_plan
 from harness.simulator.soak.batch import shrink
 from node.core.core import Core
+from node.flaws import FLAWS
 
 from .real import NODES, ask, real_cluster
 
@@ -39,6 +41,32 @@ def test_a_flaw_is_found_and_its_kind_named(flaw: str, first: int, kinds: set[st
             assert result.failure[0] in kinds
             return
     pytest.fail(f"60 seeds from {first} did not see {flaw}")
+
+
+@pytest.mark.parametrize("aim", AIMS)
+def test_a_correct_node_stands_every_aim(aim: str):
+    result = run_seed(5, (), aim)
+    assert result.failure is None, f"{result.failure}; repeat with: {result.command}"
+    assert result.ok > 0
+
+
+@pytest.mark.parametrize("flaw", ["wall-clock-lease", "lease-survives-transfer", "config-not-rolled-back"])
+def test_an_aim_is_drawn_from_the_seed_and_meets_its_flaw(flaw: str):
+    plan = aimed_plan(0, (flaw,), AIMED[flaw])
+    assert plan == aimed_plan(0, (flaw,), AIMED[flaw]) and plan != aimed_plan(1, (flaw,), AIMED[flaw])
+    found = run_plan(plan)
+    assert found.failure is not None and f"--flaw {flaw} --aim {AIMED[flaw]}" in found.command
+
+
+def test_aims_are_for_flaws_that_exist():
+    assert set(AIMED) <= set(FLAWS) and set(AIMED.values()) == set(AIMS)
+
+
+def test_readers_write_nothing():
+    plan = aimed_plan(3, (), "clock-and-cut")
+    readers = range(plan.readers)
+    did = {event.f for event in run_plan(plan).events if event.process in readers}
+    assert did == {"read"}
 
 
 def test_shrinking_keeps_the_kind_of_failure_and_drops_what_it_does_not_need():
