@@ -76,7 +76,7 @@ def measure(flaw: str, signature: str) -> dict[str, Any]:
     if source is None:
         return {"flaw": flaw, "signature": signature, "failed": False}
     started_s = time.process_time()
-    shrunk = shrink_plan(source.plan, wanted, Allowance(3000, 120), before=source.size(), clue=source.clue(wanted))
+    shrunk = shrink_plan(source.plan, wanted, Allowance(runs=3000), before=source.size(), clue=source.clue(wanted))
     elapsed_s = time.process_time() - started_s
     if shrunk is None:
         return {"flaw": flaw, "signature": signature, "failed": False}

@@ -79,10 +79,10 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
             hint="give a run's folder or a history file; `tri list runs` shows runs",
         )
     target = lasting_name(target)
-    if target.is_dir() and not is_simulated(read_plan(target)):
-        raise CampaignError(f"{target} is a run on real hosts", hint="give a simulated run")
-    if target.is_dir():
+    if target.is_dir() and is_simulated(read_plan(target)):
         return _simulated(target, as_json, options)
+    if target.is_dir():
+        return _on_hosts(target, as_json, options)
     return _history(target, as_json, options)
 
 
@@ -113,6 +113,42 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     else:
         print_shrunk(told)
         out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  tri replay {escape(str(run_dir))}")
+    return EXIT_SHRUNK
+
+
+def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+    from histories.store import RunStore
+
+    from ..report import write_report
+    from ..run.execute import Settings
+    from ..shrink.allowance import Allowance
+    from ..shrink.folder import SHRINK_FILE, choose, read_recorded
+    from ..shrink.hosts import HostTrials, runs_on_hosts
+    from ..shrink.plan import shrink_by
+    from ..shrink.steps import ON_HOSTS
+    from ..shrink.telling import document
+
+    source = read_recorded(target)
+    wanted = choose(source.signatures(), options["anomaly"], str(target))
+    say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
+    with Progress() as progress:
+        settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
+        allowance = Allowance(options["tries"], options["time_s"])
+        trials = HostTrials(wanted, allowance, runs_on_hosts(source, settings), options["repeat"], say)
+        shrunk = shrink_by(trials, source.plan, progress.show, source.size(), steps=ON_HOSTS)
+        if shrunk is None or trials.last is None:
+            say(_did_not_fail(target, wanted.checker, wanted.kind))
+            return EXIT_UNKNOWN
+        smallest = trials.last
+        hits, tries = trials.rate(shrunk.best.plan)
+        told = {**document(str(target), shrunk, None), "hits": [hits, tries]}
+        RunStore.write_json(smallest / SHRINK_FILE, told)
+        write_report(smallest)
+    if as_json:
+        out.print_json(json.dumps({**told, "run": str(smallest)}, default=str))
+    else:
+        print_shrunk(told)
+        out.print(f"fails in {hits} of {tries} runs\n\nrun     {escape(str(smallest))}")
     return EXIT_SHRUNK
 
 

@@ -90,9 +90,12 @@ class Run:
             self.elapsed_s[name] = round(time.monotonic() - started, 3)
 
 
-def run_on_hosts(campaign: Campaign, settings: Settings) -> Judgement:
-    """Everything, on `local` or `ssh` hosts. Raises `TribulationError` when the environment does not let it happen."""
-    plan = make_plan(campaign, settings.directory)
+def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = None) -> Judgement:
+    """Everything, on `local` or `ssh` hosts. Raises `TribulationError` when the environment does not let it happen.
+
+    `plan`: this one instead of the campaign's own, for the same hosts and system.
+    """
+    plan = plan or make_plan(campaign, settings.directory)
     provider = make_provider(campaign, settings.directory)
     system = make_system(campaign, plan, settings.directory)
     require_capabilities(campaign, provider.name, provider.capabilities, system.service.capabilities)

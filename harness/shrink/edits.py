@@ -210,6 +210,15 @@ def snapped(plan: Plan, grid_ns: int) -> Plan:
     )
 
 
+def with_gaps_at_most(plan: Plan, most_ns: int) -> Plan:
+    """No two times that follow each other are more than `most_ns` apart."""
+    for place in range(len(points(plan)) - 1):
+        times = points(plan)
+        if times[place + 1] - times[place] > most_ns:
+            plan = without_gap(plan, times[place], times[place + 1], most_ns)
+    return plan
+
+
 def lasting(plan: Plan) -> Plan:
     """Faults that would be undone after the load last until everything is undone."""
     return with_faults(

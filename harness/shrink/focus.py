@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from checkers import RunRecord
@@ -20,7 +21,7 @@ from . import edits
 MS = 1_000_000
 SECOND = 1_000 * MS
 MARGIN_NS = MS
-WINDOWS_NS = (SECOND, 3 * SECOND, 8 * SECOND, 20 * SECOND)
+WINDOWS_NS = (SECOND, 3 * SECOND, 8 * SECOND, 16 * SECOND)
 RECENT_NS = (20 * MS, 200 * MS, 2 * SECOND)
 
 
@@ -37,11 +38,15 @@ class Clue:
 
 
 def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
-    """Small plans, smallest first: the witness in windows of growing length, then with what its keys saw; then the witness in the whole."""
-    for window_ns in WINDOWS_NS:
-        yield from _windows(plan, clue, window_ns, lone=True)
-    for window_ns in WINDOWS_NS[:2]:
-        yield from _windows(plan, clue, window_ns, lone=False)
+    """Small plans, smallest first: windows of growing length, with the witness alone and with all operations; then the whole.
+
+    All operations in a short window come before the witness in a long one. They cost more to run, and leave room: as faults go, another of them may
+    meet the moment that matters.
+    """
+    for short_ns, long_ns in pairwise((*WINDOWS_NS, WINDOWS_NS[-1])):
+        yield from _windows(plan, clue, short_ns, lone=True)
+        yield from _windows(plan, clue, long_ns, lone=True)
+        yield from _windows(plan, clue, short_ns, lone=False)
     whole = until_seen(plan, clue.at_ns)
     yield next(with_few_operations(whole, clue))
     yield whole

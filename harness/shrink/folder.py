@@ -19,7 +19,7 @@ from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
 from ..run.record import RUN_FILE
 from ..run.simulated import simulate, write_run
-from ..run.verdict import Judgement, judge_record
+from ..run.verdict import Judgement, judge, judge_record
 from ..search.signature import Signature, signatures
 from .focus import Clue, clue_of
 from .sizes import Size
@@ -62,16 +62,26 @@ class Source:
 
 
 def read_source(folder: Path) -> Source:
-    """What is in a run's folder; what is missing of a simulated run (verdict, history) is made from its plan."""
+    """What is in a simulated run's folder; what is missing there (verdict, history) is made from its plan."""
+    if (folder / RUN_FILE).exists():
+        return read_recorded(folder)
     plan = read_plan(folder)
-    campaign = folder / "campaign.yaml"
-    known = load_campaign(campaign) if campaign.exists() else None
-    results = _results(folder / "verdict.json")
-    if results is not None and (folder / RUN_FILE).exists():
-        return Source(str(folder), plan, known, results, read_record(folder))
     done = simulate(plan)
     judgement = judge_record(done.record, done.facts, Budget(), str(folder))
-    return Source(str(folder), plan, known, judgement.results, done.record)
+    return Source(str(folder), plan, _campaign(folder), judgement.results, done.record)
+
+
+def read_recorded(folder: Path) -> Source:
+    """What is in the folder of a run that ended. Raises `CampaignError` when something is missing."""
+    results = _results(folder / "verdict.json")
+    return Source(
+        str(folder), read_plan(folder), _campaign(folder), results or judge(folder).results, read_record(folder)
+    )
+
+
+def _campaign(folder: Path) -> Campaign | None:
+    path = folder / "campaign.yaml"
+    return load_campaign(path) if path.exists() else None
 
 
 def _results(path: Path) -> dict[str, CheckResult] | None:

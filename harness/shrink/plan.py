@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 from ..run.plan import Plan
 from ..run.simulated import without_flaws
 from ..search.signature import Signature
-from . import edits, steps
+from . import edits
 from .allowance import Allowance, SpentError
 from .focus import MS, Clue, focused
 from .sizes import Size, size_of
-from .steps import Reached, State, Tell
-from .trial import Failure, Trials, plan_id
+from .steps import EVERY, FEWER, Reached, State, Tell, round_times
+from .trial import Attempts, Failure, Trials, plan_id
 
+Steps = Sequence[Callable[[State], None]]
+
+IN_SIMULATOR: Sequence[Steps] = (EVERY, (round_times,), FEWER)
 REPEATS = 3
 SEEDS = 10
 
@@ -66,20 +69,32 @@ def shrink_plan(
 
     `before` is the size of the whole, where the caller knows it better than the first plan that failed can tell.
     """
-    trials = Trials(wanted, allowance)
+    return shrink_by(Trials(wanted, allowance), plan, tell, before, clue)
+
+
+def shrink_by(
+    trials: Attempts,
+    plan: Plan,
+    tell: Tell = lambda phase, detail: None,
+    before: Size | None = None,
+    clue: Clue | None = None,
+    steps: Steps | None = None,
+) -> Shrunk | None:
+    """As `shrink_plan`, with whatever tries plans, and these `steps` only."""
+    wanted, allowance = trials.wanted, trials.allowance
     tell("reproduce", str(wanted))
     first = _first(plan, trials, clue)
     if first is None:
         return None
     before = before or size_of(plan, first.clue.issued, first.end_ns)
     state = State(first, trials, tell)
-    one_minimal = reduce(state)
+    one_minimal = reduce(state, [steps] if steps is not None else IN_SIMULATOR)
     best = state.best
     after = size_of(best.plan, best.clue.issued, best.end_ns)
     return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s, state.reached)
 
 
-def _first(plan: Plan, trials: Trials, clue: Clue | None) -> Failure | None:
+def _first(plan: Plan, trials: Attempts, clue: Clue | None) -> Failure | None:
     """The failure that shrinking starts from."""
     try:
         for smaller in focused(plan, clue) if clue is not None else ():
@@ -90,21 +105,20 @@ def _first(plan: Plan, trials: Trials, clue: Clue | None) -> Failure | None:
         return None
 
 
-def reduce(state: State) -> bool:
-    """All steps, again and again until a round changes nothing. False when the allowance was spent before."""
+def reduce(state: State, rounds: Sequence[Steps]) -> bool:
+    """All steps of each round, again and again until they change nothing. False when the allowance was spent before."""
     try:
-        _rounds(state, steps.EVERY)
-        _rounds(state, (steps.round_times,))
-        _rounds(state, steps.FEWER)
+        for steps in rounds:
+            _rounds(state, steps)
     except SpentError:
         return False
     return True
 
 
-def _rounds(state: State, round_: tuple[Callable[[State], None], ...]) -> None:
+def _rounds(state: State, steps: Steps) -> None:
     while True:
         before = plan_id(state.plan)
-        for step in round_:
+        for step in steps:
             state.step = step.__name__.replace("_", " ")
             step(state)
         if plan_id(state.plan) == before:

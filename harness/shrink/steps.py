@@ -17,7 +17,7 @@ from . import edits
 from .ddmin import ddmin
 from .focus import MARGIN_NS, MS, with_few_operations
 from .sizes import Size, size_of
-from .trial import Failure, Trials
+from .trial import Attempts, Failure
 
 GAPS_KEPT_NS = (10 * MS, 100 * MS)
 """What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and make races of what is no race."""
@@ -42,7 +42,7 @@ class Reached:
 class State:
     """The best so far, and how to try another. `reached` is the way it went, one entry for each step that got somewhere."""
 
-    def __init__(self, best: Failure, trials: Trials, tell: Tell) -> None:
+    def __init__(self, best: Failure, trials: Attempts, tell: Tell) -> None:
         self.best = best
         self.trials = trials
         self.step = ""
@@ -179,19 +179,15 @@ def _placed(plan: Plan) -> Iterator[Plan]:
 
 
 def short_times(state: State) -> None:
-    """Less time between what happens: the longest gap first."""
-    for _ in range(MOST_GAPS):
-        if not state.accept_first(_with_shorter_gap(state.plan)):
-            return
-
-
-def _with_shorter_gap(plan: Plan) -> Iterator[Plan]:
-    times = edits.points(plan)
-    gaps = sorted(((later - at, at, later) for at, later in pairwise(times)), reverse=True)
-    for gap_ns, from_ns, to_ns in gaps[:MOST_GAPS]:
-        for keep_ns in (*GAPS_KEPT_NS, gap_ns // 2):
-            if GAPS_KEPT_NS[0] <= keep_ns < gap_ns:
-                yield edits.without_gap(plan, from_ns, to_ns, keep_ns)
+    """Less time between what happens: everywhere at once, then gap by gap, the longest first."""
+    state.accept_first(edits.with_gaps_at_most(state.plan, most_ns) for most_ns in GAPS_KEPT_NS)
+    times = edits.points(state.plan)
+    gaps = sorted(((later - at, place) for place, (at, later) in enumerate(pairwise(times))), reverse=True)
+    for gap_ns, place in gaps[:MOST_GAPS]:
+        now = edits.points(state.plan)
+        if len(now) == len(times):
+            keeps = (keep_ns for keep_ns in (*GAPS_KEPT_NS, gap_ns // 2) if GAPS_KEPT_NS[0] <= keep_ns < gap_ns)
+            state.accept_first(edits.without_gap(state.plan, now[place], now[place + 1], keep_ns) for keep_ns in keeps)
 
 
 def plain_world(state: State) -> None:
@@ -238,3 +234,5 @@ LEAVE_OUT = (few_operations, few_faults, plain_operations, few_clients, few_keys
 FEWER = (cut_time, guess_operations, *LEAVE_OUT)
 """What is left out, when times are final."""
 EVERY = (guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)
+ON_HOSTS = (guess_operations, cut_time, few_faults, few_operations, few_clients, few_nodes)
+"""What is worth runs that take their time: other steps need hundreds of them."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from checkers import Anomaly, Budget, CheckResult, RunRecord, check
 from histories import NEMESIS
@@ -40,6 +40,17 @@ class Failure:
     end_ns: int
     hits: int = 1
     tries: int = 1
+
+
+class Attempts(Protocol):
+    """Whatever tries plans: in the simulator or on hosts."""
+
+    wanted: Signature
+    allowance: Allowance
+
+    def attempt(self, plan: Plan) -> Failure | None:
+        """What became of `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
+        ...
 
 
 class Trials:

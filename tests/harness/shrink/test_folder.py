@@ -14,7 +14,7 @@ from harness.run.execute import Settings
 from harness.run.simulated import run_in_simulator
 from harness.run.verdict import judge
 from harness.search.signature import Signature
-from harness.shrink.folder import choose, read_source
+from harness.shrink.folder import choose, read_recorded, read_source
 
 CAMPAIGN = """
 name: small
@@ -132,4 +132,4 @@ def test_a_spoilt_verdict_is_refused_with_its_place(failing: Path, tmp_path: Pat
     (tmp_path / "plan.json").write_bytes((failing / "plan.json").read_bytes())
     (tmp_path / "verdict.json").write_text("{}", encoding="utf-8")
     with pytest.raises(CampaignError, match=r"verdict\.json: not a verdict"):
-        read_source(tmp_path)
+        read_recorded(tmp_path)

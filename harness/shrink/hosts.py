@@ -1,0 +1,93 @@
+"""Tries on real hosts, where the same plan fails in some runs and not in others.
+
+A plan is tried up to `repeat` times and fails if one run does. Nothing is proven by runs that do not: what was left out in vain may have been needed less
+than it seemed, and the smallest plan is told with how many of its runs fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import TribulationError
+from ..run.execute import Settings, run_on_hosts
+from ..run.interrupts import Interrupted
+from ..run.plan import Plan
+from ..run.verdict import Judgement
+from ..search.signature import Signature, fails_alike, signatures
+from .allowance import Allowance
+from .focus import clue_of
+from .folder import Source, campaign_of
+from .trial import Failure, first_seen, plan_id
+
+Run = Callable[[Plan], Judgement]
+"""Carries a plan out, once, and judges it."""
+
+
+class HostTrials:
+    """As `Trials`, with runs that may differ. `last` is the folder of the newest run that failed alike."""
+
+    def __init__(
+        self,
+        wanted: Signature,
+        allowance: Allowance,
+        run: Run,
+        repeat: int,
+        tell: Callable[[str], None] = lambda what: None,
+    ) -> None:
+        self.wanted = wanted
+        self.allowance = allowance
+        self.last: Path | None = None
+        self._run, self._repeat, self._tell = run, repeat, tell
+        self._known: dict[str, Failure | None] = {}
+
+    def attempt(self, plan: Plan) -> Failure | None:
+        """Up to `repeat` runs, until one fails alike. Raises `SpentError` when the allowance ends before."""
+        name = plan_id(plan)
+        if name not in self._known:
+            self._known[name] = self._tries(plan)
+        return self._known[name]
+
+    def rate(self, plan: Plan) -> tuple[int, int]:
+        """How many of `repeat` runs fail alike. Costs nothing of the allowance."""
+        return sum(self._once(plan) is not None for _ in range(self._repeat)), self._repeat
+
+    def _tries(self, plan: Plan) -> Failure | None:
+        for number in range(1, self._repeat + 1):
+            self.allowance.spend()
+            failure = self._once(plan)
+            if failure is not None:
+                return replace(failure, hits=1, tries=number)
+        return None
+
+    def _once(self, plan: Plan) -> Failure | None:
+        try:
+            judgement = self._run(plan)
+        except Interrupted:
+            raise
+        except TribulationError as error:
+            self._tell(f"a run ended early and counts as one that did not fail: {error.message}")
+            return None
+        record = judgement.record
+        found = signatures(judgement.results, record.history)
+        if not fails_alike(self.wanted, found):
+            return None
+        self.last = Path(judgement.document["run"])
+        seen = first_seen(self.wanted, judgement.results[self.wanted.checker], record)
+        return Failure(
+            plan=plan,
+            signature=self.wanted,
+            clue=clue_of(record, plan, seen.ops, seen.at_ns),
+            digest="",
+            end_ns=int(record.phases.get("end", plan.timing.load_ns)),
+        )
+
+
+def runs_on_hosts(source: Source, settings: Settings) -> Run:
+    """Runs plans on the hosts of the campaign that the source came from; each leaves its folder."""
+
+    def run(plan: Plan) -> Judgement:
+        return run_on_hosts(campaign_of(plan, source.campaign, source.place), settings, plan)
+
+    return run
