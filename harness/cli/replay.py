@@ -21,6 +21,10 @@ _COLOURS = {
     "tier A": "bold",
     "tier B": "bold",
     "tier C": "bold",
+    "failure": "red",
+    "nearest passing plan": "bold",
+    "chance of failing when all is kept up to a moment and drawn anew after it": "bold",
+    "biggest jump": "bold",
 }
 
 

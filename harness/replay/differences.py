@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from checkers.result import RunRecord
+from histories import NEMESIS
 from histories.codec import event_to_json
+from histories.operation import Type
 
 Line = Mapping[str, Any]
 NAMING = ("node", "process", "event", "type", "f", "key")
@@ -75,12 +77,13 @@ def first_difference(
     recorded: Iterable[Line],
     replayed: Iterable[Line],
     time_of: Callable[[Line], int | None] = lambda line: None,
+    seen: Callable[[Line], Line] = lambda line: line,
 ) -> LineDifference | None:
-    """The first pair of lines that differ as JSON values, or None when the records are equal."""
+    """The first pair of lines of which what is `seen` differs as JSON values, or None when the records are equal."""
     for number, (ours, theirs) in enumerate(zip_longest(recorded, replayed), start=1):
         if ours == theirs:
             continue
-        a, b = plain(ours), plain(theirs)
+        a, b = (None if line is None else plain(seen(line)) for line in (ours, theirs))
         if a != b:
             times = [time for line in (ours, theirs) if line is not None and (time := time_of(line)) is not None]
             return LineDifference(where, number, a, b, min(times, default=None))
@@ -94,23 +97,43 @@ def plain(value: Any) -> Any:
 
 def run_differences(recorded: RunRecord, replayed: RunRecord) -> list[LineDifference]:
     """The first difference of the histories and of each node's trace, earliest in the run first; empty when nothing differs."""
-    found = [
+    history = first_difference(
+        "history.jsonl",
+        map(event_to_json, recorded.history.events),
+        map(event_to_json, replayed.history.events),
+        lambda line: line["time"],
+    )
+    return _by_time([history, *_trace_differences(recorded, replayed, lambda line: line)])
+
+
+def content_differences(one: RunRecord, other: RunRecord) -> list[LineDifference]:
+    """As `run_differences`, times aside: the first answer and the first trace line of each node that say something else."""
+    history = first_difference(
+        "answers in history.jsonl", _answers(one), _answers(other), lambda line: line["time"], _timeless
+    )
+    return _by_time([history, *_trace_differences(one, other, _timeless)])
+
+
+def _answers(record: RunRecord) -> list[Line]:
+    """What clients were told, in order of time."""
+    events = (event for event in record.history.events if event.process != NEMESIS and event.type is not Type.INVOKE)
+    return [event_to_json(event) for event in events]
+
+
+def _timeless(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name not in ("time", "index", "mono_ns")}
+
+
+def _trace_differences(one: RunRecord, other: RunRecord, seen: Callable[[Line], Line]) -> list[LineDifference | None]:
+    return [
         first_difference(
-            "history.jsonl",
-            map(event_to_json, recorded.history.events),
-            map(event_to_json, replayed.history.events),
-            lambda line: line["time"],
+            f"trace/{node}.jsonl", one.traces.get(node, ()), other.traces.get(node, ()), run_time(one, node), seen
         )
+        for node in sorted({*one.traces, *other.traces})
     ]
-    for node in sorted({*recorded.traces, *replayed.traces}):
-        found.append(
-            first_difference(
-                f"trace/{node}.jsonl",
-                recorded.traces.get(node, ()),
-                replayed.traces.get(node, ()),
-                run_time(recorded, node),
-            )
-        )
+
+
+def _by_time(found: Iterable[LineDifference | None]) -> list[LineDifference]:
     differences = [difference for difference in found if difference is not None]
     return sorted(differences, key=lambda d: (d.time_ns is None, d.time_ns or 0))
 
@@ -119,8 +142,3 @@ def run_time(record: RunRecord, node: str) -> Callable[[Line], int | None]:
     """A trace line's time as run time, where the node's clock was compared with the driver's."""
     offset = record.clock_offsets_ns.get(node)
     return lambda line: None if offset is None else line["mono_ns"] - offset[0]
-
-
-def until_first(lines: Sequence[Line], number: int, before: int = 3) -> Sequence[Line]:
-    """The lines that lead to line `number`, for people."""
-    return lines[max(0, number - 1 - before) : number - 1]

@@ -1,10 +1,15 @@
 """Other draws from a moment on: the same world up to then, bit by bit, and another chance after it.
 
-What is salted are the world's draws: how long packets and disks take, what is lost, what a power loss leaves, and the seeds of processes that start
-later. A process that runs keeps the draws of its own (election timeouts), as does whatever was drawn before, such as packets on their way.
+What is salted are the world's draws (how long packets and disks take, what is lost, what a power loss leaves, the seeds of processes that start
+later) and those of the cores that run (their next election timeouts). What was drawn before stays: packets on their way, timers that are set.
+Faults and clients are the plan's, and do not change.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+from node.core.chance import Chance
 
 from .chance import draw
 from .cluster import SimCluster
@@ -16,7 +21,9 @@ _SALT = 0x5A17
 def salt_draws(cluster: SimCluster) -> None:
     """Arrange for what the options ask. To be called before anything happens in the cluster."""
     options = cluster.options
-    if options.salt:
+    if options.salt and not options.salt_after_ns:
+        _salt(cluster, options.salt)
+    elif options.salt:
         # Scheduled first of all, so that it also comes first among what happens at that instant.
         cluster.schedule(options.salt_after_ns, _salt, cluster, options.salt)
 
@@ -31,6 +38,14 @@ def _salt(cluster: SimCluster, salt: int) -> None:
         node.disk._seed = draw(node.disk._seed, _SALT, salt)
         if node.storage is not None:
             node.storage._key = draw(node.storage._key, _SALT, salt)
+        _salt_core(node.core, Chance(draw(node._seed, node.incarnation) >> 1, node.name, node.incarnation))
+
+
+def _salt_core(core: Any, chance: Chance) -> None:
+    """A core has no such verb, for nothing like it happens to a node; only a simulation can go back and try another chance."""
+    raft = getattr(core, "_machines", {}).get("raft")
+    if raft is not None and raft.state is not None:
+        raft.state.chance = chance
 
 
 def _streams(cluster: SimCluster) -> list[Stream]:

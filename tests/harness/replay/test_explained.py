@@ -1,0 +1,127 @@
+"""A failing run beside the nearest that passes, and the moment from which it was likely to fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checkers.result import Fault, RunRecord
+from harness.cli.main import main
+from harness.errors import CampaignError
+from harness.nemesis.faults import Intent
+from harness.replay.explained import Asked, explain
+from harness.replay.folder import read_plan
+from harness.replay.neighbours import changes, failing
+from harness.replay.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
+from harness.replay.telling_explained import tell_explained
+from harness.search.signature import Signature
+from histories import History
+
+from .conftest import run_folder
+from .test_tries import FLAWED
+
+STALE = Signature("linearizable", "stale-read")
+
+
+@pytest.fixture(scope="module")
+def flawed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_folder(FLAWED, tmp_path_factory.mktemp("flawed"))
+
+
+def silent(phase: str, detail: str) -> None:
+    pass
+
+
+def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> None:
+    explained = explain(flawed_run, Asked(runs=30, salts=2, points=3), silent)
+    assert explained.wanted.same_failure(STALE)
+    assert 1_000_000_000 < explained.seen_ns < 2_500_000_000
+    neighbour = explained.neighbour
+    assert neighbour.change is not None and neighbour.done is not None
+    assert failing(neighbour.change.plan, STALE)[1] is False
+    assert neighbour.tried == neighbour.failing + 1
+    assert explained.differences and explained.answers
+    assert explained.apart is not None and 0 < explained.apart.edits < explained.apart.operations
+    assert explained.onset is not None and [p.salts for p in explained.onset.points] == [2, 2, 2]
+    assert explained.onset.points[0].at_ns < 0 and explained.onset.points[-1].at_ns == explained.seen_ns
+    assert explained.onset.points[-1].fails == 2
+    told = "\n".join(tell_explained(explained))
+    assert neighbour.change.what in told and "failing" in told and "passing" in told
+
+
+def test_without_the_flaw_is_the_last_resort(flawed_run: Path) -> None:
+    plan = read_plan(flawed_run)
+    found = list(changes(plan, None))
+    assert found[-1].what == "without the flaw stale-read-from-deposed-leader"
+    assert found[-1].plan.options["system"]["flaws"] == []
+    assert found[-2].what.startswith("without cut-") and found[-2].plan.intents == []
+    assert failing(found[-1].plan, STALE)[1] is False
+
+
+def test_changes_come_smallest_first_and_leave_the_rest_alone(flawed_run: Path) -> None:
+    early = Intent("early", "kill", {"target": ["n1"]}, 5_000_000, None, "early")
+    late = Intent("late", "kill", {"target": ["n2"]}, 900_000_000, 400_000_000, "late")
+    after = Intent("after", "kill", {"target": ["n3"]}, 2_000_000_000, None, "after")
+    plan = replace(read_plan(flawed_run), intents=[early, late, after])
+    found = list(changes(plan, 1_000_000_000))
+    assert [c.what for c in found[:4]] == ["late 1ms later", "late 1ms earlier", "early 1ms later", "early 1ms earlier"]
+    assert found[1].plan.intents == [early, replace(late, at_ns=899_000_000), after]
+    assert not any("early 10ms earlier" in c.what or "after" in c.what for c in found), "it would begin before the run"
+    assert "late for 200ms instead of 400ms" in [c.what for c in found]
+
+
+def test_the_curve_is_refined_where_it_rises() -> None:
+    """A failure that is certain from 0.7 s on, and impossible to foresee before."""
+    curve: dict[int, Point] = {}
+    for at_ns in moments(curve, -100, 1_000_000_000, 14):
+        curve[at_ns] = Point(at_ns, 20 if at_ns >= 700_000_000 else 3, 20)
+    before, after = steepest([curve[at_ns] for at_ns in sorted(curve)]) or (None, None)
+    assert before is not None and after is not None
+    assert before.at_ns < 700_000_000 <= after.at_ns and after.at_ns - before.at_ns < 1_000_000_000 / 2**8
+    assert len(curve) == 14 and min(curve) == -100 and max(curve) == 1_000_000_000
+
+
+def test_a_flat_curve_is_not_refined_and_chance_is_no_jump() -> None:
+    curve: dict[int, Point] = {}
+    for at_ns in moments(curve, -100, 1000, 14):
+        curve[at_ns] = Point(at_ns, 20, 20)
+    assert len(curve) == 6
+    assert not beyond_chance(Point(0, 18, 20), Point(1, 20, 20))
+    assert beyond_chance(Point(0, 8, 20), Point(1, 17, 20))
+    assert not beyond_chance(Point(0, 0, 0), Point(1, 20, 20))
+    assert Onset([], None, []).to_json() == {"points": [], "jump": None, "events": []}
+
+
+def test_what_happened_is_told_in_order_without_the_dull() -> None:
+    def line(event: str, at_ns: int) -> dict[str, object]:
+        return {"node": "n1", "incarnation": 1, "seq": 0, "mono_ns": 50 + at_ns, "event": event, "term": 3}
+
+    record = RunRecord(
+        history=History([]),
+        traces={"n1": [line("leader", 10), line("commit", 11), line("follower", 40)], "n2": [line("leader", 12)]},
+        faults=[Fault("f", "kill", {"nodes": ["n1"]}, None, True, 5, 15, 90, 91)],
+        clock_offsets_ns={"n1": (50, 0)},
+    )
+    assert what_happened(record, 0, 30) == [
+        "0.000000 s  n1 leader term=3",
+        '0.000000 s  fault f injected: {"nodes": ["n1"]}',
+    ]
+
+
+def test_what_cannot_be_explained_is_refused(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match="does not fail"):
+        explain(small_run, Asked(), silent)
+    on_hosts = (small_run / "plan.json").read_text(encoding="utf-8").replace('"provider": "sim"', '"provider": "local"')
+    (tmp_path / "plan.json").write_text(on_hosts, encoding="utf-8")
+    with pytest.raises(CampaignError, match="ran on hosts"):
+        explain(tmp_path, Asked(), silent)
+
+
+def test_the_command(flawed_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", str(flawed_run), "--points", "0", "--runs", "1"])
+    assert ended.value.code == 3
+    printed = capsys.readouterr().out
+    assert printed.startswith("failure: linearizable/stale-read") and "none of 1 plans" in printed
