@@ -31,22 +31,35 @@ _TIME = (
     "monotonic_ns",
     "perf_counter",
     "perf_counter_ns",
+    "process_time",
+    "process_time_ns",
+    "thread_time",
+    "clock_gettime",
+    "clock_gettime_ns",
     "sleep",
     "localtime",
     "gmtime",
+    "strftime",
 )
-_RANDOM = ("random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits", "seed")
+_RANDOM = (
+    *("random", "randrange", "randint", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "normalvariate"),
+    *("expovariate", "triangular", "getrandbits", "randbytes", "seed", "SystemRandom"),
+)
 _FORBIDDEN: tuple[tuple[Any, str], ...] = (
     *((time, name) for name in _TIME),
     *((random, name) for name in _RANDOM),
     (os, "urandom"),
+    *((os, name) for name in ("getrandom",) if hasattr(os, name)),
     (os, "getpid"),
     (uuid, "uuid1"),
     (uuid, "uuid4"),
-    (secrets, "token_bytes"),
+    *((secrets, name) for name in ("token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice")),
     (socket, "socket"),
     (socket, "create_connection"),
+    (socket, "gethostname"),
     (threading.Thread, "start"),
+    (threading, "get_ident"),
+    (threading, "get_native_id"),
     (builtins, "open"),
 )
 

@@ -158,8 +158,7 @@ class Sometimes:
             self._saw("two-nodes-believed-to-lead")
         if any(now_ns - since_ns < WAITED_NS for since_ns in self._writes.values()):
             self._saw("leader-changed-with-writes-in-flight")
-        lost = [voted for voted in self._voted_terms if self._leader_term < voted < term]
-        self._saw("election-without-winner", len(lost))
+        self._saw("election-without-winner", sum(self._leader_term < voted < term for voted in self._voted_terms))
         if term > self._leader_term:
             self._leader_term = term
             self._voted_terms = {voted for voted in self._voted_terms if voted > term}
