@@ -35,7 +35,10 @@ class Phase(str, Enum):
     DONE = "done"
 
 
-WORKING = (Phase.LOAD, Phase.ISOLATE, Phase.LIVENESS)
+# Names of their own: to find a member through its enumeration takes ten times as long.
+LOAD, ISOLATE, LIVENESS, HEAL, QUIET, FINAL, DONE = Phase
+
+WORKING = (LOAD, ISOLATE, LIVENESS)
 """Phases in which clients do what the workloads ask."""
 
 
@@ -90,7 +93,7 @@ class Runner:
     """
 
     plan: Plan
-    phase: Phase = Phase.LOAD
+    phase: Phase = LOAD
     marks: dict[str, int] = field(default_factory=dict)
     issued: list[Pinned] = field(default_factory=list)
     _clients: dict[int, _Client] = field(default_factory=dict)
@@ -153,7 +156,7 @@ class Runner:
             self._seen[op.key] = op.value[1]
 
     def _may_invoke(self, now_ns: int) -> bool:
-        return self.phase in WORKING or (self.phase is Phase.FINAL and now_ns < self._final_end_ns())
+        return self.phase in WORKING or (self.phase is FINAL and now_ns < self._final_end_ns())
 
     def _final_end_ns(self) -> int:
         return self.marks["quiet_end"] + self.plan.timing.final_ns
@@ -200,50 +203,50 @@ class Runner:
             return
         self._faults.healed_all()
         self._healing = False
-        if self.phase is Phase.ISOLATE and self._isolation is not None:
+        if self.phase is ISOLATE and self._isolation is not None:
             self._isolation.healed_all()
         else:
-            self._enter(Phase.QUIET, "healed", now_ns)
+            self._enter(QUIET, "healed", now_ns)
 
     # Phases.
 
     def _advance(self, now_ns: int) -> list[FaultAction]:
-        if self.phase is Phase.LOAD:
+        if self.phase is LOAD:
             if now_ns < self.plan.timing.load_ns and not self._stopped:
                 return self._faults.due(now_ns)
             self._end_load(now_ns)
         actions = self._isolate(now_ns)
         # Every other action must have ended before everything is undone.
-        if self.phase is Phase.HEAL and not self._healing and not self._faults.changing:
+        if self.phase is HEAL and not self._healing and not self._faults.changing:
             self._healing = True
             actions.append(FaultAction(Verb.HEAL_ALL, None))
-        if self.phase is Phase.QUIET and (self._stopped or now_ns >= self._quiet_end_ns()):
-            self._enter(Phase.FINAL, "quiet_end", now_ns)
+        if self.phase is QUIET and (self._stopped or now_ns >= self._quiet_end_ns()):
+            self._enter(FINAL, "quiet_end", now_ns)
             self._begin_final()
-        if self.phase is Phase.FINAL and self._finished(now_ns):
-            self._enter(Phase.DONE, "end", now_ns)
+        if self.phase is FINAL and self._finished(now_ns):
+            self._enter(DONE, "end", now_ns)
         return actions
 
     def _end_load(self, now_ns: int) -> None:
         if self.plan.liveness is None or self._stopped:
-            self._enter(Phase.HEAL, "load_end", now_ns)
+            self._enter(HEAL, "load_end", now_ns)
         else:
             self._isolation = Isolation(self._faults, self.plan.liveness)
-            self._enter(Phase.ISOLATE, "load_end", now_ns)
+            self._enter(ISOLATE, "load_end", now_ns)
 
     def _isolate(self, now_ns: int) -> list[FaultAction]:
         """Take everything away from a core, and later give it back."""
         actions: list[FaultAction] = []
-        if self.phase is Phase.ISOLATE and self._isolation is not None:
+        if self.phase is ISOLATE and self._isolation is not None:
             if self._stopped:
                 if not self._isolation.healing:
-                    self._enter(Phase.HEAL, "liveness_end", now_ns)
+                    self._enter(HEAL, "liveness_end", now_ns)
                 return actions
             actions, alone = self._isolation.step(now_ns)
             if alone:
-                self._enter(Phase.LIVENESS, "core_healed", now_ns)
-        if self.phase is Phase.LIVENESS and (self._stopped or now_ns >= self._liveness_end_ns()):
-            self._enter(Phase.HEAL, "liveness_end", now_ns)
+                self._enter(LIVENESS, "core_healed", now_ns)
+        if self.phase is LIVENESS and (self._stopped or now_ns >= self._liveness_end_ns()):
+            self._enter(HEAL, "liveness_end", now_ns)
         return actions
 
     def _liveness_end_ns(self) -> int:
@@ -277,16 +280,16 @@ class Runner:
 
     def _wake(self, now_ns: int) -> int | None:
         """The earliest time at which something is due by itself; None when only completions can change anything."""
-        if self.phase in (Phase.DONE, Phase.HEAL):
+        if self.phase in (DONE, HEAL):
             return None
-        if self.phase is Phase.QUIET:
+        if self.phase is QUIET:
             return self._quiet_end_ns()
-        times = [client.pending.at_ns for client in self._clients.values() if client.pending is not None]
-        if self.phase is Phase.FINAL:
+        times = [pending.at_ns for client in self._clients.values() if (pending := client.pending) is not None]
+        if self.phase is FINAL:
             return min([*times, self._final_end_ns()]) if self._may_invoke(now_ns) else None
-        if self.phase is Phase.LOAD:
+        if self.phase is LOAD:
             times += [*self._faults.next_ns(), self.plan.timing.load_ns]
-        elif self.phase is Phase.LIVENESS:
+        elif self.phase is LIVENESS:
             times.append(self._liveness_end_ns())
         elif self._isolation is not None and self._isolation.wait_until_ns is not None:
             times.append(self._isolation.wait_until_ns)

@@ -220,8 +220,10 @@ class Network:
 
     def stream(self, stream: Stream, call: Call, *arguments: Any) -> None:
         """Deliver `call` after everything sent on this stream before it."""
-        link, bits = stream.link, _next_of(stream)
-        at_ns = self._kernel.now_ns + self.latency_ns(bits)
+        link, kernel = stream.link, self._kernel
+        stream.counter += 1
+        bits = mix(stream.key ^ stream.counter)
+        at_ns = kernel.now_ns + self._latency_min_ns + exponential(bits, self._latency_mean_ns)
         if link.shaping is not None:
             at_ns += _late_ns(link.shaping, bits)
             if stream.retransmits:
@@ -231,7 +233,7 @@ class Network:
         if at_ns <= stream.last_ns:
             at_ns = stream.last_ns + 1
         stream.last_ns = at_ns
-        self._kernel.schedule(at_ns, self._stream_arrives, stream, call, arguments)
+        kernel.schedule(at_ns, self._stream_arrives, stream, call, arguments)
 
     def _scatter(self, link: Link, bits: int, shaping: Shaping, call: Call, arguments: tuple[Any, ...]) -> None:
         """Each property has a draw of its own, so that a rate that changes leaves the others' draws alone."""

@@ -7,7 +7,7 @@ on; sends, replies and traces go to the `World` it was given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -39,6 +39,10 @@ class Process(Enum):
     RUNNING = "running"
     PAUSED = "paused"
     HALTED = "halted"
+
+
+# Names of their own: to find a member through its enumeration takes ten times as long.
+DOWN, RUNNING, PAUSED, HALTED = Process
 
 
 class Stepper(Protocol):
@@ -79,7 +83,7 @@ class SimNode:
         self.key = key_of(name)
         self.clock = HostClock(seed, self.key, options)
         self.disk = Disk(seed, self.key)
-        self.process, self.powered = Process.DOWN, True
+        self.process, self.powered = DOWN, True
         self.core: Stepper | None = None
         self.incarnation = 0
         self.trace_seq = 0
@@ -120,7 +124,7 @@ class SimNode:
         self.incarnation += 1
         self.trace_seq = 0
         self.halt_reason = None
-        self.process = Process.RUNNING
+        self.process = RUNNING
         self.core = self._make(self.config)
         self._check = getattr(self.core, "check", None) if self._options.check_every else None
         key = draw(self._seed, self.key, self.incarnation)
@@ -132,24 +136,24 @@ class SimNode:
 
     def kill(self) -> None:
         """SIGKILL: the page cache stays."""
-        self._die(Process.DOWN, torn=True)
+        self._die(DOWN, torn=True)
 
     def power_loss(self) -> None:
         """The host stops; what was not synced is resolved by the disk's draws."""
-        self._die(Process.DOWN, torn=False)
+        self._die(DOWN, torn=False)
         if self.powered:
             self.powered = False
             self.disk.power_loss()
 
     def pause(self) -> None:
         """SIGSTOP: events pile up, timers fall due, storage that the kernel has begun ends."""
-        if self.process is Process.RUNNING and self.storage is not None:
-            self.process = Process.PAUSED
+        if self.process is RUNNING and self.storage is not None:
+            self.process = PAUSED
             self.storage.pause(True)
 
     def resume(self) -> None:
-        if self.process is Process.PAUSED and self.storage is not None:
-            self.process = Process.RUNNING
+        if self.process is PAUSED and self.storage is not None:
+            self.process = RUNNING
             self.storage.pause(False)
             if self._inbox:
                 self._inbox[:] = ordered(self._inbox, draw(self.key, self.incarnation, self.steps))
@@ -160,7 +164,7 @@ class SimNode:
         if self.core is None:
             return
         self._inbox.append(event)
-        if not self._turn_scheduled and self.process is Process.RUNNING:
+        if not self._turn_scheduled and self.process is RUNNING:
             self._schedule_turn(self._options.turn_ns)
 
     def _reset(self) -> None:
@@ -184,13 +188,14 @@ class SimNode:
 
     def _schedule_turn(self, delay_ns: int) -> None:
         self._turn_scheduled = True
-        self._kernel.schedule(self._kernel.now_ns + delay_ns, self._turn, self.incarnation)
+        kernel = self._kernel
+        kernel.schedule(kernel.now_ns + delay_ns, self._turn, self.incarnation)
 
     def _turn(self, incarnation: int) -> None:
         if incarnation != self.incarnation:
             return
         self._turn_scheduled = False
-        if self.process is not Process.RUNNING or self.core is None or not self._inbox:
+        if self.process is not RUNNING or self.core is None or not self._inbox:
             return
         self.turn_mono_ns, wall_ns = self.clock.read(self._kernel.now_ns)
         events, self._inbox = self._inbox, []
@@ -282,7 +287,7 @@ class SimNode:
         self.push(StorageDone(op, error))
 
     def _halt(self, reason: str) -> None:
-        self._die(Process.HALTED, torn=False)
+        self._die(HALTED, torn=False)
         self.halt_reason = reason
         self._world.halted(self, reason)
 
@@ -299,14 +304,13 @@ def _short(events: list[Event]) -> str:
 
 def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
     """A trace as docs/reference/traces.md has it."""
-    line: dict[str, Any] = {
+    seq = node.trace_seq
+    node.trace_seq = seq + 1
+    return {
         "node": node.name,
         "incarnation": node.incarnation,
-        "seq": node.trace_seq,
+        "seq": seq,
         "mono_ns": node.turn_mono_ns,
         "event": effect.event,
+        **effect.fields,
     }
-    fields: Mapping[str, Any] = effect.fields
-    line.update(fields)
-    node.trace_seq += 1
-    return line

@@ -41,6 +41,18 @@ class Core:
         self._incarnation = 0
         self._machines: dict[str, Any] = {}
         self._handlers: dict[type[Any], list[Callable[[int, Any], None]]] = {}
+        self._receivers: dict[type[Any], Callable[[int, str, Any], None]] = {}
+        """Who takes which message."""
+        self._events: dict[type[Any], Callable[[int, Any], None]] = {
+            Start: self._start,
+            Received: self._received,
+            StorageDone: self._stored,
+            TimerFired: self._timer_fired,
+            Request: self._request,
+            ClientGone: lambda now, event: self._clients.on_client_gone(event),
+            Connected: self._connection,
+            Disconnected: self._connection,
+        }
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]:
         """Take all events of one turn, in order, and say what to do. `now_ns` is monotonic."""
@@ -48,9 +60,9 @@ class Core:
         for event in events:
             if out.halted is not None:
                 break
-            self._wall.observe(event)
             self._take(now_ns, event)
-            self._drain(now_ns)
+            if out.signals:
+                self._drain(now_ns)
         if out.halted is None:
             self._flush(now_ns)
         return out.take()
@@ -77,26 +89,21 @@ class Core:
 
     def _take(self, now_ns: int, event: Event) -> None:
         kind = type(event)
-        if kind is Start:
-            self._start(now_ns, event)  # type: ignore[arg-type]
-            return
-        assert self._machines, f"{kind.__name__} came before Start"
-        if kind is Received:
-            assert isinstance(event, Received)
-            if event.peer in self.config.peers and event.peer != self.config.node:
-                self._machines[_OWNERS[type(event.message)]].on_message(now_ns, event.peer, event.message)
-        elif isinstance(event, StorageDone):
-            self._stored(now_ns, event)
-        elif isinstance(event, TimerFired):
-            if self._out.current_timer(event.key, event.generation):
-                self._machines[event.key.partition("/")[0]].on_timer(now_ns, event.key)
-        elif isinstance(event, Request):
-            self._request(now_ns, event)
-        elif isinstance(event, ClientGone):
-            self._clients.on_client_gone(event)
-        elif isinstance(event, (Connected, Disconnected)):
-            for machine in self._machines.values():
-                machine.on_connection(now_ns, event)
+        assert self._machines or kind is Start, f"{kind.__name__} came before Start"
+        self._wall.observe(event)
+        self._events[kind](now_ns, event)
+
+    def _received(self, now_ns: int, event: Received) -> None:
+        if event.peer in self.config.peers and event.peer != self.config.node:
+            self._receivers[type(event.message)](now_ns, event.peer, event.message)
+
+    def _timer_fired(self, now_ns: int, event: TimerFired) -> None:
+        if self._out.current_timer(event.key, event.generation):
+            self._machines[event.key.partition("/")[0]].on_timer(now_ns, event.key)
+
+    def _connection(self, now_ns: int, event: Connected | Disconnected) -> None:
+        for machine in self._machines.values():
+            machine.on_connection(now_ns, event)
 
     def _start(self, now_ns: int, event: Start) -> None:
         assert not self._machines, "Start comes once"
@@ -109,6 +116,7 @@ class Core:
             handled: Mapping[type[Any], Callable[[int, Any], None]] = machine.signals
             for kind, handler in handled.items():
                 self._handlers.setdefault(kind, []).append(handler)
+        self._receivers = {kind: self._machines[owner].on_message for kind, owner in _OWNERS.items()}
         try:
             raft.start(now_ns, event)
         except CorruptionError as error:

@@ -16,10 +16,7 @@ class Log:
         self.base_index = base_index
         self.base_term = base_term
         self._entries = list(entries)
-
-    @property
-    def last_index(self) -> int:
-        return self.base_index + len(self._entries)
+        self.last_index = base_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -35,11 +32,13 @@ class Log:
     def append(self, entries: Sequence[Entry]) -> None:
         assert not entries or entries[0].index == self.last_index + 1, (entries[0].index, self.last_index)
         self._entries.extend(entries)
+        self.last_index += len(entries)
 
     def cut(self, index: int) -> None:
         """Remove the entries from `index` on."""
         assert index > self.base_index, (index, self.base_index)
         del self._entries[index - self.base_index - 1 :]
+        self.last_index = self.base_index + len(self._entries)
 
     def slice(self, first: int, last: int) -> list[Entry]:
         """Entries `first` .. `last`, both included; all of them must be here."""
@@ -60,10 +59,10 @@ class Log:
         """Become the empty log after a snapshot at (`index`, `term`)."""
         self._entries = []
         self.base_index, self.base_term = index, term
+        self.last_index = index
 
     def check(self) -> None:
-        term = self.base_term
-        for offset, entry in enumerate(self._entries):
-            assert entry.index == self.base_index + 1 + offset, (entry.index, self.base_index, offset)
-            assert entry.term >= term, (entry.index, entry.term, term)
-            term = entry.term
+        indices = [entry.index for entry in self._entries]
+        assert indices == list(range(self.base_index + 1, self.last_index + 1)), (self.base_index, indices)
+        terms = [self.base_term, *(entry.term for entry in self._entries)]
+        assert terms == sorted(terms), (self.base_index, terms)

@@ -43,13 +43,19 @@ class Outbox:
         self.signals.append(signal)
 
     def send(self, peer: str, message: Message, after: int | None = None) -> None:
-        self._put(Send(peer, message) if after is None else Send(peer, message, (after,)), after)
+        if after is None:
+            self._effects.append(Send(peer, message))
+        else:
+            self._put(Send(peer, message, (after,)), after)
 
     def reply(self, client: str, body: Mapping[str, Any]) -> None:
         self._effects.append(Reply(client, body))
 
     def trace(self, event: str, after: int | None = None, **fields: Any) -> None:
-        self._put(Trace(event, fields) if after is None else Trace(event, fields, (after,)), after)
+        if after is None:
+            self._effects.append(Trace(event, fields))
+        else:
+            self._put(Trace(event, fields, (after,)), after)
 
     def set_timer(self, key: str, at_ns: int) -> None:
         generation = self._generations.get(key, 0) + 1
@@ -83,11 +89,12 @@ class Outbox:
     def issued(self) -> None:
         """The reserved operation is issued now: let go of what was held for it."""
         self._unissued = None
-        self._effects.extend(self._held)
-        self._held.clear()
+        if self._held:
+            self._effects.extend(self._held)
+            self._held.clear()
 
-    def _put(self, effect: Effect, after: int | None) -> None:
-        if after is None or after != self._unissued:
+    def _put(self, effect: Effect, after: int) -> None:
+        if after != self._unissued:
             self._effects.append(effect)
             return
         if len(self._held) >= HELD_LIMIT:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from .events import Event, Received, Request, Start, TimerFired
 
+_TELL = dict.fromkeys((Start, Received, TimerFired, Request))
+
 
 class Wall:
     def __init__(self) -> None:
         self.ns = 0
 
     def observe(self, event: Event) -> None:
-        if isinstance(event, (Start, Received, TimerFired, Request)):
-            self.ns = event.wall_ns
+        if type(event) in _TELL:
+            self.ns = event.wall_ns  # type: ignore[union-attr]

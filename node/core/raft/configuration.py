@@ -19,11 +19,10 @@ def is_quorum(voters: Voters, names: Iterable[str]) -> bool:
 
 def quorum_value(voters: Voters, values: Mapping[str, int]) -> int:
     """The largest value that a quorum has reached (0 when a voter has none)."""
-    total = sum(voters.values())
-    reached = 0
-    for value, weight in sorted(((values.get(name, 0), weight) for name, weight in voters.items()), reverse=True):
-        reached += weight
-        if 2 * reached > total:
+    missing = sum(voters.values()) // 2 + 1
+    for value, weight in sorted([(values.get(name, 0), weight) for name, weight in voters.items()], reverse=True):
+        missing -= weight
+        if missing <= 0:
             return value
     return 0
 

@@ -11,7 +11,7 @@ from ..messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
 from . import leadership
 from .configuration import is_quorum
 from .roles import ELECTION, arm_election, become_follower
-from .state import RaftState, Role
+from .state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
 
 
 def on_timer(s: RaftState, now_ns: int) -> None:
@@ -46,7 +46,7 @@ def on_pre_vote(s: RaftState, now_ns: int, peer: str, m: PreVote) -> None:
 
 
 def on_pre_vote_reply(s: RaftState, now_ns: int, peer: str, m: PreVoteReply) -> None:
-    if s.role is Role.PRE_CANDIDATE and m.granted and m.for_term == s.term + 1:
+    if s.role is PRE_CANDIDATE and m.granted and m.for_term == s.term + 1:
         s.votes[peer] = 1
         if is_quorum(s.counted(now_ns), s.votes):
             stand(s, now_ns, transfer=False)
@@ -73,20 +73,20 @@ def on_vote(s: RaftState, now_ns: int, peer: str, m: Vote) -> None:
 
 
 def on_vote_reply(s: RaftState, now_ns: int, peer: str, m: VoteReply) -> None:
-    if s.role is Role.CANDIDATE and m.granted and (m.term == s.term or s.flaws.stale_vote_counted):
+    if s.role is CANDIDATE and m.granted and (m.term == s.term or s.flaws.stale_vote_counted):
         s.votes[peer] = s.votes.get(peer, 0) + 1
         _count(s, now_ns)
 
 
 def on_timeout_now(s: RaftState, now_ns: int, peer: str, m: TimeoutNow) -> None:
-    if m.term == s.term and s.role is Role.FOLLOWER and may_stand(s):
+    if m.term == s.term and s.role is FOLLOWER and may_stand(s):
         arm_election(s, now_ns)
         stand(s, now_ns, transfer=True)
 
 
 def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
     """Become a candidate in the next term. Votes are asked for when this node's own is durable."""
-    s.role, s.leader, s.votes = Role.CANDIDATE, None, {}
+    s.role, s.leader, s.votes = CANDIDATE, None, {}
     s.term, s.vote = s.term + 1, s.me
     if not s.flaws.vote_not_durable:
         s.persist_hard()
@@ -102,13 +102,13 @@ def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
 
 def on_durable(s: RaftState, now_ns: int, op: int) -> None:
     """Everything up to the storage operation `op` is durable: perhaps this candidate's own vote."""
-    if s.role is Role.CANDIDATE and s.me not in s.votes and op >= (s.self_vote_op or 0):
+    if s.role is CANDIDATE and s.me not in s.votes and op >= (s.self_vote_op or 0):
         s.votes[s.me] = 1
         _count(s, now_ns)
 
 
 def _ask_before(s: RaftState, now_ns: int) -> None:
-    s.role, s.leader, s.votes = Role.PRE_CANDIDATE, None, {s.me: 1}
+    s.role, s.leader, s.votes = PRE_CANDIDATE, None, {s.me: 1}
     s.tell_leader()
     if is_quorum(s.counted(now_ns), s.votes):
         stand(s, now_ns, transfer=False)

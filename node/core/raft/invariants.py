@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .configuration import is_single_step
-from .state import RaftState, Role
+from .state import CANDIDATE, LEADER, PRE_CANDIDATE, RaftState
 
 
 def check(s: RaftState) -> None:
@@ -26,8 +26,8 @@ def _check_roles(s: RaftState) -> None:
     assert s.leading == (s.leader == s.me), (s.role, s.leader)
     assert s.leading == bool(s.progress) or len(s.config.peers) == 1, (s.role, s.progress)
     assert s.leading or not (s.reads_new or s.reads_round or s.handover or s.target)
-    assert s.role not in (Role.CANDIDATE, Role.PRE_CANDIDATE) or s.leader is None
-    assert not (s.torn and s.role in (Role.CANDIDATE, Role.LEADER))
+    assert s.role not in (CANDIDATE, PRE_CANDIDATE) or s.leader is None
+    assert not (s.torn and s.role in (CANDIDATE, LEADER))
 
 
 def _check_configs(s: RaftState) -> None:

@@ -9,15 +9,15 @@ from . import contact, membership, read_index, replication
 from .configuration import quorum_value
 from .progress import Progress
 from .roles import become_follower
-from .state import Handover, RaftState, Role
+from .state import CANDIDATE, LEADER, Handover, RaftState
 
 HEARTBEAT = "raft/heartbeat"
 
 
 def become_leader(s: RaftState, now_ns: int) -> None:
     """Append a no-op at once: it commits what earlier terms left, and reads wait for it (Raft paper, 8)."""
-    assert s.role is Role.CANDIDATE and not s.torn, (s.role, s.torn)
-    s.role, s.leader = Role.LEADER, s.me
+    assert s.role is CANDIDATE and not s.torn, (s.role, s.torn)
+    s.role, s.leader = LEADER, s.me
     granted = list(s.votes)
     s.out.trace("leader", term=s.term, last_index=s.log.last_index, votes=granted, voters=dict(s.voters))
     s.progress = {peer: Progress(s.log.last_index + 1) for peer in s.config.peers if peer != s.me}
@@ -65,7 +65,8 @@ def on_heartbeat_reply(s: RaftState, now_ns: int, peer: str, m: HeartbeatReply) 
         return
     progress.acked_round = max(progress.acked_round, min(m.round, s.round))
     replication.answered(s, now_ns, peer, progress)
-    confirm(s, now_ns)
+    if s.rounds or s.reads_round:
+        confirm(s, now_ns)
 
 
 def confirm(s: RaftState, now_ns: int) -> None:

@@ -39,10 +39,10 @@ from ..wall import Wall
 from . import contact, election, invariants, leadership, membership, read_index, replication, roles, snapshotting
 from .configuration import Voters
 from .split_vote import read_vote
-from .state import RaftState
+from .state import LEADER, RaftState
 
-_FROM_LEADER = (Heartbeat, AppendEntries, InstallSnapshot, TimeoutNow)
-_ANSWERS = (VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply)
+_FROM_LEADER = dict.fromkeys((Heartbeat, AppendEntries, InstallSnapshot, TimeoutNow))
+_ANSWERS = dict.fromkeys((VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply))
 
 
 class Raft:
@@ -112,9 +112,10 @@ class Raft:
         s.heard_from[peer] = now_ns
         kind = type(message)
         term: int = message.term  # type: ignore[union-attr]
-        deaf = s.flaws.higher_term_in_reply_ignored and kind in _ANSWERS
-        if term > s.term and kind is not PreVote and kind is not Vote and not deaf:
-            roles.become_follower(s, now_ns, term, peer if kind in _FROM_LEADER else None, "a later term")
+        if term > s.term and kind is not PreVote and kind is not Vote:
+            deaf = s.flaws.higher_term_in_reply_ignored and kind in _ANSWERS
+            if not deaf:
+                roles.become_follower(s, now_ns, term, peer if kind in _FROM_LEADER else None, "a later term")
         if kind in _FROM_LEADER:
             stale = s.flaws.stale_term_accepted and kind is AppendEntries and not s.leading
             if term < s.term and not stale:
@@ -147,7 +148,7 @@ class Raft:
                 s.torn, s.whole_at = False, None
                 s.journal.stage(Doubt(None))
         election.on_durable(s, now_ns, op)
-        if s.leading:
+        if s.role is LEADER:
             replication.advance_commit(s, now_ns)
             leadership.continue_handover(s)
 
@@ -160,14 +161,15 @@ class Raft:
     def flush(self, now_ns: int) -> None:
         """The end of a step: send and write what its events made due, together."""
         s = self._s
-        if s.leading:
+        if s.role is LEADER:
             read_index.want_round(s)
             if s.round_wanted:
                 leadership.broadcast(s, now_ns)
             replication.replicate(s, now_ns)
-        else:
+        elif s.reads_wanted or s.reads_asked:
             read_index.ask_leader(s, now_ns)
-        s.trace_appended()
+        if s.fresh:
+            s.trace_appended()
         if s.journal.flush() is not None:
             s.issued_last = s.log.last_index
             if s.flaws.apply_before_persist and s.leading:

@@ -11,7 +11,7 @@ from ..messages import AppendEntries, AppendReply
 from ..signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
 from . import leadership, membership, rewind, snapshotting
 from .configuration import quorum_value
-from .progress import Mode, Progress
+from .progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from .state import RaftState
 
 FLIGHT_LIMIT = 32
@@ -37,19 +37,19 @@ def replicate(s: RaftState, now_ns: int) -> None:
     """At the end of a leader's step: send to each node what it lacks and may be sent."""
     last = s.log.last_index
     for peer, progress in s.progress.items():
-        if progress.next <= last or progress.mode is Mode.SNAPSHOT:
+        if progress.next <= last or progress.mode is SNAPSHOT:
             _send_entries(s, now_ns, peer, progress)
 
 
 def _send_entries(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
-    while progress.mode is not Mode.SNAPSHOT and not progress.waiting and progress.next <= s.log.last_index:
+    while progress.mode is not SNAPSHOT and not progress.waiting and progress.next <= s.log.last_index:
         if progress.next <= s.log.base_index:
             snapshotting.begin_sending(s, progress)
             break
-        if progress.mode is Mode.REPLICATE and len(progress.flying) >= FLIGHT_LIMIT:
+        if progress.mode is REPLICATE and len(progress.flying) >= FLIGHT_LIMIT:
             return
         _send_batch(s, now_ns, peer, progress)
-    if progress.mode is Mode.SNAPSHOT:
+    if progress.mode is SNAPSHOT:
         snapshotting.send_piece(s, now_ns, peer, progress)
 
 
@@ -59,7 +59,7 @@ def _send_batch(s: RaftState, now_ns: int, peer: str, progress: Progress) -> Non
     assert term is not None, (previous, s.log.base_index)
     entries = _batch(s, progress.next)
     s.out.send(peer, AppendEntries(s.term, previous, term, entries, s.commit))
-    if progress.mode is Mode.PROBE:
+    if progress.mode is PROBE:
         progress.waiting, progress.sent_ns = True, now_ns
         return
     if not progress.flying:
@@ -162,8 +162,8 @@ def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> Non
         _acknowledged(s, now_ns, progress, min(m.match, s.log.last_index))
         if healed:
             advance_commit(s, now_ns)
-    elif (progress.mode is Mode.REPLICATE and progress.match < m.prev_index < progress.next) or (
-        progress.mode is Mode.PROBE and m.prev_index == progress.next - 1
+    elif (progress.mode is REPLICATE and progress.match < m.prev_index < progress.next) or (
+        progress.mode is PROBE and m.prev_index == progress.next - 1
     ):
         if m.prev_index <= progress.match and not s.flaws.rejoin_same_term_progress:
             # It denies what it acknowledged in this very term: its disk was replaced (or the refusal is late, which costs a round trip).
@@ -172,15 +172,15 @@ def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> Non
 
 
 def _acknowledged(s: RaftState, now_ns: int, progress: Progress, match: int) -> None:
-    if match > progress.match or progress.mode is Mode.PROBE:
+    if match > progress.match or progress.mode is PROBE:
         progress.match = max(progress.match, match)
         progress.sent_ns = now_ns
         while progress.flying and progress.flying[0] <= match:
             progress.flying.popleft()
         progress.next = max(progress.next, progress.match + 1)
-        if progress.mode is Mode.PROBE:
-            progress.mode, progress.waiting = Mode.REPLICATE, False
-        elif progress.mode is Mode.SNAPSHOT and progress.snapshot is not None and match >= progress.snapshot.index:
+        if progress.mode is PROBE:
+            progress.mode, progress.waiting = REPLICATE, False
+        elif progress.mode is SNAPSHOT and progress.snapshot is not None and match >= progress.snapshot.index:
             progress.probe(progress.match + 1)
         advance_commit(s, now_ns)
         leadership.continue_handover(s)
@@ -192,7 +192,7 @@ def retry(s: RaftState, now_ns: int) -> None:
     for progress in s.progress.values():
         if now_ns - progress.sent_ns < patience_ns:
             continue
-        if progress.mode is Mode.REPLICATE and progress.flying:
+        if progress.mode is REPLICATE and progress.flying:
             progress.probe(progress.match + 1)
         progress.waiting = False
 
@@ -212,6 +212,8 @@ def match_of(s: RaftState) -> dict[str, int]:
 
 def advance_commit(s: RaftState, now_ns: int) -> None:
     """Commit what a quorum holds durably, once that includes an entry of this term (Raft paper, 5.4.2)."""
+    if s.commit >= s.log.last_index:
+        return
     match = match_of(s)
     index = s.durable if s.flaws.ack_before_majority else quorum_value(s.counted(now_ns), match)
     if index <= s.commit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..signals import AdminDone
-from .state import RaftState, Role
+from .state import FOLLOWER, RaftState
 
 ELECTION = "raft/election"
 
@@ -11,11 +11,11 @@ ELECTION = "raft/election"
 def become_follower(s: RaftState, now_ns: int, term: int, leader: str | None, reason: str) -> None:
     """Adopt a term that is not smaller, perhaps with its leader."""
     assert term >= s.term, (term, s.term)
-    changed = s.role is not Role.FOLLOWER or s.leader != leader or term > s.term
+    changed = s.role is not FOLLOWER or s.leader != leader or term > s.term
     if s.leading:
         _lay_down(s, reason)
-    if s.role is not Role.FOLLOWER:
-        s.role = Role.FOLLOWER
+    if s.role is not FOLLOWER:
+        s.role = FOLLOWER
         arm_election(s, now_ns)
     if term > s.term:
         s.term, s.vote = term, ""
@@ -29,7 +29,7 @@ def become_follower(s: RaftState, now_ns: int, term: int, leader: str | None, re
 
 def hear_leader(s: RaftState, now_ns: int, leader: str) -> None:
     """A message of this term's leader arrived: follow it, and put off the next election."""
-    if s.role is not Role.FOLLOWER or s.leader != leader:
+    if s.role is not FOLLOWER or s.leader != leader:
         become_follower(s, now_ns, s.term, leader, "heard the leader")
     s.heard_ns = now_ns
     s.election_at_ns = now_ns + s.election_timeout_ns

@@ -12,7 +12,7 @@ from ..messages import InstallSnapshot, SnapshotReply
 from ..signals import Restore, SnapshotTaken
 from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot
 from . import replication
-from .progress import Mode, Progress
+from .progress import SNAPSHOT, Progress
 from .state import Incoming, RaftState
 
 PIECE_CHARACTERS = 192 * 1024
@@ -31,7 +31,7 @@ def on_taken(s: RaftState, taken: SnapshotTaken) -> None:
 def begin_sending(s: RaftState, progress: Progress) -> None:
     assert s.snapshot is not None and s.snapshot.index >= s.log.base_index
     progress.probe(progress.next)
-    progress.mode, progress.snapshot = Mode.SNAPSHOT, s.snapshot
+    progress.mode, progress.snapshot = SNAPSHOT, s.snapshot
 
 
 def send_piece(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
