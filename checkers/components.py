@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -55,10 +55,20 @@ class Epoch:
         More than its component: a message may go one way round and come back another. Whoever must take part in an answer of `node`
         to a request asked in this epoch is among them.
         """
-        running = sorted((set(nodes) | {node}) - self.down)
-        hears = self._spread(node, running, lambda here, peer: (here, peer) not in self.cut)
-        told = self._spread(node, running, lambda here, peer: (peer, here) not in self.cut)
-        return frozenset(hears & told)
+        everyone = {*nodes, node}
+        return frozenset(self.told({node}, everyone) & self.telling({node}, everyone))
+
+    def told(self, informed: Set[str], nodes: Iterable[str]) -> set[str]:
+        """Who knows in the end what `informed` know at the beginning."""
+        return self._informed(informed, nodes, lambda here, peer: (here, peer) not in self.cut)
+
+    def telling(self, listeners: Set[str], nodes: Iterable[str]) -> set[str]:
+        """Whose knowledge can come to one of `listeners`."""
+        return self._informed(listeners, nodes, lambda here, peer: (peer, here) not in self.cut)
+
+    def _informed(self, known: Set[str], nodes: Iterable[str], is_open: Callable[[str, str], bool]) -> set[str]:
+        running = sorted(set(nodes) - self.down)
+        return set(known).union(*(self._spread(node, running, is_open) for node in set(known) - self.down))
 
     @staticmethod
     def _spread(node: str, running: Sequence[str], is_open: Callable[[str, str], bool]) -> set[str]:
@@ -86,6 +96,22 @@ class Epochs:
         """The epoch that holds the whole stretch, or None when the faults changed meanwhile."""
         epoch = self.epochs[bisect_right(self._starts, start_ns) - 1]
         return epoch if end_ns <= epoch.end_ns else None
+
+    def during(self, start_ns: int, end_ns: int) -> list[Epoch]:
+        """All epochs of which some moment lies in the stretch."""
+        first = bisect_right(self._starts, start_ns) - 1
+        return [epoch for epoch in self.epochs[first : bisect_right(self._starts, end_ns)]]
+
+    def exchange(self, node: str, nodes: Iterable[str], start_ns: int, end_ns: int) -> frozenset[str]:
+        """As `Epoch.exchange`, for a stretch in which the faults change: one peer may hear early and answer late, another be heard of only then."""
+        everyone, parts = {*nodes, node}, self.during(start_ns, end_ns)
+        since = {node: 0}
+        for number, epoch in enumerate(parts):
+            since.update(dict.fromkeys(epoch.told(since.keys(), everyone) - since.keys(), number))
+        heard: dict[int, set[str]] = {len(parts): {node}}
+        for number in reversed(range(len(parts))):
+            heard[number] = parts[number].telling(heard[number + 1], everyone)
+        return frozenset(name for name, number in since.items() if name in heard[number])
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class QuorumChecker:
         if facts is not None:
             stats["Q1"] = judge_writes(operations, facts, timeline, findings)
             stats["Q3"] = judge_reads(operations, facts, findings)
-        stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, facts, findings)
+        stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, history, timeline, facts, findings)
         leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
         stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, not leased, findings))
         stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)

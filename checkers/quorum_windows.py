@@ -1,7 +1,8 @@
 """Q2 and Q4: what may not happen while nobody can have a quorum, from the ledger's certain faults and the history alone.
 
 A window without a quorum is a stretch in which, under every configuration that could be in force, no component of running and mutually
-reachable nodes held more than half of the weight. Only operations wholly inside a window are judged.
+reachable nodes held more than half of the weight. Only operations wholly inside a window are judged. Where the faults change during one, a leader may
+have gathered the votes of one peer before and of another after: then it is judged by all with whom its server could exchange messages meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .findings import Findings
 from .raft_facts import Survey
 from .result import RunRecord
 from .voters import VoterTimeline
-from .weights import Weights, names, show, total
+from .weights import Weights, names, show, total, weight
 
 DEFAULT_GRACE_MS = 1000
 """What an answer may be late beyond its deadline: the client's own scheduling, not the system's promise."""
@@ -77,6 +78,8 @@ def judge_windows(
     record: RunRecord,
     operations: Sequence[Operation],
     windows: Sequence[Window],
+    history: Epochs,
+    timeline: VoterTimeline,
     facts: Survey | None,
     findings: Findings,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,18 +96,42 @@ def judge_windows(
             writes += 1
             refused += inside and op.type is Type.FAIL
             unknown += inside and op.type is Type.INFO
-            if inside and op.type is Type.OK:
-                _report_write(op, window, findings)
+            if inside and op.type is Type.OK and (proof := _proof(record, op, window, history, timeline)) is not None:
+                _report_write(op, proof, findings)
             late += _judge_deadline(record, op, window, findings)
         elif inside and op.type is Type.OK and not acks.is_stale(op):
             reads += 1
-            if not leased:
-                _report_read(op, window, findings)
+            if not leased and (proof := _proof(record, op, window, history, timeline)) is not None:
+                _report_read(op, proof, findings)
     shown = [window.describe() for window in windows[:10]]
     total_ms = round(sum(window.end_ns - window.start_ns for window in windows) / 1e6, 3)
     q2 = {"windows": len(windows), "without_quorum_ms": total_ms, "writes_begun_inside": writes, "shown": shown}
     q4 = {"refused": int(refused), "unknown": int(unknown), "late": late, "linearizable_reads_inside": reads}
     return q2, q4
+
+
+def _proof(record: RunRecord, op: Operation, window: Window, history: Epochs, timeline: VoterTimeline) -> Window | None:
+    """The window, or so much of it as the operation took, if no quorum can have had a part in the answer."""
+    assert op.complete_ns is not None
+    parts = history.during(op.invoke_ns, op.complete_ns)
+    if len(parts) == 1:
+        return window
+    possible = timeline.during(op.invoke_ns, op.complete_ns)
+    if possible is None:
+        return None
+    everyone = {*record.nodes, *(name for weights in possible for name, _ in weights)}
+    server = acks.served_by(op)
+    reached = [
+        (weight(weights, group), group, weights)
+        for node in (sorted(everyone) if server is None else [server])
+        for group in [history.exchange(node, everyone, op.invoke_ns, op.complete_ns)]
+        for weights in possible
+    ]
+    if any(2 * best > total(weights) for best, _, weights in reached):
+        return None
+    best, group, weights = max(reached, key=lambda found: found[0] / max(1, total(found[2])))
+    faults = tuple(sorted({fault for epoch in parts for fault in epoch.faults}))
+    return Window(op.invoke_ns, op.complete_ns, best, group, weights, faults)
 
 
 def _report_write(op: Operation, window: Window, findings: Findings) -> None:

@@ -133,3 +133,32 @@ def test_quorums_one_weight_step_apart_always_meet(weights: dict[str, int], node
     changed = {**weights, node: max(0, weights.get(node, 0) + step)}
     if any(changed.values()):
         assert disjoint_quorums(weights_of(weights), weights_of(changed)) is None
+
+
+@given(st.data())
+def test_an_exchange_over_epochs_is_what_messages_step_by_step_can_do(data: st.DataObject) -> None:
+    """Against a walk over (epoch, node) in which every hop takes a moment of one epoch."""
+    edges = [[a, b] for a in NODES for b in NODES if a != b]
+    book = Book()
+    for start in range(0, 40, 10):
+        book.fault(
+            "cut", start, start + 10, edges=data.draw(st.lists(st.sampled_from(edges), max_size=18, unique_by=tuple))
+        )
+        down = data.draw(st.lists(st.sampled_from(NODES), max_size=3, unique=True))
+        if down:
+            book.fault("kill", start, start + 10, nodes=down)
+    history = epochs(book.faults)
+    start_ns, end_ns = 5 * MS, data.draw(st.sampled_from([8, 15, 25, 35])) * MS
+    parts = history.during(start_ns, end_ns)
+    walks = nx.DiGraph()
+    for number, epoch in enumerate(parts):
+        up = [name for name in NODES if name not in epoch.down]
+        walks.add_edges_from(((number, a), (number, b)) for a in up for b in up if a != b and (a, b) not in epoch.cut)
+        walks.add_edges_from(((number, name), (number + 1, name)) for name in NODES)
+    told = nx.descendants(walks, (0, "n1")) | {(0, "n1")}
+    expected = {
+        name for number, name in told if (len(parts), "n1") in nx.descendants(walks, (number, name)) | {(number, name)}
+    }
+    assert history.exchange("n1", NODES, start_ns, end_ns) == expected
+    if len(parts) == 1:
+        assert parts[0].exchange("n1", NODES) == expected

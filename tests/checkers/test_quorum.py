@@ -132,6 +132,31 @@ def test_windows_that_touch_are_one() -> None:
     assert kinds(untraced(book)) == ["Q2-write-without-quorum"]
 
 
+@pytest.mark.parametrize(("deaf_from_ms", "expected"), [(150, []), (100, ["Q2-write-without-quorum"])])
+def test_votes_may_be_gathered_one_after_another_while_the_faults_change(
+    deaf_from_ms: float, expected: list[str]
+) -> None:
+    """Never more than two of five are connected to n4: n1 until it hears nobody any more, then n2, which was stopped. Both can have voted, unless n1 was
+    deaf from the beginning."""
+    book = Book(FIVE)
+    book.fault("power", 100, 200, nodes=["n3", "n5"])
+    book.fault("pause", 100, 150, nodes=["n2"])
+    book.fault("cut", deaf_from_ms, 200, edges=[["n2", "n1"], ["n4", "n1"]])
+    book.op("write", 120, 170, value=1, served_by="n4")
+    result = untraced(book)
+    assert kinds(result) == expected
+    assert result.stats["Q2"]["windows"] == 1
+
+
+def test_without_a_served_by_nobody_may_have_had_a_quorum() -> None:
+    """n4 and n5 can have answered nobody after 150 ms, but n1 and n2 can; together with n3, none of them had three."""
+    book = Book(FIVE)
+    book.fault("kill", 100, 150, nodes=["n1", "n2", "n3"])
+    book.fault("pause", 150, 200, nodes=["n3", "n4", "n5"])
+    book.op("write", 140, 160, value=1)
+    assert kinds(untraced(book)) == ["Q2-write-without-quorum"]
+
+
 def test_a_cut_in_one_direction_separates() -> None:
     """Nobody hears n1, n2 and n3; they hear each other's answers never."""
     book = Book({"n1": 1, "n2": 1})
