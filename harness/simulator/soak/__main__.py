@@ -11,6 +11,7 @@ from ..options import SECOND
 from .aims import AIMS, aimed_plan
 from .batch import run_seeds, shrink
 from .run import SoakResult, run_plan
+from .sorts import SORTS, without
 
 
 def main() -> int:
@@ -24,6 +25,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--flaw", action="append", default=[], help="run nodes with this flaw")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=SORTS, help="with --seed: leave out this sort"
+    )
     parser.add_argument("--aim", choices=tuple(AIMS), help="aim the plan at a narrow window")
     arguments = parser.parse_args()
     flaws = tuple(arguments.flaw)
@@ -32,6 +36,8 @@ def main() -> int:
     plan = aimed_plan(arguments.seed, flaws, arguments.aim)
     if arguments.keep is not None:
         plan = plan.only(tuple(int(number) for number in arguments.keep.split(",") if number))
+    for sort in arguments.without:
+        plan = without(plan, sort)
     result = run_plan(plan)
     if arguments.shrink and result.failure is not None:
         result = shrink(result)
@@ -69,7 +75,7 @@ def _tell(result: SoakResult) -> None:
     print(f"recovered {result.recovered_ns} ns after the heal; traces {dict(sorted(result.counts.items()))}")
     if result.excused is not None:
         print(f"did not recover: {result.excused}")
-    print("valid" if result.failure is None else f"FAILED {result.failure[0]}: {result.failure[1]}")
+    print("valid" if result.failure is None else f"FAILED {result.checker}/{result.failure[0]}: {result.failure[1]}")
     print(result.command)
 
 

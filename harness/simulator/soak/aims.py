@@ -128,6 +128,14 @@ AIMED: Mapping[str, str] = {
 }
 """The aim for each flaw that plans without one meet less than once in a hundred seeds, or cannot meet at all."""
 
+UNREACHABLE: Mapping[str, str] = {
+    "no-prevote-bridge-livelock": "plans without an aim end all faults before they ask for progress",
+    "lease-drift-ignored": "plans without an aim let clocks run apart by half a percent at most",
+    "checksum-mismatch-truncates-middle": "plans without an aim damage nothing at rest",
+    "rejoin-same-term-progress": "plans without an aim replace no disk",
+}
+"""Flaws that plans without an aim cannot meet at all, and why."""
+
 
 def _series(plan: SoakPlan, draws: Draws, kind: str, every_ms: int, for_ms: tuple[int, int]) -> tuple[Action, ...]:
     """The same thing done to whoever leads, about every so often."""

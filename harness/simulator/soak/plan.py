@@ -69,6 +69,8 @@ class SoakPlan:
     ambushes: tuple[Ambush, ...] = ()
     bridged: int | None = None
     aim: str | None = None
+    without: tuple[str, ...] = ()
+    """Sorts of fault that were left out (`sorts.py`)."""
     chaos_ns: int = 8 * SECOND
     settle_ns: int = 20 * SECOND
 

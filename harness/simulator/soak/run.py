@@ -32,10 +32,12 @@ CHURN_LIMIT = 4
 
 @dataclass
 class SoakResult:
-    """`failure` is (kind, sentence). `counts` are the events seen, `digest` names the whole run."""
+    """`failure` is (kind, sentence), `checker` who objected: the watch speaks for raft-safety, what comes after the heal for availability and
+    convergence, the core's own assertions for `invariants`. `counts` are the events seen, `digest` names the whole run."""
 
     plan: SoakPlan
     failure: tuple[str, str] | None
+    checker: str | None
     digest: str
     core_events: int
     simulated_ns: int
@@ -55,7 +57,8 @@ class SoakResult:
         keep = ",".join(str(action.number) for action in self.plan.actions)
         flaws = "".join(f" --flaw {name}" for name in self.plan.config["flaws"])
         aim = f" --aim {self.plan.aim}" if self.plan.aim else ""
-        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws}{aim} --keep '{keep}'"
+        lacking = "".join(f" --without {sort}" for sort in self.plan.without)
+        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws}{aim} --keep '{keep}'{lacking}"
 
 
 def run_seed(seed: int, flaws: tuple[str, ...] = (), aim: str | None = None, **more: Any) -> SoakResult:
@@ -83,6 +86,7 @@ class _Soak:
         """Those of whom answers are expected in the end: a node whose log is damaged may refuse to start."""
         self.recovered_ns: int | None = None
         self.excused: str | None = None
+        self._checker = "availability"
 
     def _client(self, number: int) -> SoakClient:
         plan, reads = self.plan, number < self.plan.readers
@@ -97,6 +101,7 @@ class _Soak:
             message = getattr(error, "message", str(error))
             kind = message.split(":")[0] if type(error).__name__ == "SafetyViolation" else type(error).__name__
             failure = (kind, f"at {self.cluster.now_ns / SECOND:.6f} s: {message}")
+            self._checker = "raft-safety" if type(error).__name__ == "SafetyViolation" else "invariants"
         if failure is None and check_history:
             failure = self._judge()
         return self._result(failure)
@@ -128,6 +133,7 @@ class _Soak:
         self.recovered_ns = cluster.now_ns - plan.chaos_ns
         self._ask_statuses()
         if not cluster.run_while(lambda: not self._converged(), limit_ns + 5 * SECOND):
+            self._checker = "convergence"
             return ("not-converged", f"states after the quiet period: {self._digests()}")
         return self._halts()
 
@@ -230,6 +236,7 @@ class _Soak:
         for name in ("linearizable",) if wiped else ("linearizable", "raft-safety"):
             result = checker(name).check(record, Budget(time_s=20))
             if result.verdict is Verdict.INVALID:
+                self._checker = name
                 anomaly = result.anomalies[0]
                 return (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
         return None
@@ -239,6 +246,7 @@ class _Soak:
         return SoakResult(
             self.plan,
             failure,
+            self._checker if failure is not None else None,
             self.cluster.digest.hexdigest(),
             self.cluster.core_events,
             self.cluster.now_ns,

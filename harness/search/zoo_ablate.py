@@ -1,0 +1,64 @@
+"""Do the sorts of fault earn their place? A flaw's hits with a sort of fault and without it, over the same seeds."""
+
+from __future__ import annotations
+
+from ..simulator.soak.plan import SoakPlan
+from ..simulator.soak.run import run_plan
+from ..simulator.soak.sorts import SORTS, without
+from .zoo_hunt import AFTER_FIRST, Caught, Tell
+from .zoo_minimal import reduced
+from .zoo_state import MULTIPLE, Ablated
+from .zoo_trials import Trial, attempts
+
+AT_MOST = 3
+"""Sorts of one smallest plan that are tried, until one is found that the flaw cannot do without."""
+
+
+def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) -> list[Ablated]:
+    """Of the sorts in the flaw's smallest plan, one after another. `known` are those of before, by sort."""
+    done: list[Ablated] = []
+    for sort in in_question(caught):
+        done.append(known.get(sort) or ablate(caught, sort, jobs, tell))
+        if done[-1].needed:
+            break
+    return done
+
+
+def in_question(caught: Caught) -> list[str]:
+    """The rarest sorts first: what only a few flaws need says most."""
+    return sorted(caught.needs, key=lambda sort: -RARITY.index(sort))[:AT_MOST]
+
+
+RARITY = ("pause", "kill", "cut", *(sort for sort in SORTS if sort not in ("pause", "kill", "cut")))
+"""Whoever deposes a leader stands for the others that do."""
+
+
+def ablate(caught: Caught, sort: str, jobs: int, tell: Tell) -> Ablated:
+    """Over the seeds after the first hit, which chance did not choose; at most `AFTER_FIRST`, and no more once hits are too many for a need."""
+    tally = caught.tally
+    first, last = tally.hits[0] + 1, min(tally.tried, tally.hits[0] + 1 + AFTER_FIRST)
+    within = sum(first <= seed < last for seed in tally.hits)
+    hits, tried = 0, 0
+    trials = (Trial(seed, caught.name, tally.aim, without=(sort,)) for seed in range(first, last))
+    outcomes = attempts(trials, jobs)
+    for outcome in outcomes:
+        tried += 1
+        hits += outcome.failed
+        tell(f"{caught.name} without {sort}: {hits} hits in {tried} seeds")
+        if MULTIPLE * hits > within:
+            break
+    outcomes.close()
+    within = sum(first <= seed < first + tried for seed in tally.hits)
+    return Ablated(caught.name, sort, tally.aim, tried, within, hits, _alone_passes(caught, sort))
+
+
+def _alone_passes(caught: Caught, sort: str) -> bool:
+    """Whether the smallest plan passes when it lacks the sort."""
+    plan = again(caught)
+    return run_plan(without(plan, sort)).failure is None
+
+
+def again(caught: Caught) -> SoakPlan:
+    """The smallest plan, from the first seed and what was kept of it."""
+    plan = Trial(caught.tally.hits[0], caught.name, caught.tally.aim).plan()
+    return reduced(plan, caught.kept)

@@ -1,0 +1,132 @@
+"""The zoo's tables: for a terminal, and for docs/reference/flaws.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..errors import CampaignError
+from ..simulator.soak.aims import UNREACHABLE
+from ..simulator.soak.sorts import SORTS
+from .zoo_hunt import Caught
+from .zoo_state import Ablated, State
+
+BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
+
+KEPT_ALL_THE_SAME: Mapping[str, str] = {
+    "cut": "the fault that distributed systems are about, and how a deposed leader comes to be read from",
+    "clog": "connections that stall without breaking are common, and no other sort delays one direction in order",
+    "kill": "the commonest fault there is",
+    "power": "the only sort that loses what was not synced",
+    "pause": "the only sort that makes a process miss time: collectors, swapping, migrated machines",
+    "clock": "the only sort that shows that something trusts the wall clock",
+    "fsync": "a disk that fails must stop its node",
+    "stall": "slow disks stretch the time between a write and its fsync, for all that goes wrong between them",
+    "rot": "damage at rest is found by checksums alone",
+    "wipe": "replaced disks are everyday operations",
+    "transfer": "hand-overs are how leases and votes meet",
+    "voters": "the only sort that changes quorums",
+    "loss": "messages lost beyond TCP are what reconnects do to a protocol",
+    "duplicate": "messages twice are what retries do to a protocol",
+    "reorder": "late messages are what reconnects do to a protocol",
+    "drift": "the only sort that tells a lease from a safe one",
+}
+"""Why a sort of fault stays though no flaw of the zoo needs it."""
+
+
+def table(state: State, names: Sequence[str]) -> Table:
+    """One row a flaw."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("flaw", "found", "per 1000", "first seed", "aim", "by", "plan", "faults"):
+        shown.add_column(heading)
+    for name in names:
+        shown.add_row(*_cells(state.caught[name]))
+    return shown
+
+
+def markdown(state: State, names: Sequence[str], result: Mapping[str, Any]) -> str:
+    """Both tables and the sentences between them."""
+    flaws = result["flaws"]
+    early = [flaw for flaw in flaws if flaw["found"] and flaw["aim"] is None]
+    by_expected = [flaw for flaw in flaws if flaw["found"] and flaw["as_expected"]]
+    return "\n".join(
+        [
+            f"{result['found']} of {len(flaws)} flaws were found: {len(early)} within {state.seeds} seeds without an aim, "
+            f"{result['found'] - len(early)} with their aim; {len(by_expected)} by the checker that should. "
+            f"The correct node stood {result['correct_seeds']} trials in the same plans with {result['false_alarms']} false alarms.",
+            "",
+            "| flaw | found | per 1000 seeds | first seed | aim | by | smallest plan | faults in it |",
+            "|---|---|---|---|---|---|---|---|",
+            *(f"| {' | '.join(_cells(state.caught[name], code='`'))} |" for name in names),
+            *_reasons(state, names),
+            *_ablation(state, names),
+        ]
+    )
+
+
+def write_between(path: Path, text: str) -> None:
+    """Replace what is between the markers. Raises `CampaignError` without them."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise CampaignError(f"{path}: no place for the table", hint=f"put {BEGIN} and {END} on lines of their own")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _cells(caught: Caught, code: str = "") -> list[str]:
+    tally = caught.tally
+    return [
+        f"{code}{caught.name}{code}",
+        "yes" if caught.found else "no",
+        "" if tally.per_1000 is None else f"{tally.per_1000:g}",
+        str(tally.hits[0]) if tally.hits else "",
+        caught.aimed.aim or "" if caught.aimed is not None else "",
+        _objectors(caught),
+        str(len(caught.smallest)) if caught.found else "",
+        ", ".join(caught.needs) if caught.needs else "none" if caught.found else "",
+    ]
+
+
+def _objectors(caught: Caught) -> str:
+    by = ", ".join(caught.checkers)
+    return by if not caught.found or caught.expected in caught.checkers else f"{by} (expected: {caught.expected})"
+
+
+def _reasons(state: State, names: Sequence[str]) -> list[str]:
+    known = [f"`{name}`: {UNREACHABLE[name]}" for name in names if name in UNREACHABLE]
+    return ["", f"Not hunted without an aim: {'; '.join(known)}."] if known else []
+
+
+def _ablation(state: State, names: Sequence[str]) -> list[str]:
+    rows = [ablated for name in names for ablated in state.ablated if ablated.name == name]
+    if not rows:
+        return []
+    needed = {row.sort for row in rows if row.needed}
+    faultless = [f"`{name}`" for name in names if state.caught[name].found and not state.caught[name].needs]
+    others = [f"`{sort}` ({KEPT_ALL_THE_SAME[sort]})" for sort in SORTS if sort not in needed]
+    return [
+        "",
+        "Faults earn their place: hits of a flaw over the same seeds with a sort of fault in the plans and without it. It is *needed* "
+        "if hits are at least five times rarer without it, and the smallest plan passes without it; the count ends when it cannot be any more.",
+        "",
+        "| flaw | sort | seeds | hits with | hits without | smallest plan without it | needed |",
+        "|---|---|---|---|---|---|---|",
+        *(_ablated(row) for row in rows),
+        "",
+        f"Shown without any fault: {', '.join(faultless)}.",
+        "",
+        f"No flaw needs these sorts by that measure, and they stay: {'; '.join(others)}."
+        if others
+        else "Every sort is needed by a flaw.",
+    ]
+
+
+def _ablated(row: Ablated) -> str:
+    passes = "passes" if row.alone else "fails"
+    return (
+        f"| `{row.name}` | {row.sort} | {row.seeds} | {row.hits_with} | {row.hits_without} | {passes} | "
+        f"{'yes' if row.needed else 'no'} |"
+    )
