@@ -52,6 +52,6 @@ def _streams(cluster: SimCluster) -> list[Stream]:
     """Of the connections that there are; later ones take their keys from their links."""
     streams = [view.stream for view in cluster.peers._views.values()]
     clients = cluster.clients
-    for connection in {id(c): c for held in (clients._connections, clients._at_node) for c in held.values()}.values():
+    for connection in {(c.node, c.name): c for held in (clients._connections, clients._at_node) for c in held.values()}.values():
         streams += [connection.up, connection.down]
     return [stream for stream in streams if stream is not None]
