@@ -75,8 +75,11 @@ def match(lives: Sequence[Life], received: Sequence[bytes]) -> list[int]:
 
 
 def _before(life: Life, rest: Sequence[bytes]) -> int:
-    """How many of `rest` come before the first message of the sender's next life: the number that lets that life explain most."""
-    best, best_explained = len(rest), 0
+    """How many of `rest` come before the first message of the sender's next life: the number that lets that life explain most.
+
+    Zero if it explains nothing at all: then a life after it has the say.
+    """
+    best, best_explained = 0, 0
     for skipped in range(min(len(rest), LOOK_AHEAD)):
         explained = len(life.explain(rest[skipped:]))
         if explained > best_explained:

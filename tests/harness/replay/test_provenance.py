@@ -33,6 +33,12 @@ def test_a_lost_end_is_between_two_incarnations() -> None:
     assert matched(["abc"], "abcde") == [0, 1, 2, BEYOND, BEYOND]
 
 
+def test_an_incarnation_that_sent_nothing_does_not_hide_the_next() -> None:
+    """Killed before it found the receiver; what came before and after it is explained all the same."""
+    assert matched(["abc", "", "xyz"], "acyz") == [0, 2, 4, 5]
+    assert matched(["abc", "q", "", "xyz"], "abcdxz") == [0, 1, 2, BEYOND, 4, 6]
+
+
 def test_a_message_in_the_middle_that_was_never_sent_is_no_lost_end() -> None:
     assert matched(["abcdefghijkl"], "abc!defghijk") == [0, 1, 2, UNEXPLAINED, 3, 4, 5, 6, 7, 8, 9, 10]
     assert matched(["abcdef"], "ab!f") == [0, 1, UNEXPLAINED, 5]
@@ -50,14 +56,17 @@ def test_every_subsequence_is_explained(sent: list[list[int]], random: object) -
     assert [flat[index] for index in found] == received
 
 
-@given(st.integers(0, 20), st.integers(0, 5), st.integers(0, 20), st.data())
-def test_lost_ends_of_incarnations_are_found(first: int, lost: int, second: int, data: st.DataObject) -> None:
-    """With contents that are all different there is one answer."""
-    sent = [f"a{i}".encode() for i in range(first)]
-    beyond = [f"b{i}".encode() for i in range(lost)]
-    later = [f"c{i}".encode() for i in range(second)]
-    got_first = [i for i in range(first) if data.draw(st.booleans())]
-    got_later = [i for i in range(second) if data.draw(st.booleans())]
-    received = [*(sent[i] for i in got_first), *beyond, *(later[i] for i in got_later)]
-    expected = [*got_first, *[BEYOND] * lost, *(first + i for i in got_later)]
-    assert match([Life(sent), Life(later)], received) == expected
+@given(st.lists(st.tuples(st.lists(st.booleans(), max_size=20), st.integers(0, 5)), min_size=1, max_size=5))
+def test_lost_ends_of_incarnations_are_found(lives: list[tuple[list[bool], int]]) -> None:
+    """Of each incarnation: which of its recorded messages arrived, and how many more that its recording lost. All contents differ, so there is one answer."""
+    sent, received, expected = [], [], []
+    base = 0
+    for number, (arrived, lost) in enumerate(lives):
+        sent.append(Life([f"{number} {index}".encode() for index in range(len(arrived))]))
+        got = [index for index, there in enumerate(arrived) if there]
+        received += [f"{number} {index}".encode() for index in got] + [
+            f"{number} lost {i}".encode() for i in range(lost)
+        ]
+        expected += [base + index for index in got] + [BEYOND] * lost
+        base += len(arrived)
+    assert match(sent, received) == expected
