@@ -95,7 +95,7 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
         interrupted = _run(wanted, options, findings, progress)
         wall_s = time.monotonic() - began_s
         kept = keep_failures(findings, wanted, _settings(campaign, options, progress), options["keep"])
-    told = document(findings, kept, wall_s, interrupted, _moments(), repeat)
+    told = document(findings, kept, wall_s, interrupted, repeat)
     if options["as_json"]:
         out.print_json(json.dumps(told, default=str))
     else:
@@ -161,12 +161,6 @@ def _settings(campaign: Path, options: Mapping[str, Any], progress: Progress) ->
     from ..run.execute import Settings
 
     return Settings("", campaign.parent, options["runs"], progress.show)
-
-
-def _moments() -> tuple[str, ...]:
-    from ..search.trial import moment_names
-
-    return moment_names()
 
 
 def _told_seeds(options: Mapping[str, Any]) -> str:

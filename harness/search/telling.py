@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..durations import format_ns
 from ..run.plan import Plan
+from ..simulator.sometimes import STATES
 from .engine import Findings, Group, Search
 from .keep import Kept
 
@@ -18,10 +19,9 @@ def document(
     kept: Mapping[int, Kept],
     wall_s: float,
     interrupted: bool,
-    moments: Sequence[str],
     command: str,
 ) -> dict[str, Any]:
-    """`moments` are the names of everything that `sometimes` can count, so that what no trial reached is told with 0."""
+    """Moments that no trial reached are told with 0."""
     return {
         "command": command,
         "interrupted": interrupted,
@@ -33,7 +33,7 @@ def document(
         "doubts": dict(findings.doubts.most_common(DOUBTS_TOLD)),
         "unended": findings.unended,
         "states": len(findings.corpus.states),
-        "sometimes": {name: findings.sometimes.get(name, 0) for name in sorted({*moments, *findings.sometimes})},
+        "sometimes": {name: findings.sometimes[name] for name in STATES},
         "operations": findings.operations,
         "core_events": findings.core_events,
         "simulated_s": round(findings.simulated_ns / 1e9, 1),

@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,6 +28,7 @@ from ..run.simulated import Simulated, simulate
 from ..run.verdict import Judgement, judge_record
 from ..simulator.cluster import SimCluster
 from ..simulator.errors import SimulationError
+from ..simulator.sometimes import Sometimes
 from .draw import searched_plan
 from .mutate import mutated
 from .signature import Signature, signatures
@@ -116,12 +116,11 @@ def run_trial(task: Task) -> Trial:
 
 
 def _run(plan: Plan, blank: Trial, check_s: float) -> Trial:
-    states, moments = States(), _moments()
+    states, moments = States(), Sometimes()
 
     def watch(cluster: SimCluster) -> None:
         states.attach(cluster)
-        if moments is not None:
-            moments.attach(cluster)
+        moments.attach(cluster)
 
     began_s = time.thread_time()
     try:
@@ -137,6 +136,7 @@ def _run(plan: Plan, blank: Trial, check_s: float) -> Trial:
             told=told,
             simulate_s=lost_s,
             states=frozenset(states.reached),
+            sometimes=dict(moments.counts),
         )
     return replace(
         blank,
@@ -144,7 +144,7 @@ def _run(plan: Plan, blank: Trial, check_s: float) -> Trial:
         simulate_s=simulated_s - began_s,
         check_s=time.thread_time() - simulated_s,
         states=frozenset(states.reached),
-        sometimes=dict(moments.counts) if moments is not None else {},
+        sometimes=dict(moments.counts),
     )
 
 
@@ -207,21 +207,6 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _moments() -> Any:
-    """A `Sometimes`, where there is one."""
-    if find_spec("harness.simulator.sometimes") is None:
-        return None
-    from importlib import import_module
-
-    return import_module("..simulator.sometimes", __package__).Sometimes()
-
-
-def moment_names() -> tuple[str, ...]:
-    """Everything that a trial's `sometimes` can count."""
-    moments = _moments()
-    return () if moments is None else tuple(moments.counts)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_what_fails_is_told_kept_and_replays(
     monkeypatch.chdir(tmp_path)
     assert tri("search", flawed, "--seeds", "8", "--jobs", "1", "--json") == 1
     told = json.loads(capsys.readouterr().out)
-    assert told["trials"] == 8 and told["failed"] >= 1 and sum(told["verdicts"].values()) == 10
+    assert told["trials"] == 8 and told["failed"] >= 1 and sum(told["verdicts"].values()) == 8
     first = told["failures"][0]
     folder = Path(first["run"])
     assert first["same_again"] and first["repeat"] == f"tri replay {folder}"
@@ -67,6 +67,7 @@ def test_tables_are_for_people(flawed: Path, tmp_path: Path, capsys: pytest.Capt
     assert tri("search", flawed, "--seeds", "10", "--jobs", "1", "--runs", tmp_path / "runs", "--keep", "0") == 1
     told = capsys.readouterr()
     assert "flaws      ack-before-majority" in told.err and "seeds      10 from 1" in told.err
+    assert "sometimes" in told.out and "never" in told.out
     assert "first seed" in told.out and "10 trials (0 mutants)" in told.out
     assert told.out.rstrip().endswith(f"repeat  tri search {flawed} --first 1 --seeds 10")
     assert not (tmp_path / "runs").exists()

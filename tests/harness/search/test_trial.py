@@ -31,6 +31,7 @@ def test_a_trial_of_a_correct_node():
     assert (trial.verdict, trial.signatures, trial.doubts) == ("valid", (), ())
     assert trial.operations > 50 and trial.core_events > 500 and trial.simulated_ns > 3_000_000_000
     assert trial.simulate_s > 0 and trial.check_s > 0 and len(trial.states) > 5
+    assert trial.sometimes["leader-deposed-by-silence"] > 0 and trial.sometimes["snapshot-installed"] == 0
     assert trial.digest == simulate(Plan.from_json(trial.plan)).digest
 
 
