@@ -27,6 +27,14 @@ class Findings:
         if seen < KEEP_PER_KIND:
             self.kept.append(Anomaly(kind, tuple(ops), explanation, details or {}))
 
+    def extend(self, others: Findings) -> None:
+        """Take over what others found, as if it had been added here."""
+        for anomaly in others.kept:
+            if sum(own.kind == anomaly.kind for own in self.kept) < KEEP_PER_KIND:
+                self.kept.append(anomaly)
+        for kind, count in others.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+
     def wants(self, kind: str) -> bool:
         """Whether another one of `kind` would be kept, for callers whose witness is costly to collect."""
         return self.counts.get(kind, 0) < KEEP_PER_KIND

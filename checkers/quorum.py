@@ -16,16 +16,16 @@ from typing import Any
 from histories import Type
 
 from . import acks
-from .budget import Meter, OutOfBudget
+from .budget import OutOfBudget
 from .components import epochs
 from .findings import Findings
 from .quorum_sides import judge_sides
 from .quorum_traces import judge_reads, judge_writes
 from .quorum_windows import judge_unmarked, judge_windows, windows_without_quorum
 from .raft_facts import Survey
-from .raft_survey import survey
 from .result import Budget, CheckResult, RunRecord, Verdict
-from .traces import TraceError, read_traces
+from .shared_survey import survey_of
+from .traces import TraceError
 from .voters import voter_timeline
 
 
@@ -46,7 +46,7 @@ class QuorumChecker:
         trouble: str | None = None
         if any(record.traces.values()):
             try:
-                facts = survey(read_traces(record), Findings(), Meter.of(budget))
+                facts = survey_of(record, budget, Findings())
             except (TraceError, OutOfBudget) as error:
                 trouble = str(error)
         timeline = voter_timeline(record, facts)

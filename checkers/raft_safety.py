@@ -13,13 +13,13 @@ from itertools import pairwise
 from typing import Any
 
 from . import acks
-from .budget import Meter, OutOfBudget
+from .budget import OutOfBudget
 from .durability import Boot, Durable
 from .findings import Findings
 from .raft_facts import Commit, Reign, Survey
-from .raft_survey import survey
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .traces import Line, TraceError, excerpt, read_traces
+from .shared_survey import survey_of
+from .traces import Line, TraceError, excerpt
 from .voters import VoterTimeline, voter_timeline
 from .weights import Weights, is_quorum, names, show, total, weight, weights_of
 
@@ -52,7 +52,7 @@ class RaftSafetyChecker:
             return CheckResult(self.name, Verdict.UNKNOWN, reason="there are no traces")
         findings = Findings()
         try:
-            facts = survey(read_traces(record), findings, Meter.of(budget))
+            facts = survey_of(record, budget, findings)
         except (TraceError, OutOfBudget) as error:
             kept = tuple(findings.kept)
             return CheckResult(self.name, Verdict.INVALID if kept else Verdict.UNKNOWN, kept, reason=str(error))

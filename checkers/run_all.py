@@ -20,6 +20,7 @@ from histories import HistoryError
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
+from .sharing import sharing
 from .sources import Source, as_record
 
 LARGE_OPERATIONS = 50_000
@@ -51,12 +52,13 @@ def check(
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
     names = _names(record, checkers, known)
-    for name in names:
-        if name not in CHECKERS:
-            raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
-        result = _run(name, record, budget, asked=checkers != "auto")
-        if result is not None:
-            results[name] = result
+    with sharing():
+        for name in names:
+            if name not in CHECKERS:
+                raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
+            result = _run(name, record, budget, asked=checkers != "auto")
+            if result is not None:
+                results[name] = result
     if known is not None and names and not results:
         # The model was asked for, so that its first checker says why it cannot judge.
         return {names[0]: _run(names[0], record, budget, asked=True) or CheckResult(names[0], Verdict.UNKNOWN)}

@@ -16,15 +16,15 @@ from typing import Any
 from histories import Operation, Type
 
 from . import acks
-from .budget import Meter, OutOfBudget
+from .budget import OutOfBudget
 from .components import epochs
 from .findings import Findings
 from .lost_acks import AckCount, judge_acknowledged
 from .raft_facts import Survey
-from .raft_survey import survey
 from .reigns import overlaps
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .traces import TraceError, read_traces
+from .shared_survey import survey_of
+from .traces import TraceError
 
 _SHOWN_OVERLAPS = 5
 
@@ -45,7 +45,7 @@ class SplitBrainChecker:
         trouble: str | None = None
         if any(record.traces.values()):
             try:
-                facts = survey(read_traces(record), Findings(), Meter.of(budget))
+                facts = survey_of(record, budget, Findings())
             except (TraceError, OutOfBudget) as error:
                 trouble = str(error)
         writes = judge_acknowledged(operations, facts, findings)

@@ -1,0 +1,37 @@
+"""What several checkers of one call of `check` need, and one of them has found already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .result import RunRecord
+
+_found: ContextVar[list[tuple[RunRecord, str, Any]] | None] = ContextVar("found", default=None)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """While the body runs, what is `keep`-ed of a record is known to those who ask later. It is let go at the end."""
+    token = _found.set([])
+    try:
+        yield
+    finally:
+        _found.reset(token)
+
+
+def known(record: RunRecord, name: str) -> Any | None:
+    """What was kept under this name for this very record."""
+    for whose, kept_as, value in _found.get() or ():
+        if whose is record and kept_as == name:
+            return value
+    return None
+
+
+def keep(record: RunRecord, name: str, value: Any) -> None:
+    """Outside `sharing` it is not kept."""
+    found = _found.get()
+    if found is not None:
+        found.append((record, name, value))
