@@ -172,7 +172,7 @@ class Teller:
         """Somebody read the later version with the writer of the earlier one in its past."""
         writer = int(self.versions.writer[before])
         readers = self._members(after)[1:]
-        direct = [txn for txn in readers if writer in self._read_from(txn)]
+        direct = [txn for txn in readers if txn != writer and writer in self._read_from(txn)]
         same = [txn for txn in readers if self._knew(txn, before)]
         if direct:
             said = f"{name(self.table, direct[0])} saw {name(self.table, writer)}, and still read {self._version_text(after)}"
@@ -186,7 +186,13 @@ class Teller:
                 f"with {name(self.table, writer)} in their causal past, others still read {self._version_text(after)}"
             )
             return f" ({said}: {', '.join(name(self.table, txn) for txn in readers[:3])})", tuple(readers[:1])
+        both = sorted(self._read_by(before) & self._read_by(after))
+        if both:
+            return f" ({name(self.table, both[0])} read them in this order)", (both[0],)
         return " (one process met them in this order)", ()
+
+    def _read_by(self, version: int) -> set[int]:
+        return {int(self.versions.read_txn[place]) for place in self._by_version.of(version)}
 
     def _read_from(self, txn: int) -> set[int]:
         low, high = int(self.table.offsets[txn]), int(self.table.offsets[txn + 1])

@@ -10,13 +10,9 @@ from typing import Any
 from histories import Event, History, Type
 
 from . import legal
-from .worlds import World, container, events, finished
+from .worlds import World, container, events, finished, sized
 
 Make = Callable[[Random], History]
-
-
-def _sized(random: Random) -> tuple[int, int]:
-    return random.randrange(3, 10), random.randrange(1, 5)
 
 
 class _Sum:
@@ -35,7 +31,7 @@ class _Sum:
         return before if f == "faa" else argument
 
 
-def counter(deltas: tuple[int, ...], names: tuple[str, ...]) -> Make:
+def counter(deltas: tuple[int, ...], names: tuple[str, ...], most: int) -> Make:
     def make(random: Random) -> History:
         world = _Sum(random, deltas, names)
 
@@ -44,7 +40,7 @@ def counter(deltas: tuple[int, ...], names: tuple[str, ...]) -> Make:
                 return event.value
             return event.value + random.choice([-2, -1, 1, 2]) * abs(deltas[0])
 
-        return finished(random, events(random, World(world.calls, world.apply), *_sized(random)), answer)
+        return finished(random, events(random, World(world.calls, world.apply), *sized(random, most)), answer)
 
     return make
 
@@ -75,7 +71,7 @@ class _Elements:
         return had if f == "remove" else not had
 
 
-def elements(count: int, names: tuple[str, ...], echo: float) -> Make:
+def elements(count: int, names: tuple[str, ...], echo: float, most: int) -> Make:
     """`count` elements used again and again, or (0) each added once; answers are echoed that often instead of telling anything."""
 
     def make(random: Random) -> History:
@@ -86,16 +82,16 @@ def elements(count: int, names: tuple[str, ...], echo: float) -> Make:
                 return [item for item in range(1, 8) if (item in event.value) != (random.random() < 0.2)]
             return (not event.value) if type(event.value) is bool else event.value
 
-        return finished(random, events(random, World(world.calls, world.apply), *_sized(random)), answer)
+        return finished(random, events(random, World(world.calls, world.apply), *sized(random, most)), answer)
 
     return make
 
 
-def lock(proper: bool, tokens: bool) -> Make:
+def lock(proper: bool, tokens: bool, most: int) -> Make:
     """A lock whose clients wait for it. `proper` clients release what they hold; others also release what they do not. `tokens` are answered."""
 
     def make(random: Random) -> History:
-        told = _lock_events(random, proper, tokens)
+        told = _lock_events(random, proper, tokens, most)
 
         def answer(random: Random, event: Event) -> Any:
             return event.value + random.choice([-2, -1, 1, 2]) if tokens and event.f == "acquire" else event.value
@@ -105,20 +101,20 @@ def lock(proper: bool, tokens: bool) -> Make:
     return make
 
 
-def _lock_events(random: Random, proper: bool, tokens: bool) -> list[Event]:
+def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[Event]:
     told: list[Event] = []
     holder: int | None = None
     token = 0
     names = list(range(random.randrange(1, 4)))
     busy: dict[int, tuple[str, Any, bool]] = {}
     held: dict[int, int] = {}
-    goal = random.randrange(4, 10)
+    goal = random.randrange(4, most)
     asked = 0
 
     def tell(process: int, kind: Any, f: str, value: Any) -> None:
         told.append(Event(len(told), len(told) * 1_000_000, process, kind, f, value))
 
-    for _ in range(400):
+    for _ in range(40 * most):
         if asked >= goal and not busy:
             break
         place = random.randrange(len(names))
@@ -200,7 +196,7 @@ class _List:
         return list(self.items) if f == "read" else argument
 
 
-def appended(puts: bool) -> Make:
+def appended(puts: bool, most: int) -> Make:
     def make(random: Random) -> History:
         world = _List(puts)
 
@@ -209,29 +205,38 @@ def appended(puts: bool) -> Make:
                 return event.value
             return random.choice([event.value[:-1], event.value[1:], [*event.value, 5], event.value[::-1]])
 
-        return finished(random, events(random, World(world.calls, world.apply), *_sized(random)), answer)
+        return finished(random, events(random, World(world.calls, world.apply), *sized(random, most)), answer)
 
     return make
 
 
-CASES: dict[str, tuple[str, Make, Callable[..., Any], Any]] = {
-    "queue": ("queue", container("queue"), legal.queue, ()),
-    "stack": ("stack", container("stack"), legal.stack, ()),
-    "stack-known": ("stack", container("stack", 0), legal.stack, ()),
-    "priority-queue": ("priority-queue", container("priority-queue"), legal.priority_queue, ()),
-    "counter-fetch": ("counter", counter((1,), ("faa", "faa", "read")), legal.counter, 0),
-    "counter-blind": ("counter", counter((1,), ("add", "add", "read")), legal.counter, 0),
-    "counter-mixed": ("counter", counter((-2,), ("add", "faa", "read")), legal.counter, 0),
-    "counter-deltas": ("counter", counter((1, 2, -1), ("add", "faa", "read")), legal.counter, 0),
-    "set-elements": ("set", elements(0, ("add", "remove", "contains"), 0.3), legal.elements, frozenset()),
-    "set-again": ("set", elements(2, ("add", "remove", "contains"), 0.3), legal.elements, frozenset()),
-    "set-grow": ("set", elements(0, ("add", "add", "read"), 1), legal.elements, frozenset()),
-    "set-grow-again": ("set", elements(3, ("add", "add", "read"), 1), legal.elements, frozenset()),
-    "set-all": ("set", elements(3, ("add", "remove", "contains", "read"), 0.5), legal.elements, frozenset()),
-    "mutex": ("mutex", lock(True, False), legal.mutex, False),
-    "mutex-improper": ("mutex", lock(False, False), legal.mutex, False),
-    "fencing": ("fencing", lock(True, True), legal.fencing, (-10, False)),
-    "append-list": ("append-list", appended(False), legal.appended, ()),
-    "append-list-put": ("append-list", appended(True), legal.appended, ()),
-}
+Cases = dict[str, tuple[str, Make, Callable[..., Any], Any]]
 """Name → (structure, random histories, the sequential object, its state at the beginning)."""
+
+
+def cases(most: int) -> Cases:
+    """With fewer than `most` operations in each history."""
+    return {
+        "queue": ("queue", container("queue", most), legal.queue, ()),
+        "stack": ("stack", container("stack", most), legal.stack, ()),
+        "stack-known": ("stack", container("stack", most, 0), legal.stack, ()),
+        "priority-queue": ("priority-queue", container("priority-queue", most), legal.priority_queue, ()),
+        "counter-fetch": ("counter", counter((1,), ("faa", "faa", "read"), most), legal.counter, 0),
+        "counter-blind": ("counter", counter((1,), ("add", "add", "read"), most), legal.counter, 0),
+        "counter-mixed": ("counter", counter((-2,), ("add", "faa", "read"), most), legal.counter, 0),
+        "counter-deltas": ("counter", counter((1, 2, -1), ("add", "faa", "read"), most), legal.counter, 0),
+        "set-elements": ("set", elements(0, ("add", "remove", "contains"), 0.3, most), legal.elements, frozenset()),
+        "set-again": ("set", elements(2, ("add", "remove", "contains"), 0.3, most), legal.elements, frozenset()),
+        "set-grow": ("set", elements(0, ("add", "add", "read"), 1, most), legal.elements, frozenset()),
+        "set-grow-again": ("set", elements(3, ("add", "add", "read"), 1, most), legal.elements, frozenset()),
+        "set-all": ("set", elements(3, ("add", "remove", "contains", "read"), 0.5, most), legal.elements, frozenset()),
+        "mutex": ("mutex", lock(True, False, most), legal.mutex, False),
+        "mutex-improper": ("mutex", lock(False, False, most), legal.mutex, False),
+        "fencing": ("fencing", lock(True, True, most), legal.fencing, (-10, False)),
+        "append-list": ("append-list", appended(False, most), legal.appended, ()),
+        "append-list-put": ("append-list", appended(True, most), legal.appended, ()),
+    }
+
+
+CASES = cases(10)
+"""Small enough to try all orders."""

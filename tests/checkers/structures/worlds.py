@@ -144,7 +144,12 @@ class Priorities(Fifo):
         return (self.put, self.left.pop()) if random.random() < 0.5 else (self.take, None)
 
 
-def container(kind: str, info: float = 0.12) -> Callable[[Random], History]:
+def sized(random: Random, most: int) -> tuple[int, int]:
+    """How many operations, fewer than `most`, by how many processes."""
+    return random.randrange(3, most), random.randrange(1, 5)
+
+
+def container(kind: str, most: int, info: float = 0.12) -> Callable[[Random], History]:
     """Histories of a queue, a stack or a priority queue."""
 
     def make(random: Random) -> History:
@@ -161,7 +166,7 @@ def container(kind: str, info: float = 0.12) -> Callable[[Random], History]:
             known = [e.value for e in told if e.f == box.put and e.type is Type.INVOKE]
             return random.choice([None, *known, *known])
 
-        told = events(random, World(box.calls, box.apply, info), random.randrange(3, 10), random.randrange(1, 5))
+        told = events(random, World(box.calls, box.apply, info), *sized(random, most))
         return finished(random, told, answer)
 
     return make

@@ -18,6 +18,7 @@ from ..fuzz import main
 from . import oracle
 from .random_txns import Shape, random_history, scattered
 from .stories import Txn, judge
+from .witnesses import assert_proves, named
 
 Txns = Sequence[Txn]
 
@@ -41,9 +42,15 @@ class Case:
 def agree(case: Case, seed: int) -> Verdict:
     """The verdict. Raises `AssertionError` where the oracle says otherwise."""
     txns = case.make(Random(f"{case.name}/{seed}"))
-    found = judge(case.checker, txns, {"consistency": case.level, **case.options} if case.level else {}).verdict
+    result = judge(case.checker, txns, {"consistency": case.level, **case.options} if case.level else {})
+    found = result.verdict
     if found is Verdict.INVALID:
         assert not case.holds(txns), f"false alarm of {case.name}: {txns}"
+        for anomaly in result.anomalies:
+            if case.checker in ("session-guarantees", "sequential-keys"):
+                named(anomaly, txns)
+            else:
+                assert_proves(anomaly, txns, case.holds, apart=case.level in SERIALIZABLE)
     if found is Verdict.VALID and case.exact:
         assert case.holds(txns), f"missed by {case.name}: {txns}"
     return found

@@ -114,9 +114,9 @@ def _written(txn: Txn) -> set[str]:
 def weak(txns: Sequence[Txn], level: str) -> bool:
     """Biswas and Enea's axioms (OOPSLA 2019): some order of commits, after sessions and reading, in which nobody reads what a visible writer had replaced.
 
-    A list is one object, so that reads of it that contradict each other are ruled out at once.
+    A list is one object, so that reads of it that contradict each other, or the order in which a transaction appended, are ruled out at once.
     """
-    return _agree(txns) and any(_weak(chosen, level) for chosen in choices(txns))
+    return _agree(txns) and _in_program_order(txns) and any(_weak(chosen, level) for chosen in choices(txns))
 
 
 def _agree(txns: Sequence[Txn]) -> bool:
@@ -128,6 +128,24 @@ def _agree(txns: Sequence[Txn]) -> bool:
     ]
     return all(
         one[: len(other)] == other or other[: len(one)] == one for a, one in reads for b, other in reads if a == b
+    )
+
+
+def _in_program_order(txns: Sequence[Txn]) -> bool:
+    appends = [
+        [(key, value) for kind, key, value in txn.ops if kind == "append"] for txn in txns if txn.outcome != "fail"
+    ]
+    lists = [
+        (key, value)
+        for txn in txns
+        for kind, key, value in txn.ops
+        if kind == "r" and txn.outcome == "ok" and isinstance(value, list)
+    ]
+    return not any(
+        one_key == other_key == key and one in items and other in items and items.index(other) < items.index(one)
+        for key, items in lists
+        for mine in appends
+        for (one_key, one), (other_key, other) in combinations(mine, 2)
     )
 
 

@@ -1,0 +1,143 @@
+"""What is judged: random histories of all parts of the fuzz and runs of the tiny Raft, by name, and the answer to each seed of each.
+
+Everything follows from the seed. Histories are larger than those of which all orders can be tried: the answers are not proven here, only kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from random import Random
+from typing import Any
+
+from benchmarks.generators import MODELS, VIOLATIONS, generate, plant
+from checkers import Budget, CheckResult, RunRecord, checker
+from histories import History
+
+from .. import fuzz_generated, random_histories
+from ..structures.objects import cases as structures
+from ..transactions import fuzz as transactions
+from ..transactions.random_txns import Shape, random_history
+from ..transactions.stories import judge
+from . import traced
+from .compact import answer
+
+
+@dataclass(frozen=True)
+class Case:
+    """The answers to seeds 0 .. `seeds` - 1. Those of one `file` are stored together."""
+
+    file: str
+    seeds: int
+    answer: Callable[[int], str]
+
+
+def told(results: Iterable[CheckResult]) -> str:
+    """One after the other; `=` is the same answer as before, `-` none."""
+    answers = [answer(result) for result in results]
+    return " / ".join("=" if place and one == answers[place - 1] else one for place, one in enumerate(answers)) or "-"
+
+
+def of_checkers(record: RunRecord, *names: str) -> str:
+    """The answers of those that apply."""
+    found = [checker(name) for name in names]
+    return told(one.check(record, Budget()) for one in found if one.applies(record))
+
+
+def _drawn(fill: random_histories.Fill, most: int, seed: int) -> History:
+    random = Random(f"{fill.__name__}/{seed}")
+    return random_histories.history(random, random.randrange(2, most), random.randrange(1, 5), fill)
+
+
+def _object(fill: random_histories.Fill, most: int, seed: int) -> str:
+    record = RunRecord(history=_drawn(fill, most, seed), options={"exact": True, "certificate": True})
+    return of_checkers(record, "linearizable", "set")
+
+
+def _structure(case: str, most: int, seed: int) -> str:
+    structure, make, _, _ = structures(most)[case]
+    record = RunRecord(history=make(Random(f"{case}/{most}/{seed}")), options={"exact": True, "certificate": True})
+    return of_checkers(record, "linearizable", structure if structure != "set" else "set-full")
+
+
+def _transactions(name: str, seed: int) -> str:
+    case = transactions.CASES[name]
+    txns = case.make(Random(f"{name}/{seed}"))
+    return answer(judge(case.checker, txns, {"consistency": case.level, **case.options} if case.level else {}))
+
+
+def _many_transactions(name: str, level: str, shape: Shape, seed: int) -> str:
+    txns = random_history(Random(f"{name}/{level}/{seed}"), shape)
+    return answer(judge(name, txns, {"consistency": level}))
+
+
+def _valid(model: str, seed: int) -> str:
+    chance = Random(f"golden/{model}/{seed}")
+    columns = generate(fuzz_generated.drawn(model, chance))
+    level = chance.choice(LEVELS) if model in fuzz_generated.TRANSACTIONS else None
+    return told(fuzz_generated.judged(columns, model, level).values())
+
+
+def _planted(model: str, seed: int) -> str:
+    chance = Random(f"golden/planted/{model}/{seed}")
+    violation = list(VIOLATIONS[model])[seed % len(VIOLATIONS[model])]
+    try:
+        columns = plant(generate(fuzz_generated.drawn(model, chance, least=200)), violation, model, seed)
+    except ValueError:
+        return "no place"
+    return told(fuzz_generated.judged(columns, model).values())
+
+
+def _traced(name: str, seed: int) -> str:
+    return of_checkers(_run(seed), name)
+
+
+_run = cache(traced.run)
+
+
+LEVELS = ("serializable", "strict-serializable", "snapshot-isolation", "strong-session-serializable", "causal")
+FILLS = (
+    random_histories.unique_register,
+    random_histories.linked_register,
+    random_histories.small_register,
+    random_histories.unique_set,
+    random_histories.mutex,
+    random_histories.appends,
+)
+WHITE_BOX = {
+    "raft-safety": 300,
+    "split-brain": 200,
+    "quorum": 300,
+    "convergence": 60,
+    "availability": 60,
+    "recovery": 160,
+    "vacuity": 40,
+}
+"""Checker → runs."""
+LARGE: dict[str, Any] = {"transactions": 14, "processes": 4, "keys": 3, "wrong": 0.15}
+
+
+def _cases() -> dict[str, Case]:
+    found: dict[str, Case] = {}
+    for fill in FILLS:
+        found[fill.__name__] = Case("objects", 80, partial(_object, fill, 12))
+    for name in structures(10):
+        found[f"{name}, few"] = Case("structures", 30, partial(_structure, name, 10))
+        found[f"{name}, many"] = Case("structures", 30, partial(_structure, name, 26))
+    for name in transactions.CASES:
+        found[name] = Case("transactions", 24, partial(_transactions, name))
+    for kind in ("list-append", "rw-register"):
+        shape = Shape(lists=kind == "list-append", **LARGE)
+        for level in LEVELS:
+            found[f"{kind}, {level}, many"] = Case("transactions", 24, partial(_many_transactions, kind, level, shape))
+    for model in MODELS:
+        found[f"generated {model}"] = Case("generated", 5, partial(_valid, model))
+    for model in VIOLATIONS:
+        found[f"planted {model}"] = Case("generated", 8, partial(_planted, model))
+    for name, seeds in WHITE_BOX.items():
+        found[name] = Case("traced", seeds, partial(_traced, name))
+    return found
+
+
+CASES = _cases()
