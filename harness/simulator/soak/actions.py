@@ -145,7 +145,9 @@ class Actor:
         size = len(newest.durable)
         if size:
             self.rotten.add(target)
-            position = (bits >> 8) % size if bits & 1 else size - 1 - (bits >> 8) % min(size, 100)
+            # A share of the file, so that one that is a little longer is damaged in about the same place.
+            share = (bits >> 8) % 1024
+            position = share * size // 1024 if bits & 1 else size - 1 - share % min(size, 100)
             for content in (newest.durable, newest.cached):
                 content[position] ^= 1 << (bits >> 4 & 7)
 

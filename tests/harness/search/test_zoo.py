@@ -1,0 +1,159 @@
+"""The zoo's hunt on flaws that show quickly: found, told, made small, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.errors import CampaignError
+from harness.search import zoo, zoo_hunt
+from harness.search.zoo_ablate import ablate, again, in_question
+from harness.search.zoo_hunt import Caught, Tally, hunt
+from harness.search.zoo_state import Ablated, open_state
+from harness.search.zoo_table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
+from harness.search.zoo_trials import Trial, attempts
+from harness.simulator.soak.aims import AIMED, UNREACHABLE
+from harness.simulator.soak.run import run_plan
+from harness.simulator.soak.sorts import COMPOSED, SORT_OF, SORTS, sorts_of, without
+from node.flaws import FLAWS
+
+QUICK = "ack-before-fsync"
+NEEDY = "lease-survives-transfer"
+
+
+@pytest.fixture(autouse=True)
+def few_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo_hunt, "AFTER_FIRST", 3)
+
+
+@pytest.fixture(scope="module")
+def needy() -> Caught:
+    """A flaw that only its aim meets, within so few seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo_hunt, "AFTER_FIRST", 3)
+        return hunt(NEEDY, seeds=2)
+
+
+def quiet() -> Console:
+    return Console(file=StringIO())
+
+
+def test_a_flaw_is_hunted_to_its_first_hit_and_some_seeds_beyond(capsys: pytest.CaptureFixture[str]):
+    assert zoo.zoo_command([QUICK], seeds=20, as_json=True) == 0
+    result = json.loads(capsys.readouterr().out)
+    (flaw,) = result["flaws"]
+    assert flaw["name"] == QUICK and flaw["found"] and flaw["checker"] == FLAWS[QUICK].checker == "raft-safety"
+    assert flaw["as_expected"] and flaw["aim"] is None and flaw["tried"] == flaw["first_seed"] + 4
+    assert flaw["per_1000"] > 0 and "--flaw ack-before-fsync" in flaw["command"]
+    assert result["false_alarms"] == 0 and result["correct_seeds"] == flaw["tried"]
+
+
+def test_what_plans_without_an_aim_do_not_meet_is_found_by_the_aim_and_told_apart(needy: Caught):
+    assert needy.random == Tally(None, 2, ()) and needy.found
+    told = needy.summary()
+    assert told["aim"] == AIMED[NEEDY] == "transfer-and-cut" and told["checker"] == "linearizable"
+    assert needy.needs == ("cut", "transfer") and needy.smallest == ("transfer-cut leader",)
+    assert Caught.from_json(json.loads(json.dumps(needy.to_json()))) == needy
+
+
+def test_the_smallest_plan_fails_alike_and_nothing_can_be_left_out(needy: Caught):
+    plan = again(needy)
+    result = run_plan(plan)
+    assert result.failure is not None and result.failure[1] == needy.sentence and result.command == needy.command
+    assert len(plan.actions) == len(needy.smallest) < needy.actions
+    for action in plan.actions:
+        rest = tuple(other.number for other in plan.actions if other is not action)
+        left = run_plan(plan.only(rest)).failure
+        assert left is None or left[0] != result.failure[0]
+
+
+def test_a_flaw_is_hunted_again_without_a_sort_of_fault_that_it_needs(needy: Caught):
+    assert in_question(needy) == ["transfer", "cut"]
+    done = ablate(needy, "transfer", 1, lambda text: None)
+    assert (
+        done.alone
+        and done.needed
+        and (done.hits_without, done.seeds) == (0, needy.tally.tried - needy.tally.hits[0] - 1)
+    )
+
+
+def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "deep" / "zoo.jsonl"
+    assert zoo.zoo_command([QUICK], seeds=5, state=path, console=quiet()) == 0
+    whole = path.read_text()
+    path.write_text(whole + '{"caught": {"na')
+    monkeypatch.setattr(zoo, "hunt", None)
+    assert zoo.zoo_command([QUICK], seeds=5, state=path, console=quiet()) == 0
+    assert path.read_text() == whole
+    with pytest.raises(CampaignError, match="5 seeds, and not 6"):
+        zoo.zoo_command([QUICK], seeds=6, state=path, console=quiet())
+
+
+def test_a_line_that_is_none_is_named(tmp_path: Path):
+    path = tmp_path / "zoo.jsonl"
+    path.write_text('{"seeds": 5}\nmush\n')
+    with pytest.raises(CampaignError, match=r"zoo\.jsonl:2"):
+        open_state(path, 5)
+
+
+def test_an_unknown_flaw_is_refused():
+    with pytest.raises(CampaignError, match="no such flaw"):
+        zoo.zoo_command(["nonesuch"])
+
+
+def test_what_is_not_found_makes_the_command_fail():
+    assert zoo.zoo_command(["lease-drift-ignored"], seeds=1, console=quiet()) == 1
+
+
+def test_several_processes_give_the_same_in_the_same_order():
+    trials = [Trial(seed, QUICK) for seed in range(6)]
+    assert list(attempts(trials, jobs=2)) == list(attempts(trials))
+
+
+def test_the_correct_node_has_the_plan_of_the_flaw():
+    flawed, correct = Trial(3, "no-truncate-tail").plan(), Trial(3, "no-truncate-tail", correct=True).plan()
+    assert correct.config == {**flawed.config, "flaws": []} and correct.actions == flawed.actions
+    assert correct.config["max_batch"] == FLAWS["no-truncate-tail"].settings["max_batch"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_plan_without_a_sort_has_none_of_it_and_all_else(sort: str):
+    seen = False
+    for aim in (None, "clock-and-cut", "transfer-and-cut", "bridge", "rot", "wipe", "membership", "drift"):
+        for seed in range(12):
+            plan = Trial(seed, QUICK, aim).plan()
+            less = without(plan, sort)
+            assert sorts_of(less) == tuple(other for other in sorts_of(plan) if other != sort)
+            parts = [COMPOSED.get(action.kind, (action.kind,)) for action in plan.actions]
+            others = [
+                action for action, kinds in zip(plan.actions, parts, strict=True) if sort not in map(SORT_OF.get, kinds)
+            ]
+            assert [action for action in less.actions if action in plan.actions] == others
+            seen = seen or sort in sorts_of(plan)
+    assert seen
+    assert KEPT_ALL_THE_SAME[sort]
+
+
+def test_the_tables_go_between_their_markers(tmp_path: Path, needy: Caught):
+    state = open_state(None, 2)
+    state.add(needy)
+    state.add(Ablated(NEEDY, "cut", AIMED[NEEDY], 4, 4, 0, True))
+    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()))
+    text = markdown(state, [NEEDY], zoo.document(state, [NEEDY]))
+    assert f"| `{NEEDY}` | yes |" in text and f"| `{NEEDY}` | cut | 4 | 4 | 0 | passes | yes |" in text
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_between(page, text)
+    write_between(page, text)
+    assert page.read_text() == f"before\n{BEGIN}\n{text}\n{END}\nafter\n"
+    page.write_text("nothing")
+    with pytest.raises(CampaignError, match="no place"):
+        write_between(page, text)
+
+
+def test_what_no_plan_without_an_aim_can_meet_has_an_aim():
+    assert set(UNREACHABLE) <= set(AIMED) <= set(FLAWS)
