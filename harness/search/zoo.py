@@ -24,7 +24,7 @@ from node.flaws import FLAWS
 
 from ..errors import CampaignError
 from .zoo_ablate import ablations
-from .zoo_hunt import Tell, hunt
+from .zoo_hunt import AFTER_FIRST, Tell, hunt, is_done
 from .zoo_state import Control, State, open_state
 from .zoo_table import markdown, table, write_between
 from .zoo_trials import Trial, attempts
@@ -43,9 +43,8 @@ def zoo_command(
 ) -> int:
     """0 if every flaw was found and the correct node raised no alarm, 1 otherwise; progress goes to stderr. Raises `CampaignError`."""
     names = _chosen(flaws)
-    kept = open_state(state, seeds or SEEDS)
-    talk = Talk(console)
-    run(kept, names, jobs, talk)
+    kept = open_state(state)
+    run(kept, names, jobs, Talk(console), seeds or SEEDS)
     result = document(kept, names)
     out = Console(highlight=False, soft_wrap=True)
     out.print_json(json.dumps(result)) if as_json else out.print(table(kept, names))
@@ -72,17 +71,25 @@ class Talk:
         self._console.print(text, markup=False)
 
 
-def run(state: State, names: Sequence[str], jobs: int, talk: Talk) -> None:
-    """Hunt what is not in the state yet, and have the correct node stand the same plans."""
-    missing = [name for name in names if name not in state.caught]
+def run(
+    state: State,
+    names: Sequence[str],
+    jobs: int,
+    talk: Talk,
+    seeds: int = SEEDS,
+    after: int = AFTER_FIRST,
+    control: bool = True,
+) -> None:
+    """Hunt what the state does not have, or not as far, and have the correct node stand the same plans."""
+    missing = [name for name in names if not is_done(state.caught.get(name), seeds, after)]
     for done, name in enumerate(missing, 1):
-        state.add(caught := hunt(name, state.seeds, jobs, talk.under_way))
+        state.add(caught := hunt(name, seeds, jobs, talk.under_way, after, state.caught.get(name)))
         found = f"found by {', '.join(caught.checkers)} at seed {caught.tally.hits[0]}" if caught.found else "not found"
         talk.done(f"{name}: {found}", done, len(missing))
-    controls = [control for control in _controls(state, names) if state.control(*control[:3]) is None]
+    controls = [wanted for wanted in _controls(state, names) if control and state.control(*wanted[:3]) is None]
     for done, (aim, settings, tried, flaw) in enumerate(controls, 1):
-        state.add(control := _stand(aim, settings, tried, flaw, jobs, talk.under_way))
-        talk.done(f"correct node, {aim or 'no aim'} {settings}: {len(control.alarms)} alarms", done, len(controls))
+        state.add(stood := _stand(aim, settings, tried, flaw, jobs, talk.under_way))
+        talk.done(f"correct node, {aim or 'no aim'} {settings}: {len(stood.alarms)} alarms", done, len(controls))
 
 
 def ablate(state: State, names: Sequence[str], jobs: int, talk: Talk) -> None:
@@ -106,7 +113,6 @@ def document(state: State, names: Sequence[str]) -> dict[str, Any]:
         "false_alarms": len(alarms),
         "alarms": [{"seed": seed, "kind": kind, "sentence": sentence} for seed, kind, sentence in alarms],
         "correct_seeds": sum(control.tried for control in controls if control is not None),
-        "seeds": state.seeds,
     }
 
 
@@ -143,14 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.search.zoo")
     parser.add_argument("--flaw", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--after", type=int, default=AFTER_FIRST, help="seeds beyond the first hit, for the rate")
+    parser.add_argument("--no-control", action="store_true", help="do not run the correct node")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--ablate", action="store_true", help="also hunt without the sorts of fault that were needed")
     parser.add_argument("--markdown", type=Path, help="write the tables between the markers of this file")
     given = parser.parse_args(arguments)
     names, talk = _chosen(given.flaw), Talk()
-    state = open_state(given.state, given.seeds)
-    run(state, names, given.jobs, talk)
+    state = open_state(given.state)
+    run(state, names, given.jobs, talk, given.seeds, given.after, control=not given.no_control)
     if given.ablate:
         ablate(state, names, given.jobs, talk)
     if given.markdown is not None:

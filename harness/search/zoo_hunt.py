@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from node.flaws import FLAWS
@@ -107,44 +107,74 @@ class Caught:
         }
 
 
-def hunt(name: str, seeds: int, jobs: int = 1, tell: Tell = lambda text: None) -> Caught:
-    """Without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one."""
-    random, first = _search(name, None, 0 if name in UNREACHABLE else seeds, jobs, tell)
+def is_done(caught: Caught | None, seeds: int, after: int) -> bool:
+    """Whether a hunt for so many seeds, and so many beyond the first hit, would try no more than was tried."""
+    if caught is None:
+        return False
+    aimed = caught.aimed or Tally(AIMED.get(caught.name), 0, ())
+    tallies = [caught.random] if caught.random.hits or caught.name not in AIMED else [caught.random, aimed]
+    return all(tally.tried >= _last(tally, _limit(caught.name, tally.aim, seeds), after) for tally in tallies)
+
+
+def hunt(
+    name: str,
+    seeds: int,
+    jobs: int = 1,
+    tell: Tell = lambda text: None,
+    after: int = AFTER_FIRST,
+    known: Caught | None = None,
+) -> Caught:
+    """Without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one. Goes on from what is `known`."""
+    random = _search(name, known.random if known else Tally(None, 0, ()), seeds, after, jobs, tell)
     aimed = None
-    if first is None and name in AIMED:
-        aimed, first = _search(name, AIMED[name], seeds, jobs, tell)
+    if not random.hits and name in AIMED:
+        begun = known.aimed if known and known.aimed else Tally(AIMED[name], 0, ())
+        aimed = _search(name, begun, seeds, after, jobs, tell)
     caught = Caught(name, FLAWS[name].checker, random, aimed)
-    if first is None:
+    if not caught.found:
         return caught
-    tell(f"{name}: the smallest plan of seed {first.trial.seed}")
-    least = smallest(first.trial)
-    return Caught(
-        name,
-        caught.expected,
-        random,
-        aimed,
-        least.actions,
-        least.kept,
-        least.parts,
-        least.sorts,
-        least.command,
-        least.sentence,
+    if known is not None and known.tally.hits[:1] == caught.tally.hits[:1] and known.tally.aim == caught.tally.aim:
+        return replace(known, random=random, aimed=aimed)
+    first = Trial(caught.tally.hits[0], name, caught.tally.aim)
+    tell(f"{name}: the smallest plan of seed {first.seed}")
+    least = smallest(first)
+    return replace(
+        caught,
+        actions=least.actions,
+        kept=least.kept,
+        smallest=least.parts,
+        needs=least.sorts,
+        command=least.command,
+        sentence=least.sentence,
     )
 
 
-def _search(name: str, aim: str | None, seeds: int, jobs: int, tell: Tell) -> tuple[Tally, Outcome | None]:
-    first: Outcome | None = None
-    tried, hits, seen = 0, [], Counter[str]()
-    trials = (Trial(seed, name, aim) for seed in range(seeds))
-    outcomes = attempts(trials, jobs)
+def _search(name: str, begun: Tally, seeds: int, after: int, jobs: int, tell: Tell) -> Tally:
+    tally, limit = begun, _limit(name, begun.aim, seeds)
+    outcomes = attempts((Trial(seed, name, begun.aim) for seed in range(begun.tried, limit)), jobs)
+    if tally.tried >= _last(tally, limit, after):
+        return tally
     for outcome in outcomes:
-        tried += 1
-        if outcome.failed:
-            first = first or outcome
-            hits.append(outcome.trial.seed)
-            seen[f"{outcome.checker}/{outcome.kind}"] += 1
-        if first is not None and tried > first.trial.seed + AFTER_FIRST:
+        tally = _counted(tally, outcome)
+        tell(f"{name}: {len(tally.hits)} hits in {tally.tried} seeds" + (f" aimed at {tally.aim}" if tally.aim else ""))
+        if tally.tried >= _last(tally, limit, after):
             break
-        tell(f"{name}: {len(hits)} hits in {tried} seeds" + (f" aimed at {aim}" if aim else ""))
     outcomes.close()
-    return Tally(aim, tried, tuple(hits), dict(seen.most_common())), first
+    return tally
+
+
+def _limit(name: str, aim: str | None, seeds: int) -> int:
+    return 0 if aim is None and name in UNREACHABLE else seeds
+
+
+def _last(tally: Tally, limit: int, after: int) -> int:
+    """How many seeds are to be tried, as far as is known."""
+    return min(limit, tally.hits[0] + 1 + after) if tally.hits else limit
+
+
+def _counted(tally: Tally, outcome: Outcome) -> Tally:
+    if not outcome.failed:
+        return replace(tally, tried=tally.tried + 1)
+    seen = Counter(tally.seen)
+    seen[f"{outcome.checker}/{outcome.kind}"] += 1
+    return replace(tally, tried=tally.tried + 1, hits=(*tally.hits, outcome.trial.seed), seen=dict(seen.most_common()))

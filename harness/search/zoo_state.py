@@ -1,7 +1,7 @@
 """What a run over the zoo has found so far, line by line in a file, so that it can stop and go on.
 
-The first line says how many seeds; each further one is a flaw's hunt, a control or an ablation. A line that was cut short, as a killed process
-leaves it, is done again.
+Each line is a flaw's hunt, a control or an ablation; a later line about the same flaw replaces the earlier one. A line that was cut short, as a
+killed process leaves it, is done again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Ablated:
 class State:
     """`path` None keeps everything in memory."""
 
-    seeds: int
     path: Path | None = None
     caught: dict[str, Caught] = field(default_factory=dict)
     controls: list[Control] = field(default_factory=list)
@@ -90,21 +89,14 @@ class State:
             os.fsync(file.fileno())
 
 
-def open_state(path: Path | None, seeds: int) -> State:
-    """The state in the file, or a new one. Raises `CampaignError` if it belongs to another number of seeds."""
-    state = State(seeds, path)
+def open_state(path: Path | None) -> State:
+    """The state in the file, or a new one. Raises `CampaignError` naming the first line that is none."""
+    state = State(path)
     if path is None:
         return state
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        state._write({"seeds": seeds})
-        return state
-    for number, line in enumerate(_whole_lines(path), 1):
-        if number == 1 and line.get("seeds") != seeds:
-            raise CampaignError(
-                f"{path}: it holds a run over {line.get('seeds')} seeds, and not {seeds}",
-                hint=f"give --seeds {line.get('seeds')}, or another --state",
-            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    for line in _whole_lines(path):
         _read(state, line)
     return state
 
@@ -117,7 +109,7 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
         with path.open("r+b") as file:
             file.truncate(len((whole + "\n").encode()) if whole else 0)
     lines = []
-    for number, line in enumerate(whole.split("\n"), 1):
+    for number, line in enumerate(whole.splitlines(), 1):
         try:
             lines.append(json.loads(line))
         except ValueError as error:

@@ -40,7 +40,7 @@ KEPT_ALL_THE_SAME: Mapping[str, str] = {
 def table(state: State, names: Sequence[str]) -> Table:
     """One row a flaw."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("flaw", "found", "per 1000", "first seed", "aim", "by", "plan", "faults"):
+    for heading in ("flaw", "found", "tried", "per 1000", "first seed", "aim", "by", "plan", "faults"):
         shown.add_column(heading)
     for name in names:
         shown.add_row(*_cells(state.caught[name]))
@@ -54,17 +54,22 @@ def markdown(state: State, names: Sequence[str], result: Mapping[str, Any]) -> s
     by_expected = [flaw for flaw in flaws if flaw["found"] and flaw["as_expected"]]
     return "\n".join(
         [
-            f"{result['found']} of {len(flaws)} flaws were found: {len(early)} within {state.seeds} seeds without an aim, "
+            f"{result['found']} of {len(flaws)} flaws were found: {len(early)} without an aim, within {_worst(early)} seeds, "
             f"{result['found'] - len(early)} with their aim; {len(by_expected)} by the checker that should. "
             f"The correct node stood {result['correct_seeds']} trials in the same plans with {result['false_alarms']} false alarms.",
             "",
-            "| flaw | found | per 1000 seeds | first seed | aim | by | smallest plan | faults in it |",
-            "|---|---|---|---|---|---|---|---|",
+            "| flaw | found | seeds without aim | per 1000 | first seed | aim | by | smallest plan | faults in it |",
+            "|---|---|---|---|---|---|---|---|---|",
             *(f"| {' | '.join(_cells(state.caught[name], code='`'))} |" for name in names),
             *_reasons(state, names),
             *_ablation(state, names),
         ]
     )
+
+
+def _worst(flaws: Sequence[Mapping[str, Any]]) -> int:
+    """The seeds that it took to meet the rarest of them."""
+    return 1 + max((int(flaw["first_seed"]) for flaw in flaws), default=-1)
 
 
 def write_between(path: Path, text: str) -> None:
@@ -81,6 +86,7 @@ def _cells(caught: Caught, code: str = "") -> list[str]:
     return [
         f"{code}{caught.name}{code}",
         "yes" if caught.found else "no",
+        str(caught.random.tried),
         "" if tally.per_1000 is None else f"{tally.per_1000:g}",
         str(tally.hits[0]) if tally.hits else "",
         caught.aimed.aim or "" if caught.aimed is not None else "",

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from harness.errors import CampaignError
-from harness.search import zoo, zoo_hunt
+from harness.search import zoo
 from harness.search.zoo_ablate import ablate, again, in_question
-from harness.search.zoo_hunt import Caught, Tally, hunt
+from harness.search.zoo_hunt import Caught, Tally, hunt, is_done
 from harness.search.zoo_state import Ablated, open_state
 from harness.search.zoo_table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
 from harness.search.zoo_trials import Trial, attempts
@@ -25,17 +25,10 @@ QUICK = "ack-before-fsync"
 NEEDY = "lease-survives-transfer"
 
 
-@pytest.fixture(autouse=True)
-def few_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo_hunt, "AFTER_FIRST", 3)
-
-
 @pytest.fixture(scope="module")
 def needy() -> Caught:
     """A flaw that only its aim meets, within so few seeds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo_hunt, "AFTER_FIRST", 3)
-        return hunt(NEEDY, seeds=2)
+    return hunt(NEEDY, seeds=2)
 
 
 def quiet() -> Console:
@@ -43,11 +36,11 @@ def quiet() -> Console:
 
 
 def test_a_flaw_is_hunted_to_its_first_hit_and_some_seeds_beyond(capsys: pytest.CaptureFixture[str]):
-    assert zoo.zoo_command([QUICK], seeds=20, as_json=True) == 0
+    assert zoo.zoo_command([QUICK], seeds=4, as_json=True) == 0
     result = json.loads(capsys.readouterr().out)
     (flaw,) = result["flaws"]
     assert flaw["name"] == QUICK and flaw["found"] and flaw["checker"] == FLAWS[QUICK].checker == "raft-safety"
-    assert flaw["as_expected"] and flaw["aim"] is None and flaw["tried"] == flaw["first_seed"] + 4
+    assert flaw["as_expected"] and flaw["aim"] is None and flaw["tried"] == 4
     assert flaw["per_1000"] > 0 and "--flaw ack-before-fsync" in flaw["command"]
     assert result["false_alarms"] == 0 and result["correct_seeds"] == flaw["tried"]
 
@@ -89,15 +82,22 @@ def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(zoo, "hunt", None)
     assert zoo.zoo_command([QUICK], seeds=5, state=path, console=quiet()) == 0
     assert path.read_text() == whole
-    with pytest.raises(CampaignError, match="5 seeds, and not 6"):
-        zoo.zoo_command([QUICK], seeds=6, state=path, console=quiet())
+
+
+def test_a_hunt_goes_on_from_what_is_known():
+    short = hunt(QUICK, seeds=6, after=1)
+    assert short.tally.tried == short.tally.hits[0] + 2
+    assert hunt(QUICK, seeds=6, after=3, known=short) == hunt(QUICK, seeds=6, after=3)
+    assert is_done(short, 6, 1) and not is_done(short, 6, 3) and not is_done(None, 6, 1)
+    unmet = hunt(NEEDY, seeds=1, after=0)
+    assert is_done(unmet, 1, 0) and not is_done(unmet, 2, 0)
 
 
 def test_a_line_that_is_none_is_named(tmp_path: Path):
     path = tmp_path / "zoo.jsonl"
-    path.write_text('{"seeds": 5}\nmush\n')
+    path.write_text('{"other": 5}\nmush\n')
     with pytest.raises(CampaignError, match=r"zoo\.jsonl:2"):
-        open_state(path, 5)
+        open_state(path)
 
 
 def test_an_unknown_flaw_is_refused():
@@ -139,10 +139,10 @@ def test_a_plan_without_a_sort_has_none_of_it_and_all_else(sort: str):
 
 
 def test_the_tables_go_between_their_markers(tmp_path: Path, needy: Caught):
-    state = open_state(None, 2)
+    state = open_state(None)
     state.add(needy)
     state.add(Ablated(NEEDY, "cut", AIMED[NEEDY], 4, 4, 0, True))
-    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()))
+    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()), seeds=2)
     text = markdown(state, [NEEDY], zoo.document(state, [NEEDY]))
     assert f"| `{NEEDY}` | yes |" in text and f"| `{NEEDY}` | cut | 4 | 4 | 0 | passes | yes |" in text
     page = tmp_path / "page.md"
