@@ -60,7 +60,7 @@ def markdown(state: State, names: Sequence[str], result: Mapping[str, Any]) -> s
             "",
             "| flaw | found | seeds without aim | per 1000 | first seed | aim | by | smallest plan | faults in it |",
             "|---|---|---|---|---|---|---|---|---|",
-            *(f"| {' | '.join(_cells(state.caught[name], code='`'))} |" for name in names),
+            *(f"| {' | '.join(_cells(state.caught[name]))} |" for name in names),
             *_reasons(state, names),
             *_ablation(state, names),
         ]
@@ -81,10 +81,10 @@ def write_between(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def _cells(caught: Caught, code: str = "") -> list[str]:
+def _cells(caught: Caught) -> list[str]:
     tally = caught.tally
     return [
-        f"{code}{caught.name}{code}",
+        caught.name,
         "yes" if caught.found else "no",
         str(caught.random.tried),
         "" if tally.per_1000 is None else f"{tally.per_1000:g}",
@@ -133,6 +133,6 @@ def _ablation(state: State, names: Sequence[str]) -> list[str]:
 def _ablated(row: Ablated) -> str:
     passes = "passes" if row.alone else "fails"
     return (
-        f"| `{row.name}` | {row.sort} | {row.seeds} | {row.hits_with} | {row.hits_without} | {passes} | "
+        f"| {row.name} | {row.sort} | {row.seeds} | {row.hits_with} | {row.hits_without} | {passes} | "
         f"{'yes' if row.needed else 'no'} |"
     )
