@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -78,6 +79,9 @@ def main(arguments: list[str] | None = None) -> Any:
             f"internal error: {type(error).__name__}: {error}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it",
             70,
         )
+    finally:
+        # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
+        gc.freeze()
 
 
 def _complain(message: str, code: int) -> None:

@@ -8,11 +8,12 @@ done.write(run_dir)              # the folder of a run on hosts, file by file
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from checkers import Budget
 from checkers.result import RunRecord
@@ -161,5 +162,4 @@ def without_flaws(plan: Plan) -> Plan:
 
 
 def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(msgspec.json.Encoder().encode_lines(lines))

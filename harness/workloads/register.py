@@ -67,6 +67,6 @@ def unique_value(context: Context) -> int:
 
 def draw_level(spec: WorkloadSpec, context: Context) -> str:
     levels = [level for level in LEVELS if spec.levels.get(level)]
-    if not levels:
-        return "linearizable"
+    if len(levels) < 2:
+        return levels[0] if levels else "linearizable"
     return context.draw("level").choices(levels, weights=[spec.levels[level] for level in levels])[0]
