@@ -76,13 +76,12 @@ def _drawn_system(system: SystemSpec, seed: int) -> SystemSpec:
 
 
 def _drawn_workloads(campaign: Campaign, knobs: Knobs) -> list[dict[str, Any]]:
-    """The campaign's workloads, slower where they would try more operations than were drawn, on as few keys as were drawn."""
+    """The campaign's workloads, each with its part of the operations that were drawn, if it would try more, and on as few keys as were drawn."""
     specs = campaign.workload_specs
-    asked = sum(spec.rate for spec in specs.values()) * campaign.load / SECOND
-    share = min(1.0, knobs.choose("operations", OPERATIONS) / asked)
+    most = knobs.choose("operations", OPERATIONS) / len(specs) * SECOND / campaign.load
     drawn = []
     for name, spec in specs.items():
-        options = {**spec.model_dump(mode="json"), "rate": spec.rate * share}
+        options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}
         if "keys" in options:
             options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
         drawn.append({name: options})

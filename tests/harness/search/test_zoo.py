@@ -17,7 +17,7 @@ from harness.search.zoo_state import Ablated, open_state
 from harness.search.zoo_table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
 from harness.search.zoo_trials import Trial, attempts
 from harness.simulator.soak.aims import AIMED, UNREACHABLE
-from harness.simulator.soak.run import run_plan
+from harness.simulator.soak.run import objections, run_plan
 from harness.simulator.soak.sorts import COMPOSED, SORT_OF, SORTS, sorts_of, without
 from node.flaws import FLAWS
 
@@ -82,6 +82,14 @@ def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(zoo, "hunt", None)
     assert zoo.zoo_command([QUICK], seeds=5, state=path, console=quiet()) == 0
     assert path.read_text() == whole
+
+
+def test_a_run_that_is_not_stopped_tells_who_would_object_too():
+    """Raft's broken promise comes first; the stale read that follows from it is what clients see."""
+    caught = hunt("ack-before-majority", seeds=3, after=0)
+    assert caught.expected == "linearizable" and caught.checkers == ["raft-safety"]
+    assert caught.as_expected and caught.gone_on == caught.tally.hits[0]
+    assert ("raft-safety", "commit-without-quorum") in objections(Trial(0, "ack-before-majority").plan())
 
 
 def test_a_hunt_goes_on_from_what_is_known():
