@@ -10,11 +10,14 @@ from typing import Any
 from node.flaws import FLAWS
 
 from ..simulator.soak.aims import AIMED, UNREACHABLE
+from ..simulator.soak.run import objections
 from .zoo_minimal import smallest
 from .zoo_trials import Outcome, Trial, attempts
 
 AFTER_FIRST = 200
 """Seeds beyond the first that catches a flaw, from which its rate is measured."""
+GONE_ON = 12
+"""Hits of which it is asked, at most, whether the expected checker would object too, had the run gone on."""
 
 Tell = Callable[[str], None]
 
@@ -39,8 +42,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One flaw's row: the tally of plans without an aim, that of its aim if that was needed, and the smallest plan of the first hit,
-    as what was `kept` of it and in words."""
+    """One flaw's row: the tally of plans without an aim, that of its aim if that was needed, and the smallest plan of the first hit, as what was
+    `kept` of it and in words. `gone_on` is a seed whose run the expected checker refuses too, had it not been stopped where the first promise broke.
+    """
 
     name: str
     expected: str
@@ -52,6 +56,12 @@ class Caught:
     needs: tuple[str, ...] = ()
     command: str = ""
     sentence: str = ""
+    gone_on: int | None = None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the checker that should object does: at the first hit, or at another, or at one that goes on to its end."""
+        return self.expected in self.checkers or self.gone_on is not None
 
     @property
     def found(self) -> bool:
@@ -94,7 +104,7 @@ class Caught:
             "aim": None if self.aimed is None else self.aimed.aim,
             "checker": self.checkers[0] if self.checkers else None,
             "expected_checker": self.expected,
-            "as_expected": self.expected in self.checkers,
+            "as_expected": self.as_expected,
             "seen": dict(tally.seen),
             "tried": tally.tried,
             "hits": len(tally.hits),
@@ -133,10 +143,16 @@ def hunt(
     caught = Caught(name, FLAWS[name].checker, random, aimed)
     if not caught.found:
         return caught
-    if known is not None and known.tally.hits[:1] == caught.tally.hits[:1] and known.tally.aim == caught.tally.aim:
-        return replace(known, random=random, aimed=aimed)
-    first = Trial(caught.tally.hits[0], name, caught.tally.aim)
-    tell(f"{name}: the smallest plan of seed {first.seed}")
+    if known is None or known.tally.hits[:1] != caught.tally.hits[:1] or known.tally.aim != caught.tally.aim:
+        caught = _made_small(caught, tell)
+    else:
+        caught = replace(known, random=random, aimed=aimed)
+    return caught if caught.as_expected else replace(caught, gone_on=_goes_on(caught, tell))
+
+
+def _made_small(caught: Caught, tell: Tell) -> Caught:
+    first = Trial(caught.tally.hits[0], caught.name, caught.tally.aim)
+    tell(f"{caught.name}: the smallest plan of seed {first.seed}")
     least = smallest(first)
     return replace(
         caught,
@@ -147,6 +163,15 @@ def hunt(
         command=least.command,
         sentence=least.sentence,
     )
+
+
+def _goes_on(caught: Caught, tell: Tell) -> int | None:
+    for seed in caught.tally.hits[:GONE_ON]:
+        tell(f"{caught.name}: does {caught.expected} object too, at seed {seed}?")
+        said = objections(Trial(seed, caught.name, caught.tally.aim).plan())
+        if caught.expected in (checker for checker, _ in said):
+            return seed
+    return None
 
 
 def _search(name: str, begun: Tally, seeds: int, after: int, jobs: int, tell: Tell) -> Tally:

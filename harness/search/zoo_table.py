@@ -98,7 +98,9 @@ def _cells(caught: Caught) -> list[str]:
 
 def _objectors(caught: Caught) -> str:
     by = ", ".join(caught.checkers)
-    return by if not caught.found or caught.expected in caught.checkers else f"{by} (expected: {caught.expected})"
+    if not caught.found or caught.expected in caught.checkers:
+        return by
+    return f"{by}, then {caught.expected}" if caught.gone_on is not None else f"{by} (expected: {caught.expected})"
 
 
 def _reasons(state: State, names: Sequence[str]) -> list[str]:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-from ..garbage import rare_collections
 from ..simulator.soak.aims import aimed_plan
 from ..simulator.soak.plan import SoakPlan
 from ..simulator.soak.run import run_plan
@@ -52,8 +51,7 @@ class Outcome:
 
 
 def attempt(trial: Trial) -> Outcome:
-    with rare_collections():
-        result = run_plan(trial.plan())
+    result = run_plan(trial.plan())
     kind, sentence = result.failure or (None, "")
     return Outcome(trial, result.checker, kind, sentence)
 

@@ -5,7 +5,7 @@ The result is a value: `failure` is None, or a kind and a sentence. A run never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from node.core.core import Core
 from ...garbage import rare_collections
 from ..clients import Answer
 from ..cluster import SimCluster
-from ..errors import SimulationError
+from ..errors import SafetyViolation, SimulationError
 from ..node import Process
 from ..options import MILLISECOND, SECOND
 from .actions import Actor
@@ -70,12 +70,19 @@ def run_plan(plan: SoakPlan, *, check_history: bool = True) -> SoakResult:
     return _Soak(plan).run(check_history)
 
 
+@rare_collections()
+def objections(plan: SoakPlan) -> tuple[tuple[str, str], ...]:
+    """Everything that is objected to, as (checker, kind), each once, when the run goes on after the first broken promise."""
+    return _Soak(plan, patient=True).everything()
+
+
 class _Soak:
-    def __init__(self, plan: SoakPlan) -> None:
+    def __init__(self, plan: SoakPlan, patient: bool = False) -> None:
         self.plan = plan
         self.cluster = SimCluster(plan.configs(), plan.seed, plan.options)
         self.watch = Watch()
-        self.cluster.watchers.append(self.watch.see)
+        self.cluster.watchers.append(self._see if patient else self.watch.see)
+        self._said: dict[tuple[str, str], None] = {}
         self.actor = Actor(self.cluster, plan, self.watch)
         self.history = SoakHistory(self.cluster)
         self.clients = [self._client(number) for number in range(plan.clients)]
@@ -94,17 +101,34 @@ class _Soak:
         return SoakClient(self.cluster, self.history, number, plan.clients, plan.keys, gap_ns, self._working, reads)
 
     def run(self, check_history: bool) -> SoakResult:
-        failure = None
+        failure = self._carry_out()
+        if failure is None and check_history:
+            failure = next(self._judge(), None)
+        return self._result(failure)
+
+    def everything(self) -> tuple[tuple[str, str], ...]:
+        failure = self._carry_out()
+        if failure is not None:
+            self._said[self._checker, failure[0]] = None
+        for kind, _ in self._judge():
+            self._said[self._checker, kind] = None
+        return tuple(self._said)
+
+    def _see(self, line: dict[str, Any]) -> None:
         try:
-            failure = self._phases()
+            self.watch.see(line)
+        except SafetyViolation as error:
+            self._said["raft-safety", error.message.split(":")[0]] = None
+
+    def _carry_out(self) -> tuple[str, str] | None:
+        try:
+            return self._phases()
         except (SimulationError, AssertionError) as error:
             message = getattr(error, "message", str(error))
-            kind = message.split(":")[0] if type(error).__name__ == "SafetyViolation" else type(error).__name__
-            failure = (kind, f"at {self.cluster.now_ns / SECOND:.6f} s: {message}")
-            self._checker = "raft-safety" if type(error).__name__ == "SafetyViolation" else "invariants"
-        if failure is None and check_history:
-            failure = self._judge()
-        return self._result(failure)
+            broken = isinstance(error, SafetyViolation)
+            self._checker = "raft-safety" if broken else "invariants"
+            kind = message.split(":")[0] if broken else type(error).__name__
+            return (kind, f"at {self.cluster.now_ns / SECOND:.6f} s: {message}")
 
     def _phases(self) -> tuple[str, str] | None:
         plan, cluster = self.plan, self.cluster
@@ -225,7 +249,8 @@ class _Soak:
         digests = self._digests()
         return len(digests) == len(self._standing) and len(set(digests.values())) == 1
 
-    def _judge(self) -> tuple[str, str] | None:
+    def _judge(self) -> Iterator[tuple[str, str]]:
+        """Kind and sentence of each checker's first objection."""
         record = RunRecord(
             history=History(self.history.events),
             traces=self.cluster.traces,
@@ -238,8 +263,7 @@ class _Soak:
             if result.verdict is Verdict.INVALID:
                 self._checker = name
                 anomaly = result.anomalies[0]
-                return (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
-        return None
+                yield (anomaly.kind, f"{anomaly.explanation} (operations {list(anomaly.ops)})")
 
     def _result(self, failure: tuple[str, str] | None) -> SoakResult:
         count = self.history.count
