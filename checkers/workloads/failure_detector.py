@@ -71,7 +71,7 @@ def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
             continue
         mine = found.setdefault(incarnation.node, {})
         for opinions in mine.values():
-            if opinions[-1].suspects:
+            if opinions and opinions[-1].suspects:
                 opinions.append(Opinion(_at_ns(traces, incarnation.lines[0]), False, incarnation.lines[0]))
         for line in incarnation.lines:
             if line["event"] in (SUSPECT, TRUST):

@@ -5,7 +5,7 @@ Everything follows from the seed. Histories are larger than those of which all o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from random import Random
@@ -20,7 +20,7 @@ from ..structures.objects import cases as structures
 from ..transactions import fuzz as transactions
 from ..transactions.random_txns import Shape, random_history
 from ..transactions.stories import judge
-from . import traced
+from . import told_lines, traced, workloads
 from .compact import answer
 
 
@@ -96,6 +96,14 @@ def _traced(name: str, seed: int) -> str:
 _run = cache(traced.run)
 
 
+def _workload(name: str, checkers: Sequence[str], seed: int) -> str:
+    return of_checkers(workloads.record(name, seed), *checkers)
+
+
+def _told_lines(name: str, seed: int) -> str:
+    return of_checkers(told_lines.record(name, seed), told_lines.TOLD[name][1])
+
+
 LEVELS = ("serializable", "strict-serializable", "snapshot-isolation", "strong-session-serializable", "causal")
 FILLS = (
     random_histories.unique_register,
@@ -135,6 +143,10 @@ def _cases() -> dict[str, Case]:
         found[f"generated {model}"] = Case("generated", 5, partial(_valid, model))
     for model in VIOLATIONS:
         found[f"planted {model}"] = Case("generated", 8, partial(_planted, model))
+    for name, (_, checkers) in workloads.SHOPS.items():
+        found[name] = Case("workloads", 40, partial(_workload, name, checkers))
+    for name in told_lines.TOLD:
+        found[name] = Case("workloads", 40, partial(_told_lines, name))
     for name, seeds in WHITE_BOX.items():
         found[name] = Case("traced", seeds, partial(_traced, name))
     return found

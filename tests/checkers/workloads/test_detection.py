@@ -43,6 +43,11 @@ def test_detection_time_is_to_the_suspicion_that_lasts():
     valid(lines.judge("failure-detector", **two(max_detection_s=2.0)))
 
 
+def test_trust_that_was_never_lost_is_no_change_of_mind_and_a_boot_changes_nothing():
+    lines = trust(pair(), "n1", "n2", 100).boot("n1").line("n1", "quorum", 200)
+    assert valid(lines.judge("failure-detector", **two()))["mistakes"] == 0
+
+
 def test_a_crash_that_nobody_noticed():
     lines = trust(suspect(pair(), "n1", "n2", 100), "n1", "n2", 200).fault("pause", "n2", 1000, 5000)
     stats = valid(lines.judge("failure-detector", **two()))
