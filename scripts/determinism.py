@@ -254,31 +254,44 @@ def _made(folder: Path, python: str) -> str:
 
 
 def survey(
-    plans: Sequence[Path], repeats: int, pythons: Sequence[str], folder: Path, say: Callable[[str], None] = print
+    plans: Sequence[Path],
+    repeats: int,
+    pythons: Sequence[str],
+    folder: Path,
+    say: Callable[[str], None] = print,
+    until_s: float = float("inf"),
 ) -> int:
-    """Run everything; the number of plans that have more than one digest."""
+    """Run every plan once, and again, and so on; the number of plans that have more than one digest. At `until_s` (monotonic) it stops and tells what it has."""
     directories = [str(ROOT), str(folder), "/"]
-    unsteady = 0
+    streams = {plan: settings(pythons, directories) for plan in plans}
+    runs: dict[Path, dict[str, list[tuple[Setting, dict[str, Any]]]]] = {plan: defaultdict(list) for plan in plans}
     versions: Counter[str] = Counter()
-    for plan, setting_of in ((plan, settings(pythons, directories)) for plan in plans):
-        runs: dict[str, list[tuple[Setting, dict[str, Any]]]] = defaultdict(list)
-        for setting in itertools.islice(setting_of, repeats):
+    for repeat in range(repeats):
+        for plan in plans:
+            if time.monotonic() > until_s:
+                break
+            setting = next(streams[plan])
             answer = run_elsewhere(setting, plan)
             versions[answer["version"]] += 1
-            runs[answer["digest"]].append((setting, answer))
-        steps = next(iter(runs.values()))[0][1]["steps"]
-        say(
-            f"{plan.stem}: {repeats} runs of {steps} steps, {len(runs)} digest{'s' * (len(runs) > 1)}: {', '.join(runs)}"
-        )
-        if len(runs) > 1:
-            unsteady += 1
-            (a, one), (b, other) = (group[0] for group in list(runs.values())[:2])
-            say(f"  {a}\n  {b}\n{explain(plan, a, b, (one['marks'], other['marks']))}")
+            runs[plan][answer["digest"]].append((setting, answer))
+            if len(runs[plan]) > 1 and repeat and len(runs[plan][answer["digest"]]) == 1:
+                say(f"repeat {repeat + 1} of {plan.stem} has another digest")
+    for plan in plans:
+        _tell(plan, runs[plan], say)
+    unsteady = sum(len(found) > 1 for found in runs.values())
     told = ", ".join(f"{count} on {version}" for version, count in sorted(versions.items()))
-    say(
-        f"{len(plans)} plans, {repeats} runs each ({told}): {unsteady or 'no'} plan{'s' * (unsteady != 1)} with more than one digest"
-    )
+    done = f"{len(plans)} plans, {versions.total()} runs ({told})"
+    say(f"{done}: {unsteady or 'no'} plan{'s' * (unsteady != 1)} with more than one digest")
     return unsteady
+
+
+def _tell(plan: Path, runs: dict[str, list[tuple[Setting, dict[str, Any]]]], say: Callable[[str], None]) -> None:
+    count = sum(len(group) for group in runs.values())
+    steps = next((group[0][1]["steps"] for group in runs.values()), 0)
+    say(f"{plan.stem}: {count} runs of {steps} steps, {len(runs)} digest{'s' * (len(runs) != 1)}: {', '.join(runs)}")
+    if len(runs) > 1:
+        (a, one), (b, other) = (group[0] for group in list(runs.values())[:2])
+        say(f"  {a}\n  {b}\n{explain(plan, a, b, (one['marks'], other['marks']))}")
 
 
 def main() -> int:
@@ -300,7 +313,10 @@ def main() -> int:
         pythons = interpreters(arguments.venvs)
         print("\n".join(pythons), flush=True)
         plans = make_plans(Path(folder), arguments.plans, arguments.load)
-        unsteady = survey(plans, arguments.repeats, pythons, Path(folder), lambda text: print(text, flush=True))
+        until_s = began_s + 60 * arguments.minutes
+        unsteady = survey(
+            plans, arguments.repeats, pythons, Path(folder), lambda text: print(text, flush=True), until_s
+        )
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of processor time in {time.monotonic() - began_s:.0f} s")
     return 1 if unsteady else 0
