@@ -74,8 +74,10 @@ class Provider(Protocol):
 
     name: str
     capabilities: frozenset[str]
-    hosts: Sequence[Host]
     client_addresses: Mapping[str, Sequence[str]]
+
+    @property
+    def hosts(self) -> Sequence[Host]: ...
 
     def up(self) -> Sequence[Host]: ...
 

@@ -83,7 +83,7 @@ class SimCluster:
     def now_ns(self) -> int:
         return self.kernel.now_ns
 
-    def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
+    def schedule(self, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
         self.kernel.schedule(at_ns, call, *arguments)
 
     def run_until(self, at_ns: int) -> bool:

@@ -19,7 +19,7 @@ class Kernel:
     def __init__(self) -> None:
         self.now_ns = 0
         self._sequence = 0
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._running = False
         self._interrupted = False
 
@@ -28,7 +28,7 @@ class Kernel:
         """How many callbacks were taken from the heap."""
         return self._sequence - len(self._heap)
 
-    def schedule(self, at_ns: int, call: Callable[..., None], *arguments: Any) -> None:
+    def schedule(self, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
         """Run `call(*arguments)` at `at_ns`; a time that has passed means now, after everything already due."""
         if type(at_ns) is not int:
             raise SimulationError(f"schedule at {at_ns!r}: virtual time is an int in ns", "round before scheduling")

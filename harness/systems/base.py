@@ -62,8 +62,11 @@ class Service(Protocol):
 
     name: str
     capabilities: frozenset[str]
-    port: int
-    """Where clients connect, on every host."""
+
+    @property
+    def port(self) -> int:
+        """Where clients connect, on every host."""
+        ...
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None: ...
 

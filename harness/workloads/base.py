@@ -60,8 +60,11 @@ class WorkloadSpec(BaseModel):
 class Workload(Protocol):
     """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period."""
 
-    name: str
-    spec: WorkloadSpec
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spec(self) -> WorkloadSpec: ...
 
     def load(self) -> Generator: ...
 

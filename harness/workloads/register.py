@@ -21,13 +21,17 @@ SEEN = "$seen"
 Kind = Literal["read", "write", "cas"]
 
 
+def _usual_mix() -> dict[Kind, int]:
+    return {"read": 50, "write": 35, "cas": 15}
+
+
 class RegisterSpec(WorkloadSpec):
     """`keys` registers; `mix` weights of the operations."""
 
     clients: int = Field(default=10, ge=1, le=500)
     rate: Rate = 400.0
     keys: int = Field(default=8, ge=1, le=10_000, description="number of registers")
-    mix: dict[Kind, int] = Field(default_factory=lambda: {"read": 50, "write": 35, "cas": 15})
+    mix: dict[Kind, int] = Field(default_factory=_usual_mix)
 
     @field_validator("mix")
     @classmethod
