@@ -302,6 +302,9 @@ def main() -> int:
     parser.add_argument(
         "--venvs", type=Path, help="where to make environments for interpreters without the requirements"
     )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop after so long, and tell what there is"
+    )
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
