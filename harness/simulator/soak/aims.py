@@ -113,7 +113,7 @@ AIMS: Mapping[str, Aim] = {
 
 AIMED: Mapping[str, str] = {
     "stale-vote-counted": "elections",
-    "stale-term-accepted": "elections",
+    "stale-term-accepted": "pause-leader",
     "higher-term-in-reply-ignored": "elections",
     "readindex-context-reuse": "pause-leader",
     "wall-clock-lease": "clock-and-cut",
