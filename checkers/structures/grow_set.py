@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from histories.columns import ABSENT, Int32, Int64
 
@@ -71,6 +70,9 @@ def _begins(view: View, line: _Line) -> Int64:
 
 def _reads(view: View) -> _Reads:
     """The reads and, transposed, what they show. Elements that one read has twice count once."""
+    # Loaded when there is something to do: loading scipy takes longer than most checks.
+    from scipy.sparse import csr_matrix
+
     place = np.flatnonzero(view.called("read") & view.ok)
     lists = view.columns.lists
     rows = view.columns.result_list[view.rows[place]]

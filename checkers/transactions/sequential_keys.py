@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from ..wording import show
@@ -83,6 +81,10 @@ class _Chains:
 
 
 def _chains(versions: Versions) -> _Chains:
+    # Loaded when there is something to do: loading scipy takes longer than most checks.
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
     count = len(versions)
     if versions.ordered:
         chain = versions.key.astype(np.int64)
