@@ -37,7 +37,10 @@ def fencing_order(view: View) -> Int64:
 def _line(view: View) -> tuple[Int64, Int64] | Finding:
     """Places by token, an acquire (even group) before its release (odd group)."""
     acquires = np.flatnonzero(view.called("acquire") & view.ok)
-    releases, released = _releases(view, acquires)
+    releases, released, homeless = _releases(view, acquires)
+    if len(homeless):
+        place = int(homeless[0])
+        return Finding("bad-release", (place,), f"who was never given a token released one: {view.tell(place)}.")
     try:
         token = view.numbers(view.result[acquires])
     except TypeError as error:
@@ -74,21 +77,24 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
     return together[in_line], group[in_line]
 
 
-def _releases(view: View, acquires: Int64) -> tuple[Int64, Int64]:
-    """Places of releases and the ids of their tokens: the ones that they name, else the last that their process was given."""
+def _releases(view: View, acquires: Int64) -> tuple[Int64, Int64, Int64]:
+    """Places of releases and the ids of their tokens: the ones that they name, else the last that their process was given.
+
+    Third, those of processes that were given none before. One of unknown outcome did not happen then, and is left out.
+    """
     releases = np.flatnonzero(view.called("release") & ~view.failed)
     named = view.argument[releases].astype(np.int64)
     if (named > NONE_ID).all():
-        return releases, named
+        return releases, named, releases[:0]
     process = view.process.astype(np.int64)
     span = len(view) + 1
     given = process[acquires] * span + acquires
     order = np.argsort(given)
     before = np.searchsorted(given[order], process[releases] * span + releases) - 1
-    mine = acquires[order][np.maximum(before, 0)] if len(acquires) else np.zeros(len(releases), np.int64)
-    if len(releases) and (not len(acquires) or ((before < 0) | (process[mine] != process[releases])).any()):
-        raise Unsuitable("a process releases without a token of its own")
-    return releases, view.result[mine].astype(np.int64)
+    mine = np.append(acquires[order], -1)[before]
+    own = (before >= 0) & (process[mine] == process[releases])
+    homeless = releases[~own & view.ok[releases]]
+    return releases[own], view.result[mine[own]].astype(np.int64), homeless
 
 
 def _kept(view: View, holder: int, taker: int) -> Finding:

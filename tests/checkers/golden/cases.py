@@ -131,7 +131,7 @@ def _cases() -> dict[str, Case]:
     for fill in FILLS:
         found[fill.__name__] = Case("objects", 80, partial(_object, fill, 12))
     for name in structures(10):
-        found[f"{name}, few"] = Case("structures", 30, partial(_structure, name, 10))
+        found[f"{name}, few"] = Case("structures", 20, partial(_structure, name, 10))
         found[f"{name}, many"] = Case("structures", 30, partial(_structure, name, 26))
     for name in transactions.CASES:
         found[name] = Case("transactions", 24, partial(_transactions, name))

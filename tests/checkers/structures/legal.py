@@ -67,6 +67,16 @@ def fencing(state: Any, op: Operation) -> Any:
     return (last, False) if held and op.argument == last else WRONG
 
 
+def unnamed(state: Any, op: Operation) -> Any:
+    """Fencing where a release names no token: it is of the token that its process was given last, and so must be by the holder."""
+    last, holder = state
+    if op.f == "acquire":
+        if op.type is Type.INFO:
+            return WRONG
+        return WRONG if holder is not None or op.result <= last else (op.result, op.process)
+    return (last, None) if holder is not None and holder == op.process else WRONG
+
+
 def appended(state: Any, op: Operation) -> Any:
     if op.f == "append":
         return (*state, op.argument)

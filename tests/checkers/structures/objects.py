@@ -87,11 +87,13 @@ def elements(count: int, names: tuple[str, ...], echo: float, most: int) -> Make
     return make
 
 
-def lock(proper: bool, tokens: bool, most: int) -> Make:
-    """A lock whose clients wait for it. `proper` clients release what they hold; others also release what they do not. `tokens` are answered."""
+def lock(proper: bool, tokens: bool, most: int, named: bool = True) -> Make:
+    """A lock whose clients wait for it. `proper` clients release what they hold; others also release what they do not. `tokens` are answered, and `named` at the release."""
 
     def make(random: Random) -> History:
         told = _lock_events(random, proper, tokens, most)
+        if not named:
+            told = [replace(event, value=None) if event.f == "release" else event for event in told]
 
         def answer(random: Random, event: Event) -> Any:
             return event.value + random.choice([-2, -1, 1, 2]) if tokens and event.f == "acquire" else event.value
@@ -125,7 +127,7 @@ def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[
             asked += 1
             f = "release" if process in held or (not proper and random.random() < 0.2) else "acquire"
             value = held.get(process) if f == "release" and tokens else None
-            if f == "release" and tokens and value is None:
+            if f == "release" and tokens and value is None and proper:
                 continue
             busy[process] = f, value, False
             tell(process, Type.INVOKE, f, value)
@@ -233,6 +235,16 @@ def cases(most: int) -> Cases:
         "mutex": ("mutex", lock(True, False, most), legal.mutex, False),
         "mutex-improper": ("mutex", lock(False, False, most), legal.mutex, False),
         "fencing": ("fencing", lock(True, True, most), legal.fencing, (-10, False)),
+        "fencing-unnamed": ("fencing", lock(True, True, most, named=False), legal.unnamed, (-10, None)),
+        "fencing-improper": ("fencing", lock(False, True, most, named=False), legal.unnamed, (-10, None)),
+        "queue-again": ("queue", container("queue", most, values=2), legal.queue, ()),
+        "stack-again": ("stack", container("stack", most, values=2), legal.stack, ()),
+        "priority-queue-again": (
+            "priority-queue",
+            container("priority-queue", most, values=3),
+            legal.priority_queue,
+            (),
+        ),
         "append-list": ("append-list", appended(False, most), legal.appended, ()),
         "append-list-put": ("append-list", appended(True, most), legal.appended, ()),
     }

@@ -183,6 +183,26 @@ def test_tokens_must_grow_and_be_given_once():
     valid("fencing", told(*one(0, "acquire", None, 1), *one(0, "release", 1, 1), *one(1, "acquire", None, 3)))
 
 
+def test_a_release_that_names_no_token_is_of_the_one_that_its_process_was_given():
+    held = one(0, "acquire", None, 3)
+    valid("fencing", told(*held, *one(0, "release", None, None), *one(1, "acquire", None, 5)))
+    broken("fencing", told(*held, *one(1, "release", None, None), *one(1, "acquire", None, 5)), "bad-release", 1)
+    # One of unknown outcome by somebody who holds nothing cannot have happened, and says nothing against the others.
+    unsure = told("p1 release", "p1 info", *held, *one(0, "release", None, None))
+    valid("fencing", unsure, model="fencing")
+    both = told(*held, "p1 release", "p1 info", *one(2, "acquire", None, 5))
+    broken("fencing", both, "double-acquire", 2)
+
+
+def test_tokens_that_are_no_numbers_are_searched():
+    locks = (*one(0, "acquire", None, "a"), *one(0, "release", "a", "a"), *one(1, "acquire", None, "b"))
+    assert run("fencing", told(*locks), model="fencing").stats["methods"] == {"search": 1}
+    valid("fencing", told(*locks, *one(1, "release", "b", "b")), model="fencing")
+    broken("fencing", told(*locks, *one(1, "release", "a", "a")), "non-monotonic-read", 4, model="fencing")
+    fallen = (*one(0, "acquire", None, "b"), *one(0, "release", "b", "b"), *one(1, "acquire", None, "a"))
+    broken("fencing", told(*fallen), "non-monotonic-read", 3, model="fencing")
+
+
 def test_a_list_goes_two_ways():
     appends = (*one(0, "append", 1, 1), *one(0, "append", 2, 2))
     broken(

@@ -101,17 +101,17 @@ def failing(random: Random, told: list[Event]) -> list[Event]:
 
 
 class Fifo:
-    """A queue; `end` 0 is where values leave: the last put at -1 makes it a stack."""
+    """A queue; `end` 0 is where values leave: the last put at -1 makes it a stack. `values`: so many, used again and again, or (0) each once."""
 
-    def __init__(self, put: str, take: str, leaves: Callable[[deque[int]], int]) -> None:
+    def __init__(self, put: str, take: str, leaves: Callable[[deque[int]], int], values: int = 0) -> None:
         self.items: deque[int] = deque()
         self.next = 0
-        self.put, self.take, self.leaves = put, take, leaves
+        self.put, self.take, self.leaves, self.values = put, take, leaves, values
 
     def calls(self, random: Random) -> tuple[str, Any]:
         if random.random() < 0.5:
             self.next += 1
-            return self.put, self.next
+            return self.put, random.randint(1, self.values) if self.values else self.next
         return self.take, None
 
     def apply(self, f: str, argument: Any) -> Any:
@@ -149,16 +149,16 @@ def sized(random: Random, most: int) -> tuple[int, int]:
     return random.randrange(3, most), random.randrange(1, 5)
 
 
-def container(kind: str, most: int, info: float = 0.12) -> Callable[[Random], History]:
+def container(kind: str, most: int, info: float = 0.12, values: int = 0) -> Callable[[Random], History]:
     """Histories of a queue, a stack or a priority queue."""
 
     def make(random: Random) -> History:
         if kind == "priority-queue":
-            box: Fifo = Priorities(random)
+            box: Fifo = Fifo("insert", "poll", _greatest, values) if values else Priorities(random)
         elif kind == "stack":
-            box = Fifo("push", "pop", _last)
+            box = Fifo("push", "pop", _last, values)
         else:
-            box = Fifo("enqueue", "dequeue", lambda items: 0)
+            box = Fifo("enqueue", "dequeue", lambda items: 0, values)
 
         def answer(random: Random, event: Event) -> Any:
             if event.f == box.put:
