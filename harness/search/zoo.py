@@ -24,12 +24,11 @@ from node.flaws import FLAWS
 
 from ..errors import CampaignError
 from .zoo_ablate import ablations
-from .zoo_hunt import AFTER_FIRST, Tell, hunt, is_done
+from .zoo_hunt import AFTER_FIRST, SEEDS, Effort, Tell, hunt, is_done
 from .zoo_state import Control, State, open_state
 from .zoo_table import markdown, table, write_between
 from .zoo_trials import Trial, attempts
 
-SEEDS = 1000
 TOLD_EVERY_S = 5.0
 
 
@@ -44,7 +43,7 @@ def zoo_command(
     """0 if every flaw was found and the correct node raised no alarm, 1 otherwise; progress goes to stderr. Raises `CampaignError`."""
     names = _chosen(flaws)
     kept = open_state(state)
-    run(kept, names, jobs, Talk(console), seeds or SEEDS)
+    run(kept, names, jobs, Talk(console), Effort(seeds or SEEDS))
     result = document(kept, names)
     out = Console(highlight=False, soft_wrap=True)
     out.print_json(json.dumps(result)) if as_json else out.print(table(kept, names))
@@ -72,18 +71,13 @@ class Talk:
 
 
 def run(
-    state: State,
-    names: Sequence[str],
-    jobs: int,
-    talk: Talk,
-    seeds: int = SEEDS,
-    after: int = AFTER_FIRST,
-    control: bool = True,
+    state: State, names: Sequence[str], jobs: int, talk: Talk, effort: Effort | None = None, control: bool = True
 ) -> None:
     """Hunt what the state does not have, or not as far, and have the correct node stand the same plans."""
-    missing = [name for name in names if not is_done(state.caught.get(name), seeds, after)]
+    effort = effort or Effort()
+    missing = [name for name in names if not is_done(state.caught.get(name), effort)]
     for done, name in enumerate(missing, 1):
-        state.add(caught := hunt(name, seeds, jobs, talk.under_way, after, state.caught.get(name)))
+        state.add(caught := hunt(name, effort, jobs, talk.under_way, state.caught.get(name)))
         found = f"found by {', '.join(caught.checkers)} at seed {caught.tally.hits[0]}" if caught.found else "not found"
         talk.done(f"{name}: {found}", done, len(missing))
     controls = [wanted for wanted in _controls(state, names) if control and state.control(*wanted[:3]) is None]
@@ -150,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--flaw", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--after", type=int, default=AFTER_FIRST, help="seeds beyond the first hit, for the rate")
+    parser.add_argument("--unaimed", type=int, default=SEEDS, help="seeds without an aim, of flaws that have one")
     parser.add_argument("--no-control", action="store_true", help="do not run the correct node")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--state", type=Path)
@@ -158,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     names, talk = _chosen(given.flaw), Talk()
     state = open_state(given.state)
-    run(state, names, given.jobs, talk, given.seeds, given.after, control=not given.no_control)
+    effort = Effort(given.seeds, given.after, given.unaimed)
+    run(state, names, given.jobs, talk, effort, control=not given.no_control)
     if given.ablate:
         ablate(state, names, given.jobs, talk)
     if given.markdown is not None:

@@ -14,6 +14,7 @@ from ..simulator.soak.run import objections
 from .zoo_minimal import smallest
 from .zoo_trials import Outcome, Trial, attempts
 
+SEEDS = 1000
 AFTER_FIRST = 200
 """Seeds beyond the first that catches a flaw, from which its rate is measured."""
 GONE_ON = 12
@@ -117,29 +118,43 @@ class Caught:
         }
 
 
-def is_done(caught: Caught | None, seeds: int, after: int) -> bool:
-    """Whether a hunt for so many seeds, and so many beyond the first hit, would try no more than was tried."""
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How far to hunt: `seeds` at most, `after` beyond the first hit, and `unaimed` at most without an aim for flaws that have one."""
+
+    seeds: int = SEEDS
+    after: int = AFTER_FIRST
+    unaimed: int = SEEDS
+
+    def limit(self, name: str, aim: str | None) -> int:
+        if aim is not None or name not in AIMED:
+            return self.seeds
+        return 0 if name in UNREACHABLE else min(self.seeds, self.unaimed)
+
+    def last(self, name: str, tally: Tally) -> int:
+        """How many seeds are to be tried, as far as is known."""
+        limit = self.limit(name, tally.aim)
+        return min(limit, tally.hits[0] + 1 + self.after) if tally.hits else limit
+
+
+def is_done(caught: Caught | None, effort: Effort) -> bool:
+    """Whether a hunt would try no more than was tried."""
     if caught is None:
         return False
     aimed = caught.aimed or Tally(AIMED.get(caught.name), 0, ())
     tallies = [caught.random] if caught.random.hits or caught.name not in AIMED else [caught.random, aimed]
-    return all(tally.tried >= _last(tally, _limit(caught.name, tally.aim, seeds), after) for tally in tallies)
+    return all(tally.tried >= effort.last(caught.name, tally) for tally in tallies)
 
 
 def hunt(
-    name: str,
-    seeds: int,
-    jobs: int = 1,
-    tell: Tell = lambda text: None,
-    after: int = AFTER_FIRST,
-    known: Caught | None = None,
+    name: str, effort: Effort, jobs: int = 1, tell: Tell = lambda text: None, known: Caught | None = None
 ) -> Caught:
     """Without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one. Goes on from what is `known`."""
-    random = _search(name, known.random if known else Tally(None, 0, ()), seeds, after, jobs, tell)
+    random = _search(name, known.random if known else Tally(None, 0, ()), effort, jobs, tell)
     aimed = None
     if not random.hits and name in AIMED:
         begun = known.aimed if known and known.aimed else Tally(AIMED[name], 0, ())
-        aimed = _search(name, begun, seeds, after, jobs, tell)
+        aimed = _search(name, begun, effort, jobs, tell)
     caught = Caught(name, FLAWS[name].checker, random, aimed)
     if not caught.found:
         return caught
@@ -174,27 +189,14 @@ def _goes_on(caught: Caught, tell: Tell) -> int | None:
     return None
 
 
-def _search(name: str, begun: Tally, seeds: int, after: int, jobs: int, tell: Tell) -> Tally:
-    tally, limit = begun, _limit(name, begun.aim, seeds)
+def _search(name: str, begun: Tally, effort: Effort, jobs: int, tell: Tell) -> Tally:
+    tally, limit = begun, effort.limit(name, begun.aim)
     outcomes = attempts((Trial(seed, name, begun.aim) for seed in range(begun.tried, limit)), jobs)
-    if tally.tried >= _last(tally, limit, after):
-        return tally
-    for outcome in outcomes:
-        tally = _counted(tally, outcome)
+    while tally.tried < effort.last(name, tally):
+        tally = _counted(tally, next(outcomes))
         tell(f"{name}: {len(tally.hits)} hits in {tally.tried} seeds" + (f" aimed at {tally.aim}" if tally.aim else ""))
-        if tally.tried >= _last(tally, limit, after):
-            break
     outcomes.close()
     return tally
-
-
-def _limit(name: str, aim: str | None, seeds: int) -> int:
-    return 0 if aim is None and name in UNREACHABLE else seeds
-
-
-def _last(tally: Tally, limit: int, after: int) -> int:
-    """How many seeds are to be tried, as far as is known."""
-    return min(limit, tally.hits[0] + 1 + after) if tally.hits else limit
 
 
 def _counted(tally: Tally, outcome: Outcome) -> Tally:

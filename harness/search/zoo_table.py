@@ -41,7 +41,7 @@ def table(state: State, names: Sequence[str]) -> Table:
     """One row a flaw."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("flaw", "found", "tried", "per 1000", "first seed", "aim", "by", "plan", "faults"):
-        shown.add_column(heading)
+        shown.add_column(heading, min_width=len(max(names, key=len)) if heading == "flaw" else None)
     for name in names:
         shown.add_row(*_cells(state.caught[name]))
     return shown

@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.errors import CampaignError
 from harness.search import zoo
 from harness.search.zoo_ablate import ablate, again, in_question
-from harness.search.zoo_hunt import Caught, Tally, hunt, is_done
+from harness.search.zoo_hunt import Caught, Effort, Tally, hunt, is_done
 from harness.search.zoo_state import Ablated, open_state
 from harness.search.zoo_table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
 from harness.search.zoo_trials import Trial, attempts
@@ -28,7 +28,7 @@ NEEDY = "lease-survives-transfer"
 @pytest.fixture(scope="module")
 def needy() -> Caught:
     """A flaw that only its aim meets, within so few seeds."""
-    return hunt(NEEDY, seeds=2)
+    return hunt(NEEDY, Effort(2))
 
 
 def quiet() -> Console:
@@ -86,19 +86,20 @@ def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
 
 def test_a_run_that_is_not_stopped_tells_who_would_object_too():
     """Raft's broken promise comes first; the stale read that follows from it is what clients see."""
-    caught = hunt("ack-before-majority", seeds=3, after=0)
+    caught = hunt("ack-before-majority", Effort(3, after=0))
     assert caught.expected == "linearizable" and caught.checkers == ["raft-safety"]
     assert caught.as_expected and caught.gone_on == caught.tally.hits[0]
     assert ("raft-safety", "commit-without-quorum") in objections(Trial(0, "ack-before-majority").plan())
 
 
 def test_a_hunt_goes_on_from_what_is_known():
-    short = hunt(QUICK, seeds=6, after=1)
+    short = hunt(QUICK, Effort(6, after=1))
     assert short.tally.tried == short.tally.hits[0] + 2
-    assert hunt(QUICK, seeds=6, after=3, known=short) == hunt(QUICK, seeds=6, after=3)
-    assert is_done(short, 6, 1) and not is_done(short, 6, 3) and not is_done(None, 6, 1)
-    unmet = hunt(NEEDY, seeds=1, after=0)
-    assert is_done(unmet, 1, 0) and not is_done(unmet, 2, 0)
+    assert hunt(QUICK, Effort(6, after=3), known=short) == hunt(QUICK, Effort(6, after=3))
+    assert is_done(short, Effort(6, 1)) and not is_done(short, Effort(6, 3)) and not is_done(None, Effort(6, 1))
+    unmet = hunt(NEEDY, Effort(1, after=0, unaimed=0))
+    assert unmet.random.tried == 0 and unmet.aimed is not None and unmet.aimed.tried == 1
+    assert is_done(unmet, Effort(1, 0, 0)) and not is_done(unmet, Effort(2, 0))
 
 
 def test_a_line_that_is_none_is_named(tmp_path: Path):
@@ -150,7 +151,7 @@ def test_the_tables_go_between_their_markers(tmp_path: Path, needy: Caught):
     state = open_state(None)
     state.add(needy)
     state.add(Ablated(NEEDY, "cut", AIMED[NEEDY], 4, 4, 0, True))
-    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()), seeds=2)
+    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()), Effort(2))
     text = markdown(state, [NEEDY], zoo.document(state, [NEEDY]))
     assert f"| {NEEDY} | yes |" in text and f"| {NEEDY} | cut | 4 | 4 | 0 | passes | yes |" in text
     page = tmp_path / "page.md"
