@@ -30,7 +30,6 @@ from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
-from ..simulator.salt import salt_draws
 from .assemble import make_plan, reference_options
 from .execute import Settings, open_run_folder
 from .journal import Journal
@@ -111,7 +110,6 @@ def simulate(
     `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
     cluster = SimCluster(node_configs(plan), plan.seed, replace(world_of(plan), fence=False))
-    salt_draws(cluster)
     watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster)

@@ -35,6 +35,7 @@ from .network import Network, Shaping
 from .node import Process, SimNode, Stepper, trace_line
 from .options import SimOptions
 from .peers import Peers
+from .salt import salt_draws
 
 TraceWatcher = Callable[[dict[str, Any]], None]
 Edge = tuple[str, str]
@@ -76,6 +77,7 @@ class SimCluster:
         self.halt_watchers: list[Callable[[str, str], None]] = []
         self.digest = RunDigest(full=self.options.digest_full)
         self.core_events = 0
+        salt_draws(self)
 
     # Time
 

@@ -3,23 +3,27 @@
 What is salted are the world's draws (how long packets and disks take, what is lost, what a power loss leaves, the seeds of processes that start
 later) and those of the cores that run (their next election timeouts). What was drawn before stays: packets on their way, timers that are set.
 Faults and clients are the plan's, and do not change.
+
+This module alone reaches for the keys that others hold, so that none of them has a verb for what happens to no real node, disk or network.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from node.core.chance import Chance
 
 from .chance import draw
-from .cluster import SimCluster
 from .network import Stream
+
+if TYPE_CHECKING:
+    from .cluster import SimCluster
 
 _SALT = 0x5A17
 
 
 def salt_draws(cluster: SimCluster) -> None:
-    """Arrange for what the options ask. To be called before anything happens in the cluster."""
+    """Arrange for what the options ask, before anything happens in the cluster."""
     options = cluster.options
     if options.salt and not options.salt_after_ns:
         _salt(cluster, options.salt)
@@ -42,7 +46,7 @@ def _salt(cluster: SimCluster, salt: int) -> None:
 
 
 def _salt_core(core: Any, chance: Chance) -> None:
-    """A core has no such verb, for nothing like it happens to a node; only a simulation can go back and try another chance."""
+    """Nothing for a stand-in of a core, which draws nothing."""
     raft = getattr(core, "_machines", {}).get("raft")
     if raft is not None and raft.state is not None:
         raft.state.chance = chance
@@ -52,6 +56,8 @@ def _streams(cluster: SimCluster) -> list[Stream]:
     """Of the connections that there are; later ones take their keys from their links."""
     streams = [view.stream for view in cluster.peers._views.values()]
     clients = cluster.clients
-    for connection in {(c.node, c.name): c for held in (clients._connections, clients._at_node) for c in held.values()}.values():
+    for connection in {
+        (c.node, c.name): c for held in (clients._connections, clients._at_node) for c in held.values()
+    }.values():
         streams += [connection.up, connection.down]
     return [stream for stream in streams if stream is not None]

@@ -129,12 +129,10 @@ def test_options_survive_json_exactly_and_every_one_is_told():
     ("change", "message"),
     [
         ({"losses": 1}, "no option 'losses'"),
-        ({"loss_ppm": None}, "loss_ppm is missing|'loss_ppm' is missing"),
-        ({"loss_ppm": 1.5}, "loss_ppm: 1.5 is not int"),
-        ({"fence": 1}, "fence: 1 is not bool"),
+        ({"loss_ppm": 1.5}, "loss_ppm: 1.5 is not of type int"),
+        ({"fence": 1}, "fence: 1 is not of type bool"),
     ],
 )
 def test_other_options_are_refused(change: dict, message: str):
-    data = {name: value for name, value in {**SimOptions().to_json(), **change}.items() if value is not None}
     with pytest.raises(SimulationError, match=message):
-        SimOptions.from_json(data)
+        SimOptions.from_json({**SimOptions().to_json(), **change})
