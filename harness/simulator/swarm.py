@@ -6,6 +6,7 @@ on or off and draws its rates anew. Every knob has a draw of its own: one that i
     options = swarm(7, SimOptions())
     items = swarm_faults(7, ["n1", "n2", "n3"], 30 * SECOND)      # items of a campaign's `faults:`
     more = swarm_node(7)                                          # fields of a campaign's `system`
+    last = swarm_liveness(7)                                      # a campaign's `liveness`, or None
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..durations import format_ns
+from ..nemesis.liveness import WAYS
 from .chance import between, choose, draw, happens, key_of
 from .options import MICROSECOND, MILLISECOND, SimOptions
 
@@ -182,3 +184,9 @@ def _voters(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:
     out_ns, back_ns = (load_ns * percent // 100 // MILLISECOND * MILLISECOND for percent in (20, 60))
     leave = {"set": {nodes[-1]: 0}, "after": format_ns(out_ns)}
     return [{"voters": leave}, {"voters": {"set": {nodes[-1]: 1}, "after": format_ns(back_ns)}}]
+
+
+def swarm_liveness(seed: int) -> dict[str, Any] | None:
+    """A campaign's `liveness`, in every second seed: how the rest stays broken after the load, or None."""
+    knobs = Knobs(seed, "swarm/liveness")
+    return {"rest": knobs.choose("rest", sorted(WAYS))} if knobs.on("at-all") else None

@@ -10,11 +10,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from harness.campaign.model import SystemSpec
+from harness.nemesis.liveness import WAYS, LivenessSpec
 from harness.nemesis.schedule import expand
 from harness.nemesis.specs import FAULT_NAMES, FaultSpec
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SECOND, SimOptions
-from harness.simulator.swarm import SORTS, swarm, swarm_faults, swarm_node
+from harness.simulator.swarm import SORTS, swarm, swarm_faults, swarm_liveness, swarm_node
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 NODES = ["n1", "n2", "n3", "n4", "n5"]
@@ -57,6 +58,12 @@ def test_every_sort_is_on_in_some_seeds_and_off_in_others():
     sizes = Counter(len(items) for items in drawn)
     assert min(sizes) < len(SORTS) // 3 and max(sizes) > len(SORTS) // 2
     assert not any("calibration" in spec for items in drawn for item in items for spec in item.values())
+
+
+def test_every_way_to_stay_broken_is_drawn_and_half_of_the_seeds_have_none():
+    drawn = [swarm_liveness(seed) for seed in range(200)]
+    found = [LivenessSpec.model_validate(one) for one in drawn if one is not None]
+    assert 70 < len(found) < 130 and {spec.rest for spec in found} == set(WAYS)
 
 
 def test_a_node_takes_every_seeds_knobs():
