@@ -89,6 +89,7 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
 def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ..run.execute import Settings
     from ..shrink.allowance import Allowance
+    from ..shrink.corpus import keep
     from ..shrink.folder import choose, read_source, write_shrunk
     from ..shrink.plan import shrink_plan, stability
     from ..shrink.telling import document
@@ -108,11 +109,17 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         told = document(str(target), shrunk, stable)
         settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
         run_dir, judgement = write_shrunk(shrunk.best.plan, source, told, settings)
+        if options["keep"] is not None:
+            progress.show("keep", options["keep"])
+            kept = keep(shrunk.best.plan, shrunk.signature, options["keep"], options["corpus"])
+            say(f"kept in {kept}")
     if as_json:
-        out.print_json(json.dumps({**told, "run": str(run_dir), "verdict": judgement.document["verdict"]}, default=str))
+        verdict = "crashed" if judgement is None else judgement.document["verdict"]
+        out.print_json(json.dumps({**told, "run": str(run_dir), "verdict": verdict}, default=str))
     else:
         print_shrunk(told)
-        out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  tri replay {escape(str(run_dir))}")
+        repeat = f"tri replay {run_dir}" if judgement is not None else f"tri run --plan {run_dir}/plan.json"
+        out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  {escape(repeat)}")
     return EXIT_SHRUNK
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from histories import History
 from histories.store import RunStore
 
 from ..campaign.load import load_campaign
@@ -21,6 +22,7 @@ from ..run.record import RUN_FILE
 from ..run.simulated import simulate, write_run
 from ..run.verdict import Judgement, judge, judge_record
 from ..search.signature import Signature, signatures
+from ..search.trial import crash_signature
 from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen
@@ -31,19 +33,24 @@ LEAST_FINAL_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A failing run: its plan, its failures, its record. `campaign` is None where only a plan is left of it."""
+    """A failing run: its plan, its failures, its record. `campaign` is None where only a plan is left of it; `crash`: it did not reach its end."""
 
     place: str
     plan: Plan
     campaign: Campaign | None
     results: Mapping[str, CheckResult]
     record: RunRecord
+    crash: Signature | None = None
 
     def signatures(self) -> list[Signature]:
+        if self.crash is not None:
+            return [self.crash]
         return signatures(self.results, self.record.history)
 
     def clue(self, wanted: Signature) -> Clue:
         """What the run tells of where to look for the failure."""
+        if self.crash is not None:
+            return Clue((), (), None)
         seen = first_seen(wanted, self.results[wanted.checker], self.record)
         return clue_of(self.record, self.plan, seen.ops, seen.at_ns)
 
@@ -66,7 +73,10 @@ def read_source(folder: Path) -> Source:
     if (folder / RUN_FILE).exists():
         return read_recorded(folder)
     plan = read_plan(folder)
-    done = simulate(plan)
+    try:
+        done = simulate(plan)
+    except Exception as error:
+        return Source(str(folder), plan, _campaign(folder), {}, RunRecord(History(())), crash_signature(error))
     judgement = judge_record(done.record, done.facts, Budget(), str(folder))
     return Source(str(folder), plan, _campaign(folder), judgement.results, done.record)
 
@@ -114,11 +124,15 @@ def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
     return chosen[0]
 
 
-def write_shrunk(plan: Plan, source: Source, document: Mapping[str, Any], settings: Settings) -> tuple[Path, Judgement]:
-    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it."""
+def write_shrunk(
+    plan: Plan, source: Source, document: Mapping[str, Any], settings: Settings
+) -> tuple[Path, Judgement | None]:
+    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it. Of one that crashes, only what was planned."""
     campaign = campaign_of(plan, source.campaign, source.place)
     run_dir = open_run_folder(campaign, plan, settings)
     RunStore.write_json(run_dir / SHRINK_FILE, document)
+    if source.crash is not None:
+        return run_dir, None
     judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)
     return run_dir, judgement
 

@@ -97,7 +97,7 @@ def shrink_by(
 def _first(plan: Plan, trials: Attempts, clue: Clue | None) -> Failure | None:
     """The failure that shrinking starts from."""
     try:
-        for smaller in focused(plan, clue) if clue is not None else ():
+        for smaller in focused(plan, clue) if clue is not None and clue.issued else ():
             if (first := trials.attempt(smaller)) is not None:
                 return first
         return trials.attempt(plan)

@@ -191,7 +191,8 @@ def short_times(state: State) -> None:
 
 
 def plain_world(state: State) -> None:
-    """The world's knobs and the nodes' settings as they are by default, flaws as few as will do."""
+    """The world's knobs and the nodes' settings as they are by default, flaws as few as will do, and no phase after the load."""
+    state.accept(replace(state.plan, liveness=None))
     base = state.plan
     ddmin(sorted(base.world), lambda kept: state.accept(edits.with_world(base, kept)))
     usual = SystemSpec().model_dump(mode="json")

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 from checkers import Anomaly, Budget, CheckResult, RunRecord, check
 from histories import NEMESIS
 
-from ..errors import TribulationError
 from ..run.plan import Plan
 from ..run.simulated import simulate
 from ..search.signature import Signature, fails_alike, signatures
+from ..search.trial import crash_signature
 from .allowance import Allowance
 from .focus import Clue
 
@@ -40,6 +40,10 @@ class Failure:
     end_ns: int
     hits: int = 1
     tries: int = 1
+
+
+CRASH = "crash"
+"""The shape of signatures of runs that end in an exception (`search.trial`)."""
 
 
 class Attempts(Protocol):
@@ -70,10 +74,12 @@ class Trials:
         return self._known[name]
 
     def run(self, plan: Plan) -> Failure | None:
-        """As `attempt`, always anew and at nobody's cost. A plan that cannot be simulated to its end does not fail in the wanted way."""
+        """As `attempt`, always anew and at nobody's cost. A plan that cannot be simulated to its end fails otherwise, unless that is what is wanted."""
         try:
             done = simulate(plan)
-        except TribulationError:
+        except Exception as error:
+            return self._crashed(plan, error)
+        if self.wanted.shape == CRASH:
             return None
         result = check(done.record, [self.wanted.checker], Budget(time_s=CHECK_TIME_S))[self.wanted.checker]
         found = signatures({self.wanted.checker: result}, done.record.history)
@@ -89,6 +95,12 @@ class Trials:
             digest=done.digest,
             end_ns=int(done.facts.phases.get("end", plan.timing.load_ns)),
         )
+
+    def _crashed(self, plan: Plan, error: Exception) -> Failure | None:
+        found = crash_signature(error)
+        if not fails_alike(self.wanted, [found]):
+            return None
+        return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="", end_ns=plan.timing.load_ns)
 
 
 def plan_id(plan: Plan) -> str:

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from harness.campaign.load import load_campaign
+from harness.errors import CampaignError
 from harness.run.assemble import make_plan
 from harness.run.plan import Plan
-from harness.run.simulated import without_flaws
+from harness.run.simulated import simulate, without_flaws
 from harness.search.signature import Signature
+from harness.search.trial import crash_signature
 from harness.shrink import edits
 from harness.shrink.allowance import Allowance
 from harness.shrink.plan import shrink_plan, stability
@@ -100,6 +102,17 @@ def test_a_plan_is_tried_once(plan: Plan) -> None:
 def test_a_plan_that_cannot_be_simulated_fails_otherwise(plan: Plan) -> None:
     odd = [replace(plan.intents[0], kind="nothing-known", at_ns=0)]
     assert Trials(STALE, Allowance()).run(edits.with_faults(edits.until(plan, 10_000_000), odd)) is None
+
+
+def test_a_run_that_ends_in_an_exception_is_shrunk_to_what_raises_it(plan: Plan) -> None:
+    odd = replace(plan.intents[0], id="odd", kind="nothing-known", at_ns=2_000_000_000)
+    broken = edits.with_faults(plan, [*plan.intents, odd])
+    with pytest.raises(CampaignError) as raised:
+        simulate(broken)
+    shrunk = shrink_plan(broken, crash_signature(raised.value), Allowance(runs=300))
+    assert shrunk is not None and shrunk.one_minimal
+    assert [intent.kind for intent in shrunk.best.plan.intents] == ["nothing-known"]
+    assert shrunk.best.plan.timing.load_ns < plan.timing.load_ns
 
 
 def _without_one(items: object) -> list[list[object]]:
