@@ -18,6 +18,8 @@ _COLOURS = {
     "differs": "red",
     "another core": "yellow",
     "unknown core": "yellow",
+    "another simulator": "yellow",
+    "unknown simulator": "yellow",
     "tier A": "bold",
     "tier B": "bold",
     "tier C": "bold",
@@ -109,7 +111,7 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
         tell([*tell_simulated(replay, recorded_verdict(target)), *([f"run: {kept}"] if kept else [])])
     if replay.equal:
         return EXIT_EQUAL
-    return EXIT_DIFFERS if replay.same_core else EXIT_UNKNOWN
+    return EXIT_DIFFERS if replay.same_sources else EXIT_UNKNOWN
 
 
 def _keep(target: Path, runs: Path, progress: Progress) -> str:
@@ -133,7 +135,7 @@ def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
 
     from ..replay.cluster import replay_cluster
     from ..replay.nodes import read_incarnations, replay_nodes
-    from ..replay.telling import tell_cluster, tell_cores, tell_nodes
+    from ..replay.telling import tell_cluster, tell_nodes, tell_sources
 
     with Progress() as progress:
         progress.show("read", "the recorded inputs")
@@ -154,7 +156,7 @@ def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
         }
         out.print_json(json.dumps(document, default=str))
     else:
-        tell(tell_cores(cores, fingerprint()))
+        tell(tell_sources("core", cores, fingerprint()))
         tell(tell_nodes(nodes) if nodes else [])
         tell(tell_cluster(cluster) if cluster is not None else [])
     if alike and (cluster is None or cluster.exact):

@@ -16,6 +16,7 @@ from node.core_source import fingerprint
 from ..run.plan import Plan
 from ..run.record import RunFacts, read_facts
 from ..run.simulated import DIGESTS_FILE, Simulated, simulate
+from ..run.sources import simulator_fingerprint
 from ..run.verdict import Judgement, judge_record
 from ..simulator.cluster import SimCluster
 from ..simulator.digest import MARK_EVERY, RunDigest
@@ -34,7 +35,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedReplay:
-    """`recorded` and `digest` are the two runs' digests; `recorded` is None where none was kept. `cores` are the fingerprints, likewise.
+    """`recorded` and `digest` are the two runs' digests; `recorded` is None where none was kept. `cores` are the fingerprints, likewise, and `simulators` those
+    of the rest.
 
     `differences` are those of history and traces, earliest first. `unsteady`: a second replay differed from the first one, at this step.
     """
@@ -45,6 +47,7 @@ class SimulatedReplay:
     recorded: str | None
     digest: str
     cores: tuple[str | None, str]
+    simulators: tuple[str | None, str]
     differences: Sequence[LineDifference]
     window: Window | None = None
     unsteady: str | None = None
@@ -54,8 +57,8 @@ class SimulatedReplay:
         return not self.differences and self.recorded in (None, self.digest)
 
     @property
-    def same_core(self) -> bool:
-        return self.cores[0] == self.cores[1]
+    def same_sources(self) -> bool:
+        return self.cores[0] == self.cores[1] and self.simulators[0] == self.simulators[1]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +66,7 @@ class SimulatedReplay:
             "equal": self.equal,
             "digest": {"recorded": self.recorded, "replayed": self.digest},
             "core": {"recorded": self.cores[0], "replayed": self.cores[1]},
+            "simulator": {"recorded": self.simulators[0], "replayed": self.simulators[1]},
             "steps": self.done.cluster.digest.steps,
             "verdict": self.judgement.document["verdict"],
             "differences": [difference.to_json() for difference in self.differences],
@@ -81,8 +85,18 @@ def replay_simulated(run_dir: Path) -> SimulatedReplay:
     if recorded not in (None, done.digest):
         window, unsteady = _where(plan, run_dir, done)
     judgement = judge_record(done.record, done.facts, Budget(time_s=check_time_s(run_dir)), f"replay of {run_dir}")
-    cores = (facts.options.get("core"), fingerprint())
-    return SimulatedReplay(facts, done, judgement, recorded, done.digest, cores, differences, window, unsteady)
+    return SimulatedReplay(
+        facts=facts,
+        done=done,
+        judgement=judgement,
+        recorded=recorded,
+        digest=done.digest,
+        cores=(facts.options.get("core"), fingerprint()),
+        simulators=(facts.options.get("simulator"), simulator_fingerprint()),
+        differences=differences,
+        window=window,
+        unsteady=unsteady,
+    )
 
 
 def _where(plan: Plan, run_dir: Path, done: Simulated) -> tuple[Window | None, str | None]:

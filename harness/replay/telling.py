@@ -14,20 +14,21 @@ SHOWN_DIFFERENCES = 3
 SHOWN_EFFECTS = 6
 
 
-def tell_cores(recorded: Iterable[str | None], here: str) -> list[str]:
-    """Said first, because it may explain everything that follows; nothing when it is the same core."""
+def tell_sources(what: str, recorded: Iterable[str | None], here: str) -> list[str]:
+    """Said first, because it may explain everything that follows; nothing when `what` (core or simulator) is the same."""
     known = set(recorded)
     if known == {here}:
         return []
     others = sorted(core for core in known if core not in (None, "", here))
     if others:
         told = ", ".join(others)
-        return [f"another core: recorded with core {told}, this is core {here}; differences may come from that"]
-    return [f"unknown core: the recording does not say which core ran; this is core {here}"]
+        return [f"another {what}: recorded with {told}, this is {here}; differences may come from that"]
+    return [f"unknown {what}: what was recorded does not say which; this is {here}"]
 
 
 def tell_simulated(replay: SimulatedReplay, recorded_verdict: str | None) -> list[str]:
-    lines = tell_cores([replay.cores[0]], replay.cores[1])
+    lines = tell_sources("core", [replay.cores[0]], replay.cores[1])
+    lines += tell_sources("simulator", [replay.simulators[0]], replay.simulators[1])
     record = replay.done.record
     if replay.equal:
         traced = sum(len(trace) for trace in record.traces.values())

@@ -35,6 +35,7 @@ from .execute import Settings, open_run_folder
 from .journal import Journal
 from .plan import Pinned, Plan
 from .record import RunFacts, record_of
+from .sources import simulator_fingerprint
 from .verdict import Judgement, judge_record
 from .virtual import ELECTION_NS, VirtualDriver
 
@@ -133,7 +134,7 @@ def simulate(
         phases=dict(runner.marks),
         clock_offsets_ns=driver.monotonic_offsets_ns(),
         final_states=states,
-        options={**options_of_checks, "digest": digest, "core": fingerprint()},
+        options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))

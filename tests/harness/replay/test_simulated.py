@@ -30,7 +30,7 @@ def tri(*arguments: str) -> int:
 
 def test_the_same_plan_gives_the_same_run(small_run: Path) -> None:
     replay = replay_simulated(small_run)
-    assert replay.equal and replay.same_core
+    assert replay.equal and replay.same_sources
     assert replay.recorded == replay.digest
     assert replay.judgement.document["verdict"] == "valid"
 
@@ -116,3 +116,10 @@ def test_two_replays_that_differ_name_the_step() -> None:
     assert first_unequal(["a", "b"], ["a", "b"]) is None
     assert first_unequal(["a", "b"], ["a", "c"]) == "step 2: b | c"
     assert first_unequal(["a"], ["a", "c"]) == "step 2: only one of them has it"
+
+
+def test_another_simulator_is_said_too(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A change of the simulator, or of a world's defaults, is no fault of the run's."""
+    edit(own_run / "run.json", lambda facts: facts["options"].update(simulator="0123456789abcdef", digest="other"))
+    assert tri("replay", str(own_run)) == 3
+    assert capsys.readouterr().out.startswith("another simulator: recorded with 0123456789abcdef")

@@ -1,0 +1,24 @@
+"""Which simulator this is: a fingerprint of the sources that, beside the core, decide what a simulated run does.
+
+With `node.core_source` it goes into every simulated run, so that a replay by another version says so instead of wondering about differences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+DECISIVE = ("nemesis", "run", "simulator", "systems", "workloads")
+"""Folders of the harness."""
+
+
+@lru_cache(maxsize=1)
+def simulator_fingerprint() -> str:
+    """Sixteen hexadecimal digits; equal sources have equal ones, wherever they lie."""
+    harness = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for folder in DECISIVE:
+        for path in sorted((harness / folder).rglob("*.py"), key=lambda path: path.relative_to(harness).as_posix()):
+            digest.update(f"{path.relative_to(harness).as_posix()}\n{path.read_text(encoding='utf-8')}\n".encode())
+    return digest.hexdigest()[:16]
