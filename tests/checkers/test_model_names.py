@@ -44,6 +44,7 @@ TXN_WRITE = [["w", "x", 1], ["r", "x", 1]]
         ([*done("insert", 1, 1), *done("delete-min", None, 1)], "priority-queue"),
         ([*done("add", 1, 1), *done("read", None, [1])], "set"),
         ([*done("add", 1, 1), *done("read", None, 1)], "counter"),
+        ([one for name in sorted(MODELS["counter"].names | MODELS["set"].names) for one in done(name, 1, 1)], "set"),
         ([*done("txn", TXN_APPEND, TXN_APPEND)], "list-append"),
         ([*done("txn", TXN_WRITE, TXN_WRITE)], "rw-register"),
         ([*done("txn", TXN_WRITE + TXN_APPEND)], None),
@@ -72,6 +73,8 @@ def test_keys_in_values_are_taken_apart_for_models_of_keys_only() -> None:
     assert prepared(told, "kv").columns.keys == ["k"]
     assert prepared(told, None).columns.keys == ["k"]
     assert prepared(told, "register") is told
+    pairs = history(*done("write", [1, 2], [1, 2]), *done("read", None, [1, 2]))
+    assert prepared(pairs, "kv") is pairs, "a read of nobody's key: these are values"
     with pytest.raises(HistoryError, match=r"is no \[key, value\]"):
         prepared(history(*done("write", [1, 2, 3], [1, 2, 3])), "kv")
 

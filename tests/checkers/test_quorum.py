@@ -52,6 +52,21 @@ def test_an_ok_write_wholly_inside_a_window_without_a_quorum() -> None:
     assert result.stats["Q2"]["windows"] == 1 and result.stats["Q2"]["without_quorum_ms"] == 100
 
 
+def test_a_write_that_begins_with_the_window_is_inside() -> None:
+    book = no_quorum(Book(FIVE))
+    write = book.op("write", 100, 150, value=1, served_by="n2")
+    result = untraced(book)
+    assert kinds(result) == ["Q2-write-without-quorum"] and result.anomalies[0].ops == (write,)
+
+
+def test_a_write_that_ends_at_the_very_heal_may_be_ok_and_is_counted_if_it_is_refused() -> None:
+    book = no_quorum(Book(FIVE))
+    book.op("write", 150, 200, value=1, served_by="n2")
+    book.op("write", 150, 200, kind="fail", error="no-quorum", value=2)
+    result = untraced(book)
+    assert (result.verdict, result.stats["Q4"]["refused"]) == (Verdict.VALID, 1)
+
+
 @pytest.mark.parametrize(("start_ms", "end_ms"), [(99, 150), (150, 201), (10, 20), (210, 220)])
 def test_a_write_that_reaches_out_of_the_window_may_be_ok(start_ms: float, end_ms: float) -> None:
     book = no_quorum(Book(FIVE))

@@ -294,6 +294,23 @@ def test_two_entries_applied_at_one_index() -> None:
     assert next(a for a in result.anomalies if a.kind == "applied-differently" and a.details["index"] == 2).ops == (op,)
 
 
+def test_what_was_committed_is_not_what_was_applied() -> None:
+    """n1 commits its entry 1 of term 1; n3, which nobody told, applies one of term 2 there."""
+    book = Book().boot_all()
+    book.win("n1", 1, ["n1", "n2"])
+    for node in ("n1", "n2"):
+        book.append(node, (1, 1))
+        book.durable(node, 1, 1)
+    book.commit("n1", 1, 1, {"n1": 1, "n2": 1, "n3": 0})
+    book.append("n3", (1, 2), crc=500)
+    book.apply("n3", (1, 2), crc=500)
+    result = check(book.record())
+    assert "applied-uncommitted" in kinds(result)
+    (anomaly,) = [a for a in result.anomalies if a.kind == "applied-uncommitted"]
+    assert anomaly.details["index"] == 1
+    assert [(line["node"], line["event"]) for line in anomaly.details["trace"]] == [("n1", "commit"), ("n3", "apply")]
+
+
 def test_an_entry_is_skipped() -> None:
     book = calm(4)
     for index in (1, 2, 3, 4):

@@ -97,6 +97,14 @@ def test_two_writes_at_one_index() -> None:
     assert kinds(result) == ["SB3-two-writes-one-index"] and result.anomalies[0].ops == (first, second)
 
 
+def test_writes_that_do_not_say_which_command_they_are_may_be_one() -> None:
+    book = Book()
+    book.op("write", 0, 10, value=1, log_index=8, term=4, served_by="n1", session=1, seq=1)
+    book.op("write", 0, 20, value=2, log_index=8, term=5, served_by="n3", session=2)
+    book.op("write", 0, 30, value=3, log_index=8, term=5, served_by="n3", seq=1)
+    assert check(book.record(traces={})).verdict is Verdict.VALID
+
+
 def test_one_command_answered_twice_at_its_index_is_fine() -> None:
     book = Book()
     book.op("write", 0, 10, value=1, log_index=8, term=4, served_by="n1", session=1, seq=1)

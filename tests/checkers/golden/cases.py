@@ -13,6 +13,14 @@ from typing import Any
 
 from benchmarks.generators import MODELS, VIOLATIONS, generate, plant
 from checkers import Budget, CheckResult, RunRecord, checker
+from checkers.budget import Meter
+from checkers.configurations import Problem, calls_of
+from checkers.models import MutexModel, SequenceModel
+from checkers.refute import prove
+from checkers.register_model import RegisterModel
+from checkers.search import search
+from checkers.steps import Model
+from checkers.structures.models import CounterModel, QueueModel, SetModel
 from histories import History
 
 from .. import fuzz_generated, random_histories
@@ -104,6 +112,35 @@ def _told_lines(name: str, seed: int) -> str:
     return of_checkers(told_lines.record(name, seed), told_lines.TOLD[name][1])
 
 
+def _searched(name: str, seed: int) -> str:
+    """What the general search looked at until it knew, and the proof that is made of a history without an order: how it goes about matters for time alone."""
+    make, model = SEARCHED[name]
+    ops = make(seed).operations()
+    whole = Meter(20, 2000)
+    calls = calls_of(ops, model)
+    outcome = search(Problem(calls, model, whole), whole)
+    if outcome.legal:
+        return f"V {outcome.configurations}"
+    proof = prove(calls, model, outcome.stuck_at or 0, Meter(20, 2000))
+    kept = ",".join(f"{call.op.invoke_index}{'' if call.end is not None else '?'}" for call in proof.calls)
+    return f"I {outcome.configurations} stuck {outcome.stuck_at}: {kept} {proof.from_start}"
+
+
+def _world(case: str, seed: int) -> History:
+    return structures(16)[case][1](Random(f"{case}/searched/{seed}"))
+
+
+SEARCHED: dict[str, tuple[Callable[[int], History], Model]] = {
+    "registers searched": (partial(_drawn, random_histories.small_register, 16), RegisterModel()),
+    "linked registers searched": (partial(_drawn, random_histories.linked_register, 16), RegisterModel()),
+    "locks searched": (partial(_drawn, random_histories.mutex, 16), MutexModel()),
+    "lists searched": (partial(_drawn, random_histories.appends, 12), SequenceModel()),
+    "queues searched": (partial(_world, "queue-again"), QueueModel()),
+    "counters searched": (partial(_world, "counter-deltas"), CounterModel()),
+    "sets searched": (partial(_world, "set-all"), SetModel()),
+}
+"""Name → histories, and the model that judges them."""
+
 LEVELS = ("serializable", "strict-serializable", "snapshot-isolation", "strong-session-serializable", "causal")
 FILLS = (
     random_histories.unique_register,
@@ -135,6 +172,8 @@ def _cases() -> dict[str, Case]:
         found[f"{name}, many"] = Case("structures", 30, partial(_structure, name, 26))
     for name in transactions.CASES:
         found[name] = Case("transactions", 24, partial(_transactions, name))
+    for name in SEARCHED:
+        found[name] = Case("searched", 60, partial(_searched, name))
     for kind in ("list-append", "rw-register"):
         shape = Shape(lists=kind == "list-append", **LARGE)
         for level in LEVELS:
