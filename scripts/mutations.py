@@ -48,8 +48,11 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 NAMING = {"level_of", "_registers", "_classify", "_stale_kind", "name", "node"}
 """Functions that answer a string which names something that is decided by, unlike all others that answer strings: those word a sentence."""
 
-LARGE = 1000
+LARGE = 50
 """From here on one more or less is a mistake that nobody makes: budgets, sizes of blocks, units of time."""
+
+SHOWN = 3
+"""From here on the upper bound of a slice is how much of something is shown."""
 
 Change = tuple[str, Callable[[ast.AST], ast.AST]]
 """What is changed, and a function that turns the node (of a fresh copy) into what stands in its place."""
@@ -152,6 +155,10 @@ def _left_alone(tree: ast.Module) -> set[int]:
             leave(node)  # an assertion that lengths are equal
         elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.LShift, ast.Pow)) and _constant_only(node):
             leave(node)  # stands for more than anything, or for a bit
+        elif isinstance(node, ast.Slice) and node.lower is None and _is_number(node.upper, SHOWN):
+            leave(node.upper)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "round" and len(node.args) == 2:
+            leave(node.args[1])  # how many digits are shown
         elif isinstance(node, ast.AnnAssign):
             leave(node.annotation)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -178,6 +185,10 @@ def _words(node: ast.AST) -> bool:
         and ast.unparse(node.returns) == "str"
         and node.name not in NAMING
     )
+
+
+def _is_number(node: ast.AST | None, least: int) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value >= least
 
 
 def _constant_only(node: ast.BinOp) -> bool:

@@ -102,6 +102,22 @@ def test_within_finds_the_epoch_that_holds_a_whole_stretch() -> None:
     assert history.within(25 * MS, 99 * MS) is history.epochs[2]
 
 
+def test_a_probe_takes_away_the_edge_that_it_got_through_and_no_other() -> None:
+    book = Book()
+    book.fault("cut", 0, 9_000, edges=both_ways(("n1", "n2")))
+    for at_ms, matrix, left in (
+        (2_000, {("n1", "n2"): True}, 1),
+        (1_999, {("n1", "n2"): True}, 2),
+        (9_000, {("n1", "n2"): True}, 1),
+        (9_001, {("n1", "n2"): True}, 2),
+        (5_000, {("n1", "n2"): False, ("n3", "n1"): True}, 2),
+        (5_000, {}, 2),
+    ):
+        found = epochs(book.faults, [(at_ms * MS, matrix)])
+        assert len(found.epochs[1].cut) == left, (at_ms, matrix)
+        assert len(found.notes) == 2 - left
+
+
 @given(st.integers(0, 10**6))
 def test_components_are_those_of_the_undirected_graph(seed: int) -> None:
     draw = random.Random(seed)

@@ -17,6 +17,7 @@ from ..tiny_raft import TICK_NS, tiny_run
 
 Lines = dict[str, list[dict[str, Any]]]
 CLOCKS = ("monotonic", "wall")
+HIDDEN = ("append", "durable", "vote", "term", "follower", "follower", "commit", "apply", "config", "truncate")
 
 
 def run(seed: int) -> RunRecord:
@@ -85,7 +86,7 @@ def _lose(random: Random, lines: Lines) -> None:
 
 def _hide(random: Random, lines: Lines) -> None:
     """A line is gone as if it had never been."""
-    if found := _pick(random, lines, "append", "durable", "vote", "term", "commit", "apply", "config", "truncate"):
+    if found := _pick(random, lines, *HIDDEN):
         some, at = found
         del some[at]
         _renumber(some)
@@ -226,6 +227,8 @@ def _fault(random: Random, number: int, names: list[str], end_ns: int) -> Fault:
     kind = random.choice(("cut", "cut", "cut", "kill", "pause", "voters", "slow"))
     start_ns = random.randrange(end_ns)
     heal_ns = start_ns + random.randrange(end_ns // 2) if random.random() < 0.9 else None
+    if random.random() < 0.3:
+        start_ns -= 2_500_000_000  # long on already, so that probes tell of it
     side = random.sample(names, random.randint(1, len(names) - 1))
     apart = [[a, b] for a in names for b in names if (a in side) != (b in side)]
     what: dict[str, Any] = {
@@ -257,8 +260,8 @@ def _states(random: Random, names: list[str]) -> dict[str, dict[str, Any]]:
 def _probes(random: Random, names: list[str], end_ns: int) -> list[tuple[int, dict[tuple[str, str], bool]]]:
     return [
         (
-            random.randrange(end_ns) + random.choice((0, 2_000_000_000)),
-            {(a, b): random.random() < 0.3 for a in names for b in names if a != b},
+            random.randrange(end_ns),
+            {(a, b): random.random() < 0.2 for a in names for b in names if a != b and random.random() < 0.8},
         )
         for _ in range(random.choice((0, 0, 2)))
     ]

@@ -1,0 +1,47 @@
+"""Pieces of the transaction checkers that only large or unlucky histories reach, each against its plain definition."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from checkers import Verdict
+from checkers.transactions import weak_levels
+from checkers.transactions.zone_order import _smallest
+
+from .random_txns import Shape, random_history
+from .stories import judge, kinds
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_smallest_of_many_slices(seed: int) -> None:
+    random = Random(seed)
+    count = random.randint(1, 40)
+    values = [random.randint(0, 9) for _ in range(count)]
+    slices = [(begin, random.randint(1, count - begin)) for begin in random.choices(range(count), k=15)]
+    start, size = (np.array(column, np.int64) for column in zip(*slices, strict=True))
+    found = _smallest(np.array(values, np.int64), start, size)
+    for place, (begin, length) in zip(found.tolist(), slices, strict=True):
+        assert begin <= place < begin + length and values[place] == min(values[begin : begin + length])
+
+
+def test_many_versions_that_a_stale_reader_jumps_over_are_told_by_the_first() -> None:
+    """Twelve writes, one after the other, and as many readers of the first that come after all of them."""
+    text = "\n".join([*(f"p0 wx{number}" for number in range(1, 13)), *(f"p{number} rx1" for number in range(1, 13))])
+    result = judge("rw-register", text, {"consistency": "strict-serializable"})
+    assert result.verdict is Verdict.INVALID
+    assert set(kinds(result)) <= {"G-single-realtime", "G-single-process"}, kinds(result)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_order_of_transactions_does_not_rest_on_how_components_are_numbered(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    txns = random_history(Random(seed), Shape(lists=False, transactions=8, wrong=0.3))
+    before = judge("causal", txns)
+    numbered = weak_levels.labels
+    monkeypatch.setattr(weak_levels, "labels", lambda *given: -numbered(*given))
+    after = judge("causal", txns)
+    assert (after.verdict, kinds(after)) == (before.verdict, kinds(before))
