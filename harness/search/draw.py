@@ -2,7 +2,8 @@
 
     plan = searched_plan(load_campaign(path, hosts="sim"), seed=7)
 
-In a swarm, a seed draws what the campaign leaves open: the world, the node's knobs, how long and how hard the clients try, and the faults.
+In a swarm, a seed draws what the campaign leaves open: the world, the node's knobs, how long and how hard the clients try, the faults, and whether a
+liveness phase follows.
 One seed in four keeps the campaign's own faults and length as written, so that what its author had in mind is always among the trials; in the
 others each of its faults is on or off like those of the swarm. What system it is, its flaws, voters and checks are never drawn.
 """
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter
 from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
 from ..errors import CampaignError
+from ..nemesis.liveness import WAYS, LivenessSpec
 from ..nemesis.schedule import expand
 from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
 from ..run.assemble import make_plan
@@ -34,6 +36,7 @@ find more than longer ones do, for most failures need few operations."""
 
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
+LIVENESS_PPM = 250_000
 _ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inputs", "fence")
 
@@ -56,6 +59,7 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
         load_ns = min(campaign.load, knobs.choose("load", LOADS_NS))
         campaign = campaign.model_copy(update={"load": load_ns})
         campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
+        campaign = campaign.model_copy(update={"liveness": _drawn_liveness(campaign, knobs)})
     system = _drawn_system(campaign.system, seed)
     campaign = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs), "system": system})
     plan = make_plan(campaign, directory)
@@ -93,6 +97,15 @@ def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) 
     own = [item for place, item in enumerate(campaign.faults) if knobs.on(f"fault/{place}")]
     swarmed = _ITEMS.validate_python(swarm_faults(seed, node_names(campaign, directory), campaign.load))
     return _that_fit([_overlapping(item) for item in own] + swarmed, seed, campaign.load)
+
+
+def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
+    """In some seeds the load is followed by a phase in which the rest stays broken and a core must recover. Of changed voters no member of a ring
+    need see a quorum."""
+    if campaign.liveness is not None or not knobs.on("liveness", LIVENESS_PPM):
+        return campaign.liveness
+    changed = any(item.spec.kind == "voters" for item in campaign.faults)
+    return LivenessSpec(rest=knobs.choose("rest", [way for way in WAYS if not (changed and way == "ring")]))
 
 
 def _overlapping(item: Any) -> Any:

@@ -67,6 +67,15 @@ def test_the_campaigns_own_faults_are_as_written_in_some_seeds_and_among_others_
 QUICKSTART_KILL_NS = 2_000_000_000
 
 
+def test_some_seeds_ask_for_recovery_with_the_rest_still_broken():
+    plans = [searched_plan(QUICKSTART, seed) for seed in range(120)]
+    alive = [plan for plan in plans if plan.liveness is not None]
+    assert 10 < len(alive) < 45
+    assert len({plan.liveness.intents[0].id for plan in alive if plan.liveness}) > 4
+    rings = [plan for plan in alive if plan.liveness and plan.liveness.intents[0].id == "liveness-ring"]
+    assert not any(intent.kind == "voters" for plan in rings for intent in plan.intents)
+
+
 def test_leases_that_a_campaign_asks_for_stay():
     campaign = load_campaign(ROOT / "campaigns/flaws/wall-clock-lease.yaml", hosts="sim")
     assert all(searched_plan(campaign, seed).options["system"]["lease_reads"] for seed in range(20))
