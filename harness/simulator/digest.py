@@ -10,22 +10,26 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from node.core.effects import Effect
 from node.core.events import Event, Start
 
 MARK_EVERY = 1000
 
+_json = msgspec.json.Encoder().encode
+
 
 class RunDigest:
     """Feed it every step, trace line and fault; `hexdigest` can be asked at any time.
 
-    Text is collected and hashed in pieces, for most of them are short.
+    What is to be hashed is collected, for most pieces are short.
     """
 
     def __init__(self, *, full: bool) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._full = full
-        self._text: list[str] = []
+        self._pieces: list[bytes] = []
         self._shapes: dict[tuple[type[Any], ...], str] = {}
         """The names of a step's effects by their types: there are few different rows of them."""
         self.steps = 0
@@ -34,21 +38,26 @@ class RunDigest:
     def step(self, now_ns: int, node: str, events: Sequence[Event], effects: Sequence[Effect]) -> None:
         self.steps += 1
         if self._full:
-            self._text.append(f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n")
+            text = f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n"
         else:
             kinds = tuple(map(type, effects))
             shape = self._shapes.get(kinds) or self._shape(kinds)
-            self._text.append(f"{now_ns} {node} {len(events)} {shape}\n")
+            text = f"{now_ns} {node} {len(events)} {shape}\n"
+        self._pieces.append(text.encode())
         if self.steps % MARK_EVERY == 0:
             self.marks.append(self.hexdigest())
 
     def line(self, line: Mapping[str, Any]) -> None:
-        # The `repr` of JSON values in insertion order: as stable as their JSON, and cheaper.
-        self._text.append(repr(line))
+        """A line of JSON values, in the order in which it holds them."""
+        try:
+            self._pieces.append(_json(line))
+        except OverflowError:
+            # An integer of more than 64 bits, as a client may put into a marker.
+            self._pieces.append(repr(line).encode())
 
     def hexdigest(self) -> str:
-        self._hash.update("".join(self._text).encode())
-        self._text.clear()
+        self._hash.update(b"".join(self._pieces))
+        self._pieces.clear()
         return self._hash.hexdigest()
 
     def _shape(self, kinds: tuple[type[Any], ...]) -> str:

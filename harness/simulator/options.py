@@ -61,7 +61,7 @@ class SimOptions:
     salt_after_ns: int = 0
     """A salt that is not 0 makes the world's draws others from this virtual time on (`salt.py`); before it the world is the same."""
 
-    codec_one_in: int = 16
+    codec_one_in: int = 64
     """One message in this many is encoded and decoded on its way; 1 is every one, 0 none."""
     check_every: int = 100
     """The core's own `check` runs after every so many steps; 0 is never."""

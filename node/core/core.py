@@ -43,6 +43,7 @@ class Core:
         self._handlers: dict[type[Any], list[Callable[[int, Any], None]]] = {}
         self._receivers: dict[type[Any], Callable[[int, str, Any], None]] = {}
         """Who takes which message."""
+        self._flushes: list[Callable[[int], None]] = []
         self._events: dict[type[Any], Callable[[int, Any], None]] = {
             Start: self._start,
             Received: self._received,
@@ -116,6 +117,7 @@ class Core:
             handled: Mapping[type[Any], Callable[[int, Any], None]] = machine.signals
             for kind, handler in handled.items():
                 self._handlers.setdefault(kind, []).append(handler)
+        self._flushes = [machine.flush for machine in self._machines.values()]
         self._receivers = {kind: self._machines[owner].on_message for kind, owner in _OWNERS.items()}
         try:
             raft.start(now_ns, event)
@@ -156,8 +158,8 @@ class Core:
     def _flush(self, now_ns: int) -> None:
         """Flushing may release reads, whose answers are due in this step too; they stage nothing new for long."""
         while True:
-            for machine in self._machines.values():
-                machine.flush(now_ns)
+            for flush in self._flushes:
+                flush(now_ns)
             if not self._out.signals or self._out.halted is not None:
                 return
             self._drain(now_ns)

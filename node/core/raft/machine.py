@@ -162,7 +162,8 @@ class Raft:
         """The end of a step: send and write what its events made due, together."""
         s = self._s
         if s.role is LEADER:
-            read_index.want_round(s)
+            if s.reads_new:
+                read_index.want_round(s)
             if s.round_wanted:
                 leadership.broadcast(s, now_ns)
             replication.replicate(s, now_ns)
@@ -170,7 +171,7 @@ class Raft:
             read_index.ask_leader(s, now_ns)
         if s.fresh:
             s.trace_appended()
-        if s.journal.flush() is not None:
+        if s.journal.staged and s.journal.flush() is not None:
             s.issued_last = s.log.last_index
             if s.flaws.apply_before_persist and s.leading:
                 replication.advance_commit(s, now_ns)

@@ -21,8 +21,10 @@ class Journal:
     def __init__(self, out: Outbox, recovered: Recovered) -> None:
         self._out = out
         self._segment = recovered.segment
+        self._name = segment_name(self._segment)
         self._old = list(recovered.segments)
-        self._staged: list[bytes] = []
+        self.staged: list[bytes] = []
+        """Encoded records that wait for the next batch."""
         self._rolling = False
         self._next: int | None = None
         self._issued: int | None = None
@@ -45,27 +47,28 @@ class Journal:
         return op in (self._next, self._issued)
 
     def stage(self, record: Record) -> None:
-        self._staged.append(encode_record(record))
+        self.staged.append(encode_record(record))
         self._reserve()
 
     def roll(self, base: Base, hard: Hard, doubt: Doubt, entries: Iterable[Entry]) -> None:
         """Begin a new segment that says everything again. What was staged before is said by it."""
-        self._staged = [encode_record(record) for record in (base, hard, doubt)]
-        self._staged += [encode_record(entry) for entry in entries]
+        self.staged = [encode_record(record) for record in (base, hard, doubt)]
+        self.staged += [encode_record(entry) for entry in entries]
         self._rolling = True
         self._reserve()
 
     def flush(self) -> int | None:
         """Issue the staged batch unless one is under way. Returns the operation that ends it."""
-        if not self._staged or self._issued is not None:
+        if not self.staged or self._issued is not None:
             return None
         assert self._next is not None
         out, gate = self._out, self._next
         rolling, self._rolling = self._rolling, False
         if rolling:
             self._segment += 1
-        name = segment_name(self._segment)
-        out.store(Append(out.next_op(), name, encode_batch(self._staged)))
+            self._name = segment_name(self._segment)
+        name = self._name
+        out.store(Append(out.next_op(), name, encode_batch(self.staged)))
         if rolling:
             fsync = out.next_op()
             out.store(Fsync(fsync, name))
@@ -74,7 +77,7 @@ class Journal:
             self._old = [name]
         else:
             out.store(Fsync(gate, name))
-        self._staged, self._next, self._issued = [], None, gate
+        self.staged, self._next, self._issued = [], None, gate
         out.issued()
         return gate
 

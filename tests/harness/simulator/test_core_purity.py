@@ -45,6 +45,7 @@ DRIVERS = [
 SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "contextlib",
     "math",
+    "msgspec",
     "re",
     "networkx",
     "pydantic",
