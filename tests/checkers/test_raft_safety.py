@@ -233,6 +233,19 @@ def test_a_commit_of_an_older_term_by_counting() -> None:
     assert verdict(book)[1] == ["commit-of-old-term"]
 
 
+@pytest.mark.parametrize(("term", "expected"), [(None, []), (3, ["commit-of-old-term"]), (1, [])])
+def test_a_commit_without_its_election_is_of_the_term_that_it_names(term: int | None, expected: list[str]) -> None:
+    """The line of n1's election was lost with an earlier one, so nobody knows which term it leads."""
+    book = calm()
+    book.boot("n1", term=3, last=(2, 1), voted_for="n1", again=True)
+    book.append("n1", (3, 1))
+    book.append("n2", (3, 1))
+    for node in ("n1", "n2"):
+        book.durable(node, 3, 1)
+    book.line("n1", "commit", index=3, match={"n1": 3, "n2": 3}, voters=book.voters, **({"term": term} if term else {}))
+    assert verdict(book)[1] == expected
+
+
 def test_a_commit_of_one_of_three() -> None:
     book = calm()
     book.append("n1", (3, 1))
@@ -248,6 +261,31 @@ def test_a_commit_that_counts_a_node_which_wrote_it_later() -> None:
     book.commit("n1", 3, 1, {"n1": 3, "n2": 3, "n3": 0})
     book.append("n2", (3, 1))
     assert verdict(book)[1] == ["commit-before-written"]
+
+
+def test_a_commit_that_counts_a_node_whose_lines_are_missing_proves_nothing() -> None:
+    """The line before which n2's trace has a gap is the one that would have said that it wrote entry 3."""
+    book = calm()
+    book.append("n1", (3, 1))
+    book.durable("n1", 3, 1)
+    book.commit("n1", 3, 1, {"n1": 3, "n2": 3, "n3": 0})
+    book._places["n2"][1] += 1
+    book.line("n2", "durable", index=2, term=1)
+    result = check(book.record())
+    assert (result.verdict, kinds(result)) == (Verdict.UNKNOWN, [])
+
+
+def test_a_leader_that_is_in_nobodys_match_counts_itself() -> None:
+    """It has the entry that it commits, and is a voter: two of three."""
+    book = calm()
+    book.append("n1", (3, 1))
+    book.durable("n1", 3, 1)
+    book.append("n2", (3, 1))
+    book.durable("n2", 3, 1)
+    book.commit("n1", 3, 1, {"n2": 3, "n3": 0})
+    assert verdict(book) == VALID
+    book.commit("n1", 3, 1, {"n1": 2, "n2": 3, "n3": 0})
+    assert verdict(book)[1] == ["commit-without-quorum"]
 
 
 def test_an_order_within_the_error_of_the_clocks_is_no_proof() -> None:

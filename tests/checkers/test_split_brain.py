@@ -60,6 +60,23 @@ def test_two_leaders_in_two_terms_are_a_figure_and_no_violation() -> None:
     assert [side["node"] for side in result.stats["SB2"]["longest"][0]["leaders"]] == ["n1", "n2"]
 
 
+@pytest.mark.parametrize(
+    ("event", "term", "total_ms"),
+    [("follower", 2, 39.8), ("follower", 1, 39.8), ("follower", 0, 199.8), ("term", 2, 39.8), ("term", 1, 199.8)],
+)
+def test_a_leader_leads_until_it_hears_of_a_later_term_and_goes_on_tracing(
+    event: str, term: int, total_ms: float
+) -> None:
+    """Its line that it follows is of its own term at least: it may say so late, when it follows a leader that came before."""
+    book = led()
+    book.at_ms = 100
+    book.line("n2", "leader", term=2, last_index=1, votes=["n2", "n3"], voters=book.voters)
+    book.line("n1", event, at_ms=141, term=term, leader="n2")
+    for node in ("n1", "n2"):
+        book.line(node, "quorum", at_ms=301)
+    assert check(book.record()).stats["SB2"]["total_ms"] == pytest.approx(total_ms)
+
+
 def test_a_killed_leader_leads_until_its_last_line_at_most() -> None:
     book = led()
     book.line("n2", "leader", at_ms=500, term=2, last_index=1, votes=["n2", "n3"], voters=book.voters)
