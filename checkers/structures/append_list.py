@@ -107,7 +107,7 @@ def _members(view: View) -> _Members | Finding:
         read_puts = np.add.reduceat(seen[written.item], written.begin) > 0
         part = _lists(view, puts[read_puts], put_rows[read_puts].astype(np.int64))
     else:
-        part = written
+        part, read_puts = written, view.ok[puts]
     depth = _depths(view, shown, part)
     if isinstance(depth, Finding):
         return depth
@@ -125,16 +125,12 @@ def _members(view: View) -> _Members | Finding:
         return inside
     kept = view.ok[appends] | seen[element]
     appends, element = appends[kept], element[kept]
-    put_length, put_seen = (
-        written.length,
-        seen[written.item[written.begin + written.length - 1]] if len(puts) else is_put[:0],
-    )
-    put_kept = view.ok[puts] | (read_puts if len(puts) else put_seen)
+    put_kept = view.ok[puts] | read_puts
     # An append that no read shows is a chain of its own, numbered apart from puts and the beginning.
     own = np.where(seen[element], chain_of[element], appends)
     place = np.concatenate([[_NOWHERE], appends, puts[put_kept], reads])
     member_chain = np.concatenate([[_INITIAL], own, puts[put_kept], chain])
-    group = np.concatenate([[0], 2 * (depth[element] + 1), 2 * put_length[put_kept], 2 * shown.length + 1])
+    group = np.concatenate([[0], 2 * (depth[element] + 1), 2 * written.length[put_kept], 2 * shown.length + 1])
     order = np.lexsort((group, member_chain))
     place, member_chain, group = place[order], member_chain[order], group[order]
     if len(member_chain) < 2 or member_chain[1] != _INITIAL:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from checkers.registers.accesses import _FAR, _positions
 from histories import Event, History, Type, parse
+from histories.columns import OPEN
 
 from . import fuzz_register, oracle
 from .busy_clients import busy_register
@@ -17,6 +20,15 @@ from .busy_clients import busy_register
 def judge(history: str | History, **options: object) -> CheckResult:
     found = parse(history) if isinstance(history, str) else history
     return checker("linearizable").check(RunRecord(history=found, options=options), Budget())
+
+
+def test_positions_that_are_too_large_become_ranks():
+    """Those that are not stay what they are, and what is open stays open."""
+    small = np.array([3, 8], np.int64), np.array([5, OPEN], np.int64)
+    assert [side.tolist() for side in _positions(*small)] == [[3, 8], [5, OPEN]]
+    far = np.array([_FAR + 3, _FAR + 8], np.int64), np.array([_FAR + 5, OPEN], np.int64)
+    assert [side.tolist() for side in _positions(*far)] == [[0, 2], [1, OPEN]]
+    assert [side.tolist() for side in _positions(small[0][:0], small[1][:0])] == [[], []]
 
 
 def swap(index: int, process: int, new: int, old: object, kind: Type = Type.OK) -> list[Event]:

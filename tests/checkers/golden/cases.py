@@ -28,7 +28,7 @@ from ..structures.objects import cases as structures
 from ..transactions import fuzz as transactions
 from ..transactions.random_txns import Shape, random_history
 from ..transactions.stories import judge
-from . import told_lines, traced, workloads
+from . import told_lines, traced, transacted, workloads
 from .compact import answer
 
 
@@ -78,6 +78,12 @@ def _transactions(name: str, seed: int) -> str:
 def _many_transactions(name: str, level: str, shape: Shape, seed: int) -> str:
     txns = random_history(Random(f"{name}/{level}/{seed}"), shape)
     return answer(judge(name, txns, {"consistency": level}))
+
+
+def _bent(name: str, lists: bool, seed: int) -> str:
+    """At one level after the other."""
+    levels = BENT[name]
+    return answer(judge(name, transacted.bent(name, lists, seed), {"consistency": levels[seed % len(levels)]}))
 
 
 def _valid(model: str, seed: int) -> str:
@@ -142,6 +148,18 @@ SEARCHED: dict[str, tuple[Callable[[int], History], Model]] = {
 """Name → histories, and the model that judges them."""
 
 LEVELS = ("serializable", "strict-serializable", "snapshot-isolation", "strong-session-serializable", "causal")
+BENT: dict[str, tuple[str, ...]] = {
+    "list-append": LEVELS,
+    "rw-register": LEVELS,
+    "causal": ("causal",),
+    "read-atomic": ("read-atomic",),
+    "read-committed": ("read-committed",),
+    "session-guarantees": transactions.GUARANTEES,
+    "sequential-keys": ("sequential-keys",),
+    "write-skew": ("serializable",),
+}
+"""Checker of transactions → the levels that it is asked for."""
+
 FILLS = (
     random_histories.unique_register,
     random_histories.linked_register,
@@ -178,6 +196,11 @@ def _cases() -> dict[str, Case]:
         shape = Shape(lists=kind == "list-append", **LARGE)
         for level in LEVELS:
             found[f"{kind}, {level}, many"] = Case("transactions", 24, partial(_many_transactions, kind, level, shape))
+    for name in BENT:
+        for lists in {"list-append": (True,), "rw-register": (False,)}.get(name, (True, False)):
+            found[f"bent {'lists' if lists else 'registers'}, {name}"] = Case(
+                "transactions", 40, partial(_bent, name, lists)
+            )
     for model in MODELS:
         found[f"generated {model}"] = Case("generated", 5, partial(_valid, model))
     for model in VIOLATIONS:

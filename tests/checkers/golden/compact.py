@@ -31,7 +31,7 @@ def answer(result: CheckResult) -> str:
         parts.append(_figures(result.reason))
     stats = {name: value for name, value in result.stats.items() if name not in VARYING}
     if stats:
-        parts.append(_text(stats))
+        parts.append(_text(stats, 30))
     if result.certificate is not None:
         parts.append(f"~{_checksum({key: list(order) for key, order in result.certificate.items()})}")
     return " ".join(parts)
@@ -47,9 +47,9 @@ def _figures(sentence: str) -> str:
     return f"%{crc32(' '.join(_FIGURE.findall(sentence)).encode()) & 0xFFFF:04x}"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, long: int = LONG) -> str:
     text = json.dumps(plain(value), separators=(",", ":"), sort_keys=True)
-    return text if len(text) < LONG else f"#{_checksum(value)}"
+    return text if len(text) < long else f"#{_checksum(value)}"
 
 
 def _checksum(value: Any) -> str:

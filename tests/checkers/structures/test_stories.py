@@ -163,6 +163,25 @@ def test_additions_that_differ_are_bounded_and_else_searched():
     assert (result.verdict, result.stats["methods"]) == (Verdict.VALID, {"search": 1})
 
 
+def test_every_name_of_a_counters_operation():
+    """Up by 1 each, and down by 1 twice; what is answered is the sum before or after."""
+    answers = {"faa": 1, "fetch-and-add": 2, "get-and-add": 3, "add-and-get": 5}
+    ups = ("add", *answers, "increment", "inc")
+    lines = [line for f in ups for line in one(0, f, 1, answers.get(f, 1))]
+    lines += [*one(0, "decrement", 1, 1), *one(0, "dec", None, None)]
+    valid("counter", told(*lines, *one(1, "read", None, 5)))
+    for wrong in (4, 6):
+        assert run("counter", told(*lines, *one(1, "read", None, wrong))).verdict is Verdict.INVALID
+
+
+def test_a_counter_begins_where_it_is_said_to():
+    history = told(*one(0, "add", 2, 2), *one(0, "add", 3, 3), *one(1, "read", None, 15))
+    valid("counter", history, initial=10)
+    assert run("counter", history).verdict is Verdict.INVALID
+    valid("counter", told(*one(0, "add", 1, 1), *one(1, "read", None, 11)), initial=10)
+    broken("counter", told(*one(0, "add", 1, 1), *one(1, "read", None, 9)), "thin-air", 1, initial=10)
+
+
 def test_two_hold_the_lock():
     history = told(*one(0, "acquire", None, None), *one(1, "acquire", None, None), *one(0, "release", None, None))
     assert "at the same time" in broken("mutex", history, "double-acquire", 3)
