@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..durations import format_ns
+from ..durations import format_ns, parse_ns
 from ..nemesis.liveness import WAYS
 from .chance import between, choose, draw, happens, key_of
 from .options import MICROSECOND, MILLISECOND, SimOptions
@@ -143,8 +143,12 @@ def _link(knobs: Knobs, load_ns: int) -> Item:
 def _on_links(kind: str, **more: Sequence[str]) -> Callable[[Knobs, int], Item]:
     def item(knobs: Knobs, load_ns: int) -> Item:
         shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
+        times = _times(knobs, load_ns, share=4)
         drawn = {word: knobs.choose(word, options) for word, options in more.items()}
-        return {kind: {"shape": shape, **drawn, **_times(knobs, load_ns, share=4)}}
+        if "period" in drawn and 2 * parse_ns(drawn["period"]) > parse_ns(times["every"]):
+            # It is seen to come and go over one and a half periods, before the next start.
+            drawn["period"] = "50ms"
+        return {kind: {"shape": shape, **drawn, **times}}
 
     return item
 

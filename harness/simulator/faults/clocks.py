@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ...nemesis.faults import Observation, Resolved
-from ..options import MILLISECOND, SECOND
+from ..options import MILLISECOND
 from .ground import Ground, Then
 
 TOLERANCE_NS = 50 * MILLISECOND
-DRIFT_LOOK_NS = 1 * SECOND
-"""Over one second, a nanosecond of difference is a thousandth of a part per million."""
+DRIFT_LOOK_NS = 20 * MILLISECOND
+"""Over this time a nanosecond of difference is a twentieth of a part per million, and other drifts seldom begin or end in it."""
 
 
 class ClockFaults:
@@ -56,13 +56,15 @@ class ClockFaults:
 
     def _strobe(self, fault: Resolved, then: Then) -> None:
         amplitudes_ns, period_ns = dict(fault.what["strobe_ns"]), fault.what["period_ns"]
-        seen: dict[str, list[int]] = {node: [self._ground.wall_offset_ns(node)] for node in amplitudes_ns}
-        self._offsets_ns[fault.intent.id] = {}
-        self._turn(fault)
+        seen: dict[str, list[int]] = {node: [] for node in amplitudes_ns}
 
         def look() -> None:
-            for node in seen:
-                seen[node].append(self._ground.wall_offset_ns(node))
+            for node, offsets in seen.items():
+                offsets.append(self._ground.wall_offset_ns(node) - self._by_others_ns(node, fault.intent.id))
+
+        look()
+        self._offsets_ns[fault.intent.id] = {}
+        self._turn(fault)
 
         def judged() -> Observation:
             spans = {node: max(offsets) - min(offsets) for node, offsets in seen.items()}
@@ -73,6 +75,10 @@ class ClockFaults:
         for quarter in (1, 3, 5):
             cluster.schedule(cluster.now_ns + quarter * period_ns // 4, look)
         self._ground.later(3 * period_ns // 2, then, judged)
+
+    def _by_others_ns(self, node: str, ident: str) -> int:
+        """What other faults add to this wall clock at the moment."""
+        return sum(offsets.get(node, 0) for other, offsets in self._offsets_ns.items() if other != ident)
 
     def _turn(self, fault: Resolved) -> None:
         """There for half a period, and back."""

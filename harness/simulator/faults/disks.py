@@ -5,7 +5,7 @@ A probe of our own on the same device sees what is wrong with it. A node may sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -25,6 +25,15 @@ FIELDS = {"slow": "slow_ns", "stall": "stalled", "full": "full", "fsync-error": 
 """Effect → the field of the disk's `Trouble`."""
 
 
+HIDES = {
+    "slow": ("stall", "full", "fsync-error"),
+    "full": ("stall",),
+    "fsync-error": ("stall", "full"),
+    "lying": ("stall", "full", "fsync-error"),
+}
+"""Effect → those that may show in its place while they are on too."""
+
+
 class DiskFaults:
     """`voters()` and `wiped()` decide, with the decay that is there, which disks may decay."""
 
@@ -36,7 +45,7 @@ class DiskFaults:
         self._active[fault.intent.id] = fault
         if fault.what["effect"] in FIELDS:
             self._trouble(fault, 1)
-            self._probe(fault, then, lambda node: fault)
+            self._probe(fault, then, lambda node: [fault, *self._hiding(fault, node)])
         else:
             self._decay(fault, then)
 
@@ -54,7 +63,7 @@ class DiskFaults:
         if active is not None:
             self._trouble(fault, -1)
         # What it did to a node is noticed only when the node next writes, so halted ones are started when the probe has its answer.
-        self._probe(fault, partial(self._start_and_look, nodes, then), self._other_fault_of)
+        self._probe(fault, partial(self._start_and_look, nodes, then), lambda node: [self._other_fault_of(node)])
 
     def forget(self) -> None:
         self._active.clear()
@@ -65,17 +74,23 @@ class DiskFaults:
         for node in fault.what["nodes"]:
             self._ground.cluster.trouble(node, FIELDS[effect], sign * amount)
 
+    def _hiding(self, fault: Resolved, node: str) -> list[Resolved]:
+        """Other faults of the same disk behind which this one may not be seen: nothing is answered, or everything fails before."""
+        graver = HIDES.get(fault.what["effect"], ())
+        others = [other for other in self._active.values() if other is not fault and node in other.what["nodes"]]
+        return [other for other in others if other.what["effect"] in graver]
+
     def _other_fault_of(self, node: str) -> Resolved | None:
         return next((fault for fault in self._active.values() if node in fault.what["nodes"]), None)
 
-    def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Resolved | None]) -> None:
-        """`expected(node)` is the fault whose effect this device should show; None: none."""
+    def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Sequence[Resolved | None]]) -> None:
+        """`expected(node)` are the faults of which this device should show one; None: that it shows none."""
         nodes: list[str] = list(fault.what["nodes"])
         seen: dict[str, dict[str, Any]] = {}
         right: list[bool] = []
 
         def heard(node: str, device: DeviceSeen) -> None:
-            right.append(_fits(device, expected(node)))
+            right.append(any(_fits(device, one) for one in expected(node)))
             took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
             seen[node] = {"error": device.error, "took_ms": took_ms, "durable": device.durable}
             if len(seen) == len(nodes):

@@ -30,7 +30,13 @@ class RepeatedFaults:
             self._flap(fault)
             every_ns = fault.what["period_ns"] * 3 // (2 * FLAP_LOOKS)
             edges = edges_of(fault)
-            self._ground.probes.quality(edges, FLAP_LOOKS, lambda seen: then(_judge_flap(seen)), every_ns)
+            before = self._held_by_others(fault)
+            self._ground.probes.quality(
+                edges,
+                FLAP_LOOKS,
+                lambda seen: then(_judge_flap(seen, before | self._held_by_others(fault))),
+                every_ns,
+            )
         else:
             self._reset(fault, then)
 
@@ -50,6 +56,16 @@ class RepeatedFaults:
 
     def forget(self) -> None:
         self._active.clear()
+
+    def _held_by_others(self, fault: Resolved) -> set[Edge]:
+        """Edges of this fault over which something else lets nothing through now: they cannot be seen to flap."""
+        network, own = self._ground.cluster.network, self._active.get(fault.intent.id, [])
+        found = set()
+        for edge in edges_of(fault):
+            link, off = network.links[edge], network.off_since_ns
+            if link.cuts > (edge in own) or link.clogs or edge[0] in off or edge[1] in off:
+                found.add(edge)
+        return found
 
     def _flap(self, fault: Resolved) -> None:
         down = self._active.get(fault.intent.id)
@@ -93,8 +109,10 @@ class RepeatedFaults:
         )
 
 
-def _judge_flap(seen: dict[Edge, list[tuple[int, int]]]) -> Observation:
-    steady = [edge for edge, arrivals in seen.items() if len(arrivals) in (0, FLAP_LOOKS)]
-    flapping = [edge for edge in seen if edge not in steady]
+def _judge_flap(seen: dict[Edge, list[tuple[int, int]]], held: set[Edge]) -> Observation:
+    still = [edge for edge, arrivals in seen.items() if len(arrivals) in (0, FLAP_LOOKS)]
+    flapping = [edge for edge in seen if edge not in still]
+    steady, unprobed = [edge for edge in still if edge not in held], [edge for edge in still if edge in held]
     told = {"edges": sorted(map(list, flapping)), "steady": sorted(map(list, steady))}
-    return Observation(bool(flapping) and not steady, told)
+    more = {"unprobed": sorted(map(list, unprobed))} if unprobed else {}
+    return Observation(bool(flapping) and not steady, {**told, **more})

@@ -50,6 +50,7 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "networkx",
     "pydantic",
     "rich.table",
+    "msgspec",
     "checkers.result",
     "histories",
 }

@@ -371,3 +371,39 @@ def test_a_clock_fault_whose_targets_came_to_nothing_is_healed_like_any_other(wh
     injector = SimInjector(real_cluster())
     injector.inject(fault("clock", **what))
     assert injector.heal(fault("clock", **what)).verified
+
+
+# Faults behind faults: what another one hides is told apart from what does nothing
+
+
+def test_a_full_disk_that_answers_nothing_is_as_intended():
+    """While it is stalled nobody can see that it is full as well; when it answers again, it is seen."""
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    assert injector.inject(fault("disk", "stall", nodes=["n1"], effect="stall")).verified
+    seen = injector.inject(fault("disk", "full", nodes=["n1"], effect="full"))
+    assert seen.verified and seen.observed["devices"]["n1"]["error"] is None
+    healed = injector.heal(fault("disk", "stall", nodes=["n1"], effect="stall"))
+    assert healed.verified and "ENOSPC" in healed.observed["devices"]["n1"]["error"]
+
+
+def test_a_flap_is_not_looked_for_on_an_edge_that_is_cut():
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    injector.inject(fault("cut", "cut", edges=[["n1", "n2"]]))
+    seen = injector.inject(fault("flap", edges=[["n1", "n2"], ["n1", "n3"]], period_ns=200 * MILLISECOND))
+    assert seen.verified
+    assert seen.observed == {"edges": [["n1", "n3"]], "steady": [], "unprobed": [["n1", "n2"]]}
+    hidden = injector.inject(fault("flap", "f2", edges=[["n1", "n2"]], period_ns=200 * MILLISECOND))
+    assert not hidden.verified, "nothing of it was seen"
+
+
+def test_two_strobes_and_two_drifts_of_one_clock_are_told_apart():
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    for ident, amplitude_ns in (("s1", SECOND), ("s2", 7 * SECOND)):
+        seen = injector.inject(fault("clock", ident, strobe_ns={"n1": amplitude_ns}, period_ns=300 * MILLISECOND))
+        assert seen.verified, seen
+    for ident, ppm in (("d1", 4000), ("d2", -1000)):
+        assert injector.inject(fault("clock", ident, drift_ppm={"n2": ppm})).verified
+    assert injector.heal(fault("clock", "d1", drift_ppm={"n2": 4000})).observed == {"drift_ppm": {"n2": -1000}}
