@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from histories.columns import OPEN, Int64
+from histories.columns import Int64
 
 Mask = npt.NDArray[np.bool_]
 
@@ -43,7 +43,8 @@ def conflict(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict |
 
 def _inside(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict | None:
     """The master lemma in each chain: positions are moved apart by chain, so that one accumulation serves all."""
-    most = int(start.max(initial=0)) + int(end[end < OPEN].max(initial=0)) + 2
+    # Ends behind all starts are alike, so that they need no room of their own.
+    most = int(start.max(initial=0)) + 2
     number = np.cumsum(np.append(0, chain[1:] != chain[:-1])) * most
     before = np.maximum.accumulate(start + number)
     after = np.minimum.accumulate((np.minimum(end, most - 1) + number)[::-1])[::-1]

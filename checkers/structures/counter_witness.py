@@ -56,7 +56,8 @@ def broken_slot(view: View, slots: Slots, at: int, lack: bool, unit: int) -> Fin
         inside = slots.first[slots.last <= at]
         counts = len(inside) - np.searchsorted(np.sort(inside), spans)
         wrong = np.flatnonzero(counts > need)
-    since = int(wrong[-1]) if len(wrong) else 0
+    # By Hall's theorem there is one: adds that fit into intervals of slots fail to fill them only where some span lacks adds, or has too many.
+    since = int(wrong[-1])
     rows = _bounding(view, slots, since, at, lack)
     adds = f"{int(counts[since])} additions"
     rise = f"{int(need[since])} times {unit}" if unit != 1 else str(int(need[since]))

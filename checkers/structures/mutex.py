@@ -37,11 +37,9 @@ def _sessions(view: View) -> tuple[Int64, Int64, Int64]:
     owner = _owners(view, places)
     order = np.argsort(owner, kind="stable")
     places, owner = places[order], owner[order]
-    first = np.append(True, owner[1:] != owner[:-1]) if len(owner) else np.zeros(0, np.bool_)
     lock = acquire[places]
-    # An acquire of unknown outcome that its owner did not release.
-    last_or_again = np.append(first[1:] | lock[1:], True) if len(places) else lock
-    optional = lock & view.info[places] & last_or_again
+    # An acquire of unknown outcome that its owner did not release: another acquire follows, of whomever, or nothing.
+    optional = lock & view.info[places] & np.append(lock[1:], True)[: len(lock)]
     places, owner, lock = places[~optional], owner[~optional], lock[~optional]
     if not len(places):
         return places, places, places

@@ -27,6 +27,7 @@ def judge(text: str, **more: object) -> CheckResult:
         ("p0 a1 p0 a2! p1 s1,2", "aborted-read", (2, 4), {"phantom": 1}),
         ("p0 a1 p1 s p1 s1", "stale-read", (0, 2), {"stale": 1, "lost": 0}),
         ("p0 a1 | p1 a2 p2 s1 | p3 s2", "lost-write", None, {}),
+        ("p1 s1 p0 a1", "future-read", (0, 2), {}),
     ],
 )
 def test_violations(text, kind, ops, count):

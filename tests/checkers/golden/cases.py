@@ -20,11 +20,12 @@ from checkers.refute import prove
 from checkers.register_model import RegisterModel
 from checkers.search import search
 from checkers.steps import Model
-from checkers.structures.models import CounterModel, QueueModel, SetModel
+from checkers.structures.models import CounterModel, ElementModel, QueueModel, SetModel
 from histories import History
 
 from .. import fuzz_generated, random_histories
 from ..structures.objects import cases as structures
+from ..structures.objects import elements
 from ..transactions import fuzz as transactions
 from ..transactions.random_txns import Shape, random_history
 from ..transactions.stories import judge
@@ -125,15 +126,21 @@ def _searched(name: str, seed: int) -> str:
     whole = Meter(20, 2000)
     calls = calls_of(ops, model)
     outcome = search(Problem(calls, model, whole), whole)
+    # All that was counted is given back, but for what a search that ended early still holds.
+    left = whole._bytes
     if outcome.legal:
-        return f"V {outcome.configurations}"
+        return f"V {outcome.configurations} {left}"
     proof = prove(calls, model, outcome.stuck_at or 0, Meter(20, 2000))
     kept = ",".join(f"{call.op.invoke_index}{'' if call.end is not None else '?'}" for call in proof.calls)
-    return f"I {outcome.configurations} stuck {outcome.stuck_at}: {kept} {proof.from_start}"
+    return f"I {outcome.configurations} {left} stuck {outcome.stuck_at}: {kept} {proof.from_start}"
 
 
 def _world(case: str, seed: int) -> History:
     return structures(16)[case][1](Random(f"{case}/searched/{seed}"))
+
+
+def _element(seed: int) -> History:
+    return elements(1, ("add", "remove", "contains"), 0.2, 20)(Random(f"element/searched/{seed}"))
 
 
 SEARCHED: dict[str, tuple[Callable[[int], History], Model]] = {
@@ -144,6 +151,7 @@ SEARCHED: dict[str, tuple[Callable[[int], History], Model]] = {
     "queues searched": (partial(_world, "queue-again"), QueueModel()),
     "counters searched": (partial(_world, "counter-deltas"), CounterModel()),
     "sets searched": (partial(_world, "set-all"), SetModel()),
+    "elements searched": (_element, ElementModel()),
 }
 """Name → histories, and the model that judges them."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from checkers.structures.dispatch import STRUCTURES
+from checkers.structures.view import View
 from histories import Event, History, Type
 
 
@@ -91,6 +94,9 @@ def test_a_drain_takes_many():
     puts = (*one(0, "enqueue", 1, 1), *one(0, "enqueue", 2, 2))
     valid("queue", told(*puts, *one(1, "drain", None, [1, 2])))
     broken("queue", told(*puts, *one(1, "drain", None, [1, 3])), "thin-air", 1)
+    more = (*puts, *one(0, "enqueue", 3, 3), *one(1, "drain", None, [1, 2]))
+    valid("queue", told(*more, *one(1, "drain", None, [3]), *one(1, "drain", None, []), *one(0, "enqueue", 4, 4)))
+    broken("queue", told(*more, *one(1, "drain", None, [3]), *one(1, "drain", None, [1])), "duplicate", 3)
 
 
 def test_what_is_popped_from_below():
@@ -257,6 +263,29 @@ def test_a_list_lacks_an_append_from_before_another_that_it_shows():
     """The read was open all the while, so that only with what it returned the two appends prove anything."""
     history = told("p1 read", *one(0, "append", 1, 1), *one(0, "append", 2, 2), ("p1 ok", [2]))
     broken("append-list", history, "lost-write", 3)
+
+
+def test_a_read_open_all_the_while_shows_an_add_and_not_the_one_before_it():
+    history = ("p1 read", *one(0, "add", 1, 1), *one(0, "add", 2, 2), ("p1 ok", [2]))
+    broken("set", told(*history), "lost-write", 3)
+    broken("set", told(*history, *one(1, "read", None, [1, 2])), "stale-read", 3)
+    broken("linearizable", told(*history, *one(1, "read", None, [1, 2])), "stale-read", 3)
+
+
+def test_elements_that_are_null_are_searched():
+    history = told(*one(0, "append", None, None), *one(0, "append", 1, 1), *one(1, "read", None, [None, 1]))
+    assert run("append-list", history).stats["methods"] == {"search": 1}
+    valid("append-list", history)
+
+
+def test_one_element_is_searched_as_that_and_more_as_a_set():
+    def model(*lines: str | tuple[str, Any]) -> str:
+        columns = told(*lines).columns
+        return type(STRUCTURES["set"].model(View(columns, np.arange(len(columns))), {})).__name__
+
+    assert model(*one(0, "add", 1, 1), *one(0, "contains", 1, True)) == "ElementModel"
+    assert model(*one(0, "add", 1, 1), *one(0, "add", 2, 2)) == "SetModel"
+    assert model(*one(0, "add", None, None), *one(0, "read", None, [None])) == "SetModel"
 
 
 def test_a_list_goes_another_way_than_it_was_put():
