@@ -88,11 +88,11 @@ def run(
 
 def ablate(state: State, names: Sequence[str], jobs: int, talk: Talk) -> None:
     """Which sorts of fault can each flaw not do without?"""
-    found = [state.caught[name] for name in names if state.caught[name].needs]
+    found = [state.caught[name] for name in names if name in state.caught and state.caught[name].needs]
     for done, caught in enumerate(found, 1):
         known = {ablated.sort: ablated for ablated in state.ablated if ablated.name == caught.name}
         for ablated in ablations(caught, known, jobs, talk.under_way):
-            if ablated.sort not in known:
+            if known.get(ablated.sort) != ablated:
                 state.add(ablated)
         talk.done(caught.name, done, len(found))
 

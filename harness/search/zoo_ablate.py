@@ -18,7 +18,8 @@ def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) 
     """Of the sorts in the flaw's smallest plan, one after another. `known` are those of before, by sort."""
     done: list[Ablated] = []
     for sort in in_question(caught):
-        done.append(known.get(sort) or ablate(caught, sort, jobs, tell))
+        before = known.get(sort)
+        done.append(before if before and _covers(before, caught) else ablate(caught, sort, jobs, tell))
         if done[-1].needed:
             break
     return done
@@ -33,10 +34,23 @@ RARITY = ("pause", "kill", "cut", *(sort for sort in SORTS if sort not in ("paus
 """Whoever deposes a leader stands for the others that do."""
 
 
+def _covers(before: Ablated, caught: Caught) -> bool:
+    """Whether it was over as many seeds as there are now, or ended early for a reason that still holds."""
+    first, last = _seeds(caught)
+    within = sum(first <= seed < last for seed in caught.tally.hits)
+    return before.seeds >= last - first or MULTIPLE * before.hits_without > within
+
+
+def _seeds(caught: Caught) -> tuple[int, int]:
+    """The seeds after the first hit, which chance did not choose; at most `AFTER_FIRST`."""
+    first = caught.tally.hits[0] + 1
+    return first, min(caught.tally.tried, first + AFTER_FIRST)
+
+
 def ablate(caught: Caught, sort: str, jobs: int, tell: Tell) -> Ablated:
-    """Over the seeds after the first hit, which chance did not choose; at most `AFTER_FIRST`, and no more once hits are too many for a need."""
+    """Over the seeds after the first hit, and no more once hits are too many for a need."""
     tally = caught.tally
-    first, last = tally.hits[0] + 1, min(tally.tried, tally.hits[0] + 1 + AFTER_FIRST)
+    first, last = _seeds(caught)
     within = sum(first <= seed < last for seed in tally.hits)
     hits, tried = 0, 0
     trials = (Trial(seed, caught.name, tally.aim, without=(sort,)) for seed in range(first, last))

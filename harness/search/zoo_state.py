@@ -69,15 +69,13 @@ class State:
         fits = [known for known in self.controls if (known.aim, known.settings) == (aim, settings)]
         return next((known for known in fits if known.tried >= tried), None)
 
-    def ablation(self, name: str, sort: str) -> Ablated | None:
-        return next((known for known in self.ablated if (known.name, known.sort) == (name, sort)), None)
-
     def _take(self, found: Caught | Control | Ablated) -> None:
         if isinstance(found, Caught):
             self.caught[found.name] = found
         elif isinstance(found, Control):
             self.controls.append(found)
         else:
+            self.ablated = [known for known in self.ablated if (known.name, known.sort) != (found.name, found.sort)]
             self.ablated.append(found)
 
     def _write(self, line: Mapping[str, Any]) -> None:

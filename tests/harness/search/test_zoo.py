@@ -11,7 +11,7 @@ from rich.console import Console
 
 from harness.errors import CampaignError
 from harness.search import zoo
-from harness.search.zoo_ablate import ablate, again, in_question
+from harness.search.zoo_ablate import ablate, ablations, again, in_question
 from harness.search.zoo_hunt import Caught, Effort, Tally, hunt, is_done
 from harness.search.zoo_state import Ablated, open_state
 from harness.search.zoo_table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
@@ -72,6 +72,7 @@ def test_a_flaw_is_hunted_again_without_a_sort_of_fault_that_it_needs(needy: Cau
         and done.needed
         and (done.hits_without, done.seeds) == (0, needy.tally.tried - needy.tally.hits[0] - 1)
     )
+    assert ablations(needy, {"transfer": done}, 1, lambda text: None) == [done], "and not again"
 
 
 def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
