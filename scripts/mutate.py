@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{len(survivors.diffs)} survived in {options.again}, of which {len(mutants)} still can be made")
         print(f"seed {options.seed}: {len(mutants)} mutants in {len(modules)} modules", flush=True)
         if options.sample is not None and options.sample < len(mutants):
-            drawn = Random(options.seed).sample(range(len(mutants)), options.sample)
-            mutants = [mutants[place] for place in sorted(drawn)]
+            # Tried in the order in which they are drawn, so that what was tried when the run is ended early is a sample too.
+            mutants = Random(options.seed).sample(mutants, options.sample)
         tally = Tally(len(mutants))
         Bench(copy, options.tests, options.jobs, tally).try_all(mutants)
     print(tally.table())
