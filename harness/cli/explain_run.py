@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,9 +22,17 @@ from .replay import tell
 @click.option(
     "--points", type=click.IntRange(min=0), default=9, show_default=True, help="Points of the curve; 0 for none."
 )
+@click.option(
+    "--time",
+    "time_s",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    help="No new point of the curve after so many seconds.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for the curve.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def command(run: Path, failure: str | None, runs: int, salts: int, points: int, jobs: int, as_json: bool) -> int:
+def command(run: Path, as_json: bool, **asked: Any) -> int:
     """Explain the failure of RUN, the folder of a simulated run.
 
     Prints the nearest plan that passes, where the two runs part, which operations answered differently, and since when the failure was likely.
@@ -37,7 +46,7 @@ def command(run: Path, failure: str | None, runs: int, salts: int, points: int, 
     if not run.exists():
         raise CampaignError(f"{run}: no such folder", hint="`tri list runs` shows runs")
     with Progress() as progress:
-        explained = explain(run, Asked(failure, runs, salts, points, jobs), progress.show)
+        explained = explain(run, Asked(**asked), progress.show)
     if as_json:
         out.print_json(json.dumps({"run": str(run), **explained.to_json()}, default=str))
     else:

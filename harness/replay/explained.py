@@ -30,12 +30,13 @@ SHOWN_ANSWERS = 6
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`runs` bounds the search for a neighbour; `salts` and `points` are those of the curve, fewer than 3 points for none."""
+    """`runs` bounds the search for a neighbour; `salts`, `points` and `time_s` are those of the curve, fewer than 3 points for none."""
 
     failure: str | None = None
     runs: int = 200
     salts: int = 20
     points: int = 9
+    time_s: float | None = None
     jobs: int = 1
 
 
@@ -96,7 +97,7 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
         answers, apart = _answers(done, neighbour.done)
     onset = None
     if asked.points >= 3:
-        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, tell)
+        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, asked.time_s, tell)
     return Explained(wanted, explanation, seen_ns, neighbour, differences, answers, apart, onset)
 
 

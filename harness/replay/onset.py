@@ -7,6 +7,7 @@ that made the failure likely, or certain. The curve is refined where it is steep
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -75,9 +76,14 @@ def find_onset(
     salts: int = 20,
     points: int = 9,
     jobs: int = 1,
+    time_s: float | None = None,
     tell: Callable[[str, str], None] = lambda phase, detail: None,
 ) -> Onset:
-    """`done` is the run of the failing plan, which had been seen to fail at `seen_ns`. `points` moments are looked at, each with `salts` runs."""
+    """`done` is the run of the failing plan, which had been seen to fail at `seen_ns`. `points` moments are looked at, each with `salts` runs.
+
+    After `time_s` no other moment is begun.
+    """
+    began_s = time.monotonic()
     curve: dict[int, Point] = {}
     with LocalWorkers(jobs) as workers:
         for at_ns in moments(curve, -done.start_ns, seen_ns, points):
@@ -86,6 +92,8 @@ def find_onset(
             known = [alike for alike in results if alike is not None]
             curve[at_ns] = Point(at_ns, sum(known), len(known))
             tell("onset", f"up to {at_ns / 1e9:.3f} s: {sum(known)} of {len(known)} fail alike")
+            if time_s is not None and time.monotonic() - began_s > time_s:
+                break
     ordered = [curve[at_ns] for at_ns in sorted(curve)]
     jump = steepest(ordered)
     if jump is not None and not beyond_chance(*jump):
@@ -108,7 +116,9 @@ def moments(curve: Mapping[int, Point], birth_ns: int, end_ns: int, most: int) -
     """A coarse grid first; then, one at a time, the middle of the interval over which the rate rises most."""
     coarse = max(2, min(COARSE, most - 1))
     yield birth_ns
-    yield from (end_ns * number // (coarse - 1) for number in range(coarse))
+    # The ends first: whoever has no time for more knows what lies between them.
+    yield from (0, end_ns)
+    yield from (end_ns * number // (coarse - 1) for number in range(1, coarse - 1))
     for _ in range(most - 1 - coarse):
         pair = steepest([curve[at_ns] for at_ns in sorted(curve)])
         if pair is None or pair[1].at_ns - pair[0].at_ns <= FINEST_NS:
