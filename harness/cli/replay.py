@@ -70,9 +70,9 @@ def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: boo
 
     if not target.exists():
         raise CampaignError(f"{target}: no such file or folder", hint="`tri list runs` shows runs")
-    if target.is_dir() and tier is None and is_simulated(read_plan(target)):
-        return _simulated(target, keep, runs, as_json)
     recorded = target.is_dir() and bool(recordings(target))
+    if target.is_dir() and tier is None and not recorded and is_simulated(read_plan(target)):
+        return _simulated(target, keep, runs, as_json)
     if tier == "c" or (tier is None and not recorded):
         return _searched(target, runs, as_json, searching)
     if recorded:
