@@ -107,12 +107,16 @@ class VirtualDriver:
         self.errors: list[str] = []
 
     def run(self) -> Runner:
-        runner = Runner(self._plan)
+        runner, calm = Runner(self._plan), False
         while True:
             completions, self._completions = self._completions, []
             step = runner.step(self._now_ns(), completions)
             if step.phase is Phase.DONE:
                 return runner
+            if step.phase is Phase.LIVENESS and not calm:
+                # Who recovers must be heard: on an unfair network nobody can promise anything. A rest that is broken stays so.
+                self._cluster.calm()
+                calm = True
             for invocation in step.invocations:
                 self._begin(invocation)
             for action in step.actions:

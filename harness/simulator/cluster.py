@@ -230,6 +230,11 @@ class SimCluster:
         self._note("reset", node, peer)
         self.peers.reset(node, peer)
 
+    def calm(self) -> None:
+        """End the world's own loss, repetition and overtaking of messages between nodes."""
+        self._note("calm")
+        self.peers.calm()
+
     def heal_network(self) -> None:
         self._note("heal-network")
         self.network.heal_all()

@@ -11,7 +11,7 @@ Beyond TCP, single messages may be lost, duplicated or late (options, or a link'
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from node.core.events import Connected, Disconnected, Event, Received
 from node.core.messages import Message
@@ -68,6 +68,11 @@ class Peers:
         self.refused = 0
         """Frames for a connection that their receiver does not hold: it was half-open."""
 
+    def calm(self) -> None:
+        """From now on messages are lost, repeated and overtaken only where a fault says so, not everywhere because the world is like that."""
+        self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0)
+        self._disorderly = False
+
     def started(self, node: str) -> None:
         """A process is up: it dials whom it has to dial."""
         for peer in self._nodes:
@@ -121,7 +126,7 @@ class Peers:
             if happens(bits, max(options.loss_ppm, chances.loss_ppm)):
                 self.lost += 1
                 return
-            late_ns = bits % options.reorder_ns
+            late_ns = bits % max(1, options.reorder_ns)
             if happens(bits // ONE_MILLION, max(options.duplicate_ppm, chances.duplicate_ppm)):
                 self.duplicated += 1
                 network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)

@@ -216,3 +216,18 @@ def test_a_client_that_hangs_up_is_told_to_the_node_and_hears_nothing_more():
     cluster.disconnect("c1", "n1")
     cluster.run_until(2 * SECOND)
     assert answers == [] and len(events_of(log, "n1", ClientGone)) == 1
+
+
+def test_a_world_that_was_calmed_loses_and_repeats_nothing_any_more():
+    cluster, log = scripted_cluster(
+        chatter, PAIR, **quiet(loss_ppm=300_000, duplicate_ppm=300_000, reorder_ppm=300_000)
+    )
+    cluster.run_until(4 * SECOND)
+    wild = heard(log, "n2")
+    assert wild != sorted(set(wild)), "it was as disorderly as asked"
+    cluster.calm()
+    cluster.run_until(5 * SECOND)
+    since = len(log)
+    cluster.run_until(9 * SECOND)
+    terms = heard(log, "n2", since)
+    assert len(terms) > 35 and terms == list(range(terms[0], terms[0] + len(terms)))
