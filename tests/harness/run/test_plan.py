@@ -17,6 +17,8 @@ from harness.run.execute import Settings
 from harness.run.plan import Plan
 from harness.run.simulated import run_in_simulator, simulate, without_flaws
 from harness.run.verdict import judge, judge_record
+from harness.simulator.errors import SimulationError
+from harness.simulator.options import SimOptions
 
 CAMPAIGN = """
 name: small
@@ -102,3 +104,18 @@ def test_flaws_can_be_taken_out_of_a_plan(campaign: Campaign, tmp_path: Path) ->
     done = simulate(plan)
     judged = judge_record(done.record, done.facts, Budget(), "memory")
     assert judged.document["campaign"] == "small"
+
+
+def test_every_option_of_the_world_is_told_before_anything_happens(campaign: Campaign, tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+    settings = Settings(
+        "tri run small.yaml", tmp_path, tmp_path / "runs", lambda phase, detail: told.append((phase, detail))
+    )
+    run_in_simulator(campaign, settings)
+    assert told[0][0] == "world" and told[1][0] == "simulate"
+    assert [option.split("=")[0] for option in told[0][1].split()] == list(SimOptions().to_json())
+
+
+def test_a_world_with_an_unknown_option_is_refused_by_name(campaign: Campaign, tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match="no option 'los_ppm' of a world"):
+        simulate(replace(make_plan(campaign, tmp_path), world={"los_ppm": 1}))
