@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ..errors import TribulationError
+from ..garbage import rare_collections
 
 COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
@@ -65,7 +66,10 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
     try:
-        code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
+        with rare_collections():
+            code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
+            # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
+            gc.freeze()
         sys.exit(code if isinstance(code, int) else 0)
     except TribulationError as error:
         _complain(str(error), error.exit_code)
@@ -79,9 +83,6 @@ def main(arguments: list[str] | None = None) -> Any:
             f"internal error: {type(error).__name__}: {error}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it",
             70,
         )
-    finally:
-        # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
-        gc.freeze()
 
 
 def _complain(message: str, code: int) -> None:

@@ -7,6 +7,7 @@ every event and effect. `marks` keeps the chain at regular steps, so that two ru
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,19 +18,19 @@ from node.core.events import Event, Start
 
 MARK_EVERY = 1000
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder()
 
 
 class RunDigest:
     """Feed it every step, trace line and fault; `hexdigest` can be asked at any time.
 
-    What is to be hashed is collected, for most pieces are short.
+    What is to be hashed is collected, and written as JSON, one piece a line, many at once.
     """
 
     def __init__(self, *, full: bool) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._full = full
-        self._pieces: list[bytes] = []
+        self._pieces: list[Any] = []
         self._shapes: dict[tuple[type[Any], ...], str] = {}
         """The names of a step's effects by their types: there are few different rows of them."""
         self.steps = 0
@@ -38,25 +39,24 @@ class RunDigest:
     def step(self, now_ns: int, node: str, events: Sequence[Event], effects: Sequence[Effect]) -> None:
         self.steps += 1
         if self._full:
-            text = f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}\n"
+            self._pieces.append(f"{now_ns} {node} {[_plain(event) for event in events]!r} {effects!r}")
         else:
             kinds = tuple(map(type, effects))
             shape = self._shapes.get(kinds) or self._shape(kinds)
-            text = f"{now_ns} {node} {len(events)} {shape}\n"
-        self._pieces.append(text.encode())
+            self._pieces.append((now_ns, node, len(events), shape))
         if self.steps % MARK_EVERY == 0:
             self.marks.append(self.hexdigest())
 
     def line(self, line: Mapping[str, Any]) -> None:
-        """A line of JSON values, in the order in which it holds them."""
-        try:
-            self._pieces.append(_json(line))
-        except OverflowError:
-            # An integer of more than 64 bits, as a client may put into a marker.
-            self._pieces.append(repr(line).encode())
+        """A line of JSON values, in the order in which it holds them. Nobody changes it any more."""
+        self._pieces.append(line)
 
     def hexdigest(self) -> str:
-        self._hash.update(b"".join(self._pieces))
+        try:
+            self._hash.update(_json.encode_lines(self._pieces))
+        except OverflowError:
+            # An integer of more than 64 bits, as a client may put into a marker.
+            self._hash.update("".join(f"{json.dumps(piece)}\n" for piece in self._pieces).encode())
         self._pieces.clear()
         return self._hash.hexdigest()
 
