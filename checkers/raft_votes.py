@@ -29,6 +29,8 @@ class _Memory:
     term_line: Line | None = None
     voted_term: int = 0
     vote_line: Line | None = None
+    openly_forgotten: bool = False
+    """Whether a boot since the vote found the log's tail damaged, and said so."""
     boot: Line | None = None
     """The last `start` line, as long as no line that waits for the disk has followed it."""
 
@@ -49,8 +51,12 @@ class Ballots:
         if line.get("torn"):
             # Its last batch was damaged; what it forgot it forgot openly, and it does not vote before it has caught up.
             self.torn_boots += 1
+            memory.openly_forgotten = True
         elif term < memory.term:
             self._regressed(line, memory, f"booted with term {term} on its disk")
+        elif memory.openly_forgotten and line["last_term"] == term:
+            # It was made whole by that term's leader, whose entry it holds: any other candidate of the term lacks that entry, and gets no vote.
+            pass
         elif voted_for is None and memory.vote_line is not None and memory.voted_term == term:
             self.findings.add(
                 "forgotten-vote",
@@ -85,7 +91,7 @@ class Ballots:
         if line["term"] < memory.voted_term:
             self._regressed(line, memory, f"voted in term {line['term']}")
         self._cast(line["node"], line["term"], line["candidate"], line)
-        memory.voted_term, memory.vote_line = line["term"], line
+        memory.voted_term, memory.vote_line, memory.openly_forgotten = line["term"], line, False
         if line["term"] > memory.term:
             memory.term, memory.term_line = line["term"], line
 

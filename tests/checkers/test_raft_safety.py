@@ -92,6 +92,23 @@ def test_a_vote_that_its_own_disk_forgot() -> None:
     assert verdict(book)[1] == ["forgotten-vote"]
 
 
+@pytest.mark.parametrize(("last", "expected"), [((3, 2), []), ((2, 1), ["forgotten-vote"])])
+def test_a_vote_that_was_forgotten_openly(last: tuple[int, int], expected: list[str]) -> None:
+    """n2 comes back without its vote of term 2, says so, and is made whole by that term's leader: with an entry of term 2 in its log it refuses
+    every other candidate of the term. Without one it could vote again."""
+    book = calm()
+    book.line("n2", "term", term=2)
+    book.line("n2", "vote", term=2, candidate="n2")
+    book.boot("n2", term=1, last=(2, 1), voted_for=None, again=True, torn=True)
+    book.line("n3", "leader", term=2, last_index=2, votes=["n1", "n3"], voters=book.voters)
+    book.append("n3", (3, 2))
+    book.line("n2", "term", term=2)
+    if last[1] == 2:
+        book.append("n2", (3, 2))
+    book.boot("n2", term=2, last=last, voted_for=None, again=True)
+    assert verdict(book)[1] == expected
+
+
 def test_a_vote_whose_line_was_lost_proves_nothing() -> None:
     """n2 was killed right after it voted: its `vote` line is gone, and its disk knows the vote."""
     book = calm()
