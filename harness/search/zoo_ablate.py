@@ -13,6 +13,9 @@ from .zoo_trials import Trial, attempts
 AT_MOST = 3
 """Sorts of one smallest plan that are tried, until one is found that the flaw cannot do without."""
 
+FAMILIES = (("duplicate", "reorder"), ("cut", "kill", "power", "pause"))
+"""Sorts that stand for each other: messages that come late, and what makes leaders change. Where none is needed by itself, they are left out together."""
+
 
 def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) -> list[Ablated]:
     """Of the sorts in the flaw's smallest plan, one after another. `known` are those of before, by sort."""
@@ -26,8 +29,9 @@ def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) 
 
 
 def in_question(caught: Caught) -> list[str]:
-    """The rarest sorts first: what only a few flaws need says most."""
-    return sorted(caught.needs, key=lambda sort: -RARITY.index(sort))[:AT_MOST]
+    """The rarest sorts first: what only a few flaws need says most. Then the families of those in the plan, joined by +."""
+    singles = sorted(caught.needs, key=lambda sort: -RARITY.index(sort))[:AT_MOST]
+    return singles + ["+".join(family) for family in FAMILIES if set(family) & set(caught.needs)]
 
 
 RARITY = ("pause", "kill", "cut", *(sort for sort in SORTS if sort not in ("pause", "kill", "cut")))
@@ -53,7 +57,7 @@ def ablate(caught: Caught, sort: str, jobs: int, tell: Tell) -> Ablated:
     first, last = _seeds(caught)
     within = sum(first <= seed < last for seed in tally.hits)
     hits, tried = 0, 0
-    trials = (Trial(seed, caught.name, tally.aim, without=(sort,)) for seed in range(first, last))
+    trials = (Trial(seed, caught.name, tally.aim, without=tuple(sort.split("+"))) for seed in range(first, last))
     outcomes = attempts(trials, jobs)
     for outcome in outcomes:
         tried += 1
@@ -69,7 +73,9 @@ def ablate(caught: Caught, sort: str, jobs: int, tell: Tell) -> Ablated:
 def _alone_passes(caught: Caught, sort: str) -> bool:
     """Whether the smallest plan passes when it lacks the sort."""
     plan = again(caught)
-    return run_plan(without(plan, sort)).failure is None
+    for single in sort.split("+"):
+        plan = without(plan, single)
+    return run_plan(plan).failure is None
 
 
 def again(caught: Caught) -> SoakPlan:

@@ -112,12 +112,13 @@ def _ablation(state: State, names: Sequence[str]) -> list[str]:
     rows = [ablated for name in names for ablated in state.ablated if ablated.name == name]
     if not rows:
         return []
-    needed = {row.sort for row in rows if row.needed}
+    needed = {sort for row in rows if row.needed for sort in row.sort.split("+")}
     faultless = [f"`{name}`" for name in names if state.caught[name].found and not state.caught[name].needs]
     others = [f"`{sort}` ({KEPT_ALL_THE_SAME[sort]})" for sort in SORTS if sort not in needed]
     return [
         "",
-        "Faults earn their place: hits of a flaw over the same seeds with a sort of fault in the plans and without it. It is *needed* "
+        "Faults earn their place: hits of a flaw over the same seeds with a sort of fault in the plans and without it, and where no sort is needed by "
+        "itself, without all that stand for each other. It is *needed* "
         "if hits are at least five times rarer without it, and the smallest plan passes without it; the count ends when it cannot be any more.",
         "",
         "| flaw | sort | seeds | hits with | hits without | smallest plan without it | needed |",
