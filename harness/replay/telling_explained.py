@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from histories.operation import Operation
 
@@ -12,6 +15,7 @@ from .onset import Onset
 
 SHOWN_FILES = 6
 BAR = 20
+MOST_ITEMS = 8
 
 
 def tell_explained(explained: Explained) -> list[str]:
@@ -38,15 +42,30 @@ def _tell_neighbour(explained: Explained) -> list[str]:
         lines += [f"    {line}" for line in difference.told("failing", "passing")]
     if explained.answers:
         lines.append(f"  {explained.apart}; the first of them:")
-        lines += [f"    {_tell_answer(answer)}" for answer in explained.answers]
+        lines += [f"    {tell_answer(answer)}" for answer in explained.answers]
     return lines
 
 
-def _tell_answer(answer: Answer) -> str:
-    op = answer.failing
+def tell_answer(answer: Answer) -> str:
+    op, other = answer.failing, answer.passing
     asked = f"{op.f} {op.key}" + ("" if op.argument is None else f" {shown(op.argument)}")
-    other = "not tried" if answer.passing is None else _outcome(answer.passing)
-    return f"{op.invoke_ns / 1e9:.6f} s  {asked}: failing {_outcome(op)} · passing {other}"
+    head = f"{op.invoke_ns / 1e9:.6f} s  {asked}"
+    if other is not None and isinstance(op.result, list) and isinstance(other.result, list) and op.type is other.type:
+        return f"{head}: {op.type.value} both, {_lists(op.result, other.result)}"
+    return f"{head}: failing {_outcome(op)} · passing {'not tried' if other is None else _outcome(other)}"
+
+
+def _lists(failing: list[Any], passing: list[Any]) -> str:
+    """What each list has that the other lacks; long lists are mostly the same."""
+    ours, theirs = (Counter(json.dumps(item, default=repr) for item in items) for items in (failing, passing))
+    more, less = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
+    if not more and not less:
+        return "in another order"
+    sides = (("failing", more), ("passing", less))
+    told = [
+        f"only {who} {', '.join(items[:MOST_ITEMS])}{' …' * (len(items) > MOST_ITEMS)}" for who, items in sides if items
+    ]
+    return " · ".join(told)
 
 
 def _outcome(op: Operation) -> str:

@@ -11,13 +11,14 @@ from checkers.result import Fault, RunRecord
 from harness.cli.main import main
 from harness.errors import CampaignError
 from harness.nemesis.faults import Intent
-from harness.replay.explained import Asked, explain
+from harness.replay.explained import Answer, Asked, explain
 from harness.replay.folder import read_plan
 from harness.replay.neighbours import changes, failing
 from harness.replay.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
-from harness.replay.telling_explained import tell_explained
+from harness.replay.telling_explained import tell_answer, tell_explained
 from harness.search.signature import Signature
 from histories import History
+from histories.operation import Operation, Type
 
 from .conftest import run_folder
 from .test_tries import FLAWED
@@ -108,6 +109,23 @@ def test_what_happened_is_told_in_order_without_the_dull() -> None:
         "0.000000 s  n1 leader term=3",
         '0.000000 s  fault f injected: {"nodes": ["n1"]}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("failing_result", "passing_result", "said"),
+    [
+        ([1, 2, 2, 3], [1, 2, 3], "1.000000 s  read k: ok both, only failing 2"),
+        ([1], [1, 2], "1.000000 s  read k: ok both, only passing 2"),
+        ([1, 3], [1, 2], "1.000000 s  read k: ok both, only failing 3 · only passing 2"),
+        ([2, 1], [1, 2], "1.000000 s  read k: ok both, in another order"),
+        (4, None, "1.000000 s  read k: failing ok 4 · passing ok null"),
+    ],
+)
+def test_answers_are_told_by_what_differs(failing_result: object, passing_result: object, said: str) -> None:
+    def read(result: object) -> Operation:
+        return Operation(0, "read", Type.OK, 0, 1, 1_000_000_000, 1_000_000_001, None, result, "k")
+
+    assert tell_answer(Answer(read(failing_result), read(passing_result))) == said
 
 
 def test_what_cannot_be_explained_is_refused(small_run: Path, tmp_path: Path) -> None:
