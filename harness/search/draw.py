@@ -25,7 +25,7 @@ from ..nemesis.schedule import expand
 from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
 from ..run.assemble import make_plan
 from ..run.plan import Plan
-from ..run.simulated import world_of
+from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
 from ..simulator.swarm import Knobs, swarm, swarm_faults, swarm_node
 
@@ -36,7 +36,8 @@ find more than longer ones do, for most failures need few operations."""
 
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
-LIVENESS_PPM = 250_000
+LIVENESS_PPM = 500_000
+TIMES_QUICKER = 10
 _ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inputs", "fence")
 
@@ -59,11 +60,27 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
         load_ns = min(campaign.load, knobs.choose("load", LOADS_NS))
         campaign = campaign.model_copy(update={"load": load_ns})
         campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
-        campaign = campaign.model_copy(update={"liveness": _drawn_liveness(campaign, knobs)})
     system = _drawn_system(campaign.system, seed)
     campaign = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs), "system": system})
+    plan = _in_drawn_world(campaign, seed, directory)
+    liveness = None if as_written else _drawn_liveness(campaign, knobs)
+    if liveness is None or not keeps_time(plan):
+        return plan
+    return _in_drawn_world(campaign.model_copy(update={"liveness": liveness}), seed, directory)
+
+
+def _in_drawn_world(campaign: Campaign, seed: int, directory: Path) -> Plan:
     plan = make_plan(campaign, directory)
     return replace(plan, world=drawn_world(plan, seed))
+
+
+def keeps_time(plan: Plan) -> bool:
+    """Whether the plan's world is quick enough for its nodes to elect a leader that stays: Raft asks for broadcast times an order of magnitude below
+    the election timeout (Ongaro and Ousterhout 2014, 5.6). Where it is not, nothing may be asked of liveness."""
+    world, node = world_of(plan), next(iter(node_configs(plan).values()))
+    latency_ns = world.latency_min_ns + world.latency_mean_ns
+    broadcast_ns = 2 * latency_ns + world.fsync_min_ns + world.fsync_mean_ns + 2 * world.turn_ns
+    return TIMES_QUICKER * broadcast_ns <= node.timing.election_min_ns
 
 
 def drawn_world(plan: Plan, seed: int) -> dict[str, Any]:
@@ -103,7 +120,7 @@ def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
     """In some seeds the load is followed by a phase in which the rest stays broken and a core must recover. Of changed voters no member of a ring
     need see a quorum."""
     if campaign.liveness is not None or not knobs.on("liveness", LIVENESS_PPM):
-        return campaign.liveness
+        return None
     changed = any(item.spec.kind == "voters" for item in campaign.faults)
     return LivenessSpec(rest=knobs.choose("rest", [way for way in WAYS if not (changed and way == "ring")]))
 

@@ -16,6 +16,7 @@ from ..run.plan import Plan
 from ..run.simulated import world_of
 from ..simulator.options import MILLISECOND
 from ..simulator.swarm import Knobs, swarm, swarm_node
+from .draw import keeps_time
 
 TARGETS = ("leader", "follower", "one", "minority")
 SHAPES = tuple(
@@ -45,7 +46,7 @@ def mutated(parents: Sequence[Plan], seed: int) -> Plan:
     for number in range(knobs.between("changes", 1, 3)):
         changes = Knobs(seed, f"mutate/{number}")
         plan = changes.choose("what", CHANGES)(plan, changes, f"{seed}.{number}")
-    return plan
+    return plan if plan.liveness is None or keeps_time(plan) else replace(plan, liveness=None)
 
 
 def _spliced(first: Plan, second: Plan, knobs: Knobs) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from harness.errors import CampaignError
 from harness.run.assemble import make_plan
 from harness.run.plan import Plan
 from harness.run.simulated import node_configs, world_of
-from harness.search.draw import LOADS_NS, OPERATIONS, searched_plan
+from harness.search.draw import LOADS_NS, OPERATIONS, keeps_time, searched_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = load_campaign(ROOT / "campaigns/quickstart.yaml", hosts="sim")
@@ -70,10 +71,17 @@ QUICKSTART_KILL_NS = 2_000_000_000
 def test_some_seeds_ask_for_recovery_with_the_rest_still_broken():
     plans = [searched_plan(QUICKSTART, seed) for seed in range(120)]
     alive = [plan for plan in plans if plan.liveness is not None]
-    assert 10 < len(alive) < 45
+    assert 20 < len(alive) < 50 and all(keeps_time(plan) for plan in alive)
     assert len({plan.liveness.intents[0].id for plan in alive if plan.liveness}) > 4
     rings = [plan for plan in alive if plan.liveness and plan.liveness.intents[0].id == "liveness-ring"]
     assert not any(intent.kind == "voters" for plan in rings for intent in plan.intents)
+
+
+def test_a_world_that_is_slow_for_its_nodes_promises_no_leader():
+    plan = searched_plan(QUICKSTART, 1, swarm=False)
+    assert keeps_time(plan)
+    assert not keeps_time(replace(plan, world={**plan.world, "latency_mean_ns": 20_000_000}))
+    assert not keeps_time(replace(plan, world={**plan.world, "fsync_mean_ns": 40_000_000}))
 
 
 def test_leases_that_a_campaign_asks_for_stay():

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.campaign.load import load_campaign
 from harness.run.plan import Plan
 from harness.run.simulated import node_configs, world_of
-from harness.search.draw import searched_plan
+from harness.search.draw import keeps_time, searched_plan
 from harness.search.mutate import CHANGES, MAX_FAULTS, TARGETS, mutated
 from harness.simulator.swarm import Knobs
 
@@ -67,6 +67,13 @@ def test_the_system_and_its_voters_are_never_changed():
         assert plan.options["system"]["flaws"] == [] and plan.voters == PARENTS[0].voters
         targets = {intent.parameters["target"] for intent in plan.intents if "target" in intent.parameters}
         assert all(isinstance(target, list) or target in (*TARGETS, "random(1)") for target in targets)
+
+
+def test_nothing_is_asked_of_liveness_in_a_world_that_became_too_slow():
+    alive = [plan for plan in (searched_plan(ALL_FAULTS, seed) for seed in range(40)) if plan.liveness is not None]
+    mutants = [mutated([plan], seed) for plan in alive for seed in range(20)]
+    assert all(plan.liveness is None or keeps_time(plan) for plan in mutants)
+    assert any(plan.liveness is None for plan in mutants) and any(plan.liveness for plan in mutants)
 
 
 def test_a_plan_without_faults_can_be_mutated():

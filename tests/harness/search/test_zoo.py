@@ -28,7 +28,7 @@ NEEDY = "lease-survives-transfer"
 @pytest.fixture(scope="module")
 def needy() -> Caught:
     """A flaw that only its aim meets, within so few seeds."""
-    return hunt(NEEDY, Effort(2))
+    return hunt(NEEDY, Effort(seeds=6, unaimed=2))
 
 
 def quiet() -> Console:
@@ -73,6 +73,14 @@ def test_a_flaw_is_hunted_again_without_a_sort_of_fault_that_it_needs(needy: Cau
         and (done.hits_without, done.seeds) == (0, needy.tally.tried - needy.tally.hits[0] - 1)
     )
     assert ablations(needy, {"transfer": done}, 1, lambda text: None) == [done], "and not again"
+
+
+def test_few_hits_show_no_need():
+    def needed(hits_with: int, hits_without: int, alone: bool = True) -> bool:
+        return Ablated(QUICK, "cut", None, 200, hits_with, hits_without, alone).needed
+
+    assert needed(5, 0) and needed(5, 1) and needed(50, 10)
+    assert not needed(4, 0) and not needed(9, 2) and not needed(50, 0, alone=False)
 
 
 def test_a_run_that_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -151,10 +159,10 @@ def test_a_plan_without_a_sort_has_none_of_it_and_all_else(sort: str):
 def test_the_tables_go_between_their_markers(tmp_path: Path, needy: Caught):
     state = open_state(None)
     state.add(needy)
-    state.add(Ablated(NEEDY, "cut", AIMED[NEEDY], 4, 4, 0, True))
-    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()), Effort(2))
+    state.add(Ablated(NEEDY, "cut", AIMED[NEEDY], 5, 5, 0, True))
+    zoo.run(state, [NEEDY], 1, zoo.Talk(quiet()), Effort(6, unaimed=2))
     text = markdown(state, [NEEDY], zoo.document(state, [NEEDY]))
-    assert f"| {NEEDY} | yes |" in text and f"| {NEEDY} | cut | 4 | 4 | 0 | passes | yes |" in text
+    assert f"| {NEEDY} | yes |" in text and f"| {NEEDY} | cut | 5 | 5 | 0 | passes | yes |" in text
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_between(page, text)
