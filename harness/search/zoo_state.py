@@ -43,8 +43,8 @@ class Ablated:
 
     @property
     def needed(self) -> bool:
-        """The smallest plan needs it, and without it hits are so many times rarer."""
-        return self.alone and self.hits_with > 0 and self.hits_with >= MULTIPLE * self.hits_without
+        """The smallest plan needs it, and without it hits are so many times rarer: five to none at least, for less shows nothing."""
+        return self.alone and self.hits_with >= MULTIPLE * max(1, self.hits_without)
 
 
 @dataclass
