@@ -48,7 +48,11 @@ class ProcessFaults:
         for node in nodes:
             ground.cluster.pause(node)
         ground.stopped[ident] = nodes
-        ground.soon(then, ground.processes(nodes, Process.PAUSED))
+        seen = ground.processes(nodes, Process.PAUSED)
+        # What another fault holds down is stopped as soon as it is started.
+        held = {node for others in ground.down.values() for node in others}
+        running = ground.processes([node for node in nodes if node not in held], Process.PAUSED)
+        ground.soon(then, Observation(running.verified, seen.observed))
 
     def _power(self, ident: str, nodes: list[str], then: Then) -> None:
         """The link goes first: nobody hears a word of it, and what was on its way there is lost."""

@@ -407,3 +407,15 @@ def test_two_strobes_and_two_drifts_of_one_clock_are_told_apart():
     for ident, ppm in (("d1", 4000), ("d2", -1000)):
         assert injector.inject(fault("clock", ident, drift_ppm={"n2": ppm})).verified
     assert injector.heal(fault("clock", "d1", drift_ppm={"n2": 4000})).observed == {"drift_ppm": {"n2": -1000}}
+
+
+def test_a_process_that_another_fault_holds_down_is_stopped_when_it_comes_back():
+    cluster = real_cluster()
+    injector, target = SimInjector(cluster), follower(cluster)
+    injector.inject(fault("kill", "kill", nodes=[target]))
+    seen = injector.inject(fault("pause", "pause", nodes=[target]))
+    assert seen.verified and seen.observed == {"processes": {target: "down"}}
+    injector.heal(fault("kill", "kill", nodes=[target]))
+    assert cluster.process(target) is Process.PAUSED
+    assert injector.heal(fault("pause", "pause", nodes=[target])).verified
+    assert cluster.process(target) is Process.RUNNING
