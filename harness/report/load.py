@@ -46,8 +46,11 @@ class RunFiles:
     notes: Sequence[str] = ()
 
 
-def load_run(folder: str | Path) -> RunFiles:
-    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed."""
+def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
+    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed.
+
+    `history` is that of its `history.jsonl`, if the caller has it at hand.
+    """
     folder = Path(folder)
     history_path = folder / "history.jsonl"
     if not history_path.is_file():
@@ -55,7 +58,8 @@ def load_run(folder: str | Path) -> RunFiles:
             f"{folder} is not the folder of a run: it has no history.jsonl",
             "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
         )
-    history = read_history(history_path)
+    if history is None:
+        history = read_history(history_path)
     notes = []
     if history.torn is not None:
         notes.append(

@@ -13,13 +13,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from histories import History
+
 from .load import load_run
 from .model import Report, build
 
 
-def write_report(run_folder: str | Path) -> Path:
-    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run."""
-    run = load_run(run_folder)
+def write_report(run_folder: str | Path, history: History | None = None) -> Path:
+    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run.
+
+    `history` is the run's, if the caller has it at hand: to read it again takes half of the time.
+    """
+    run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
     temporary = path.with_name("report.html.tmp")
     temporary.write_text(render(build(run)), encoding="utf-8")

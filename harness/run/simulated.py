@@ -95,7 +95,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.check_time / 1e9), str(run_dir))
     judgement.write(run_dir)
     settings.tell("report", "")
-    write_report(run_dir)
+    write_report(run_dir, done.record.history)
     return judgement
 
 
