@@ -103,7 +103,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         allowance = Allowance(options["tries"], options["time_s"])
         shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.clue(wanted))
         if shrunk is None:
-            say(_did_not_fail(target, wanted.checker, wanted.kind))
+            say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
             return EXIT_UNKNOWN
         stable = stability(shrunk.best, Trials(wanted, allowance), progress.show)
         told = document(str(target), shrunk, stable)
@@ -144,7 +144,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         trials = HostTrials(wanted, allowance, runs_on_hosts(source, settings), options["repeat"], say)
         shrunk = shrink_by(trials, source.plan, progress.show, source.size(), steps=ON_HOSTS)
         if shrunk is None or trials.last is None:
-            say(_did_not_fail(target, wanted.checker, wanted.kind))
+            say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
             return EXIT_UNKNOWN
         smallest = trials.last
         hits, tries = trials.rate(shrunk.best.plan)
@@ -205,7 +205,9 @@ def lasting_name(target: Path) -> Path:
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
-def _did_not_fail(target: Path, checker: str, kind: str) -> str:
+def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
+    if not left:
+        return f"unknown: the budget was spent before {target} failed again by {checker}/{kind}\nhint: --time 5m --tries 5000"
     return (
         f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is carried out again\n"
         f"hint: `tri replay {target}` says whether it is still the same core"

@@ -57,9 +57,8 @@ def since(plan: Plan, from_ns: int) -> Plan:
 
 
 def without_ending(plan: Plan, *, reads: bool) -> Plan:
-    """No quiet period after the heal, and no final reads either unless `reads`."""
-    timing = replace(plan.timing, quiet_ns=0)
-    return replace(plan, timing=timing if reads else replace(timing, final_ns=0))
+    """No quiet period after the heal and no final reads; with `reads`, all as it is."""
+    return plan if reads else replace(plan, timing=replace(plan.timing, quiet_ns=0, final_ns=0))
 
 
 def with_slots(plan: Plan, kept: Iterable[int]) -> Plan:

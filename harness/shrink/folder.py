@@ -57,14 +57,13 @@ class Source:
     def size(self) -> Size:
         load_end_ns = self.record.phases.get("load_end", self.plan.timing.load_ns)
         ops = [op for op in self.record.history.operations() if op.invoke_ns < load_end_ns]
-        end_ns = self.record.phases.get("end", self.record.history.duration_ns)
         return Size(
             faults=len(self.plan.intents),
             operations=len(ops),
             clients=len(self.plan.slots),
             keys=len({(op.workload, str(op.key)) for op in ops}),
             nodes=len(self.plan.nodes),
-            seconds=round(end_ns / 1e9, 3),
+            seconds=round(load_end_ns / 1e9, 3),
         )
 
 

@@ -80,7 +80,6 @@ class HostTrials:
             signature=self.wanted,
             clue=clue_of(record, plan, seen.ops, seen.at_ns),
             digest="",
-            end_ns=int(record.phases.get("end", plan.timing.load_ns)),
         )
 
 

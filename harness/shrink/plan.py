@@ -19,12 +19,12 @@ from . import edits
 from .allowance import Allowance, SpentError
 from .focus import MS, Clue, focused
 from .sizes import Size, size_of
-from .steps import EVERY, FEWER, Reached, State, Tell, round_times
+from .steps import EVERY, FEWER, Reached, State, Tell, give_back_quiet, round_times
 from .trial import Attempts, Failure, Trials, plan_id
 
 Steps = Sequence[Callable[[State], None]]
 
-IN_SIMULATOR: Sequence[Steps] = (EVERY, (round_times,), FEWER)
+IN_SIMULATOR: Sequence[Steps] = (EVERY, (give_back_quiet, round_times), FEWER)
 REPEATS = 3
 SEEDS = 10
 
@@ -86,11 +86,11 @@ def shrink_by(
     first = _first(plan, trials, clue)
     if first is None:
         return None
-    before = before or size_of(plan, first.clue.issued, first.end_ns)
-    state = State(first, trials, tell)
+    before = before or size_of(plan, first.clue.issued)
+    state = State(first, trials, tell, plan.timing.quiet_ns)
     one_minimal = reduce(state, [steps] if steps is not None else IN_SIMULATOR)
     best = state.best
-    after = size_of(best.plan, best.clue.issued, best.end_ns)
+    after = size_of(best.plan, best.clue.issued)
     return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s, state.reached)
 
 

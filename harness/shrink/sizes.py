@@ -10,7 +10,7 @@ from ..run.plan import Pinned, Plan
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`seconds` is run time: how long the run takes in its own world, from the load's beginning to the end of the final reads."""
+    """`seconds` is how long clients and faults go on, in run time."""
 
     faults: int
     operations: int
@@ -24,7 +24,7 @@ class Size:
         return f"{', '.join(words)}, {self.seconds:g} s"
 
 
-def size_of(plan: Plan, operations: Sequence[Pinned], end_ns: int) -> Size:
+def size_of(plan: Plan, operations: Sequence[Pinned]) -> Size:
     """`operations` are those of the load as they were tried, whether the plan wrote them out or drew them."""
     return Size(
         faults=len(plan.intents),
@@ -32,5 +32,5 @@ def size_of(plan: Plan, operations: Sequence[Pinned], end_ns: int) -> Size:
         clients=len({op.slot for op in operations}),
         keys=len({(op.op.workload, op.op.key) for op in operations}),
         nodes=len(plan.nodes),
-        seconds=round(end_ns / 1e9, 3),
+        seconds=round(plan.timing.load_ns / 1e9, 3),
     )

@@ -23,6 +23,9 @@ GAPS_KEPT_NS = (10 * MS, 100 * MS)
 """What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and make races of what is no race."""
 GRIDS_NS = (100 * MS, 10 * MS, MS)
 FRACTIONS = (16, 8, 4, 2)
+AFTERWARDS = frozenset({"convergence", "availability", "recovery"})
+"""Checkers that judge what becomes of a cluster when everything is healed: for them the ending is no waste."""
+
 MOST_CHOICES = 10
 MOST_PLACES = 9
 MOST_GAPS = 64
@@ -40,10 +43,14 @@ class Reached:
 
 
 class State:
-    """The best so far, and how to try another. `reached` is the way it went, one entry for each step that got somewhere."""
+    """The best so far, and how to try another. `reached` is the way it went, one entry for each step that got somewhere.
 
-    def __init__(self, best: Failure, trials: Attempts, tell: Tell) -> None:
+    `quiet_ns` is the quiet period of the whole plan, to be given back in the end.
+    """
+
+    def __init__(self, best: Failure, trials: Attempts, tell: Tell, quiet_ns: int) -> None:
         self.best = best
+        self.quiet_ns = quiet_ns
         self.trials = trials
         self.step = ""
         self.reached: list[Reached] = []
@@ -68,7 +75,7 @@ class State:
         best, runs = self.best, self.trials.allowance.spent_runs
         if self.reached and self.reached[-1].step == self.step:
             self.reached.pop()
-        self.reached.append(Reached(self.step, runs, size_of(best.plan, best.clue.issued, best.end_ns)))
+        self.reached.append(Reached(self.step, runs, size_of(best.plan, best.clue.issued)))
 
     def accept_first(self, plans: Iterable[Plan]) -> bool:
         return any(self.accept(plan) for plan in plans)
@@ -84,7 +91,7 @@ class State:
 def cut_time(state: State) -> None:
     """End the load where the violation was seen, and leave out the ending if it is not what shows it."""
     plan, at_ns = state.plan, state.best.clue.at_ns
-    late = at_ns is not None and at_ns >= plan.timing.load_ns
+    late = at_ns is None or at_ns >= plan.timing.load_ns
     if at_ns is not None and not late:
         short = edits.until(plan, at_ns + MARGIN_NS)
         if state.accept_first(edits.without_ending(short, reads=reads) for reads in (False, True)):
@@ -95,8 +102,14 @@ def cut_time(state: State) -> None:
             edits.without_ending(short, reads=reads) for reads in ((True,) if late else (False, True))
         ):
             break
-    plan = state.plan
-    state.accept_first(edits.without_ending(plan, reads=reads) for reads in (False, True))
+    if state.trials.wanted.checker not in AFTERWARDS:
+        state.accept(edits.without_ending(state.plan, reads=False))
+
+
+def give_back_quiet(state: State) -> None:
+    """The quiet period as it was: short runs need none, but other checkers rely on it when they judge what is left."""
+    timing = replace(state.plan.timing, quiet_ns=state.quiet_ns)
+    state.accept(replace(state.plan, timing=timing))
 
 
 def guess_operations(state: State) -> None:
@@ -232,7 +245,7 @@ def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
 
 
 LEAVE_OUT = (few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
-FEWER = (cut_time, guess_operations, *LEAVE_OUT)
+FEWER = (guess_operations, *LEAVE_OUT)
 """What is left out, when times are final."""
 EVERY = (guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)
 ON_HOSTS = (guess_operations, cut_time, few_faults, few_operations, few_clients, few_nodes)

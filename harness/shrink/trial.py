@@ -28,16 +28,12 @@ CHECK_TIME_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A plan that fails in the wanted way.
-
-    `hits` of `tries` runs failed alike (1 of 1 in the simulator). `end_ns` is when the run ended, in run time.
-    """
+    """A plan that fails in the wanted way: `hits` of `tries` runs failed alike (1 of 1 in the simulator)."""
 
     plan: Plan
     signature: Signature
     clue: Clue
     digest: str
-    end_ns: int
     hits: int = 1
     tries: int = 1
 
@@ -93,14 +89,13 @@ class Trials:
             signature=next(signature for signature in found if self.wanted.same_failure(signature)),
             clue=Clue(tuple(done.issued), witness, seen.at_ns),
             digest=done.digest,
-            end_ns=int(done.facts.phases.get("end", plan.timing.load_ns)),
         )
 
     def _crashed(self, plan: Plan, error: Exception) -> Failure | None:
         found = crash_signature(error)
         if not fails_alike(self.wanted, [found]):
             return None
-        return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="", end_ns=plan.timing.load_ns)
+        return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="")
 
 
 def plan_id(plan: Plan) -> str:
