@@ -21,7 +21,7 @@ from ..shrink.trial import first_seen
 from .differences import LineDifference, content_differences
 from .distance import Distance, distance, outcomes, slots_of
 from .folder import check_time_s, is_simulated, read_plan
-from .neighbours import Neighbour, failing, nearest_passing
+from .neighbours import Fate, Neighbour, fate, nearest_passing
 from .onset import Onset, find_onset
 from .tries import cut_short
 
@@ -120,8 +120,8 @@ def _failure(run_dir: Path, judgement: Judgement, whole: Simulated, asked: Asked
 def _cut(whole: Simulated, wanted: Signature, seen_ns: int) -> Simulated:
     """The failing run with its operations pinned, so that neighbours try the same ones, and no longer than it takes, if it fails so."""
     pinned: Plan = replace(whole.plan, pinned=list(whole.issued))
-    done, alike = failing(cut_short(pinned, seen_ns), wanted)
-    if done is not None and alike:
+    done, became = fate(cut_short(pinned, seen_ns), wanted)
+    if done is not None and became is Fate.ALIKE:
         return done
     return simulate(pinned)
 

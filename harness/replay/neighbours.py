@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from checkers import Budget, Verdict, check
@@ -78,16 +79,28 @@ def _without_each_flaw(plan: Plan) -> Iterator[Change]:
         yield Change(f"without the flaw {flaw}", replace(plan, options={**plan.options, "system": kept}))
 
 
-def failing(plan: Plan, wanted: Signature) -> tuple[Simulated | None, bool | None]:
-    """The run, and whether it fails alike; None where that is not known, for it did not end or its checker did not decide."""
+class Fate(Enum):
+    """What became of a plan. `OTHERWISE`: the same checker objects, to something else. `UNKNOWN`: it did not end, or its checker did not decide."""
+
+    ALIKE = "fails alike"
+    OTHERWISE = "fails otherwise"
+    PASSES = "passes"
+    UNKNOWN = "unknown"
+
+
+_FATES = {Verdict.VALID: Fate.PASSES, Verdict.INVALID: Fate.OTHERWISE, Verdict.UNKNOWN: Fate.UNKNOWN}
+
+
+def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
+    """Carry it out and ask the checker that objected."""
     try:
         done = simulate(plan)
     except TribulationError:
-        return None, None
+        return None, Fate.UNKNOWN
     results = check(done.record, [wanted.checker], Budget(time_s=CHECK_TIME_S))
     if fails_alike(wanted, signatures(results, done.record.history)):
-        return done, True
-    return done, False if results[wanted.checker].verdict is Verdict.VALID else None
+        return done, Fate.ALIKE
+    return done, _FATES[results[wanted.checker].verdict]
 
 
 def nearest_passing(plan: Plan, wanted: Signature, until_ns: int | None, most: int) -> Neighbour:
@@ -97,8 +110,8 @@ def nearest_passing(plan: Plan, wanted: Signature, until_ns: int | None, most: i
         if tried == most:
             break
         tried += 1
-        done, alike = failing(change.plan, wanted)
-        if alike is False:
+        done, became = fate(change.plan, wanted)
+        if became is Fate.PASSES:
             return Neighbour(change, done, tried, failed)
-        failed += alike is True
+        failed += became is Fate.ALIKE
     return Neighbour(None, None, tried, failed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,7 +21,7 @@ from ..run.simulated import Simulated
 from ..search.pool import LocalWorkers, in_order
 from ..search.signature import Signature
 from .differences import shown
-from .neighbours import failing
+from .neighbours import Fate, fate
 
 COARSE = 5
 """Moments of the load to begin with, both ends included. Before them comes the birth of the cluster, at which all is still open."""
@@ -34,11 +35,12 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Of `salts` runs that are the recorded one up to `at_ns` of run time, `fails` failed alike."""
+    """Of `salts` runs that are the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind of anomaly."""
 
     at_ns: int
     fails: int
     salts: int
+    otherwise: int = 0
 
     @property
     def rate(self) -> float:
@@ -57,7 +59,7 @@ class Onset:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "points": [[point.at_ns, point.fails, point.salts] for point in self.points],
+            "points": [[point.at_ns, point.fails, point.salts, point.otherwise] for point in self.points],
             "jump": None if self.jump is None else [point.at_ns for point in self.jump],
             "events": list(self.events),
         }
@@ -88,10 +90,13 @@ def find_onset(
     with LocalWorkers(jobs) as workers:
         for at_ns in moments(curve, -done.start_ns, seen_ns, points):
             tasks = (_Task(plan.to_json(), wanted) for plan in salted(done, at_ns, salts))
-            results = map(_fails, tasks) if jobs == 1 else in_order(workers, _fails, tasks, 2 * jobs, lambda _: None)
-            known = [alike for alike in results if alike is not None]
-            curve[at_ns] = Point(at_ns, sum(known), len(known))
-            tell("onset", f"up to {at_ns / 1e9:.3f} s: {sum(known)} of {len(known)} fail alike")
+            fates = (
+                map(_fate, tasks) if jobs == 1 else in_order(workers, _fate, tasks, 2 * jobs, lambda _: Fate.UNKNOWN)
+            )
+            became = Counter(fates)
+            known = became.total() - became[Fate.UNKNOWN]
+            curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
+            tell("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail alike")
             if time_s is not None and time.monotonic() - began_s > time_s:
                 break
     ordered = [curve[at_ns] for at_ns in sorted(curve)]
@@ -141,8 +146,8 @@ def salted(done: Simulated, at_ns: int, salts: int) -> Iterator[Plan]:
         yield replace(plan, world=world)
 
 
-def _fails(task: _Task) -> bool | None:
-    return failing(Plan.from_json(task.plan), task.wanted)[1]
+def _fate(task: _Task) -> Fate:
+    return fate(Plan.from_json(task.plan), task.wanted)[1]
 
 
 def what_happened(record: RunRecord, from_ns: int, to_ns: int) -> list[str]:

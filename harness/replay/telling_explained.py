@@ -94,5 +94,6 @@ def _tell_onset(onset: Onset) -> list[str]:
 def _table(onset: Onset) -> Sequence[str]:
     return [
         f"  {point.at_ns / 1e9:>10.6f} s  {100 * point.rate:3.0f} %  {'█' * round(BAR * point.rate):<{BAR}}  {point.fails} of {point.salts}"
+        + (f", {point.otherwise} fail otherwise" if point.otherwise else "")
         for point in onset.points
     ]

@@ -13,7 +13,7 @@ from harness.errors import CampaignError
 from harness.nemesis.faults import Intent
 from harness.replay.explained import Answer, Asked, explain
 from harness.replay.folder import read_plan
-from harness.replay.neighbours import changes, failing
+from harness.replay.neighbours import Fate, changes, fate
 from harness.replay.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
 from harness.replay.telling_explained import tell_answer, tell_explained
 from harness.search.signature import Signature
@@ -41,7 +41,7 @@ def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> N
     assert 1_000_000_000 < explained.seen_ns < 2_500_000_000
     neighbour = explained.neighbour
     assert neighbour.change is not None and neighbour.done is not None
-    assert failing(neighbour.change.plan, STALE)[1] is False
+    assert fate(neighbour.change.plan, STALE)[1] is Fate.PASSES
     assert neighbour.tried == neighbour.failing + 1
     assert explained.differences and explained.answers
     assert explained.apart is not None and 0 < explained.apart.edits < explained.apart.operations
@@ -58,7 +58,14 @@ def test_without_the_flaw_is_the_last_resort(flawed_run: Path) -> None:
     assert found[-1].what == "without the flaw stale-read-from-deposed-leader"
     assert found[-1].plan.options["system"]["flaws"] == []
     assert found[-2].what.startswith("without cut-") and found[-2].plan.intents == []
-    assert failing(found[-1].plan, STALE)[1] is False
+    assert fate(found[-1].plan, STALE)[1] is Fate.PASSES
+
+
+def test_another_kind_of_anomaly_is_another_failure(flawed_run: Path) -> None:
+    plan = read_plan(flawed_run)
+    assert fate(plan, STALE)[1] is Fate.ALIKE
+    assert fate(plan, Signature("linearizable", "lost-write"))[1] is Fate.OTHERWISE
+    assert fate(replace(plan, world={"latency_mean_ns": -1}), STALE) == (None, Fate.UNKNOWN)
 
 
 def test_changes_come_smallest_first_and_leave_the_rest_alone(flawed_run: Path) -> None:
