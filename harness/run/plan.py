@@ -8,6 +8,7 @@ Shrinking writes operations out one by one: a plan with `pinned` operations does
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,12 @@ class Plan:
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
             "liveness": None if self.liveness is None else _liveness_json(self.liveness),
         }
+
+    def told(self) -> str:
+        """Everything but the world in one line of JSON; of lists that grow with the run, how long they are."""
+        data = {name: value for name, value in self.to_json().items() if name != "world"}
+        counted = {name: len(data[name]) for name in ("slots", "intents", "pinned") if data[name] is not None}
+        return json.dumps({**data, **counted}, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:

@@ -112,8 +112,9 @@ def test_every_option_of_the_world_is_told_before_anything_happens(campaign: Cam
         "tri run small.yaml", tmp_path, tmp_path / "runs", lambda phase, detail: told.append((phase, detail))
     )
     run_in_simulator(campaign, settings)
-    assert told[0][0] == "world" and told[1][0] == "simulate"
-    assert [option.split("=")[0] for option in told[0][1].split()] == list(SimOptions().to_json())
+    assert [phase for phase, _ in told[:3]] == ["plan", "world", "simulate"]
+    assert set(json.loads(told[0][1])) == set(make_plan(campaign, tmp_path).to_json()) - {"world"}
+    assert [option.split("=")[0] for option in told[1][1].split()] == list(SimOptions().to_json())
 
 
 def test_a_world_with_an_unknown_option_is_refused_by_name(campaign: Campaign, tmp_path: Path) -> None:
