@@ -39,7 +39,6 @@ __all__ = [
     "Step",
     "TransactionModel",
     "family_of",
-    "model_for",
 ]
 
 
@@ -195,14 +194,6 @@ def _typical(family: str, names: frozenset[str]) -> bool:
 
 
 _TYPICAL = {"set": {"add"}, "list": {"append"}}
-
-
-def model_for(ops: Sequence[Operation]) -> Model | None:
-    """The model whose operations these are, by their names; None when there is none."""
-    names = frozenset(op.f for op in ops)
-    family = family_of(names, any(isinstance(op.result, list) for op in ops))
-    make = None if family is None else FAMILIES[family].make
-    return None if make is None else make(ops)
 
 
 def _appends_text(ops: Sequence[Operation]) -> bool:

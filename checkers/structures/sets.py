@@ -231,7 +231,7 @@ def _elements_order(view: View) -> Int64:
     first_maybe = (
         uses.maybe_removed & (uses.start == uses.least(uses.maybe_removed, uses.start)[number]) & ~removed[number]
     )
-    happens = (certain | first_maybe) & (seen | ~uses.add | (uses.end < OPEN)) & (seen | ~uses.maybe_removed)
+    happens = (certain | first_maybe) & (seen | ~uses.add) & (seen | ~uses.maybe_removed)
     kept = np.flatnonzero(happens)
     kept = kept[np.lexsort((rank[kept], at[kept]))]
     return uses.place[kept]

@@ -224,3 +224,17 @@ def test_undecided_keys_do_not_hide_decided_ones():
     assert result.verdict is Verdict.INVALID
     assert result.stats["verdicts"] == {"s": "invalid", "big": "unknown"}
     assert result.reason is not None and result.reason.startswith("1 of 2 keys undecided, 0 valid; big: ")
+
+
+def test_a_history_in_which_nothing_happened_is_legal_if_somebody_says_what_it_is() -> None:
+    refused = parse("p0 w1! p1 w2!")
+    result = checker("linearizable").check(RunRecord(history=refused, options={"model": "register"}), Budget())
+    assert (result.verdict, result.stats) == (Verdict.VALID, {"keys": 0, "operations": 0, "vacuous": True})
+    assert checker("linearizable").check(RunRecord(history=refused), Budget()).verdict is Verdict.UNKNOWN
+
+
+def test_a_cas_of_a_chain_had_returned_before_the_one_began_that_made_what_it_replaced() -> None:
+    """1 to 2 to 3: two operations of the three prove it."""
+    result = checker("linearizable").check(RunRecord(history=parse("p0 w1 p1 c2>3 p0 c1>2")), Budget())
+    (anomaly,) = result.anomalies
+    assert (anomaly.kind, anomaly.ops) == ("future-read", (2, 4))

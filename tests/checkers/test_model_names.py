@@ -47,6 +47,8 @@ TXN_WRITE = [["w", "x", 1], ["r", "x", 1]]
         ([one for name in sorted(MODELS["counter"].names | MODELS["set"].names) for one in done(name, 1, 1)], "set"),
         ([*done("txn", TXN_APPEND, TXN_APPEND)], "list-append"),
         ([*done("txn", TXN_WRITE, TXN_WRITE)], "rw-register"),
+        ([*done("txn", [["r", "x", None], ["r", "y", None]], [["r", "x", [1]], ["r", "y", None]])], "list-append"),
+        ([*done("txn", [["r", "x", None]], [["r", "x", 1]])], "rw-register"),
         ([*done("txn", TXN_WRITE + TXN_APPEND)], None),
         ([*done("read"), *done("enqueue", 1)], None),
         ([], None),

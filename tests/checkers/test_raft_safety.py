@@ -325,6 +325,38 @@ def test_a_follower_that_lost_its_last_lines_proves_nothing() -> None:
     assert verdict(book) == VALID
 
 
+@pytest.mark.parametrize(("upto", "says"), [(1, "does not reach that far"), (2, "has an entry of term 2 there")])
+def test_a_later_commit_without_what_an_earlier_one_had(upto: int, says: str) -> None:
+    """n3 commits in term 2 from an empty log; the line of its election was lost."""
+    book = calm()
+    for node in ("n3", "n2"):
+        book.boot(node, term=2, last=(0, 0), torn=node == "n2", again=True)
+        book.append(node, *((index, 2) for index in range(1, upto + 1)), crc=500)
+        book.durable(node, upto, 2)
+    book.commit("n3", upto, 2, {"n3": upto, "n2": upto})
+    result = check(book.record())
+    (anomaly,) = [one for one in result.anomalies if one.kind == "committed-entry-lost"]
+    assert anomaly.details["index"] == 2 and says in anomaly.explanation
+    assert [(line["node"], line["event"]) for line in anomaly.details["trace"]] == [("n1", "commit"), ("n3", "commit")]
+
+
+def test_a_vote_that_a_boot_found_on_its_disk_counts_against_another() -> None:
+    book = Book().boot_all()
+    book.boot("n3", term=3, voted_for="n2", again=True)
+    book.line("n1", "leader", term=3, last_index=0, votes=["n1", "n3"], voters=book.voters)
+    assert verdict(book)[1] == []
+    book.line("n3", "durable", index=0, term=3)
+    assert verdict(book)[1] == ["double-vote"]
+
+
+def test_a_follower_whose_lines_are_missing_may_have_said_that_it_lost_its_tail() -> None:
+    book = calm()
+    book._places["n2"][1] += 1
+    book.line("n2", "quorum")
+    book.boot("n2", term=1, last=(1, 1), voted_for="n1", again=True)
+    assert verdict(book)[1] == []
+
+
 def test_a_follower_that_boots_without_what_it_acknowledged() -> None:
     book = calm()
     book.boot("n2", term=1, last=(1, 1), voted_for="n1", again=True)

@@ -130,6 +130,21 @@ def test_one_command_answered_twice_at_its_index_is_fine() -> None:
     assert check(book.record(traces={})).verdict is Verdict.VALID
 
 
+def test_what_a_node_acknowledged_is_not_what_was_applied_there() -> None:
+    """The history tells of no write; the traces alone do."""
+    book = led()
+    book.append("n1", (2, 1))
+    book.line("n1", "ack", session=9, index=2, term=1, level="linearizable", kind="write", command=1)
+    book.append("n3", (2, 2), crc=500)
+    book.apply("n3", (2, 2), crc=500)
+    result = check(book.record())
+    assert kinds(result) == ["SB3-lost-acknowledged-write"]
+    (anomaly,) = result.anomalies
+    assert anomaly.ops == () and (anomaly.details["index"], anomaly.details["applied"][1]) == (2, 2)
+    op = book.op("write", 0, 10, value=7, log_index=9, session=9, seq=1)
+    assert check(book.record()).anomalies[0].ops == (op,)
+
+
 def _ack(book: Book, node: str, index: int, term: int) -> None:
     book.line(node, "ack", session=9, index=index, term=term, level="linearizable", kind="write", command=1)
 
