@@ -61,7 +61,10 @@ class Core:
         for event in events:
             if out.halted is not None:
                 break
-            self._take(now_ns, event)
+            kind = type(event)
+            assert self._machines or kind is Start, f"{kind.__name__} came before Start"
+            self._wall.observe(event)
+            self._events[kind](now_ns, event)
             if out.signals:
                 self._drain(now_ns)
         if out.halted is None:
@@ -88,15 +91,10 @@ class Core:
             merged.update(machine.status())
         return merged
 
-    def _take(self, now_ns: int, event: Event) -> None:
-        kind = type(event)
-        assert self._machines or kind is Start, f"{kind.__name__} came before Start"
-        self._wall.observe(event)
-        self._events[kind](now_ns, event)
-
     def _received(self, now_ns: int, event: Received) -> None:
-        if event.peer in self.config.peers and event.peer != self.config.node:
-            self._receivers[type(event.message)](now_ns, event.peer, event.message)
+        peer, config = event.peer, self.config
+        if peer in config.peers and peer != config.node:
+            self._receivers[type(event.message)](now_ns, peer, event.message)
 
     def _timer_fired(self, now_ns: int, event: TimerFired) -> None:
         if self._out.current_timer(event.key, event.generation):

@@ -122,10 +122,10 @@ class Clients:
             self._router.on_connection(now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
-        deadline_ns = self._table.next_deadline_ns()
-        if deadline_ns is not None and (self._timer_ns is None or deadline_ns < self._timer_ns):
-            self._timer_ns = deadline_ns
-            self._out.set_timer(TIMER, deadline_ns)
+        deadlines = self._table.deadlines
+        if deadlines and (self._timer_ns is None or deadlines[0][0] < self._timer_ns):
+            self._timer_ns = deadlines[0][0]
+            self._out.set_timer(TIMER, self._timer_ns)
 
     def status(self) -> dict[str, Any]:
         return {"pending": len(self._table.by_token)}

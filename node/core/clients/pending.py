@@ -55,19 +55,19 @@ class Pending:
 
 @dataclass(slots=True)
 class Table:
-    """By token, by deadline, by index. The heaps may name requests that are gone; they are cleaned as they are met."""
+    """By token, by deadline (a heap, the next one first), by index. The heaps may name requests that are gone; they are cleaned as they are met."""
 
     by_token: dict[int, Pending] = field(default_factory=dict)
     proposed: dict[int, int] = field(default_factory=dict)
     origins: dict[Origin, int] = field(default_factory=dict)
-    _deadlines: list[tuple[int, int]] = field(default_factory=list)
+    deadlines: list[tuple[int, int]] = field(default_factory=list)
     _catching_up: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, pending: Pending) -> None:
         self.by_token[pending.token] = pending
         if pending.origin is not None:
             self.origins[pending.origin] = pending.token
-        heapq.heappush(self._deadlines, (pending.deadline_ns, pending.token))
+        heapq.heappush(self.deadlines, (pending.deadline_ns, pending.token))
 
     def remove(self, pending: Pending) -> None:
         del self.by_token[pending.token]
@@ -92,17 +92,14 @@ class Table:
             heapq.heapify(self._catching_up)
 
     def expired(self, now_ns: int) -> Iterator[Pending]:
-        heap = self._deadlines
+        heap = self.deadlines
         while heap and (heap[0][0] <= now_ns or heap[0][1] not in self.by_token):
             pending = self.by_token.get(heapq.heappop(heap)[1])
             if pending is not None:
                 yield pending
         if len(heap) > 2 * len(self.by_token) + 1024:
-            self._deadlines = [item for item in heap if item[1] in self.by_token]
-            heapq.heapify(self._deadlines)
-
-    def next_deadline_ns(self) -> int | None:
-        return self._deadlines[0][0] if self._deadlines else None
+            self.deadlines = [item for item in heap if item[1] in self.by_token]
+            heapq.heapify(self.deadlines)
 
     def at(self, *stages: Stage) -> list[Pending]:
         """Oldest first."""

@@ -108,7 +108,8 @@ class Raft:
         s.tell_leader()
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        s = self._s
+        s = self.state
+        assert s is not None
         s.heard_from[peer] = now_ns
         kind = type(message)
         term: int = message.term  # type: ignore[union-attr]
@@ -137,7 +138,8 @@ class Raft:
             contact.on_timer(s, now_ns)
 
     def on_storage(self, now_ns: int, op: int) -> None:
-        s = self._s
+        s = self.state
+        assert s is not None
         snapshotting.on_stored(s, now_ns, op)
         if not s.journal.done(op):
             return
@@ -160,7 +162,8 @@ class Raft:
 
     def flush(self, now_ns: int) -> None:
         """The end of a step: send and write what its events made due, together."""
-        s = self._s
+        s = self.state
+        assert s is not None
         if s.role is LEADER:
             if s.reads_new:
                 read_index.want_round(s)
