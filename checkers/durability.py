@@ -124,7 +124,7 @@ class DurableHistory:
     def before(self, index: int, term: int, moment: Moment) -> Durable:
         """Whether entry `index` of `term` was on this node's disk before `moment`."""
         written = self._written.first(index, term)
-        low_ns, _, ordinal = written if written is not None else (self._last_low_ns, 0, self._last_ordinal)
+        low_ns, ordinal = (self._last_low_ns, self._last_ordinal) if written is None else (written[0], written[2])
         if self._surely_after(low_ns, ordinal, moment):
             return Durable.MAYBE if self._may_hide(moment) else Durable.NO
         durable = self._durable.first(index, term)

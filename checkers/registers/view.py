@@ -39,21 +39,15 @@ class Register:
     accesses: list[Access] = field(default_factory=list)
     failed: dict[Hashable, Operation] = field(default_factory=dict)
     silent_mismatches: int = 0
-    unique: bool = True
 
 
 def register_of(ops: Iterable[Operation], initial: Hashable = None) -> Register:
-    """The accesses in `ops`. `unique` is False when the values do not identify their writers."""
+    """The accesses in `ops`."""
     register = Register(initial)
-    written: set[Hashable] = {initial}
     for op in ops:
         access = _access(op, register)
-        if access is None:
-            continue
-        for value in access.writes:
-            register.unique = register.unique and value not in written
-            written.add(value)
-        register.accesses.append(access)
+        if access is not None:
+            register.accesses.append(access)
     return register
 
 

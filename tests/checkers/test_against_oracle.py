@@ -70,7 +70,6 @@ def test_search_and_zones_equal_the_oracle_on_the_same_histories():
         model = RegisterModel()
         assert search(Problem(calls_of(ops, model), model, meter()), meter()).legal == expected, f"seed {seed}: {ops}"
         register = register_of(ops)
-        assert register.unique
         legal = violation(register) is None
         if legal != expected:
             assert legal and register.silent_mismatches, f"seed {seed}: {ops}"

@@ -238,3 +238,16 @@ def test_a_cas_of_a_chain_had_returned_before_the_one_began_that_made_what_it_re
     result = checker("linearizable").check(RunRecord(history=parse("p0 w1 p1 c2>3 p0 c1>2")), Budget())
     (anomaly,) = result.anomalies
     assert (anomaly.kind, anomaly.ops) == ("future-read", (2, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("p0 w1 p0 w2 p1 r1", "lost-write"),
+        ("p0 w1 p0 w2 p1 r1 p0 w3 p1 r3", "stale-read"),
+        ("p0 w1 p0 w2 p1 r1 p1 r2", "stale-read"),
+    ],
+)
+def test_an_old_answer_is_a_lost_write_only_if_all_later_answers_are_as_old(text: str, kind: str) -> None:
+    result = checker("linearizable").check(RunRecord(history=parse(text)), Budget())
+    assert [anomaly.kind for anomaly in result.anomalies] == [kind]

@@ -263,6 +263,14 @@ def test_a_commit_without_its_election_is_of_the_term_that_it_names(term: int | 
     assert verdict(book)[1] == expected
 
 
+@pytest.mark.parametrize("last", [0, 2])
+def test_a_leader_commits_what_its_log_does_not_have(last: int) -> None:
+    book = calm(last)
+    index = last + 1
+    book.commit("n1", index, 1, {"n1": index, "n2": index, "n3": 0})
+    assert "commit-beyond-log" in verdict(book)[1]
+
+
 def test_a_commit_of_one_of_three() -> None:
     book = calm()
     book.append("n1", (3, 1))
@@ -471,6 +479,17 @@ def test_two_weights_in_one_entry() -> None:
     assert kinds(result) == ["config-step"]
     first, second = result.anomalies[0].details["disjoint_quorums"]
     assert not set(first) & set(second)
+
+
+def test_a_configuration_that_is_removed_before_it_is_written_is_no_step() -> None:
+    """n3 adopted what would have been two steps at once, and then took another entry 3."""
+    book = calm()
+    book.append("n3", (1, 1), (2, 1))
+    book.line("n3", "config", index=3, voters={"n1": 3, "n2": 1, "n3": 1})
+    book.line("n3", "truncate", **{"from": 3})
+    book.line("n3", "config", index=0, voters=book.voters)
+    book.append("n3", (3, 1))
+    assert verdict(book) == VALID
 
 
 def test_a_second_configuration_before_the_first_is_committed() -> None:

@@ -272,6 +272,12 @@ def test_a_read_open_all_the_while_shows_an_add_and_not_the_one_before_it():
     broken("linearizable", told(*history, *one(1, "read", None, [1, 2])), "stale-read", 3)
 
 
+def test_values_that_are_null_are_searched():
+    """A dequeue of null found nothing, whatever was put in."""
+    history = told(*one(0, "enqueue", None, None), *one(0, "enqueue", 1, 1), *one(1, "dequeue", None, 1))
+    assert run("queue", history).stats["methods"] == {"search": 1}
+
+
 def test_elements_that_are_null_are_searched():
     history = told(*one(0, "append", None, None), *one(0, "append", 1, 1), *one(1, "read", None, [None, 1]))
     assert run("append-list", history).stats["methods"] == {"search": 1}

@@ -154,3 +154,13 @@ def test_a_retry_with_the_same_value_after_a_failure_is_the_write_that_counts() 
 def test_what_an_unknown_transaction_did_counts_once_it_was_seen() -> None:
     assert judge("list-append", "p0 ax1 ay1 info\np1 rx[1] ry[1]").verdict is Verdict.VALID
     assert "G-single" in kinds(judge("list-append", "p0 ax1 ay1 info\np1 rx[1] ry[]"))
+
+
+def test_the_shortest_cycle_of_a_component_is_told() -> None:
+    """The first transaction's append to y is missed by one that read it directly, and by one that read that one."""
+    text = "p0 |--| ax1 ay1\np1 |--| rx[1] ry[] av1\np2 |--| rv[1] ry[]"
+    (anomaly,) = [one for one in judge("list-append", text).anomalies if one.kind == "G-single"]
+    assert len(anomaly.details["cycle"]) == 2
+    turned = "p0 |--| ax1 ay1\np2 |--| rv[1] ry[]\np1 |--| rx[1] ry[] av1"
+    (anomaly,) = [one for one in judge("list-append", turned).anomalies if one.kind == "G-single"]
+    assert len(anomaly.details["cycle"]) == 2
