@@ -79,6 +79,11 @@ def main(arguments: list[str] | None = None) -> Any:
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted", 130)
     except Exception as error:
+        # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
+        from histories.errors import HistoryError
+
+        if isinstance(error, HistoryError):
+            _complain(str(error), 2)
         _complain(
             f"internal error: {type(error).__name__}: {error}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it",
             70,

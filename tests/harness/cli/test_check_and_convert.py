@@ -10,6 +10,7 @@ import pytest
 from harness.cli.main import main
 from histories import parse, write_history
 from histories.formats import read
+from tests.harness.report.folders import write_run
 
 STALE = "p0 w1 p0 w2 p1 r1"
 
@@ -109,3 +110,15 @@ def test_keys_in_values_are_found_by_themselves(folder: Path) -> None:
     )
     assert tri("check", "kv.edn") == 1
     assert tri("check", "kv.edn", "--model", "kv") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_a_damaged_run_is_refused_with_its_place(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", operations=100)
+    history = run / "history.jsonl"
+    lines = history.read_text().splitlines(keepends=True)
+    history.write_text("".join([*lines[:4], '{"garbage\n', *lines[5:]]))
+    assert tri(command, str(run)) == 2
+    assert "history.jsonl:5: not an event" in capsys.readouterr().err
