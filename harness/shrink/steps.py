@@ -15,7 +15,7 @@ from ..run.assemble import default_voters
 from ..run.plan import Plan
 from . import edits
 from .ddmin import ddmin
-from .focus import MARGIN_NS, MS, with_few_operations
+from .focus import MARGIN_NS, MS, SECOND, with_few_operations
 from .sizes import Size, size_of
 from .trial import Attempts, Failure
 
@@ -96,6 +96,9 @@ def cut_time(state: State) -> None:
         short = edits.until(plan, at_ns + MARGIN_NS)
         if state.accept_first(edits.without_ending(short, reads=reads) for reads in (False, True)):
             return
+    times = [state.best.clue.issued[at].at_ns for at in state.best.clue.witness]
+    if times and state.accept(edits.until(plan, min(max(times) + SECOND, plan.timing.load_ns))):
+        return
     for fraction in FRACTIONS:
         short = edits.until(plan, plan.timing.load_ns // fraction)
         if state.accept_first(
