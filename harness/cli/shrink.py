@@ -36,7 +36,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 
 @click.command("shrink")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--anomaly", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
+@click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
 @click.option("--time", "time_s", type=DurationType(), default="60s", show_default=True, help="Stop after so long.")
 @click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
 @click.option(
@@ -66,7 +66,8 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 def command(target: Path, as_json: bool, **options: Any) -> int:
     """Make what fails in TARGET small, a run's folder or a history file.
 
-    A run is carried out again and again with less in it; a history alone loses what its failure does not need.
+    A run is carried out again and again with less in it; a history alone loses what its failure does not need. Ctrl-C ends the search for less in a
+    simulated run, and keeps what it has.
 
     Exit code: 0 as small as it gets or the budget allows, 2 usage or nothing fails, 3 it did not fail again.
     """
@@ -98,7 +99,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     with Progress() as progress:
         progress.show("read", str(target))
         source = read_source(target)
-        wanted = choose(source.signatures(), options["anomaly"], str(target))
+        wanted = choose(source.signatures(), options["failure"], str(target))
         say(f"shrinks {wanted.checker}/{wanted.kind} of {target}")
         allowance = Allowance(options["tries"], options["time_s"])
         shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.clue(wanted))
@@ -136,7 +137,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ..shrink.telling import document
 
     source = read_recorded(target)
-    wanted = choose(source.signatures(), options["anomaly"], str(target))
+    wanted = choose(source.signatures(), options["failure"], str(target))
     say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
     with Progress() as progress:
         settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
@@ -174,7 +175,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         asked = Asked(known_model(options["model"]))
         judgement = judge(target, budget=Budget(options["time_s"]), format=options["format_name"], asked=asked)
         found = signatures(judgement.results, judgement.record.history)
-        wanted = choose(found, options["anomaly"], str(target))
+        wanted = choose(found, options["failure"], str(target))
         allowance = Allowance(options["tries"], options["time_s"])
         small = shrink_history(judgement.record, wanted, allowance, judgement.model, progress.show)
         path = write_small(small, target, options["format_name"], options["output"])
@@ -193,7 +194,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         return EXIT_SHRUNK
     before, after = small.operations
     out.print(f"{wanted.checker} {escape(wanted.kind)}: {escape(small.anomaly.explanation)}")
-    minimal = "none of them can go" if small.one_minimal else "the budget was spent"
+    minimal = "none of them can go" if small.one_minimal else "it was stopped before all was tried"
     out.print(f"\n{before} operations → {after}, by {small.runs} checks in {small.spent_s:.1f} s; {minimal}")
     out.print(f"history {escape(str(path))}\nlook    tri check {escape(str(path))} --explain")
     return EXIT_SHRUNK
@@ -227,7 +228,11 @@ def print_shrunk(told: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{value:g}" for value in told[name].values()))
     out.print()
     out.print(table)
-    minimal = "without any one fault or operation it does not fail" if told["one_minimal"] else "the budget was spent"
+    minimal = (
+        "without any one fault or operation it does not fail"
+        if told["one_minimal"]
+        else "it was stopped before all was tried"
+    )
     out.print(f"\n{told['runs']} runs in {told['seconds']:g} s; {minimal}")
     if told["stability"]:
         out.print(describe_stability(told["stability"]))

@@ -54,7 +54,7 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
     failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, printed, _ = tri(
-        capsys, "shrink", str(failing), "--anomaly", "linearizable", "--runs", str(tmp_path), "--json"
+        capsys, "shrink", str(failing), "--failure", "linearizable", "--runs", str(tmp_path), "--json"
     )
     assert code == 0
     told = json.loads(printed)
@@ -81,7 +81,7 @@ def test_without_an_allowance_what_was_reached_is_told(
 ) -> None:
     code, printed, _ = tri(capsys, "shrink", str(failing), "--tries", "5", "--runs", str(tmp_path))
     assert code == 0
-    assert "5 runs in" in printed and "the budget was spent" in printed
+    assert "5 runs in" in printed and "it was stopped before all was tried" in printed
     assert "everything is healed" in printed and "before" in printed
 
 
@@ -94,7 +94,7 @@ def test_a_run_that_did_not_fail_is_refused(tmp_path: Path, capsys: pytest.Captu
 def test_a_failure_that_is_not_there_is_refused_with_those_that_are(
     failing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, said = tri(capsys, "shrink", str(failing), "--anomaly", "queue/lost")
+    code, _, said = tri(capsys, "shrink", str(failing), "--failure", "queue/lost")
     assert code == 2 and "'queue/lost'" in said and "linearizable/" in said
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_fails_no_more_is_unknown(failing: Path, tmp_path: Path, caps
             (tmp_path / path.name).write_bytes(path.read_bytes())
     text = (tmp_path / "plan.json").read_text(encoding="utf-8")
     (tmp_path / "plan.json").write_text(text.replace('"ack-before-majority"', ""), encoding="utf-8")
-    code, _, said = tri(capsys, "shrink", str(tmp_path), "--anomaly", "linearizable")
+    code, _, said = tri(capsys, "shrink", str(tmp_path), "--failure", "linearizable")
     assert code == 3 and "when it is carried out again" in said
 
 
