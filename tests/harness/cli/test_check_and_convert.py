@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
+from harness.run.record import RunFacts
 from histories import parse, write_history
 from histories.formats import read
 from tests.harness.report.folders import write_run
@@ -117,6 +118,7 @@ def test_a_damaged_run_is_refused_with_its_place(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", operations=100)
+    RunFacts("invented", 7, "", nodes=(), voters={}).write(run)
     history = run / "history.jsonl"
     lines = history.read_text().splitlines(keepends=True)
     history.write_text("".join([*lines[:4], '{"garbage\n', *lines[5:]]))
