@@ -106,11 +106,11 @@ def _first(plan: Plan, trials: Attempts, clue: Clue | None) -> Failure | None:
 
 
 def reduce(state: State, rounds: Sequence[Steps]) -> bool:
-    """All steps of each round, again and again until they change nothing. False when the allowance was spent before."""
+    """All steps of each round, again and again until they change nothing. False when the allowance was spent before, or the user had enough."""
     try:
         for steps in rounds:
             _rounds(state, steps)
-    except SpentError:
+    except (SpentError, KeyboardInterrupt):
         return False
     return True
 

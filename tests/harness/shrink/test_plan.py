@@ -15,8 +15,8 @@ from harness.search.signature import Signature
 from harness.search.trial import crash_signature
 from harness.shrink import edits
 from harness.shrink.allowance import Allowance
-from harness.shrink.plan import shrink_plan, stability
-from harness.shrink.trial import Trials
+from harness.shrink.plan import shrink_by, shrink_plan, stability
+from harness.shrink.trial import Failure, Trials
 
 STALE = Signature("linearizable", "stale-read")
 CAMPAIGN = """
@@ -76,6 +76,21 @@ def test_a_spent_allowance_leaves_the_best_so_far(plan: Plan) -> None:
     shrunk = shrink_plan(plan, STALE, Allowance(runs=4))
     assert shrunk is not None and not shrunk.one_minimal
     assert shrunk.runs == 4
+    assert Trials(STALE, Allowance()).run(shrunk.best.plan) is not None
+
+
+class Impatient(Trials):
+    """Its user presses Ctrl-C after some tries."""
+
+    def attempt(self, plan: Plan) -> Failure | None:
+        if self.allowance.spent_runs == 6:
+            raise KeyboardInterrupt
+        return super().attempt(plan)
+
+
+def test_who_interrupts_has_the_best_so_far(plan: Plan) -> None:
+    shrunk = shrink_by(Impatient(STALE, Allowance()), plan)
+    assert shrunk is not None and not shrunk.one_minimal and shrunk.runs == 6
     assert Trials(STALE, Allowance()).run(shrunk.best.plan) is not None
 
 
