@@ -14,6 +14,7 @@ from harness.run.execute import Settings
 from harness.run.simulated import run_in_simulator
 from harness.run.verdict import judge
 from harness.search.signature import Signature
+from harness.shrink.corpus import find_again, read_entry
 from harness.shrink.folder import choose, read_recorded, read_source
 
 CAMPAIGN = """
@@ -54,8 +55,9 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
     failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, printed, _ = tri(
-        capsys, "shrink", str(failing), "--failure", "linearizable", "--runs", str(tmp_path), "--json"
-    )
+        capsys, "shrink", str(failing), "--failure", "linearizable", "--runs", str(tmp_path), "--json",
+        "--keep", "small", "--corpus", str(tmp_path / "corpus"),
+    )  # fmt: skip
     assert code == 0
     told = json.loads(printed)
     small = Path(told["run"])
@@ -74,6 +76,9 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
     assert "faults and operations are those of plan.json" in campaign.description
     assert campaign.hosts.nodes == 3
     assert tri(capsys, "replay", str(small))[0] == 0
+    kept = read_entry(tmp_path / "corpus" / "small")
+    assert kept.signature.checker == "linearizable" and kept.flaws == ("ack-before-majority",)
+    assert find_again(kept) is not None
 
 
 def test_without_an_allowance_what_was_reached_is_told(
