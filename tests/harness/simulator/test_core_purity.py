@@ -50,7 +50,6 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "networkx",
     "pydantic",
     "rich.table",
-    "msgspec",
     "checkers.result",
     "histories",
 }
