@@ -66,6 +66,8 @@ class SimCluster:
             name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
         }
         self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        self.latest: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
+        """Of each node the latest trace line of each event."""
         self.inputs: dict[str, list[tuple[int, int, list[Event]]]] = {name: [] for name in names}
         self.watchers: list[TraceWatcher] = []
         self.deed_watchers: list[Callable[..., None]] = []
@@ -261,6 +263,7 @@ class SimCluster:
     def trace(self, node: SimNode, effect: Trace) -> None:
         line = trace_line(node, effect)
         self.traces[node.name].append(line)
+        self.latest[node.name][effect.event] = line
         self.digest.line(line)
         for watch in self.watchers:
             watch(line)

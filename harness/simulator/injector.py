@@ -150,9 +150,10 @@ def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]
     leader: tuple[int, str] | None = None
     config: tuple[int, dict[str, int]] = (-1, {})
     for name, node in cluster.nodes.items():
-        lines = cluster.traces[name]
-        current = [line for line in lines if line["incarnation"] == node.incarnation]
-        role = next((line for line in reversed(current) if line["event"] in ("leader", "follower")), None)
+        latest = cluster.latest[name]
+        roles = [latest[event] for event in ("leader", "follower") if event in latest]
+        current = [line for line in roles if line["incarnation"] == node.incarnation]
+        role = max(current, key=lambda line: int(line["seq"]), default=None)
         if (
             node.alive
             and role is not None
@@ -160,7 +161,7 @@ def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]
             and (leader is None or role["term"] > leader[0])
         ):
             leader = (role["term"], name)
-        commit = next((line for line in reversed(lines) if line["event"] == "commit"), None)
+        commit = latest.get("commit")
         if commit is not None and commit["index"] > config[0]:
             config = (commit["index"], dict(commit["voters"]))
     voters = config[1] or dict(next(iter(cluster.nodes.values())).config.voters)
