@@ -102,6 +102,13 @@ def test_within_finds_the_epoch_that_holds_a_whole_stretch() -> None:
     assert history.within(25 * MS, 99 * MS) is history.epochs[2]
 
 
+def test_a_fault_that_was_healed_when_it_was_injected_was_never_on() -> None:
+    book = Book()
+    book.fault("kill", 10, 10, nodes=["n1"])
+    found = epochs(book.faults)
+    assert len(found.epochs) == 1 and len(found.notes) == 1 and not found.epochs[0].down
+
+
 def test_a_probe_takes_away_the_edge_that_it_got_through_and_no_other() -> None:
     book = Book()
     book.fault("cut", 0, 9_000, edges=both_ways(("n1", "n2")))

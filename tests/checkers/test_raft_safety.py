@@ -516,6 +516,19 @@ def test_a_follower_may_write_two_configurations_at_once() -> None:
     assert verdict(book) == VALID
 
 
+@pytest.mark.parametrize(("term", "expected"), [(1, []), (3, ["commit-beyond-log"])])
+def test_a_snapshot_of_what_is_in_the_log_leaves_the_rest_of_it(term: int, expected: list[str]) -> None:
+    """n1 has entries 1 to 3. One of its own entry 1 changes nothing; one of another entry 1 replaces the log."""
+    book = calm()
+    book.append("n1", (3, 1))
+    book.durable("n1", 3, 1)
+    book.append("n2", (3, 1))
+    book.durable("n2", 3, 1)
+    book.line("n1", "snapshot-installed", index=1, term=term, digest=None)
+    book.commit("n1", 3, 1, {"n1": 3, "n2": 3, "n3": 0})
+    assert [kind for kind in verdict(book)[1] if kind == "commit-beyond-log"] == expected
+
+
 def test_a_snapshot_may_jump_over_configurations() -> None:
     book = calm()
     book.line("n3", "config", index=9, voters={"n1": 3, "n2": 2, "n3": 1})

@@ -22,6 +22,23 @@ def judge(history: str | History, **options: object) -> CheckResult:
     return checker("linearizable").check(RunRecord(history=found, options=options), Budget())
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [([1, 2], Verdict.VALID), ([1, 3], Verdict.INVALID), ([3, 2], Verdict.INVALID), ([4, 5], Verdict.VALID)],
+)
+def test_a_mismatch_that_answers_a_pair_saw_it_unless_it_repeats_what_was_asked(
+    answer: list[int], verdict: Verdict
+) -> None:
+    """The register holds the list [4, 5]."""
+    events = [
+        Event(0, 0, 0, Type.INVOKE, "write", [4, 5]),
+        Event(1, 1, 0, Type.OK, "write", [4, 5]),
+        Event(2, 2, 1, Type.INVOKE, "cas", [1, 2]),
+        Event(3, 3, 1, Type.FAIL, "cas", answer, error="mismatch"),
+    ]
+    assert judge(History(events), model="register").verdict is verdict
+
+
 def test_positions_that_are_too_large_become_ranks():
     """Those that are not stay what they are, and what is open stays open."""
     small = np.array([3, 8], np.int64), np.array([5, OPEN], np.int64)

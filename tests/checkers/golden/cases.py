@@ -111,6 +111,11 @@ def _traced(name: str, seed: int) -> str:
 _run = cache(traced.run)
 
 
+def _keyed(seed: int) -> str:
+    options = {"exact": seed % 2 == 0, "certificate": True}
+    return of_checkers(RunRecord(history=workloads.keyed(seed), options=options), "linearizable")
+
+
 def _workload(name: str, checkers: Sequence[str], seed: int) -> str:
     return of_checkers(workloads.record(name, seed), *checkers)
 
@@ -193,6 +198,7 @@ def _cases() -> dict[str, Case]:
     found: dict[str, Case] = {}
     for fill in FILLS:
         found[fill.__name__] = Case("objects", 80, partial(_object, fill, 12))
+    found["registers by key"] = Case("objects", 60, _keyed)
     for name in structures(10):
         found[f"{name}, few"] = Case("structures", 20, partial(_structure, name, 10))
         found[f"{name}, many"] = Case("structures", 30, partial(_structure, name, 26))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from random import Random
@@ -291,3 +291,37 @@ def record(name: str, seed: int) -> RunRecord:
     end_ns = told[-1].time_ns if told else 0
     options = random.choice(({}, {}, {"total": 30, "negative_balances": True, "max_lost": 1}))
     return RunRecord(history=History(told), phases={"quiet_end": random.choice((end_ns // 2, end_ns))}, options=options)
+
+
+def keyed(seed: int) -> History:
+    """Three registers side by side, with cas that say what they saw, that do not, and answers that cannot be."""
+    random = Random(f"keyed/{seed}/golden")
+    told: list[Event] = []
+    for key in range(3):
+        held: dict[str, Any] = {"value": None}
+        fresh = iter(range(1, 100))
+
+        def calls(r: Random, held: dict[str, Any] = held, fresh: Iterator[int] = fresh) -> tuple[str, Any]:
+            f = r.choice(("read", "read", "write", "cas", "cas"))
+            return f, None if f == "read" else next(fresh) if f == "write" else [held["value"], next(fresh)]
+
+        def apply(f: str, argument: Any, held: dict[str, Any] = held) -> Any:
+            if f == "cas" and held["value"] != argument[0]:
+                return "mismatch", held["value"]
+            if f != "read":
+                held["value"] = argument[1] if f == "cas" else argument
+            return held["value"] if f == "read" else argument
+
+        some = events(random, World(calls, apply, 0.08), *sized(random, 16))
+        told += [replace(event, key=f"k{key}", process=event.process + 100 * key) for event in some]
+    random.shuffle(order := [event.key for event in told])
+    lines = {key: iter([event for event in told if event.key == key]) for key in order}
+    told = [replace(next(lines[key]), index=index, time_ns=index * 1_000_000) for index, key in enumerate(order)]
+    for place, event in enumerate(told):
+        if isinstance(event.value, tuple):
+            argument = next(one for one in reversed(told[:place]) if one.process == event.process).value
+            value = event.value[1] if random.random() < 0.5 else argument
+            told[place] = replace(event, type=Type.FAIL, value=value, error="mismatch")
+        elif event.f == "read" and event.type is Type.OK and random.random() < 0.02:
+            told[place] = replace(event, value=random.choice((None, 1, 2)))
+    return History(told)

@@ -272,6 +272,19 @@ def test_a_read_open_all_the_while_shows_an_add_and_not_the_one_before_it():
     broken("linearizable", told(*history, *one(1, "read", None, [1, 2])), "stale-read", 3)
 
 
+def test_which_end_of_a_priority_queue_is_searched():
+    """Values that come twice are for the search, which has to know whether the least or the greatest leaves first."""
+    puts = [line for value in (1, 1, 2) for line in one(0, "insert", value, value)]
+    least = told(*puts, *one(1, "poll", None, 1), *one(1, "poll", None, 1), *one(1, "poll", None, 2))
+    assert run("priority-queue", least).verdict is Verdict.INVALID
+    valid("priority-queue", least, priority="min")
+    named = told(*puts, *one(1, "delete-min", None, 1), *one(1, "delete-min", None, 1))
+    valid("priority-queue", named)
+    assert run("priority-queue", named).stats["methods"] == {"search": 1}
+    greatest = told(*puts, *one(1, "poll", None, 2), *one(1, "poll", None, 1))
+    valid("priority-queue", greatest)
+
+
 def test_values_that_are_null_are_searched():
     """A dequeue of null found nothing, whatever was put in."""
     history = told(*one(0, "enqueue", None, None), *one(0, "enqueue", 1, 1), *one(1, "dequeue", None, 1))
