@@ -10,6 +10,7 @@ import pytest
 
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
+from harness.nemesis.liveness import LivenessSpec
 from harness.run.assemble import make_plan
 from harness.run.plan import Plan
 from harness.run.simulated import node_configs, world_of
@@ -75,6 +76,14 @@ def test_some_seeds_ask_for_recovery_with_the_rest_still_broken():
     assert len({plan.liveness.intents[0].id for plan in alive if plan.liveness}) > 4
     rings = [plan for plan in alive if plan.liveness and plan.liveness.intents[0].id == "liveness-ring"]
     assert not any(intent.kind == "voters" for plan in rings for intent in plan.intents)
+
+
+def test_the_recovery_that_a_campaign_asks_for_is_asked_of_every_seed_in_a_world_that_allows_it():
+    campaign = QUICKSTART.model_copy(update={"liveness": LivenessSpec(rest="ring")})
+    plans = [searched_plan(campaign, seed) for seed in range(60)]
+    assert all(plan.liveness is not None and keeps_time(plan) for plan in plans)
+    assert 0 < sum(not plan.world for plan in plans) < 40
+    assert not any(intent.kind == "voters" for plan in plans for intent in plan.intents)
 
 
 def test_a_world_that_is_slow_for_its_nodes_promises_no_leader():
