@@ -251,3 +251,14 @@ def test_a_cas_of_a_chain_had_returned_before_the_one_began_that_made_what_it_re
 def test_an_old_answer_is_a_lost_write_only_if_all_later_answers_are_as_old(text: str, kind: str) -> None:
     result = checker("linearizable").check(RunRecord(history=parse(text)), Budget())
     assert [anomaly.kind for anomaly in result.anomalies] == [kind]
+
+
+def test_auto_asks_it_of_transactions_only_where_there_is_more_than_these() -> None:
+    def event(index: int, kind: Type, f: str, value: object, key: str | None) -> Event:
+        return Event(index, index, index // 2, kind, f, value, key)
+
+    txn = [event(n, kind, "txn", [["w", "x", 1]], None) for n, kind in enumerate((Type.INVOKE, Type.OK))]
+    write = [event(n, kind, "write", 1, "k") for n, kind in enumerate((Type.INVOKE, Type.OK), start=2)]
+    asked = checker("linearizable")
+    assert not asked.in_auto(RunRecord(history=History(txn)))  # type: ignore[attr-defined]
+    assert asked.in_auto(RunRecord(history=History([*txn, *write])))  # type: ignore[attr-defined]

@@ -69,6 +69,11 @@ def test_a_core_that_answers_in_time_is_valid_and_its_time_is_told():
     assert (result.stats["core"], result.stats["terms_after_bound"]) == (CORE, [4, 5])
 
 
+def test_terms_count_from_the_very_bound_to_the_very_end():
+    rows = [op(end_ms - 5, end_ms, "ok", term=end_ms) for end_ms in (1_499, 1_500, 1_600, 2_000)]
+    assert judge(record(*rows, elections=9_000)).stats["terms_after_bound"] == [1_500, 2_000]
+
+
 def test_it_is_asked_of_runs_with_a_liveness_phase_alone():
     assert checker("recovery").applies(record(*FINE))
     assert not checker("recovery").applies(RunRecord(history(FINE)))

@@ -217,3 +217,12 @@ def test_time_to_converge_comes_from_the_traces():
     record = converged(traces=traces, clock_offsets_ns=offsets, phases={"healed": 100 * MS})
     assert judge("convergence", record).stats["converged_ms_after_heal"] == 30.0
     assert "converged_ms_after_heal" not in judge("convergence", replace(record, clock_offsets_ns={})).stats
+
+
+def test_only_reads_that_were_asked_after_the_quiet_period_are_final():
+    """The first began before its end, and may show what was there before."""
+    read = history((1, 9, "ok", "n1", "write", 1), (10, 30, "ok", "n1", "read", 0), (21, 31, "ok", "n2", "read", 1))
+    result = judge("convergence", converged(history=read, phases={"quiet_end": 20 * MS}))
+    assert (result.verdict, result.stats["keys_read_at_end"]) == (Verdict.VALID, 1)
+    late = judge("convergence", converged(history=read, phases={"quiet_end": 10 * MS}))
+    assert [anomaly.kind for anomaly in late.anomalies] == ["final-reads-differ"]

@@ -244,3 +244,8 @@ def test_states_of_as_many_but_other_updates_are_not_compared():
         .state("n1", "f")
     )
     assert valid(lines.deliver("n2", "a").state("n2", "f").judge("crdt"))["compared"] == 1
+
+
+def test_a_state_that_lost_updates_of_two_replicas_shrank_once():
+    lines = Replicas().state("n1", "d", clock={"n1": 2, "n2": 2}).state("n2", "d").state("n1", "d", clock={})
+    assert only(lines.judge("crdt"), "state-shrank", ()).details["replica"] == "n1"
