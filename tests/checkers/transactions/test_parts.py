@@ -10,9 +10,10 @@ import pytest
 from checkers import Verdict
 from checkers.transactions import weak_levels
 from checkers.transactions.zone_order import _smallest
+from histories import Event, History, Type
 
 from .random_txns import Shape, random_history
-from .stories import judge, kinds
+from .stories import history, judge, kinds, parse
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -45,3 +46,16 @@ def test_an_order_of_transactions_does_not_rest_on_how_components_are_numbered(
     monkeypatch.setattr(weak_levels, "labels", lambda *given: -numbered(*given))
     after = judge("causal", txns)
     assert (after.verdict, kinds(after)) == (before.verdict, kinds(before))
+
+
+def test_violations_of_a_guarantee_are_all_counted_though_few_are_told() -> None:
+    text = "\n".join(f"p{number} w{key}1\np{number} r{key}_" for number, key in enumerate("abcdefghijklmnop"))
+    result = judge("session-guarantees", text, {"consistency": "read-your-writes"})
+    assert result.stats["anomalies"]["read-your-writes"] == 16 > len(result.anomalies)
+
+
+def test_what_is_no_transaction_is_none() -> None:
+    txns = list(history(parse("p0 ax1\np1 rx[1]")))
+    reads = [Event(4, 4, 9, Type.INVOKE, "read", None, "k"), Event(5, 5, 9, Type.OK, "read", 7, "k")]
+    result = judge("list-append", History([*txns, *reads]))
+    assert (result.verdict, result.stats["transactions"]) == (Verdict.VALID, 2)
