@@ -58,7 +58,7 @@ def markdown(state: State, names: Sequence[str], result: Mapping[str, Any]) -> s
             f"{result['found'] - len(early)} with their aim; {len(by_expected)} by the checker that should. "
             f"The correct node stood {result['correct_seeds']} trials in the same plans with {result['false_alarms']} false alarms.",
             "",
-            "| flaw | found | seeds without aim | per 1000 | first seed | aim | by | smallest plan | faults in it |",
+            "| flaw | found | seeds tried | per 1000 | first seed | aim | by | smallest plan | faults in it |",
             "|---|---|---|---|---|---|---|---|---|",
             *(f"| {' | '.join(_cells(state.caught[name]))} |" for name in names),
             *_reasons(state, names),
@@ -86,7 +86,7 @@ def _cells(caught: Caught) -> list[str]:
     return [
         caught.name,
         "yes" if caught.found else "no",
-        str(caught.random.tried),
+        _tried(caught),
         "" if tally.per_1000 is None else f"{tally.per_1000:g}",
         str(tally.hits[0]) if tally.hits else "",
         caught.aimed.aim or "" if caught.aimed is not None else "",
@@ -94,6 +94,11 @@ def _cells(caught: Caught) -> list[str]:
         str(len(caught.smallest)) if caught.found else "",
         ", ".join(caught.needs) if caught.needs else "none" if caught.found else "",
     ]
+
+
+def _tried(caught: Caught) -> str:
+    aimed = "" if caught.aimed is None else f"{caught.aimed.tried} aimed"
+    return aimed if aimed and not caught.random.tried else f"{caught.random.tried}{', ' * bool(aimed)}{aimed}"
 
 
 def _objectors(caught: Caught) -> str:
@@ -104,38 +109,41 @@ def _objectors(caught: Caught) -> str:
 
 
 def _reasons(state: State, names: Sequence[str]) -> list[str]:
-    known = [f"`{name}`: {UNREACHABLE[name]}" for name in names if name in UNREACHABLE]
-    return ["", f"Not hunted without an aim: {'; '.join(known)}."] if known else []
+    known = [f"{name} ({UNREACHABLE[name]})" for name in names if name in UNREACHABLE]
+    left = [name for name in names if name not in UNREACHABLE and not state.caught[name].random.tried]
+    return [
+        *(["", f"Out of reach without an aim: {'; '.join(known)}."] if known else []),
+        *(["", f"Not tried without an aim in this run: {', '.join(left)}."] if left else []),
+    ]
 
 
 def _ablation(state: State, names: Sequence[str]) -> list[str]:
     rows = [ablated for name in names for ablated in state.ablated if ablated.name == name]
     if not rows:
         return []
-    needed = {sort for row in rows if row.needed for sort in row.sort.split("+")}
-    faultless = [f"`{name}`" for name in names if state.caught[name].found and not state.caught[name].needs]
-    others = [f"`{sort}` ({KEPT_ALL_THE_SAME[sort]})" for sort in SORTS if sort not in needed]
+    shown = [row for row in rows if row.needed]
+    needed = {sort for row in shown for sort in row.sort.split("+")}
+    faultless = [name for name in names if state.caught[name].found and not state.caught[name].needs]
+    others = [f"{sort} ({KEPT_ALL_THE_SAME[sort]})" for sort in SORTS if sort not in needed]
+    unshown = [_unshown(name, rows) for name in names if name not in {row.name for row in shown} | set(faultless)]
     return [
         "",
         "Faults earn their place: hits of a flaw over the same seeds with a sort of fault in the plans and without it, and where no sort is needed by "
-        "itself, without all that stand for each other. It is *needed* "
-        "if hits are at least five times rarer without it, and the smallest plan passes without it; the count ends when it cannot be any more.",
+        "itself, without all that stand for each other. It is *needed* if hits are at least five times rarer without it, five to none at least, and the "
+        "smallest plan passes without it; the count ends when it cannot be any more.",
         "",
-        "| flaw | sort | seeds | hits with | hits without | smallest plan without it | needed |",
-        "|---|---|---|---|---|---|---|",
-        *(_ablated(row) for row in rows),
+        "| flaw | sort it needs | seeds | hits with | hits without |",
+        "|---|---|---|---|---|",
+        *(f"| {row.name} | {row.sort} | {row.seeds} | {row.hits_with} | {row.hits_without} |" for row in shown),
         "",
-        f"Shown without any fault: {', '.join(faultless)}.",
+        f"Shown without any fault: {', '.join(faultless) or 'none'}.",
         "",
-        f"No flaw needs these sorts by that measure, and they stay: {'; '.join(others)}."
-        if others
-        else "Every sort is needed by a flaw.",
+        f"No need was shown, because other faults do as well or hits were too few (hits with → without): {'; '.join(unshown) or 'none'}.",
+        "",
+        f"Sorts that no flaw was shown to need, and that stay: {'; '.join(others) or 'none'}.",
     ]
 
 
-def _ablated(row: Ablated) -> str:
-    passes = "passes" if row.alone else "fails"
-    return (
-        f"| {row.name} | {row.sort} | {row.seeds} | {row.hits_with} | {row.hits_without} | {passes} | "
-        f"{'yes' if row.needed else 'no'} |"
-    )
+def _unshown(name: str, rows: Sequence[Ablated]) -> str:
+    tried = [f"{row.sort} {row.hits_with} → {row.hits_without}" for row in rows if row.name == name]
+    return f"{name} ({', '.join(tried) or 'not tried'})"
