@@ -36,10 +36,14 @@ class _NodeView:
     durable: int = 0
     applied: int = 0
     term: int = 0
+    removed: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Durable entries that were removed, as long as nothing later is durable: a crash brings them back."""
 
     def cut(self, first: int) -> None:
         for index in range(first, self.last + 1):
-            self.log.pop(index, None)
+            entry = self.log.pop(index, None)
+            if entry is not None and index <= self.durable:
+                self.removed.setdefault(index, entry)
         self.last = min(self.last, first - 1)
         self.durable = min(self.durable, first - 1)
 
@@ -83,6 +87,11 @@ class Watch:
         if voted is not None and line["voted_for"] != voted and not line.get("torn"):
             self._fail("forgotten-vote", line, f"it voted for {voted} in that term")
         known_durable = node.durable
+        if node.removed and node.log.get(last, (None, 0))[0] != line["last_term"]:
+            # What replaced them was never synced: the disk has the old entries again.
+            node.log.update(node.removed)
+            node.last = max(node.last, *node.removed)
+        node.removed.clear()
         if snapshot > node.last:
             node.reset(snapshot)
         node.cut(last + 1)
@@ -144,6 +153,8 @@ class Watch:
         node.cut(line["from"])
 
     def _durable(self, line: Line, node: _NodeView) -> None:
+        if node.log.get(line["index"], (None, 0))[0] == line["term"]:
+            node.removed.clear()
         node.durable = max(node.durable, min(line["index"], node.last))
 
     def _commit(self, line: Line, node: _NodeView) -> None:

@@ -54,6 +54,10 @@ def commit(node, index, term=1):
     return line(node, "commit", index=index, term=term, match={}, voters=V3)
 
 
+def line_of_cut(node):
+    return line(node, "truncate", **{"from": 1})
+
+
 def apply(node, *entries):
     return line(node, "apply", entries=[list(entry) for entry in entries])
 
@@ -128,3 +132,23 @@ def test_what_a_boot_finds_is_not_durable_yet():
     """Term and entries that were in the page cache alone may be gone at the next boot."""
     watch(*GOOD, start("n2", last=1, term=4), start("n2", last=1, term=1, voted_for="n1"))
     watch(*GOOD, append("n2", A2), *(start("n2", last=last, term=1, voted_for="n1") for last in (2, 1)))
+
+
+REPLACED = [
+    *[line for node in ("n1", "n2", "n3") for line in (start(node), append(node, A1), durable(node, 1))],
+    *won("n1", 2),
+    *[line for node in ("n1", "n2") for line in (line_of_cut(node), append(node, B1), durable(node, 1, 2))],
+    commit("n1", 1, 2),
+    line_of_cut("n3"),
+    append("n3", B1),
+]
+"""n3 has replaced an entry by the committed one, and has not synced that yet."""
+
+
+def test_a_failed_fsync_brings_back_what_was_replaced_and_it_may_be_removed_again():
+    watch(*REPLACED, {**start("n3", last=1, term=2), "last_term": 1}, line_of_cut("n3"))
+
+
+def test_what_replaced_it_may_not_be_removed_once_it_is_durable():
+    with pytest.raises(SafetyViolation, match=r"^committed-entry-removed: "):
+        watch(*REPLACED, durable("n3", 1, 2), {**start("n3", last=1, term=2), "last_term": 2}, line_of_cut("n3"))
