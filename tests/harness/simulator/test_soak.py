@@ -18,11 +18,13 @@ from node.flaws import FLAWS
 from .real import NODES, ask, real_cluster
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_correct_node_keeps_its_promises(seed: int):
-    result = run_seed(seed)
-    assert result.failure is None, f"{result.failure}; repeat with: {result.command}"
-    assert result.ok > 0
+@pytest.mark.parametrize("first", range(0, 300, 20))
+def test_a_correct_node_keeps_its_promises(first: int):
+    """Three hundred worlds; `make fuzz` tries others."""
+    for seed in range(first, first + 20):
+        result = run_seed(seed)
+        assert result.failure is None, f"{result.failure}; repeat with: {result.command}"
+        assert result.ok > 0
 
 
 @pytest.mark.parametrize(
