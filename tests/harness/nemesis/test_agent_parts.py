@@ -47,7 +47,10 @@ def test_what_is_in_force_survives_and_a_lease_runs_out(tmp_path: Path) -> None:
 
 
 def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_path: Path) -> None:
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(tmp_path)], cwd=tmp_path)
+    program = "import time; print('up', flush=True); time.sleep(600)"
+    sleeper = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=tmp_path, stdout=subprocess.PIPE)
+    # Right after its exec a process may not have its command line yet.
+    assert sleeper.stdout is not None and sleeper.stdout.readline() == b"up\n"
     how = {"pid": sleeper.pid, "contains": str(tmp_path)}
     assert processes.find(how) == sleeper.pid
     assert processes.find({**how, "contains": "another program"}) is None, "a number that was used again is not it"
@@ -62,8 +65,8 @@ def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_pat
     processes.kill(how)
     assert sleeper.wait() == -signal.SIGKILL
     (tmp_path / "started").unlink(missing_ok=True)
-    program = [sys.executable, "-c", "import os; open('started', 'w').write(os.environ['WORD'])"]
-    assert processes.start({"pid": sleeper.pid, "again": {**again, "argv": program, "environment": {"WORD": "hello"}}})
+    writer = [sys.executable, "-c", "import os; open('started', 'w').write(os.environ['WORD'])"]
+    assert processes.start({"pid": sleeper.pid, "again": {**again, "argv": writer, "environment": {"WORD": "hello"}}})
     os.waitpid(-1, 0)
     assert (tmp_path / "started").read_text() == "hello"
 
