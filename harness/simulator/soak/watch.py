@@ -36,19 +36,32 @@ class _NodeView:
     durable: int = 0
     applied: int = 0
     term: int = 0
-    removed: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Durable entries that were removed, as long as nothing later is durable: a crash brings them back."""
+    cuts: list[tuple[int, dict[int, tuple[int, int]]]] = field(default_factory=list)
+    """From where the log was cut and what was there, as long as nothing behind the cut is durable: a crash may undo it."""
 
     def cut(self, first: int) -> None:
-        for index in range(first, self.last + 1):
-            entry = self.log.pop(index, None)
-            if entry is not None and index <= self.durable:
-                self.removed.setdefault(index, entry)
+        removed = {index: self.log.pop(index) for index in range(first, self.last + 1) if index in self.log}
+        if removed:
+            self.cuts.append((first, removed))
         self.last = min(self.last, first - 1)
         self.durable = min(self.durable, first - 1)
 
+    def synced(self, index: int) -> None:
+        """An entry of this log is durable at `index`, and with it the cuts that it, or what it follows, came after."""
+        done = max((place for place, (first, _) in enumerate(self.cuts, 1) if first <= index), default=0)
+        del self.cuts[:done]
+
+    def boot(self, last: int, term: int) -> None:
+        """The disk has the log of an earlier moment: the latest one at which entry `last` was of `term`."""
+        while self.cuts and self.log.get(last, (None, 0))[0] != term:
+            first, removed = self.cuts.pop()
+            self.log = {index: entry for index, entry in self.log.items() if index < first} | removed
+            self.last = max(removed)
+        self.cuts.clear()
+
     def reset(self, index: int) -> None:
         self.log.clear()
+        self.cuts.clear()
         self.base = self.last = self.durable = index
 
 
@@ -87,14 +100,11 @@ class Watch:
         if voted is not None and line["voted_for"] != voted and not line.get("torn"):
             self._fail("forgotten-vote", line, f"it voted for {voted} in that term")
         known_durable = node.durable
-        if node.removed and node.log.get(last, (None, 0))[0] != line["last_term"]:
-            # What replaced them was never synced: the disk has the old entries again.
-            node.log.update(node.removed)
-            node.last = max(node.last, *node.removed)
-        node.removed.clear()
+        node.boot(last, line["last_term"])
         if snapshot > node.last:
             node.reset(snapshot)
         node.cut(last + 1)
+        node.cuts.clear()
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
         # What a boot finds may be in the page cache alone: only `durable` and `term` lines say more than was known before.
         node.durable, node.applied = min(known_durable, node.last), 0
@@ -154,7 +164,7 @@ class Watch:
 
     def _durable(self, line: Line, node: _NodeView) -> None:
         if node.log.get(line["index"], (None, 0))[0] == line["term"]:
-            node.removed.clear()
+            node.synced(line["index"])
         node.durable = max(node.durable, min(line["index"], node.last))
 
     def _commit(self, line: Line, node: _NodeView) -> None:

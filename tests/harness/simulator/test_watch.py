@@ -152,3 +152,19 @@ def test_a_failed_fsync_brings_back_what_was_replaced_and_it_may_be_removed_agai
 def test_what_replaced_it_may_not_be_removed_once_it_is_durable():
     with pytest.raises(SafetyViolation, match=r"^committed-entry-removed: "):
         watch(*REPLACED, durable("n3", 1, 2), {**start("n3", last=1, term=2), "last_term": 2}, line_of_cut("n3"))
+
+
+UNSYNCED = [line for line in REPLACED if line != durable("n3", 1)]
+"""The same, and what n3 had first was never known to be durable either; it may be on its disk all the same."""
+
+
+def test_what_was_never_known_to_be_durable_may_come_back_too():
+    watch(*UNSYNCED, {**start("n3", last=1, term=2), "last_term": 1}, line_of_cut("n3"))
+
+
+def test_what_came_back_is_not_the_committed_entry_that_had_replaced_it():
+    """n2 lost nothing, but n3 has the old entry on its disk, and n1 alone is no majority."""
+    told = [line for line in UNSYNCED if line not in (durable("n2", 1, 2), commit("n1", 1, 2))]
+    back = [{**start("n3", last=1, term=2), "last_term": 1}, durable("n3", 1)]
+    with pytest.raises(SafetyViolation, match=r"^commit-without-quorum: "):
+        watch(*told, *back, commit("n1", 1, 2))
