@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .console import out
+from .options import json_option
 from .outcome import print_judgement
 
 
@@ -40,7 +41,7 @@ from .outcome import print_judgement
     show_default=True,
     help="Budget of each checker in MB.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 def command(
     target: Path,
     format_name: str | None,

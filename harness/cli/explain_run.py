@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from .console import Progress, out
+from .options import DurationType, json_option
 from .replay import tell
 
 
 @click.command("explain")
 @click.argument("run", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; the first one when left out.")
-@click.option("--runs", type=click.IntRange(min=0), default=200, show_default=True, help="Plans beside it, at most.")
+@click.option("--tries", type=click.IntRange(min=0), default=200, show_default=True, help="Plans beside it, at most.")
 @click.option(
     "--salts", type=click.IntRange(min=1), default=20, show_default=True, help="Runs for each point of the curve."
 )
@@ -25,13 +26,13 @@ from .replay import tell
 @click.option(
     "--time",
     "time_s",
-    type=click.FloatRange(min=1),
-    default=300,
+    type=DurationType(),
+    default="300s",
     show_default=True,
-    help="No new point of the curve after so many seconds.",
+    help="No new point of the curve after so long.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for the curve.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 def command(run: Path, as_json: bool, **asked: Any) -> int:
     """Explain the failure of RUN, the folder of a simulated run.
 

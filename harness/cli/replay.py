@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 
 from .console import Progress, out
+from .options import DurationType, json_option, runs_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
 _COLOURS = {
@@ -38,7 +39,7 @@ _COLOURS = {
     help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
 )
 @click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
-@click.option("--time", "time_s", type=click.FloatRange(min=1), help="Tier c: no new seed after so many seconds.")
+@click.option("--time", "time_s", type=DurationType(), help="Tier c: no new seed after so long, e.g. 60s.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Tier c: processes.")
 @click.option(
     "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
@@ -48,14 +49,8 @@ _COLOURS = {
     "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
 )
 @click.option("--keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
-@click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where kept replays go, and the first run that tier c finds.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@runs_option("Where kept replays go, and the first run that tier c finds.")
+@json_option
 def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
     """Replay TARGET, a run's folder or a history file.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .console import Progress, out, say
+from .options import json_option, runs_option, set_option
 from .outcome import print_judgement
 
 if TYPE_CHECKING:
@@ -25,16 +26,10 @@ if TYPE_CHECKING:
 )
 @click.option("--hosts", metavar="sim|local|INVENTORY", help="Run on these hosts instead of the campaign's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set load=10s.")
-@click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders go.",
-)
+@set_option
+@runs_option()
 @click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 def command(
     campaign: Path | None,
     plan: Path | None,

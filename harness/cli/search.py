@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .console import Progress, out, say
-from .shrink import DurationType
+from .options import DurationType, json_option, runs_option, set_option
 
 if TYPE_CHECKING:
     from ..search.engine import Findings, Search
@@ -41,19 +41,13 @@ def _processors() -> int:
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
 @click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field, e.g. --set load=10s.")
+@set_option
 @click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most.")
-@click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders go.",
-)
+@runs_option()
 @click.option("--zoo", is_flag=True, help="Instead of a campaign: in how many seeds is each flaw of the zoo caught?")
 @click.option("--flaw", "flaws", multiple=True, metavar="NAME", help="With --zoo: only this flaw; may be repeated.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="With --zoo: resume from this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
     """Try CAMPAIGN with many seeds in the simulator, and say what fails and how often.
 

@@ -12,26 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from .console import Progress, out, say
+from .options import DurationType, json_option, runs_option
 
 EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
-
-
-class DurationType(click.ParamType):  # type: ignore[type-arg]
-    """`60s`, `2m`; a bare number is seconds, as for `tri check --time`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from ..durations import parse_ns
-
-        try:
-            return float(value)
-        except ValueError:
-            pass
-        try:
-            return parse_ns(value) / 1e9
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command("shrink")
@@ -42,13 +25,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
 )
-@click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders go.",
-)
+@runs_option()
 @click.option("--keep", metavar="NAME", help="Also keep the shrunk plan in the corpus under this name.")
 @click.option(
     "--corpus",
@@ -62,7 +39,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 def command(target: Path, as_json: bool, **options: Any) -> int:
     """Make what fails in TARGET small, a run's folder or a history file.
 

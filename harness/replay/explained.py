@@ -30,10 +30,10 @@ SHOWN_ANSWERS = 6
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`runs` bounds the search for a neighbour; `salts`, `points` and `time_s` are those of the curve, fewer than 3 points for none."""
+    """`tries` bounds the search for a neighbour; `salts`, `points` and `time_s` are those of the curve, fewer than 3 points for none."""
 
     failure: str | None = None
-    runs: int = 200
+    tries: int = 200
     salts: int = 20
     points: int = 9
     time_s: float | None = None
@@ -87,8 +87,8 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
     judgement = judge_record(whole.record, whole.facts, Budget(time_s=check_time_s(run_dir)), str(run_dir))
     wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
     done = _cut(whole, wanted, seen_ns)
-    tell("neighbours", f"at most {asked.runs} plans beside one of {len(done.plan.intents)} faults")
-    neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.runs)
+    tell("neighbours", f"at most {asked.tries} plans beside one of {len(done.plan.intents)} faults")
+    neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
     differences: Sequence[LineDifference] = ()
     answers: Sequence[Answer] = ()
     apart = None

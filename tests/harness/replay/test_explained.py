@@ -36,7 +36,7 @@ def silent(phase: str, detail: str) -> None:
 
 
 def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> None:
-    explained = explain(flawed_run, Asked(runs=30, salts=2, points=3), silent)
+    explained = explain(flawed_run, Asked(tries=30, salts=2, points=3), silent)
     assert explained.wanted.same_failure(STALE)
     assert 1_000_000_000 < explained.seen_ns < 2_500_000_000
     neighbour = explained.neighbour
@@ -146,7 +146,7 @@ def test_what_cannot_be_explained_is_refused(small_run: Path, tmp_path: Path) ->
 
 def test_the_command(flawed_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["explain", str(flawed_run), "--points", "0", "--runs", "1"])
+        main(["explain", str(flawed_run), "--points", "0", "--tries", "1"])
     assert ended.value.code == 3
     printed = capsys.readouterr().out
     assert printed.startswith("failure: linearizable/stale-read") and "none of 1 plans" in printed

@@ -1,0 +1,49 @@
+"""Options that several commands have: one meaning, one wording, one default for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class DurationType(click.ParamType):  # type: ignore[type-arg]
+    """`60s`, `2m`, in seconds and more than none; a bare number is seconds, as for `tri check --time`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from ..durations import parse_ns
+
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                seconds = parse_ns(value) / 1e9
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        if not 0 < seconds < float("inf"):
+            self.fail(
+                f"{value!r} is no length of time that can pass: a positive one is wanted, such as 60s", param, ctx
+            )
+        return seconds
+
+
+def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--runs", type=kind, default=Path("runs"), show_default=True, help=help)
+
+
+def set_option(command: F) -> F:
+    """As `overrides`, a tuple of texts."""
+    told = "Override a field, e.g. --set load=10s."
+    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=told)(command)
+
+
+def json_option(command: F) -> F:
+    """As `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")(command)
