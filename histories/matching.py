@@ -139,11 +139,16 @@ def match(
         lists=lists,
         txns=txns,
     )
+    _refuse_unanswered(columns, source)
+    return columns
+
+
+def _refuse_unanswered(columns: Columns, source: str | None) -> None:
+    """Raises for the first completion that says other things were done than asked."""
     unlike = unanswered(columns)
     if len(unlike):
         row = int(unlike[np.argmin(columns.complete[unlike])])
         raise unlike_value(source, *reversed(both_events(columns, row)))
-    return columns
 
 
 @dataclass(frozen=True, slots=True)
