@@ -7,6 +7,7 @@ event that is written before another is written really began or ended before it.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from .codec import encode_event
 from .operation import Event, Type
 
 
-class EventSink:
+class EventSink(ABC):
     """Numbers events; what becomes of them is the subclass's."""
 
     def __init__(self) -> None:
@@ -50,8 +51,8 @@ class EventSink:
         """How many events were taken."""
         return self._next_index
 
-    def _take(self, event: Event) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _take(self, event: Event) -> None: ...
 
 
 class MemoryRecorder(EventSink):

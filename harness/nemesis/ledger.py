@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .faults import Observation, Resolved
 PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
 
 
-class LedgerSink:
+class LedgerSink(ABC):
     """The steps of faults as lines; what becomes of them is the subclass's."""
 
     def intended(self, fault: Resolved, time_ns: int) -> None:
@@ -48,8 +49,8 @@ class LedgerSink:
     def _write(self, time_ns: int, phase: str, fault_id: str, **more: Any) -> None:
         self._add({"time": time_ns, "phase": phase, "id": fault_id, **more})
 
-    def _add(self, line: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _add(self, line: dict[str, Any]) -> None: ...
 
 
 class MemoryLedger(LedgerSink):
