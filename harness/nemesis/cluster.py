@@ -20,16 +20,28 @@ from .shipping import remove
 
 
 class Cluster:
-    """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host."""
+    """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host.
+
+    `voters` are the weights last known. Hosts that are `off` have no power, and are not asked.
+    """
 
     def __init__(
-        self, hosts: Sequence[Host], provider: Provider, service: Service, dial: Dial | None, lease_s: float, port: int
+        self,
+        hosts: Sequence[Host],
+        provider: Provider,
+        service: Service,
+        dial: Dial | None,
+        lease_s: float,
+        port: int,
+        voters: Mapping[str, int] | None = None,
     ) -> None:
         self.hosts = {host.name: host for host in hosts}
         self.service = service
         self.dial: Dial = dial or self._dial_service
         self.lease_s = lease_s
-        self._provider = provider
+        self.provider = provider
+        self.voters = dict(voters) if voters else dict.fromkeys(self.hosts, 1)
+        self.off: frozenset[str] = frozenset()
         self._client_host = provider.client_host()
         self.nodes = {host.name: on_host(host.name, host, port) for host in hosts}
         self.agents: Mapping[str, AgentClient] = {**self.nodes, CLIENTS: self._clients_agent(port)}
@@ -58,18 +70,28 @@ class Cluster:
 
     def clear(self, what: str) -> dict[str, list[str]]:
         """Undo everything everywhere; says what there was, by vertex."""
-        answers = require(ask(self.agents, {name: {"do": "clear"} for name in self.firewalled}), what)
+        answers = require(ask(self.agents, {name: {"do": "clear"} for name in self.changeable()}), what)
         return {name: answer["undone"] for name, answer in answers.items() if answer["undone"]}
 
     def renew(self, *, patient: bool) -> tuple[dict[str, Json], dict[str, Exception]]:
         """Extend all leases. In the background a hung host must be given up before the others' leases run out."""
         request = {"do": "renew", "lease_s": self.lease_s}
         timeout_s = ANSWER_S if patient else self.lease_s / 3
-        return ask(self.agents, dict.fromkeys(self.firewalled, request), patient=patient, timeout_s=timeout_s)
+        return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
+
+    def changeable(self) -> list[str]:
+        """Vertices whose agents may change their host, and that have power."""
+        return [name for name in self.firewalled if name not in self.off]
 
     def look_at_processes(self) -> dict[str, Json]:
         self.refresh_pids()
-        return require(ask(self.nodes, {name: {"do": "process"} for name in self.nodes}), "looking at the processes")
+        return self.processes_of(list(self.nodes))
+
+    def processes_of(self, names: Sequence[str]) -> dict[str, Json]:
+        """`pid`, `state` and start of each node's process, None where there is none, as on a host without power."""
+        asked = {name: {"do": "process"} for name in names if name not in self.off}
+        seen = require(ask(self.nodes, asked), "looking at the processes")
+        return {name: seen.get(name, {"pid": None, "state": None, "started": None}) for name in names}
 
     def start_service(self, name: str) -> None:
         """As the service itself would, under the same clock library as before."""
@@ -82,11 +104,16 @@ class Cluster:
             self._tell_processes()
 
     def _tell_processes(self) -> None:
-        found = on_all(list(self.hosts.values()), lambda host: process_of(self.service, host))
+        on = [host for name, host in self.hosts.items() if name not in self.off]
+        found = on_all(on, lambda host: process_of(self.service, host))
         seen = found.require("finding the processes", FaultError)
         # A process that is down keeps the pid by which it was known.
         self.processes.update({name: process for name, process in seen.items() if process})
-        requests = {name: {"do": "configure", "config": {"process": p}} for name, p in self.processes.items()}
+        requests = {
+            name: {"do": "configure", "config": {"process": process}}
+            for name, process in self.processes.items()
+            if name not in self.off
+        }
         require(ask(self.nodes, requests), "telling the agents the processes")
 
     def _config(self, name: str) -> Json:
@@ -104,7 +131,7 @@ class Cluster:
 
     def _clients_agent(self, port: int) -> AgentClient:
         """Where clients run with the harness, hosts know them by the address that controls them, if by no better one."""
-        addresses = list(self._provider.client_addresses.get(CLIENTS, ()))
+        addresses = list(self.provider.client_addresses.get(CLIENTS, ()))
         known = addresses or [next(iter(self.hosts.values())).control[0]]
         if self._client_host is None:
             agent = here(CLIENTS, port)
@@ -116,4 +143,4 @@ class Cluster:
 
     def _dial_service(self, node: str, timeout_s: float) -> socket.socket:
         port = int(getattr(self.service, "port", 10000))
-        return self._provider.dial(self.hosts[node].address, port, timeout_s=timeout_s)
+        return self.provider.dial(self.hosts[node].address, port, timeout_s=timeout_s)

@@ -19,20 +19,21 @@ from .agents import Json, ask, require
 from .background import Background
 from .clocks import Clocks
 from .cluster import Cluster
-from .control import Reconfigurable, is_supervised
+from .control import is_supervised
 from .faults import CLIENTS, Observation, Resolved, Situation
 from .ledger import Ledger
+from .packages import Ground, Package, package_of
+from .packages.processes import is_running, states
 from .reachability import Reachability
-from .resolve import Force, in_force, vertices
-from .situation import look, weights
+from .resolve import in_force, vertices
+from .situation import look
 from .topology import Edge
-from .verify import Verifier
 from .wanted import NOTHING_WANTED, wanted_by_host
 
 PROBE_PORT = 10001
 LEASE_S = 10.0
 BASELINE_S = 15.0
-VOTERS_S = 20.0
+STARTED = {"started_by_service": True}
 
 
 class HostInjector:
@@ -51,12 +52,11 @@ class HostInjector:
         lease_s: float = LEASE_S,
         probe_port: int = PROBE_PORT,
     ) -> None:
-        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port)
+        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters)
         self._ledger, self._clock = ledger, clock
-        self._voters = dict(voters) if voters else dict.fromkeys(self._cluster.hosts, 1)
         self._reach = Reachability(self._cluster.agents)
         self._clocks = Clocks(self._cluster.nodes)
-        self._verifier = Verifier(self._cluster.nodes, self._reach)
+        self._ground = Ground(self._cluster, self._reach)
         self._background = Background(
             self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock
         )
@@ -102,27 +102,44 @@ class HostInjector:
     def situation(self) -> Situation:
         cluster = self._cluster
         processes = cluster.look_at_processes()
-        situation = look(cluster.service, list(cluster.hosts.values()), cluster.dial, self._voters, processes)
-        self._voters = dict(situation.voters)
+        situation = look(cluster.service, list(cluster.hosts.values()), cluster.dial, cluster.voters, processes)
+        cluster.voters = dict(situation.voters)
         return situation
 
     def inject(self, fault: Resolved) -> Observation:
-        if fault.intent.kind == "voters":
-            return self._inject_voters(fault)
+        package = package_of(fault.intent.kind)
+        if not package.heals:
+            return self._do_once(fault, package)
         with self._change:
             self._ledger.intended(fault, self._clock())
             try:
                 started_s = time.monotonic()
                 self._active[fault.intent.id] = fault
+                told = package.begin(fault, self._ground)
+                self._now_in_force()
                 self._apply()
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
                 self._ledger.step("injected", fault, self._clock())
-                observation = self._verify(fault, on=True, apply_ms=elapsed_ms)
+                observation = self._look(fault, on=True, more={"apply_ms": elapsed_ms, **told})
             except TribulationError as error:
                 self._give_up(fault, error)
                 raise
             self._ledger.observed("verified", fault, self._clock(), observation)
             return observation
+
+    def _do_once(self, fault: Resolved, package: Package) -> Observation:
+        """Without the change lock: it is over when it is done, and may itself need what only a heal brings back."""
+        self._ledger.intended(fault, self._clock())
+        try:
+            told = package.begin(fault, self._ground)
+            self._ledger.step("injected", fault, self._clock())
+            seen = package.look(fault, self._ground, on=True)
+        except TribulationError as error:
+            self._ledger.failed(fault, self._clock(), error.message)
+            raise
+        observation = Observation(seen.verified, {**seen.observed, **told})
+        self._ledger.observed("verified", fault, self._clock(), observation)
+        return observation
 
     def heal(self, fault: Resolved) -> Observation:
         with self._change:
@@ -135,9 +152,11 @@ class HostInjector:
             del self._active[fault.intent.id]
             try:
                 started_s = time.monotonic()
+                self._now_in_force()
+                told = package_of(fault.intent.kind).end(fault, self._ground)
                 self._apply()
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
-                observation = self._verify(fault, on=False, apply_ms=elapsed_ms)
+                observation = self._look(fault, on=False, more={"apply_ms": elapsed_ms, **told})
             except TribulationError as error:
                 self._ledger.failed(fault, self._clock(), error.message)
                 raise
@@ -152,14 +171,23 @@ class HostInjector:
             for fault in faults:
                 self._ledger.step("healing", fault, self._clock())
             self._active.clear()
+            self._now_in_force()
+            for fault in reversed(faults):
+                package_of(fault.intent.kind).end(fault, self._ground)
             self._apply()
             left = self._cluster.clear("undoing all faults")
             self._cluster.refresh_pids()
-            observation = self._verifier.whole(frozenset(self._cluster.processes))
+            observation = self._whole()
             for fault in faults:
                 told = {**observation.observed, **self._lapse_of(fault)}
                 self._ledger.observed("healed", fault, self._clock(), Observation(observation.verified, told))
             return Observation(observation.verified, {**observation.observed, **({"undone": left} if left else {})})
+
+    def _whole(self) -> Observation:
+        """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""
+        links = self._ground.links()
+        seen = states(self._ground, sorted(self._cluster.processes), lambda _, process: is_running(process))
+        return Observation(links.verified and seen.verified, {**links.observed, "states": seen.observed["states"]})
 
     def sample(self) -> dict[str, Any]:
         """The newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""
@@ -175,11 +203,13 @@ class HostInjector:
 
     def _apply(self) -> None:
         """Send every host whose wanted state changed its new one, all at once."""
-        force = in_force(self._active.values())
-        wanted = wanted_by_host(force, self._cluster.agents, self._cluster.firewalled)
+        wants = [
+            want for fault in self._active.values() for want in package_of(fault.intent.kind).wants(fault, self._ground)
+        ]
+        wanted = wanted_by_host(wants, self._cluster.changeable())
         changed = {name: state for name, state in wanted.items() if self._applied.get(name) != state}
         if not is_supervised(self._cluster.service):
-            self._start_by_service(changed, force)
+            self._start_by_service(changed)
         for name in changed:
             self._applied.pop(name, None)
         requests = {
@@ -187,26 +217,23 @@ class HostInjector:
         }
         require(ask(self._cluster.agents, requests), "changing what is in force")
         # What is said of a start holds for this one change only.
-        self._applied.update(
-            {name: {k: v for k, v in s.items() if k != "started_by_service"} for name, s in changed.items()}
-        )
+        self._applied.update({name: _lasting(state) for name, state in changed.items()})
 
-    def _start_by_service(self, changed: dict[str, Json], force: Force) -> None:
+    def _start_by_service(self, changed: dict[str, Json]) -> None:
         """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""
+        started = []
         for name, state in changed.items():
-            applied = self._applied.get(name)
-            was_killed = applied is not None and applied["killed"]
-            if was_killed and name not in force.killed:
+            was_killed = self._applied.get(name, {}).get("process", {}).get("killed", False)
+            if was_killed and not state.get("process", {}).get("killed", False):
                 self._cluster.start_service(name)
-                state["started_by_service"] = True
-        if any(state.get("started_by_service") for state in changed.values()):
+                state["process"] = {**state.get("process", {}), **STARTED}
+                started.append(name)
+        if started:
             self._cluster.refresh_pids()
 
-    def _verify(self, fault: Resolved, *, on: bool, apply_ms: float) -> Observation:
-        force = in_force(self._active.values())
-        seen = self._verifier.of(fault, force, on)
-        more = {"apply_ms": apply_ms, **({} if on else self._lapse_of(fault))}
-        return Observation(seen.verified, {**seen.observed, **more})
+    def _look(self, fault: Resolved, *, on: bool, more: Json) -> Observation:
+        seen = package_of(fault.intent.kind).look(fault, self._ground, on)
+        return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
 
     def _lapse_of(self, fault: Resolved) -> Json:
         """A fault that a watchdog undid while the harness was not looking did not last as intended, and says so."""
@@ -216,37 +243,15 @@ class HostInjector:
         self._ledger.failed(fault, self._clock(), error.message)
         if self._active.pop(fault.intent.id, None) is not None:
             try:
+                self._now_in_force()
+                package_of(fault.intent.kind).end(fault, self._ground)
                 self._apply()
             except TribulationError as second:
                 # The first error is the one to tell; heal_all tries again, and without renewal the watchdog does.
                 self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {second.message}")
 
-    def _inject_voters(self, fault: Resolved) -> Observation:
-        """Without the change lock: no host is touched, and the new weights may need a quorum that only a heal brings back."""
-        self._ledger.intended(fault, self._clock())
-        try:
-            self._move_voters(fault.what["voters"])
-            self._ledger.step("injected", fault, self._clock())
-            observation = self._verify_voters(fault.what["voters"])
-        except TribulationError as error:
-            self._ledger.failed(fault, self._clock(), error.message)
-            raise
-        self._ledger.observed("verified", fault, self._clock(), observation)
-        return observation
-
-    def _move_voters(self, voters: Mapping[str, int]) -> None:
-        service, hosts = self._cluster.service, list(self._cluster.hosts.values())
-        if not isinstance(service, Reconfigurable):
-            hint = "leave out `voters`, or give its service `set_voters`"
-            raise FaultError(f"system {service.name!r} cannot change its voters", hint)
-        service.set_voters(hosts, self._cluster.dial, {**self._voters, **voters}, VOTERS_S)
-
-    def _verify_voters(self, voters: Mapping[str, int]) -> Observation:
-        service, hosts, dial = self._cluster.service, list(self._cluster.hosts.values()), self._cluster.dial
-        now = weights(service, hosts, dial, service.leader(hosts, dial))
-        wanted = {**self._voters, **voters}
-        self._voters = now or self._voters
-        return Observation({node: now.get(node, 0) for node in wanted} == wanted, {"voters": now})
+    def _now_in_force(self) -> None:
+        self._ground.force = in_force(self._active.values())
 
     def _renew_in_background(self) -> Mapping[str, Exception]:
         if not self._change.acquire(blocking=False):
@@ -261,7 +266,12 @@ class HostInjector:
         """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
         answers, failures = self._cluster.renew(patient=patient)
         for name, answer in answers.items():
-            if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not any(answer["in_force"].values()):
+            if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
                 self._lapsed |= {fault.intent.id for fault in self._active.values() if name in vertices(fault)}
                 self._applied[name] = NOTHING_WANTED
         return failures
+
+
+def _lasting(state: Json) -> Json:
+    lasting = {part: {name: v for name, v in value.items() if name not in STARTED} for part, value in state.items()}
+    return {part: value for part, value in lasting.items() if value}

@@ -24,10 +24,11 @@ SAMPLE_AGE_NS = 500_000_000
 
 @dataclass(slots=True)
 class Reachability:
-    """`links` are the links that were up before any fault; only they can be evidence."""
+    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` are not asked, and none of their links is up."""
 
     agents: Mapping[str, AgentClient]
     links: frozenset[Edge] = frozenset()
+    off: frozenset[str] = frozenset()
     _epoch: int = 0
 
     def connect(self) -> None:
@@ -48,29 +49,31 @@ class Reachability:
         self.links = frozenset(heard)
         return everything - self.links
 
-    def verify(self, cut: Set[Edge]) -> Observation:
-        """Whether exactly these edges are cut, by packets that were all sent after this call began."""
+    def verify(self, cut: Set[Edge], loose: Set[Edge] = frozenset()) -> Observation:
+        """Whether exactly these edges are cut, by packets that were all sent after this call began. What `loose` edges show says nothing."""
         started_s = time.monotonic()
-        wanted = self.links - cut
-        heard = self._hear(wanted, self.links & cut, max(VERIFY_S, VERIFY_S_PER_VERTEX * len(self.agents)))
-        down = self.links - heard
+        cut = cut | {edge for edge in self.links if not self.off.isdisjoint(edge)}
+        links = self.links - (loose - cut)
+        wanted = links - cut
+        heard = self._hear(wanted, links & cut, max(VERIFY_S, VERIFY_S_PER_VERTEX * len(self.agents)))
+        down = links - heard
         observed: dict[str, Any] = {
             "edges": _listed(down),
             "verify_ms": round((time.monotonic() - started_s) * 1e3, 1),
         }
         if missing := wanted - heard:
             observed["down_but_not_cut"] = _listed(missing)
-        if leaking := (self.links & cut) - down:
+        if leaking := (links & cut) - down:
             observed["cut_but_heard"] = _listed(leaking)
-        if unprobed := cut - self.links:
+        if unprobed := cut - links:
             observed["unprobed"] = _listed(unprobed)
-        return Observation(down == self.links & cut and not unprobed, observed)
+        return Observation(down == links & cut and not unprobed, observed)
 
     def _hear(self, wanted: Set[Edge], unwanted: Set[Edge], timeout_s: float) -> set[Edge]:
         """Raise the epoch and listen until all that is wanted was heard and nothing unwanted could still come, or time is up."""
         self._epoch += 1
         epoch, deadline_s = self._epoch, time.monotonic() + timeout_s
-        require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self.agents}), "probing")
+        require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")
         grace_ends_s = time.monotonic() + GRACE_S
         while True:
             heard = {(a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch}
@@ -87,9 +90,12 @@ class Reachability:
         heard = self._heard(patient=False)
         return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
 
+    def _asked(self) -> list[str]:
+        return [name for name in self.agents if name not in self.off]
+
     def _heard(self, patient: bool = True) -> dict[Edge, list[int]]:
         """(from, to) → epoch, sequence number, count, age in ns, and the age up to which it counts as up."""
-        requests = {name: {"do": "heard"} for name in self.agents}
+        requests = {name: {"do": "heard"} for name in self._asked()}
         answers = require(ask(self.agents, requests, patient=patient), "reading the probes")
         return {
             (sender, receiver): [*seen, max(SAMPLE_AGE_NS, int(answer["period_s"] * 4e9))]

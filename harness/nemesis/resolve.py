@@ -89,28 +89,41 @@ def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """Everything that several faults together have in force: what each host shall be like, whatever it is like now."""
+    """What several faults together have in force, as far as one of them must know of the others to judge what it sees.
+
+    Over `loose` edges packets may arrive or not. Nodes that are `off` have no power.
+    """
 
     edges: frozenset[Edge] = frozenset()
     killed: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
     offsets_ns: Mapping[str, int] = field(default_factory=dict)
+    loose: frozenset[Edge] = frozenset()
+    off: frozenset[str] = frozenset()
 
 
 def in_force(faults: Iterable[Resolved]) -> Force:
     """Faults of one kind that are on together: cuts, kills and pauses unite; the clock that was set last holds."""
     edges: set[Edge] = set()
-    nodes: dict[str, set[str]] = {"kill": set(), "pause": set()}
+    loose: set[Edge] = set()
+    nodes: dict[str, set[str]] = {"kill": set(), "pause": set(), "power": set()}
     offsets_ns: dict[str, int] = {}
     for fault in faults:
-        what: Mapping[str, Any] = fault.what
-        if fault.intent.kind == "cut":
-            edges.update((source, sink) for source, sink in what["edges"])
-        elif fault.intent.kind in nodes:
-            nodes[fault.intent.kind].update(what["nodes"])
-        elif fault.intent.kind == "clock":
-            offsets_ns.update(what["offsets_ns"])
-    return Force(frozenset(edges), frozenset(nodes["kill"]), frozenset(nodes["pause"]), offsets_ns)
+        what, kind = fault.what, fault.intent.kind
+        if kind in LINK_KINDS:
+            (edges if kind == "cut" else loose).update((source, sink) for source, sink in what["edges"])
+        elif kind in nodes:
+            nodes[kind].update(what["nodes"])
+        elif kind == "clock":
+            offsets_ns.update(what.get("offsets_ns", {}))
+    return Force(
+        frozenset(edges),
+        frozenset(nodes["kill"]),
+        frozenset(nodes["pause"]),
+        offsets_ns,
+        frozenset(loose),
+        frozenset(nodes["power"]),
+    )
 
 
 def vertices(fault: Resolved) -> frozenset[str]:

@@ -17,8 +17,9 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 @functools.cache
 def bundle() -> bytes:
     """The agent as a zip application, to be run with `python3 -I agent.pyz serve DIRECTORY`."""
-    sources = sorted((Path(__file__).parent / "agent").glob("*.py"))
-    files = {f"{PACKAGE}/{source.name}": source.read_text(encoding="utf-8") for source in sources}
+    folder = Path(__file__).parent / "agent"
+    sources = sorted(folder.rglob("*.py"))
+    files = {f"{PACKAGE}/{source.relative_to(folder)}": source.read_text(encoding="utf-8") for source in sources}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in {"__main__.py": FRONT, **files}.items():

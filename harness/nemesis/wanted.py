@@ -1,32 +1,47 @@
-"""From what is in force in the whole cluster to what each host shall be like: the agents' `wanted`."""
+"""From what is in force in the whole cluster to what each host shall be like: the agents' `wanted`, part by part.
+
+Several faults may want something of the same part of the same host; how that goes together is the part's affair (`JOIN`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
-from .agents import AgentClient, Json
-from .resolve import Force
+from .agents import Json
 
-NOTHING_WANTED: Json = {"drop_from": [], "drop_to": [], "killed": False, "paused": False, "offset_ns": 0}
+Want = tuple[str, str, Json]
+"""(vertex, part, what the part shall be like)."""
 
-
-def wanted_by_host(force: Force, agents: Mapping[str, AgentClient], firewalled: Collection[str]) -> dict[str, Json]:
-    """Packets are dropped by their receiver; by the sender only where the receiver has no firewall of ours."""
-    return {
-        name: {
-            "drop_from": _addresses(agents, [source for source, sink in force.edges if sink == name], name),
-            "drop_to": _addresses(
-                agents, [sink for source, sink in force.edges if source == name and sink not in firewalled], name
-            ),
-            "killed": name in force.killed,
-            "paused": name in force.paused,
-            "offset_ns": force.offsets_ns.get(name, 0),
-        }
-        for name in firewalled
-    }
+NOTHING_WANTED: Json = {}
 
 
-def _addresses(agents: Mapping[str, AgentClient], vertices: list[str], own: str) -> list[str]:
-    """Every address of these vertices, IPv4 and IPv6, except what the host also calls its own."""
-    others = {address for vertex in vertices for address in agents[vertex].addresses}
-    return sorted(others - set(agents[own].addresses))
+def _unite(first: Json, second: Json) -> Json:
+    return {name: sorted({*first.get(name, ()), *second.get(name, ())}) for name in {**first, **second}}
+
+
+def _either(first: Json, second: Json) -> Json:
+    return {name: bool(first.get(name)) or bool(second.get(name)) for name in {**first, **second}}
+
+
+def _last(first: Json, second: Json) -> Json:
+    return {**first, **second}
+
+
+JOIN: dict[str, Callable[[Json, Json], Json]] = {"cut": _unite, "process": _either, "clock": _last}
+"""How what two faults want of one part goes together, the one that came later second."""
+
+
+def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Json]:
+    """Every host's whole state; wants of vertices that are no hosts of ours (clients beside the harness) are left out."""
+    wanted: dict[str, Json] = {host: {} for host in hosts}
+    for vertex, part, value in wants:
+        if vertex in wanted:
+            there = wanted[vertex].get(part)
+            wanted[vertex][part] = value if there is None else JOIN[part](there, value)
+    return wanted
+
+
+def of_nodes(nodes: Iterable[str], part: str, value: Json) -> Iterator[Want]:
+    """The same for each."""
+    for node in nodes:
+        yield node, part, value

@@ -16,8 +16,9 @@ import sys
 import time
 from typing import IO, Any
 
-from . import addresses, clock, processes, watchdog
+from . import addresses, processes, watchdog
 from .apply import apply, undo_all
+from .parts import PARTS
 from .probes import Probes
 from .store import Store
 
@@ -42,7 +43,7 @@ class Agent:
             "epoch": self._epoch,
             "heard": self._heard,
             "process": self._process,
-            "clock": self._clock,
+            "look": self._look,
             "time": self._time,
             "clear": self._clear,
         }
@@ -91,17 +92,11 @@ class Agent:
         seen = processes.stat(pid) if pid is not None else None
         return {"pid": pid, "state": seen[0] if seen else None, "started": seen[1] if seen else None}
 
-    def _clock(self, request: Json) -> Json:
-        """What a process under the clock library sees, and whether the service is one."""
-        pid = processes.find(self._config.get("process") or {})
-        library = self._config.get("clock_library") or ""
-        offset_ns, error_ns = clock.observe(self._config.get("clock_environment") or {})
-        return {
-            "offset_ns": offset_ns,
-            "error_ns": error_ns,
-            "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
-            "pid": pid,
-        }
+    def _look(self, request: Json) -> Json:
+        """What the part named `part` finds when it looks by itself, apart from what it believes to have done."""
+        part = next(part for part in PARTS if request["part"] == part.NAME)
+        answer: Json = part.look(request, self._config)  # type: ignore[attr-defined]  # only parts that can are asked
+        return answer
 
     def _time(self, request: Json) -> Json:
         return {"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}

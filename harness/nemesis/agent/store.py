@@ -14,9 +14,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-NOTHING: dict[str, Any] = {"drop_from": [], "drop_to": [], "killed": None, "paused": [], "clocks": {}}
-"""`killed` is how to start the process again; `paused` are [pid, start time] pairs; `clocks` maps clock files to offsets in ns."""
-
 
 class Store:
     def __init__(self, directory: str) -> None:
@@ -34,11 +31,13 @@ class Store:
             yield
 
     def force(self) -> dict[str, Any]:
+        """By part, what may be in force; empty when nothing is."""
         try:
             with open(self.path("force.json")) as file:
-                return {**NOTHING, **json.load(file)}
+                force: dict[str, Any] = json.load(file)
+                return force
         except FileNotFoundError:
-            return dict(NOTHING)
+            return {}
 
     def set_force(self, force: dict[str, Any]) -> None:
         write_durably(self.path("force.json"), json.dumps(force))

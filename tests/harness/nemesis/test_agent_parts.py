@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.nemesis.agent import processes
 from harness.nemesis.agent.firewall import rules
-from harness.nemesis.agent.store import NOTHING, Store
+from harness.nemesis.agent.store import Store
 from harness.nemesis.shipping import bundle
 
 
@@ -33,11 +33,11 @@ def test_the_table_lets_control_through_before_anything_is_dropped() -> None:
 
 def test_what_is_in_force_survives_and_a_lease_runs_out(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "nemesis"))
-    assert store.force() == NOTHING and store.lease_left_s() == 0.0 and store.read_journal() == []
-    store.set_force({**NOTHING, "drop_from": ["10.0.0.2"]})
+    assert store.force() == {} and store.lease_left_s() == 0.0 and store.read_journal() == []
+    store.set_force({"cut": {"from": ["10.0.0.2"]}})
     store.renew(100.0)
     again = Store(str(tmp_path / "nemesis"))
-    assert again.force()["drop_from"] == ["10.0.0.2"] and 90 < again.lease_left_s() <= 100
+    assert again.force() == {"cut": {"from": ["10.0.0.2"]}} and 90 < again.lease_left_s() <= 100
     store.renew(0.0)
     assert again.lease_left_s() <= 0
     store.write_journal({"who": "heal", "undone": ["cut"]})

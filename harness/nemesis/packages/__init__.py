@@ -1,0 +1,27 @@
+"""The faults of real hosts, one package a kind."""
+
+from __future__ import annotations
+
+from ...errors import FaultError
+from .base import Ground, Package
+from .clocks import Clock
+from .cuts import Cut
+from .processes import Kill, Pause
+from .voters import Voters
+
+__all__ = ["PACKAGES", "Ground", "Package", "package_of"]
+
+_ALL: tuple[Package, ...] = (Cut(), Kill(), Pause(), Clock(), Voters())
+
+PACKAGES = {kind: package for package in _ALL for kind in package.kinds}
+"""By kind of fault (`..faults`)."""
+
+
+def package_of(kind: str) -> Package:
+    """Raises `FaultError` for a kind that no real host knows."""
+    try:
+        return PACKAGES[kind]
+    except KeyError:
+        raise FaultError(
+            f"no fault of kind {kind!r} on real hosts", f"there are {', '.join(sorted(PACKAGES))}"
+        ) from None
