@@ -186,7 +186,10 @@ def test_the_harness_starts_where_no_stranger_is(tmp_path: Path) -> None:
 
 
 def _home(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).parent.parts)
+    """The shipped folder that the file is in, however deep."""
+    parts = path.relative_to(ROOT).parent.parts
+    outermost = min(parts.index(folder) for folder in ON_A_TARGET_ALONE if folder in parts)
+    return ".".join(parts[: outermost + 1])
 
 
 def _module(path: Path) -> str:

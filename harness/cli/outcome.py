@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from ..report import words
 from ..run.verdict import Judgement
 from .console import COLOURS, out
 
@@ -52,3 +53,5 @@ def _print_faults(judgement: Judgement) -> None:
     verified = sum(fault["verified"] for fault in faults)
     kinds = ", ".join(sorted({fault["kind"] for fault in faults}))
     out.print(f"faults      {len(faults)} ({kinds}), {verified} verified")
+    for ability, how in words.means(judgement.document.get("backends", {})).items():
+        out.print(f"            {ability}: {escape(how)}")

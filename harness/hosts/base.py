@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Host(Protocol):
 class Provider(Protocol):
     """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
 
-    `capabilities` names what can be done to these hosts: `cut kill pause clock`, and more with later faults.
+    `capabilities` names what only a provider can grant: `cut kill pause clock`, `power freeze` where something outside the hosts can do and undo it.
     `client_addresses` are the addresses that clients dial from, by client vertex name (usually one vertex, `"clients"`), so that
     clients are vertices of the network graph like nodes and can be cut off.
     """
@@ -91,4 +91,29 @@ class Provider(Protocol):
 
     def client_host(self) -> Host | None:
         """A host-like handle in the clients' place (for probes there); None when clients run where the harness runs."""
+        ...
+
+
+@runtime_checkable
+class Powered(Protocol):
+    """A provider that can do to its hosts, from outside, what no host can undo by itself: `capabilities` has `power` and `freeze`.
+
+    Each outage is leased there as well: unless renewed in time, hosts are switched on, or go on, without the harness. Both ways back may be
+    called for hosts that are back already; they return when one can log in again, and `boot` when the host's boot hooks have ended.
+    """
+
+    def power_off(self, *hosts: str, lease_s: float | None = None) -> None:
+        """As if their plugs were pulled at once: peers see silence, and everything but the disks is forgotten."""
+        ...
+
+    def boot(self, *hosts: str) -> None: ...
+
+    def freeze(self, *hosts: str, lease_s: float | None = None) -> None:
+        """No process of theirs runs, those that serve us included; their kernels go on."""
+        ...
+
+    def thaw(self, *hosts: str) -> None: ...
+
+    def renew_outages(self, lease_s: float) -> Sequence[str]:
+        """The hosts that are still off or frozen on a lease; what was and is not among them came back by itself."""
         ...

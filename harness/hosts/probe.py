@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CampaignError, FaultError, HostError, TribulationError
+from .base import Host, Provider
 from .local import LocalProvider, launch
 from .parallel import on_all
 from .remote import RemoteHost
@@ -43,18 +44,28 @@ class ProbeResult:
     required: bool = True
 
 
+Examine = Callable[[Provider, Sequence[Host]], None]
+"""Looks further at hosts that are up."""
+
+
 def run_doctor(
-    provider: str, inventory: str | Path | None = None, ports: Sequence[int] = (NODE_PORT,)
+    provider: str,
+    inventory: str | Path | None = None,
+    ports: Sequence[int] = (NODE_PORT,),
+    examine: Examine = lambda provider, hosts: None,
 ) -> list[ProbeResult]:
-    """All rows for `provider` (`local`, or `ssh` with its `inventory`); `ports` are those the system will listen on."""
+    """All rows for `provider` (`local`, or `ssh` with its `inventory`); `ports` are those the system will listen on.
+
+    `examine` is shown the hosts that can be logged in to, while they are up.
+    """
     if provider == "local":
-        return _doctor_local(ports)
+        return _doctor_local(ports, examine)
     if provider == "ssh" and inventory is not None:
-        return _doctor_ssh(SshProvider.from_file(inventory), ports)
+        return _doctor_ssh(SshProvider.from_file(inventory), ports, examine)
     raise CampaignError(f"nothing to probe for hosts {provider!r}", hint="use local, or the path of an inventory")
 
 
-def _doctor_local(ports: Sequence[int]) -> list[ProbeResult]:
+def _doctor_local(ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
     rows = [
         _try("programs", MACHINE, _programs),
         _try("namespaces", MACHINE, _namespaces),
@@ -72,15 +83,18 @@ def _doctor_local(ports: Sequence[int]) -> list[ProbeResult]:
             if row.ok:
                 rows += _host_rows(lab.hosts[0], ports)
                 rows.append(_try("machine's clock safe", lab.hosts[0].name, lambda: _clock_out_of_reach(lab.hosts[0])))
+                examine(lab, lab.hosts)
         finally:
             lab.down()
     return rows
 
 
-def _doctor_ssh(provider: SshProvider, ports: Sequence[int]) -> list[ProbeResult]:
+def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
     hosts = provider.make_hosts()
     try:
         results = on_all(hosts, lambda host: _doctor_host(host, ports))
+        reached = {row.host for rows in results.require("probing").values() for row in rows if row.ok}
+        examine(provider, [host for host in hosts if host.name in reached])
         return [row for rows in results.require("probing").values() for row in rows] + [
             _try("clock shim", MACHINE, _compiler, required=False)
         ]

@@ -207,6 +207,7 @@ def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, st
         ("faults", f"{verified} of {len(run.faults)} verified" if run.faults else "none"),
         ("run time", words.duration(_end_ns(run))),
     ]
+    facts += [(ability, means) for ability, means in words.means(run.verdict.get("backends") or {}).items()]
     if run.verdict.get("seed") is not None:
         facts.append(("seed", str(run.verdict["seed"])))
     facts.append(("folder", str(run.verdict.get("run") or run.folder.name)))

@@ -135,3 +135,15 @@ def _sides(dropped: list[tuple[str, str]]) -> list[list[str]] | None:
 
 def shortened(text: str, most: int = _LONGEST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """By ability, in words, by what means it is done; where hosts differ, which does it how."""
+    told = {}
+    for ability, by_host in found.items():
+        hosts_by_means: dict[str, list[str]] = {}
+        for host, detail in by_host.items():
+            hosts_by_means.setdefault(detail, []).append(host)
+        each = [f"{detail} ({', '.join(hosts)})" for detail, hosts in hosts_by_means.items()]
+        told[ability] = next(iter(hosts_by_means)) if len(hosts_by_means) == 1 else "; ".join(each)
+    return told

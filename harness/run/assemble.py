@@ -18,28 +18,13 @@ from ..campaign.model import Campaign, SystemSpec
 from ..campaign.model import default_voters as default_voters
 from ..errors import CampaignError
 from ..hosts.base import Provider
+from ..nemesis.abilities import lacking, told_missing
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.schedule import expand
 from ..nemesis.specs import RecoverySpec
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
 from .plan import Liveness, Plan, Timing, make_slots
-
-HOST_FAULTS = frozenset({"cut", "kill", "pause", "clock"})
-"""What the nemesis can do on real hosts, where they have the capability of the same name."""
-
-SIM_FAULTS = HOST_FAULTS | {
-    "voters",
-    "power",
-    "wipe",
-    "disk",
-    "link",
-    "clog",
-    "flap",
-    "reset",
-    "clock-drift",
-    "clock-strobe",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +82,23 @@ def make_provider(campaign: Campaign, directory: Path) -> Provider:
     return LocalProvider(nodes=campaign.hosts.nodes, name=f"run-{os.getpid()}")
 
 
-def require_capabilities(
-    campaign: Campaign, provider: str, capabilities: frozenset[str], system: frozenset[str]
-) -> None:
-    """Refuse, before anything is touched, a campaign that asks for what these hosts or this system cannot do."""
-    kinds = {need for item in campaign.faults if not isinstance(item.spec, RecoverySpec) for need in item.spec.needs()}
-    kinds |= campaign.liveness.needs() if campaign.liveness is not None else frozenset()
-    able = (capabilities & HOST_FAULTS) | (system & {"voters"})
-    if "clock" not in system:
-        able -= {"clock"}
-    missing = sorted(kinds - able)
+def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
+    """The abilities that its faults take; of a plan that has lost some of them (shrinking does that), those of the kinds that are left."""
+    kinds = None if plan is None else {intent.kind for intent in plan.intents}
+    specs = [item.spec for item in campaign.faults if not isinstance(item.spec, RecoverySpec)]
+    needs = {need for spec in specs if kinds is None or spec.kind in kinds for need in spec.needs()}
+    return frozenset(needs | (campaign.liveness.needs() if campaign.liveness is not None else frozenset()))
+
+
+def require_capabilities(campaign: Campaign, provider: Provider, system: frozenset[str]) -> None:
+    """Refuse, before anything is touched, a campaign that asks for what such hosts or this system can never do."""
+    missing = lacking(needs_of(campaign), provider, system)
     if missing:
+        told, hint = told_missing(missing)
+        names = ", ".join(able.ability for able in missing)
         raise CampaignError(
-            f"campaign {campaign.name}: hosts of provider {provider!r} cannot do: {', '.join(missing)}",
-            hint=f"`tri doctor --hosts {provider}` says what is missing; `--hosts sim` can do {', '.join(sorted(SIM_FAULTS))}",
+            f"campaign {campaign.name}: hosts of provider {provider.name!r} cannot do: {names}\n{told}",
+            hint=f"{hint}; `tri doctor` says what hosts can do",
         )
 
 

@@ -25,10 +25,11 @@ from ..errors import TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library
+from ..nemesis.abilities import require_abilities
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..systems.base import Dial, Service
-from .assemble import System, make_plan, make_provider, make_system, require_capabilities
+from .assemble import System, make_plan, make_provider, make_system, needs_of, require_capabilities
 from .interrupts import Interrupted, Interrupts
 from .journal import Journal
 from .nemesis import Nemesis
@@ -73,6 +74,7 @@ class Run:
     settings: Settings
     interrupts: Interrupts = field(default_factory=Interrupts)
     elapsed_s: dict[str, float] = field(default_factory=dict)
+    backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def keep(self) -> bool:
@@ -98,7 +100,7 @@ def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = Non
     plan = plan or make_plan(campaign, settings.directory)
     provider = make_provider(campaign, settings.directory)
     system = make_system(campaign, plan, settings.directory)
-    require_capabilities(campaign, provider.name, provider.capabilities, system.service.capabilities)
+    require_capabilities(campaign, provider, system.service.capabilities)
     run_dir = open_run_folder(campaign, plan, settings)
     run = Run(campaign, plan, provider, system, run_dir, settings)
     try:
@@ -118,6 +120,8 @@ def _run_to_its_facts(run: Run) -> None:
             with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"):
                 hosts = list(run.provider.up())
             interrupts.raise_if_asked()
+            with run.phase("abilities"):
+                run.backends = require_abilities(hosts, needs_of(run.campaign, run.plan))
             facts = _deployed_run(run, hosts)
             facts.write(run.run_dir)
         interrupts.raise_if_asked()
@@ -231,6 +235,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             options=dict(run.plan.options["check_options"]),
             errors=list(nemesis.errors),
             elapsed_s=run.elapsed_s,
+            backends=run.backends,
         )
 
 

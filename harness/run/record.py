@@ -25,7 +25,10 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error)."""
+    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error).
+
+    `backends` says, by ability and host, by what means faults were done there.
+    """
 
     campaign: str
     seed: int
@@ -40,6 +43,7 @@ class RunFacts:
     options: Mapping[str, Any] = field(default_factory=dict)
     errors: Sequence[str] = ()
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
+    backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def write(self, run_dir: Path) -> None:
         (run_dir / RUN_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")

@@ -8,10 +8,16 @@ import pytest
 
 from harness.campaign.model import Campaign
 from harness.errors import CampaignError
+from harness.hosts.inventory import Inventory
+from harness.hosts.local import LocalProvider
+from harness.hosts.ssh import SshProvider
+from harness.nemesis.abilities import EVERY, lacking
 from harness.nemesis.percent import format_ppm, parse_ppm
-from harness.run.assemble import HOST_FAULTS, SIM_FAULTS, require_capabilities
+from harness.run.assemble import needs_of, require_capabilities
 
 SYSTEM = frozenset({"clock", "voters", "traces"})
+LOCAL = LocalProvider(nodes=1, name="never-up")
+SSH = SshProvider(Inventory(hosts=[{"name": "n1", "address": "192.0.2.1"}], consent=True))
 
 
 def campaign(*faults: dict[str, Any]) -> Campaign:
@@ -21,7 +27,7 @@ def campaign(*faults: dict[str, Any]) -> Campaign:
 ONE = {"target": "one", "after": "1s", "for": "1s"}
 LINKS = {"shape": "halves", "after": "1s", "for": "1s"}
 
-SIMULATED = [
+FORMS = [
     ({"power": ONE}, "power"),
     ({"wipe": {**ONE, "calibration": True}}, "wipe"),
     ({"disk": {**ONE, "effect": "stall"}}, "disk"),
@@ -34,17 +40,32 @@ SIMULATED = [
 ]
 
 
-@pytest.mark.parametrize(("item", "need"), SIMULATED)
-def test_real_hosts_refuse_what_only_the_simulator_can_do(item: dict[str, Any], need: str) -> None:
-    """A provider whose machines can be switched off still loses no unsynced bytes."""
+@pytest.mark.parametrize(("item", "need"), FORMS)
+def test_what_no_host_can_do_is_refused_and_what_one_may_is_left_to_trying(item: dict[str, Any], need: str) -> None:
+    """As soon as a package offers to try an ability, only trying it on the hosts tells."""
+    if need in EVERY:
+        require_capabilities(campaign(item), LOCAL, SYSTEM)
+        return
     with pytest.raises(CampaignError, match=f"cannot do: {need}"):
-        require_capabilities(campaign(item), "local", HOST_FAULTS | {"power"}, SYSTEM)
-    assert need in SIM_FAULTS
+        require_capabilities(campaign(item), LOCAL, SYSTEM)
+
+
+def test_what_a_provider_alone_can_grant_is_refused_where_it_does_not() -> None:
+    assert [able.ability for able in lacking(["cut", "power"], SSH)] == ["power"]
+    assert all(able.hint for able in lacking(["power", "no-such"], SSH))
+
+
+def test_what_the_system_must_lend_a_hand_to_is_refused_without() -> None:
+    moves = campaign({"clock": {**ONE, "offset": "1s"}}, {"voters": {"set": {"n1": 2}}})
+    with pytest.raises(CampaignError, match="cannot do: clock, voters"):
+        require_capabilities(moves, LOCAL, frozenset({"traces"}))
 
 
 def test_real_hosts_take_what_they_can_do() -> None:
     items = [{"kill": ONE}, {"pause": ONE}, {"clock": {**ONE, "offset": "1s"}}, {"partition": LINKS}]
-    require_capabilities(campaign(*items, {"voters": {"set": {"n1": 2}}}), "local", HOST_FAULTS, SYSTEM)
+    moves = campaign(*items, {"voters": {"set": {"n1": 2}}})
+    require_capabilities(moves, LOCAL, SYSTEM)
+    assert needs_of(moves) == {"kill", "pause", "clock", "cut", "voters"}
 
 
 @pytest.mark.parametrize(("text", "ppm"), [("5%", 50_000), ("2.5%", 25_000), ("0.0001%", 1), ("100%", 1_000_000)])

@@ -66,3 +66,11 @@ def test_an_operation_shows_what_was_asked_and_what_was_answered_beyond_it() -> 
         "read → [1, 2]",
         "write 7",
     ]
+
+
+def test_means_are_told_once_where_hosts_agree() -> None:
+    found = {
+        "link": {"n1": "netem", "n2": "nft and NFQUEUE", "n3": "netem"},
+        "cpu": {"n1": "cgroup v1", "n2": "cgroup v1"},
+    }
+    assert words.means(found) == {"link": "netem (n1, n3); nft and NFQUEUE (n2)", "cpu": "cgroup v1"}

@@ -13,7 +13,7 @@ from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
 from harness.nemesis.faults import Intent
 from harness.run.actions import ActionDone, Verb
-from harness.run.assemble import make_plan, require_capabilities
+from harness.run.assemble import make_plan, needs_of
 from harness.run.plan import Liveness, Plan
 from harness.run.runner import Phase, Runner
 from harness.run.simulated import simulate
@@ -151,9 +151,8 @@ def test_a_campaign_that_asks_what_cannot_be_is_refused_with_its_line(liveness, 
     assert words in str(refused.value)
 
 
-def test_hosts_that_cannot_break_the_rest_so_are_refused(tmp_path):
+def test_what_breaks_the_rest_is_asked_of_the_hosts(tmp_path):
     path = tmp_path / "clogged.yaml"
     text = "name: clogged\nworkloads:\n  - register: {}\nliveness: {rest: clogged}\n"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(CampaignError, match="cannot do: clog"):
-        require_capabilities(load_campaign(path), "local", frozenset({"cut", "kill", "pause", "clock"}), frozenset())
+    assert needs_of(load_campaign(path)) == {"clog"}
