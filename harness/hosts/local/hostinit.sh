@@ -2,7 +2,7 @@
 # Process 1 of a local host, until it has built the host's own view of the machine and becomes its init (tini) with sshd.
 #
 # The supervisor has made the file system read-only and /dev small already (shared by all hosts); here comes what each host has alone:
-# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD.
+# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD DIRECTORY.
 set -eu
 
 echo ready # the namespaces exist: the supervisor can plug in eth0
@@ -35,7 +35,7 @@ umount /dev/shm/lab
 rmdir /dev/shm/lab
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-mkdir -p /run/sshd /run/lock /srv/home /srv/tribulation
+mkdir -p /run/sshd /run/lock /srv/home "$DIRECTORY/boot.d"
 cd /
 
 hostname "$MACHINE"
@@ -49,7 +49,24 @@ printf '%s\n' 'link set lo up' "addr add $ADDRESS/24 brd + dev eth0" 'link set e
 # entries do not count, and need no asking.
 printf '%s\n' "$NEIGHBOURS" | ip -batch -
 
+# As init starts units: in name order, each to its end, when one can log in. What they leave running belongs to init. /run/booted says that all
+# have ended, with a line for each that failed.
+boot_hooks='
+listening() { grep -qs "^ *[0-9]*: [0-9A-F]*:0016 [0-9A-F]*:0000 0A " /proc/net/tcp /proc/net/tcp6; }
+tries=0
+until listening || [ $tries = 500 ]; do tries=$((tries + 1)); sleep 0.02; done
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+for hook in "$DIRECTORY"/boot.d/*; do
+    if [ -f "$hook" ] && [ -x "$hook" ]; then
+        timeout 30 env -i PATH=$path HOME=/srv/home "$hook" || echo "$hook: exit $?" | tee -a /run/booting
+    fi
+done
+mv /run/booting /run/booted
+'
+: >/run/booting
+
 echo configured >&3 # from here on a connection is answered, were it by a refusal
 exec 3>&-
-exec setpriv --ambient-caps="$DROPPED" --inh-caps="$DROPPED" --bounding-set="$DROPPED" \
-    tini -s -- "$SSHD" -D -e -f /var/lib/sshd/sshd_config
+without="setpriv --ambient-caps=$DROPPED --inh-caps=$DROPPED --bounding-set=$DROPPED"
+$without sh -c "$boot_hooks" &
+exec $without tini -s -- "$SSHD" -D -e -f /var/lib/sshd/sshd_config

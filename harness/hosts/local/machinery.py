@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from .freezing import continue_all, stop_all
 from .plan import BRIDGE, CONTROLLER, CONTROLLER6, CONTROLLER_MAC, Machine, neighbours
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
@@ -131,6 +132,7 @@ class Host:
         }
         self._outer: subprocess.Popen[bytes] | None = None
         self._init_pid = 0
+        self._stopped: dict[int, int] = {}
 
     @property
     def on(self) -> bool:
@@ -196,15 +198,26 @@ class Host:
         self._outer.stdin.write(b"go\n")
         self._outer.stdin.close()
 
-    def power_off(self) -> None:
-        """The cable first, so that peers see silence and no FIN or RST; then every process at once."""
-        if self._plugged():
-            ip_batch([f"link set {self.machine.link} down"])
-        self.kill()
-        if self._plugged():
-            ip_batch([f"link del {self.machine.link}"])
+    @property
+    def frozen(self) -> bool:
+        return self.on and bool(self._stopped)
 
-    def _plugged(self) -> bool:
+    def freeze(self) -> None:
+        """No process of it runs until `thaw`; its network goes on accepting what nobody will serve."""
+        if not self.on:
+            raise MachineError(f"{self.machine.name} is powered off, so it cannot be frozen")
+        if not self._stopped:
+            try:
+                self._stopped = stop_all(self._init_pid)
+            except TimeoutError as error:
+                raise MachineError(f"{self.machine.name} could not be frozen: {error}") from None
+
+    def thaw(self) -> None:
+        if self.on:
+            continue_all(self._stopped)
+        self._stopped = {}
+
+    def plugged(self) -> bool:
         try:
             return socket.if_nametoindex(self.machine.link) > 0
         except OSError:
@@ -223,11 +236,20 @@ class Host:
         for pipe in (self._outer.stdin, self._outer.stdout):
             if pipe is not None:
                 pipe.close()
-        self._outer, self._init_pid = None, 0
+        self._outer, self._init_pid, self._stopped = None, 0, {}
 
     def console_end(self) -> str:
         text = (self._directory / "console.log").read_text(errors="replace").strip()
         return text[-500:] or "its console shows nothing"
+
+
+def power_off(hosts: Sequence[Host]) -> None:
+    """All cables first, so that peers see silence and no FIN or RST; then every process at once."""
+    for what in ("set {} down", "del {}"):
+        if lines := [f"link {what.format(host.machine.link)}" for host in hosts if host.plugged()]:
+            ip_batch(lines)
+        for host in hosts:
+            host.kill()
 
 
 def boot(hosts: Sequence[Host]) -> None:
@@ -236,8 +258,8 @@ def boot(hosts: Sequence[Host]) -> None:
     if not starting:
         return
     deadline_s = time.monotonic() + _BOOT_TIMEOUT_S
+    power_off(starting)
     for host in starting:
-        host.power_off()
         host.spawn()
     for host in starting:
         host.await_namespaces(deadline_s)

@@ -32,13 +32,15 @@ from .plan import CLIENTS, CONTROLLER, DIRECTORY, SSH_PORT, Machine, check_names
 
 LEASE_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
+BOOT_HOOKS_S = 60
+"""How long all hooks of a boot may take together."""
 
 
 class LocalProvider:
     """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory."""
 
     name = "local"
-    capabilities = frozenset({"cut", "kill", "pause", "clock", "power"})
+    capabilities = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
 
     def __init__(
         self, nodes: int = 5, name: str = "default", directory: str | Path | None = None, lease_s: float = LEASE_S
@@ -110,17 +112,41 @@ class LocalProvider:
     def renew(self) -> None:
         self._ask({"do": "renew"})
 
-    def power_off(self, host: str) -> None:
-        """As if its plug were pulled: peers see silence, and everything but its disk is forgotten."""
-        self._ask({"do": "power_off", "hosts": [host]})
+    def power_off(self, *hosts: str, lease_s: float | None = None) -> None:
+        """As if their plugs were pulled: peers see silence, and everything but the disks is forgotten. With a lease they boot when it ends."""
+        self._ask({"do": "power_off", "hosts": hosts, "lease_s": lease_s})
+        for host in self._known(hosts):
+            host.close()
 
-    def boot(self, host: str) -> None:
-        """Power it on again and wait until one can log in."""
-        self._ask({"do": "boot", "hosts": [host]})
-        for known in self.hosts:
-            if known.name == host:
-                known.close()
-                self._await_login(known)
+    def boot(self, *hosts: str) -> None:
+        """Power on again, and wait until one can log in and the boot hooks have ended."""
+        self._ask({"do": "boot", "hosts": hosts})
+        on_all(self._known(hosts), self._await_boot).require("booting local hosts")
+
+    def freeze(self, *hosts: str, lease_s: float | None = None) -> None:
+        """Stop every process of theirs. With a lease they go on when it ends."""
+        self._ask({"do": "freeze", "hosts": hosts, "lease_s": lease_s})
+
+    def thaw(self, *hosts: str) -> None:
+        self._ask({"do": "thaw", "hosts": hosts})
+        on_all(self._known(hosts), self._await_login).require("going on with frozen hosts")
+
+    def renew_outages(self, lease_s: float) -> Sequence[str]:
+        held: list[str] = self._ask({"do": "renew_outages", "lease_s": lease_s})["held"]
+        return held
+
+    def _known(self, names: Sequence[str]) -> list[RemoteHost]:
+        return [host for host in self.hosts if host.name in names]
+
+    def _await_boot(self, host: RemoteHost) -> None:
+        host.close()
+        self._await_login(host)
+        waiting = f"i=0; until [ -e /run/booted ] || [ $i = {BOOT_HOOKS_S * 50} ]; do i=$((i+1)); sleep 0.02; done; cat /run/booted"
+        said = host.run(waiting, timeout_s=BOOT_HOOKS_S + 20, check=False)
+        if said.exit_code or said.stdout:
+            what = said.stdout.strip() if said.stdout else f"they did not end within {BOOT_HOOKS_S} s"
+            hint = f"they are in {DIRECTORY}/boot.d; what they printed is in {self._lab}/hosts/{host.name}/console.log"
+            raise HostError(f"{host.name}: boot hooks failed: {what}", hint=hint)
 
     def dial(
         self, address: str, port: int, *, timeout_s: float, client: str = CLIENTS, kind: int = socket.SOCK_STREAM
@@ -147,9 +173,13 @@ class LocalProvider:
 
     def _make_ready(self) -> None:
         self.renew()
-        off = [host["name"] for host in self.status()["hosts"] if not host["on"]]
-        if off:
-            self._ask({"do": "boot", "hosts": off})
+        found = self.status()["hosts"]
+        for verb, names in (
+            ("boot", [host["name"] for host in found if not host["on"]]),
+            ("thaw", [host["name"] for host in found if host["frozen"]]),
+        ):
+            if names:
+                self._ask({"do": verb, "hosts": names})
         self._connect()
         self._start_renewing()
 

@@ -9,7 +9,10 @@ It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 |---|---|
 | `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease |
 | `{"do": "renew"}` | the lease starts again |
-| `{"do": "boot", "hosts": […]}`, `{"do": "power_off", "hosts": […]}` | when it is done |
+| `{"do": "boot", "hosts": […]}` | when it is done |
+| `{"do": "power_off", "hosts": […], "lease_s": 10 or null}` | when it is done; with a lease they boot by themselves when it ends |
+| `{"do": "freeze", "hosts": […], "lease_s": 10 or null}`, `{"do": "thaw", "hosts": […]}` | the same for every process of theirs, stopped and continued |
+| `{"do": "renew_outages", "lease_s": 10}` | `held`: the hosts that are off or frozen on a lease, which starts again |
 | `{"do": "socket", "place": "clients" or null, "family": …, "kind": …}` | a socket in that place; null: the controller's |
 | `{"do": "down"}` | at once; the connection closes when the lab is gone |
 
@@ -33,10 +36,12 @@ from pathlib import Path
 from typing import Any
 
 from . import wire
-from .machinery import DROPPED_CAPABILITIES, Host, MachineError, boot, build_switch, build_view, socket_in
-from .plan import ALIVE, CONTROLLER, machines
+from .machinery import DROPPED_CAPABILITIES, Host, MachineError, boot, build_switch, build_view, power_off, socket_in
+from .outages import Outages
+from .plan import ALIVE, CONTROLLER, DIRECTORY, machines
 
 _CLIENT_TIMEOUT_S = 60.0
+_LOOK_AT_OUTAGES_S = 0.1
 
 
 class Supervisor:
@@ -52,12 +57,14 @@ class Supervisor:
             "CONTROLLER": CONTROLLER,
             "DROPPED": DROPPED_CAPABILITIES,
             "SSHD": settings["sshd"],
+            "DIRECTORY": DIRECTORY,
         }
         self._nodes: int = settings["nodes"]
         self._hosts = {m.name: Host(m, lab, environment, self._nodes) for m in machines(self._nodes)}
         self._ending = threading.Event()
         # Power is switched by one request at a time; everything else may go on meanwhile.
         self._power = threading.Lock()
+        self._outages = Outages()
         self._goodbyes: list[socket.socket] = []
 
     def build(self) -> socket.socket:
@@ -80,6 +87,7 @@ class Supervisor:
         """Until told to end, or until the lease is over."""
         self._expires_s = time.monotonic() + self._lease_s
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        threading.Thread(target=self._end_outages, daemon=True).start()
         while not self._ending.is_set():
             left_s = self._expires_s - time.monotonic()
             if left_s <= 0:
@@ -135,17 +143,47 @@ class Supervisor:
                 return self._status()
             case "renew":
                 self._expires_s = time.monotonic() + self._lease_s
-            case "boot":
-                chosen = self._chosen(request.get("hosts"))
-                with self._power:
-                    boot(chosen)
-            case "power_off":
-                with self._power:
-                    for host in self._chosen(request.get("hosts")):
-                        host.power_off()
+            case "renew_outages":
+                return {"held": self._outages.renew(float(request["lease_s"]))}
+            case "boot" | "power_off" | "freeze" | "thaw" as verb:
+                self._switch(verb, self._chosen(request.get("hosts")), request.get("lease_s"))
             case other:
                 raise MachineError(f"the supervisor does not know how to do {other!r}")
         return {}
+
+    def _switch(self, verb: str, hosts: Sequence[Host], lease_s: float | None) -> None:
+        names = [host.machine.name for host in hosts]
+        with self._power:
+            if verb in ("power_off", "freeze"):
+                # The lease first: whatever half of them is off when this fails comes back.
+                self._outages.lease(names, lease_s)
+            if verb == "power_off":
+                power_off(hosts)
+            for host in hosts:
+                if verb == "freeze":
+                    host.freeze()
+                elif verb == "thaw":
+                    host.thaw()
+            if verb == "boot":
+                boot(hosts)
+            if verb in ("boot", "thaw"):
+                self._outages.end(names)
+
+    def _end_outages(self) -> None:
+        """Switch on, and let go on, whoever's lease has run out."""
+        while not self._ending.wait(_LOOK_AT_OUTAGES_S):
+            if not self._outages.over():
+                continue
+            with self._power:
+                names = self._outages.over()
+                _log(f"the leases of {', '.join(names)} were not renewed: power on, and go on")
+                try:
+                    for name in names:
+                        self._hosts[name].thaw()
+                    boot([self._hosts[name] for name in names])
+                    self._outages.end(names)
+                except (MachineError, OSError) as error:
+                    _log(f"a host did not come back, trying again: {error}")
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -158,6 +196,7 @@ class Supervisor:
                     "address": host.machine.address,
                     "address6": host.machine.address6,
                     "on": host.on,
+                    "frozen": host.frozen,
                     "boots": host.boots,
                 }
                 for name, host in self._hosts.items()
