@@ -65,7 +65,9 @@ _HINT = "change after, every, for or recover, lengthen `load`, or allow faults o
 
 def _label(spec: Timing) -> str:
     """A readable name with a digest of all that the spec says; the digest keys its draws."""
-    said = json.dumps([spec.kind, spec.model_dump(mode="json")], sort_keys=True)
+    words = spec.model_dump(mode="json")
+    words = {word: value for word, value in words.items() if word not in spec.later or value is not None}
+    said = json.dumps([spec.kind, words], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()[:6]
     return spec.name if spec.name is not None else f"{spec.kind}-{spec.variant()}-{digest}"
 

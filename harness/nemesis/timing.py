@@ -20,6 +20,8 @@ class Timing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     kind: ClassVar[str]
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
 
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report")
     after: Duration | None = Field(default=None, description="first start")
