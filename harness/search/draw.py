@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
 from ..errors import CampaignError
+from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS, LivenessSpec
 from ..nemesis.schedule import expand
 from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
@@ -27,7 +28,7 @@ from ..run.assemble import make_plan
 from ..run.plan import Plan
 from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
-from ..simulator.swarm import Knobs, swarm, swarm_faults, swarm_node
+from ..simulator.swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
 OPERATIONS = (60, 120, 240, 480)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from ..nemesis.faults import Intent
+from ..nemesis.knobs import Knobs
 from ..nemesis.link_specs import Shape
 from ..nemesis.resolve import LINK_KINDS
 from ..run.plan import Plan
 from ..run.simulated import world_of
 from ..simulator.options import MILLISECOND
-from ..simulator.swarm import Knobs, swarm, swarm_node
+from ..simulator.swarm import swarm, swarm_node
 from .draw import keeps_time
 
 TARGETS = ("leader", "follower", "one", "minority")

@@ -1,7 +1,8 @@
 """Swarm testing: from a seed to a world with some kinds of trouble and without others (Groce et al. 2012).
 
 A fault that is always there hides what needs its absence, and one rate for all runs finds what lives at that rate. So each seed switches each kind
-on or off and draws its rates anew. Every knob has a draw of its own: one that is added changes no other.
+on or off and draws its rates anew. Every knob has a draw of its own: one that is added changes no other. How each sort of fault is drawn is in
+`nemesis/draws.py`.
 
     options = swarm(7, SimOptions())
     items = swarm_faults(7, ["n1", "n2", "n3"], 30 * SECOND)      # items of a campaign's `faults:`
@@ -11,35 +12,16 @@ on or off and draws its rates anew. Every knob has a draw of its own: one that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..durations import format_ns, parse_ns
+from ..nemesis import draws
+from ..nemesis.draws import LINKS, Item, Sort
+from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS
-from .chance import between, choose, draw, happens, key_of
 from .options import MICROSECOND, MILLISECOND, SimOptions
-
-Item = dict[str, dict[str, Any]]
-
-
-class Knobs:
-    """Draws by name, so that each knob is drawn apart from all others."""
-
-    def __init__(self, seed: int, purpose: str) -> None:
-        self._key = draw(seed, key_of(purpose))
-
-    def bits(self, name: str) -> int:
-        return draw(self._key, key_of(name))
-
-    def on(self, name: str, ppm: int = 500_000) -> bool:
-        return happens(self.bits(f"{name}/on"), ppm)
-
-    def choose(self, name: str, options: Sequence[Any]) -> Any:
-        return choose(self.bits(name), options)
-
-    def between(self, name: str, low: int, high: int) -> int:
-        return between(self.bits(name), low, high)
 
 
 def swarm(seed: int, base: SimOptions) -> SimOptions:
@@ -90,6 +72,10 @@ def swarm_node(seed: int) -> dict[str, Any]:
     }
 
 
+SORTS: Mapping[str, Sort] = {name: sort for name, sort in draws.SORTS.items() if not sort.new}
+"""What a seed switches on or off. What came later is drawn by a campaign's `all:` and `swarm:`, so that old seeds go on to mean what they meant."""
+
+
 def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
     """Items as in a campaign's YAML, at most one of each sort, that can be scheduled within `load_ns`. At least one is on.
 
@@ -99,88 +85,27 @@ def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
     knobs = Knobs(seed, "swarm/faults")
     chosen = [sort for sort in SORTS if knobs.on(sort)]
     chosen = chosen or [knobs.choose("the-only-one", list(SORTS))]
-    items = [SORTS[sort](Knobs(seed, f"swarm/faults/{sort}"), load_ns) for sort in chosen]
+    items = [_timed(SORTS[sort], Knobs(seed, f"swarm/faults/{sort}"), load_ns) for sort in chosen]
     if knobs.on("voters", 250_000) and len(nodes) > 3:
         items += _voters(knobs, nodes, load_ns)
     return items
 
 
-def _times(knobs: Knobs, load_ns: int, share: int = 3) -> dict[str, Any]:
-    """Few and long, or many and short: one to eight starts, each on for at most one in `share` of its period.
+def _timed(sort: Sort, knobs: Knobs, load_ns: int) -> Item:
+    """Few and long, or many and short: one to eight starts, each on for at most one in its share of its period.
 
     `overlap`: it may be on together with a fault of its kind from another sort.
     """
     every_ns = load_ns // (1 + knobs.between("starts", 1, 8))
-    for_ns = every_ns // knobs.choose("share", (share, 2 * share, 8 * share))
+    for_ns = every_ns // knobs.choose("share", (sort.share, 2 * sort.share, 8 * sort.share))
     stagger_ns = knobs.between("stagger", 0, (every_ns - for_ns) // 3)
     times = {"every": every_ns, "for": for_ns, "stagger": stagger_ns}
-    return {**{word: format_ns(max(1, ns // MILLISECOND) * MILLISECOND) for word, ns in times.items()}, "overlap": True}
-
-
-_TARGETS = ("leader", "follower", "one", "minority")
-_SPLITS = ("halves", "random-halves", "isolate-one", "majorities-ring", "bridge", "minority-third", "leader-minority")
-
-
-def _partition(knobs: Knobs, load_ns: int) -> Item:
-    shapes = [shape for shape in (*_SPLITS, "leader-majority", "one-way", "clients-cut") if knobs.on(shape)]
-    return {"partition": {"shape": shapes or ["halves"], **_times(knobs, load_ns)}}
-
-
-def _one_way(knobs: Knobs, load_ns: int) -> Item:
-    target, direction = knobs.choose("target", _TARGETS), knobs.choose("direction", ("in", "out"))
-    return {"partition": {"shape": "one-way", "target": target, "direction": direction, **_times(knobs, load_ns)}}
-
-
-def _link(knobs: Knobs, load_ns: int) -> Item:
-    chances = {
-        word: f"{knobs.choose(word, (1, 5, 20))}%" for word in ("loss", "duplicate", "reorder") if knobs.on(word)
-    }
-    times = {word: f"{knobs.choose(word, (1, 5, 50))}ms" for word in ("delay", "jitter") if knobs.on(word)}
-    shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
-    return {"link": {"shape": shape, **(chances or {"loss": "5%"}), **times, **_times(knobs, load_ns)}}
-
-
-def _on_links(kind: str, **more: Sequence[str]) -> Callable[[Knobs, int], Item]:
-    def item(knobs: Knobs, load_ns: int) -> Item:
-        shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
-        times = _times(knobs, load_ns, share=4)
-        drawn = {word: knobs.choose(word, options) for word, options in more.items()}
-        if "period" in drawn and 2 * parse_ns(drawn["period"]) > parse_ns(times["every"]):
-            # It is seen to come and go over one and a half periods, before the next start.
-            drawn["period"] = "50ms"
-        return {kind: {"shape": shape, **drawn, **times}}
-
-    return item
-
-
-def _on_nodes(kind: str, share: int = 3, **more: Sequence[Any]) -> Callable[[Knobs, int], Item]:
-    def item(knobs: Knobs, load_ns: int) -> Item:
-        drawn = {word: knobs.choose(word, options) for word, options in more.items()}
-        return {kind: {"target": knobs.choose("target", _TARGETS), **drawn, **_times(knobs, load_ns, share)}}
-
-    return item
-
-
-SORTS: dict[str, Callable[[Knobs, int], Item]] = {
-    "partition": _partition,
-    "one-way": _one_way,
-    "link": _link,
-    "clog": _on_links("clog"),
-    "flap": _on_links("flap", period=("100ms", "700ms", "2s")),
-    "reset": _on_links("reset", period=("100ms", "700ms", "2s")),
-    "kill": _on_nodes("kill"),
-    "pause": _on_nodes("pause"),
-    "power": _on_nodes("power", share=4),
-    "slow-disk": _on_nodes("disk", effect=("slow",), delay=("2ms", "20ms", "150ms")),
-    "stalled-disk": _on_nodes("disk", effect=("stall",)),
-    "failing-disk": _on_nodes("disk", effect=("full", "fsync-error")),
-    "decay": _on_nodes("disk", effect=("bit-rot", "misdirected-write")),
-    "jump": _on_nodes("clock", jump=("50ms", "1s", "60s", "1h")),
-    "back": _on_nodes("clock", offset=("-50ms", "-1s", "-60s")),
-    "drift": _on_nodes("clock", drift_ppm=(-4_000, -200, 200, 4_000)),
-    "strobe": _on_nodes("clock", strobe=("20ms", "-1s", "60s"), period=("50ms", "300ms")),
-}
-"""Each sort of fault: its item from its own knobs. Several sorts may be of one kind."""
+    words = {word: format_ns(max(1, ns // MILLISECOND) * MILLISECOND) for word, ns in times.items()}
+    fields = sort.draw(knobs)
+    if sort.lane == LINKS and "period" in fields and 2 * parse_ns(fields["period"]) > parse_ns(words["every"]):
+        # It is seen to come and go over one and a half periods, before the next start.
+        fields["period"] = "50ms"
+    return {sort.fault: {**fields, **words, "overlap": True}}
 
 
 def _voters(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:

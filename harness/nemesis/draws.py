@@ -1,0 +1,130 @@
+"""How each sort of fault is drawn: the one table that the simulator's swarm and a campaign's `all:` and `swarm:` (`mix`) choose from.
+
+A *sort* is finer than a kind: `link` is a kind, that packets are lost and that they are late are two sorts. A sort says what a campaign's item would
+say, but for when; times are the affair of who composes. What hosts must be able to do for it follows from the item, as for every other.
+
+    item = SORTS["slow-disk"].item(Knobs(7, "example"))          # {"disk": {"target": "leader", "effect": "slow", "delay": "2ms"}}
+
+`lane`: of the faults of one lane, one at a time is on in a mix. All that may take a node down or harm its data is in one lane, and each aims at a
+minority at most, so that together they never harm more than that. Links have another lane, for what a cut link loses no probe can count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .knobs import Knobs
+
+Item = dict[str, dict[str, Any]]
+Fields = dict[str, Any]
+
+NODES, LINKS, CLOCKS = "nodes", "links", "clocks"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """`fault` is the item's key and `draw` its fields from the sort's own knobs; it is on for at most one in `share` of a period.
+
+    `coarse`: it draws among what others of the table do each alone, so that a mix in which every sort occurs leaves it out. `new`: the simulator's
+    swarm, whose seeds must go on to mean what they meant, does not know it.
+    """
+
+    fault: str
+    lane: str
+    draw: Callable[[Knobs], Fields]
+    share: int = 3
+    coarse: bool = False
+    new: bool = False
+
+    def item(self, knobs: Knobs) -> Item:
+        return {self.fault: self.draw(knobs)}
+
+
+TARGETS = ("leader", "follower", "one", "minority")
+_SPLITS = ("halves", "random-halves", "isolate-one", "majorities-ring", "bridge", "minority-third", "leader-minority")
+_PERIODS = ("100ms", "700ms", "2s")
+
+
+def _partition(knobs: Knobs) -> Fields:
+    shapes = [shape for shape in (*_SPLITS, "leader-majority", "one-way", "clients-cut") if knobs.on(shape)]
+    return {"shape": shapes or ["halves"]}
+
+
+def _one_way(knobs: Knobs) -> Fields:
+    target, direction = knobs.choose("target", TARGETS), knobs.choose("direction", ("in", "out"))
+    return {"shape": "one-way", "target": target, "direction": direction}
+
+
+def _link(knobs: Knobs) -> Fields:
+    chances = {
+        word: f"{knobs.choose(word, (1, 5, 20))}%" for word in ("loss", "duplicate", "reorder") if knobs.on(word)
+    }
+    times = {word: f"{knobs.choose(word, (1, 5, 50))}ms" for word in ("delay", "jitter") if knobs.on(word)}
+    shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
+    return {"shape": shape, **(chances or {"loss": "5%"}), **times}
+
+
+def _on_links(fault: str, coarse: bool = False, new: bool = False, share: int = 4, **more: Sequence[Any]) -> Sort:
+    def fields(knobs: Knobs) -> Fields:
+        shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
+        return {"shape": shape, **{word: knobs.choose(word, options) for word, options in more.items()}}
+
+    return Sort(fault, LINKS, fields, share, coarse, new)
+
+
+def _on_nodes(
+    fault: str, share: int = 3, lane: str = NODES, coarse: bool = False, new: bool = False, **more: Sequence[Any]
+) -> Sort:
+    def fields(knobs: Knobs) -> Fields:
+        drawn = {word: knobs.choose(word, options) for word, options in more.items()}
+        return {"target": knobs.choose("target", TARGETS), **drawn}
+
+    return Sort(fault, lane, fields, share, coarse, new)
+
+
+def _disk(*effects: str, coarse: bool = False, new: bool = False, **more: Sequence[Any]) -> Sort:
+    return _on_nodes("disk", coarse=coarse, new=new, effect=effects, **more)
+
+
+def _clock(**amount: Sequence[Any]) -> Sort:
+    return _on_nodes("clock", lane=CLOCKS, **amount)
+
+
+SORTS: dict[str, Sort] = {
+    "partition": Sort("partition", LINKS, _partition),
+    "one-way": Sort("partition", LINKS, _one_way),
+    "link": Sort("link", LINKS, _link, coarse=True),
+    "clog": _on_links("clog"),
+    "flap": _on_links("flap", period=_PERIODS),
+    "reset": _on_links("reset", period=_PERIODS),
+    "kill": _on_nodes("kill"),
+    "pause": _on_nodes("pause"),
+    "power": _on_nodes("power", share=4),
+    "slow-disk": _disk("slow", delay=("2ms", "20ms", "150ms")),
+    "stalled-disk": _disk("stall"),
+    "failing-disk": _disk("full", "fsync-error", coarse=True),
+    "decay": _disk("bit-rot", "misdirected-write", coarse=True),
+    "jump": _clock(jump=("50ms", "1s", "60s", "1h")),
+    "back": _clock(offset=("-50ms", "-1s", "-60s")),
+    "drift": _clock(drift_ppm=(-4_000, -200, 200, 4_000)),
+    "strobe": _clock(strobe=("20ms", "-1s", "60s"), period=("50ms", "300ms")),
+    "loss": _on_links("link", new=True, loss=("5%", "10%", "30%")),
+    "duplicate": _on_links("link", new=True, duplicate=("5%", "20%", "50%")),
+    "reorder": _on_links("link", new=True, reorder=("5%", "20%", "50%"), delay=("5ms", "20ms")),
+    "delay": _on_links("link", new=True, delay=("5ms", "50ms", "200ms")),
+    "jitter": _on_links("link", new=True, delay=("5ms",), jitter=("5ms", "50ms")),
+    "full-disk": _disk("full", new=True),
+    "fsync-error": _disk("fsync-error", new=True),
+    "bit-rot": _disk("bit-rot", new=True),
+    "misdirected-write": _disk("misdirected-write", new=True),
+}
+"""By name. The order is that in which the simulator's swarm draws those that it knows."""
+
+
+def names_of(word: str) -> list[str]:
+    """The sorts that a word of a campaign means: one by its name, or all of a kind, as an item of `faults:` names that. Coarse ones only by their own."""
+    if word in SORTS:
+        return [word]
+    return [name for name, sort in SORTS.items() if sort.fault == word and not sort.coarse]
