@@ -1,0 +1,16 @@
+"""A disk that can be broken: a file system over a directory, whose daemon loses what was not synced, and fails, stalls or lies when told to.
+
+It is mounted over the very directory that it serves, so that unmounting leaves the data where they belong. What is synced goes into that
+directory at once; what is not stays in the daemon's memory (`tree`), and a host that loses power, or a `crash` that is asked for, loses
+exactly that. What is wrong with the device at the moment is its `trouble`; damage to what is at rest is `decay`.
+
+    protocol     the kernel's messages as Python values: /dev/fuse is spoken directly, so that a host needs nothing but Python and a kernel with FUSE
+    tree         files and names, durable and pending
+    trouble      which operation fails, waits or hangs
+    operations   the kernel's requests as operations of the tree
+    decay        bits that flip, tails that are cut, old files that come back
+    control      the socket by which agent and harness ask
+    daemon       mounts, serves, unmounts
+
+Standard library only, Python 3.10.
+"""

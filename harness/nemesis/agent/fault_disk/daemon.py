@@ -1,0 +1,210 @@
+"""The daemon of one disk: mounts over a directory, serves it in one thread, and answers the control socket.
+
+    agent.pyz disk serve DIRECTORY STATE      leave a daemon behind that serves DIRECTORY; there already: nothing to do
+    agent.pyz disk leave DIRECTORY STATE      sync everything, unmount; not there: nothing to do
+
+`STATE` is a directory beside it, for the socket, the log and what is known of damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import sys
+import time
+import traceback
+from random import Random
+from typing import Any
+
+from . import control, mount
+from .decay import Decay, torn
+from .operations import Operations
+from .protocol import BUFFER, Op, parse
+from .tree import HIDDEN, Tree
+from .trouble import Trouble
+
+Json = dict[str, Any]
+LEAVE_S = 10.0
+
+
+class Daemon:
+    def __init__(self, directory: str, state: str) -> None:
+        self._directory, self._state = directory, state
+        self._backing = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._tree = Tree(self._backing)
+        self._operations = Operations(self._tree, Random())
+        self._decay = Decay(self._tree, state)
+        self._started = False
+        self._leaving: Any = None
+        self._connection = mount.mount(directory)
+        self._listener = control.listen(state)
+
+    def serve(self, ready: int) -> None:
+        """Until it is unmounted. Says "ready" there when the kernel has been greeted."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            selector.register(self._listener, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select(self._timeout_s()):
+                    if key.fileobj is self._listener:
+                        control.answer_one(self._listener, self._respond)
+                    elif not self._serve_some():
+                        return
+                    if self._started and ready >= 0:
+                        os.write(ready, b"ready\n")
+                        os.close(ready)
+                        ready = -1
+                self._answer_all(self._operations.due(time.monotonic_ns()))
+
+    def _timeout_s(self) -> float | None:
+        due_ns = self._operations.next_due_ns()
+        return None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+
+    def _serve_some(self) -> bool:
+        """Everything that the kernel has to ask now. False when the mount is gone."""
+        while True:
+            try:
+                data = os.read(self._connection, BUFFER)
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    return True
+                if error.errno in (errno.EINTR, errno.ENOENT):
+                    continue
+                if error.errno == errno.ENODEV:
+                    return False
+                raise
+            request = parse(data)
+            answer = self._operations.handle(request)
+            self._started = self._started or request.op == Op.INIT
+            if answer is not None:
+                self._answer_all([answer])
+            if self._operations.next_due_ns() is not None:
+                return True
+
+    def _answer_all(self, answers: list[bytes]) -> None:
+        for answer in answers:
+            try:
+                os.write(self._connection, answer)
+            except OSError as error:
+                # Whoever asked is gone (ENOENT), or the mount is (ENODEV), which the next read tells. Anything else is a bug of ours, and is
+                # told in the log: a disk that ends would take the data of everybody with it.
+                if error.errno not in (errno.ENOENT, errno.ENODEV):
+                    print(f"the kernel refused an answer of {len(answer)} bytes: {error}", file=sys.stderr, flush=True)
+
+    def _respond(self, request: Json) -> Json:
+        operations, decay = self._operations, self._decay
+        what = request["do"]
+        if what == "status":
+            return {
+                "pid": os.getpid(),
+                "backing": self._backing,
+                "trouble": vars(operations.trouble),
+                "pending_bytes": self._tree.pending_bytes(),
+                "held_syncs": operations.held_syncs,
+                "damage": decay.records(),
+                "forgot": decay.forgot,
+            }
+        if what == "trouble":
+            self._answer_all(operations.set_trouble(Trouble.from_json(request["trouble"])))
+            return {}
+        if what == "crash":
+            pending = self._tree.pending_bytes()
+            if request.get("torn"):
+                return {"pending_bytes": pending, **torn(self._tree, Random(request["draw"]))}
+            return {"lost_bytes": self._tree.crash()}
+        if what == "damage":
+            return {"records": decay.damage(request["id"], request["effect"], request["draw"])}
+        if what == "repair":
+            return {"records": decay.repair()}
+        if what == "wipe":
+            return {"files": decay.wipe()}
+        if what == "back_up":
+            return {"files": decay.back_up(request["id"])}
+        if what == "restore":
+            return {"files": decay.restore(request["id"])}
+        if what == "drop_backup":
+            return {"dropped": decay.drop_backup(request["id"])}
+        if what == "leave":
+            self._answer_all(operations.set_trouble(Trouble()))
+            self._tree.sync_all()
+            with contextlib.suppress(OSError):
+                os.rmdir(HIDDEN, dir_fd=self._backing)
+            self._leaving = mount.unmount_from_outside(self._directory)
+            return {}
+        raise ValueError(f"a fault disk does not know how to do {what!r}")
+
+
+def serve(directory: str, state: str) -> int:
+    """Returns 0 when a disk is served; it may have been before."""
+    os.makedirs(state, mode=0o755, exist_ok=True)
+    if _answers(state) and mount.mounted(directory):
+        return 0
+    # A daemon that died leaves a mount on which everything fails.
+    mount.unmount(directory)
+    os.makedirs(directory, exist_ok=True)
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        os.close(read_end)
+        os.setsid()
+        if os.fork() == 0:
+            _be_daemon(directory, state, write_end)
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as report:
+        said = report.read().decode(errors="replace").strip()
+    os.wait()
+    if said != "ready":
+        print(said or f"the fault disk did not start: see {state}/log", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _be_daemon(directory: str, state: str, report: int) -> None:
+    """The daemon's whole life; it keeps none of its caller's streams."""
+    try:
+        log = os.open(os.path.join(state, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.chdir("/")
+        for source, target in ((null, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.umask(0)
+        Daemon(directory, state).serve(report)
+        os._exit(0)
+    except BaseException as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        if isinstance(error, OSError):
+            os.write(report, f"{error.strerror or error}\n".encode())
+        os._exit(1)
+
+
+def leave(directory: str, state: str) -> int:
+    """What is pending is synced first, when there is a daemon to do it."""
+    if not mount.mounted(directory):
+        return 0
+    if _answers(state):
+        control.ask(state, {"do": "leave"}, LEAVE_S)
+        deadline_s = time.monotonic() + LEAVE_S
+        while mount.mounted(directory) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+    mount.unmount(directory)
+    return 0
+
+
+def _answers(state: str) -> bool:
+    try:
+        control.ask(state, {"do": "status"})
+    except control.DiskError:
+        return False
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    verb, directory, state = arguments
+    try:
+        return {"serve": serve, "leave": leave}[verb](os.path.abspath(directory), os.path.abspath(state))
+    except (OSError, control.DiskError) as error:
+        print(error, file=sys.stderr)
+        return 1

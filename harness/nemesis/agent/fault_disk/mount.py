@@ -1,0 +1,69 @@
+"""Mounting and unmounting by system call: what libfuse's helper does, without it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import subprocess
+import sys
+
+TYPE = "fuse.tribulation"
+_NOSUID, _NODEV, _DETACH = 2, 4, 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(directory: str) -> int:
+    """Mount over this directory and return the descriptor of the connection. Raises `OSError` with a reason."""
+    try:
+        connection = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"/dev/fuse: {error.strerror} (modprobe fuse, or let the container have the device)"
+        ) from None
+    options = [
+        f"fd={connection}",
+        f"rootmode={os.stat(directory).st_mode:o}",
+        f"user_id={os.geteuid()}",
+        f"group_id={os.getegid()}",
+    ]
+    if os.geteuid() == 0:
+        # The service may run as somebody else; the kernel then judges by owners and modes, as on any disk.
+        options += ["allow_other", "default_permissions"]
+    done = _libc.mount(
+        b"tribulation", os.fsencode(directory), TYPE.encode(), _NOSUID | _NODEV, ",".join(options).encode()
+    )
+    if done != 0:
+        number = ctypes.get_errno()
+        os.close(connection)
+        raise OSError(number, f"mounting over {directory}: {os.strerror(number)}")
+    return connection
+
+
+def unmount(directory: str) -> bool:
+    """Let it go as soon as nobody uses it any more; says whether there was something to unmount."""
+    if not mounted(directory):
+        return False
+    if _libc.umount2(os.fsencode(directory), _DETACH) != 0:
+        number = ctypes.get_errno()
+        if number != errno.EINVAL:
+            raise OSError(number, f"unmounting {directory}: {os.strerror(number)}")
+    return True
+
+
+def unmount_from_outside(directory: str) -> subprocess.Popen[bytes]:
+    """By a process of its own, since the kernel may ask the daemon meanwhile."""
+    program = "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2) != 0)"
+    return subprocess.Popen([sys.executable, "-I", "-S", "-c", program, directory])
+
+
+def mounted(directory: str) -> bool:
+    """Whether one of ours lies over this directory, dead or alive."""
+    wanted = os.path.abspath(directory)
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            point = before.split()[4].encode().decode("unicode_escape")
+            if point == wanted and after.split()[0] == TYPE:
+                return True
+    return False
