@@ -37,6 +37,10 @@ OF_THE_SYSTEM: Mapping[str, str] = {
 """What the system under test must name in its `capabilities`, by ability."""
 
 
+INSTEAD = {"clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"}
+"""What comes nearest on hosts to what only the simulator can do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Able:
     """One ability of one host, or of all (`ALL`): how it does it, or why it cannot and what to do about that."""
@@ -59,7 +63,7 @@ def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | N
 
 def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tuple[str, str] | None:
     if name not in EVERY:
-        return "no real host can do it", "the simulator can: --hosts sim"
+        return "no real host can do it", INSTEAD.get(name, "the simulator can: --hosts sim")
     if name in OF_THE_PROVIDER and name not in provider.capabilities:
         return f"hosts of provider {provider.name!r} do not offer it", "use local hosts, or --hosts sim"
     wanted = OF_THE_SYSTEM.get(name)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..hosts.base import Host
 
 SOURCE = Path(__file__).with_name("clock_shim.c")
-ZEROES = bytes(24)
+ZEROES = bytes(128)
+"""True time, and room for what the shim maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class ClockLibrary:
     library: str
     file: str
     environment: Mapping[str, str]
+
+    @property
+    def only_sets(self) -> bool:
+        """libfaketime sets clocks ahead or back; it knows drift, but starts each process's at its own time."""
+        return self.file.endswith(".faketime")
 
 
 @functools.cache
@@ -126,17 +132,6 @@ def installed(host: Host) -> ClockLibrary | None:
         check=False,
     )
     return faketime(host.directory, path) if (path := listed.stdout.strip()) else None
-
-
-def set_offset(host: Host, library: ClockLibrary, offset_ns: int) -> None:
-    """Move the clock by hand, with nothing to undo it: for trials. In a campaign the agent does this, under its watchdog."""
-    program = (
-        "import struct,os,sys; f=os.open(sys.argv[1],os.O_RDWR); os.pwrite(f,struct.pack('=q',int(sys.argv[2])),0)"
-    )
-    if library.file.endswith(".faketime"):
-        host.put(f"{offset_ns / 1e9:+.9f}\n".encode(), library.file)
-    else:
-        host.run([*host.sudo, host.python, "-c", program, library.file, str(offset_ns)])
 
 
 def _loads(host: Host, chosen: ClockLibrary) -> bool:

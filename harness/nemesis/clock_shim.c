@@ -1,6 +1,8 @@
 /* A wall clock that can be wrong, for one process: preloaded, it moves CLOCK_REALTIME, gettimeofday and time by what the mapped file
- * says. Monotonic time, and all timeouts that the kernel counts, stay true. The file named by TRIBULATION_CLOCK holds three 64-bit
- * integers: offset in ns, base in ns, and rate in parts per billion from true, which counts from the base. No file: true time. */
+ * says. Monotonic time, and all timeouts that the kernel counts, stay true. The file is named by TRIBULATION_CLOCK; no file: true time.
+ *
+ * It holds 64-bit integers (agent/clock.py writes them). The first is 0 for true time, or the generation of the setting that is in force,
+ * which stands in the slot of its parity. What is shown is a pure function of true time, so all processes of a host agree. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -13,8 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static const int64_t truth[3], second = 1000000000;
-static const volatile int64_t *shift = truth;
+/* Shown = true + offset + what a rate of so many parts per billion too fast gained since the base + the strobe, which is on for the
+ * first half of each period after the base. */
+struct setting { int64_t generation, offset, base, rate, strobe, period; };
+struct file { int64_t in_force; struct setting slots[2]; };
+
+static const struct file truth;
+static const struct file *clock_file = &truth;
+static const int64_t second = 1000000000;
 static int (*real_gettime)(clockid_t, struct timespec *);
 static int (*real_timedwait)(sem_t *, const struct timespec *);
 
@@ -22,14 +30,30 @@ __attribute__((constructor)) static void map_file(void) {
     const char *path = getenv("TRIBULATION_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *at = file < 0 ? MAP_FAILED : mmap(NULL, sizeof truth, PROT_READ, MAP_SHARED, file, 0);
-    if (at != MAP_FAILED) shift = at;
+    if (at != MAP_FAILED) clock_file = at;
     if (file >= 0) close(file);
     real_timedwait = (int (*)(sem_t *, const struct timespec *))dlsym(RTLD_NEXT, "sem_timedwait");
     real_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 }
 
 static int64_t moved_by(int64_t now) {
-    return shift[0] + (shift[2] ? (int64_t)((__int128)(now - shift[1]) * shift[2] / second) : 0);
+    /* A slot is written only while the other one is in force, and no generation comes twice: one that is still in force was read whole. */
+    int64_t in_force;
+    struct setting s;
+    while ((in_force = __atomic_load_n(&clock_file->in_force, __ATOMIC_ACQUIRE))) {
+        const struct setting *slot = &clock_file->slots[in_force & 1];
+        s.offset = __atomic_load_n(&slot->offset, __ATOMIC_ACQUIRE);
+        s.base = __atomic_load_n(&slot->base, __ATOMIC_ACQUIRE);
+        s.rate = __atomic_load_n(&slot->rate, __ATOMIC_ACQUIRE);
+        s.strobe = __atomic_load_n(&slot->strobe, __ATOMIC_ACQUIRE);
+        s.period = __atomic_load_n(&slot->period, __ATOMIC_ACQUIRE);
+        if (in_force == __atomic_load_n(&clock_file->in_force, __ATOMIC_ACQUIRE)) break;
+    }
+    if (!in_force) return 0;
+    int64_t since = now - s.base, by = s.offset;
+    if (s.rate) by += (int64_t)((__int128)since * s.rate / second);
+    if (s.period > 0 && ((since % s.period) + s.period) % s.period < s.period / 2) by += s.strobe;
+    return by;
 }
 
 static void move(struct timespec *t, int64_t by) {

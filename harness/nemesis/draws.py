@@ -110,6 +110,7 @@ SORTS: dict[str, Sort] = {
     "back": _clock(offset=("-50ms", "-1s", "-60s")),
     "drift": _clock(drift_ppm=(-4_000, -200, 200, 4_000)),
     "strobe": _clock(strobe=("20ms", "-1s", "60s"), period=("50ms", "300ms")),
+    "wall-drift": _on_nodes("clock", lane=CLOCKS, new=True, drift_ppm=(-4_000, -200, 200, 4_000), monotonic=(False,)),
     "loss": _on_links("link", new=True, loss=("5%", "10%", "30%")),
     "duplicate": _on_links("link", new=True, duplicate=("5%", "20%", "50%")),
     "reorder": _on_links("link", new=True, reorder=("5%", "20%", "50%"), delay=("5ms", "20ms")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -13,6 +13,7 @@ from .timing import Aimed
 _RESTART = AliasChoices("restart_after", "for", "for_ns")
 _DISK_DELAY_NS = 50_000_000
 _STROBE_PERIOD_NS = 200_000_000
+_STROBE_PERIODS_NS = (2_000_000, 5_000_000_000)
 MAX_DRIFT_PPM = 200_000
 
 _CALIBRATION = "an alarm is then expected: it breaks what every quorum system relies on"
@@ -32,9 +33,20 @@ class KillSpec(Aimed):
 
 
 class PauseSpec(Aimed):
-    """SIGSTOP, and SIGCONT when it ends."""
+    """SIGSTOP, and SIGCONT when it ends: to the process, or to everything that runs on its host."""
 
     kind: ClassVar[str] = "pause"
+    later: ClassVar[frozenset[str]] = frozenset({"whole"})
+
+    whole: Literal["host"] | None = Field(
+        default=None, description="`host`: every process of the host, not the node's alone"
+    )
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"freeze" if self.whole else "pause"})
+
+    def variant(self) -> str:
+        return f"host-{super().variant()}" if self.whole else super().variant()
 
 
 class PowerSpec(Aimed):
@@ -108,6 +120,7 @@ class ClockSpec(Aimed):
     """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `jump`, `spread`, `drift_ppm` and `strobe` says how."""
 
     kind: ClassVar[str] = "clock"
+    later: ClassVar[frozenset[str]] = frozenset({"monotonic"})
 
     offset: SignedDuration | None = Field(default=None, description="every target by this much")
     jump: PositiveDuration | None = Field(
@@ -117,7 +130,11 @@ class ClockSpec(Aimed):
         default=None, description="each target by a draw between minus this and this"
     )
     drift_ppm: int | None = Field(
-        default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="both clocks run this much too fast or too slow"
+        default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="clocks run this much too fast or too slow"
+    )
+    monotonic: bool | None = Field(
+        default=None,
+        description="drift_ppm: `false` spares monotonic time; else the oscillator is wrong, and both clocks drift",
     )
     strobe: SignedDuration | None = Field(default=None, description="by this much and back again, in turn")
     period: PositiveDuration | None = Field(default=None, description="strobe: how long one turn takes")
@@ -132,13 +149,17 @@ class ClockSpec(Aimed):
                 raise ValueError(f"`{word}: {'0' if word == 'drift_ppm' else '0s'}` changes nothing")
         if self.period is not None and self.strobe is None:
             raise ValueError("`period` needs `strobe`")
-        if self.period is not None and self.period < 2_000_000:
-            raise ValueError(f"`period: {format_ns(self.period)}` is shorter than 2ms")
+        if self.period is not None and not _STROBE_PERIODS_NS[0] <= self.period <= _STROBE_PERIODS_NS[1]:
+            raise ValueError(
+                f"`period: {format_ns(self.period)}` is not from 2ms to 5s; a longer turn is an `offset` with `every`"
+            )
+        if self.monotonic is not None and self.drift_ppm is None:
+            raise ValueError("`monotonic` needs `drift_ppm`: no other clock fault touches monotonic time")
         return self
 
     def needs(self) -> frozenset[str]:
         if self.drift_ppm is not None:
-            return frozenset({"clock-drift"})
+            return frozenset({"clock-drift" if self.monotonic is False else "clock-oscillator"})
         return frozenset({"clock-strobe" if self.strobe is not None else "clock"})
 
     def parameters(self) -> dict[str, Any]:
@@ -150,4 +171,9 @@ class ClockSpec(Aimed):
             "strobe_ns": self.strobe,
             "period_ns": (self.period or _STROBE_PERIOD_NS) if self.strobe is not None else None,
         }
-        return {"target": self.target, **{name: value for name, value in amounts.items() if value is not None}}
+        wall_alone = {"monotonic": False} if self.monotonic is False else {}
+        return {
+            "target": self.target,
+            **{name: value for name, value in amounts.items() if value is not None},
+            **wall_alone,
+        }

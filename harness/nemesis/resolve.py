@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from ..errors import CampaignError
+from .clock_settings import Setting, settings_of
 from .faults import CLIENTS, Intent, Resolved, Situation
 from .liveness import broken_rest
 from .targets import resolve_target
@@ -53,6 +54,7 @@ _AMOUNTS = (
     "period_ns",
     "effect",
     "calibration",
+    "whole",
 )
 """Parameters that no situation changes."""
 
@@ -69,7 +71,8 @@ def _pairs(edges: Iterable[Edge]) -> list[Edge]:
 def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, Any]:
     parameters = intent.parameters
     if "drift_ppm" in parameters:
-        return {"drift_ppm": {node: int(parameters["drift_ppm"]) for node in nodes}}
+        drifts = {node: int(parameters["drift_ppm"]) for node in nodes}
+        return {"drift_ppm": drifts, **({} if parameters.get("monotonic", True) else {"monotonic": False})}
     if "strobe_ns" in parameters:
         amplitudes = {node: int(parameters["strobe_ns"]) for node in nodes}
         return {"strobe_ns": amplitudes, "period_ns": int(parameters["period_ns"])}
@@ -91,13 +94,15 @@ def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
 class Force:
     """What several faults together have in force, as far as one of them must know of the others to judge what it sees.
 
-    Over `loose` edges packets may arrive or not. Nodes that are `off` have no power.
+    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not. Nodes
+    that are `off` have no power, or are frozen whole.
     """
 
     edges: frozenset[Edge] = frozenset()
     killed: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
-    offsets_ns: Mapping[str, int] = field(default_factory=dict)
+    clocks: Mapping[str, Setting] = field(default_factory=dict)
+    clock_holders: Mapping[str, str] = field(default_factory=dict)
     loose: frozenset[Edge] = frozenset()
     off: frozenset[str] = frozenset()
 
@@ -106,24 +111,36 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     """Faults of one kind that are on together: cuts, kills and pauses unite; the clock that was set last holds."""
     edges: set[Edge] = set()
     loose: set[Edge] = set()
-    nodes: dict[str, set[str]] = {"kill": set(), "pause": set(), "power": set()}
-    offsets_ns: dict[str, int] = {}
+    nodes: dict[str, set[str]] = {"kill": set(), "pause": set()}
+    off: set[str] = set()
+    clocks: dict[str, Setting] = {}
+    holders: dict[str, str] = {}
     for fault in faults:
         what, kind = fault.what, fault.intent.kind
         if kind in LINK_KINDS:
             (edges if kind == "cut" else loose).update((source, sink) for source, sink in what["edges"])
+        elif held := held_off(fault):
+            off |= held
         elif kind in nodes:
             nodes[kind].update(what["nodes"])
         elif kind == "clock":
-            offsets_ns.update(what.get("offsets_ns", {}))
+            clocks |= settings_of(what)
+            holders |= dict.fromkeys(settings_of(what), fault.intent.id)
     return Force(
         frozenset(edges),
         frozenset(nodes["kill"]),
         frozenset(nodes["pause"]),
-        offsets_ns,
+        clocks,
+        holders,
         frozenset(loose),
-        frozenset(nodes["power"]),
+        frozenset(off),
     )
+
+
+def held_off(fault: Resolved) -> frozenset[str]:
+    """Hosts that answer nothing while this fault is on: they have no power, or are frozen whole."""
+    silent = fault.intent.kind == "power" or (fault.intent.kind == "pause" and "whole" in fault.what)
+    return frozenset(fault.what["nodes"] if silent else ())
 
 
 def vertices(fault: Resolved) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """A host's two clocks: monotonic from an arbitrary start, wall with an offset that faults move. Both run on the host's one oscillator.
 
+Faults may also have the wall clock alone drift: what it gained is gone again when they end, as when a clock is set right.
+
 A monotonic clock survives the death of a process and starts anew with a boot of the host. The oscillator is wrong by the host's own drift
 and by what faults add; when that changes, both clocks go on from where they are.
 """
@@ -22,6 +24,8 @@ class HostClock:
         self.own_drift_ppm = between(draw(seed, node_key, 0xD21F7), -span, span) if span else 0
         self.drift_ppm = self.own_drift_ppm
         self.wall_offset_ns = 0
+        self.wall_drifts: dict[str, tuple[int, int]] = {}
+        """By fault: since when, in true time, and how fast the wall clock alone drifts, in parts per million."""
         self.boots = 0
         # The clocks' readings at `_base_ns` of true time, the last boot or change of rate.
         self._base_ns, self._mono_base_ns, self._wall_base_ns = 0, 0, EPOCH_NS
@@ -49,14 +53,19 @@ class HostClock:
         elapsed_ns = now_ns - self._base_ns
         if self.drift_ppm:
             elapsed_ns += elapsed_ns * self.drift_ppm // ONE_MILLION
-        return self._mono_base_ns + elapsed_ns, self._wall_base_ns + elapsed_ns + self.wall_offset_ns
+        wall_ns = self._wall_base_ns + elapsed_ns + self.wall_offset_ns
+        return self._mono_base_ns + elapsed_ns, wall_ns + (self.wall_gain_ns(now_ns) if self.wall_drifts else 0)
 
     def mono_ns(self, now_ns: int) -> int:
         elapsed_ns = now_ns - self._base_ns
         return self._mono_base_ns + elapsed_ns + elapsed_ns * self.drift_ppm // ONE_MILLION
 
     def wall_ns(self, now_ns: int) -> int:
-        return self._raw_wall_ns(now_ns) + self.wall_offset_ns
+        return self._raw_wall_ns(now_ns) + self.wall_offset_ns + self.wall_gain_ns(now_ns)
+
+    def wall_gain_ns(self, now_ns: int) -> int:
+        """By how much the wall clock alone is ahead for its drifts."""
+        return sum((now_ns - since_ns) * ppm // ONE_MILLION for since_ns, ppm in self.wall_drifts.values())
 
     def true_ns(self, mono_ns: int) -> int:
         """The first instant of true time at which this host reads `mono_ns` or more, if its rate stays."""

@@ -182,6 +182,15 @@ class SimCluster:
         self._note("drift", node, by_ppm)
         self._node(node).clock.drift(self.now_ns, by_ppm)
 
+    def drift_wall(self, node: str, name: str, ppm: int) -> None:
+        """The wall clock alone drifts from now on; none takes the drift of that name, and what it gained, off."""
+        self._note("drift-wall", node, name, ppm)
+        drifts = self._node(node).clock.wall_drifts
+        if ppm:
+            drifts[name] = (self.now_ns, ppm)
+        else:
+            drifts.pop(name, None)
+
     def trouble(self, node: str, what: str, by: int) -> None:
         """Add to a field of the disk's `Trouble`; taking the last stall away lets the device answer."""
         self._note("trouble", node, what, by)

@@ -1,4 +1,7 @@
-"""Clocks that are set, that drift, and that jump to and fro."""
+"""Clocks that are set, that drift, and that jump to and fro.
+
+A drift is of the oscillator, unless it is said to spare monotonic time (`monotonic: false`): then of the wall clock alone, as hosts can have it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ class ClockFaults:
         self._drifts: dict[str, dict[str, int]] = {}
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        if "drift_ppm" in fault.what:
+        if _of_the_wall_alone(fault):
+            self._drift_wall(fault, then)
+        elif "drift_ppm" in fault.what:
             self._drift(fault, then)
         elif "strobe_ns" in fault.what:
             self._strobe(fault, then)
@@ -33,6 +38,11 @@ class ClockFaults:
             cluster.shift_wall(node, -offset_ns)
         for node, ppm in self._drifts.pop(fault.intent.id, {}).items():
             cluster.drift(node, -ppm)
+        if _of_the_wall_alone(fault):
+            for node in fault.what["drift_ppm"]:
+                cluster.drift_wall(node, fault.intent.id, 0)
+            self._measure_wall_rates(list(fault.what["drift_ppm"]), then)
+            return
         if "drift_ppm" in fault.what:
             self._measure_rates(list(fault.what["drift_ppm"]), then)
             return
@@ -78,7 +88,8 @@ class ClockFaults:
 
     def _by_others_ns(self, node: str, ident: str) -> int:
         """What other faults add to this wall clock at the moment."""
-        return sum(offsets.get(node, 0) for other, offsets in self._offsets_ns.items() if other != ident)
+        jumps_ns = sum(offsets.get(node, 0) for other, offsets in self._offsets_ns.items() if other != ident)
+        return jumps_ns + self._gain_ns(node)
 
     def _turn(self, fault: Resolved) -> None:
         """There for half a period, and back."""
@@ -105,6 +116,32 @@ class ClockFaults:
             self._ground.cluster.drift(node, ppm)
         self._measure_rates(list(drifts), then)
 
+    def _drift_wall(self, fault: Resolved, then: Then) -> None:
+        for node, ppm in fault.what["drift_ppm"].items():
+            self._ground.cluster.drift_wall(node, fault.intent.id, ppm)
+        self._measure_wall_rates(list(fault.what["drift_ppm"]), then)
+
+    def _measure_wall_rates(self, nodes: list[str], then: Then) -> None:
+        """Each wall clock against true time, jumps aside: as fast as its oscillator, and what drifts of its own add."""
+        cluster = self._ground.cluster
+
+        def run_ns(node: str) -> int:
+            return self._raw_wall_ns(node) + self._gain_ns(node)
+
+        before = {node: run_ns(node) for node in nodes}
+
+        def judged() -> Observation:
+            seen, right = {}, True
+            for node in nodes:
+                clock = cluster.nodes[node].clock
+                own_ppm = (run_ns(node) - before[node] - DRIFT_LOOK_NS) * 1_000_000 // DRIFT_LOOK_NS - clock.drift_ppm
+                seen[node] = own_ppm
+                # Three times rounded to whole nanoseconds.
+                right = right and abs(own_ppm - sum(ppm for _, ppm in clock.wall_drifts.values())) <= 1
+            return Observation(right, {"drift_ppm": seen})
+
+        self._ground.later(DRIFT_LOOK_NS, then, judged)
+
     def _measure_rates(self, nodes: list[str], then: Then) -> None:
         """Both clocks of each node against true time: as fast as what is in force says, or it did not take."""
         cluster = self._ground.cluster
@@ -128,11 +165,19 @@ class ClockFaults:
         self._ground.later(DRIFT_LOOK_NS, then, judged)
 
     def _raw_wall_ns(self, node: str) -> int:
-        """The wall clock without the jumps of other faults."""
+        """The wall clock without the jumps and drifts of other faults."""
         found = self._ground.cluster.nodes[node]
-        return found.wall_ns() - found.clock.wall_offset_ns
+        return found.wall_ns() - found.clock.wall_offset_ns - self._gain_ns(node)
+
+    def _gain_ns(self, node: str) -> int:
+        """What drifts of this wall clock alone have added to it."""
+        return self._ground.cluster.nodes[node].clock.wall_gain_ns(self._ground.cluster.now_ns)
 
     def _gone_astray_ns(self, node: str) -> int:
         """What drift, past and present, has made of this wall clock: no fault of the shift that is healed."""
         found = self._ground.cluster.nodes[node]
         return abs(self._ground.wall_offset_ns(node) - found.clock.wall_offset_ns)
+
+
+def _of_the_wall_alone(fault: Resolved) -> bool:
+    return "drift_ppm" in fault.what and not fault.what.get("monotonic", True)

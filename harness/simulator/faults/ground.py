@@ -87,6 +87,8 @@ def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
         node.disk.trouble.end()
         if node.clock.wall_offset_ns:
             cluster.shift_wall(name, -node.clock.wall_offset_ns)
+        for drift in list(node.clock.wall_drifts):
+            cluster.drift_wall(name, drift, 0)
         if node.clock.drift_ppm != node.clock.own_drift_ppm:
             cluster.drift(name, node.clock.own_drift_ppm - node.clock.drift_ppm)
         if node.disk.decays:

@@ -6,14 +6,27 @@ import functools
 import os
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from harness.nemesis.agent.clock import get_offset, set_offset
+from harness.nemesis.agent.clock import SIZE, TRUE, WORD, Setting, get, put, setting_of
+from harness.nemesis.agent.clock_observer import Observer
 from harness.nemesis.clock_library import ClockLibrary, build, faketime
+from harness.nemesis.clock_settings import is_as_set, look_for
 
 HOUR_S = 3600
+AMOUNTS = st.integers(-(10**15), 10**15)
+WRONG = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"offset_ns": AMOUNTS}),
+    st.fixed_dictionaries({"drift_ppm": st.integers(-200_000, 200_000)}),
+    st.fixed_dictionaries({"strobe_ns": AMOUNTS, "period_ns": st.integers(1, 10**12)}),
+)
 
 # Says, each time it is asked: wall, monotonic, and how long waits of 50 ms took by the clock that it measures them with.
 PROGRAM = """
@@ -38,18 +51,23 @@ def pythons() -> list[str]:
     return [python for python in found if python] or [shutil.which("python3") or "python3"]
 
 
+def shim_in(folder: Path) -> ClockLibrary:
+    """The compiled one, which alone drifts and strobes."""
+    return next(library for library in libraries(folder) if not library.only_sets)
+
+
 def libraries(folder: Path) -> list[ClockLibrary]:
     made = []
     binary = build()
     if binary is not None:
         shim, file = folder / "clock_shim.so", folder / "clock"
         shim.write_bytes(binary)
-        file.write_bytes(bytes(24))
+        file.write_bytes(bytes(SIZE))
         made.append(ClockLibrary(str(shim), str(file), {"LD_PRELOAD": str(shim), "TRIBULATION_CLOCK": str(file)}))
     for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"):
         (folder / "nemesis").mkdir()
         made.append(faketime(str(folder), str(path)))
-        set_offset(made[-1].file, 0)
+        Path(made[-1].file).write_text("+0\n")
     return made
 
 
@@ -82,21 +100,22 @@ def test_the_wall_clock_jumps_and_nothing_else_does(tmp_path: Path) -> None:
                 wall, mono, _, *_ = process.ask()
                 zero = wall - mono
                 for offset_s in (HOUR_S, -HOUR_S, 0, -1, 60):
-                    set_offset(library.file, offset_s * 10**9)
-                    assert get_offset(library.file) == offset_s * 10**9
+                    setting = {"offset_ns": offset_s * 10**9} if offset_s else TRUE
+                    put(library.file, setting)
+                    assert get(library.file) == setting
                     wall, mono, local, *took = process.ask()
                     where = f"{library.library} under {python} at {offset_s} s"
                     assert wall - mono - zero == pytest.approx(offset_s, abs=0.3), where
                     assert local == pytest.approx(wall, abs=0.3), where
                     assert all(0.045 <= each < 20 for each in took), f"{where}: a wait of 50 ms took {took}"
-                set_offset(library.file, 0)
+                put(library.file, TRUE)
 
 
 def test_all_processes_of_a_host_jump_together(tmp_path: Path) -> None:
     library = libraries(tmp_path)[0]
     python = pythons()[0]
     with Process(python, library) as first, Process(python, library) as second:
-        set_offset(library.file, -HOUR_S * 10**9)
+        put(library.file, {"offset_ns": -HOUR_S * 10**9})
         assert first.ask()[0] == pytest.approx(second.ask()[0], abs=20)
 
 
@@ -108,10 +127,79 @@ def test_without_its_file_the_clock_is_true(tmp_path: Path) -> None:
         assert wall == pytest.approx(float(subprocess.check_output(["date", "+%s"])), abs=20)
 
 
-def test_offsets_keep_the_other_fields_of_the_file(tmp_path: Path) -> None:
+def test_a_file_is_written_in_place_and_healed_by_one_word(tmp_path: Path) -> None:
     path = tmp_path / "clock"
-    path.write_bytes(bytes(8) + b"\x01" + bytes(7) + b"\x02" + bytes(7))
+    path.write_bytes(b"")
     inode = path.stat().st_ino
-    set_offset(str(path), -5)
-    assert path.read_bytes() == b"\xfb" + b"\xff" * 7 + b"\x01" + bytes(7) + b"\x02" + bytes(7)
+    put(str(path), {"offset_ns": -5})
+    before = path.read_bytes()
+    put(str(path), TRUE)
+    assert get(str(path)) == TRUE and path.read_bytes() == bytes(WORD.size) + before[WORD.size :]
     assert path.stat().st_ino == inode, "processes have this very file mapped"
+    put(str(path), {"drift_ppm": 7})
+    drifting = path.read_bytes()
+    put(str(path), {"drift_ppm": 7})
+    assert path.read_bytes() == drifting, "a drift goes on, and does not begin anew"
+    generations = [WORD.unpack(content[: WORD.size])[0] for content in (before, drifting)]
+    assert generations[0] < generations[1], "no generation comes twice"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(WRONG, min_size=1, max_size=6))
+def test_what_is_put_is_what_is_there(wrong: list[Setting]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/clock"
+        assert get(path) == TRUE
+        for setting in wrong:
+            put(path, setting_of(setting))
+            assert get(path) == setting_of(setting)
+
+
+def test_libfaketime_refuses_what_it_would_do_otherwise(tmp_path: Path) -> None:
+    for setting in ({"drift_ppm": 5}, {"strobe_ns": 5, "period_ns": 10**9}):
+        with pytest.raises(RuntimeError, match="need the compiled shim"):
+            put(str(tmp_path / "clock.faketime"), setting)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"drift_ppm": 500}, {"drift_ppm": -20_000}, {"strobe_ns": -5 * 10**9, "period_ns": 40_000_000}]
+)
+def test_a_clock_drifts_and_strobes_as_set_and_is_then_true(tmp_path: Path, setting: Setting) -> None:
+    library = shim_in(tmp_path)
+    look = look_for(setting)
+    with Observer(dict(library.environment)) as observer:
+        assert is_as_set(TRUE, observer.watch(look.over_ns, look.readings))
+        put(library.file, setting)
+        seen = observer.watch(look.over_ns, look.readings)
+        assert is_as_set(setting, seen) and not is_as_set(TRUE, seen), seen
+        put(library.file, TRUE)
+        assert is_as_set(TRUE, observer.watch(look.over_ns, look.readings))
+
+
+def test_no_reading_is_torn_while_settings_change(tmp_path: Path) -> None:
+    """Each setting adds up to the same hour or to none; a mixture of two would not."""
+    library = shim_in(tmp_path)
+    hour_ns = 3600 * 10**9
+    program = "import time\nwhile True: print(time.time_ns() - time.monotonic_ns())"
+    command = [pythons()[0], "-S", "-c", program]
+    environment = {**os.environ, **library.environment}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        zero_ns = time.time_ns() - time.monotonic_ns()
+        shown = []
+        for turn in range(3000):
+            put(
+                library.file,
+                {"offset_ns": hour_ns * (1 + turn % 3), "strobe_ns": -hour_ns * (turn % 3), "period_ns": 2**61},
+            )
+            shown.append(int(reader.stdout.readline()) - zero_ns)
+        reader.kill()
+    assert all(min(abs(ns), abs(ns - hour_ns)) < 10**9 for ns in shown), "true time before the first, then the hour"
+    assert any(abs(ns - hour_ns) < 10**9 for ns in shown)
+
+
+def test_a_library_that_does_not_load_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broken.so").write_bytes(b"no library")
+    with Observer({"LD_PRELOAD": str(tmp_path / "broken.so")}) as observer:
+        # The loader says so, and goes on without it: the clock is true, which is what the look then shows.
+        assert is_as_set(TRUE, [observer.read()])

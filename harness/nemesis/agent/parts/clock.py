@@ -1,49 +1,51 @@
-"""The wall clock that the process sees: `{"offset_ns": 60000000000}`, through the file of its preloaded clock library."""
+"""The wall clock that the process sees, through the file of its preloaded clock library: a setting of `..clock`, such as `{"offset_ns": 60000000000}`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .. import clock, processes
+from ..clock_observer import Observer
 
 Json = dict[str, Any]
 NAME = "clock"
+OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`files` maps clock files to offsets in ns."""
+    """`files` maps clock files to settings."""
     file = config.get("clock_file")
     if wanted and file is None:
         raise RuntimeError("the service was not started under a clock library, so its clock cannot be moved")
-    files = {**before.get("files", {}), **({str(file): wanted["offset_ns"]} if wanted else {})}
+    files = {**before.get("files", {}), **({str(file): clock.setting_of(wanted)} if wanted else {})}
     return {"files": files} if files else {}
 
 
 def change(claimed: Json, wanted: Json, config: Json) -> Json:
-    moved = {str(config["clock_file"]): wanted["offset_ns"]} if wanted else {}
+    moved = {str(config["clock_file"]): clock.setting_of(wanted)} if wanted else {}
     for path in claimed.get("files", {}):
-        clock.set_offset(path, moved.get(path, 0))
+        clock.put(path, moved.get(path, clock.TRUE))
     return {"files": moved} if moved else {}
 
 
 def undo(force: Json) -> list[str]:
     undone = []
     for path in force.get("files", {}):
-        offset_ns = clock.get_offset(path)
-        if offset_ns:
-            clock.set_offset(path, 0)
-            undone.append(f"clock: {path} was off by {offset_ns} ns")
+        setting = clock.get(path)
+        if setting:
+            clock.put(path, clock.TRUE)
+            undone.append(f"clock: {path} was wrong: {', '.join(f'{name} {value}' for name, value in setting.items())}")
     return undone
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a process under the clock library sees, and whether the service is one."""
+    """What a fresh process under the clock library sees in `readings` looks over `over_ns`, and whether the service is such a process."""
     pid = processes.find(config.get("process") or {})
     library = config.get("clock_library") or ""
-    offset_ns, error_ns = clock.observe(config.get("clock_environment") or {})
+    with Observer(config.get("clock_environment") or {}) as observer:
+        seen = observer.watch(int(request.get("over_ns", 0)), int(request.get("readings", 1)))
     return {
-        "offset_ns": offset_ns,
-        "error_ns": error_ns,
+        "readings": seen,
         "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
         "pid": pid,
     }

@@ -1,0 +1,110 @@
+"""Wall clocks of real processes on a lab: set, drifting, strobing, and true again whoever ends it. The machine's own clock cannot be moved."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness.hosts.base import Host
+from harness.hosts.local import LocalProvider
+from harness.nemesis.abilities import try_abilities
+from harness.nemesis.clock_library import installed
+from harness.nemesis.heal import heal
+from harness.nemesis.injector import HostInjector
+from tests.harness.nemesis.lab_tools import await_that, fault, running
+from tests.harness.nemesis.plain_service import Supervised
+
+SECOND = 10**9
+
+
+@pytest.fixture(scope="module")
+def injector(
+    lab: LocalProvider, service: Supervised, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HostInjector]:
+    with running(lab, service, tmp_path_factory.mktemp("ledger") / "ledger.jsonl") as made:
+        yield made
+
+
+def in_force(host: Host) -> bytes:
+    """The word of the clock's file that says whether the clock is true."""
+    library = installed(host)
+    assert library is not None
+    return host.get(library.file)[:8]
+
+
+def test_hosts_can_do_all_of_it(lab: LocalProvider) -> None:
+    tried = try_abilities(lab.hosts, ["clock", "clock-drift", "clock-strobe"])
+    assert [(able.ok, able.detail) for able in tried] == [(True, "preloaded shim")] * 9
+
+
+def test_a_clock_drifts_and_comes_back(lab: LocalProvider, injector: HostInjector) -> None:
+    drift = fault("clock", drift_ppm={"n1": 500, "n2": -20_000}, monotonic=False)
+    seen = injector.inject(drift)
+    assert seen.verified, seen
+    assert seen.observed["drift_ppm"]["n1"] == pytest.approx(500, abs=10)
+    assert seen.observed["drift_ppm"]["n2"] == pytest.approx(-20_000, abs=10)
+    before = injector.inject(cut := fault("cut", edges=[["n3", "n1"]]))
+    assert before.verified, "another change on the host, which must not begin the drift anew"
+    time.sleep(1)
+    assert injector.heal(cut).verified
+    healed = injector.heal(drift)
+    assert healed.verified and abs(healed.observed["offsets_ns"]["n2"]) < 10**6, healed
+
+
+def test_a_clock_strobes_and_comes_back(lab: LocalProvider, injector: HostInjector) -> None:
+    strobe = fault("clock", strobe_ns={"n1": -5 * SECOND, "n3": SECOND}, period_ns=SECOND // 5)
+    seen = injector.inject(strobe)
+    assert seen.verified and seen.observed["spans_ns"]["n3"] == pytest.approx(SECOND, abs=10**6), seen
+    healed = injector.heal(strobe)
+    assert healed.verified and healed.observed["spans_ns"]["n1"] < 10**6, healed
+
+
+def test_of_two_the_last_holds_and_the_first_is_back_when_it_goes(injector: HostInjector) -> None:
+    jump, drift = fault("clock", offsets_ns={"n1": 60 * SECOND}), fault("clock", drift_ppm={"n1": 900}, monotonic=False)
+    assert injector.inject(jump).verified and injector.inject(drift).verified
+    healed = injector.heal(jump)
+    assert healed.verified and healed.observed["held_by"] == {"n1": drift.intent.id}, healed
+    assert injector.inject(jump).verified, "the last again"
+    assert injector.heal(drift).verified and injector.heal(jump).verified
+
+
+def test_it_is_undone_when_nobody_renews_the_lease(lab: LocalProvider, injector: HostInjector) -> None:
+    n1 = lab.hosts[0]
+
+    def is_true_once_the_lease_is_over() -> bool:
+        # Again and again, since the harness of this test is alive and renews it.
+        n1.run(f"echo 0 > {n1.directory}/nemesis/lease")
+        return in_force(n1) == bytes(8)
+
+    strobe = fault("clock", strobe_ns={"n1": SECOND}, period_ns=SECOND // 5)
+    assert in_force(n1) == bytes(8)
+    assert injector.inject(strobe).verified and in_force(n1) != bytes(8)
+    await_that("the watchdog has ended it", is_true_once_the_lease_is_over)
+    healed = injector.heal(strobe)
+    assert healed.verified and healed.observed["lapsed"], healed
+
+
+def test_it_is_undone_by_hand(lab: LocalProvider, injector: HostInjector) -> None:
+    n1 = lab.hosts[0]
+    drift = fault("clock", drift_ppm={"n1": 900}, monotonic=False)
+    assert injector.inject(drift).verified and in_force(n1) != bytes(8)
+    assert "drift_ppm 900" in "".join(heal([n1])) and in_force(n1) == bytes(8)
+    assert heal([n1]) == []
+    assert injector.heal(drift).observed["lapsed"]
+
+
+SET_CLOCK = """
+import json, time
+try: time.clock_settime(time.CLOCK_REALTIME, time.time() + 3600)
+except OSError as error: print(json.dumps(type(error).__name__))
+"""
+
+
+def test_nobody_on_a_local_host_can_set_the_machines_clock(lab: LocalProvider) -> None:
+    """Root there included; if this fails, the machine's clock is an hour ahead."""
+    n1 = lab.hosts[0]
+    assert int(n1.run("grep CapBnd /proc/1/status").stdout.split()[1], 16) & (1 << 25) == 0, "before it is tried"
+    assert json.loads(n1.run([*n1.sudo, n1.python, "-c", SET_CLOCK]).stdout) == "PermissionError"
