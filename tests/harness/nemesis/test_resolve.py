@@ -70,6 +70,6 @@ def test_faults_that_are_on_together_add_up() -> None:
         Resolved(intent("voters"), {"voters": {"n5": 1}}),
     ]
     edges = frozenset({("n1", "n2"), ("n2", "n1")})
-    clocks, holders = {"n1": {"offset_ns": -7}, "n2": {"offset_ns": 6}}, dict.fromkeys(("n1", "n2"), "clock")
+    clocks, holders = {"n1": {"offset_ns": -7}, "n2": {"offset_ns": 6}}, dict.fromkeys(("n1", "n2"), "f.1")
     assert in_force(faults) == Force(edges, frozenset({"n1"}), frozenset({"n2", "n3"}), clocks, holders)
     assert in_force([]) == Force()
