@@ -1,19 +1,24 @@
 """Checker `availability`: who was answered while faults were in force, and how soon after their heal.
 
-It reports; it judges only against bounds that the campaign gives: `max_recovery_s`, the longest time from a heal to the first ok operation.
-A heal after which another fault came into force before anything was answered is no evidence, for that fault may be the reason.
+It reports; it judges only against bounds that the campaign gives: `max_recovery_s`, the longest time from a heal, when it was seen to have taken, to
+the first ok operation. A heal is no evidence when another fault, of whatever kind, may have been on before anything was answered, for that fault may
+be the reason; nor when nobody tried early enough; nor when the nodes' traces tell why nobody could be elected.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from histories import Operation, Type
 
-from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .windows import Window, sides, windows
+from .fault_kinds import ONCE
+from .result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
+from .traces import TraceError, read_traces
+from .unelectable import Stretch, excuse
+from .windows import Window, run_end_ns, sides, windows
 from .wording import describe, seconds
 
 NOWHERE = "unknown"
@@ -30,7 +35,8 @@ class AvailabilityChecker:
         ops = record.history.operations()
         spans = windows(record)
         limit_s = _option(record, "max_recovery_s")
-        told = [_tell(span, spans, ops, record) for span in spans]
+        disturbances = _disturbances(record)
+        told = [_tell(span, disturbances, ops, record) for span in spans]
         stats: dict[str, Any] = {"faults": told, "ok": sum(op.type is Type.OK for op in ops)}
         recoveries = [item["recovery_ms"] for item in told if item["recovery_ms"] is not None]
         if recoveries:
@@ -40,9 +46,12 @@ class AvailabilityChecker:
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         if limit_s is None:
             return CheckResult(self.name, Verdict.VALID, (), stats)
-        anomalies = tuple(_slow(span, spans, ops, float(limit_s)) for span in spans)
-        found = tuple(anomaly for anomaly in anomalies if anomaly is not None)
-        return CheckResult(self.name, Verdict.INVALID if found else Verdict.VALID, found, stats)
+        anomalies = [(span, _slow(span, disturbances, ops, float(limit_s))) for span in spans]
+        found = [(span, anomaly) for span, anomaly in anomalies if anomaly is not None]
+        if not found:
+            return CheckResult(self.name, Verdict.VALID, (), stats)
+        blamed, excused = _without_excuse(record, found, float(limit_s))
+        return CheckResult(self.name, Verdict.INVALID if blamed else Verdict.UNKNOWN, blamed, stats, excused)
 
 
 def _option(record: RunRecord, name: str) -> Any:
@@ -51,7 +60,28 @@ def _option(record: RunRecord, name: str) -> Any:
     return own[name] if isinstance(own, Mapping) and name in own else record.options.get(name)
 
 
-def _tell(span: Window, spans: Sequence[Window], ops: Sequence[Operation], record: RunRecord) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Disturbance:
+    """`fault` may have been on at any time from `start_ns` to `over_ns`."""
+
+    fault: Fault
+    start_ns: int
+    over_ns: int
+
+
+def _disturbances(record: RunRecord) -> list[_Disturbance]:
+    """Of every fault that was intended: one whose injection failed may have been on for a while, and one that was not seen undone may still be."""
+    end_ns = run_end_ns(record)
+    found = []
+    for fault in record.faults:
+        over_ns = fault.seen_ns if fault.kind in ONCE else fault.over_ns
+        found.append(_Disturbance(fault, fault.start_ns, end_ns if over_ns is None or not fault.undone else over_ns))
+    return found
+
+
+def _tell(
+    span: Window, disturbances: Sequence[_Disturbance], ops: Sequence[Operation], record: RunRecord
+) -> dict[str, Any]:
     nodes = record.nodes or sorted({op.node for op in ops if op.node is not None})
     side_of = sides(span.fault, nodes)
     counts: dict[str, Counter[str]] = {side: Counter() for side in dict.fromkeys(side_of.values())}
@@ -66,7 +96,7 @@ def _tell(span: Window, spans: Sequence[Window], ops: Sequence[Operation], recor
         "duration_ms": round((span.end_ns - span.start_ns) / 1e6, 3),
         "sides": {side: {kind: found[kind] for kind in ("ok", "fail", "info")} for side, found in counts.items()},
         "recovery_ms": None if first is None or not span.healed else _recovery_ms(span, first),
-        "disturbed": _disturbed(span, spans, first),
+        "disturbed": _disturbed(span, disturbances, first),
     }
 
 
@@ -80,31 +110,65 @@ def _recovery_ms(span: Window, first: Operation) -> float:
     return round(((first.complete_ns or 0) - span.end_ns) / 1e6, 3)
 
 
-def _disturbed(span: Window, spans: Sequence[Window], first: Operation | None) -> bool:
-    """Whether another fault was in force between the heal and the first ok operation."""
+def _disturbed(span: Window, disturbances: Sequence[_Disturbance], first: Operation | None) -> bool:
+    """Whether another fault may have been on between the heal and the first ok operation."""
     until_ns = None if first is None else first.complete_ns
+    over_ns = _over_ns(span)
     return any(
-        other is not span and other.end_ns > span.end_ns and (until_ns is None or other.start_ns < until_ns)
-        for other in spans
+        other.fault is not span.fault and other.over_ns > over_ns and (until_ns is None or other.start_ns < until_ns)
+        for other in disturbances
     )
 
 
-def _slow(span: Window, spans: Sequence[Window], ops: Sequence[Operation], limit_s: float) -> Anomaly | None:
+def _over_ns(span: Window) -> int:
+    """When the heal was seen to have taken: before that the fault may still have been on."""
+    return span.end_ns if span.fault.over_ns is None else span.fault.over_ns
+
+
+def _slow(
+    span: Window, disturbances: Sequence[_Disturbance], ops: Sequence[Operation], limit_s: float
+) -> Anomaly | None:
     first = _first_ok_after(span, ops)
     tried = [op for op in ops if op.invoke_ns >= span.end_ns]
-    if not span.healed or not tried or _disturbed(span, spans, first):
+    over_ns = _over_ns(span)
+    # Who tries only when the time is nearly over learns nothing of the time before.
+    soon = any(op.invoke_ns <= over_ns + limit_s * 5e8 for op in tried)
+    healed = span.healed and span.fault.over_ns is not None and span.fault.undone
+    if not healed or not soon or _disturbed(span, disturbances, first):
         return None
-    name = f"the {span.fault.kind} {span.fault.id}, healed at {seconds(span.end_ns)}"
+    name = f"the {span.fault.kind} {span.fault.id}, healed at {seconds(over_ns)}"
     details: dict[str, Any] = {"fault": span.fault.id, "max_recovery_s": limit_s}
     if first is None:
         # An operation that is refused before the limit is over does not tell yet.
         last_ns = max(op.complete_ns or op.invoke_ns for op in tried)
-        if last_ns - span.end_ns < limit_s * 1e9:
+        if last_ns - over_ns < limit_s * 1e9:
             return None
         text = f"After {name}, none of {len(tried)} operations ended ok (allowed: {limit_s:g} s)."
         return Anomaly("no-recovery", tuple(op.invoke_index for op in tried[:6]), text, details)
-    recovery_ms = _recovery_ms(span, first)
+    recovery_ms = round(((first.complete_ns or 0) - over_ns) / 1e6, 3)
     if recovery_ms <= limit_s * 1e3:
         return None
     text = f"After {name}, the first ok operation ended {recovery_ms / 1e3:.3f} s later (allowed: {limit_s:g} s): {describe(first)}."
     return Anomaly("slow-recovery", (first.invoke_index,), text, {**details, "recovery_ms": recovery_ms})
+
+
+def _without_excuse(
+    record: RunRecord, found: Sequence[tuple[Window, Anomaly]], limit_s: float
+) -> tuple[tuple[Anomaly, ...], str | None]:
+    """Those for which the traces know no excuse; and the first excuse."""
+    try:
+        traces = read_traces(record) if record.traces else None
+    except TraceError as error:
+        return (), str(error)
+    if traces is None:
+        return tuple(anomaly for _, anomaly in found), None
+    blamed: list[Anomaly] = []
+    reason = None
+    for span, anomaly in found:
+        over_ns = _over_ns(span)
+        why = excuse(traces, Stretch("the cluster", record.nodes, over_ns, over_ns + round(limit_s * 1e9)))
+        if why is None:
+            blamed.append(anomaly)
+        else:
+            reason = reason or f"{anomaly.explanation} But {why}"
+    return tuple(blamed), reason

@@ -1,7 +1,8 @@
 """Who could talk to whom, and when: components of the cluster in every stretch of a run, from the faults that were certainly on.
 
 Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut
-is certainly on in one direction: a request needs its answer. Killed and paused nodes are connected to nobody until healed. A probe that got
+is certainly on in one direction: a request needs its answer. Killed and paused nodes are connected to nobody until healed, or until another
+fault may have started them for a moment. Faults that hinder without stopping (a slow link, a starved process) part nobody. A probe that got
 through in a direction that was said to be cut, long enough after the injection to mean it, takes that cut away for its whole length. What this module calls apart was apart.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from .fault_kinds import may_end, may_end_from_ns, stopped, touched
 from .result import Fault
 from .traces import FOREVER_NS, NEVER_NS
 from .weights import Weights, weight
@@ -126,7 +128,8 @@ class _Span:
 def epochs(faults: Sequence[Fault], reachability: Sequence[tuple[int, Mapping[Edge, bool]]] = ()) -> Epochs:
     """Split the run where a certain fault begins or ends. O(faults × nodes) and a sort."""
     notes: list[str] = []
-    spans = [span for fault in faults if (span := _span(fault, reachability, notes)) is not None]
+    meddlers = _meddlers(faults)
+    spans = [span for fault in faults for span in _spans(fault, meddlers, reachability, notes)]
     starting: dict[int, list[_Span]] = {}
     ending: dict[int, list[_Span]] = {}
     for span in spans:
@@ -150,32 +153,67 @@ def epochs(faults: Sequence[Fault], reachability: Sequence[tuple[int, Mapping[Ed
     return Epochs(found, tuple(notes), [epoch.start_ns for epoch in found])
 
 
-def _span(fault: Fault, reachability: Sequence[tuple[int, Mapping[Edge, bool]]], notes: list[str]) -> _Span | None:
-    if fault.kind not in ("cut", "kill", "pause", "power", "wipe"):
-        return None
+_PARTS = ("cut", "kill", "pause", "power", "wipe")
+
+
+def _meddlers(faults: Sequence[Fault]) -> dict[str, list[Fault]]:
+    """Node → faults that may end there for a moment what another one holds."""
+    found: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if any(may_end(fault, kind) for kind in _PARTS):
+            for node in touched(fault):
+                found.setdefault(node, []).append(fault)
+    return found
+
+
+def _spans(
+    fault: Fault,
+    meddlers: Mapping[str, Sequence[Fault]],
+    reachability: Sequence[tuple[int, Mapping[Edge, bool]]],
+    notes: list[str],
+) -> list[_Span]:
+    """One for each moment until which something of it was certain: mostly its heal."""
+    if fault.kind not in _PARTS:
+        return []
     if not fault.verified or fault.injected_ns is None:
         notes.append(f"fault {fault.id} ({fault.kind}) was not verified")
-        return None
+        return []
     if fault.heal_ns is None or fault.heal_ns <= fault.injected_ns:
         notes.append(
             f"fault {fault.id} ({fault.kind}) has no recorded heal after its injection: how long it was on is not known"
         )
-        return None
+        return []
+    start_ns, heal_ns = fault.injected_ns, fault.heal_ns
+    parts: dict[int, tuple[list[str], list[Edge]]] = {}
     if fault.kind != "cut":
-        return _Span(fault.id, fault.injected_ns, fault.heal_ns, _nodes(fault), ())
-    edges = _edges(fault)
-    leaked = _leaks(edges, fault.injected_ns, fault.heal_ns, reachability)
-    for one, other in sorted(leaked):
-        notes.append(f"fault {fault.id} (cut): a probe got from {one} to {other} while they were said to be cut")
-    return _Span(fault.id, fault.injected_ns, fault.heal_ns, (), tuple(sorted(edges - leaked)))
+        for node in stopped(fault):
+            until_ns = _certain_until_ns(fault, node, start_ns, heal_ns, meddlers)
+            parts.setdefault(until_ns, ([], []))[0].append(node)
+    else:
+        edges = _edges(fault)
+        leaked = _leaks(edges, start_ns, heal_ns, reachability)
+        for one, other in sorted(leaked):
+            notes.append(f"fault {fault.id} (cut): a probe got from {one} to {other} while they were said to be cut")
+        for edge in sorted(edges - leaked):
+            until_ns = min(_certain_until_ns(fault, end, start_ns, heal_ns, meddlers) for end in edge)
+            parts.setdefault(until_ns, ([], []))[1].append(edge)
+    return [
+        _Span(fault.id, start_ns, until_ns, tuple(down), tuple(cut))
+        for until_ns, (down, cut) in parts.items()
+        if until_ns > start_ns
+    ]
 
 
-def _nodes(fault: Fault) -> tuple[str, ...]:
-    intended = fault.intended.get("nodes")
-    observed = (fault.observed or {}).get("nodes")
-    return tuple(
-        dict.fromkeys(intended if isinstance(intended, list) else observed if isinstance(observed, list) else ())
-    )
+def _certain_until_ns(
+    fault: Fault, node: str, start_ns: int, heal_ns: int, meddlers: Mapping[str, Sequence[Fault]]
+) -> int:
+    """A node that is stopped and killed comes back running, and is stopped a moment later."""
+    until_ns = heal_ns
+    for other in meddlers.get(node, ()):
+        over_ns = FOREVER_NS if other.over_ns is None else other.over_ns
+        if other is not fault and over_ns > start_ns and other.start_ns < until_ns and may_end(other, fault.kind):
+            until_ns = min(until_ns, max(may_end_from_ns(other), start_ns))
+    return until_ns
 
 
 def _edges(fault: Fault) -> set[Edge]:

@@ -45,6 +45,8 @@ class Boot:
     last_term: int
     torn: bool
     moment: Moment
+    forgot: bool = False
+    """A fault had taken from its disk what was synced, so that what is missing is not the node's doing."""
 
 
 @dataclass(slots=True)
@@ -108,9 +110,9 @@ class DurableHistory:
         self._last_low_ns = moment.at.low_ns
         self._last_ordinal = moment.ordinal
 
-    def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment) -> None:
+    def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool = False) -> None:
         """A `start` line: its disk held this since some time after the line before. Call before `saw`."""
-        self.boots.append(Boot(incarnation, index, term, torn, moment))
+        self.boots.append(Boot(incarnation, index, term, torn, moment, forgot))
         low_ns, high_ns, ordinal = self._last_low_ns, moment.at.high_ns, self._last_ordinal
         self._written.add(index, term, low_ns, high_ns, ordinal)
         self._durable.add(index, term, low_ns, high_ns, ordinal)
@@ -137,4 +139,6 @@ class DurableHistory:
 
     def _may_hide(self, moment: Moment) -> bool:
         """Whether it may have held more at that moment than any line left tells: a gap, or a tail that a boot found torn."""
-        return self.incomplete or any(boot.torn and boot.moment.at.low_ns <= moment.at.high_ns for boot in self.boots)
+        return self.incomplete or any(
+            (boot.torn or boot.forgot) and boot.moment.at.low_ns <= moment.at.high_ns for boot in self.boots
+        )

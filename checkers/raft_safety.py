@@ -267,7 +267,7 @@ def _durable(facts: Survey, voter: str, commit: Commit) -> Durable:
 
 
 def _judge_boots(facts: Survey) -> None:
-    """A node that was counted for a committed entry still holds it when it boots, unless it says that its tail was torn."""
+    """A node that was counted for a committed entry still holds it when it boots, unless it says that its tail was torn, or a fault took it."""
     commits = [commit for commit in facts.commits if commit.entry_term is not None]
     commits.sort(key=lambda commit: commit.moment.at.high_ns)
     for voter, history in facts.durable.items():
@@ -282,6 +282,8 @@ def _judge_boots(facts: Survey) -> None:
                 if counted and (best is None or best.line["index"] < line["index"]):
                     best = commits[at]
                 at += 1
+            if boot.forgot:
+                best = None
             if best is not None:
                 _judge_boot(facts, voter, boot, best)
 

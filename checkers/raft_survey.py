@@ -6,8 +6,9 @@ node may be released a little out of order, when they wait for different disk wr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .budget import Meter
 from .durability import DurableHistory, Moment
@@ -23,7 +24,11 @@ BYTES_PER_ENTRY = 150
 """Rough sizes of what is kept, on the high side."""
 
 
-def survey(traces: Traces, findings: Findings, meter: Meter) -> Survey:
+Losses = Mapping[str, Sequence[tuple[int, int]]]
+"""Node → stretches of the run in which a fault took from its disk what it had synced."""
+
+
+def survey(traces: Traces, findings: Findings, meter: Meter, losses: Losses = MappingProxyType({})) -> Survey:
     """Walk every incarnation once. Raises `OutOfBudget`."""
     facts = Survey(traces, findings)
     ballots = Ballots(findings)
@@ -35,6 +40,7 @@ def survey(traces: Traces, findings: Findings, meter: Meter) -> Survey:
             history.incomplete = history.incomplete or bool(incarnation.gaps)
             following = incarnations[position + 1] if position + 1 < len(incarnations) else None
             walk = _Walk(facts, ballots, incarnation, history, ordinal)
+            walk.losses = losses.get(node, ())
             walk.run(meter)
             walk.end(following)
             ordinal += len(incarnation.lines)
@@ -77,6 +83,7 @@ class _Walk:
         self.jumps: list[_Jump] = []
         self.installed: set[int] = set()
         self.truncated_as_leader: Line | None = None
+        self.losses: Sequence[tuple[int, int]] = ()
 
     def run(self, meter: Meter) -> None:
         gaps = set(self.incarnation.gaps)
@@ -117,12 +124,14 @@ class _Walk:
     # -- elections and terms
 
     def start(self, line: Line) -> None:
-        self.ballots.start(line)
+        at = self.moment.at
+        forgot = any(at.high_ns >= from_ns and at.low_ns <= to_ns for from_ns, to_ns in self.losses)
+        self.ballots.start(line, forgot)
         self.adopted.start(line)
         self.log.reset(line["last_index"], line["last_term"])
         self.next_apply = line["snapshot_index"] + 1
         self.history.booted(
-            self.incarnation.number, line["last_index"], line["last_term"], bool(line.get("torn")), self.moment
+            self.incarnation.number, line["last_index"], line["last_term"], bool(line.get("torn")), self.moment, forgot
         )
 
     def term(self, line: Line) -> None:

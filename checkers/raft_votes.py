@@ -45,7 +45,10 @@ class Ballots:
     _casts: dict[tuple[str, int], _Cast] = field(default_factory=dict)
     _memories: dict[str, _Memory] = field(default_factory=dict)
 
-    def start(self, line: Line) -> None:
+    def start(self, line: Line, forgot: bool = False) -> None:
+        """`forgot`: a fault took what was on its disk, which is then no broken promise. What it voted stays voted."""
+        if forgot:
+            self._memories.pop(line["node"], None)
         memory = self._memory(line)
         term, voted_for = line["term"], line.get("voted_for") or None
         if line.get("torn"):

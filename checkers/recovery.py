@@ -4,7 +4,7 @@ It judges the liveness phase of a run (docs/reference/campaign.md), from what th
 linearizable read that took place, and the terms that answers and traces name after the bound. Safety is no matter of this checker.
 
 A core that cannot recover by its system's own rules (a quorum of it lost the tail of its log, a node stopped itself, a configuration in which the core
-is no quorum) is no violation; the verdict is then unknown and says which.
+is no quorum, or in which a ring leaves one of its voters without one) is no violation; the verdict is then unknown and says which.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from histories import Operation
 
 from .acks import is_stale, is_write, ran, term
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .traces import Incarnation, TraceError, Traces, read_traces
+from .traces import TraceError, Traces, read_traces
+from .unelectable import Stretch, excuse, stopped_itself
 from .wording import describe, seconds
 
 WITHIN_MS = 10_000.0
@@ -177,42 +178,14 @@ def _growth(terms: Sequence[int], phase: _Phase) -> Anomaly | None:
 
 def _excuse(traces: Traces | None, phase: _Phase) -> str | None:
     """Why the core may rightly be unavailable, as far as its traces tell."""
-    last = {node: traces.incarnations[node][-1] for node in phase.core if traces and node in traces.incarnations}
-    for node, incarnation in last.items():
-        if incarnation.lines[-1]["event"] == "halt":
-            return f"{node} of the core had stopped itself: {incarnation.lines[-1].get('reason')}"
-    torn = [
-        node for node, incarnation in last.items() if incarnation.start is not None and incarnation.start.get("torn")
-    ]
-    for node, incarnation in last.items():
-        for voters in _in_force(incarnation, traces, phase):
-            if not _reaches_quorum(voters, phase, phase.core):
-                return f"{node} had the voters {dict(voters)}, of whom no node of the core reaches a quorum"
-            if not _reaches_quorum(voters, phase, [name for name in phase.core if name not in torn]):
-                lost = f"{', '.join(torn)} had lost the tail of the log when last started"
-                return f"{lost}, and without them nobody in the core reaches a quorum of {dict(voters)}"
-    return None
-
-
-def _in_force(incarnation: Incarnation, traces: Traces | None, phase: _Phase) -> list[Mapping[str, int]]:
-    """The voters that the node counted by at some time in the phase, as far as its lines can be placed."""
-    lines = [line for line in incarnation.lines if line["event"] in ("start", "config")]
-    found: list[Mapping[str, int]] = []
-    for line, after in zip(lines, [*lines[1:], None], strict=True):
-        assert traces is not None
-        over = after is not None and traces.place(after).high_ns < phase.began_ns
-        if not over and traces.place(line).low_ns <= phase.end_ns:
-            found.append(line["voters"])
-    return found
-
-
-def _reaches_quorum(voters: Mapping[str, int], phase: _Phase, nodes: Sequence[str]) -> bool:
-    """Whether some node of the core can exchange messages with a quorum among `nodes`."""
-    for hub in phase.core:
-        seen = [node for node in nodes if (hub, node) not in phase.cut and (node, hub) not in phase.cut]
-        if 2 * sum(voters.get(node, 0) for node in seen) > sum(voters.values()):
-            return True
-    return False
+    if traces is None:
+        return None
+    stretch = Stretch("the core", phase.core, phase.began_ns, phase.end_ns, phase.cut)
+    halted = stopped_itself(traces, stretch)
+    if halted:
+        node, reason = next(iter(halted.items()))
+        return f"{node} of the core had stopped itself: {reason}"
+    return excuse(traces, stretch)
 
 
 def _untested(

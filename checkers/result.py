@@ -64,6 +64,7 @@ class Fault:
 
     `start_ns` .. `injected_ns` is the inject phase and `heal_ns` .. `healed_ns` the heal phase: between `injected_ns` and `heal_ns` the fault
     was certainly on. `intended` and `observed` are JSON values per kind; for `cut`: `{"edges": [[from, to], …]}`, directed.
+    `seen_ns` is when the look at it ended, verified or not. `undone` is False when its heal was not seen to have taken: it may still be on.
     """
 
     id: str
@@ -75,6 +76,13 @@ class Fault:
     injected_ns: int | None = None
     heal_ns: int | None = None
     healed_ns: int | None = None
+    seen_ns: int | None = None
+    undone: bool = True
+
+    @property
+    def over_ns(self) -> int | None:
+        """When it was surely over: seen healed. None: not before the run's end, as far as the ledger tells."""
+        return None if self.heal_ns is None or self.healed_ns is None else max(self.heal_ns, self.healed_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .budget import Meter
+from .fault_kinds import losses
 from .findings import Findings
 from .raft_facts import Survey
 from .raft_survey import survey
@@ -24,7 +25,7 @@ def survey_of(record: RunRecord, budget: Budget, findings: Findings) -> Survey:
     if facts is None:
         proven = Findings()
         try:
-            facts = survey(read_traces(record), proven, Meter.of(budget))
+            facts = survey(read_traces(record), proven, Meter.of(budget), losses(record.faults))
         finally:
             findings.extend(proven)
         keep(record, _NAME, facts)

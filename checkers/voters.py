@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .fault_kinds import changes_voters
 from .raft_facts import Survey
 from .result import RunRecord
 from .traces import FOREVER_NS, NEVER_NS
@@ -58,7 +59,7 @@ class VoterTimeline:
 def voter_timeline(record: RunRecord, survey: Survey | None) -> VoterTimeline:
     traced = [] if survey is None else _traced(survey)
     initial = _initial(record, survey)
-    changes = [fault.start_ns for fault in record.faults if fault.kind == "voters"]
+    changes = [fault.start_ns for fault in record.faults if changes_voters(fault)]
     if not traced:
         unknown_from_ns = min(changes, default=FOREVER_NS + 1)
         return VoterTimeline([_Config(0, w, NEVER_NS, FOREVER_NS) for w in initial], unknown_from_ns)

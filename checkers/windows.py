@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import networkx as nx
 
 from histories import Operation
 
+from .fault_kinds import ONCE, targets
 from .result import Fault, RunRecord
 
 
@@ -31,23 +32,30 @@ class Window:
 
 
 def windows(record: RunRecord) -> list[Window]:
-    """The window of each fault that was injected, in order."""
-    end_ns = max(record.history.duration_ns, record.phases.get("end", 0))
-    return [
-        Window(fault, fault.injected_ns, end_ns if fault.heal_ns is None else fault.heal_ns, fault.heal_ns is not None)
-        for fault in record.faults
-        if fault.injected_ns is not None
-    ]
+    """The window of each fault that was injected, in order. What happens once is over when it was seen to be done."""
+    end_ns = run_end_ns(record)
+    found = []
+    for fault in record.faults:
+        if fault.injected_ns is None:
+            continue
+        over_ns = fault.seen_ns if fault.kind in ONCE else fault.heal_ns
+        last_ns = end_ns if over_ns is None else max(over_ns, fault.injected_ns)
+        found.append(Window(fault, fault.injected_ns, last_ns, fault.heal_ns is not None))
+    return found
+
+
+def run_end_ns(record: RunRecord) -> int:
+    return max(record.history.duration_ns, record.phases.get("end", 0))
 
 
 def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
-    """Node → the name of the side it was on, such as `n1+n2`; of other faults than cuts, `targets` and `others`.
+    """Node → the name of the side it was on, such as `n1+n2`; of other faults than cuts, `targets` and `others`; `all` where it names no node.
 
     Two nodes are on one side when they reach each other in both directions, also over others.
     """
     if fault.kind != "cut":
-        hit = set(_targets(fault))
-        return {node: "targets" if node in hit else "others" for node in nodes}
+        hit = targets(fault)
+        return {node: "all" if not hit else "targets" if node in hit else "others" for node in nodes}
     cut = {(source, target) for source, target in fault.intended.get("edges", ())}
     graph = nx.Graph()
     graph.add_nodes_from(nodes)
@@ -62,10 +70,3 @@ def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
         name = "+".join(node for node in nodes if node in side)
         named.update(dict.fromkeys(side, name))
     return {node: named[node] for node in nodes}
-
-
-def _targets(fault: Fault) -> Iterable[str]:
-    for field in ("nodes", "offsets_ns", "voters"):
-        if field in fault.intended:
-            return list(fault.intended[field])
-    return ()

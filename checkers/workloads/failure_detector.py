@@ -105,11 +105,11 @@ class Quality:
     def weigh(
         self, observer: str, target: str, opinions: Sequence[Opinion], own: Sequence[Outage], theirs: Sequence[Outage]
     ) -> None:
+        doubtful = [outage for outage in theirs if not outage.certain]
         for outage in theirs:
-            if not any(_meet(outage, mine) for mine in own):
+            if outage.certain and not any(_meet(outage, other) for other in (*own, *doubtful)):
                 self._crash(observer, outage, opinions)
-        up_ns = self.end_ns - sum(_length(outage, self.end_ns) for outage in theirs)
-        self.alive_ns += max(0, up_ns - sum(_length(mine, self.end_ns) for mine in own))
+        self.alive_ns += max(0, self.end_ns - _covered_ns([*theirs, *own], self.end_ns))
         wrong: list[tuple[int, int]] = []
         for opinion, until_ns in _suspicions(opinions, self.end_ns):
             if any(o.begin_ns <= opinion.at_ns < o.back_ns for o in theirs):
@@ -158,8 +158,14 @@ def _meet(one: Outage, other: Outage) -> bool:
     return one.begin_ns < other.back_ns and other.begin_ns < one.back_ns
 
 
-def _length(outage: Outage, end_ns: int) -> int:
-    return min(outage.back_ns, end_ns) - min(outage.begin_ns, end_ns)
+def _covered_ns(outages: Sequence[Outage], end_ns: int) -> int:
+    """For how long at least one of them was on, the time around it in which nothing is certain included."""
+    covered_ns = reached_ns = 0
+    for outage in sorted(outages, key=lambda outage: outage.begin_ns):
+        until_ns = min(outage.back_ns, end_ns)
+        covered_ns += max(0, until_ns - max(outage.begin_ns, reached_ns))
+        reached_ns = max(reached_ns, until_ns)
+    return covered_ns
 
 
 def _suspicions(opinions: Sequence[Opinion], end_ns: int) -> list[tuple[Opinion, int]]:

@@ -15,7 +15,7 @@ from ..result import Budget, CheckResult, RunRecord
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from ..wording import show
 from .conclusion import all_of, conclude, sentence
-from .liveness import down_at_end
+from .liveness import down_at_end, perhaps_down_at_end
 from .selection import options_of
 
 VIEW = "view"
@@ -34,8 +34,8 @@ class MembershipChecker:
         views = sum(_one_life(incarnation, findings) for incarnation in traces)
         if options.get("epoch_is_global", True):
             _one_epoch_one_set(traces, findings)
-        down = down_at_end(record)
-        last = {node: _last_view(traces, node) for node in traces.incarnations if node not in down}
+        down, perhaps_down = down_at_end(record), perhaps_down_at_end(record)
+        last = {node: _last_view(traces, node) for node in traces.incarnations if node not in perhaps_down}
         doubts = _agreement(last, down, bool(options.get("expels", True)), findings)
         stats: dict[str, Any] = {"views": views, "nodes_up": len(last), "down": sorted(down)}
         converged_ms = _converged_ms(record, traces, last)

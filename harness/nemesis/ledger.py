@@ -136,6 +136,8 @@ def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
         injected_ns=_time(phases, "injected"),
         heal_ns=_time(phases, "healing"),
         healed_ns=_time(phases, "healed"),
+        seen_ns=_time(phases, "verified"),
+        undone=healed is None or bool(healed["verified"]),
     )
 
 

@@ -155,6 +155,33 @@ def test_a_core_that_cannot_recover_by_design_is_not_blamed(lines, words):
     assert result.verdict is Verdict.UNKNOWN and words in (result.reason or "")
 
 
+@pytest.mark.parametrize(
+    ("voters", "excuse"),
+    [
+        ({"n1": 1, "n2": 1, "n3": 1}, None),
+        ({"n1": 1, "n2": 1, "n3": 2}, "of whom not every one (n1 does not) reaches a quorum"),
+        ({"n1": 0, "n2": 1, "n3": 2}, None),
+        ({"n1": 1, "n2": 1, "n3": 1, "n4": 4}, "of whom no node of the core reaches a quorum"),
+    ],
+)
+def test_a_ring_leaves_a_majority_to_every_node_but_not_to_every_voter_of_changed_weights(voters, excuse):
+    """n1 and n3 stay cut off from each other. n2 sees all, but may be the one whose log is too short for the others' votes."""
+    traces = {name: [start(name, voters)] for name in NODES}
+    result = judge(record(*FAILING, core=NODES, traces=traces))
+    assert result.verdict is (Verdict.INVALID if excuse is None else Verdict.UNKNOWN)
+    assert (result.reason or "").endswith(excuse or "")
+
+
+def test_a_node_that_had_stopped_itself_excuses_though_it_was_started_again_after_the_phase():
+    halted = {"node": "n1", "incarnation": 1, "seq": 1, "mono_ns": 5, "event": "halt", "reason": "bad record"}
+    again = {**start("n1", dict.fromkeys(NODES, 1)), "incarnation": 2, "mono_ns": (END_MS + 50) * MS}
+    lines = [start("n1", dict.fromkeys(NODES, 1)), halted, again]
+    clocks = {"n1": (0, 1)}
+    assert judge(record(*FAILING, traces={"n1": lines}, clock_offsets_ns=clocks)).verdict is Verdict.UNKNOWN
+    over = [*lines[:2], {**again, "mono_ns": (BEGAN_MS - 50) * MS}]
+    assert judge(record(*FAILING, traces={"n1": over}, clock_offsets_ns=clocks)).verdict is Verdict.INVALID
+
+
 def test_voters_of_before_the_phase_excuse_nobody():
     def config(seq: int, at_ms: int, voters: dict[str, int]) -> dict[str, Any]:
         return {

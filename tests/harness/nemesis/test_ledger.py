@@ -29,7 +29,17 @@ def test_a_whole_story_becomes_a_fault(tmp_path: Path) -> None:
         ledger.step("healing", cut("a"), 15)
         ledger.observed("healed", cut("a"), 16, Observation(True, {"edges": []}))
     seen = {"edges": [["n1", "n2"]], "verify_ms": 1.5}
-    assert read_ledger(path) == [Fault("a", "cut", EDGES, seen, True, 5, 6, 15, 16)]
+    assert read_ledger(path) == [Fault("a", "cut", EDGES, seen, True, 5, 6, 15, 16, 7)]
+
+
+def test_a_heal_that_was_not_seen_to_take_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.intended(cut("a"), 5)
+        ledger.step("injected", cut("a"), 6)
+        ledger.step("healing", cut("a"), 15)
+        ledger.observed("healed", cut("a"), 16, Observation(False, {"edges": [["n1", "n2"]]}))
+    assert [fault.undone for fault in read_ledger(path)] == [False]
 
 
 def test_a_fault_that_lapsed_is_not_verified(tmp_path: Path) -> None:
