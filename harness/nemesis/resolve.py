@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import CampaignError
 from .clock_settings import Setting, settings_of
 from .faults import CLIENTS, Intent, Resolved, Situation
+from .link_shapes import SHAPING, Shape, shapes_of
 from .liveness import broken_rest
 from .targets import resolve_target
 from .topology import Edge, cut_edges
@@ -51,6 +52,8 @@ _AMOUNTS = (
     "reorder_ppm",
     "delay_ns",
     "jitter_ns",
+    "corrupt_ppm",
+    "rate_bps",
     "period_ns",
     "effect",
     "calibration",
@@ -94,7 +97,7 @@ def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
 class Force:
     """What several faults together have in force, as far as one of them must know of the others to judge what it sees.
 
-    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not. Nodes
+    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not: `links` says what shapes them. Nodes
     that are `off` have no power, or are frozen whole.
     """
 
@@ -104,6 +107,7 @@ class Force:
     clocks: Mapping[str, Setting] = field(default_factory=dict)
     clock_holders: Mapping[str, str] = field(default_factory=dict)
     loose: frozenset[Edge] = frozenset()
+    links: Mapping[Edge, Shape] = field(default_factory=dict)
     off: frozenset[str] = frozenset()
 
 
@@ -115,10 +119,12 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     off: set[str] = set()
     clocks: dict[str, Setting] = {}
     holders: dict[str, str] = {}
+    faults = list(faults)
     for fault in faults:
         what, kind = fault.what, fault.intent.kind
         if kind in LINK_KINDS:
-            (edges if kind == "cut" else loose).update((source, sink) for source, sink in what["edges"])
+            if kind in SHAPING or kind == "cut":
+                (edges if kind == "cut" else loose).update((source, sink) for source, sink in what["edges"])
         elif held := held_off(fault):
             off |= held
         elif kind in nodes:
@@ -133,6 +139,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         clocks,
         holders,
         frozenset(loose),
+        shapes_of(faults),
         frozenset(off),
     )
 

@@ -27,7 +27,11 @@ def _last(first: Json, second: Json) -> Json:
     return second
 
 
-JOIN: dict[str, Callable[[Json, Json], Json]] = {"cut": _unite, "process": _either, "clock": _last}
+def _by_name(first: Json, second: Json) -> Json:
+    return {name: {**first.get(name, {}), **second.get(name, {})} for name in {**first, **second}}
+
+
+JOIN: dict[str, Callable[[Json, Json], Json]] = {"cut": _unite, "process": _either, "clock": _last, "links": _by_name}
 """How what two faults want of one part goes together, the one that came later second."""
 
 

@@ -3,6 +3,8 @@
 Every packet carries the sender's name, its *epoch* and a sequence number. The harness raises the epoch after a change: a packet of
 the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.
 A packet that comes from another address than the configured one (address translation) moves that peer's return address.
+
+Bursts (`burst`), which show what a link does to packets, use the same sockets.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ import threading
 import time
 from typing import Any
 
+from . import burst
+
 MAGIC = b"TRIB1 "
 PERIOD_S = 0.1
 PACKETS_A_SECOND = 3000
 """Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
+
+BUFFER_BYTES = 8 << 20
 
 
 class Probes:
@@ -27,6 +33,7 @@ class Probes:
         self._heard: dict[str, list[int]] = {}
         self._lock = threading.Lock()
         self._sequence = 0
+        self._arrivals = burst.Arrivals()
         self._sockets = _open(port, any_port)
         self.port: int = self._sockets[0].getsockname()[1]
         self._wake = threading.Event()
@@ -52,6 +59,21 @@ class Probes:
         with self._lock:
             return {name: [*seen[:3], now_ns - seen[3]] for name, seen in self._heard.items()}
 
+    def send_burst(self, number: int, sizes: dict[str, int], count: int, every_ns: int) -> None:
+        """To the peers that `sizes` names, in the background."""
+        with self._lock:
+            peers = {name: self._peers[name] for name in sizes if name in self._peers}
+        arguments = (number, self.name, peers, sizes, count, every_ns, self._socket_for)
+        threading.Thread(target=burst.send, args=arguments, daemon=True).start()
+
+    def arrived(self, number: int) -> dict[str, Any]:
+        """What came of this burst, by sender."""
+        return self._arrivals.of(number)
+
+    def _socket_for(self, address: str) -> socket.socket | None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return next((each for each in self._sockets if each.family == family), None)
+
     def _send_for_ever(self) -> None:
         while True:
             self._send_to_all()
@@ -68,17 +90,18 @@ class Probes:
             packet = MAGIC + json.dumps([self.name, self.epoch, self._sequence]).encode()
             peers = list(self._peers.values())
         for address, port in peers:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            for each in self._sockets:
-                if each.family == family:
-                    # Not sent is not heard, and the receiver's account says so; a cut may well look like this here.
-                    with contextlib.suppress(OSError):
-                        each.sendto(packet, (address, port))
+            each = self._socket_for(address)
+            if each is not None:
+                # Not sent is not heard, and the receiver's account says so; a cut may well look like this here.
+                with contextlib.suppress(OSError):
+                    each.sendto(packet, (address, port))
 
     def _receive(self, each: socket.socket) -> None:
         while True:
             try:
                 packet, source = each.recvfrom(2048)
+                if packet.startswith(burst.MAGIC):
+                    self._arrivals.note(packet, time.monotonic_ns())
                 if not packet.startswith(MAGIC):
                     continue
                 name, epoch, sequence = json.loads(packet[len(MAGIC) :])
@@ -113,4 +136,8 @@ def _open(port: int, any_port: bool) -> list[socket.socket]:
         opened.append(second)
     except OSError:
         pass
+    for each in opened:
+        # A burst that the agent is too slow to read must wait, or it would look like loss.
+        with contextlib.suppress(OSError):
+            each.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), BUFFER_BYTES)
     return opened

@@ -7,6 +7,7 @@ A part is a module with
     change(claimed, wanted, config) -> force      make it so; what is in force now
     undo(force) -> [str]                          take everything back, and say what that was; twice, the second says nothing
     look(request, config) -> answer               (optional) what an independent look shows, for verification
+    OUTLIVES_POWER = True                         (optional) what it does is on the disk: after a boot it is still in force
 
 `wanted` and `force` are JSON objects; empty means that nothing is. `force` also keeps what was there before (limits, rules), since exactly that is
 put back. Claims and changes of a host are made under its store's lock, in the order of `PARTS`; undone in the opposite order.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from . import clock, cut, process
+from . import clock, cut, links, process, replacement
 
 Json = dict[str, Any]
 
@@ -33,4 +34,4 @@ class Part(Protocol):
     def undo(self, force: Json) -> list[str]: ...
 
 
-PARTS: tuple[Part, ...] = (cut, clock, process)
+PARTS: tuple[Part, ...] = (cut, links, clock, replacement, process)

@@ -1,0 +1,94 @@
+"""Bursts: numbered UDP packets with the time at which each was sent, so that what a link does to packets can be told from what arrived.
+
+They leave from the probes' port and arrive there, under the rules that all traffic meets. Times are of each host's monotonic clock, which no fault moves; the
+harness knows how far apart these are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+MAGIC = b"TRIBB "
+HEAD = struct.Struct("!IIQ")
+"""Which burst, number, ns."""
+REMEMBERED = 64
+"""Bursts whose packets a receiver still counts; older ones are forgotten."""
+NAME_ENDS = b"\n"
+
+
+class Arrivals:
+    """By burst and sender, the packets that came, in their order: (number, how late by two clocks, when)."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
+        self._lock = threading.Lock()
+
+    def note(self, packet: bytes, now_ns: int) -> None:
+        """Raises `ValueError` for what is no packet of a burst."""
+        try:
+            burst, number, sent_ns = HEAD.unpack_from(packet, len(MAGIC))
+        except struct.error:
+            raise ValueError("too short for a packet of a burst") from None
+        name = packet[len(MAGIC) + HEAD.size :].partition(NAME_ENDS)[0].decode()
+        with self._lock:
+            if burst not in self._seen and len(self._seen) >= REMEMBERED:
+                del self._seen[min(self._seen)]
+            self._seen.setdefault(burst, {}).setdefault(name, []).append((number, now_ns - sent_ns, now_ns))
+
+    def of(self, burst: int) -> dict[str, Json]:
+        with self._lock:
+            seen = {name: list(packets) for name, packets in self._seen.get(burst, {}).items()}
+        return {name: summary(packets) for name, packets in seen.items()}
+
+
+def summary(packets: Sequence[tuple[int, int, int]]) -> Json:
+    """`overtaken` are the numbers that came after a greater one had come; a copy is none of these."""
+    came: set[int] = set()
+    overtaken, greatest = 0, -1
+    for number, _, _ in packets:
+        if number not in came:
+            overtaken += number < greatest
+            came.add(number)
+            greatest = max(greatest, number)
+    took_ns = [took_ns for _, took_ns, _ in packets]
+    return {
+        "came": len(came),
+        "twice": len(packets) - len(came),
+        "overtaken": overtaken,
+        "least_ns": min(took_ns),
+        "median_ns": int(statistics.median(took_ns)),
+        "most_ns": max(took_ns),
+        "span_ns": packets[-1][2] - packets[0][2],
+    }
+
+
+def send(
+    burst: int,
+    name: str,
+    peers: Mapping[str, tuple[str, int]],
+    sizes: Mapping[str, int],
+    count: int,
+    every_ns: int,
+    socket_for: Callable[[str], socket.socket | None],
+) -> None:
+    """`count` packets to each peer, of the size that it is due (0: as small as can be), a round each `every_ns`. What cannot be sent is not heard."""
+    tail = name.encode() + NAME_ENDS
+    began_ns = time.monotonic_ns()
+    for number in range(count):
+        wait_ns = began_ns + number * every_ns - time.monotonic_ns()
+        if wait_ns > 0:
+            time.sleep(wait_ns / 1e9)
+        for vertex, address in peers.items():
+            each = socket_for(address[0])
+            if each is not None:
+                packet = MAGIC + HEAD.pack(burst, number, time.monotonic_ns()) + tail
+                with contextlib.suppress(OSError):
+                    each.sendto(packet.ljust(sizes.get(vertex, 0), b"."), address)

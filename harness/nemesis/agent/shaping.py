@@ -1,0 +1,144 @@
+"""What a shaped link does to a packet that arrives over it: pure, so that every case can be tested without a packet.
+
+A link is one vertex as the receiver sees it, by all its addresses. Its *shape* is a JSON object with any of
+
+    loss_ppm, corrupt_ppm, reorder_ppm    chances in parts per million
+    delay_ns, jitter_ns                   every packet is later by the first, and by a draw up to the second
+    rate_bps                              bits per second; what would wait longer than a second is lost
+    clogged                               true: nothing arrives until it is not
+    flaps_ns                              periods: down for the first half of each, counted from when it was first asked for
+
+Duplication is not among them: a queue gives one verdict a packet, so copies are made by the sender (`duplicates`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+Shape = Mapping[str, Any]
+ONE_MILLION = 1_000_000
+SECOND_NS = 1_000_000_000
+OVERTAKEN_NS = (10_000_000, 50_000_000)
+"""How much later a packet is that others shall overtake: a draw between these, beside its delay."""
+BACKLOG_NS = SECOND_NS
+"""A packet that the rate would hold back for longer is lost, as in the full buffer of a router."""
+
+
+@dataclass(slots=True)
+class Link:
+    """`held` are the numbers of packets that a clog holds, in the order in which they came."""
+
+    vertex: str
+    shape: Shape
+    free_ns: int = 0
+    began_ns: dict[int, int] = field(default_factory=dict)
+    held: deque[int] = field(default_factory=deque)
+    seen: int = 0
+    dropped: int = 0
+    corrupted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """`at_ns` is when it goes on; None: it is lost, or, when `held`, waits for the end of a clog."""
+
+    at_ns: int | None
+    corrupt: bool = False
+    held: bool = False
+
+
+LOST = Fate(None)
+HELD = Fate(None, held=True)
+
+
+class Links:
+    """All links of this host; a change keeps what is known of those that stay."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._links: dict[str, Link] = {}
+        self._by_address: dict[bytes, Link] = {}
+
+    def change(self, shapes: Mapping[str, Shape], now_ns: int) -> list[int]:
+        """Shape exactly these vertices; returns the packets that no clog holds any more, in their order."""
+        freed: list[int] = []
+        for vertex, link in self._links.items():
+            if not shapes.get(vertex, {}).get("clogged"):
+                freed += link.held
+                link.held.clear()
+        kept = {vertex: self._links.get(vertex) or Link(vertex, {}) for vertex in shapes}
+        for vertex, link in kept.items():
+            link.shape = shapes[vertex]
+            periods = link.shape.get("flaps_ns", ())
+            link.began_ns = {period: link.began_ns.get(period, now_ns) for period in periods}
+        self._links = kept
+        self._by_address = {
+            packed: link for link in kept.values() for packed in packed_addresses(link.shape.get("addresses", ()))
+        }
+        return sorted(freed)
+
+    @property
+    def corrupting(self) -> bool:
+        return any(link.shape.get("corrupt_ppm") for link in self._links.values())
+
+    def of(self, source: bytes) -> Link | None:
+        return self._by_address.get(source)
+
+    def fate(self, link: Link, length: int, now_ns: int) -> Fate:
+        """Of a packet of so many bytes that arrives now. One that waits for the rate is later by its delay as well."""
+        shape, link.seen = link.shape, link.seen + 1
+        if shape.get("clogged"):
+            return HELD
+        if _is_down(link, now_ns) or self._happens(shape.get("loss_ppm", 0)):
+            link.dropped += 1
+            return LOST
+        at_ns = now_ns
+        if rate_bps := shape.get("rate_bps"):
+            at_ns = max(now_ns, link.free_ns) + length * 8 * SECOND_NS // rate_bps
+            if at_ns - now_ns > BACKLOG_NS:
+                link.dropped += 1
+                return LOST
+            link.free_ns = at_ns
+        at_ns += shape.get("delay_ns", 0)
+        if jitter_ns := shape.get("jitter_ns", 0):
+            at_ns += self._random.randint(0, jitter_ns)
+        if self._happens(shape.get("reorder_ppm", 0)):
+            at_ns += self._random.randint(*OVERTAKEN_NS)
+        corrupt = self._happens(shape.get("corrupt_ppm", 0))
+        link.corrupted += corrupt
+        return Fate(at_ns, corrupt)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        return {
+            name: {"seen": link.seen, "dropped": link.dropped, "corrupted": link.corrupted, "held": len(link.held)}
+            for name, link in self._links.items()
+        }
+
+    def _happens(self, ppm: int) -> bool:
+        return ppm > 0 and self._random.randrange(ONE_MILLION) < ppm
+
+
+def _is_down(link: Link, now_ns: int) -> bool:
+    return any((now_ns - began_ns) % period_ns < period_ns // 2 for period_ns, began_ns in link.began_ns.items())
+
+
+def flipped(packet: bytes, random: Random) -> bytes:
+    """The packet with one bit of its transport header or data flipped. What is in the IP header was checked before it came here."""
+    if not packet:
+        return packet
+    first = (packet[0] & 0x0F) * 4 if packet[0] >> 4 == 4 else 40
+    if first >= len(packet):
+        return packet
+    at = random.randrange(first, len(packet))
+    changed = bytearray(packet)
+    changed[at] ^= 1 << random.randrange(8)
+    return bytes(changed)
+
+
+def packed_addresses(addresses: Iterable[str]) -> list[bytes]:
+    return [ipaddress.ip_address(address.partition("%")[0]).packed for address in addresses]

@@ -1,0 +1,96 @@
+"""Whether what a burst showed of a link is what its shape says: chances by the binomial distribution, with one false alarm in a million.
+
+Pure. A link whose shape is empty is *whole* when it loses nearly nothing, doubles nothing, and is not late by what a fault made it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+ONE_MILLION = 1_000_000
+UNLIKELY = 1e-6
+WITNESSES = 16
+"""Packets are so many that on average as many of them meet each chance: that none does happens once in nine million."""
+FEWEST, MOST = 64, 1600
+SLACK = 0.03
+"""What a busy machine may lose of its own."""
+RATE_SLACK = 0.8
+Shape = Mapping[str, Any]
+
+
+def count_for(shapes: list[Shape]) -> int:
+    """How many packets show every chance of these."""
+    names = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
+    chances: list[int] = [shape[name] for shape in shapes for name in names if shape.get(name)]
+    return min(MOST, max([FEWEST, *(WITNESSES * ONE_MILLION // ppm for ppm in chances)]))
+
+
+def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[str]:
+    """What is not as asked, in the words of the shape's fields; empty when all is. `seen`: what came of `count` packets, None for nothing."""
+    if seen is None:
+        return ["silent"]
+    chance = {name: shape.get(f"{name}_ppm", 0) / ONE_MILLION for name in ("loss", "corrupt", "duplicate", "reorder")}
+    kept, doubled = (1 - chance["loss"]) * (1 - chance["corrupt"]), chance["duplicate"]
+    lost = (1 - doubled) * (1 - kept) + doubled * (1 - kept) ** 2
+    wrong = []
+    least, most = likely(count, lost)
+    least = max(least, 1) if lost else 0
+    if count - seen["came"] < least or ("rate_bps" not in shape and count - seen["came"] > most + count * SLACK):
+        wrong.append("corrupt" if chance["corrupt"] > chance["loss"] else "loss")
+    if doubled and seen["twice"] < max(1, likely(count, doubled * kept**2)[0]):
+        wrong.append("duplicate")
+    if not doubled and seen["twice"] > count * SLACK:
+        wrong.append("duplicate")
+    if chance["reorder"] and seen["overtaken"] < max(1, likely(count, chance["reorder"] * kept * 0.7)[0]):
+        wrong.append("reorder")
+    if seen["least_ns"] + seen["error_ns"] < shape.get("delay_ns", 0):
+        wrong.append("delay")
+    if seen["most_ns"] - seen["least_ns"] < shape.get("jitter_ns", 0) // 2:
+        wrong.append("jitter")
+    return wrong
+
+
+def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int) -> bool:
+    """Of a link that nothing shapes any more, and that had been shaped so."""
+    if seen is None or count - seen["came"] > max(1, count * SLACK) or seen["twice"] > count * SLACK:
+        return False
+    return bool(seen["least_ns"] - seen["error_ns"] < healed.get("delay_ns", math.inf))
+
+
+def rate_burst(rate_bps: int) -> tuple[int, int]:
+    """How many packets, and of what size, take a fifth of a second at this rate; no more than a buffer holds."""
+    size = 1400 if rate_bps >= 1_000_000 else 300
+    return min(200, max(8, rate_bps // 5 // ((size + 28) * 8))), size
+
+
+def keeps_to_rate(rate_bps: int, seen: Mapping[str, Any] | None, size: int) -> bool:
+    """Whether what came of a burst took as long as it must have."""
+    if seen is None or seen["came"] < 4:
+        return False
+    return bool(seen["span_ns"] >= RATE_SLACK * (seen["came"] - 1) * (size + 28) * 8 * 1e9 / rate_bps)
+
+
+def likely(count: int, chance: float) -> tuple[int, int]:
+    """The least and the most of `count` that meet the chance, but for one in a million below and above."""
+    if chance <= 0:
+        return 0, 0
+    if chance >= 1:
+        return count, count
+    below, total, least = 0.0, 0.0, 0
+    most = count
+    for number in range(count + 1):
+        total += _probability(count, number, chance)
+        if total < UNLIKELY:
+            least, below = number + 1, total
+        if total > 1 - UNLIKELY:
+            most = number
+            break
+    assert below < UNLIKELY
+    return least, most
+
+
+def _probability(count: int, number: int, chance: float) -> float:
+    ways = math.lgamma(count + 1) - math.lgamma(number + 1) - math.lgamma(count - number + 1)
+    return math.exp(ways + number * math.log(chance) + (count - number) * math.log1p(-chance))

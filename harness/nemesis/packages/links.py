@@ -1,0 +1,216 @@
+"""Links that lose, repeat, overtake, corrupt and delay packets, let through only so many, or hold all of them back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from ...errors import FaultError
+from ...hosts.base import Host
+from .. import bursts, link_quality, link_ways
+from ..agents import Json, ask, require
+from ..bursts import Seen
+from ..faults import Observation, Resolved
+from ..link_shapes import Edge, Shape, shape_of
+from ..one_question import ask_part
+from ..wanted import Want
+from .base import Ground, Package, Probe
+
+OVERTAKEN_NS = 50_000_000
+BACKLOG_NS = 1_000_000_000
+EVERY_NS = 1_000_000
+STUCK, STUCK_EVERY_NS = 20, 5_000_000
+
+
+def edges_of(fault: Resolved) -> list[Edge]:
+    return [(source, sink) for source, sink in fault.what["edges"]]
+
+
+def can(host: Host, *names: str) -> dict[str, Any]:
+    """What the agent finds that the host can do for links; raises `FaultError` when one of these is not among it."""
+    able: dict[str, Any] = ask_part(host, {"part": link_ways.PART, "what": "abilities"})["abilities"]
+    for name in names:
+        if not able[name]:
+            raise FaultError(f"{host.name} cannot do what shaped links need: {name}", link_ways.NO_QUEUE)
+    return able
+
+
+def _shapes(host: Host) -> str:
+    able = can(host, "copies")
+    if not able["netem"] and not able["queue"]:
+        can(host, "queue")
+    return "netem and nft dup" if able["netem"] else f"{link_ways.QUEUES[able['queue']]} and nft dup"
+
+
+def _holds(host: Host) -> str:
+    return link_ways.QUEUES[can(host, "queue")["queue"]]
+
+
+class Shaped(Package):
+    """What is done by shaping links: the hosts' part of it, and whether it lasted."""
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        return link_ways.wants(ground.cluster, edges_of(fault), ground.force)
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        shapes = {edge: shape_of(fault) for edge in edges_of(fault)}
+        return link_ways.require_ways(ground.cluster, shapes, ground.force, f"{fault.intent.kind} {fault.intent.id}")
+
+    def end(self, fault: Resolved, ground: Ground) -> Json:
+        """A helper that somebody ended let everything through, and the fault did not last."""
+        known = link_ways.learn(ground.cluster, edges_of(fault), ground.force)
+        queued = {
+            sink
+            for source, sink in edges_of(fault)
+            if sink in known and sink not in ground.force.off and not _elsewhere(known, source, fault)
+        }
+        seen = _looks(ground, queued)
+        return {"lapsed": True} if any(answer["counters"] is None for answer in seen.values()) else {}
+
+    def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
+        """Links of the fault over which nothing else keeps packets away."""
+        force, agents = ground.force, ground.cluster.agents
+        return [
+            edge
+            for edge in edges_of(fault)
+            if edge not in force.edges
+            and not {*edge} & force.off
+            and {*edge} <= set(agents)
+            and not _blocked(ground, edge)
+        ]
+
+
+def _elsewhere(known: Mapping[str, Json], source: str, fault: Resolved) -> bool:
+    shape = {name: value for name, value in shape_of(fault).items() if name != link_ways.COPIES}
+    return not shape or link_ways.by_netem(known, source, shape)
+
+
+def _blocked(ground: Ground, edge: Edge) -> bool:
+    shape = ground.force.links.get(edge, {})
+    return bool(shape.get("clogged") or shape.get("flaps_ns"))
+
+
+def _looks(ground: Ground, names: Iterable[str]) -> dict[str, Json]:
+    request = {"do": "look", "part": link_ways.PART, "what": "counters"}
+    return require(ask(ground.cluster.agents, dict.fromkeys(names, request)), "looking at shaped links")
+
+
+class Link(Shaped):
+    kinds = ("link",)
+    abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        edges = self.visible(fault, ground)
+        force = ground.force.links
+        shapes = {edge: force.get(edge, {}) for edge in edges}
+        count = link_quality.count_for([*shapes.values(), shape_of(fault)])
+        receivers = sorted({sink for _, sink in edges if sink in ground.cluster.firewalled})
+        before = _looks(ground, receivers)
+        seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values())) if edges else {}
+        after = _looks(ground, receivers)
+        wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count) for edge in edges}
+        limited = [edge for edge in edges if shapes[edge].get("rate_bps")]
+        spans = self._rates(ground, limited, shapes, wrong)
+        refused = {name: after[name]["refused"] - before[name]["refused"] for name in receivers}
+        for edge in edges:
+            if shapes[edge].get("corrupt_ppm") and edge[1] in refused and not refused[edge[1]]:
+                wrong[edge].append("corrupt")
+        good = [edge for edge in edges if not wrong[edge]]
+        told = {
+            "edges": _listed(good if on else [edge for edge in edges if wrong[edge] or shapes[edge]]),
+            **(
+                {"not_shaped": {f"{a} {b}": wrong[a, b] for a, b in edges if wrong[a, b]}}
+                if len(good) < len(edges)
+                else {}
+            ),
+            **_told(fault, seen, edges, count),
+            **({"refused_by_checksum": sum(refused.values())} if fault.what.get("corrupt_ppm") else {}),
+            **({"rate_bps": spans} if spans else {}),
+        }
+        return Observation(len(good) == len(edges) and bool(edges), told)
+
+    def _rates(
+        self, ground: Ground, edges: list[Edge], shapes: Mapping[Edge, Shape], wrong: dict[Edge, list[str]]
+    ) -> list[int]:
+        """The least and greatest rate that was seen; links that were faster than theirs are `wrong`."""
+        measured = []
+        for rate_bps in sorted({shapes[edge]["rate_bps"] for edge in edges}):
+            count, size = link_quality.rate_burst(rate_bps)
+            same = [edge for edge in edges if shapes[edge]["rate_bps"] == rate_bps]
+            seen = bursts.burst(ground.cluster, same, count, 0, _latest_ns([shapes[edge] for edge in same]), size)
+            for edge in same:
+                found = seen[edge]
+                if not link_quality.keeps_to_rate(rate_bps, found, size):
+                    wrong[edge].append("rate")
+                if found is not None and found["span_ns"]:
+                    measured.append(int((found["came"] - 1) * (size + 28) * 8e9 / found["span_ns"]))
+        return [min(measured), max(measured)] if measured else []
+
+
+def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int) -> list[str]:
+    if shape:
+        return link_quality.faults_of(shape, seen, count)
+    return [] if link_quality.is_whole(shape_of(fault), seen, count) else ["not whole"]
+
+
+def _latest_ns(shapes: Iterable[Shape]) -> int:
+    """How late the last packet of a burst may be."""
+    return max(
+        (
+            shape.get("delay_ns", 0)
+            + shape.get("jitter_ns", 0)
+            + (OVERTAKEN_NS if shape.get("reorder_ppm") else 0)
+            + (BACKLOG_NS if shape.get("rate_bps") else 0)
+            for shape in shapes
+        ),
+        default=0,
+    )
+
+
+def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], count: int) -> Json:
+    heard = [one for one in seen.values() if one is not None]
+    unprobed = sorted(set(edges_of(fault)) - set(edges))
+    return {
+        "sent": count * len(edges),
+        "lost": count * len(edges) - sum(one["came"] for one in heard),
+        "doubled": sum(one["twice"] for one in heard),
+        "overtaken": sum(one["overtaken"] for one in heard),
+        "latency_ms": [
+            round(min(one["least_ns"] for one in heard) / 1e6, 3),
+            round(max(one["most_ns"] for one in heard) / 1e6, 3),
+        ]
+        if heard
+        else None,
+        **({"unprobed": _listed(unprobed)} if unprobed else {}),
+    }
+
+
+class Clog(Shaped):
+    kinds = ("clog",)
+    abilities: ClassVar[Mapping[str, Probe]] = {"clog": _holds}
+
+    def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
+        force = ground.force
+        return [edge for edge in edges_of(fault) if edge not in force.edges and not {*edge} & force.off]
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        """Numbered packets do not arrive while it is on, and all of these do, in their order, when it is over."""
+        edges, number = self.visible(fault, ground), zlib.crc32(fault.intent.id.encode())
+        if on:
+            seen = bursts.burst(ground.cluster, edges, STUCK, STUCK_EVERY_NS, number=number)
+            leaking = [edge for edge in edges if seen[edge] is not None]
+            stuck = [edge for edge in edges if seen[edge] is None]
+            told = {"edges": _listed(stuck), **({"leaking": _listed(leaking)} if leaking else {})}
+            return Observation(bool(stuck) and not leaking, told)
+        links = ground.links()
+        freed = [edge for edge in edges if not ground.force.links.get(edge)]
+        seen = bursts.arrived(ground.cluster, freed, number)
+        late = sum(found["came"] for found in seen.values() if found is not None)
+        whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in seen.values())
+        still = [edge for edge in edges if ground.force.links.get(edge, {}).get("clogged")]
+        return Observation(links.verified and whole, {**links.observed, "edges": _listed(still), "late": late})
+
+
+def _listed(edges: Iterable[Edge]) -> list[list[str]]:
+    return [list(edge) for edge in sorted(edges)]
