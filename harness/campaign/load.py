@@ -18,7 +18,7 @@ from node.flaws import FLAWS
 from ..errors import CampaignError
 from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
-from ..nemesis.schedule import expand
+from ..nemesis.mix import planned
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
@@ -46,7 +46,7 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
     if problems:
         refuse(problems, positions, path)
     try:
-        expand(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
+        planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
     except CampaignError as error:
         raise CampaignError(f"{path}:{positions.line(('faults',))}: {error.message}", error.hint) from None
     return campaign

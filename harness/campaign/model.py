@@ -110,6 +110,14 @@ class Campaign(_Model):
     check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
     expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
 
+    @field_validator("faults", mode="before")
+    @classmethod
+    def _composed_faults_need_no_list(cls, faults: Any) -> Any:
+        """`faults: all`, or `faults: {swarm: {…}}`."""
+        if isinstance(faults, str):
+            return [{faults: {}}]
+        return [{name: spec or {}} for name, spec in faults.items()] if isinstance(faults, Mapping) else faults
+
     @field_validator("workloads")
     @classmethod
     def _workloads_are_known(cls, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

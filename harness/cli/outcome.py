@@ -29,6 +29,8 @@ def print_judgement(judgement: Judgement) -> None:
             out.print(
                 f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}; all of them: tri check {escape(document['run'])} --json"
             )
+    for one in document["left_out"]:
+        out.print(f"  [yellow]left out[/] {escape(one.get('sort') or one['fault'])}: {escape(one['why'])}")
     for error in document["errors"]:
         out.print(f"  [yellow]environment[/] {escape(error)}")
     for fault in document["unverified"]:

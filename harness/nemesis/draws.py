@@ -11,7 +11,7 @@ minority at most, so that together they never harm more than that. Links have an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,17 @@ def _on_links(fault: str, coarse: bool = False, new: bool = False, share: int = 
 def _on_nodes(
     fault: str, share: int = 3, lane: str = NODES, coarse: bool = False, new: bool = False, **more: Sequence[Any]
 ) -> Sort:
+    return _aimed(fault, more, share, lane, coarse, new)
+
+
+def _aimed(
+    fault: str,
+    more: Mapping[str, Sequence[Any]],
+    share: int = 3,
+    lane: str = NODES,
+    coarse: bool = False,
+    new: bool = False,
+) -> Sort:
     def fields(knobs: Knobs) -> Fields:
         drawn = {word: knobs.choose(word, options) for word, options in more.items()}
         return {"target": knobs.choose("target", TARGETS), **drawn}
@@ -85,11 +96,11 @@ def _on_nodes(
 
 
 def _disk(*effects: str, coarse: bool = False, new: bool = False, **more: Sequence[Any]) -> Sort:
-    return _on_nodes("disk", coarse=coarse, new=new, effect=effects, **more)
+    return _aimed("disk", {"effect": effects, **more}, coarse=coarse, new=new)
 
 
 def _clock(**amount: Sequence[Any]) -> Sort:
-    return _on_nodes("clock", lane=CLOCKS, **amount)
+    return _aimed("clock", amount, lane=CLOCKS)
 
 
 SORTS: dict[str, Sort] = {
@@ -125,7 +136,6 @@ SORTS: dict[str, Sort] = {
 
 
 def names_of(word: str) -> list[str]:
-    """The sorts that a word of a campaign means: one by its name, or all of a kind, as an item of `faults:` names that. Coarse ones only by their own."""
-    if word in SORTS:
-        return [word]
-    return [name for name, sort in SORTS.items() if sort.fault == word and not sort.coarse]
+    """The sorts that a word of a campaign means: all of a kind, as an item of `faults:` names that, but for coarse ones; else one by its name."""
+    kind = [name for name, sort in SORTS.items() if sort.fault == word and not sort.coarse]
+    return kind or ([word] if word in SORTS else [])

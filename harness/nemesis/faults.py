@@ -37,7 +37,7 @@ class Intent:
     """A fault that shall be: `parameters` are the campaign's (shape, target, offset, …).
 
     `at_ns` is run time. `for_ns` is how long it lasts; None means that it lasts until the final heal. `key` names the random draws that
-    resolve it, so that removing another intent leaves this one as it was.
+    resolve it, so that removing another intent leaves this one as it was. Of those that share a `lane`, one is on at a time: it waits for the others.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Intent:
     at_ns: int
     for_ns: int | None
     key: str
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)

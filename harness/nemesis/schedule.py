@@ -38,8 +38,7 @@ class _Start:
 
 def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list[Intent]:
     """Every fault that shall be, by time of start. Raises `CampaignError` that lists all specs that cannot be carried out."""
-    recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
-    quiet = [window for spec in recoveries for window in _windows(spec, load_ns)]
+    quiet = quiet_windows(specs, load_ns)
     starts: list[_Start] = []
     problems: list[str] = []
     labels: Counter[str] = Counter()
@@ -70,6 +69,12 @@ def _label(spec: Timing) -> str:
     said = json.dumps([spec.kind, words], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()[:6]
     return spec.name if spec.name is not None else f"{spec.kind}-{spec.variant()}-{digest}"
+
+
+def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
+    """In which no fault is on."""
+    recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
+    return [window for spec in recoveries for window in _windows(spec, load_ns)]
 
 
 def _windows(spec: RecoverySpec, load_ns: int) -> Iterator[Window]:
@@ -131,10 +136,11 @@ def _intent(start: _Start, seed: int | str) -> Intent:
     key = f"{start.label}.{start.number}"
     delay_ns = Random(f"{seed}/{key}/stagger").randint(0, start.spec.stagger)
     lasts_ns = start.spec.for_ns
-    return Intent(key, start.spec.kind, _parameters(start.spec, start.number), start.at_ns + delay_ns, lasts_ns, key)
+    return Intent(key, start.spec.kind, parameters_of(start.spec, start.number), start.at_ns + delay_ns, lasts_ns, key)
 
 
-def _parameters(spec: Timing, number: int) -> dict[str, Any]:
+def parameters_of(spec: Timing, number: int) -> dict[str, Any]:
+    """What the spec's start of this number resolves from."""
     parameters = spec.parameters()
     if isinstance(spec, Shaped):
         parameters["shape"] = spec.shape[(number - 1) % len(spec.shape)].value

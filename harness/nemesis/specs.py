@@ -20,12 +20,14 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from ..durations import PositiveDuration
 from .link_specs import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machine_specs import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
+from .mix_specs import AllSpec, MixSpec, SwarmSpec
 from .timing import Timing
 
 __all__ = [
     "AIMED",
     "FAULT_NAMES",
     "TWO_SIDED",
+    "AllSpec",
     "ClockSpec",
     "ClogSpec",
     "DiskEffect",
@@ -34,6 +36,7 @@ __all__ = [
     "FlapSpec",
     "KillSpec",
     "LinkSpec",
+    "MixSpec",
     "PartitionSpec",
     "PauseSpec",
     "PowerSpec",
@@ -41,6 +44,7 @@ __all__ = [
     "ResetSpec",
     "Shape",
     "Shaped",
+    "SwarmSpec",
     "Timing",
     "VotersSpec",
     "WipeSpec",
@@ -86,9 +90,9 @@ class _Item(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
-    def spec(self) -> Timing | RecoverySpec:
+    def spec(self) -> Timing | RecoverySpec | MixSpec:
         """The one model in this item, whatever its kind."""
-        spec: Timing | RecoverySpec = getattr(self, next(iter(type(self).model_fields)))
+        spec: Timing | RecoverySpec | MixSpec = getattr(self, next(iter(type(self).model_fields)))
         return spec
 
 
@@ -144,6 +148,14 @@ class RecoveryItem(_Item):
     recovery: RecoverySpec
 
 
+class AllItem(_Item):
+    all: AllSpec
+
+
+class SwarmItem(_Item):
+    swarm: SwarmSpec
+
+
 FAULT_NAMES = (
     "partition",
     "link",
@@ -158,6 +170,8 @@ FAULT_NAMES = (
     "clock",
     "voters",
     "recovery",
+    "all",
+    "swarm",
 )
 
 
@@ -181,6 +195,8 @@ FaultSpec = Annotated[
         Annotated[ClockItem, Tag("clock")],
         Annotated[VotersItem, Tag("voters")],
         Annotated[RecoveryItem, Tag("recovery")],
+        Annotated[AllItem, Tag("all")],
+        Annotated[SwarmItem, Tag("swarm")],
     ],
     Discriminator(
         _fault_name,

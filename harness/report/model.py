@@ -114,7 +114,7 @@ def build(run: RunFiles) -> Report:
         expected=_expected(run.verdict.get("expected")),
         facts=_facts(run, operations),
         command=str(run.verdict.get("command") or ""),
-        notes=[*run.notes, *map(str, run.verdict.get("errors") or ()), *charts.pop("notes")],
+        notes=[*run.notes, *_left_out(run), *map(str, run.verdict.get("errors") or ()), *charts.pop("notes")],
         shrinking=_shrinking(run.shrink),
         witnesses=witnesses,
         hidden_witnesses=hidden,
@@ -124,6 +124,14 @@ def build(run: RunFiles) -> Report:
         campaign_yaml=run.campaign_yaml,
         charts=charts,
     )
+
+
+def _left_out(run: RunFiles) -> list[str]:
+    """What was to be composed and could not be."""
+    return [
+        f"Left out: {one.get('sort') or one.get('fault')}: {one.get('why')}"
+        for one in run.verdict.get("left_out") or ()
+    ]
 
 
 def _checkers(run: RunFiles) -> list[tuple[str, Mapping[str, Any]]]:

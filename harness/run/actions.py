@@ -5,6 +5,7 @@ Pure, as the runner is: it says what shall be done (`FaultAction`) and is told w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -34,6 +35,10 @@ class ActionDone:
     failed: bool = False
 
 
+LANE_REST_NS = 1_000_000_000
+"""How long a lane stays free after a heal, so that what had failed is back before the next of its kind fails."""
+
+
 @dataclass(slots=True)
 class _Fault:
     intent: Intent
@@ -44,57 +49,92 @@ class _Fault:
 
 
 class Faults:
-    """Those of the load, by time, and those that keep all but a core broken (`rest`), which begin together."""
+    """Those of the load, by time, and those that keep all but a core broken (`rest`), which begin together.
+
+    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order.
+    """
 
     def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = ()) -> None:
-        self._load = [_Fault(intent) for intent in sorted(load, key=lambda intent: (intent.at_ns, intent.id))]
+        self._waiting = deque(_Fault(intent) for intent in sorted(load, key=lambda intent: (intent.at_ns, intent.id)))
+        self._held: list[_Fault] = []
+        """Their time has come, but their lanes are taken."""
+        self._on: list[_Fault] = []
         self._rest = [_Fault(intent) for intent in rest]
+        self._free_ns: dict[str, int] = {}
+        """Until when a lane rests."""
 
     @property
     def changing(self) -> bool:
         """Whether an action is under way. A change of voters does not count, for it may itself be waiting for a heal."""
-        return any(fault.busy and fault.intent.kind != "voters" for fault in (*self._load, *self._rest))
+        return any(fault.busy and fault.intent.kind != "voters" for fault in (*self._on, *self._rest))
+
+    @property
+    def never_begun(self) -> list[Intent]:
+        """Those whose turn has not come."""
+        return [fault.intent for fault in (*self._held, *self._waiting)]
 
     def due(self, now_ns: int) -> list[FaultAction]:
         """What the load has for this moment."""
-        actions = []
-        for fault in self._load:
-            if fault.busy or fault.over:
-                continue
-            if fault.injected:
-                if fault.heal_at_ns is not None and fault.heal_at_ns <= now_ns:
-                    actions.append(_begin(fault, Verb.HEAL))
-            elif fault.intent.at_ns <= now_ns:
-                actions.append(_begin(fault, Verb.INJECT))
-        return actions
+        heals = [fault for fault in self._on if not fault.busy and fault.injected and _is_past(fault, now_ns)]
+        return [_begin(fault, Verb.HEAL) for fault in heals] + [
+            _begin(fault, Verb.INJECT) for fault in self._begun(now_ns)
+        ]
+
+    def _begun(self, now_ns: int) -> list[_Fault]:
+        """Those whose time has come, taken off their list."""
+        while self._waiting and self._waiting[0].intent.at_ns <= now_ns:
+            self._held.append(self._waiting.popleft())
+        begun: list[_Fault] = []
+        if self._held:
+            taken = {fault.intent.lane for fault in self._on}
+            for fault in self._held:
+                lane = fault.intent.lane
+                if not lane or (lane not in taken and self._free_ns.get(lane, 0) <= now_ns):
+                    begun.append(fault)
+                    taken.add(lane)
+            self._held = [fault for fault in self._held if fault not in begun]
+            self._on += begun
+        return begun
 
     def next_ns(self) -> list[int]:
         """When something of the load is due by itself."""
-        waiting = [fault for fault in self._load if not fault.busy and not fault.over]
-        times = [fault.heal_at_ns if fault.injected else fault.intent.at_ns for fault in waiting]
-        return [at_ns for at_ns in times if at_ns is not None]
+        times = [fault.heal_at_ns for fault in self._on if not fault.busy and fault.heal_at_ns is not None]
+        if self._waiting:
+            times.append(self._waiting[0].intent.at_ns)
+        if self._held:
+            taken = {fault.intent.lane for fault in self._on}
+            times += [self._free_ns.get(fault.intent.lane, 0) for fault in self._held if fault.intent.lane not in taken]
+        return times
 
     def break_rest(self) -> list[FaultAction]:
         return [_begin(fault, Verb.INJECT) for fault in self._rest]
 
     def heal_load(self) -> list[FaultAction]:
         """Heal each fault of the load that is on, and no other."""
-        return [_begin(fault, Verb.HEAL) for fault in self._load if fault.injected and not fault.over]
+        return [_begin(fault, Verb.HEAL) for fault in self._on if fault.injected]
 
     def healed_all(self) -> None:
-        for fault in (*self._load, *self._rest):
+        self._on = [fault for fault in self._on if not fault.injected]
+        for fault in self._rest:
             fault.over = fault.over or fault.injected
 
     def ended(self, now_ns: int, done: ActionDone) -> None:
-        fault = next(fault for fault in (*self._load, *self._rest) if fault.intent is done.action.intent)
+        fault = next(fault for fault in (*self._on, *self._rest) if fault.intent is done.action.intent)
         fault.busy = False
         if done.action.verb is Verb.HEAL or done.failed or fault.intent.kind == "voters":
             fault.over = True
+            self._on = [other for other in self._on if other is not fault]
+            if fault.intent.lane:
+                self._free_ns[fault.intent.lane] = now_ns + LANE_REST_NS
         else:
             fault.injected = True
             if fault.intent.for_ns is not None:
                 # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
                 fault.heal_at_ns = now_ns + fault.intent.for_ns
+
+
+def _is_past(fault: _Fault, now_ns: int) -> bool:
+    return fault.heal_at_ns is not None and fault.heal_at_ns <= now_ns
 
 
 def _begin(fault: _Fault, verb: Verb) -> FaultAction:

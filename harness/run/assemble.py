@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from ..errors import CampaignError
 from ..hosts.base import Provider
 from ..nemesis.abilities import lacking, told_missing
 from ..nemesis.liveness import LivenessSpec
-from ..nemesis.schedule import expand
-from ..nemesis.specs import RecoverySpec
+from ..nemesis.mix import composed_needs, planned
+from ..nemesis.timing import Timing as FaultTiming
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
 from .plan import Liveness, Plan, Timing, make_slots
@@ -35,8 +35,11 @@ class System:
     make_client: Callable[[], Client]
 
 
-def make_plan(campaign: Campaign, directory: Path) -> Plan:
-    """`directory` is the campaign file's. A seed that was left out is drawn here, once."""
+def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:
+    """`directory` is the campaign file's. A seed that was left out is drawn here, once.
+
+    `able` are the abilities of the hosts, for faults that are composed of what they can do; None for the simulator's, which are all.
+    """
     nodes = node_names(campaign, directory)
     seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
     workloads = {name: WORKLOADS[name][1](name, spec) for name, spec in campaign.workload_specs.items()}
@@ -48,7 +51,7 @@ def make_plan(campaign: Campaign, directory: Path) -> Plan:
         timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
         workloads=workloads,
         slots=make_slots(workloads, nodes),
-        intents=expand(campaign.faults, seed=seed, load_ns=campaign.load),
+        intents=planned(campaign.faults, seed=seed, load_ns=campaign.load, able=able),
         options={
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
@@ -83,10 +86,12 @@ def make_provider(campaign: Campaign, directory: Path) -> Provider:
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
-    """The abilities that its faults take; of a plan that has lost some of them (shrinking does that), those of the kinds that are left."""
+    """The abilities that its faults take, but for those that are composed of what hosts can do; of a plan, which may have lost some of its
+    campaign's faults (shrinking does that), those of the kinds that are left, and of what was composed."""
     kinds = None if plan is None else {intent.kind for intent in plan.intents}
-    specs = [item.spec for item in campaign.faults if not isinstance(item.spec, RecoverySpec)]
+    specs = [item.spec for item in campaign.faults if isinstance(item.spec, FaultTiming)]
     needs = {need for spec in specs if kinds is None or spec.kind in kinds for need in spec.needs()}
+    needs |= composed_needs(campaign.faults, plan.intents) if plan is not None else frozenset()
     return frozenset(needs | (campaign.liveness.needs() if campaign.liveness is not None else frozenset()))
 
 

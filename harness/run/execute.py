@@ -25,9 +25,10 @@ from ..errors import TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library
-from ..nemesis.abilities import require_abilities
+from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
+from ..nemesis.mix import left_out, possible_needs
 from ..systems.base import Dial, Service
 from .assemble import System, make_plan, make_provider, make_system, needs_of, require_capabilities
 from .interrupts import Interrupted, Interrupts
@@ -35,7 +36,7 @@ from .journal import Journal
 from .nemesis import Nemesis
 from .plan import Plan
 from .record import RUN_FILE, RunFacts
-from .runner import Phase
+from .runner import Phase, Runner
 from .threads import RunClock, ThreadDriver
 from .verdict import Judgement, judge
 
@@ -46,6 +47,8 @@ SETTLE_STEP_S = 0.1
 SAMPLE_EVERY_S = 1.0
 SAMPLE_JOIN_S = 10.0
 """How often reachability and clock offsets are sampled into the history."""
+
+PLAN_FILE = "plan.json"
 
 Tell = Callable[[str, str], None]
 """`tell(phase, detail)`: progress for a person."""
@@ -64,7 +67,7 @@ class Settings:
 
 @dataclass(slots=True)
 class Run:
-    """A run under way."""
+    """A run under way. `composed`: faults that are composed of what the hosts can do are not in the plan yet."""
 
     campaign: Campaign
     plan: Plan
@@ -72,9 +75,11 @@ class Run:
     system: System
     run_dir: Path
     settings: Settings
+    composed: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     elapsed_s: dict[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def keep(self) -> bool:
@@ -97,12 +102,13 @@ def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = Non
 
     `plan`: this one instead of the campaign's own, for the same hosts and system.
     """
-    plan = plan or make_plan(campaign, settings.directory)
+    composed = plan is None and bool(possible_needs(campaign.faults))
+    plan = plan or make_plan(campaign, settings.directory, able=())
     provider = make_provider(campaign, settings.directory)
     system = make_system(campaign, plan, settings.directory)
     require_capabilities(campaign, provider, system.service.capabilities)
     run_dir = open_run_folder(campaign, plan, settings)
-    run = Run(campaign, plan, provider, system, run_dir, settings)
+    run = Run(campaign, plan, provider, system, run_dir, settings, composed)
     try:
         _run_to_its_facts(run)
     except KeyboardInterrupt:
@@ -121,10 +127,34 @@ def _run_to_its_facts(run: Run) -> None:
                 hosts = list(run.provider.up())
             interrupts.raise_if_asked()
             with run.phase("abilities"):
-                run.backends = require_abilities(hosts, needs_of(run.campaign, run.plan))
+                _match_to_hosts(run, hosts)
             facts = _deployed_run(run, hosts)
             facts.write(run.run_dir)
         interrupts.raise_if_asked()
+
+
+def _match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
+    """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
+    found: dict[str, dict[str, str]] = {}
+    if run.composed:
+        names = possible_needs(run.campaign.faults)
+        never = lacking(names, run.provider, run.system.service.capabilities)
+        asked = names - {able.ability for able in never}
+        tried = [*never, *try_abilities(hosts, asked)]
+        run.left_out = left_out(run.campaign.faults, tried)
+        able = names - {able.ability for able in tried if not able.ok}
+        run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
+        RunStore.write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
+        found = backends(tried)
+    needs = needs_of(run.campaign, run.plan)
+    found |= require_abilities(hosts, needs - set(found))
+    run.backends = {ability: how for ability, how in sorted(found.items()) if ability in needs}
+
+
+def never_begun(runner: Runner) -> list[dict[str, Any]]:
+    """Faults whose turn did not come, as `left_out` tells them."""
+    why = "the load ended before others of its lane were over"
+    return [{"fault": intent.id, "why": why, "hint": "lengthen `load`"} for intent in runner.never_begun]
 
 
 def _interrupted(run: Run) -> Interrupted:
@@ -139,7 +169,7 @@ def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings) -> Path:
     resolved = campaign.model_copy(update={"seed": plan.seed})
     run_dir = RunStore(settings.runs).create(campaign.name)
     (run_dir / "campaign.yaml").write_text(dump_campaign(resolved), encoding="utf-8")
-    RunStore.write_json(run_dir / "plan.json", plan.to_json())
+    RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
     return run_dir
 
 
@@ -236,6 +266,7 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             errors=list(nemesis.errors),
             elapsed_s=run.elapsed_s,
             backends=run.backends,
+            left_out=[*run.left_out, *never_begun(runner)],
         )
 
 

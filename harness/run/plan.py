@@ -149,6 +149,7 @@ def _intent_json(intent: Intent) -> dict[str, Any]:
         "at_ns": intent.at_ns,
         "for_ns": intent.for_ns,
         "key": intent.key,
+        **({"lane": intent.lane} if intent.lane else {}),
     }
 
 

@@ -27,7 +27,8 @@ RUN_FILE = "run.json"
 class RunFacts:
     """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error).
 
-    `backends` says, by ability and host, by what means faults were done there.
+    `backends` says, by ability and host, by what means faults were done there. `left_out` are faults that the campaign asked to compose and that could not
+    be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`.
     """
 
     campaign: str
@@ -44,6 +45,7 @@ class RunFacts:
     errors: Sequence[str] = ()
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: Sequence[Mapping[str, Any]] = ()
 
     def write(self, run_dir: Path) -> None:
         (run_dir / RUN_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")

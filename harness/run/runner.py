@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from ..nemesis.faults import Intent
 from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
 from .actions import ActionDone, FaultAction, Faults, Verb
@@ -118,6 +119,11 @@ class Runner:
             load = plan.workloads[slot.workload].load()
             return time_limit(plan.timing.load_ns, load) if plan.liveness is None else load
         return Timed(tuple((pinned.at_ns, pinned.op) for pinned in plan.pinned if pinned.slot == slot.slot))
+
+    @property
+    def never_begun(self) -> list[Intent]:
+        """Faults of the load whose turn did not come, for others were on when it should have."""
+        return self._faults.never_begun
 
     def stop(self) -> None:
         """End the load now (the user asked): the next step heals, and no final reads are made."""

@@ -31,7 +31,7 @@ from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
 from .assemble import make_plan, reference_options
-from .execute import Settings, open_run_folder
+from .execute import Settings, never_begun, open_run_folder
 from .journal import Journal
 from .plan import Pinned, Plan
 from .record import RunFacts, record_of
@@ -137,6 +137,7 @@ def simulate(
         final_states=states,
         options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),
+        left_out=never_begun(runner),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)

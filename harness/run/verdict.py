@@ -110,6 +110,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "faults": [asdict(fault) for fault in record.faults],
         "ops": count_outcomes(record),
         "elapsed_s": dict(facts.elapsed_s),
+        "left_out": [dict(one) for one in facts.left_out],
         "backends": {ability: dict(how) for ability, how in facts.backends.items()},
     }
     return Judgement(verdict, exit_code(verdict, facts.errors), results, document, record)

@@ -22,7 +22,7 @@ from ..campaign.model import Campaign, SystemSpec
 from ..errors import CampaignError
 from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS, LivenessSpec
-from ..nemesis.schedule import expand
+from ..nemesis.mix import planned
 from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
 from ..run.assemble import make_plan
 from ..run.plan import Plan
@@ -145,7 +145,7 @@ def _that_fit(items: Sequence[Any], seed: int, load_ns: int) -> list[Any]:
 
     def fits(item: Any) -> bool:
         try:
-            expand([*windows, item], seed=seed, load_ns=load_ns)
+            planned([*windows, item], seed=seed, load_ns=load_ns)
         except CampaignError:
             return False
         return True

@@ -1,0 +1,53 @@
+"""Of the faults of a lane one is on at a time, however long the hosts take over each."""
+
+from __future__ import annotations
+
+import json
+
+from harness.nemesis.faults import Intent
+from harness.run.actions import LANE_REST_NS, ActionDone, FaultAction, Faults, Verb
+
+SECOND = 1_000_000_000
+
+
+def kill(name: str, at_s: float, lane: str = "nodes") -> Intent:
+    return Intent(name, "kill", {"target": "one"}, int(at_s * SECOND), SECOND, name, lane)
+
+
+def names(actions: list[FaultAction]) -> list[tuple[str, str]]:
+    return [(action.verb.value, action.intent.id) for action in actions if action.intent]
+
+
+def test_a_fault_waits_until_the_one_before_it_in_its_lane_is_healed_and_the_lane_has_rested() -> None:
+    faults = Faults([kill("a", 1), kill("b", 2), kill("c", 2.5), kill("x", 2, "")])
+    (a,) = faults.due(1 * SECOND)
+    faults.ended(5 * SECOND, ActionDone(a))
+    x = faults.due(5 * SECOND)
+    assert names(x) == [("inject", "x")], "a slow host has not healed a yet; what has no lane waits for nobody"
+    (heal,) = faults.due(6 * SECOND)
+    assert names([heal]) == [("heal", "a")] and faults.due(7 * SECOND) == []
+    faults.ended(8 * SECOND, ActionDone(heal))
+    assert faults.due(8 * SECOND) == [] and 8 * SECOND + LANE_REST_NS in faults.next_ns()
+    assert names(faults.due(8 * SECOND + LANE_REST_NS)) == [("inject", "b")], "in the order of their times"
+    assert [intent.id for intent in faults.never_begun] == ["c"]
+
+
+def test_a_fault_that_failed_frees_its_lane() -> None:
+    faults = Faults([kill("a", 0), kill("b", 0)])
+    (a,) = faults.due(0)
+    faults.ended(SECOND, ActionDone(a, failed=True))
+    assert names(faults.due(SECOND + LANE_REST_NS)) == [("inject", "b")]
+
+
+def test_heals_come_before_what_begins_at_the_same_moment() -> None:
+    faults = Faults([kill("a", 0, ""), kill("b", 2, "")])
+    (a,) = faults.due(0)
+    faults.ended(SECOND, ActionDone(a))
+    assert names(faults.due(2 * SECOND)) == [(Verb.HEAL.value, "a"), (Verb.INJECT.value, "b")]
+
+
+def test_a_plan_of_before_has_no_lanes_in_its_json() -> None:
+    from harness.run.plan import _intent_json
+
+    plain, laned = kill("a", 0, ""), kill("b", 0)
+    assert "lane" not in _intent_json(plain) and Intent(**json.loads(json.dumps(_intent_json(laned)))) == laned
