@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
+from ..nemesis import fault_disk
 from ..systems.base import Service
 
 READY_S = 30.0
@@ -48,6 +49,7 @@ def deploy_up(
     """Install, start, wait until ready. Raises `DeployError` naming every host that is not up."""
 
     def up(host: Host) -> str:
+        fault_disk.remove(host, service, service.stop)
         service.install(host, hosts)
         service.start(host, {} if environment_of is None else environment_of(host))
         service.wait_ready(host, ready_s)
@@ -72,6 +74,7 @@ def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
     """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
 
     def down(host: Host) -> str:
+        fault_disk.remove(host, service, service.stop)
         service.uninstall(host)
         return "removed"
 

@@ -30,9 +30,12 @@ OF_THE_PROVIDER = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"}
 OF_THE_SYSTEM: Mapping[str, str] = {
     "voters": "voters",
     "membership": "voters",
+    "replacement": "replacement",
     "clock": "clock",
     "clock-drift": "clock",
     "clock-strobe": "clock",
+    "disk": "disk",
+    "wipe": "disk",
 }
 """What the system under test must name in its `capabilities`, by ability."""
 

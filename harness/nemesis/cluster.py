@@ -5,13 +5,15 @@ Which hosts may be changed is decided here: all vertices, except that the harnes
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping, Sequence
 
-from ..errors import FaultError
-from ..hosts.base import Host, Provider
+from ..errors import FaultError, HostError
+from ..hosts.base import Host, Powered, Provider
 from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
+from . import fault_disk
 from .agents import ANSWER_S, AgentClient, Json, ask, connect_all, here, on_host, require
 from .clock_library import ClockLibrary, installed
 from .control import is_supervised, process_of
@@ -22,7 +24,8 @@ from .shipping import remove
 class Cluster:
     """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host.
 
-    `voters` are the weights last known. Hosts that are `off` have no power, and are not asked.
+    `voters` are the weights last known. Hosts that are `off` have no power, or are frozen, and are not asked; what holds them so is `leased` once
+    it is done; `back` are those that came back by themselves, because nobody had renewed that.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Cluster:
         self.provider = provider
         self.voters = dict(voters) if voters else dict.fromkeys(self.hosts, 1)
         self.off: frozenset[str] = frozenset()
+        self.leased: frozenset[str] = frozenset()
+        self.back: frozenset[str] = frozenset()
         self._client_host = provider.client_host()
         self.nodes = {host.name: on_host(host.name, host, port) for host in hosts}
         self.agents: Mapping[str, AgentClient] = {**self.nodes, CLIENTS: self._clients_agent(port)}
@@ -77,7 +82,17 @@ class Cluster:
         """Extend all leases. In the background a hung host must be given up before the others' leases run out."""
         request = {"do": "renew", "lease_s": self.lease_s}
         timeout_s = ANSWER_S if patient else self.lease_s / 3
+        self._renew_outages()
         return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
+
+    def _renew_outages(self) -> None:
+        leased = self.leased
+        if leased and isinstance(self.provider, Powered):
+            # Without an answer nothing is known of them: their leases go on or run out, and the next answer tells.
+            with contextlib.suppress(HostError):
+                held = self.provider.renew_outages(self.lease_s)
+                # What is being brought back meanwhile is no longer leased, and did not come by itself.
+                self.back |= leased.intersection(self.leased).difference(held)
 
     def changeable(self) -> list[str]:
         """Vertices whose agents may change their host, and that have power."""
@@ -88,9 +103,12 @@ class Cluster:
         return self.processes_of(list(self.nodes))
 
     def processes_of(self, names: Sequence[str]) -> dict[str, Json]:
-        """`pid`, `state` and start of each node's process, None where there is none, as on a host without power."""
+        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off."""
         asked = {name: {"do": "process"} for name in names if name not in self.off}
-        seen = require(ask(self.nodes, asked), "looking at the processes")
+        answers, failures = ask(self.nodes, asked)
+        # One that went off while it was asked has none, like those that had been off before.
+        failures = {name: error for name, error in failures.items() if name not in self.off}
+        seen = require((answers, failures), "looking at the processes")
         return {name: seen.get(name, {"pid": None, "state": None, "started": None}) for name in names}
 
     def start_service(self, name: str) -> None:
@@ -120,10 +138,12 @@ class Cluster:
         host = self.hosts.get(name) or self._client_host
         assert host is not None, "only vertices with a host are told about one"
         library = self._libraries.get(name)
+        disk = fault_disk.config(self.service, host) if name in self.hosts else {}
         if library is None:
-            return {"control": list(host.control)}
+            return {"control": list(host.control), "fault_disk": disk}
         return {
             "control": list(host.control),
+            "fault_disk": disk,
             "clock_file": library.file,
             "clock_library": library.library,
             "clock_environment": dict(library.environment),

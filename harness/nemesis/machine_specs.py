@@ -81,10 +81,19 @@ class DiskEffect(str, Enum):
     SLOW = "slow"
     STALL = "stall"
     FULL = "full"
+    READ_ONLY = "read-only"
+    IO_ERROR = "io-error"
     FSYNC_ERROR = "fsync-error"
+    LOST_WRITES = "lost-writes"
+    TORN_WRITE = "torn-write"
     BIT_ROT = "bit-rot"
     MISDIRECTED_WRITE = "misdirected-write"
+    TRUNCATE = "truncate"
+    OLD_FILES = "old-files"
     LYING = "lying"
+
+
+_CALIBRATIONS = (DiskEffect.LYING, DiskEffect.OLD_FILES)
 
 
 class DiskSpec(_Calibrating):
@@ -97,11 +106,12 @@ class DiskSpec(_Calibrating):
 
     @model_validator(mode="after")
     def _parameters_fit_the_effect(self) -> DiskSpec:
-        lying = self.effect is DiskEffect.LYING
-        if lying and not self.calibration:
-            raise ValueError(f"`effect: lying` needs `calibration: true`: {_CALIBRATION}")
-        if self.calibration and not lying:
-            raise ValueError(f"`calibration` belongs to `effect: lying`; {self.effect.value} is for every run")
+        calibrates = self.effect in _CALIBRATIONS
+        if calibrates and not self.calibration:
+            raise ValueError(f"`effect: {self.effect.value}` needs `calibration: true`: {_CALIBRATION}")
+        if self.calibration and not calibrates:
+            known = " and ".join(f"`effect: {effect.value}`" for effect in _CALIBRATIONS)
+            raise ValueError(f"`calibration` belongs to {known}; {self.effect.value} is for every run")
         if self.delay is not None and self.effect is not DiskEffect.SLOW:
             raise ValueError("`delay` needs `effect: slow`")
         return self

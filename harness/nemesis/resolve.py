@@ -6,8 +6,8 @@ recorded in the ledger; replay and shrink pin it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -16,7 +16,7 @@ from .clock_settings import Setting, settings_of
 from .faults import CLIENTS, Intent, Resolved, Situation
 from .link_shapes import SHAPING, Shape, shapes_of
 from .liveness import broken_rest
-from .targets import resolve_target
+from .targets import may_leave, resolve_target
 from .topology import Edge, cut_edges
 
 
@@ -38,9 +38,13 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
         return Resolved(intent, _clock(nodes, intent, seed))
     if intent.kind == "voters":
         return Resolved(intent, {"voters": dict(parameters["set"])})
+    if intent.kind == "membership":
+        able = replace(situation, nodes=[node for node in situation.nodes if may_leave([node], situation)])
+        nodes = resolve_target(parameters["target"], able if able.nodes else situation, random)
+        return Resolved(intent, _membership(nodes, intent, situation))
     raise CampaignError(
         f"fault {intent.id} is of unknown kind {intent.kind!r}",
-        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters'))}",
+        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'membership'))}",
     )
 
 
@@ -82,6 +86,20 @@ def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, A
     return {"offsets_ns": {node: _offset_ns(node, intent, seed) for node in nodes}}
 
 
+def _membership(nodes: Sequence[str], intent: Intent, situation: Situation) -> dict[str, Any]:
+    """With the weights that they have now, and shall have again. Raises `CampaignError` when none of them can go."""
+    leaving = may_leave(nodes, situation)
+    if not leaving:
+        voters = ", ".join(f"{node} {weight}" for node, weight in situation.voters.items())
+        raise CampaignError(
+            f"of {', '.join(nodes) or 'no nodes'} none can leave the voters ({voters}): "
+            f"those that would stay and are up (of {', '.join(situation.up) or 'none'}) are no quorum",
+            "aim at voters of which the others can do without, at a time when no other fault holds too many down",
+        )
+    weights = {node: situation.voters[node] for node in leaving}
+    return {"nodes": leaving, "action": intent.parameters["action"], "weights": weights}
+
+
 def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
     """Each node has a draw of its own, so that who else is aimed at changes nothing for it."""
     random = Random(f"{seed}/{intent.key}/offset/{node}")
@@ -109,6 +127,8 @@ class Force:
     loose: frozenset[Edge] = frozenset()
     links: Mapping[Edge, Shape] = field(default_factory=dict)
     off: frozenset[str] = frozenset()
+    disks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What is wrong with each disk, with how slow it is in ns where that is it."""
 
 
 def in_force(faults: Iterable[Resolved]) -> Force:
@@ -119,6 +139,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     off: set[str] = set()
     clocks: dict[str, Setting] = {}
     holders: dict[str, str] = {}
+    disks: dict[str, dict[str, int]] = {}
     faults = list(faults)
     for fault in faults:
         what, kind = fault.what, fault.intent.kind
@@ -129,6 +150,12 @@ def in_force(faults: Iterable[Resolved]) -> Force:
             off |= held
         elif kind in nodes:
             nodes[kind].update(what["nodes"])
+        elif kind == "wipe":
+            nodes["kill"].update(what["nodes"])
+        elif kind == "disk":
+            for node in what["nodes"]:
+                effects = disks.setdefault(node, {})
+                effects[what["effect"]] = effects.get(what["effect"], 0) + what.get("delay_ns", 0)
         elif kind == "clock":
             clocks |= settings_of(what)
             holders |= dict.fromkeys(settings_of(what), fault.intent.id)
@@ -141,6 +168,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         frozenset(loose),
         shapes_of(faults),
         frozenset(off),
+        disks,
     )
 
 

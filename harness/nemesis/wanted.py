@@ -31,7 +31,23 @@ def _by_name(first: Json, second: Json) -> Json:
     return {name: {**first.get(name, {}), **second.get(name, {})} for name in {**first, **second}}
 
 
-JOIN: dict[str, Callable[[Json, Json], Json]] = {"cut": _unite, "process": _either, "clock": _last, "links": _by_name}
+def _disk(first: Json, second: Json) -> Json:
+    """Delays add up; other troubles are there or not; what is done once is listed."""
+    one, other = first.get("trouble", {}), second.get("trouble", {})
+    slow_ns = one.get("slow_ns", 0) + other.get("slow_ns", 0)
+    trouble = {**one, **other, **({"slow_ns": slow_ns} if slow_ns else {})}
+    lists = {name: [*first.get(name, ()), *second.get(name, ())] for name in {**first, **second} if name != "trouble"}
+    return {**lists, **({"trouble": trouble} if trouble else {})}
+
+
+JOIN: dict[str, Callable[[Json, Json], Json]] = {
+    "cut": _unite,
+    "process": _either,
+    "clock": _last,
+    "replacement": _last,
+    "links": _by_name,
+    "disk": _disk,
+}
 """How what two faults want of one part goes together, the one that came later second."""
 
 

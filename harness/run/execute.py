@@ -24,7 +24,7 @@ from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
-from ..nemesis import clock_library
+from ..nemesis import clock_library, fault_disk
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
@@ -213,9 +213,24 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
 
 
 def environment_of(run: Run) -> EnvironmentOf | None:
-    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise."""
-    moves_clocks = any(intent.kind == "clock" for intent in run.plan.intents)
-    return clock_library.environment if moves_clocks and "clock" in run.system.service.capabilities else None
+    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise. So with a fault disk."""
+    service, kinds = run.system.service, {intent.kind for intent in run.plan.intents}
+    moves_clocks = "clock" in kinds and "clock" in service.capabilities
+    if not moves_clocks and not needs_fault_disk(run):
+        return None
+
+    def prepare(host: Host) -> Mapping[str, str]:
+        if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
+            fault_disk.mount(host, service)
+        return clock_library.environment(host) if moves_clocks else {}
+
+    return prepare
+
+
+def needs_fault_disk(run: Run) -> bool:
+    """Likewise: only where the campaign breaks disks or cuts the power, and the system says where its data are."""
+    kinds = {intent.kind for intent in run.plan.intents}
+    return isinstance(run.system.service, fault_disk.OnDisk) and not kinds.isdisjoint(fault_disk.KINDS)
 
 
 def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:

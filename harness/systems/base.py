@@ -38,6 +38,17 @@ class Outcome:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """How a node of the system comes back on an empty disk: `directory` holds all that it remembers, and instead of that it finds `files` (by name) there, if any.
+
+    They must make it know that it may have forgotten promises, so that it makes none before it has learnt what the others know.
+    """
+
+    directory: str
+    files: Mapping[str, bytes]
+
+
 class Client(Protocol):
     """One client, used by one thread, bound to one node at a time.
 
@@ -57,7 +68,8 @@ class Service(Protocol):
     """Installs, starts and stops the system on hosts. Every method is idempotent and bounded in time.
 
     `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started under a
-    preloaded clock).
+    preloaded clock), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
+    mounted over it between `install` and `start`).
     """
 
     name: str

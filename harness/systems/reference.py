@@ -10,7 +10,9 @@ with another run's log. `keep_data: true` is for a cluster that is deployed to s
 from __future__ import annotations
 
 import json
+import posixpath
 import secrets
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +27,9 @@ from node.runtime.control import Control
 
 from ..deploy.package import build_node_archive, digest
 from ..errors import CampaignError, DeployError
-from ..hosts.base import Host
-from .base import Dial
+from ..hosts.base import SERVICE_HOOK, Host
+from .base import Dial, Replacement
+from .forgotten import forgotten_log
 from .reference_client import ReferenceClient
 
 FOLDER = "reference"
@@ -75,7 +78,7 @@ class ReferenceService:
 
     options: Any = field(default_factory=ReferenceOptions)
     name: str = "reference"
-    capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters"})
+    capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters", "replacement", "disk"})
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
@@ -145,7 +148,11 @@ class ReferenceService:
             "--config",
             files.path("config.json"),
         ]
-        result = host.run(f"{files.restart_command()} && {' '.join(map(quote, supervise))}", check=False)
+        hook = f"{host.directory.rstrip('/')}/{SERVICE_HOOK}"
+        # Without the restart: what was kept down before a boot stays so after it.
+        at_boot = f"#!/bin/sh\nexec {shlex.join(supervise)}\n"
+        leave_hook = f"if [ -d {quote(posixpath.dirname(hook))} ]; then printf %s {quote(at_boot)} >{quote(hook)} && chmod 755 {quote(hook)}; fi"
+        result = host.run(f"{leave_hook} && {files.restart_command()} && {shlex.join(supervise)}", check=False)
         if result.exit_code != 0:
             said = (result.stderr or result.stdout).strip()
             raise DeployError(
@@ -183,11 +190,20 @@ done; exit 1"""
         # The text that its command line must hold: process numbers are used again, and a stale pid file must never point at a stranger.
         return {"pid_file": files.pid_file, "marker": files.marker, "contains": files.path("")}
 
+    def replacement(self, host: Host) -> Replacement:
+        """Its log begins with a doubt: the incarnation that finds it neither votes nor stands before a leader has made it whole."""
+        return Replacement(self.control_of(host).path("data"), forgotten_log())
+
+    def data_directory(self, host: Host) -> str:
+        """What the core keeps. Traces, inputs and logs beside it are evidence, and lose nothing with a disk."""
+        return self.control_of(host).path("data")
+
     def control_of(self, host: Host) -> Control:
         return Control(f"{host.directory.rstrip('/')}/{FOLDER}")
 
     def stop(self, host: Host) -> None:
         files = self.control_of(host)
+        host.run(["rm", "-f", f"{host.directory.rstrip('/')}/{SERVICE_HOOK}"])
         if host.run(files.stop_command(), timeout_s=30.0, check=False).exit_code != 0:
             raise DeployError(
                 f"{host.name}: the supervisor did not end\n{self._last_words(host)}",

@@ -6,12 +6,18 @@ from ...errors import FaultError
 from .base import Ground, Package
 from .clocks import Clock
 from .cuts import Cut
+from .disks import Disk
+from .flaps import Flap, Reset
+from .links import Clog, Link
+from .membership import Membership
+from .power import Power
 from .processes import Kill, Pause
 from .voters import Voters
+from .wipe import Wipe
 
 __all__ = ["PACKAGES", "Ground", "Package", "package_of"]
 
-_ALL: tuple[Package, ...] = (Cut(), Kill(), Pause(), Clock(), Voters())
+_ALL: tuple[Package, ...] = (Cut(), Link(), Clog(), Flap(), Reset(), Kill(), Pause(), Power(), Clock(), Disk(), Wipe(), Voters(), Membership())
 
 PACKAGES = {kind: package for package in _ALL for kind in package.kinds}
 """By kind of fault (`..faults`)."""

@@ -29,6 +29,8 @@ class Ground:
     reachability: Reachability
     seed: int | str = 0
     force: Force = field(default_factory=Force)
+    notes: dict[str, Json] = field(default_factory=dict)
+    """What a package has to remember of a fault, by the fault's id."""
 
     @property
     def on(self) -> list[str]:
@@ -48,6 +50,17 @@ class Package:
     """Whether it is taken back. What is not (a change of voters) is over when it is done."""
     abilities: ClassVar[Mapping[str, Probe]] = {}
     """What hosts must be able to do for it, by the names that specs use in `needs()`, and how to find out."""
+
+    waits: ClassVar[bool] = False
+    """Whether it has a `prepare` and a `finish`: they may wait for what only another fault's heal brings back, such as a quorum."""
+
+    def prepare(self, fault: Resolved, ground: Ground) -> Json:
+        """Done first, while other faults may begin and end; what it returns stands in the ledger."""
+        return {}
+
+    def finish(self, fault: Resolved, ground: Ground) -> Json:
+        """Done last, when nothing of it is wanted any more and others may begin and end; again at the final heal, should it fail."""
+        return {}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
         """What the hosts shall be like while it is on; told to their agents, and leased there."""

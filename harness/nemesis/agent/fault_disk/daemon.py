@@ -37,6 +37,7 @@ class Daemon:
         self._operations = Operations(self._tree, Random())
         self._decay = Decay(self._tree, state)
         self._started = False
+        self._results: dict[str, Json] = {}
         self._leaving: Any = None
         self._connection = mount.mount(directory)
         self._listener = control.listen(state)
@@ -94,46 +95,63 @@ class Daemon:
                     print(f"the kernel refused an answer of {len(answer)} bytes: {error}", file=sys.stderr, flush=True)
 
     def _respond(self, request: Json) -> Json:
-        operations, decay = self._operations, self._decay
         what = request["do"]
         if what == "status":
-            return {
-                "pid": os.getpid(),
-                "backing": self._backing,
-                "trouble": vars(operations.trouble),
-                "pending_bytes": self._tree.pending_bytes(),
-                "held_syncs": operations.held_syncs,
-                "damage": decay.records(),
-                "forgot": decay.forgot,
-            }
+            return self._status()
         if what == "trouble":
-            self._answer_all(operations.set_trouble(Trouble.from_json(request["trouble"])))
+            self._answer_all(self._operations.set_trouble(Trouble.from_json(request["trouble"])))
             return {}
+        if what == "leave":
+            return self._leave()
+        if what == "note":
+            self._results.setdefault(request["id"], {}).update(request["note"])
+            return {}
+        result = self._act(what, request)
+        self._results.setdefault(request.get("id", ""), {}).update(result)
+        return result
+
+    def _act(self, what: str, request: Json) -> Json:
+        """What changes the data."""
+        decay = self._decay
+        if what == "crash" and request.get("torn"):
+            return torn(self._tree, Random(request["draw"]))
         if what == "crash":
-            pending = self._tree.pending_bytes()
-            if request.get("torn"):
-                return {"pending_bytes": pending, **torn(self._tree, Random(request["draw"]))}
             return {"lost_bytes": self._tree.crash()}
         if what == "damage":
-            return {"records": decay.damage(request["id"], request["effect"], request["draw"])}
+            return {"damaged": len(decay.damage(request["id"], request["effect"], request["draw"]))}
         if what == "repair":
-            return {"records": decay.repair()}
+            return {"repaired": len(decay.repair(request["ids"]))}
         if what == "wipe":
-            return {"files": decay.wipe()}
+            return {"wiped_files": decay.wipe()}
         if what == "back_up":
-            return {"files": decay.back_up(request["id"])}
+            return {"backed_up_files": decay.back_up(request["id"])}
         if what == "restore":
-            return {"files": decay.restore(request["id"])}
+            return {"restored_files": decay.restore(request["id"])}
         if what == "drop_backup":
             return {"dropped": decay.drop_backup(request["id"])}
-        if what == "leave":
-            self._answer_all(operations.set_trouble(Trouble()))
-            self._tree.sync_all()
-            with contextlib.suppress(OSError):
-                os.rmdir(HIDDEN, dir_fd=self._backing)
-            self._leaving = mount.unmount_from_outside(self._directory)
-            return {}
         raise ValueError(f"a fault disk does not know how to do {what!r}")
+
+    def _status(self) -> Json:
+        """`results` is what was done to the data and what was seen of it, by the ids that the askers gave."""
+        return {
+            "pid": os.getpid(),
+            "backing": self._backing,
+            "trouble": vars(self._operations.trouble),
+            "pending_bytes": self._tree.pending_bytes(),
+            "held_syncs": self._operations.held_syncs,
+            "damage": self._decay.records(),
+            "forgot": self._decay.forgot,
+            "results": self._results,
+        }
+
+    def _leave(self) -> Json:
+        self._answer_all(self._operations.set_trouble(Trouble()))
+        self._tree.sync_all()
+        for name in [name for name in os.listdir(self._backing) if name.startswith(HIDDEN)]:
+            with contextlib.suppress(OSError):
+                (os.rmdir if name == HIDDEN else os.unlink)(name, dir_fd=self._backing)
+        self._leaving = mount.unmount_from_outside(self._directory)
+        return {}
 
 
 def serve(directory: str, state: str) -> int:

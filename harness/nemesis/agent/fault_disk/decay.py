@@ -28,12 +28,12 @@ class Decay:
         self._tree, self._state = tree, state
 
     def records(self) -> list[Json]:
-        """What is damaged and was not repaired: file, offset, what was there and what is, in hex."""
-        return self._read("damage.json")
+        """What is damaged and was not repaired: file, offset, what was there and what is, in hex; `still`: nothing was written over it since."""
+        return [{**record, "still": _still_damaged(self._tree, record)} for record in self._read("damage.json")]
 
     def damage(self, ident: str, effect: str, draw: int) -> list[Json]:
         """One piece of damage, drawn; nothing when there is nothing to damage, or when this one was done before."""
-        if any(record["id"] == ident for record in self.records()):
+        if any(record["id"] == ident for record in self._read("damage.json")):
             return []
         tree, random = self._tree, Random(draw)
         # What a killed process had written is written back sooner or later.
@@ -41,25 +41,25 @@ class Decay:
         files = [(path, file) for path, file in tree.files() if file.size]
         made = {"bit-rot": _rot, "misdirected-write": _misdirect, "truncate": _cut}[effect](tree, files, random)
         records = [{"id": ident, "effect": effect, **one} for one in made]
-        self._write("damage.json", [*self.records(), *records])
+        self._write("damage.json", [*self._read("damage.json"), *records])
         for record in records:
             _put(tree, record, "damaged")
         tree.renew()
         return records
 
-    def repair(self) -> list[Json]:
-        """Everything, latest first, where nothing was written since. Returns what was repaired; what was not is forgotten too."""
-        records = self.records()
-        if not records:
-            return []
-        self._tree.sync_all()
+    def repair(self, idents: list[str]) -> list[Json]:
+        """These, latest first, where nothing was written since. Returns what was repaired; what was not is forgotten too."""
+        chosen = [record for record in self._read("damage.json") if record["id"] in idents]
+        if chosen:
+            self._tree.sync_all()
         repaired = []
-        for record in reversed(records):
+        for record in reversed(chosen):
             if _still_damaged(self._tree, record):
                 _put(self._tree, record, "pristine")
                 repaired.append(record)
-        self._tree.renew()
-        self._write("damage.json", [])
+        if repaired:
+            self._tree.renew()
+        self._write("damage.json", [record for record in self._read("damage.json") if record["id"] not in idents])
         return repaired
 
     # Whole disks
@@ -93,7 +93,7 @@ class Decay:
         return len(copied)
 
     def restore(self, ident: str) -> int:
-        """Put the backup's files in place of all that is there, and drop it. Returns how many differ from what was there."""
+        """Put the backup's files in place of all that is there. Returns how many differ from what was there."""
         folder = os.path.join(self._state, f"backup-{ident}")
         if not os.path.exists(os.path.join(folder, "names.json")):
             return 0
@@ -112,7 +112,6 @@ class Decay:
             if before.get(path) != content:
                 _replace(self._tree, path, content)
         self._tree.renew()
-        self.drop_backup(ident)
         return sum(before.get(path) != after.get(path) for path in before.keys() | after.keys())
 
     def drop_backup(self, ident: str) -> bool:
@@ -169,7 +168,7 @@ def _torn_parts(offset: int, data: bytes, random: Random) -> list[tuple[int, byt
         return [(offset, data[: random.randrange(min(1, len(data) - 1), len(data))])]
     missing = set(random.sample(range(len(starts)), random.randrange(1, len(starts))))
     ends = [*starts[1:], len(data)]
-    return [(offset + a, data[a:b]) for at, (a, b) in enumerate(zip(starts, ends)) if at not in missing]  # noqa: B905
+    return [(offset + a, data[a:b]) for at, (a, b) in enumerate(zip(starts, ends, strict=True)) if at not in missing]
 
 
 def _apply(content: bytearray, offset: int, data: bytes | None) -> None:

@@ -107,8 +107,13 @@ class Operations:
         return None
 
     def _interrupt(self, unique: int) -> bytes | None:
-        """Whoever waits was killed. Only what hangs is given up: what was done is done."""
-        return answer(unique, error=errno.EINTR) if self._waiting.pop(unique, None) is not None else None
+        """Whoever waits was killed. What hangs is given up; what was done and is slow to be told is told."""
+        if self._waiting.pop(unique, None) is not None:
+            return answer(unique, error=errno.EINTR)
+        slow = [one for one in self._later if one[1] == unique]
+        self._later = [one for one in self._later if one[1] != unique]
+        heapq.heapify(self._later)
+        return slow[0][2] if slow else None
 
     def _do(self, request: Request, kind: Kind) -> bytes | None:
         handler = _HANDLERS.get(request.op)

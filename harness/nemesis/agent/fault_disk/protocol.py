@@ -123,7 +123,7 @@ class Attributes:
     ctime_ns: int
 
     def pack(self) -> bytes:
-        seconds, rests = zip(*(divmod(t, 10**9) for t in (self.atime_ns, self.mtime_ns, self.ctime_ns)))  # noqa: B905  (Python 3.10 on hosts has it, the kernel's three times are three)
+        seconds, rests = zip(*(divmod(t, 10**9) for t in (self.atime_ns, self.mtime_ns, self.ctime_ns)), strict=True)
         blocks = (self.size + 511) // 512
         return ATTR.pack(
             self.number, self.size, blocks, *seconds, *rests, self.mode, self.links, self.uid, self.gid, 0, 4096, 0

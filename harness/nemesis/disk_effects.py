@@ -1,0 +1,68 @@
+"""What can be wrong with a disk, by the names that campaigns use, and how a probe tells: the same for hosts and for the simulator.
+
+A probe writes a file of its own on the device, syncs it and its directory, and looks whether that would survive. Knows no cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+ONGOING = ("slow", "stall", "full", "read-only", "io-error", "fsync-error", "lying")
+"""Wrong as long as they last; a probe sees them."""
+AT_REST = ("bit-rot", "misdirected-write", "truncate")
+"""Damage to what was written well, repaired when they end."""
+CRASHES = ("lost-writes", "torn-write")
+"""The process dies and what was not synced with it, at once and for good."""
+OLD_FILES = "old-files"
+
+ERRORS = {"full": "ENOSPC", "read-only": "EROFS", "io-error": "EIO", "fsync-error": "EIO"}
+
+_FAILING = ("full", "read-only", "io-error", "fsync-error")
+HIDDEN_BY = {
+    "slow": ("stall", *_FAILING),
+    "full": ("stall", "read-only", "io-error"),
+    "read-only": ("stall", "io-error"),
+    "io-error": ("stall",),
+    "fsync-error": ("stall", "full", "read-only", "io-error"),
+    "lying": ("stall", *_FAILING),
+    "stall": (),
+}
+"""Effect → those of the same disk that may show in its place: nothing is answered, or everything fails before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a probe found: the first `error`, how long it all took (None: no answer in time), and whether what it synced is `durable`."""
+
+    error: str | None
+    took_ns: int | None
+    durable: bool
+
+
+def shows(device: Device, effect: str | None, delay_ns: int = 0) -> bool:
+    """Whether the device behaves as the effect has it; without one, as a good one."""
+    if effect == "stall":
+        return device.took_ns is None
+    if effect in ERRORS:
+        return device.error is not None and ERRORS[effect] in device.error
+    if device.error is not None or device.took_ns is None:
+        return False
+    if effect == "lying":
+        return not device.durable
+    if effect == "slow":
+        return device.took_ns >= delay_ns
+    return device.durable
+
+
+def shows_one_of(device: Device, effects: Collection[str], delay_ns: int = 0) -> bool:
+    """Of what is wrong with this disk at the moment one thing must show; with nothing, that it is good."""
+    ongoing = [effect for effect in effects if effect in ONGOING]
+    if not ongoing:
+        return shows(device, None)
+    return any(shows(device, effect, delay_ns) for effect in ongoing)
+
+
+def shows_or_is_hidden(device: Device, effect: str, others: Collection[str], delay_ns: int = 0) -> bool:
+    hiding = [other for other in others if other in HIDDEN_BY[effect]]
+    return any(shows(device, one, delay_ns) for one in (effect, *hiding))

@@ -1,0 +1,173 @@
+"""Disks that fail, fill up, wait or lie, and what was written on them that is lost or damaged; by the fault disk under the service (`..fault_disk`).
+
+Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What that spares is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar
+
+from ...simulator.atlas import may_be_damaged
+from .. import fault_disk
+from ..agents import Json, ask, require
+from ..disk_effects import (
+    AT_REST,
+    CRASHES,
+    OLD_FILES,
+    ONGOING,
+    Device,
+    shows_one_of,
+    shows_or_is_hidden,
+)
+from ..faults import Observation, Resolved
+from ..wanted import Want, of_nodes
+from .base import Ground, Package, Probe
+from .processes import is_running, states
+
+TROUBLES = {
+    "stall": "stalled",
+    "full": "full",
+    "read-only": "read_only",
+    "io-error": "io_error",
+    "fsync-error": "fsync_error",
+    "lying": "lying",
+}
+ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
+"""What a process may end itself for, or not come up on."""
+STALLED_S, PATIENCE_S, LONGEST_S = 2.0, 6.0, 12.0
+"""A device that gave no answer for the first is stalled; one that shall answer has the second, and longer when it is slow."""
+
+
+class Disk(Package):
+    kinds = ("disk",)
+    abilities: ClassVar[Mapping[str, Probe]] = {"disk": fault_disk.try_on}
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        effect, ident = fault.what["effect"], fault.intent.id
+        if effect == "slow":
+            return of_nodes(fault.what["nodes"], "disk", {"trouble": {"slow_ns": fault.what["delay_ns"]}})
+        if effect in TROUBLES:
+            return of_nodes(fault.what["nodes"], "disk", {"trouble": {TROUBLES[effect]: True}})
+        return [(node, "disk", _deed(effect, ident, _draw(fault, ground, node))) for node in self._nodes(fault, ground)]
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        if fault.what["effect"] in ONGOING or fault.what["effect"] == "lost-writes":
+            return {}
+        nodes = damageable(fault.what["nodes"], ground)
+        ground.notes[fault.intent.id] = {"nodes": nodes}
+        return {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        if fault.what["effect"] in ONGOING:
+            return self._look_at_devices(fault, ground, on)
+        if fault.what["effect"] == OLD_FILES:
+            return self._look_at_files(fault, ground, on)
+        return self._look_at_deeds(fault, ground, on)
+
+    def _nodes(self, fault: Resolved, ground: Ground) -> list[str]:
+        """The targets that are not spared."""
+        noted = ground.notes.get(fault.intent.id)
+        return list(fault.what["nodes"] if noted is None else noted["nodes"])
+
+    def _look_at_devices(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        nodes = [node for node in fault.what["nodes"] if node in ground.on]
+        seen = devices(ground, nodes)
+        effect, right = fault.what["effect"], []
+        for node, device in seen.items():
+            effects, delay_ns = ground.force.disks.get(node, {}), fault.what.get("delay_ns", 0)
+            if on:
+                right.append(shows_or_is_hidden(device, effect, list(effects), delay_ns))
+            else:
+                right.append(shows_one_of(device, list(effects), effects.get("slow", 0)))
+        told = {"devices": {node: _told(device) for node, device in seen.items()}}
+        verified = bool(right) and all(right)
+        if on:
+            return Observation(verified, told)
+        processes = alive(ground, nodes)
+        return Observation(verified and processes.verified, {**told, "states": processes.observed["states"]})
+
+    def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        """Damage that was done, or writes that were lost: what a reader saw before and after, with the process down."""
+        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        answers = look_at(ground, nodes)
+        results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
+        running = alive(ground, nodes)
+        left = [node for node, answer in answers.items() if any(d["id"] == fault.intent.id for d in answer["damage"])]
+        told = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
+        if on:
+            told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
+            # What is damaged a node may refuse to run on; what was only lost it must be able to run without.
+            lives = running.verified or fault.what["effect"] in AT_REST
+            verified = lives and told["nodes"] == nodes and bool(nodes)
+        else:
+            verified = running.verified and not left
+        return Observation(verified, {**told, "states": running.observed["states"]})
+
+    def _look_at_files(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        answers = look_at(ground, nodes)
+        results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
+        if on:
+            backed_up = [node for node in nodes if results[node].get("backed_up_files")]
+            return Observation(bool(nodes) and backed_up == nodes, {"nodes": backed_up, "results": results})
+        running = alive(ground, nodes)
+        restored = [node for node in nodes if results[node].get("restored_files") and results[node].get("changed")]
+        told = {"nodes": restored, "results": results, "states": running.observed["states"]}
+        return Observation(bool(nodes) and restored == nodes and running.verified, told)
+
+
+def damageable(wanted: Sequence[str], ground: Ground) -> list[str]:
+    """Those of these nodes whose disks may be damaged. What a host without power holds is not known, and counts as damaged."""
+    answers = look_at(ground, ground.on)
+    damaged = [node for node, answer in answers.items() if answer["damage"] or answer["forgot"]]
+    off = [node for node in ground.cluster.nodes if node not in ground.on]
+    allowed = may_be_damaged(ground.cluster.voters, [*damaged, *off], wanted)
+    return [node for node in allowed if node not in off]
+
+
+def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json]:
+    questions = {node: {"do": "look", "part": "disk", **more} for node in nodes}
+    return require(ask(ground.cluster.nodes, questions), "looking at the disks")
+
+
+def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
+    """How each of these disks behaves towards a process of our own."""
+    found: dict[str, Device] = {}
+    questions: dict[str, Json] = {}
+    for node in nodes:
+        effects = ground.force.disks.get(node, {})
+        slow_s = 8 * effects.get("slow", 0) / 1e9
+        patience_s = STALLED_S + slow_s if "stall" in effects else PATIENCE_S + slow_s
+        questions[node] = {"do": "look", "part": "disk", "patience_s": min(LONGEST_S, patience_s)}
+    for node, answer in require(ask(ground.cluster.nodes, questions), "looking at the disks").items():
+        found[node] = Device(**answer["device"])
+    return found
+
+
+def alive(ground: Ground, nodes: list[str]) -> Observation:
+    """Whether those run that no other fault holds, and no other trouble of their disks ends."""
+    force = ground.force
+    ending = {node for node, effects in force.disks.items() if not ENDING.isdisjoint(effects)}
+    held = force.killed | force.paused | force.off | ending
+    free = [node for node in nodes if node not in held]
+    seen = states(ground, free, lambda _, process: is_running(process))
+    return Observation(seen.verified or not free, seen.observed)
+
+
+def _draw(fault: Resolved, ground: Ground, node: str) -> int:
+    return Random(f"{ground.seed}/{fault.intent.key}/disk/{node}").randrange(1 << 53)
+
+
+def _deed(effect: str, ident: str, draw: int) -> Json:
+    if effect in AT_REST:
+        return {"damage": [{"id": ident, "effect": effect, "draw": draw}]}
+    if effect in CRASHES:
+        return {"crashes": [{"id": ident, "torn": effect == "torn-write", "draw": draw}]}
+    return {"backups": [ident]}
+
+
+def _told(device: Device) -> Json:
+    took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
+    return {"error": device.error, "took_ms": took_ms, "durable": device.durable}
