@@ -9,7 +9,7 @@ Kinds and their resolved form (`what`, JSON values):
 | kind | `what` |
 |---|---|
 | `cut` | `{"edges": [["n1", "n2"], …]}`: packets from the first to the second vertex are dropped at the receiver |
-| `link` | `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "delay_ns", "jitter_ns"}`, those that were asked for |
+| `link` | `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm", "delay_ns", "jitter_ns", "rate_bps"}`, those that were asked for |
 | `clog` | `{"edges": …}`: nothing arrives before the heal, everything after it |
 | `flap` | `{"edges": …, "period_ns"}`: cut for the first half of each period |
 | `reset` | `{"edges": [["n1", "n2"], …], "period_ns"}`: connections of these pairs break, now and each period |
@@ -18,8 +18,9 @@ Kinds and their resolved form (`what`, JSON values):
 | `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal |
 | `wipe` | `{"nodes": ["n2"], "calibration": true}`: an empty disk now, booted at the heal |
 | `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}`; `calibration` when it was asked for |
-| `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
+| `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`, with `"monotonic": false` of the wall clock alone; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
 | `voters` | `{"voters": {"n5": 1}}`: weights to move to through the log (no heal) |
+| `membership` | `{"nodes": ["n2"], "action": "remove", "weights": {"n2": 1}}`: out of the voters now, back at the heal; `replace`: on an empty disk |
 """
 
 from __future__ import annotations

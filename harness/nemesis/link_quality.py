@@ -17,6 +17,8 @@ FEWEST, MOST = 64, 1600
 SLACK = 0.03
 """What a busy machine may lose of its own."""
 RATE_SLACK = 0.8
+SMALLEST = 32
+"""Bytes of the smallest packet of a burst."""
 Shape = Mapping[str, Any]
 
 
@@ -63,6 +65,13 @@ def rate_burst(rate_bps: int) -> tuple[int, int]:
     """How many packets, and of what size, take a fifth of a second at this rate; no more than a buffer holds."""
     size = 1400 if rate_bps >= 1_000_000 else 300
     return min(200, max(8, rate_bps // 5 // ((size + 28) * 8))), size
+
+
+def queued_ns(rate_bps: int | None, count: int, size: int) -> int:
+    """How long a burst may wait for the rate, beside as much again of other traffic; a second is the most that a buffer holds."""
+    if rate_bps is None:
+        return 0
+    return min(1_000_000_000, 2 * count * (max(size, SMALLEST) + 28) * 8 * 1_000_000_000 // rate_bps)
 
 
 def keeps_to_rate(rate_bps: int, seen: Mapping[str, Any] | None, size: int) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .faults import Resolved
+from .topology import Edge
 
-Edge = tuple[str, str]
 Shape = dict[str, Any]
 
 CHANCES = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ..durations import PositiveDuration, format_ns
 from .percent import Chance
+from .rate import Rate
 from .targets import Target, target_names, validate_target
 from .timing import Timing
 
@@ -104,21 +105,25 @@ class PartitionSpec(Shaped):
 
 
 class LinkSpec(Shaped):
-    """Links that lose, repeat, overtake and delay while it lasts. At least one of the five says how."""
+    """Links that lose, repeat, overtake, damage, delay and hold back while it lasts. At least one of the seven says how."""
 
     kind: ClassVar[str] = "link"
 
     loss: Chance | None = Field(default=None, description="packets that are lost")
     duplicate: Chance | None = Field(default=None, description="packets that arrive twice")
     reorder: Chance | None = Field(default=None, description="packets that later ones overtake")
+    corrupt: Chance | None = Field(
+        default=None, description="packets in which a bit flips, so that their checksum fails"
+    )
     delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much")
     jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
+    rate: Rate | None = Field(default=None, description="bits per second that get through")
 
     @model_validator(mode="after")
     def _says_how(self) -> LinkSpec:
-        amounts = (self.loss, self.duplicate, self.reorder, self.delay, self.jitter)
-        if all(amount is None for amount in amounts):
-            raise ValueError("a link fault needs at least one of `loss`, `duplicate`, `reorder`, `delay` and `jitter`")
+        words = ("loss", "duplicate", "reorder", "corrupt", "delay", "jitter", "rate")
+        if all(getattr(self, word) is None for word in words):
+            raise ValueError(f"a link fault needs at least one of {', '.join(f'`{word}`' for word in words)}")
         for word, amount in (("delay", self.delay), ("jitter", self.jitter)):
             if amount is not None and not MILLISECOND_NS <= amount <= 10 * SECOND_NS:
                 raise ValueError(f"`{word}: {format_ns(amount)}` is not between 1ms and 10s")
@@ -129,8 +134,10 @@ class LinkSpec(Shaped):
             "loss_ppm": self.loss,
             "duplicate_ppm": self.duplicate,
             "reorder_ppm": self.reorder,
+            "corrupt_ppm": self.corrupt,
             "delay_ns": self.delay,
             "jitter_ns": self.jitter,
+            "rate_bps": self.rate,
         }
         shaped = self.model_dump(mode="json", include=set(Shaped.model_fields) - set(Timing.model_fields))
         return {name: value for name, value in {**shaped, **found}.items() if value is not None}

@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 from ..errors import FaultError
 from .agents import Json, ask, require
 from .cluster import Cluster
-from .link_shapes import Edge, Shape
+from .link_shapes import Shape
 from .resolve import Force
+from .topology import Edge
 from .wanted import Want
 
 PART = "links"

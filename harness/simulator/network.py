@@ -17,25 +17,42 @@ from typing import Any
 
 from .chance import ONE_MILLION, draw, exponential, happens, key_of, mix
 from .kernel import Kernel
-from .options import MILLISECOND, SimOptions
+from .options import MILLISECOND, SECOND, SimOptions
 
 Call = Callable[..., None]
 
 RETRANSMIT_NS = 200 * MILLISECOND
 """After a lost packet, TCP sends it again so much later, and then twice as much (Linux' smallest RTO)."""
+PACKET_BITS = 512 * 8
+"""What every packet counts as on a link with a rate: messages have no size here."""
+BACKLOG_NS = SECOND
+"""A packet that would wait longer for the rate is lost, as in the full buffer of a router."""
 
 _STREAM, _DATAGRAM, _PROBE = 0x57E4, 0xDA7A, 0x9B0B
 
 
 @dataclass(frozen=True, slots=True)
 class Shaping:
-    """What a link does to packets; chances in parts per million. Of several that are on, the greater chance holds and delays add."""
+    """What a link does to packets; chances in parts per million. Of several that are on, the greater chance and the lower rate hold, and delays add."""
 
     loss_ppm: int = 0
     duplicate_ppm: int = 0
     reorder_ppm: int = 0
     delay_ns: int = 0
     jitter_ns: int = 0
+    corrupt_ppm: int = field(default=0, repr=False)
+    rate_bps: int = field(default=0, repr=False)
+    """Bits per second; 0: no bound."""
+
+    def __str__(self) -> str:
+        """What is not asked for is not spelled out, as digests were made before there was any."""
+        more = {name: value for name in ("corrupt_ppm", "rate_bps") if (value := getattr(self, name))}
+        return f"{self!r} {more}" if more else repr(self)
+
+    @property
+    def gone_ppm(self) -> int:
+        """Packets that are lost, or dropped for their checksum."""
+        return self.loss_ppm + (ONE_MILLION - self.loss_ppm) * self.corrupt_ppm // ONE_MILLION
 
     def and_also(self, other: Shaping) -> Shaping:
         return Shaping(
@@ -44,6 +61,8 @@ class Shaping:
             max(self.reorder_ppm, other.reorder_ppm),
             self.delay_ns + other.delay_ns,
             self.jitter_ns + other.jitter_ns,
+            max(self.corrupt_ppm, other.corrupt_ppm),
+            min(self.rate_bps or other.rate_bps, other.rate_bps or self.rate_bps),
         )
 
 
@@ -55,7 +74,8 @@ class Link:
     """One direction between two vertices.
 
     `cuts` and `clogs` count the faults that cut or clog it. `waiting` is what TCP will retransmit, `clogged` what is stuck on its way.
-    `counter`, `datagrams`, `probes` and `streams` number what it carried of each kind, for the draws.
+    `counter`, `datagrams`, `probes` and `streams` number what it carried of each kind, for the draws. `free_ns` is when a link with a
+    rate has let through what came so far; `refused` counts the packets that were dropped for their checksum.
     """
 
     source: str
@@ -71,6 +91,8 @@ class Link:
     datagrams: int = 0
     probes: int = 0
     streams: int = 0
+    free_ns: int = 0
+    refused: int = 0
     retransmitting: bool = False
     waiting: deque[tuple[Stream, Call, tuple[Any, ...]]] = field(default_factory=deque)
     clogged: deque[tuple[Call, tuple[Any, ...]]] = field(default_factory=deque)
@@ -204,6 +226,10 @@ class Network:
         at_ns = self._kernel.now_ns + self.latency_ns(bits) + extra_ns
         if link.shaping is not None:
             at_ns += _late_ns(link.shaping, bits)
+            waits_ns = self._waits_ns(link, link.shaping)
+            if waits_ns is None:
+                return
+            at_ns += waits_ns
         self._kernel.schedule(max(at_ns, link.clogged_until_ns), self._datagram_arrives, link, call, arguments)
 
     def udp(self, link: Link, call: Call, *arguments: Any) -> None:
@@ -228,6 +254,9 @@ class Network:
             at_ns += _late_ns(link.shaping, bits)
             if stream.retransmits:
                 at_ns += _retransmission_ns(link.shaping, bits)
+            waits_ns = self._waits_ns(link, link.shaping)
+            # A full buffer loses a segment, which comes again.
+            at_ns += BACKLOG_NS + RETRANSMIT_NS if waits_ns is None else waits_ns
         if at_ns < link.clogged_until_ns:
             at_ns = link.clogged_until_ns
         if at_ns <= stream.last_ns:
@@ -237,7 +266,9 @@ class Network:
 
     def _scatter(self, link: Link, bits: int, shaping: Shaping, call: Call, arguments: tuple[Any, ...]) -> None:
         """Each property has a draw of its own, so that a rate that changes leaves the others' draws alone."""
-        if happens(mix(bits ^ 1), shaping.loss_ppm):
+        chance = mix(bits ^ 1)
+        if happens(chance, shaping.gone_ppm):
+            link.refused += not happens(chance, shaping.loss_ppm)
             return
         copies = 2 if happens(mix(bits ^ 2), shaping.duplicate_ppm) else 1
         for copy in range(copies):
@@ -245,7 +276,22 @@ class Network:
             at_ns = self._kernel.now_ns + self.latency_ns(own) + _late_ns(shaping, own)
             if happens(mix(own ^ 5), shaping.reorder_ppm):
                 at_ns += own % (self._options.reorder_ns + 1)
+            waits_ns = self._waits_ns(link, shaping)
+            if waits_ns is None:
+                continue
+            at_ns += waits_ns
             self._kernel.schedule(max(at_ns, link.clogged_until_ns), self._datagram_arrives, link, call, arguments)
+
+    def _waits_ns(self, link: Link, shaping: Shaping) -> int | None:
+        """How long the next packet waits for the link's rate; None when there is no room for it in the buffer."""
+        if not shaping.rate_bps:
+            return 0
+        now_ns = self._kernel.now_ns
+        free_ns = max(now_ns, link.free_ns) + PACKET_BITS * SECOND // shaping.rate_bps
+        if free_ns - now_ns > BACKLOG_NS:
+            return None
+        link.free_ns = free_ns
+        return free_ns - now_ns
 
     def _datagram_arrives(self, link: Link, call: Call, arguments: tuple[Any, ...]) -> None:
         if link.clogs:
@@ -292,7 +338,7 @@ def _retransmission_ns(shaping: Shaping, bits: int) -> int:
     """How late a packet is because its first copies were lost; five losses in a row are the most."""
     late_ns, timeout_ns = 0, RETRANSMIT_NS
     for attempt in range(5):
-        if not happens(mix(bits ^ (11 + attempt)) % ONE_MILLION, shaping.loss_ppm):
+        if not happens(mix(bits ^ (11 + attempt)) % ONE_MILLION, shaping.gone_ppm):
             break
         late_ns, timeout_ns = late_ns + timeout_ns, 2 * timeout_ns
     return late_ns

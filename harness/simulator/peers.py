@@ -123,7 +123,7 @@ class Peers:
             options = self._options
             bits = mix(network.bits(link))
             chances = link.shaping or UNSHAPED
-            if happens(bits, max(options.loss_ppm, chances.loss_ppm)):
+            if happens(bits, max(options.loss_ppm, chances.gone_ppm)):
                 self.lost += 1
                 return
             late_ns = bits % max(1, options.reorder_ns)

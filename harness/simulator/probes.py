@@ -15,6 +15,7 @@ from node.core.effects import Append, Fsync, FsyncDir
 from .chance import draw
 from .cluster import Edge, SimCluster
 from .disk import SECTOR, Disk
+from .network import BACKLOG_NS
 from .options import MICROSECOND, MILLISECOND
 from .storage import Storage
 
@@ -68,6 +69,7 @@ class Probes:
             shaping = links[edge].shaping
             if shaping is not None:
                 late_ns = max(late_ns, shaping.delay_ns + shaping.jitter_ns + self._cluster.options.reorder_ns)
+                late_ns += BACKLOG_NS if shaping.rate_bps else 0
         kernel.schedule(kernel.now_ns + rounds * every_ns + late_ns + self._slowest_ns(), lambda: then(seen))
 
     def _slowest_ns(self) -> int:

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 MAGIC = b"TRIBB "
 HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
-REMEMBERED = 64
+REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
 NAME_ENDS = b"\n"
 
@@ -40,7 +40,7 @@ class Arrivals:
         name = packet[len(MAGIC) + HEAD.size :].partition(NAME_ENDS)[0].decode()
         with self._lock:
             if burst not in self._seen and len(self._seen) >= REMEMBERED:
-                del self._seen[min(self._seen)]
+                del self._seen[next(iter(self._seen))]
             self._seen.setdefault(burst, {}).setdefault(name, []).append((number, now_ns - sent_ns, now_ns))
 
     def of(self, burst: int) -> dict[str, Json]:

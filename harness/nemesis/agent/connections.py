@@ -6,6 +6,7 @@ connection that carries nothing at the moment breaks as well. The flow that cont
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import struct
@@ -65,19 +66,22 @@ def breaking(addresses: Iterable[str], control: list[Any]) -> list[str]:
 
 def can_break() -> bool:
     """Tried on a connection of our own, over loopback."""
+    with contextlib.suppress(OSError):
+        return _breaks_our_own()
+    return False
+
+
+def _breaks_our_own() -> bool:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port), timeout=5) as ours, server.accept()[0] as theirs:
             command = ["ss", "-K", "-H", "-n", "-t", "state", "established", f"dport = :{port} or sport = :{port}"]
-            try:
-                subprocess.run(command, capture_output=True, timeout=10)
-            except FileNotFoundError:
-                return False
+            subprocess.run(command, capture_output=True, timeout=10)
             theirs.settimeout(1.0)
             try:
                 ours.sendall(b"x")
                 return theirs.recv(1) != b"x"
-            except OSError:
+            except ConnectionError:
                 return True
 
 

@@ -129,8 +129,8 @@ class Wire:
                     self._set(request)
                 elif request["do"] == "quit":
                     self._open()
-            except OSError as trouble:
-                error = str(trouble)
+            except (OSError, KeyError) as trouble:
+                error = f"{type(trouble).__name__}: {trouble}"
             answer = {"counters": self._links.counters(), "error": error}
             connection.sendall(json.dumps(answer).encode() + b"\n")
             return bool(request["do"] == "quit")

@@ -10,7 +10,7 @@ from ...hosts.base import Host
 from .. import bursts, link_quality, link_ways
 from ..agents import Json, ask, require
 from ..faults import Observation, Resolved
-from ..link_shapes import Edge
+from ..topology import Edge
 from ..wanted import Want
 from .base import Ground, Package, Probe
 from .links import Shaped, _holds, _listed, can, edges_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -12,15 +13,16 @@ from .. import bursts, link_quality, link_ways
 from ..agents import Json, ask, require
 from ..bursts import Seen
 from ..faults import Observation, Resolved
-from ..link_shapes import Edge, Shape, shape_of
+from ..link_shapes import Shape, shape_of
 from ..one_question import ask_part
+from ..topology import Edge
 from ..wanted import Want
 from .base import Ground, Package, Probe
 
 OVERTAKEN_NS = 50_000_000
-BACKLOG_NS = 1_000_000_000
 EVERY_NS = 1_000_000
 STUCK, STUCK_EVERY_NS = 20, 5_000_000
+FREED_S = 1.0
 
 
 def edges_of(fault: Resolved) -> list[Edge]:
@@ -107,7 +109,7 @@ class Link(Shaped):
         count = link_quality.count_for([*shapes.values(), shape_of(fault)])
         receivers = sorted({sink for _, sink in edges if sink in ground.cluster.firewalled})
         before = _looks(ground, receivers)
-        seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values())) if edges else {}
+        seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values(), count)) if edges else {}
         after = _looks(ground, receivers)
         wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count) for edge in edges}
         limited = [edge for edge in edges if shapes[edge].get("rate_bps")]
@@ -138,7 +140,9 @@ class Link(Shaped):
         for rate_bps in sorted({shapes[edge]["rate_bps"] for edge in edges}):
             count, size = link_quality.rate_burst(rate_bps)
             same = [edge for edge in edges if shapes[edge]["rate_bps"] == rate_bps]
-            seen = bursts.burst(ground.cluster, same, count, 0, _latest_ns([shapes[edge] for edge in same]), size)
+            seen = bursts.burst(
+                ground.cluster, same, count, 0, _latest_ns([shapes[edge] for edge in same], count, size), size
+            )
             for edge in same:
                 found = seen[edge]
                 if not link_quality.keeps_to_rate(rate_bps, found, size):
@@ -154,14 +158,14 @@ def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int) -> list
     return [] if link_quality.is_whole(shape_of(fault), seen, count) else ["not whole"]
 
 
-def _latest_ns(shapes: Iterable[Shape]) -> int:
-    """How late the last packet of a burst may be."""
+def _latest_ns(shapes: Iterable[Shape], count: int, size: int = 0) -> int:
+    """How late the last packet of a burst of so many may be; at a rate, other traffic has its share."""
     return max(
         (
             shape.get("delay_ns", 0)
             + shape.get("jitter_ns", 0)
             + (OVERTAKEN_NS if shape.get("reorder_ppm") else 0)
-            + (BACKLOG_NS if shape.get("rate_bps") else 0)
+            + link_quality.queued_ns(shape.get("rate_bps"), count, size)
             for shape in shapes
         ),
         default=0,
@@ -205,11 +209,21 @@ class Clog(Shaped):
             return Observation(bool(stuck) and not leaking, told)
         links = ground.links()
         freed = [edge for edge in edges if not ground.force.links.get(edge)]
-        seen = bursts.arrived(ground.cluster, freed, number)
-        late = sum(found["came"] for found in seen.values() if found is not None)
-        whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in seen.values())
+        came = _come(ground, freed, number)
+        late = sum(found["came"] for found in came.values() if found is not None)
+        whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in came.values())
         still = [edge for edge in edges if ground.force.links.get(edge, {}).get("clogged")]
         return Observation(links.verified and whole, {**links.observed, "edges": _listed(still), "late": late})
+
+
+def _come(ground: Ground, edges: list[Edge], number: int) -> Mapping[Edge, Seen | None]:
+    """What came of the packets that were stuck, once all have come or time is up."""
+    deadline_s = time.monotonic() + FREED_S
+    while True:
+        seen = bursts.arrived(ground.cluster, edges, number)
+        if time.monotonic() > deadline_s or all(found and found["came"] == STUCK for found in seen.values()):
+            return seen
+        time.sleep(FREED_S / 20)
 
 
 def _listed(edges: Iterable[Edge]) -> list[list[str]]:

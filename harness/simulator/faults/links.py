@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...errors import FaultError
 from ...nemesis.faults import Observation, Resolved
 from ..cluster import Edge
-from ..network import Shaping
-from ..probes import Arrivals, Matrix, unreachable
+from ..network import PACKET_BITS, Shaping
+from ..options import SECOND
+from ..probes import LOOK_NS, Arrivals, Matrix, unreachable
 from .ground import Ground, Then, edges_of
+
+Seen = dict[Edge, list[tuple[int, int]]]
+"""The probes that came over each edge, in the order of arrival, as (number, how long under way)."""
 
 WITNESSES = 16
 """Probes are so many that on average as many of them meet each chance: that none does happens to one link in nine million."""
@@ -70,12 +76,31 @@ class LinkFaults:
             what.get("reorder_ppm", 0),
             what.get("delay_ns", 0),
             what.get("jitter_ns", 0),
+            what.get("corrupt_ppm", 0),
+            what.get("rate_bps", 0),
         )
         self._shaped[fault.intent.id] = edges
         self._ground.cluster.shape(edges, fault.intent.id, shaping)
-        chances = [ppm for ppm in (shaping.loss_ppm, shaping.duplicate_ppm, shaping.reorder_ppm) if ppm]
-        rounds = max([64, *(WITNESSES * 1_000_000 // ppm for ppm in chances)])
-        self._ground.probes.quality(edges, rounds, lambda seen: then(_judge_shape(seen, rounds, shaping)))
+        chances = (shaping.loss_ppm, shaping.duplicate_ppm, shaping.reorder_ppm, shaping.corrupt_ppm)
+        rounds = max([64, *(WITNESSES * 1_000_000 // ppm for ppm in chances if ppm)])
+        links = self._ground.cluster.network.links
+        before = {edge: links[edge].refused for edge in edges}
+
+        since_ns = self._ground.cluster.now_ns
+
+        def hidden_by(targets: list[Edge]) -> dict[str, list[str]]:
+            return self._ground.hidden_by(fault, targets, since_ns)
+
+        def seen_by_probes(seen: Seen) -> None:
+            refused = {edge: links[edge].refused - before[edge] for edge in edges}
+            then(_judge_shape(seen, rounds, shaping, refused, hidden_by))
+
+        self._ground.probes.quality(edges, rounds, seen_by_probes, every_ns(shaping))
+
+
+def every_ns(shaping: Shaping) -> int:
+    """Between two probes: twice as many as a rate lets through."""
+    return min(LOOK_NS, PACKET_BITS * SECOND // shaping.rate_bps // 2) if shaping.rate_bps else LOOK_NS
 
 
 def unknown_edge(ground: Ground, fault: Resolved) -> FaultError | None:
@@ -92,27 +117,37 @@ def _judge_cut(matrix: Matrix, edges: list[Edge]) -> Observation:
     return Observation(not leaking, {"edges": unreachable(matrix), "leaking": sorted(map(list, leaking))})
 
 
-def _judge_shape(seen: dict[Edge, list[tuple[int, int]]], rounds: int, asked: Shaping) -> Observation:
-    """`seen`: the probes that came over each edge, in the order of arrival, as (number, how long under way). An edge that is also cut tells nothing."""
+def _judge_shape(
+    seen: Seen,
+    rounds: int,
+    asked: Shaping,
+    refused: dict[Edge, int],
+    hidden_by: Callable[[list[Edge]], dict[str, list[str]]],
+) -> Observation:
+    """An edge that is also cut tells nothing, and no more does one that another fault met while the probes were under way."""
     heard = {edge: arrivals for edge, arrivals in seen.items() if arrivals}
-    unlike = [edge for edge, arrivals in heard.items() if not _is_shaped(arrivals, rounds, asked)]
+    odd = [edge for edge, arrivals in heard.items() if not _is_shaped(arrivals, rounds, asked, refused[edge])]
+    unlike = [edge for edge in odd if not hidden_by([edge])]
+    right = [edge for edge in heard if edge not in odd]
     sent = rounds * len(heard)
     came = sum(len({number for number, _ in arrivals}) for arrivals in heard.values())
     twice = sum(len(arrivals) for arrivals in heard.values()) - came
     took = [took_ns for arrivals in heard.values() for _, took_ns in arrivals]
     observed = {
-        "edges": sorted(list(edge) for edge in heard if edge not in unlike),
+        "edges": sorted(map(list, right)),
         "not_shaped": sorted(map(list, unlike)),
-        "unprobed": sorted(list(edge) for edge in seen if edge not in heard),
+        "unprobed": sorted(list(edge) for edge in seen if edge not in right and edge not in unlike),
         "sent": sent,
         "lost": sent - came,
         "doubled": twice,
         "latency_ms": [round(min(took) / 1e6, 3), round(max(took) / 1e6, 3)] if took else None,
+        **({"refused_by_checksum": sum(refused.values())} if asked.corrupt_ppm else {}),
     }
-    return Observation(bool(heard) and not unlike, observed)
+    hidden = {} if right or unlike else hidden_by(list(seen))
+    return Observation(bool(right) and not unlike, {**observed, **hidden})
 
 
-def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping) -> bool:
+def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping, refused: int) -> bool:
     numbers, took_ns = [number for number, _ in arrivals], [took for _, took in arrivals]
     different = len(set(numbers))
     return (
@@ -121,4 +156,14 @@ def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping) -> 
         and (not asked.reorder_ppm or numbers != sorted(numbers))
         and min(took_ns) >= asked.delay_ns
         and max(took_ns) - min(took_ns) >= asked.jitter_ns // 2
+        and (not asked.corrupt_ppm or refused > 0)
+        and (not asked.rate_bps or _kept_to_rate(arrivals, asked))
     )
+
+
+def _kept_to_rate(arrivals: list[tuple[int, int]], asked: Shaping) -> bool:
+    """Probes follow one another faster than the rate lets them through, so they waited for each other, or found the buffer full."""
+    sent_ns = [number * every_ns(asked) for number, _ in arrivals]
+    came_ns = [sent + took for sent, (_, took) in zip(sent_ns, arrivals, strict=True)]
+    least_ns = (len(arrivals) - 1) * PACKET_BITS * SECOND // asked.rate_bps - asked.jitter_ns
+    return max(came_ns) - min(came_ns) >= least_ns * 9 // 10
