@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+BOOT_HOOKS = "boot.d"
+"""In a host's directory, where its init is ours: executable files that are run at each boot, in name order. 10 mounts disks, 30 guards faults, 50 is the service."""
+SERVICE_HOOK = f"{BOOT_HOOKS}/50-service"
+
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:

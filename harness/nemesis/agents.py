@@ -30,12 +30,16 @@ BUSY_S = 0.5
 
 
 class AgentClient:
-    """One agent. `vertex` is its name in the network's graph, `address` where peers reach it (None: the harness's own machine)."""
+    """One agent. `vertex` is its name in the network's graph, `address` where peers reach it (None: the harness's own machine).
+
+    One that is `silent` cannot answer, because its host is off or frozen: nobody tries to reach it.
+    """
 
     def __init__(self, vertex: str, address: str | None, open_channel: Callable[[], Channel], port: int) -> None:
         self.vertex, self.address, self.port = vertex, address, port
         self.addresses: list[str] = [address] if address else []
         self.lock = threading.RLock()
+        self.silent = False
         self._open_channel = open_channel
         self._channel: Channel | None = None
         self._config: Json = {}
@@ -67,11 +71,16 @@ class AgentClient:
 
     @property
     def connected(self) -> bool:
+        return self._channel is not None and not self.silent
+
+    @property
+    def attached(self) -> bool:
+        """Whether there is a connection, be it to one that is silent for now."""
         return self._channel is not None
 
     def reconnect_in_background(self) -> None:
         """Try once, in a thread of its own; whoever waits for the lock meanwhile waits for the outcome."""
-        if not self._reconnecting:
+        if not self._reconnecting and not self.silent:
             self._reconnecting = True
             threading.Thread(target=self._reconnect, name=f"agent-{self.vertex}", daemon=True).start()
 
@@ -88,8 +97,16 @@ class AgentClient:
         if channel is not None:
             channel.close()
 
+    def begin(self) -> None:
+        """Connect; one that was silent can answer from now on. Nobody else asks it before it knows who it is."""
+        with self.lock:
+            self.silent = False
+            self.connect()
+
     def connect(self) -> None:
         """Start the agent unless it runs. Raises `HostError`, and `FaultError` when it does not come up."""
+        if self.silent:
+            raise HostError(f"agent of {self.vertex}: its host is off or frozen", "heal that fault first")
         if self._channel is not None:
             return
         self._channel = self._open_channel()
@@ -172,7 +189,7 @@ def _turn(
 def connect_all(agents: Mapping[str, AgentClient]) -> None:
     """Start all agents at the same time: each takes an interpreter's start. Raises one `FaultError` for all that failed."""
     with ThreadPoolExecutor(min(len(agents), 64), thread_name_prefix="agents") as pool:
-        futures = {name: pool.submit(agent.connect) for name, agent in agents.items()}
+        futures = {name: pool.submit(agent.begin) for name, agent in agents.items()}
     failures = {name: error for name, future in futures.items() if (error := future.exception()) is not None}
     bugs = [error for error in failures.values() if not isinstance(error, HostError | FaultError)]
     if bugs:

@@ -5,7 +5,11 @@ process down as long as the marker exists; `contains` (or the object's `director
 process numbers are used again. The host can then undo a kill by itself. Without `control` the pid is asked for each time and `Service.start` starts it again; when the
 harness is gone, the watchdog starts again what it saw running: same arguments, directory, environment and output.
 
-It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log.
+On hosts whose init runs boot hooks (`<directory>/boot.d`), a service that leaves `boot.d/50-service` there is up again after a boot; others are started by
+the harness then.
+
+It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, and `replacement(host)`, how a node comes
+back on an empty disk.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ..hosts.base import Host
-from ..systems.base import Dial, Service
+from ..hosts.base import SERVICE_HOOK, Host
+from ..systems.base import Dial, Replacement, Service
 
 
 @runtime_checkable
@@ -25,6 +29,11 @@ class Controlled(Protocol):
 @runtime_checkable
 class Reconfigurable(Protocol):
     def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None: ...
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    def replacement(self, host: Host) -> Replacement: ...
 
 
 def is_supervised(service: Service) -> bool:
@@ -40,3 +49,8 @@ def process_of(service: Service, host: Host) -> dict[str, Any]:
         return {"pid_file": control.pid_file, "marker": control.marker, "contains": control.directory.rstrip("/") + "/"}
     pid = service.pid(host)
     return {} if pid is None else {"pid": pid, "remember": True}
+
+
+def boots_by_itself(host: Host) -> bool:
+    """Whether the host's init starts the service."""
+    return host.run(["test", "-x", f"{host.directory}/{SERVICE_HOOK}"], check=False).exit_code == 0

@@ -22,10 +22,11 @@ from .cluster import Cluster
 from .control import is_supervised
 from .faults import CLIENTS, Observation, Resolved, Situation
 from .ledger import Ledger
+from .outages import bring_back
 from .packages import Ground, Package, package_of
 from .packages.processes import is_running, states
 from .reachability import Reachability
-from .resolve import in_force, vertices
+from .resolve import held_off, in_force, vertices
 from .situation import look
 from .topology import Edge
 from .wanted import NOTHING_WANTED, wanted_by_host
@@ -61,6 +62,7 @@ class HostInjector:
             self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock
         )
         self._active: dict[str, Resolved] = {}
+        self._unfinished: dict[str, Resolved] = {}
         self._applied: dict[str, Json] = {}
         self._lapsed: set[str] = set()
         self._change = threading.RLock()
@@ -94,6 +96,7 @@ class HostInjector:
         self._background.stop()
         try:
             with self._change:
+                bring_back(self._ground, self._cluster.off)
                 self._cluster.clear("undoing all faults")
         finally:
             self._cluster.close()
@@ -110,12 +113,13 @@ class HostInjector:
         package = package_of(fault.intent.kind)
         if not package.heals:
             return self._do_once(fault, package)
+        self._ledger.intended(fault, self._clock())
+        prepared = self._prepare(fault, package) if package.waits else {}
         with self._change:
-            self._ledger.intended(fault, self._clock())
             try:
                 started_s = time.monotonic()
                 self._active[fault.intent.id] = fault
-                told = package.begin(fault, self._ground)
+                told = {**prepared, **package.begin(fault, self._ground)}
                 self._now_in_force()
                 self._apply()
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
@@ -141,27 +145,50 @@ class HostInjector:
         self._ledger.observed("verified", fault, self._clock(), observation)
         return observation
 
+    def _prepare(self, fault: Resolved, package: Package) -> Json:
+        """Without the change lock, as is its end: what it waits for may be another fault's heal."""
+        self._unfinished[fault.intent.id] = fault
+        try:
+            return package.prepare(fault, self._ground)
+        except TribulationError as error:
+            self._ledger.failed(fault, self._clock(), error.message)
+            raise
+
     def heal(self, fault: Resolved) -> Observation:
-        with self._change:
-            if fault.intent.id not in self._active:
-                raise FaultError(
-                    f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once"
-                )
-            self._look_for_lapses(patient=True)
-            self._ledger.step("healing", fault, self._clock())
-            del self._active[fault.intent.id]
-            try:
-                started_s = time.monotonic()
-                self._now_in_force()
-                told = package_of(fault.intent.kind).end(fault, self._ground)
-                self._apply()
-                elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
-                observation = self._look(fault, on=False, more={"apply_ms": elapsed_ms, **told})
-            except TribulationError as error:
-                self._ledger.failed(fault, self._clock(), error.message)
-                raise
-            self._ledger.observed("healed", fault, self._clock(), observation)
-            return observation
+        if fault.intent.id not in self._active:
+            raise FaultError(f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once")
+        try:
+            with self._change:
+                told = self._take_back(fault)
+                if fault.intent.id not in self._unfinished:
+                    return self._see_healed(fault, told)
+            told |= self._finish(fault)
+            with self._change:
+                return self._see_healed(fault, told)
+        except TribulationError as error:
+            self._ledger.failed(fault, self._clock(), error.message)
+            raise
+
+    def _take_back(self, fault: Resolved) -> Json:
+        self._look_for_lapses(patient=True)
+        self._ledger.step("healing", fault, self._clock())
+        del self._active[fault.intent.id]
+        started_s = time.monotonic()
+        self._now_in_force()
+        told = package_of(fault.intent.kind).end(fault, self._ground)
+        self._apply()
+        return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **told}
+
+    def _finish(self, fault: Resolved) -> Json:
+        """What fails here is tried again when everything is healed."""
+        told = package_of(fault.intent.kind).finish(fault, self._ground)
+        self._unfinished.pop(fault.intent.id, None)
+        return told
+
+    def _see_healed(self, fault: Resolved, told: Json) -> Observation:
+        observation = self._look(fault, on=False, more=told)
+        self._ledger.observed("healed", fault, self._clock(), observation)
+        return observation
 
     def heal_all(self) -> Observation:
         with self._change:
@@ -174,9 +201,12 @@ class HostInjector:
             self._now_in_force()
             for fault in reversed(faults):
                 package_of(fault.intent.kind).end(fault, self._ground)
+            bring_back(self._ground, self._cluster.off)
             self._apply()
             left = self._cluster.clear("undoing all faults")
             self._cluster.refresh_pids()
+            for fault in list(self._unfinished.values()):
+                self._finish(fault)
             observation = self._whole()
             for fault in faults:
                 told = {**observation.observed, **self._lapse_of(fault)}
@@ -210,7 +240,8 @@ class HostInjector:
         changed = {name: state for name, state in wanted.items() if self._applied.get(name) != state}
         if not is_supervised(self._cluster.service):
             self._start_by_service(changed)
-        for name in changed:
+        for name in (*changed, *self._cluster.off):
+            # What is in force on a host that is off, or was, is known only when it was told anew.
             self._applied.pop(name, None)
         requests = {
             name: {"do": "set", "wanted": state, "lease_s": self._cluster.lease_s} for name, state in changed.items()
@@ -269,6 +300,10 @@ class HostInjector:
             if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
                 self._lapsed |= {fault.intent.id for fault in self._active.values() if name in vertices(fault)}
                 self._applied[name] = NOTHING_WANTED
+        if self._cluster.back:
+            self._lapsed |= {
+                f.intent.id for f in self._active.values() if not self._cluster.back.isdisjoint(held_off(f))
+            }
         return failures
 
 

@@ -1,4 +1,4 @@
-"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards, `heal` undoes once and says what.
+"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards, `heal` undoes once and says what, `boot` is the host's.
 
 A request is `{"do": verb, …}`, its answer `{"ok": true, …}` or `{"ok": false, "error": "…"}`, one line each, in order. At the end of its input the
 agent goes and leaves everything to the watchdog.
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import IO, Any
 
-from . import addresses, processes, watchdog
+from . import addresses, boot, processes, watchdog, wire
 from .apply import apply, undo_all
 from .parts import PARTS
 from .probes import Probes
@@ -42,6 +42,8 @@ class Agent:
             "renew": self._renew,
             "epoch": self._epoch,
             "heard": self._heard,
+            "burst": self._burst,
+            "arrived": self._arrived,
             "process": self._process,
             "look": self._look,
             "time": self._time,
@@ -85,6 +87,14 @@ class Agent:
     def _heard(self, request: Json) -> Json:
         probes = self._need_probes()
         return {"heard": probes.heard(), "period_s": probes.period_s}
+
+    def _burst(self, request: Json) -> Json:
+        sizes, count = request["sizes"], request["count"]
+        self._need_probes().send_burst(request["number"], sizes, count, request["every_ns"])
+        return {}
+
+    def _arrived(self, request: Json) -> Json:
+        return {"arrived": self._need_probes().arrived(request["number"])}
 
     def _process(self, request: Json) -> Json:
         how = self._config.get("process") or {}
@@ -131,6 +141,7 @@ def serve(store: Store, program: str) -> None:
         held.truncate(0)
         held.write(str(os.getpid()))
         held.flush()
+        boot.leave_hook(store, program)
         _answer_all(Agent(store, program))
 
 
@@ -172,6 +183,11 @@ def heal(store: Store) -> None:
     print(json.dumps(undone))
 
 
+def look(store: Store, program: str) -> None:
+    """One question to a part, with nothing known of the host."""
+    print(json.dumps(Agent(store, program).answer({**json.loads(sys.stdin.readline()), "do": "look"})))
+
+
 def main() -> None:
     program, (verb, directory) = os.path.abspath(sys.argv[0]), sys.argv[1:3]
     store = Store(directory)
@@ -179,6 +195,12 @@ def main() -> None:
         serve(store, program)
     elif verb == "watchdog":
         watchdog.run(store)
+    elif verb == "boot":
+        boot.after_boot(store, program)
+    elif verb == "wire":
+        wire.run(store.path(wire.SOCKET))
+    elif verb == "look":
+        look(store, program)
     elif verb == "heal":
         heal(store)
     else:

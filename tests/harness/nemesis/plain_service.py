@@ -42,7 +42,9 @@ class Plain:
         )
 
     def pid(self, host: Host) -> int | None:
-        found = host.run(f"cd {host.directory}/plain && kill -0 $(cat pid) && cat pid", check=False)
+        # By its command line too: after a boot, a number of before may be anybody's, even that of the shell that looks.
+        looked = f"cd {host.directory}/plain && grep -q '[p]rogram.py' /proc/$(cat pid)/cmdline && kill -0 $(cat pid) && cat pid"
+        found = host.run(looked, check=False)
         return int(found.stdout) if found.exit_code == 0 else None
 
     def stop(self, host: Host) -> None:
@@ -68,4 +70,5 @@ class Supervised(Plain):
             self._launch(host, environment, f"sh -c '. ./supervisor.sh' {host.python} >log 2>&1 &")
 
     def control(self, host: Host) -> Mapping[str, Any]:
-        return {"pid_file": f"{host.directory}/plain/pid", "marker": f"{host.directory}/plain/stopped"}
+        at = f"{host.directory}/plain"
+        return {"pid_file": f"{at}/pid", "marker": f"{at}/stopped", "contains": "program.py"}

@@ -8,6 +8,7 @@ from .. import processes
 
 Json = dict[str, Any]
 NAME = "process"
+OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
@@ -15,7 +16,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     process = config.get("process") or {}
     if (wanted.get("killed") or wanted.get("paused")) and not process:
         raise RuntimeError("there is no process to aim at: the service was not running when the agent was configured")
-    killed = before.get("killed") or (_killable(process) if wanted.get("killed") else None)
+    killed = before.get("killed") or (killable(process) if wanted.get("killed") else None)
     paused = list(before.get("paused", ()))
     if wanted.get("paused") and (current := known(process)):
         paused.append(current)
@@ -56,7 +57,7 @@ def _force(killed: Json | None, paused: list[list[int]], pausing: bool = False) 
     return {"killed": killed, "paused": paused} if killed or paused or pausing else {}
 
 
-def _killable(process: Json) -> Json:
+def killable(process: Json) -> Json:
     """How to find it, and, where no supervisor does it, how to start it again."""
     pid = processes.find(process) if process.get("remember") else None
     return process if pid is None else {**process, "again": processes.remember(pid)}
