@@ -56,6 +56,7 @@ missing_packages() {
     has sshd || echo openssh-server
     has ip || echo iproute2
     has nft || echo nftables
+    has iptables || echo iptables
     { has nsenter && has unshare; } || echo util-linux
     has tini || echo tini
     has ps || echo procps
