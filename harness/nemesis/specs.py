@@ -20,6 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from ..durations import PositiveDuration
 from .link_specs import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machine_specs import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
+from .member_specs import MembershipSpec
 from .mix_specs import AllSpec, MixSpec, SwarmSpec
 from .timing import Timing
 
@@ -36,6 +37,7 @@ __all__ = [
     "FlapSpec",
     "KillSpec",
     "LinkSpec",
+    "MembershipSpec",
     "MixSpec",
     "PartitionSpec",
     "PauseSpec",
@@ -144,6 +146,10 @@ class VotersItem(_Item):
     voters: VotersSpec
 
 
+class MembershipItem(_Item):
+    membership: MembershipSpec
+
+
 class RecoveryItem(_Item):
     recovery: RecoverySpec
 
@@ -169,6 +175,7 @@ FAULT_NAMES = (
     "disk",
     "clock",
     "voters",
+    "membership",
     "recovery",
     "all",
     "swarm",
@@ -194,6 +201,7 @@ FaultSpec = Annotated[
         Annotated[DiskItem, Tag("disk")],
         Annotated[ClockItem, Tag("clock")],
         Annotated[VotersItem, Tag("voters")],
+        Annotated[MembershipItem, Tag("membership")],
         Annotated[RecoveryItem, Tag("recovery")],
         Annotated[AllItem, Tag("all")],
         Annotated[SwarmItem, Tag("swarm")],

@@ -7,7 +7,7 @@ Draws come from the generator that is passed in, so that the same intent in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from random import Random
 
 from .faults import Situation
@@ -92,3 +92,23 @@ def majority(order: Sequence[str], situation: Situation) -> list[str]:
             chosen.append(node)
             taken += weight(node, situation)
     return chosen
+
+
+def may_leave(nodes: Sequence[str], situation: Situation) -> list[str]:
+    """Those of these voters, in this order, that can leave together: what stays is more than nobody, and its nodes that are up are a quorum of it.
+
+    Weights change by one an entry; if the first and the last configuration on the way have such a quorum, all in between do.
+    """
+    up, staying, chosen = set(situation.up), dict(situation.voters), []
+    if not _have_quorum(staying, up):
+        return []
+    for node in nodes:
+        without = {voter: held for voter, held in staying.items() if voter != node}
+        if staying.get(node, 0) and _have_quorum(without, up):
+            staying = without
+            chosen.append(node)
+    return chosen
+
+
+def _have_quorum(voters: Mapping[str, int], up: Container[str]) -> bool:
+    return 2 * sum(held for voter, held in voters.items() if voter in up) > sum(voters.values())

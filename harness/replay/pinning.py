@@ -180,11 +180,13 @@ def parameters_of(fault: Fault) -> list[dict[str, Any]]:
         return [{"target": what.pop("nodes"), **what}]
     if fault.kind == "voters":
         return [{"set": what["voters"]}]
+    if fault.kind == "membership":
+        return [{"target": what["nodes"], "action": what["action"]}]
     if fault.kind == "clock":
         return list(_clocks(what))
     raise CampaignError(
         f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
-        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters'))}",
+        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'membership'))}",
     )
 
 
@@ -206,6 +208,6 @@ def _clocks(what: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         by_value: dict[int, list[str]] = {}
         for node, value in what.get(setting.recorded, {}).items():
             by_value.setdefault(value, []).append(node)
-        rest = {"period_ns": what["period_ns"]} if "period_ns" in what else {}
+        rest = {name: what[name] for name in ("period_ns", "monotonic") if name in what}
         for value, nodes in by_value.items():
             yield {"target": nodes, setting.parameter: value, **rest}

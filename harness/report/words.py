@@ -75,7 +75,7 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
 
 _SUBJECT = {
     **dict.fromkeys(("cut", "link", "clog", "flap", "reset"), "edges"),
-    **dict.fromkeys(("kill", "pause", "power", "wipe", "disk"), "nodes"),
+    **dict.fromkeys(("kill", "pause", "power", "wipe", "disk", "membership"), "nodes"),
     "clock": "offsets_ns",
     "voters": "voters",
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import FaultError
+from ..errors import CampaignError, FaultError
 from ..nemesis.faults import Observation, Resolved
 from ..nemesis.ledger import LedgerSink
 from ..nemesis.resolve import resolve
@@ -190,7 +190,13 @@ class VirtualDriver:
             self._ledger.step("healing", resolved, self._now_ns())
             self._injector.begin_heal(resolved, lambda seen: self._ended(action, [resolved], "healed", seen))
             return
-        resolved = resolve(action.intent, self._injector.situation(), self._plan.seed)
+        try:
+            resolved = resolve(action.intent, self._injector.situation(), self._plan.seed)
+        except CampaignError as error:
+            # What cannot be done now is no end of the run: it is told, as on hosts. Not within this call, which the runner waits for.
+            refused = FaultError(f"{action.intent.id}: {error.message}", error.hint)
+            self._cluster.schedule(self._cluster.now_ns + 1, self._ended, action, [], "verified", refused)
+            return
         self._tell_history("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
         self._ledger.intended(resolved, self._now_ns())
         self._ledger.step("injected", resolved, self._now_ns())

@@ -35,7 +35,8 @@ def move(ground: Ground, voters: Mapping[str, int], timeout_s: float = VOTERS_S)
     if not isinstance(service, Reconfigurable):
         hint = "leave it out, or give its service `set_voters`"
         raise FaultError(f"system {service.name!r} cannot change its voters", hint)
-    service.set_voters(hosts, cluster.dial, {**cluster.voters, **voters}, timeout_s)
+    known = weights(service, hosts, cluster.dial, service.leader(hosts, cluster.dial)) or cluster.voters
+    service.set_voters(hosts, cluster.dial, {**known, **voters}, timeout_s)
 
 
 def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -> Observation:

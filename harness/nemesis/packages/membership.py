@@ -1,0 +1,88 @@
+"""Voters leave through the log and come back, some of them on an empty disk.
+
+The weights are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The process that a
+replacement kills is leased like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from ...errors import FaultError
+from ...hosts.base import Host
+from ..agents import Json
+from ..control import Replaceable
+from ..faults import Observation, Resolved
+from ..wanted import Want
+from .base import Ground, Package, Probe
+from .processes import states
+from .voters import look_at, move
+
+BROUGHT_UP_S = 3.0
+LOOK_S = 0.1
+
+
+def _replaces(host: Host) -> str:
+    return "the agent empties the node's directory"
+
+
+class Membership(Package):
+    kinds = ("membership",)
+    waits = True
+    abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces}
+
+    def prepare(self, fault: Resolved, ground: Ground) -> Json:
+        ground.notes[fault.intent.id] = ground.cluster.processes_of(fault.what["nodes"])
+        move(ground, dict.fromkeys(fault.what["nodes"], 0))
+        return {}
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        if fault.what["action"] != "replace":
+            return
+        service = ground.cluster.service
+        if not isinstance(service, Replaceable):
+            hint = "leave it out, or give its service `replacement`"
+            raise FaultError(f"system {service.name!r} does not say how a node comes back on an empty disk", hint)
+        for node in fault.what["nodes"]:
+            made = service.replacement(ground.cluster.hosts[node])
+            files = {name: base64.b64encode(content).decode() for name, content in made.files.items()}
+            yield node, "replacement", {"ident": fault.intent.id, "directory": made.directory, "files": files}
+
+    def finish(self, fault: Resolved, ground: Ground) -> Json:
+        move(ground, fault.what["weights"])
+        return {}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        weights = dict.fromkeys(fault.what["nodes"], 0) if on else fault.what["weights"]
+        voters = look_at(ground, weights)
+        if fault.what["action"] != "replace":
+            return Observation(voters.verified, voters.observed)
+        doubting = _in_doubt(fault.what["nodes"], ground)
+        told = {**voters.observed, **({"in_doubt": doubting} if doubting else {})}
+        if not on:
+            return Observation(voters.verified, told)
+        ground.cluster.refresh_pids()
+        before = ground.notes[fault.intent.id]
+        anew = states(ground, fault.what["nodes"], lambda name, seen: _is_another(name, seen, before, ground))
+        return Observation(voters.verified and anew.verified, {**told, "replaced": anew.observed["nodes"]})
+
+
+def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:
+    """The process that found the empty disk is not the one that had filled the other. What another fault holds down shall not run at all."""
+    if name in ground.force.killed | ground.force.off:
+        return seen["pid"] is None
+    return seen["pid"] is not None and (seen["pid"], seen["started"]) != (before[name]["pid"], before[name]["started"])
+
+
+def _in_doubt(nodes: Sequence[str], ground: Ground) -> list[str]:
+    """Those that no leader has brought up yet, or that do not tell. They are waited for a moment, and may be so: a node that is cut off stays in doubt."""
+    cluster, deadline_s = ground.cluster, time.monotonic() + BROUGHT_UP_S
+    while True:
+        told = {node: cluster.service.status(cluster.hosts[node], cluster.dial) for node in nodes if node in ground.on}
+        doubting = [node for node in nodes if (told.get(node) or {"torn": True}).get("torn")]
+        if not doubting or time.monotonic() > deadline_s:
+            return doubting
+        time.sleep(LOOK_S)

@@ -1,0 +1,93 @@
+"""Voters that leave through the log and come back, some of them on an empty disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...errors import FaultError
+from ...nemesis.faults import Observation, Resolved, Situation
+from ...systems.forgotten import forgotten_log
+from ..node import Process
+from ..options import SECOND
+from ..reconfigure import Reconfiguration
+from .ground import BOOT_NS, Ground, Then
+
+DEADLINE_NS = 30 * SECOND
+
+
+class MembershipFaults:
+    """`_away` maps a fault to the weights that its nodes shall have again; what cannot be brought back at its heal is at the final one."""
+
+    def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
+        self._ground, self._situation = ground, situation
+        self._away: dict[str, Mapping[str, int]] = {}
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        nodes = list(fault.what["nodes"])
+        self._away[fault.intent.id] = dict(fault.what["weights"])
+
+        def gone(error: FaultError | None) -> None:
+            if error is not None:
+                then(error)
+            elif fault.what["action"] == "replace":
+                self._replace(nodes, then)
+            else:
+                then(self._seen(dict.fromkeys(nodes, 0)))
+
+        self._move(f"{fault.intent.id}-out", dict.fromkeys(nodes, 0), gone)
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        weights = dict(fault.what["weights"])
+
+        def back(error: FaultError | None) -> None:
+            if error is None:
+                self._away.pop(fault.intent.id, None)
+            then(error or self._seen(weights))
+
+        self._move(f"{fault.intent.id}-back", weights, back)
+
+    def forget(self) -> None:
+        """Nothing: what is in the log is undone through the log (`bring_back`)."""
+
+    def bring_back(self, then: Callable[[FaultError | None], None]) -> None:
+        """All that are still away, when everything else is healed."""
+        weights = {node: weight for away in self._away.values() for node, weight in away.items()}
+        self._away.clear()
+        if weights:
+            self._move("all-back", weights, then)
+        else:
+            then(None)
+
+    def _move(self, ident: str, weights: Mapping[str, int], then: Callable[[FaultError | None], None]) -> None:
+        Reconfiguration(
+            self._ground.cluster,
+            ident,
+            lambda: {**self._situation().voters, **weights},
+            self._ground.cluster.now_ns + DEADLINE_NS,
+            lambda: self._situation().leader,
+            then,
+        ).ask()
+
+    def _replace(self, nodes: list[str], then: Then) -> None:
+        ground, cluster = self._ground, self._ground.cluster
+        for node in nodes:
+            cluster.kill(node)
+            cluster.replace_disk(node, forgotten_log())
+        left = {node: sorted(cluster.nodes[node].disk.files()) for node in nodes}
+        ground.start(nodes)
+
+        def judged() -> Observation:
+            held = [node for node in nodes if ground.is_held(node)]
+            running = ground.processes([node for node in nodes if node not in held], Process.RUNNING)
+            voters = self._seen(dict.fromkeys(nodes, 0))
+            anew = all(files == sorted(forgotten_log()) for files in left.values())
+            return Observation(
+                anew and running.verified and voters.verified,
+                {**voters.observed, "replaced": nodes, **running.observed},
+            )
+
+        ground.later(BOOT_NS, then, judged)
+
+    def _seen(self, weights: Mapping[str, int]) -> Observation:
+        now = self._situation().voters
+        return Observation(all(now.get(node, 0) == held for node, held in weights.items()), {"voters": dict(now)})

@@ -1,0 +1,15 @@
+"""What a reference node finds on the disk that replaces its own: an empty log that says of itself that something was lost.
+
+A node that finds nothing at all takes itself for a new one, and gives its vote to whoever asks first; but one of this name may have voted, and may have
+acknowledged entries. The doubt is the node's own record of a lost tail: with it, it neither votes nor stands until a leader has brought it up.
+"""
+
+from __future__ import annotations
+
+from node.core.storage.recovery import segment_name
+from node.core.storage.wal import Base, Doubt, Hard, encode_batch, encode_record
+
+
+def forgotten_log() -> dict[str, bytes]:
+    """The files of its data directory, by name."""
+    return {segment_name(1): encode_batch([encode_record(record) for record in (Base(0, 0), Hard(0, ""), Doubt(0))])}

@@ -1,0 +1,131 @@
+"""Voters that leave the reference cluster through its log and come back, in the simulator and on a lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import CampaignError
+from harness.hosts.local import LocalProvider
+from harness.nemesis.faults import Intent, Situation
+from harness.nemesis.resolve import resolve
+from harness.nemesis.specs import MembershipSpec
+from harness.nemesis.targets import may_leave
+from harness.simulator.injector import SimInjector
+from harness.simulator.options import SECOND
+from harness.systems.reference import ReferenceService
+from node.core.raft.configuration import is_quorum, step_towards
+from tests.harness.nemesis.lab_tools import fault, running
+from tests.harness.simulator.real import follower, leader, real_cluster
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    voters = draw(st.dictionaries(st.sampled_from(FIVE), st.integers(1, 3), min_size=1))
+    up = draw(st.lists(st.sampled_from(FIVE), unique=True))
+    return Situation(FIVE, voters, draw(st.sampled_from([None, *voters])), up)
+
+
+@given(situations(), st.permutations(FIVE))
+def test_those_that_are_up_are_a_quorum_at_every_step_of_the_way(situation: Situation, order: list[str]) -> None:
+    leaving = may_leave(order, situation)
+    voters = dict(situation.voters)
+    target = {node: held for node, held in voters.items() if node not in leaving}
+    assert not leaving or target
+    while leaving and voters != target:
+        assert is_quorum(voters, situation.up)
+        following = step_towards(voters, target)
+        assert following is not None
+        voters = following
+    assert not leaving or is_quorum(voters, situation.up)
+
+
+def intent(target: object) -> Intent:
+    spec = MembershipSpec.model_validate({"action": "replace", "target": target, "after": "1s"})
+    return Intent("m.1", "membership", spec.parameters(), 0, None, "m.1")
+
+
+def test_who_leaves_is_recorded_with_the_weights_to_come_back_with() -> None:
+    situation = Situation(FIVE, {"n1": 2, "n2": 1, "n3": 1, "n4": 1}, "n1", FIVE)
+    assert resolve(intent(["n1", "n5"]), situation, 7).what == {
+        "nodes": ["n1"],
+        "action": "replace",
+        "weights": {"n1": 2},
+    }, "n5 votes not"
+    for word in ("follower", "one", "random(1)", "minority"):
+        assert "n5" not in resolve(intent(word), situation, 7).what["nodes"]
+
+
+@pytest.mark.parametrize(
+    ("voters", "up"), [({"n1": 1}, FIVE), ({"n1": 1, "n2": 1, "n3": 1}, ("n1", "n2")), ({"n2": 1, "n3": 1}, FIVE)]
+)
+def test_a_voter_that_the_others_cannot_do_without_stays(voters: dict[str, int], up: tuple[str, ...]) -> None:
+    with pytest.raises(CampaignError, match="none can leave the voters"):
+        resolve(intent(["n1"]), Situation(FIVE, voters, None, up), 7)
+
+
+@pytest.mark.parametrize("action", ["remove", "replace"])
+@pytest.mark.parametrize("whom", [leader, follower])
+def test_in_the_simulator_it_leaves_and_comes_back(action: str, whom: object) -> None:
+    cluster = real_cluster()
+    injector, target = SimInjector(cluster), whom(cluster)  # type: ignore[operator]
+    away = fault("membership", nodes=[target], action=action, weights={target: 1})
+    seen = injector.inject(away)
+    assert seen.verified and target not in seen.observed["voters"], seen
+    starts = [line for line in cluster.traces[target] if line["event"] == "start"]
+    if action == "replace":
+        assert (starts[-1]["incarnation"], starts[-1]["last_index"], starts[-1]["torn"]) == (2, 0, True)
+    else:
+        assert len(starts) == 1
+    healed = injector.heal(away)
+    assert healed.verified and healed.observed["voters"][target] == 1, healed
+    cluster.run_until(cluster.now_ns + SECOND)
+    digests = {node: cluster.nodes[node].core.status()["commit"] for node in cluster.nodes}  # type: ignore[union-attr]
+    assert len(set(digests.values())) == 1, "brought up"
+
+
+def test_in_the_simulator_who_is_away_comes_back_at_the_final_heal() -> None:
+    cluster = real_cluster()
+    injector, target = SimInjector(cluster), follower(cluster)
+    assert injector.inject(fault("membership", nodes=[target], action="remove", weights={target: 1})).verified
+    assert injector.heal_all().verified and injector.situation().voters[target] == 1
+
+
+@pytest.fixture(scope="module")
+def reference(lab: LocalProvider) -> Iterator[ReferenceService]:
+    service = ReferenceService({"timing": "fast", "seed": 7})
+    for host in lab.hosts:
+        service.install(host, list(lab.hosts))
+        service.start(host, {})
+    for host in lab.hosts:
+        service.wait_ready(host, 20)
+    yield service
+    for host in lab.hosts:
+        service.uninstall(host)
+
+
+def test_on_hosts_voters_are_removed_and_replaced_and_come_back(
+    lab: LocalProvider, reference: ReferenceService, tmp_path: Path
+) -> None:
+    with running(lab, reference, tmp_path / "ledger.jsonl") as injector:  # type: ignore[arg-type]  # any service will do
+        for action in ("remove", "replace"):
+            target = injector.situation().leader or "n1"
+            away = fault("membership", nodes=[target], action=action, weights={target: 1})
+            seen = injector.inject(away)
+            assert seen.verified and target not in seen.observed["voters"], seen
+            healed = injector.heal(away)
+            assert healed.verified and healed.observed["voters"] == {"n1": 1, "n2": 1, "n3": 1}, healed
+        host = next(host for host in lab.hosts if host.name == target)
+        trace = host.get(f"{reference.control_of(host).path('trace.jsonl')}").decode().splitlines()
+        starts = [line for line in map(json.loads, trace) if line["event"] == "start"]
+        assert [(line["last_index"], line["torn"]) for line in starts] == [(0, False), (0, True)]
+        away = fault("membership", nodes=["n2"], action="remove", weights={"n2": 1})
+        assert injector.inject(away).verified
+        assert injector.heal_all().verified and injector.situation().voters == {"n1": 1, "n2": 1, "n3": 1}
