@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from ...errors import FaultError
 from ...hosts.base import Host
@@ -25,13 +26,19 @@ STUCK, STUCK_EVERY_NS = 20, 5_000_000
 FREED_S = 1.0
 
 
+_able: WeakKeyDictionary[Host, dict[str, Any]] = WeakKeyDictionary()
+"""What was tried on a host, once for all kinds."""
+
+
 def edges_of(fault: Resolved) -> list[Edge]:
     return [(source, sink) for source, sink in fault.what["edges"]]
 
 
 def can(host: Host, *names: str) -> dict[str, Any]:
     """What the agent finds that the host can do for links; raises `FaultError` when one of these is not among it."""
-    able: dict[str, Any] = ask_part(host, {"part": link_ways.PART, "what": "abilities"})["abilities"]
+    if host not in _able:
+        _able[host] = ask_part(host, {"part": link_ways.PART, "what": "abilities"})["abilities"]
+    able = _able[host]
     for name in names:
         if not able[name]:
             raise FaultError(f"{host.name} cannot do what shaped links need: {name}", link_ways.NO_QUEUE)
