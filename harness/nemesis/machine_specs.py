@@ -112,6 +112,8 @@ class DiskSpec(_Calibrating):
         if self.calibration and not calibrates:
             known = " and ".join(f"`effect: {effect.value}`" for effect in _CALIBRATIONS)
             raise ValueError(f"`calibration` belongs to {known}; {self.effect.value} is for every run")
+        if self.effect is DiskEffect.OLD_FILES and self.for_ns is None:
+            raise ValueError("`effect: old-files` needs `for`: at its end files are put back that are so old")
         if self.delay is not None and self.effect is not DiskEffect.SLOW:
             raise ValueError("`delay` needs `effect: slow`")
         return self

@@ -74,6 +74,8 @@ class SimCluster:
         """Called with what is done to the cluster: a verb and its operands."""
         self.event_watchers: list[Callable[[str, Event], None]] = []
         """Called with every node and event that a core is given."""
+        self.effect_watchers: list[Callable[[str, list[Effect]], None]] = []
+        """Called with every node and what its core wants done in a step."""
         self.reply_watchers: list[Callable[[str, Reply], None]] = []
         """Called with every node and reply, before the network has it."""
         self.halt_watchers: list[Callable[[str, str], None]] = []
@@ -145,6 +147,13 @@ class SimCluster:
         self._note("wipe", node)
         self._node(node).disk.wipe()
 
+    def replace_disk(self, node: str, files: Mapping[str, bytes]) -> None:
+        """Give a node that does not run another disk, with nothing but these files."""
+        if self._node(node).alive:
+            raise SimulationError(f"replacement of {node}'s disk, which is in use", "kill it first")
+        self._note("replace-disk", node, sorted(files))
+        self._node(node).disk.replace(files)
+
     def pause(self, node: str) -> None:
         self._note("pause", node)
         self._node(node).pause()
@@ -195,6 +204,13 @@ class SimCluster:
         """Add to a field of the disk's `Trouble`; taking the last stall away lets the device answer."""
         self._note("trouble", node, what, by)
         self._node(node).disk.trouble.add(what, by)
+
+    def lose_writes(self, node: str, tear: int | None) -> int:
+        """What a node that does not run had not synced is gone, and how many bytes that was. `tear`: see `Disk.lose`."""
+        if self._node(node).alive:
+            raise SimulationError(f"loss of {node}'s writes, which runs", "kill it first")
+        self._note("lose-writes", node, -1 if tear is None else tear)
+        return self._node(node).disk.lose(tear)
 
     def decay(self, node: str, kind: str, bits: int) -> Decay | None:
         """Damage what a node that does not run has on its disk, at rest, as drawn. None when there is nothing to damage."""
@@ -289,6 +305,8 @@ class SimCluster:
             for event in events:
                 hear(node.name, event)
         self.digest.step(self.kernel.now_ns, node.name, events, effects)
+        for tell in self.effect_watchers:
+            tell(node.name, effects)
         if self.options.record_inputs:
             self.inputs[node.name].append((node.incarnation, mono_ns, events))
 

@@ -42,7 +42,23 @@ def misdirect(disk: Disk, bits: int) -> Decay | None:
     return _damage(disk, from_inode, from_at, bytes(SECTOR))
 
 
-DECAYS: Mapping[str, Callable[[Disk, int], Decay | None]] = {"bit-rot": rot, "misdirected-write": misdirect}
+def cut(disk: Disk, bits: int) -> Decay | None:
+    """The end of the youngest file is gone, less than a sector of it."""
+    inode = max((inode for inode in disk.inodes() if inode.durable), key=lambda inode: inode.number, default=None)
+    if inode is None:
+        return None
+    size = len(inode.durable) - 1 - bits % min(SECTOR - 1, len(inode.durable))
+    decay = Decay(inode, size, bytes(inode.durable[size:]), b"")
+    del inode.durable[size:], inode.cached[size:]
+    disk.decays.append(decay)
+    return decay
+
+
+DECAYS: Mapping[str, Callable[[Disk, int], Decay | None]] = {
+    "bit-rot": rot,
+    "misdirected-write": misdirect,
+    "truncate": cut,
+}
 
 
 def repair(disk: Disk) -> None:
@@ -50,6 +66,9 @@ def repair(disk: Disk) -> None:
     while disk.decays:
         decay = disk.decays.pop()
         for content in (decay.inode.durable, decay.inode.cached):
+            if not decay.damaged and len(content) != decay.offset:
+                # Something was written where the end had been.
+                continue
             end = decay.offset + len(decay.damaged)
             if content[decay.offset : end] == decay.damaged:
                 content[decay.offset : end] = decay.pristine

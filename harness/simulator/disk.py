@@ -10,7 +10,7 @@ What is wrong with the device itself while a fault lasts is its `trouble`; it ou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -57,7 +57,7 @@ class Inode:
 class Trouble:
     """Each field counts the faults that ask for it, except `slow_ns`, the sum of their mean delays.
 
-    `waiting` are ends of operations that a stalled device owes.
+    `held` syncs are not answered, and what is written meanwhile is there to be lost. `waiting` are ends of operations that a device owes.
     """
 
     slow_ns: int = 0
@@ -65,7 +65,17 @@ class Trouble:
     full: int = 0
     failing: int = 0
     lying: int = 0
+    read_only: int = 0
+    broken: int = 0
+    held: int = 0
     waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def refusal(self) -> str | None:
+        """The error with which writes fail, gravest first."""
+        if self.broken:
+            return "EIO"
+        return "EROFS" if self.read_only else "ENOSPC" if self.full else None
 
     def add(self, what: str, by: int) -> None:
         setattr(self, what, getattr(self, what) + by)
@@ -76,7 +86,7 @@ class Trouble:
 
     def end(self) -> None:
         """The device is as good as new."""
-        self.slow_ns = self.full = self.failing = self.lying = 0
+        self.slow_ns = self.full = self.failing = self.lying = self.read_only = self.broken = self.held = 0
         self.add("stalled", -self.stalled)
 
 
@@ -131,10 +141,13 @@ class Disk:
         inode.write(Pending(0, data))
 
     def truncate(self, file: str, size: int) -> None:
+        self._must_change()
         self._existing(file).write(Pending(size, None))
 
     def fsync(self, file: str) -> None:
         inode = self._existing(file)
+        if self.trouble.read_only and inode.pending:
+            raise OSError("EROFS")
         if not self.trouble.lying:
             inode.sync()
 
@@ -142,18 +155,22 @@ class Disk:
         self._existing(file).forget_pending()
 
     def rename(self, file: str, to: str) -> None:
+        self._must_change()
         inode = self._existing(file)
         del self._names[file]
         self._names[to] = inode
         self._pending_names.append((file, to, inode))
 
     def remove(self, file: str) -> None:
+        self._must_change()
         self._existing(file)
         del self._names[file]
         self._pending_names.append((file, "", None))
 
     def fsync_dir(self) -> None:
-        if self.trouble.lying:
+        if self.trouble.broken:
+            raise OSError("EIO")
+        if self.trouble.lying or self.trouble.read_only:
             return
         self._pending_names.clear()
         self._durable_names = dict(self._names)
@@ -168,14 +185,64 @@ class Disk:
         self._resolve_names()
         self.lossy_cuts += self.lost_bytes > lost_before
 
+    def lose(self, tear: int | None) -> int:
+        """Everything that is not synced is gone, and how many bytes that was. With `tear`, bits of a draw, the write that was made last on
+        a file that has a durable name survives in part, and what was written to that file before it survives whole."""
+        lost_before, torn = self.lost_bytes, self._last_written() if tear is not None else None
+        inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
+        for inode in inodes.values():
+            if inode is torn and tear is not None:
+                self._tear_last(inode, tear)
+            self.lost_bytes += sum(len(change.data) for change in inode.pending if change.data is not None)
+            inode.pending.clear()
+            inode.cached = bytearray(inode.durable)
+        self._pending_names.clear()
+        self._names = dict(self._durable_names)
+        return self.lost_bytes - lost_before
+
+    def _last_written(self) -> Inode | None:
+        """As far as a disk knows: of the files with writes that are not synced, the youngest."""
+        named = self._durable_names.values()
+        candidates = [inode for inode in named if any(change.data for change in inode.pending)]
+        return max(candidates, key=lambda inode: inode.number, default=None)
+
+    def _tear_last(self, inode: Inode, bits: int) -> None:
+        last = max(at for at, change in enumerate(inode.pending) if change.data)
+        for change in inode.pending[:last]:
+            _apply(inode.durable, change)
+        torn = inode.pending[last]
+        assert torn.data is not None
+        self.torn_writes += 1
+        self._tear(inode, torn.offset, torn.data, bits)
+        inode.pending.clear()
+
+    def durable_files(self) -> dict[str, bytes]:
+        """Every file as a power loss now would surely leave it."""
+        return {name: bytes(inode.durable) for name, inode in sorted(self._durable_names.items())}
+
     def wipe(self) -> None:
         """The disk is replaced by an empty one."""
         self._names, self._durable_names, self._pending_names = {}, {}, []
         self.decays = []
 
+    def replace(self, files: Mapping[str, bytes]) -> None:
+        """By another one, on which these are and will survive a power loss."""
+        self.wipe()
+        for name, content in files.items():
+            inode = self._open(name)
+            inode.write(Pending(0, content))
+            inode.sync()
+        self._pending_names.clear()
+        self._durable_names = dict(self._names)
+
     def _need_room(self) -> None:
-        if self.trouble.full:
-            raise OSError("ENOSPC")
+        if self.trouble.refusal is not None:
+            raise OSError(self.trouble.refusal)
+
+    def _must_change(self) -> None:
+        """A full disk lets files be cut, named otherwise and removed."""
+        if self.trouble.refusal not in (None, "ENOSPC"):
+            raise OSError(self.trouble.refusal)
 
     def _open(self, file: str) -> Inode:
         inode = self._names.get(file)

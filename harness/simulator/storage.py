@@ -84,7 +84,7 @@ class Storage:
             head = queue[0] if queue else None
             if torn and isinstance(head, Append) and self._can_start(file, head):
                 bits = draw(self._key, head.op, 0x417)
-                if bits & 3 == 0 and not self._disk.trouble.full:
+                if bits & 3 == 0 and self._disk.trouble.refusal is None:
                     self._disk.append(file, head.data[: (bits >> 2) % (len(head.data) + 1)])
 
     def _can_start(self, file: str, effect: StorageEffect) -> bool:
@@ -162,8 +162,9 @@ class Storage:
     def _end_job(self, files: tuple[str, ...], job: list[StorageEffect], errors: list[str | None]) -> None:
         if self._ended:
             return
-        if self._disk.trouble.stalled:
-            self._disk.trouble.waiting.append(partial(self._end_job, files, job, errors))
+        trouble, syncs = self._disk.trouble, isinstance(job[-1], (Fsync, FsyncDir))
+        if trouble.stalled or (trouble.held and syncs):
+            trouble.waiting.append(partial(self._end_job, files, job, errors))
             return
         if errors[-1] is None:
             errors[-1] = self._sync(job[-1])
@@ -190,7 +191,7 @@ class Storage:
 
     def _fsync_fails(self, effect: Fsync) -> bool:
         asked, self._fail_next_fsync = self._fail_next_fsync, False
-        if asked or self._disk.trouble.failing:
+        if asked or self._disk.trouble.failing or self._disk.trouble.broken:
             return True
         return happens(draw(self._key, effect.op, 0xE10), self._options.fsync_error_ppm)
 

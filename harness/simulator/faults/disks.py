@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
+from ...nemesis.disk_effects import CRASHES, HIDDEN_BY, OLD_FILES, Device, shows
 from ...nemesis.faults import Observation, Resolved
 from ..atlas import may_be_damaged
 from ..chance import draw, key_of
@@ -21,17 +22,19 @@ from .ground import BOOT_NS, Ground, Then
 
 PATIENCE_NS = 500 * MILLISECOND
 
-FIELDS = {"slow": "slow_ns", "stall": "stalled", "full": "full", "fsync-error": "failing", "lying": "lying"}
+FIELDS = {
+    "slow": "slow_ns",
+    "stall": "stalled",
+    "full": "full",
+    "read-only": "read_only",
+    "io-error": "broken",
+    "fsync-error": "failing",
+    "lying": "lying",
+}
 """Effect → the field of the disk's `Trouble`."""
 
-
-HIDES = {
-    "slow": ("stall", "full", "fsync-error"),
-    "full": ("stall",),
-    "fsync-error": ("stall", "full"),
-    "lying": ("stall", "full", "fsync-error"),
-}
-"""Effect → those that may show in its place while they are on too."""
+HOLD_NS = 300 * MILLISECOND
+"""So long syncs are not answered before what they should have written is lost: or there would seldom be anything."""
 
 
 class DiskFaults:
@@ -40,18 +43,31 @@ class DiskFaults:
     def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]], wiped: Callable[[], set[str]]) -> None:
         self._ground, self._voters, self._wiped = ground, voters, wiped
         self._active: dict[str, Resolved] = {}
+        self._backups: dict[str, dict[str, dict[str, bytes]]] = {}
 
     def inject(self, fault: Resolved, then: Then) -> None:
         self._active[fault.intent.id] = fault
-        if fault.what["effect"] in FIELDS:
+        effect = fault.what["effect"]
+        if effect in FIELDS:
             self._trouble(fault, 1)
             self._probe(fault, then, lambda node: [fault, *self._hiding(fault, node)])
+        elif effect in CRASHES:
+            self._crash(fault, then)
+        elif effect == OLD_FILES:
+            self._back_up(fault, then)
         else:
             self._decay(fault, then)
 
     def heal(self, fault: Resolved, then: Then) -> None:
         ground, active = self._ground, self._active.pop(fault.intent.id, None)
         nodes: list[str] = list(fault.what["nodes"])
+        if fault.what["effect"] == OLD_FILES:
+            self._restore(fault, then)
+            return
+        if fault.what["effect"] in CRASHES:
+            ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
+            ground.later(BOOT_NS, then, lambda: self._healed(nodes, {}))
+            return
         if fault.what["effect"] not in FIELDS:
             decayed = [node for node in nodes if ground.cluster.nodes[node].disk.decays]
             if active is not None:
@@ -67,6 +83,7 @@ class DiskFaults:
 
     def forget(self) -> None:
         self._active.clear()
+        self._backups.clear()
 
     def _trouble(self, fault: Resolved, sign: int) -> None:
         effect = fault.what["effect"]
@@ -76,7 +93,7 @@ class DiskFaults:
 
     def _hiding(self, fault: Resolved, node: str) -> list[Resolved]:
         """Other faults of the same disk behind which this one may not be seen: nothing is answered, or everything fails before."""
-        graver = HIDES.get(fault.what["effect"], ())
+        graver = HIDDEN_BY[fault.what["effect"]]
         others = [other for other in self._active.values() if other is not fault and node in other.what["nodes"]]
         return [other for other in others if other.what["effect"] in graver]
 
@@ -115,6 +132,78 @@ class DiskFaults:
         seen = self._ground.running(node for node in nodes if self._other_fault_of(node) is None)
         return Observation(seen.verified, {**told, **seen.observed})
 
+    def _crash(self, fault: Resolved, then: Then) -> None:
+        """Syncs are held for a moment; then the process is killed, what was not synced is gone, and it is started again."""
+        ground, cluster = self._ground, self._ground.cluster
+        tears = fault.what["effect"] == "torn-write"
+        nodes = self._damageable(fault) if tears else list(fault.what["nodes"])
+        for node in nodes:
+            cluster.trouble(node, "held", 1)
+        lost: dict[str, int] = {}
+        torn: dict[str, int] = {}
+
+        def lose() -> None:
+            for node in nodes:
+                disk = cluster.nodes[node].disk
+                cluster.kill(node)
+                # Everything may have been healed at once meanwhile, and with it this.
+                if disk.trouble.held:
+                    cluster.trouble(node, "held", -1)
+                before = disk.torn_writes
+                bits = draw(cluster.seed, key_of(fault.intent.key), key_of(node))
+                lost[node] = cluster.lose_writes(node, bits if tears else None)
+                torn[node] = disk.torn_writes - before
+            ground.start(nodes)
+
+        def look() -> Observation:
+            bitten = torn if tears else lost
+            spared = [node for node in fault.what["nodes"] if node not in nodes]
+            told = {"lost_bytes": lost, "torn_writes": torn, **({"spared": spared} if tears else {})}
+            seen = ground.running(nodes)
+            verified = bool(nodes) and all(bitten.values()) and seen.verified
+            return Observation(verified, {**told, **seen.observed})
+
+        cluster.schedule(cluster.now_ns + HOLD_NS, lose)
+        ground.later(HOLD_NS + BOOT_NS, then, look)
+
+    def _back_up(self, fault: Resolved, then: Then) -> None:
+        """Files as they are now, to be put back at the end."""
+        ground, cluster = self._ground, self._ground.cluster
+        nodes = self._damageable(fault)
+        copies = {node: cluster.nodes[node].disk.durable_files() for node in nodes}
+        self._backups[fault.intent.id] = copies
+        told = {
+            "nodes": [node for node in nodes if copies[node]],
+            "spared": [node for node in fault.what["nodes"] if node not in nodes],
+            "backed_up_files": {node: len(files) for node, files in copies.items()},
+        }
+        ground.soon(then, Observation(bool(nodes) and all(copies.values()), told))
+
+    def _restore(self, fault: Resolved, then: Then) -> None:
+        ground, cluster = self._ground, self._ground.cluster
+        copies = self._backups.pop(fault.intent.id, {})
+        changed = []
+        for node, files in copies.items():
+            cluster.kill(node)
+            if cluster.nodes[node].disk.files() != files:
+                changed.append(node)
+            cluster.replace_disk(node, files)
+        self._wiped().update(copies)
+        ground.start(copies)
+        restored = list(copies)
+
+        def look() -> Observation:
+            seen = ground.running(restored)
+            return Observation(seen.verified and changed == restored, {"nodes": changed, **seen.observed})
+
+        ground.later(BOOT_NS, then, look)
+
+    def _damageable(self, fault: Resolved) -> list[str]:
+        """The targets that the atlas does not spare."""
+        nodes = self._ground.cluster.nodes
+        damaged = [name for name, node in nodes.items() if node.disk.decays]
+        return may_be_damaged(self._voters(), [*damaged, *sorted(self._wiped())], list(fault.what["nodes"]))
+
     def _decay(self, fault: Resolved, then: Then) -> None:
         """Damage what is at rest: the process is killed, and started on what it finds."""
         ground, cluster = self._ground, self._ground.cluster
@@ -139,7 +228,9 @@ class DiskFaults:
                 "processes": {node: cluster.process(node).value for node in allowed},
                 "refused": {node: reason.split("\n")[0] for node, reason in reasons.items() if reason},
             }
-            return Observation(bool(changed) and changed == allowed, told)
+            # The atlas spares whose damage would be too much, beside that of others.
+            hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._wiped())], cluster.now_ns)
+            return Observation(bool(changed) and changed == allowed, {**told, **hidden})
 
         ground.later(BOOT_NS, then, look)
 
@@ -150,15 +241,7 @@ def _checksum(disk: Disk) -> int:
 
 def _fits(device: DeviceSeen, fault: Resolved | None) -> bool:
     """Whether the device behaves as the fault has it; without a fault, as a good one."""
+    seen = Device(device.error, device.took_ns, device.durable)
     if fault is None or fault.what["effect"] not in FIELDS:
-        return device.error is None and device.took_ns is not None and device.durable
-    effect = fault.what["effect"]
-    if effect == "stall":
-        return device.took_ns is None
-    if effect == "full":
-        return device.error is not None and "ENOSPC" in device.error
-    if effect == "fsync-error":
-        return device.error is not None and "EIO" in device.error
-    if effect == "lying":
-        return device.error is None and device.took_ns is not None and not device.durable
-    return device.took_ns is not None and device.took_ns >= fault.what["delay_ns"]
+        return shows(seen, None)
+    return shows(seen, fault.what["effect"], fault.what.get("delay_ns", 0))
