@@ -19,6 +19,9 @@ LINKS = frozenset({"cut", "link", "clog", "flap", "reset"})
 STOPS = frozenset({"kill", "pause", "power", "wipe", "power-off", "poweroff", "crash", "stop"})
 """Kinds that hold their nodes down or stopped, from injection to heal."""
 
+STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "membership"})
+"""Kinds whose traces outlast them: what was in memory or on disk, or who votes, is not what it was."""
+
 _LEAVES_RUNNING = LINKS | ONCE | {"clock"}
 
 MAY_END = {

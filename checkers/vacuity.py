@@ -1,7 +1,8 @@
 """Checker `vacuity`: did this run test anything?
 
-It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once succeeded, no read
-that saw a write, a fault that was not verified or met no operation. Its figures say how hard the run was.
+It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
+that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that hid behind another one, which was seen, is told
+apart (`covered`), and so is one of several of a kind that came when nobody asked anything. Its figures say how hard the run was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any
 
 from histories import Operation, Type, hashable
 
-from .acks import READS
+from .acks import READS, ran
+from .covered import covered
+from .crowd import Crowd
+from .fault_kinds import STAYS
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .windows import Window, windows
 
@@ -28,34 +32,38 @@ class VacuityChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         ops = record.history.operations()
         spans = windows(record)
-        rates = _rates(ops)
+        hidden = covered(record.faults)
+        crowd = Crowd(ops)
+        rates = _rates(crowd.counts())
+        during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
+        idle = [span for span in spans if not during[span.fault.id]]
         saw, reads = _reads_that_saw(ops)
         overlap, contended, keys = _concurrency(ops)
         stats: dict[str, Any] = {
             "operations": len(ops),
             "by_f": rates,
-            "during_faults": {span.fault.id: _rates([op for op in ops if span.overlaps(op)]) for span in spans},
+            "during_faults": during,
+            "covered": {fault: list(others) for fault, others in hidden.items()},
+            "met_no_operation": [span.fault.id for span in idle],
             "reads_ok": reads,
             "reads_that_saw_writes": saw,
             "keys": keys,
             "contended_keys": contended,
             "most_open_at_once": overlap,
         }
-        doubts = [*_doubts_of_operations(ops, rates, saw, reads), *_doubts_of_faults(record, spans, ops)]
+        doubts = [
+            *_doubts_of_operations(ops, rates, saw, reads),
+            *_doubts_of_faults(record, hidden),
+            *_doubts_of_kinds(spans, idle, crowd),
+        ]
         if doubts:
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(doubts))
         return CheckResult(self.name, Verdict.VALID, (), stats)
 
 
-def _rates(ops: Sequence[Operation]) -> dict[str, dict[str, Any]]:
+def _rates(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
     """f → counts of ok, fail and info, and the share of ok."""
-    counts: dict[str, Counter[str]] = {}
-    for op in ops:
-        counts.setdefault(op.f, Counter())[op.type.value] += 1
-    return {
-        f: {**{kind: found[kind] for kind in ("ok", "fail", "info")}, "ok_rate": round(found["ok"] / found.total(), 4)}
-        for f, found in sorted(counts.items())
-    }
+    return {f: {**found, "ok_rate": round(found["ok"] / sum(found.values()), 4)} for f, found in sorted(counts.items())}
 
 
 def _reads_that_saw(ops: Sequence[Operation]) -> tuple[int, int]:
@@ -116,25 +124,37 @@ def _doubts_of_operations(
 ) -> list[str]:
     if not ops:
         return ["no operation was recorded"]
+    # A cas that saw another value took place as a read of it.
+    took_place = {op.f for op in ops if ran(op)}
     doubts = [
         f"no {f} ended ok ({found['fail']} failed, {found['info']} unknown)"
         for f, found in rates.items()
-        if not found["ok"]
+        if f not in took_place
     ]
     if reads and not saw:
         doubts.append(f"none of {reads} ok reads saw a value that was written")
     return doubts
 
 
-def _doubts_of_faults(record: RunRecord, spans: Sequence[Window], ops: Sequence[Operation]) -> list[str]:
+def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) -> list[str]:
     doubts = []
-    injected = {span.fault.id for span in spans}
     for fault in record.faults:
-        if fault.id not in injected:
+        if fault.injected_ns is None:
             doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
-        elif not fault.verified:
+        elif not fault.verified and fault.id not in hidden:
             doubts.append(f"fault {fault.id} ({fault.kind}) was not observed to take effect")
-    for span in spans:
-        if not any(span.overlaps(op) for op in ops):
-            doubts.append(f"no operation was under way during fault {span.fault.id} ({span.fault.kind})")
+    return doubts
+
+
+def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Crowd) -> list[str]:
+    """Kinds of which no fault met an operation. What a fault leaves behind is met later: by who asks for what was acknowledged before it."""
+    met = {span.fault.kind for span in spans if span not in idle}
+    met |= {
+        span.fault.kind for span in idle if span.fault.kind in STAYS and crowd.is_around(span.start_ns, span.end_ns)
+    }
+    doubts = []
+    for kind in dict.fromkeys(span.fault.kind for span in idle if span.fault.kind not in met):
+        names = [span.fault.id for span in spans if span.fault.kind == kind]
+        which = f"fault {names[0]} ({kind})" if len(names) == 1 else f"any of {len(names)} faults of kind {kind}"
+        doubts.append(f"no operation was under way during {which}")
     return doubts

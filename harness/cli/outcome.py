@@ -35,6 +35,8 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  [yellow]environment[/] {escape(error)}")
     for fault in document["unverified"]:
         out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
+    for fault, others in document["covered"].items():
+        out.print(f"  fault {escape(fault)} could not show: covered by {escape(', '.join(others))}")
     told = "history" if document["expected"] is None else "run    "
     out.print(f"\n{told} {escape(document['run'])}")
     out.print(f"repeat  {escape(document['command'])}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, check, merge
+from checkers.covered import covered
 from checkers.model_names import infer
 from histories import HistoryError
 from histories.columns import ABSENT, FAIL, INFO, OK
@@ -93,7 +94,8 @@ def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
     verdict = merge(result.verdict for result in results.values())
-    unverified = [fault.id for fault in record.faults if not fault.verified]
+    hidden = covered(record.faults)
+    unverified = [fault.id for fault in record.faults if not fault.verified and fault.id not in hidden]
     if verdict is Verdict.VALID and (facts.errors or unverified):
         verdict = Verdict.UNKNOWN
     document = {
@@ -105,6 +107,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "command": facts.command,
         "errors": list(facts.errors),
         "unverified": unverified,
+        "covered": {fault: list(others) for fault, others in hidden.items()},
         "phases": dict(facts.phases),
         "checkers": {name: _result_json(result) for name, result in results.items()},
         "faults": [asdict(fault) for fault in record.faults],

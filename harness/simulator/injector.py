@@ -16,6 +16,7 @@ from .faults.clocks import ClockFaults
 from .faults.disks import DiskFaults
 from .faults.ground import BOOT_NS, Family, Ground, Then, restore
 from .faults.links import LinkFaults
+from .faults.membership import MembershipFaults
 from .faults.processes import ProcessFaults
 from .faults.repeated import RepeatedFaults
 from .node import Process
@@ -35,6 +36,7 @@ class SimInjector:
         processes = ProcessFaults(self._ground, self._voters)
         disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
         links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
+        self._membership = MembershipFaults(self._ground, self.situation)
         self._families: Mapping[str, Family] = {
             "cut": links,
             "link": links,
@@ -48,6 +50,7 @@ class SimInjector:
             "disk": disks,
             "clock": clocks,
             "voters": _VoterChanges(cluster, self._ground, self.situation),
+            "membership": self._membership,
         }
 
     # The protocol
@@ -77,10 +80,19 @@ class SimInjector:
                 then, FaultError(f"the simulator has no fault of kind {fault.intent.kind!r}", "see docs of faults")
             )
             return
-        family.inject(fault, then)
+        covering = self._ground.covering
+        covering.began(fault, self._cluster.now_ns)
+
+        def seen(result: Observation | FaultError) -> None:
+            if isinstance(result, Observation):
+                covering.saw(fault, result)
+            then(result)
+
+        family.inject(fault, seen)
 
     def begin_heal(self, fault: Resolved, then: Then) -> None:
         """Undo one fault; healing what is not in force changes nothing and is observed all the same."""
+        self._ground.covering.ended(fault, self._cluster.now_ns)
         self._families[fault.intent.kind].heal(fault, then)
 
     def begin_heal_all(self, then: Then) -> None:
@@ -88,6 +100,7 @@ class SimInjector:
         cluster = self._cluster
         for family in self._families.values():
             family.forget()
+        self._ground.covering.ended_all(cluster.now_ns)
         restore(cluster)
         # A disk's error may be noticed only when a process that was stopped runs again.
         cluster.schedule(cluster.now_ns + BOOT_NS, restore, cluster)
@@ -98,7 +111,13 @@ class SimInjector:
             whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
             then(Observation(whole, {"unreachable": closed, "processes": processes}))
 
-        cluster.schedule(cluster.now_ns + 2 * BOOT_NS, self._ground.probes.reachability, observed)
+        def back(error: FaultError | None) -> None:
+            if error is None:
+                self._ground.probes.reachability(observed)
+            else:
+                then(error)
+
+        cluster.schedule(cluster.now_ns + 2 * BOOT_NS, self._membership.bring_back, back)
 
     def _voters(self) -> Mapping[str, int]:
         return self.situation().voters

@@ -127,7 +127,7 @@ def test_a_run_that_tested_something():
     ("text", "faults", "reason"),
     [
         ("", [], "no operation was recorded"),
-        ("p0 w1 p1 r1 p2 c1>2! p3 c1>2?", [], "no cas ended ok (1 failed, 1 unknown)"),
+        ("p0 w1 p1 r1 p2 c1>2!no-quorum p3 c1>2?", [], "no cas ended ok (1 failed, 1 unknown)"),
         ("p0 w1 | p1 r_", [], "none of 1 ok reads saw a value that was written"),
         ("p0 a1 p1 s", [], "none of 1 ok reads saw a value that was written"),
         ("p0 w1 p1 r1", [cut(("n1",), 50, 60)], "no operation was under way during fault cut-50 (cut)"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ...errors import FaultError
+from ...nemesis.covering import Covering
 from ...nemesis.faults import Observation, Resolved
 from ..clocks import EPOCH_NS
 from ..cluster import Edge, SimCluster
@@ -34,13 +35,14 @@ class Family(Protocol):
 
 
 class Ground:
-    """`down` and `stopped` map a fault to the nodes that it holds so."""
+    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were on."""
 
     def __init__(self, cluster: SimCluster) -> None:
         self.cluster = cluster
         self.probes = Probes(cluster)
         self.down: dict[str, list[str]] = {}
         self.stopped: dict[str, list[str]] = {}
+        self.covering = Covering()
 
     def soon(self, then: Then, result: Observation | FaultError) -> None:
         """Never within the call: a caller that schedules its next step must have returned first."""
@@ -48,6 +50,11 @@ class Ground:
 
     def later(self, delay_ns: int, then: Then, look: Callable[[], Observation | FaultError]) -> None:
         self.cluster.schedule(self.cluster.now_ns + delay_ns, lambda: then(look()))
+
+    def hidden_by(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> dict[str, list[str]]:
+        """Told with an observation that saw nothing: the faults behind which all these targets hide, if there are such."""
+        found = self.covering.hidden(fault, targets, since_ns)
+        return {"hidden_by": sorted(found)} if found else {}
 
     def is_held(self, node: str) -> bool:
         return any(node in nodes for group in (self.down, self.stopped) for nodes in group.values())

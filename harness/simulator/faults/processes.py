@@ -21,9 +21,10 @@ class ProcessFaults:
 
     def inject(self, fault: Resolved, then: Then) -> None:
         nodes = list(fault.what["nodes"])
-        {"kill": self._kill, "pause": self._pause, "power": self._power, "wipe": self._wipe}[fault.intent.kind](
-            fault.intent.id, nodes, then
-        )
+        if fault.intent.kind == "pause":
+            self._pause(fault, nodes, then)
+            return
+        {"kill": self._kill, "power": self._power, "wipe": self._wipe}[fault.intent.kind](fault.intent.id, nodes, then)
 
     def heal(self, fault: Resolved, then: Then) -> None:
         ground, ident = self._ground, fault.intent.id
@@ -43,16 +44,19 @@ class ProcessFaults:
         ground.down[ident] = nodes
         ground.soon(then, ground.processes(nodes, Process.DOWN, Process.HALTED))
 
-    def _pause(self, ident: str, nodes: list[str], then: Then) -> None:
-        ground = self._ground
+    def _pause(self, fault: Resolved, nodes: list[str], then: Then) -> None:
+        ground, now_ns = self._ground, self._ground.cluster.now_ns
         for node in nodes:
             ground.cluster.pause(node)
-        ground.stopped[ident] = nodes
+        ground.stopped[fault.intent.id] = nodes
         seen = ground.processes(nodes, Process.PAUSED)
         # What another fault holds down is stopped as soon as it is started.
         held = {node for others in ground.down.values() for node in others}
-        running = ground.processes([node for node in nodes if node not in held], Process.PAUSED)
-        ground.soon(then, Observation(running.verified, seen.observed))
+        free = [node for node in nodes if node not in held]
+        verified = bool(free) and ground.processes(free, Process.PAUSED).verified
+        running = [node for node in free or nodes if ground.cluster.process(node) is not Process.PAUSED]
+        hidden = {} if verified else ground.hidden_by(fault, running, now_ns)
+        ground.soon(then, Observation(verified, {**seen.observed, **hidden}))
 
     def _power(self, ident: str, nodes: list[str], then: Then) -> None:
         """The link goes first: nobody hears a word of it, and what was on its way there is lost."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...nemesis.faults import Observation, Resolved
 from ..cluster import Edge
 from ..options import MILLISECOND, SECOND
@@ -30,11 +32,15 @@ class RepeatedFaults:
             self._flap(fault)
             every_ns = fault.what["period_ns"] * 3 // (2 * FLAP_LOOKS)
             edges = edges_of(fault)
-            before = self._held_by_others(fault)
+            before, since_ns = self._held_by_others(fault), self._ground.cluster.now_ns
+
+            def hidden(targets: list[Edge]) -> dict[str, list[str]]:
+                return self._ground.hidden_by(fault, targets, since_ns)
+
             self._ground.probes.quality(
                 edges,
                 FLAP_LOOKS,
-                lambda seen: then(_judge_flap(seen, before | self._held_by_others(fault))),
+                lambda seen: then(_judge_flap(seen, before | self._held_by_others(fault), hidden)),
                 every_ns,
             )
         else:
@@ -89,7 +95,9 @@ class RepeatedFaults:
         if then is not None:
             broken = [pair for pair in before if not cluster.peers.connected(*pair)]
             told = {"edges": sorted(map(list, broken)), "unbroken": sorted(list(p) for p in before if p not in broken)}
-            self._ground.soon(then, Observation(bool(broken) and broken == before, told))
+            # What is not connected cannot break; a connection may take that long to come back after what broke it before.
+            hidden = {} if before else self._ground.hidden_by(fault, pairs, cluster.now_ns - RECONNECT_NS)
+            self._ground.soon(then, Observation(bool(broken) and broken == before, {**told, **hidden}))
         cluster.schedule(cluster.now_ns + fault.what["period_ns"], self._reset, fault)
 
     def _await_connections(self, pairs: list[Edge], until_ns: int, then: Then) -> None:
@@ -109,10 +117,18 @@ class RepeatedFaults:
         )
 
 
-def _judge_flap(seen: dict[Edge, list[tuple[int, int]]], held: set[Edge]) -> Observation:
-    still = [edge for edge, arrivals in seen.items() if len(arrivals) in (0, FLAP_LOOKS)]
+def _judge_flap(
+    seen: dict[Edge, list[tuple[int, int]]],
+    held: set[Edge],
+    hidden_by: Callable[[list[Edge]], dict[str, list[str]]],
+) -> Observation:
+    """An edge that another fault met while the probes were under way tells nothing."""
+    came = {edge: len({number for number, _ in arrivals}) for edge, arrivals in seen.items()}
+    still = [edge for edge, count in came.items() if count in (0, FLAP_LOOKS)]
     flapping = [edge for edge in seen if edge not in still]
-    steady, unprobed = [edge for edge in still if edge not in held], [edge for edge in still if edge in held]
+    unprobed = [edge for edge in still if edge in held or hidden_by([edge])]
+    steady = [edge for edge in still if edge not in unprobed]
     told = {"edges": sorted(map(list, flapping)), "steady": sorted(map(list, steady))}
     more = {"unprobed": sorted(map(list, unprobed))} if unprobed else {}
-    return Observation(bool(flapping) and not steady, {**told, **more})
+    hidden = {} if flapping or steady else hidden_by(unprobed)
+    return Observation(bool(flapping) and not steady, {**told, **more, **hidden})

@@ -1,0 +1,55 @@
+"""Operations counted by what they were and how they ended, in stretches of the run: many stretches of a large history in little time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from histories import Operation, Type
+
+_ENDLESS_NS = np.iinfo(np.int64).max
+
+Counts = dict[str, dict[str, int]]
+"""f → how many ended ok, fail and info."""
+
+
+class Crowd:
+    """Made in O(n log n); each question takes O(log n) for each kind of operation."""
+
+    def __init__(self, ops: Sequence[Operation]) -> None:
+        groups: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+        for op in ops:
+            begins, ends = groups.setdefault((op.f, op.type.value), ([], []))
+            begins.append(op.invoke_ns)
+            # One of unknown outcome was open until its client gave up, or for ever.
+            ends.append(_ENDLESS_NS if op.complete_ns is None else op.complete_ns)
+        self._groups = {key: (_sorted(begins), _sorted(ends)) for key, (begins, ends) in groups.items()}
+        # Answers come when they come, so that the first ok one is not of the first invocation.
+        self._first_ok_ns = min(
+            (op.complete_ns for op in ops if op.type is Type.OK and op.complete_ns is not None), default=None
+        )
+        self._last_ok_ns = max((op.invoke_ns for op in ops if op.type is Type.OK), default=None)
+
+    def counts(self) -> Counts:
+        return self.open_in(-_ENDLESS_NS, _ENDLESS_NS)
+
+    def open_in(self, start_ns: int, end_ns: int) -> Counts:
+        """Those that were open at some time in the stretch, its ends included: begun by its end, and not ended before its start."""
+        found: Counts = {}
+        for (f, kind), (begins, ends) in self._groups.items():
+            count = int(np.searchsorted(begins, end_ns, "right") - np.searchsorted(ends, start_ns, "left"))
+            if count:
+                found.setdefault(f, {"ok": 0, "fail": 0, "info": 0})[kind] = count
+        return found
+
+    def is_around(self, start_ns: int, end_ns: int) -> bool:
+        """Whether something ended ok before the stretch, and something that began after it did."""
+        if self._first_ok_ns is None or self._last_ok_ns is None:
+            return False
+        return self._first_ok_ns <= start_ns and self._last_ok_ns >= end_ns
+
+
+def _sorted(times_ns: list[int]) -> npt.NDArray[np.int64]:
+    return np.sort(np.asarray(times_ns, np.int64))

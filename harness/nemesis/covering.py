@@ -1,0 +1,99 @@
+"""Which fault hides which: what cannot show because another fault, itself seen in force, stands before it.
+
+A killed process cannot be stopped, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
+says so: `hidden_by` in what it observed names the faults behind which this one hides. It is no excuse for a fault that did nothing where nothing stood in
+its way, and none is taken for one before it was seen in force itself (`checkers.covered` has the last word).
+
+    covering.began(fault, now); …; covering.saw(fault, observation); …; covering.ended(fault, now)
+    covering.hidden(pause, ["n2"], since)        # -> ("kill-leader-1f2e3d.1",), or () when n2 was free
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from .faults import Observation, Resolved
+from .topology import Edge
+
+_NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
+"""Kinds that end a process, or let it end itself."""
+
+_NO_PACKETS = frozenset({"cut", "clog", "power"})
+
+HIDES = {
+    "pause": _NO_PROCESS,
+    "cpu": _NO_PROCESS | {"pause"},
+    "memory": _NO_PROCESS | {"pause"},
+    "descriptors": _NO_PROCESS | {"pause"},
+    "link": _NO_PACKETS | {"flap", "link"},
+    "flap": _NO_PACKETS | {"flap", "link"},
+    "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
+    "disk": frozenset({"disk", "power", "wipe"}),
+}
+"""Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class _On:
+    fault: Resolved
+    began_ns: int
+    ended_ns: int | None = None
+    seen: bool | None = None
+    """None: nobody has looked yet."""
+
+
+class Covering:
+    """Times are on any one clock that does not go back."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _On] = {}
+
+    def began(self, fault: Resolved, now_ns: int) -> None:
+        self._known[fault.intent.id] = _On(fault, now_ns)
+
+    def saw(self, fault: Resolved, observation: Observation) -> None:
+        """It was looked at. One that is hidden itself hides nothing."""
+        known = self._known.get(fault.intent.id)
+        if known is not None:
+            self._known[fault.intent.id] = replace(known, seen=observation.verified)
+
+    def ended(self, fault: Resolved, now_ns: int) -> None:
+        known = self._known.get(fault.intent.id)
+        if known is not None:
+            self._known[fault.intent.id] = replace(known, ended_ns=now_ns)
+
+    def ended_all(self, now_ns: int) -> None:
+        for known in list(self._known.values()):
+            if known.ended_ns is None:
+                self.ended(known.fault, now_ns)
+
+    def hidden(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> tuple[str, ...]:
+        """The faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one."""
+        found: dict[str, None] = {}
+        for target in targets:
+            hiding = [known for known in self._known.values() if _stands_before(known, fault, target, since_ns)]
+            if not hiding:
+                return ()
+            # Those that were seen speak for themselves; of the others it is not known yet whether they did anything.
+            seen = [known for known in hiding if known.seen] or hiding
+            found.update(dict.fromkeys(known.fault.intent.id for known in seen))
+        return tuple(found)
+
+
+def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int) -> bool:
+    other = known.fault
+    if known.seen is False or other.intent.id == fault.intent.id:
+        return False
+    if other.intent.kind not in HIDES.get(fault.intent.kind, ()):
+        return False
+    if known.ended_ns is not None and known.ended_ns < since_ns:
+        return False
+    nodes = other.what.get("nodes", ())
+    if isinstance(target, str):
+        return target in nodes
+    if any(end in nodes for end in target):
+        return True
+    ways = {(source, sink) for source, sink in other.what.get("edges", ())}
+    both = fault.intent.kind == "reset" or other.intent.kind == "reset"
+    return target in ways or (both and target[::-1] in ways)

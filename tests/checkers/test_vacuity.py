@@ -1,0 +1,158 @@
+"""What tells a fault that did nothing from one that could not show, and one that nobody met from one of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from checkers.covered import AFTERMATH_NS, covered, did_nothing
+from checkers.crowd import Crowd
+from checkers.result import Budget
+from histories import History, Operation, Type, parse
+
+from .test_run_figures import history
+from .trace_book import MS
+
+NODES = ("n1", "n2", "n3")
+
+
+def fault(name: str, kind: str, from_ms: int, to_ms: int, nodes: tuple[str, ...] = ("n1",), **more: Any) -> Fault:
+    """Seen right away; verified unless it says what it hid behind."""
+    hidden_by = more.pop("hidden_by", None)
+    observed = {} if hidden_by is None else {"hidden_by": hidden_by}
+    known: dict[str, Any] = {
+        "verified": hidden_by is None,
+        "injected_ns": from_ms * MS,
+        "seen_ns": from_ms * MS,
+        "heal_ns": to_ms * MS,
+        "healed_ns": to_ms * MS,
+        **more,
+    }
+    return Fault(name, kind, {"nodes": list(nodes)}, observed, start_ns=from_ms * MS, **known)
+
+
+def judge(faults: list[Fault], ops: History | None = None) -> CheckResult:
+    ops = ops or history((0, 30, "ok", "n1", "write", 1), (31, 60, "ok", "n1", "read", 1))
+    return checker("vacuity").check(RunRecord(ops, faults=faults, nodes=NODES), Budget())
+
+
+PAUSE = fault("p", "pause", 20, 40, hidden_by=["k"])
+
+
+def test_a_pause_of_a_killed_process_is_covered_by_the_kill_and_casts_no_doubt():
+    result = judge([fault("k", "kill", 10, 30), PAUSE])
+    assert result.verdict is Verdict.VALID
+    assert result.stats["covered"] == {"p": ["k"]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        fault("k", "kill", 10, 30, verified=False),
+        fault("k", "kill", 10, 30, hidden_by=["p"]),
+        fault("k", "kill", 10, 30, nodes=("n2",)),
+        fault("k", "kill", 21, 30),
+        fault("k", "kill", 10, 30, injected_ns=None),
+        fault("other", "kill", 10, 30),
+    ],
+    ids=["not verified", "covered itself", "elsewhere", "later", "never injected", "unknown"],
+)
+def test_what_the_ledger_does_not_bear_out_covers_nothing(other):
+    faults = [other, PAUSE]
+    result = judge(faults)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "fault p (pause) was not observed to take effect" in (result.reason or "")
+    assert "p" in {found.id for found in did_nothing(faults)}
+
+
+def test_every_fault_that_is_named_must_be_borne_out():
+    both = fault("p", "pause", 20, 40, nodes=("n1", "n2"), hidden_by=["k", "d"])
+    kill, disk = fault("k", "kill", 10, 30), fault("d", "disk", 10, 30, nodes=("n2",))
+    assert covered([kill, disk, both]) == {"p": ("k", "d")}
+    assert covered([kill, both]) == {}
+
+
+def test_a_heal_is_felt_for_a_while():
+    for late_ns, found in ((AFTERMATH_NS, {"p": ("k",)}), (AFTERMATH_NS + 1, {})):
+        kill = fault("k", "kill", 10, 20, healed_ns=20 * MS)
+        pause = fault("p", "pause", 20, 40, hidden_by=["k"])
+        moved = Fault("p", "pause", pause.intended, pause.observed, False, 20 * MS + late_ns, 20 * MS + late_ns)
+        assert covered([kill, moved]) == found
+
+
+def test_a_fault_that_lapsed_is_no_covered_one():
+    lapsed = fault("p", "pause", 20, 40, hidden_by=["k"])
+    observed = {**(lapsed.observed or {}), "lapsed": True}
+    again = Fault("p", "pause", lapsed.intended, observed, False, 20 * MS, 20 * MS, 40 * MS, 40 * MS)
+    assert covered([fault("k", "kill", 10, 30), again]) == {}
+
+
+def test_one_fault_that_did_nothing_is_enough_however_many_were_seen():
+    seen = [fault(f"k{number}", "kill", number, number + 1) for number in range(10, 21)]
+    result = judge([*seen, fault("p", "pause", 20, 40, nodes=("n3",), verified=False)])
+    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "fault p (pause) was not observed to take effect")
+
+
+# Whom nobody met
+
+
+def idle(kind: str, name: str = "idle") -> Fault:
+    return fault(name, kind, 100, 110)
+
+
+AROUND = ((0, 30, "ok", "n1", "write", 1), (31, 60, "ok", "n1", "read", 1), (200, 210, "ok", "n1", "read", 1))
+
+
+@pytest.mark.parametrize("kind", ["kill", "power", "wipe", "disk", "memory", "membership"])
+def test_what_a_fault_leaves_is_met_later(kind):
+    assert judge([idle(kind)], history(*AROUND)).verdict is Verdict.VALID
+    assert judge([idle(kind)], history(*AROUND[:2])).verdict is Verdict.UNKNOWN, "nobody asked afterwards"
+
+
+@pytest.mark.parametrize("kind", ["cut", "pause", "clock", "link", "cpu", "earthquake"])
+def test_of_what_leaves_nothing_one_of_a_kind_must_be_met(kind):
+    result = judge([idle(kind)], history(*AROUND))
+    assert (result.verdict, result.reason) == (
+        Verdict.UNKNOWN,
+        f"no operation was under way during fault idle ({kind})",
+    )
+    assert result.stats["met_no_operation"] == ["idle"]
+    several = judge([idle(kind, "a"), idle(kind, "b")], history(*AROUND))
+    assert several.reason == f"no operation was under way during any of 2 faults of kind {kind}"
+    met = judge([fault("met", kind, 10, 20), idle(kind)], history(*AROUND))
+    assert (met.verdict, met.stats["met_no_operation"]) == (Verdict.VALID, ["idle"])
+
+
+def test_a_cas_that_saw_another_value_took_place():
+    assert judge([], parse("p0 w1 p1 r1 p2 c3>2!1")).verdict is Verdict.VALID
+    assert judge([], parse("p0 w1 p1 r1 p2 c3>2!no-quorum")).verdict is Verdict.UNKNOWN
+
+
+# Counting
+
+operations = st.lists(
+    st.tuples(
+        st.integers(0, 40), st.one_of(st.none(), st.integers(0, 20)), st.sampled_from("rw"), st.sampled_from(Type)
+    ).filter(lambda row: row[3] is not Type.INVOKE),
+    max_size=12,
+)
+
+
+@given(operations, st.integers(-5, 60), st.integers(0, 30))
+def test_who_was_open_in_a_stretch(rows, start_ns, length_ns):
+    """As one looks at each operation."""
+    end_ns = start_ns + length_ns
+    ops = [
+        Operation(place, f, kind, 2 * place, None, at_ns, None if took is None else at_ns + took)
+        for place, (at_ns, took, f, kind) in enumerate(rows)
+    ]
+    expected: dict[str, dict[str, int]] = {}
+    for op in ops:
+        if op.invoke_ns <= end_ns and (op.complete_ns is None or op.complete_ns >= start_ns):
+            found = expected.setdefault(op.f, {"ok": 0, "fail": 0, "info": 0})
+            found[op.type.value] += 1
+    assert Crowd(ops).open_in(start_ns, end_ns) == expected

@@ -1,0 +1,88 @@
+"""Which fault hides which, by what was seen and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.nemesis.covering import Covering
+from harness.nemesis.faults import Intent, Observation, Resolved
+
+SEEN, UNSEEN = Observation(True), Observation(False)
+LINK = {"edges": [["n1", "n2"]]}
+NODE = {"nodes": ["n1"]}
+
+
+def fault(ident: str, kind: str, what: dict[str, Any]) -> Resolved:
+    return Resolved(Intent(ident, kind, {}, 0, None, ident), what)
+
+
+def after(kind: str, what: dict[str, Any], seen: Observation | None = SEEN, ended_ns: int | None = None) -> Covering:
+    """One fault is on from 10."""
+    covering = Covering()
+    covering.began(fault("other", kind, what), 10)
+    if seen is not None:
+        covering.saw(fault("other", kind, what), seen)
+    if ended_ns is not None:
+        covering.ended(fault("other", kind, what), ended_ns)
+    return covering
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "other", "what", "hides"),
+    [
+        ("pause", "n1", "kill", NODE, True),
+        ("pause", "n1", "disk", NODE, True),
+        ("pause", "n2", "kill", NODE, False),
+        ("pause", "n1", "cut", LINK, False),
+        ("pause", "n1", "pause", NODE, False),
+        ("cpu", "n1", "pause", NODE, True),
+        ("link", ("n1", "n2"), "cut", LINK, True),
+        ("link", ("n2", "n1"), "cut", LINK, False),
+        ("link", ("n1", "n2"), "kill", NODE, False),
+        ("link", ("n1", "n2"), "power", NODE, True),
+        ("flap", ("n2", "n1"), "power", NODE, True),
+        ("reset", ("n1", "n2"), "kill", NODE, True),
+        ("reset", ("n1", "n2"), "cut", {"edges": [["n2", "n1"]]}, True),
+        ("reset", ("n1", "n3"), "cut", LINK, False),
+        ("kill", "n1", "power", NODE, False),
+        ("clock", "n1", "power", NODE, False),
+    ],
+)
+def test_what_hides_what(kind, target, other, what, hides):
+    found = after(other, what).hidden(fault("mine", kind, {}), [target], 20)
+    assert found == (("other",) if hides else ())
+
+
+def test_what_was_looked_at_in_vain_hides_nothing_and_what_was_not_yet_may():
+    mine = fault("mine", "pause", NODE)
+    assert after("kill", NODE, UNSEEN).hidden(mine, ["n1"], 20) == ()
+    undecided = after("kill", NODE, None)
+    assert undecided.hidden(mine, ["n1"], 20) == ("other",)
+    undecided.began(fault("sure", "power", NODE), 12)
+    undecided.saw(fault("sure", "power", NODE), SEEN)
+    assert undecided.hidden(mine, ["n1"], 20) == ("sure",)
+
+
+def test_only_what_was_on_since_then():
+    mine = fault("mine", "pause", NODE)
+    assert after("kill", NODE, ended_ns=19).hidden(mine, ["n1"], 20) == ()
+    assert after("kill", NODE, ended_ns=20).hidden(mine, ["n1"], 20) == ("other",)
+    covering = after("kill", NODE)
+    covering.ended_all(15)
+    assert covering.hidden(mine, ["n1"], 20) == ()
+
+
+def test_every_target_needs_one():
+    covering = after("kill", NODE)
+    mine = fault("mine", "pause", {"nodes": ["n1", "n2"]})
+    assert covering.hidden(mine, ["n1", "n2"], 20) == ()
+    covering.began(fault("full", "disk", {"nodes": ["n2"], "effect": "full"}), 12)
+    assert covering.hidden(mine, ["n1", "n2"], 20) == ("other", "full")
+    assert covering.hidden(mine, [], 20) == ()
+
+
+def test_no_fault_hides_behind_itself():
+    covering = after("link", LINK)
+    assert covering.hidden(fault("other", "link", LINK), [("n1", "n2")], 20) == ()
