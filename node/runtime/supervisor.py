@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -106,16 +107,13 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then the node is ended first."""
-        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-        # SIGCHLD is ignored by default, and an ignored signal does not end the wait below.
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        arrivals = _Arrivals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
         _say(f"supervising {' '.join(self.command)}")
         while True:
             self._settle()
-            received = signal.sigtimedwait(watched, POLL_S)
-            if received is not None and received.si_signo != signal.SIGCHLD:
-                _say(f"ends on signal {received.si_signo}")
+            ending = [number for number in arrivals.wait(POLL_S) if number != signal.SIGCHLD]
+            if ending:
+                _say(f"ends on signal {ending[0]}")
                 self._terminate()
                 (self._directory / control.SUPERVISOR_PID).unlink(missing_ok=True)
                 return
@@ -190,6 +188,26 @@ class Supervisor:
             _say(f"killed orphaned node, pid {pid}")
             os.kill(pid, signal.SIGKILL)
         (self._directory / control.NODE_PID).unlink(missing_ok=True)
+
+
+class _Arrivals:
+    """Numbers of signals as they arrive, through a pipe that Python's handler writes to.
+
+    Not `signal.sigtimedwait`: stopped and continued after its time was over, CPython's returns a signal that never came, and a host that was frozen
+    for a moment would lose its node.
+    """
+
+    def __init__(self, watched: Sequence[int]) -> None:
+        self._pipe, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+        for number in watched:
+            # Without a handler of Python's nothing is written.
+            signal.signal(number, lambda number, frame: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
+
+    def wait(self, timeout_s: float) -> bytes:
+        ready, _, _ = select.select([self._pipe], [], [], timeout_s)
+        return os.read(self._pipe, 4096) if ready else b""
 
 
 def unpack(archive: Path, directory: Path) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,23 @@ def test_a_new_supervisor_takes_over_from_a_dead_one(service: ReferenceService, 
 
 def is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_supervisor_that_was_stopped_goes_on_as_if_nothing_had_been(
+    service: ReferenceService, host: LoopbackHost
+) -> None:
+    """As on a host that was frozen whole: no signal was sent to it, so it must not end."""
+    pid = up(service, host)
+    files = service.control_of(host)
+    supervisor = int(Path(files.path("supervisor.pid")).read_text())
+    for _ in range(5):
+        os.kill(supervisor, signal.SIGSTOP)
+        wait_for(lambda: Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[0] == "T", "the stop")
+        time.sleep(0.12)
+        os.kill(supervisor, signal.SIGCONT)
+        time.sleep(0.05)
+    assert service.pid(host) == pid
+    assert "ends on signal" not in Path(files.path("supervisor.log")).read_text()
 
 
 def test_a_paused_node_can_be_stopped(service: ReferenceService, host: LoopbackHost) -> None:
