@@ -1,15 +1,15 @@
 """How far each host's clocks are from the harness's, with an error bound: by question and answer over the agents' connections.
 
-An answer that came back after `rtt` was given somewhere within it, so its offset is known to half of that. Wall clocks here are the
-hosts' true ones: what a clock fault does to a service is seen by the agent's `clock` verb instead.
+An answer that came back after `rtt` was given somewhere within it, so its offset is known to half of that. Of wall clocks there are two: the host's
+true one, and, where services run under a clock library, the one that it shows to them, which a process of the agent's reads there.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .agents import AgentClient, ask
@@ -17,11 +17,16 @@ from .agents import AgentClient, ask
 
 @dataclass(frozen=True, slots=True)
 class ClockSample:
-    """Host minus harness, in ns; `error_ns` bounds both offsets."""
+    """Host minus harness, in ns; `error_ns` bounds both offsets.
+
+    `shown_ns` is what the service sees minus the host's true wall clock, give or take `shown_error_ns`; None where that is not known.
+    """
 
     mono_ns: int
     wall_ns: int
     error_ns: int
+    shown_ns: int | None = None
+    shown_error_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -33,6 +38,7 @@ class Clocks:
     def sample(self) -> dict[str, ClockSample]:
         """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer are left out."""
         taken = {name: sample for name in self.agents if (sample := self._question(name)) is not None}
+        taken |= {name: _with_shown(taken[name], reading) for name, reading in self._shown(taken).items()}
         with self._lock:
             for name, sample in taken.items():
                 self._samples.setdefault(name, []).append(sample)
@@ -50,10 +56,22 @@ class Clocks:
             rtt_ns // 2 + 1,
         )
 
+    def _shown(self, names: Iterable[str]) -> dict[str, Sequence[int]]:
+        """All at once: it is the difference of two clocks of one host, which takes no time to tell."""
+        answers, _ = ask(
+            self.agents, {name: {"do": "look", "part": "clock", "standing": True} for name in names}, patient=False
+        )
+        return {name: answer["readings"][0] for name, answer in answers.items() if answer["readings"]}
+
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
         """Host minus harness and its error over the whole run: the best sample, widened to where the others contradict it (drift)."""
         with self._lock:
             return {name: _hull(samples) for name, samples in self._samples.items()}
+
+
+def _with_shown(sample: ClockSample, reading: Sequence[int]) -> ClockSample:
+    _, shown_ns, error_ns = reading
+    return replace(sample, shown_ns=shown_ns, shown_error_ns=error_ns)
 
 
 def _hull(samples: Sequence[ClockSample]) -> tuple[int, int]:
@@ -63,7 +81,11 @@ def _hull(samples: Sequence[ClockSample]) -> tuple[int, int]:
 
 
 def as_json(samples: Mapping[str, ClockSample]) -> dict[str, Any]:
-    return {
-        name: {"mono_offset_ns": s.mono_ns, "wall_offset_ns": s.wall_ns, "error_ns": s.error_ns}
-        for name, s in samples.items()
-    }
+    return {name: _told(sample) for name, sample in samples.items()}
+
+
+def _told(sample: ClockSample) -> dict[str, int]:
+    shown = (
+        {} if sample.shown_ns is None else {"shown_offset_ns": sample.shown_ns, "shown_error_ns": sample.shown_error_ns}
+    )
+    return {"mono_offset_ns": sample.mono_ns, "wall_offset_ns": sample.wall_ns, "error_ns": sample.error_ns, **shown}

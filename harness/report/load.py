@@ -110,9 +110,14 @@ def _faults(folder: Path, verdict: Mapping[str, Any]) -> list[Fault]:
 
 
 def _clocks(history: History) -> list[ClockSample]:
-    """What the harness sampled into the history, as nemesis lines `clock-offsets`."""
+    """What the harness sampled into the history, as nemesis lines `clock-offsets`: the wall clocks that the services saw."""
     return [
-        ClockSample(event.time_ns, host, int(sample["wall_offset_ns"]), int(sample["error_ns"]))
+        ClockSample(
+            event.time_ns,
+            host,
+            int(sample["wall_offset_ns"]) + int(sample.get("shown_offset_ns", 0)),
+            int(sample["error_ns"]),
+        )
         for event in history.events
         if event.process == NEMESIS and event.f == "clock-offsets"
         for host, sample in event.value.items()

@@ -35,6 +35,11 @@ def in_force(host: Host) -> bytes:
     return host.get(library.file)[:8]
 
 
+def shown_ns(injector: HostInjector, node: str) -> int:
+    sampled = injector.sample()["clock-offsets"].get(node, {})
+    return int(sampled.get("shown_offset_ns", 0))
+
+
 def test_hosts_can_do_all_of_it(lab: LocalProvider) -> None:
     tried = try_abilities(lab.hosts, ["clock", "clock-drift", "clock-strobe"])
     assert [(able.ok, able.detail) for able in tried] == [(True, "preloaded shim")] * 9
@@ -46,6 +51,8 @@ def test_a_clock_drifts_and_comes_back(lab: LocalProvider, injector: HostInjecto
     assert seen.verified, seen
     assert seen.observed["drift_ppm"]["n1"] == pytest.approx(500, abs=10)
     assert seen.observed["drift_ppm"]["n2"] == pytest.approx(-20_000, abs=10)
+    await_that("the offset that n2's service sees is sampled", lambda: shown_ns(injector, "n2") < -20_000_000)
+    assert abs(shown_ns(injector, "n3")) < 1_000_000
     before = injector.inject(cut := fault("cut", edges=[["n3", "n1"]]))
     assert before.verified, "another change on the host, which must not begin the drift anew"
     time.sleep(1)

@@ -39,13 +39,31 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a fresh process under the clock library sees in `readings` looks over `over_ns`, and whether the service is such a process."""
+    """What a fresh process under the clock library sees in `readings` looks over `over_ns`, and whether the service is such a process.
+
+    `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference.
+    """
+    environment = config.get("clock_environment") or {}
+    if request.get("standing"):
+        return {"readings": [_standing(environment).read()] if environment else []}
     pid = processes.find(config.get("process") or {})
     library = config.get("clock_library") or ""
-    with Observer(config.get("clock_environment") or {}) as observer:
+    with Observer(environment) as observer:
         seen = observer.watch(int(request.get("over_ns", 0)), int(request.get("readings", 1)))
     return {
         "readings": seen,
         "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
         "pid": pid,
     }
+
+
+_observers: list[Observer] = []
+
+
+def _standing(environment: dict[str, str]) -> Observer:
+    """As long as this agent lives. One that has ended makes room for another."""
+    if _observers and not _observers[0].alive:
+        _observers.pop().close()
+    if not _observers:
+        _observers.append(Observer(environment))
+    return _observers[0]
