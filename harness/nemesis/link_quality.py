@@ -17,6 +17,8 @@ FEWEST, MOST = 64, 1600
 SLACK = 0.03
 """What a busy machine may lose of its own."""
 RATE_SLACK = 0.8
+WHOLE_SHARE = 0.75
+"""A link whose quickest packet is late by less than this part of the delay has it no more."""
 SMALLEST = 32
 """Bytes of the smallest packet of a burst."""
 Shape = Mapping[str, Any]
@@ -54,11 +56,17 @@ def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[
     return wrong
 
 
-def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int) -> bool:
-    """Of a link that nothing shapes any more, and that had been shaped so."""
+def is_later(by_ns: int, seen: Mapping[str, Any], before_ns: int) -> bool:
+    """Whether packets took so much longer than the quickest of before: a long link must not pass for a late one."""
+    return bool(seen["least_ns"] + seen["error_ns"] >= before_ns + by_ns)
+
+
+def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_ns: int = 0) -> bool:
+    """Of a link that nothing shapes any more, that had been shaped so, and over which the quickest packet of before took that long."""
     if seen is None or count - seen["came"] > max(1, count * SLACK) or seen["twice"] > count * SLACK:
         return False
-    return bool(seen["least_ns"] - seen["error_ns"] < healed.get("delay_ns", math.inf))
+    late_ns = healed.get("delay_ns", math.inf)
+    return bool(seen["least_ns"] - seen["error_ns"] < before_ns + late_ns * WHOLE_SHARE)
 
 
 def rate_burst(rate_bps: int) -> tuple[int, int]:

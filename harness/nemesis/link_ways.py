@@ -27,41 +27,46 @@ QUEUES = {"nft": "nft queue", "iptables": "iptables NFQUEUE"}
 _known: WeakKeyDictionary[Cluster, dict[str, Json]] = WeakKeyDictionary()
 
 
+def known(cluster: Cluster) -> Mapping[str, Json]:
+    """What is remembered, by vertex."""
+    return _known.get(cluster, {})
+
+
 def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str, Json]:
     """What the vertices of these links can do; those that we may change and that have power are asked, once."""
-    known = _known.setdefault(cluster, {})
-    ends = {vertex for edge in edges for vertex in edge} & set(cluster.firewalled) - force.off - set(known)
+    found = _known.setdefault(cluster, {})
+    ends = {vertex for edge in edges for vertex in edge} & set(cluster.firewalled) - force.off - set(found)
     request = {"do": "look", "part": PART, "what": "abilities"}
     answers = require(ask(cluster.agents, dict.fromkeys(ends, request)), "asking how links can be shaped")
-    known.update({name: answer["abilities"] for name, answer in answers.items()})
-    return known
+    found.update({name: answer["abilities"] for name, answer in answers.items()})
+    return found
 
 
 def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Want]:
     """What the hosts shall do for these links, with all that is in force there."""
-    known = _known.get(cluster, {})
+    able = known(cluster)
     for source, sink in edges:
         shape = dict(force.links.get((source, sink), {}))
         if copies := shape.pop(COPIES, 0):
             yield source, PART, {"copies": {sink: {COPIES: copies, **_addresses(cluster, sink, source)}}}
         if not shape:
             continue
-        if by_netem(known, source, shape):
+        if by_netem(able, source, shape):
             yield source, PART, {"netem": {sink: {**shape, **_addresses(cluster, sink, source)}}}
         else:
             yield sink, PART, {"queue": {source: {**shape, **_addresses(cluster, source, sink)}}}
 
 
-def by_netem(known: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
+def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
     """netem has no clogs and no flaps, and its `reorder` sends at once what it does not delay."""
     late = shape.get("delay_ns") or shape.get("jitter_ns")
     awkward = shape.get("clogged") or shape.get("flaps_ns") or (shape.get("reorder_ppm") and late)
-    return bool(known.get(source, {}).get("netem")) and not awkward
+    return bool(able.get(source, {}).get("netem")) and not awkward
 
 
 def require_ways(cluster: Cluster, shapes: Mapping[Edge, Shape], force: Force, what: str) -> Json:
     """By what means each is shaped. Raises one `FaultError` for all that nobody can."""
-    known = learn(cluster, shapes, force)
+    able = learn(cluster, shapes, force)
     means: set[str] = set()
     missing: list[str] = []
     for (source, sink), asked in shapes.items():
@@ -70,12 +75,12 @@ def require_ways(cluster: Cluster, shapes: Mapping[Edge, Shape], force: Force, w
         shape = {**force.links.get((source, sink), {}), **asked}
         if shape.pop(COPIES, 0):
             means.add("nft dup")
-            if not known.get(source, {}).get("copies"):
+            if not able.get(source, {}).get("copies"):
                 missing.append(f"{source} cannot send packets to {sink} twice (nft `dup`)")
-        if by_netem(known, source, shape):
+        if by_netem(able, source, shape):
             means.add("netem")
         elif shape:
-            way = known.get(sink, {}).get("queue")
+            way = able.get(sink, {}).get("queue")
             means.add(QUEUES.get(str(way), "none"))
             if way is None:
                 missing.append(f"{sink} cannot queue what comes from {source}, and {source} has no netem")

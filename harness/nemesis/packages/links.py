@@ -24,8 +24,11 @@ OVERTAKEN_NS = 50_000_000
 EVERY_NS = 1_000_000
 STUCK, STUCK_EVERY_NS = 20, 5_000_000
 FREED_S = 1.0
+BEFORE = 16
+"""Packets that show how long a link takes of its own."""
 
 
+COUNTERS: Json = {"do": "look", "part": link_ways.PART, "what": "counters"}
 _able: WeakKeyDictionary[Host, dict[str, Any]] = WeakKeyDictionary()
 """What was tried on a host, once for all kinds."""
 
@@ -68,13 +71,14 @@ class Shaped(Package):
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
         """A helper that somebody ended let everything through, and the fault did not last."""
-        known = link_ways.learn(ground.cluster, edges_of(fault), ground.force)
+        known, off = link_ways.known(ground.cluster), ground.force.off | ground.cluster.off
         queued = {
             sink
             for source, sink in edges_of(fault)
-            if sink in known and sink not in ground.force.off and not _elsewhere(known, source, fault)
+            if sink in known and sink not in off and not _elsewhere(known, source, fault)
         }
-        seen = _looks(ground, queued)
+        # Who does not answer tells nothing; whether the links are whole is looked at next.
+        seen, _ = ask(ground.cluster.agents, dict.fromkeys(queued, COUNTERS))
         return {"lapsed": True} if any(answer["counters"] is None for answer in seen.values()) else {}
 
     def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
@@ -101,13 +105,27 @@ def _blocked(ground: Ground, edge: Edge) -> bool:
 
 
 def _looks(ground: Ground, names: Iterable[str]) -> dict[str, Json]:
-    request = {"do": "look", "part": link_ways.PART, "what": "counters"}
-    return require(ask(ground.cluster.agents, dict.fromkeys(names, request)), "looking at shaped links")
+    return require(ask(ground.cluster.agents, dict.fromkeys(names, COUNTERS)), "looking at shaped links")
 
 
 class Link(Shaped):
     kinds = ("link",)
     abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
+
+    def __init__(self) -> None:
+        self._before_ns: dict[str, dict[Edge, int]] = {}
+        """By fault that delays, how long the quickest packet took over its links before, at the least."""
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        told = super().begin(fault, ground)
+        if fault.what.get("delay_ns"):
+            edges = self.visible(fault, ground)
+            late_ns = _latest_ns([ground.force.links.get(edge, {}) for edge in edges], BEFORE)
+            seen = bursts.burst(ground.cluster, edges, BEFORE, EVERY_NS, late_ns) if edges else {}
+            self._before_ns[fault.intent.id] = {
+                edge: one["least_ns"] - one["error_ns"] for edge, one in seen.items() if one
+            }
+        return told
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         edges = self.visible(fault, ground)
@@ -118,7 +136,11 @@ class Link(Shaped):
         before = _looks(ground, receivers)
         seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values(), count)) if edges else {}
         after = _looks(ground, receivers)
-        wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count) for edge in edges}
+        before_ns = self._before_ns.get(fault.intent.id, {}) if on else self._before_ns.pop(fault.intent.id, {})
+        wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count, before_ns.get(edge, 0)) for edge in edges}
+        if on:
+            for edge in _not_later(fault, seen, before_ns):
+                wrong[edge].append("delay")
         limited = [edge for edge in edges if shapes[edge].get("rate_bps")]
         spans = self._rates(ground, limited, shapes, wrong)
         refused = {name: after[name]["refused"] - before[name]["refused"] for name in receivers}
@@ -159,10 +181,19 @@ class Link(Shaped):
         return [min(measured), max(measured)] if measured else []
 
 
-def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int) -> list[str]:
+def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int, before_ns: int) -> list[str]:
     if shape:
         return link_quality.faults_of(shape, seen, count)
-    return [] if link_quality.is_whole(shape_of(fault), seen, count) else ["not whole"]
+    return [] if link_quality.is_whole(shape_of(fault), seen, count, before_ns) else ["not whole"]
+
+
+def _not_later(fault: Resolved, seen: Mapping[Edge, Seen | None], before_ns: Mapping[Edge, int]) -> list[Edge]:
+    delay_ns = fault.what.get("delay_ns", 0)
+    return [
+        edge
+        for edge, one in seen.items()
+        if one is not None and edge in before_ns and not link_quality.is_later(delay_ns, one, before_ns[edge])
+    ]
 
 
 def _latest_ns(shapes: Iterable[Shape], count: int, size: int = 0) -> int:
