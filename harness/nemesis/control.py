@@ -8,6 +8,9 @@ harness is gone, the watchdog starts again what it saw running: same arguments, 
 On hosts whose init runs boot hooks (`<directory>/boot.d`), a service that leaves `boot.d/50-service` there is up again after a boot; others are started by
 the harness then.
 
+A service whose node writes traces may offer `followed(host)`: `{"trace": path, "files": {path: event}}`, its trace on that host, and files whose appearance is one of
+the events of `triggers`; faults may then wait for what the node does.
+
 It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, and `replacement(host)`, how a node comes
 back on an empty disk.
 """
@@ -24,6 +27,11 @@ from ..systems.base import Dial, Replacement, Service
 @runtime_checkable
 class Controlled(Protocol):
     def control(self, host: Host) -> Any: ...
+
+
+@runtime_checkable
+class Followed(Protocol):
+    def followed(self, host: Host) -> Mapping[str, Any]: ...
 
 
 @runtime_checkable

@@ -16,6 +16,9 @@ Kinds and their resolved form (`what`, JSON values):
 | `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal |
 | `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal |
 | `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal |
+| `cpu` | `{"nodes": ["n2"], "share_ppm": 100000}`: of one processor |
+| `memory` | `{"nodes": ["n2"], "limit_bytes": 67108864}`: killed where it needs more, and started again |
+| `descriptors` | `{"nodes": ["n2"], "limit": 20}`: files and connections beyond these fail |
 | `wipe` | `{"nodes": ["n2"], "calibration": true}`: an empty disk now, booted at the heal |
 | `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}`; `calibration` when it was asked for |
 | `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`, with `"monotonic": false` of the wall clock alone; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
@@ -39,6 +42,8 @@ class Intent:
 
     `at_ns` is run time. `for_ns` is how long it lasts; None means that it lasts until the final heal. `key` names the random draws that
     resolve it, so that removing another intent leaves this one as it was. Of those that share a `lane`, one is on at a time: it waits for the others.
+
+    `on` is what it waits for instead of its time (`triggers`): `{"event", "delay_ns", "rest_ns", "windows": [[first, last start], …]}`.
     """
 
     id: str
@@ -48,16 +53,21 @@ class Intent:
     for_ns: int | None
     key: str
     lane: str = ""
+    on: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up."""
+    """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up.
+
+    `trigger` is the node of the event that set the fault off, if one did.
+    """
 
     nodes: Sequence[str]
     voters: Mapping[str, int]
     leader: str | None
     up: Sequence[str]
+    trigger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from .reachability import Reachability
 from .resolve import held_off, in_force, vertices
 from .situation import look
 from .topology import Edge
+from .triggers import latency
 from .wanted import NOTHING_WANTED, wanted_by_host
 
 PROBE_PORT = 10001
@@ -123,8 +124,10 @@ class HostInjector:
                 self._now_in_force()
                 self._apply()
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
-                self._ledger.step("injected", fault, self._clock())
-                observation = self._look(fault, on=True, more={"apply_ms": elapsed_ms, **told})
+                injected_ns = self._clock()
+                self._ledger.step("injected", fault, injected_ns)
+                told |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
+                observation = self._look(fault, on=True, more=told)
             except TribulationError as error:
                 self._give_up(fault, error)
                 raise

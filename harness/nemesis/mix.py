@@ -20,7 +20,7 @@ from .draws import SORTS
 from .faults import Intent
 from .knobs import Knobs
 from .mix_specs import SECOND_NS, MixSpec, SwarmSpec
-from .schedule import Window, expand, parameters_of, quiet_windows
+from .schedule import Window, expand, parameters_of, quiet_windows, unquiet
 from .specs import FaultSpec
 from .timing import Timing
 
@@ -73,7 +73,7 @@ def compose(
         names = _some(names, knobs)
         lasts_ns = lasts_ns * knobs.choose("for", _PACES_PPM) // PPM
         rest_ns = rest_ns * knobs.choose("rest", _PACES_PPM) // PPM
-    free = _between(quiet, load_ns)
+    free = unquiet(quiet, load_ns)
     intents = []
     for lane in dict.fromkeys(_lane(name, spec) for name in names):
         mine = [name for name in names if _lane(name, spec) == lane]
@@ -125,16 +125,6 @@ def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> fro
 
 def _lane(name: str, spec: MixSpec) -> str:
     return SORTS[name].lane if spec.overlap else "any"
-
-
-def _between(quiet: Sequence[Window], load_ns: int) -> list[Window]:
-    """The load without the windows of recovery."""
-    free, at_ns = [], 0
-    for start_ns, end_ns in sorted(quiet):
-        if start_ns > at_ns:
-            free.append((at_ns, min(start_ns, load_ns)))
-        at_ns = max(at_ns, end_ns)
-    return [*free, (at_ns, load_ns)] if at_ns < load_ns else free
 
 
 def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> int:

@@ -47,7 +47,8 @@ def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list
             label = _label(item.spec)
             labels[label] += 1
             label = label if labels[label] == 1 else f"{label}-{labels[label]}"
-            made, problem = _starts(item.spec, place, label, load_ns, quiet)
+            find = _starts if item.spec.on is None else _set_off
+            made, problem = find(item.spec, place, label, load_ns, quiet)
             starts += made
             problems += [problem] if problem else []
     problems += _overlaps(starts, load_ns)
@@ -55,7 +56,10 @@ def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list
         raise CampaignError(
             "these faults cannot be scheduled:\n" + "\n".join(f"  {problem}" for problem in problems), _HINT
         )
-    intents = [_intent(start, seed) for start in starts]
+    intents = [
+        _intent(start, seed) if start.spec.on is None else _armed(start, start_windows(start.spec, quiet, load_ns))
+        for start in starts
+    ]
     return sorted(intents, key=lambda intent: (intent.at_ns, intent.id))
 
 
@@ -65,7 +69,8 @@ _HINT = "change after, every, for or recover, lengthen `load`, or allow faults o
 def _label(spec: Timing) -> str:
     """A readable name with a digest of all that the spec says; the digest keys its draws."""
     words = spec.model_dump(mode="json")
-    words = {word: value for word, value in words.items() if word not in spec.later or value is not None}
+    later = spec.later | {"on"}
+    words = {word: value for word, value in words.items() if word not in later or value is not None}
     said = json.dumps([spec.kind, words], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()[:6]
     return spec.name if spec.name is not None else f"{spec.kind}-{spec.variant()}-{digest}"
@@ -75,6 +80,16 @@ def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
     """In which no fault is on."""
     recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
     return [window for spec in recoveries for window in _windows(spec, load_ns)]
+
+
+def unquiet(quiet: Sequence[Window], load_ns: int) -> list[Window]:
+    """The load without the windows of recovery."""
+    free, at_ns = [], 0
+    for start_ns, end_ns in sorted(quiet):
+        if start_ns > at_ns:
+            free.append((at_ns, min(start_ns, load_ns)))
+        at_ns = max(at_ns, end_ns)
+    return [*free, (at_ns, load_ns)] if at_ns < load_ns else free
 
 
 def _windows(spec: RecoverySpec, load_ns: int) -> Iterator[Window]:
@@ -107,6 +122,39 @@ def _starts(
             f"faults[{place}] ({label}): {wanted} at {format_ns(at_ns)} does not fit into {format_ns(load_ns)}: {why}",
         )
     return made, None
+
+
+def _set_off(
+    spec: Timing, place: int, label: str, load_ns: int, quiet: Sequence[Window]
+) -> tuple[list[_Start], str | None]:
+    """As many as may be set off, whenever that is: of its kind nothing else may be on without leave to overlap."""
+    if not start_windows(spec, quiet, load_ns):
+        return [], f"faults[{place}] ({label}): there is no room for it between the load's ends and recovery windows"
+    return [_Start(spec, place, label, 1 + n, 0, (0, load_ns)) for n in range(spec.times or 1)], None
+
+
+def start_windows(spec: Timing, quiet: Sequence[Window], load_ns: int) -> list[Window]:
+    """From when to when a fault that is set off may start, so that it is over in time. One without an end starts after the last quiet window."""
+    if spec.kind == "voters":
+        lasts_ns = 1
+    elif spec.for_ns is None:
+        last_ns = max((end for _, end in quiet), default=0)
+        return [(last_ns, load_ns - 1)] if last_ns < load_ns else []
+    else:
+        lasts_ns = spec.for_ns
+    return [(start, end - lasts_ns) for start, end in unquiet(quiet, load_ns) if end - lasts_ns >= start]
+
+
+def _armed(start: _Start, windows: Sequence[Window]) -> Intent:
+    spec, key = start.spec, f"{start.label}.{start.number}"
+    on = {
+        "event": spec.on,
+        "delay_ns": spec.after or 0,
+        "rest_ns": spec.recover,
+        "windows": [list(window) for window in windows],
+    }
+    parameters = parameters_of(spec, start.number)
+    return Intent(key, spec.kind, parameters, windows[0][0], spec.for_ns, key, f"on-{start.label}", on)
 
 
 def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> bool:

@@ -14,7 +14,7 @@ from .faults import Situation
 
 Target = str | list[str]
 
-WORDS = ("leader", "follower", "minority", "majority", "one", "all")
+WORDS = ("leader", "follower", "minority", "majority", "one", "all", "trigger")
 
 _RANDOM = re.compile(r"random\((\d+)\)")
 
@@ -37,7 +37,8 @@ def target_names(target: Target | None) -> Iterable[str]:
 
 
 def resolve_target(target: Target, situation: Situation, random: Random) -> list[str]:
-    """The nodes aimed at, in the situation's order. Without a leader, `leader` and `follower` are drawn among the nodes that are up."""
+    """The nodes aimed at, in the situation's order. Without a leader, `leader` and `follower` are drawn among the nodes that are up, and so is
+    `trigger` where no event set the fault off."""
     nodes = list(situation.nodes)
     if isinstance(target, list):
         chosen = set(target)
@@ -56,6 +57,8 @@ def resolve_target(target: Target, situation: Situation, random: Random) -> list
 def _single(target: str, situation: Situation, random: Random) -> str:
     if target == "leader" and situation.leader is not None:
         return situation.leader
+    if target == "trigger" and situation.trigger is not None:
+        return situation.trigger
     up = [node for node in situation.nodes if node in set(situation.up)] or list(situation.nodes)
     if target == "follower":
         up = [node for node in up if node != situation.leader] or up

@@ -9,10 +9,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from ..durations import Duration, PositiveDuration, format_ns
 from .targets import Target, target_names, validate_target
+from .triggers import EVENTS, RESERVED
 
 
 class Timing(BaseModel):
-    """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in).
+    """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
+    time that the event does, `after` later, as often as `times` says and no more than one at a time.
 
     Each start is shifted later by a keyed draw from 0 to `stagger`. `for` is how long it lasts; without it, until the final heal. After
     its heal nothing of its kind starts for `recover`.
@@ -24,7 +26,8 @@ class Timing(BaseModel):
     """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
 
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report")
-    after: Duration | None = Field(default=None, description="first start")
+    after: Duration | None = Field(default=None, description="first start; with `on`, how long after the event")
+    on: str | None = Field(default=None, description="an event that sets it off")
     every: PositiveDuration | None = Field(default=None, description="period of starts")
     for_ns: PositiveDuration | None = Field(
         default=None,
@@ -37,8 +40,23 @@ class Timing(BaseModel):
     recover: Duration = Field(default=0, description="time after its heal before the next of its kind")
     overlap: bool = Field(default=False, description="may be on together with others of its kind")
 
+    @field_validator("on")
+    @classmethod
+    def _event_is_known(cls, event: str | None) -> str | None:
+        if event in RESERVED:
+            raise ValueError(
+                f"`on: {event}` is reserved: the reference node moves no agents yet; there are {', '.join(EVENTS)}"
+            )
+        if event is not None and event not in EVENTS:
+            raise ValueError(f"no event {event!r}; there are {', '.join(EVENTS)}")
+        return event
+
     @model_validator(mode="after")
     def _times_fit(self) -> Timing:
+        if self.on is not None:
+            return self._fits_its_event()
+        if getattr(self, "target", None) == "trigger":
+            raise ValueError("target `trigger` is the node of the event that `on` names: give `on`")
         if self.every is None:
             if self.times is not None and self.times > 1:
                 raise ValueError(f"times: {self.times} needs `every`: without it the fault happens once")
@@ -51,6 +69,13 @@ class Timing(BaseModel):
                 f"for + stagger + recover is {format_ns(needed_ns)}, more than every: {format_ns(self.every)}; "
                 "lengthen `every` or allow it with `overlap: true`"
             )
+        return self
+
+    def _fits_its_event(self) -> Timing:
+        if self.every is not None or self.stagger:
+            raise ValueError("`on` goes with neither `every` nor `stagger`: the event says when, and `times` how often")
+        if self.for_ns is None and (self.times or 1) > 1:
+            raise ValueError(f"`times: {self.times}` needs `for`: a fault that never ends cannot start again")
         return self
 
     def first_ns(self) -> int:

@@ -170,7 +170,7 @@ def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
 
 def parameters_of(fault: Fault) -> list[dict[str, Any]]:
     """The parameters of intents that resolve to what this fault was, whatever the situation. Clocks set to several times take several."""
-    what = dict(fault.intended)
+    what = {name: value for name, value in fault.intended.items() if name != "trigger"}
     if fault.kind in LINK_KINDS:
         edges = what.pop("edges")
         if fault.kind == "reset":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..nemesis.faults import Intent
+from ..nemesis.triggers import Happened, may_start
 
 
 class Verb(str, Enum):
@@ -21,10 +22,11 @@ class Verb(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FaultAction:
-    """`intent` is None for `HEAL_ALL`."""
+    """`intent` is None for `HEAL_ALL`. `trigger` is what set it off, if it waited for an event."""
 
     verb: Verb
     intent: Intent | None
+    trigger: Happened | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,22 @@ class _Fault:
     busy: bool = False
     over: bool = False
     heal_at_ns: int | None = None
+    trigger: Happened | None = None
 
 
 class Faults:
     """Those of the load, by time, and those that keep all but a core broken (`rest`), which begin together.
 
-    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order.
+    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order. Those that
+    wait for an event begin at the first one that comes while they could.
     """
 
     def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = ()) -> None:
-        self._waiting = deque(_Fault(intent) for intent in sorted(load, key=lambda intent: (intent.at_ns, intent.id)))
+        ordered = sorted(load, key=lambda intent: (intent.at_ns, intent.id))
+        self._waiting = deque(_Fault(intent) for intent in ordered if intent.on is None)
+        self._armed = [_Fault(intent) for intent in ordered if intent.on is not None]
+        self._set_off: list[tuple[int, _Fault]] = []
+        """What an event has set off, and when it begins."""
         self._held: list[_Fault] = []
         """Their time has come, but their lanes are taken."""
         self._on: list[_Fault] = []
@@ -71,7 +79,34 @@ class Faults:
     @property
     def never_begun(self) -> list[Intent]:
         """Those whose turn has not come."""
-        return [fault.intent for fault in (*self._held, *self._waiting)]
+        return [fault.intent for fault in (*self._held, *self._waiting, *self._armed, *(f for _, f in self._set_off))]
+
+    def listening(self, now_ns: int) -> frozenset[str]:
+        """The events that would set something off."""
+        return frozenset(fault.intent.on["event"] for fault in self._ready(now_ns) if fault.intent.on is not None)
+
+    def happened(self, now_ns: int, event: Happened) -> None:
+        """Set off the next fault of each item that waits for it."""
+        for fault in self._ready(now_ns):
+            on = fault.intent.on
+            if on is not None and on["event"] == event.event:
+                at_ns = max(now_ns, event.at_ns + on["delay_ns"])
+                if may_start(on, at_ns):
+                    fault.trigger = event
+                    self._armed.remove(fault)
+                    self._set_off.append((at_ns, fault))
+
+    def _ready(self, now_ns: int) -> list[_Fault]:
+        """Of those that are armed the first of each lane that is free."""
+        if not self._armed:
+            return []
+        taken = {fault.intent.lane for fault in (*self._on, *(f for _, f in self._set_off))}
+        first: dict[str, _Fault] = {}
+        for fault in self._armed:
+            lane = fault.intent.lane
+            if lane not in taken and self._free_ns.get(lane, 0) <= now_ns:
+                first.setdefault(lane, fault)
+        return list(first.values())
 
     def due(self, now_ns: int) -> list[FaultAction]:
         """What the load has for this moment."""
@@ -84,6 +119,14 @@ class Faults:
         """Those whose time has come, taken off their list."""
         while self._waiting and self._waiting[0].intent.at_ns <= now_ns:
             self._held.append(self._waiting.popleft())
+        begun = [fault for at_ns, fault in self._set_off if at_ns <= now_ns]
+        if begun:
+            self._set_off = [(at_ns, fault) for at_ns, fault in self._set_off if at_ns > now_ns]
+            self._on += begun
+        return begun + self._let_in(now_ns)
+
+    def _let_in(self, now_ns: int) -> list[_Fault]:
+        """Of those whose time has come those whose lanes are free."""
         begun: list[_Fault] = []
         if self._held:
             taken = {fault.intent.lane for fault in self._on}
@@ -101,6 +144,7 @@ class Faults:
         times = [fault.heal_at_ns for fault in self._on if not fault.busy and fault.heal_at_ns is not None]
         if self._waiting:
             times.append(self._waiting[0].intent.at_ns)
+        times += [at_ns for at_ns, _ in self._set_off]
         if self._held:
             taken = {fault.intent.lane for fault in self._on}
             times += [self._free_ns.get(fault.intent.lane, 0) for fault in self._held if fault.intent.lane not in taken]
@@ -125,7 +169,8 @@ class Faults:
             fault.over = True
             self._on = [other for other in self._on if other is not fault]
             if fault.intent.lane:
-                self._free_ns[fault.intent.lane] = now_ns + LANE_REST_NS
+                rest_ns = LANE_REST_NS if fault.intent.on is None else fault.intent.on["rest_ns"]
+                self._free_ns[fault.intent.lane] = now_ns + rest_ns
         else:
             fault.injected = True
             if fault.intent.for_ns is not None:
@@ -139,4 +184,4 @@ def _is_past(fault: _Fault, now_ns: int) -> bool:
 
 def _begin(fault: _Fault, verb: Verb) -> FaultAction:
     fault.busy = True
-    return FaultAction(verb, fault.intent)
+    return FaultAction(verb, fault.intent, fault.trigger if verb is Verb.INJECT else None)

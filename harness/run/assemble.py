@@ -97,6 +97,14 @@ def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
 
 def require_capabilities(campaign: Campaign, provider: Provider, system: frozenset[str]) -> None:
     """Refuse, before anything is touched, a campaign that asks for what such hosts or this system can never do."""
+    events = {
+        item.spec.on for item in campaign.faults if isinstance(item.spec, FaultTiming) and item.spec.on is not None
+    }
+    if events - {"leader-elected"} and "traces" not in system:
+        raise CampaignError(
+            f"campaign {campaign.name}: a system without traces does not say when: {', '.join(sorted(events))}",
+            hint="of such a system only `on: leader-elected` is known, by asking it who leads",
+        )
     missing = lacking(needs_of(campaign), provider, system)
     if missing:
         told, hint = told_missing(missing)

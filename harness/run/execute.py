@@ -26,6 +26,7 @@ from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
+from ..nemesis.following import Following, events_of
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..nemesis.mix import left_out, possible_needs
@@ -249,12 +250,13 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             injector.start()
             stack.callback(injector.stop)
         run.interrupts.raise_if_asked()
-        clock.started_ns = time.monotonic_ns()
         nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns)
         tick = progress(journal, nemesis, run.settings.tell)
         driver = ThreadDriver(
             run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, run.interrupts.asked
         )
+        stack.enter_context(Following(hosts, service, dial, events_of(run.plan.intents), driver.happened, clock.now_ns))
+        clock.started_ns = time.monotonic_ns()
         with (
             run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
             Sampler(injector, journal, clock),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import TribulationError
-from ..nemesis.faults import Injector, Observation, Resolved
+from ..nemesis.faults import Injector, Observation, Resolved, Situation
 from ..nemesis.resolve import resolve
+from ..nemesis.triggers import knows, set_off, situated
 from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
 
@@ -28,6 +29,7 @@ class Nemesis:
     now_ns: Callable[[], int]
     active: dict[str, Resolved] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    _last: Situation | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def carry_out(self, action: FaultAction) -> ActionDone:
@@ -50,13 +52,20 @@ class Nemesis:
 
     def _inject(self, action: FaultAction) -> None:
         assert action.intent is not None
-        resolved = resolve(action.intent, self.injector.situation(), self.seed)
+        resolved = set_off(resolve(action.intent, self._situation(action), self.seed), action.trigger)
         self._tell("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
         observation = self.injector.inject(resolved)
         if action.intent.kind != "voters":
             with self._lock:
                 self.active[action.intent.id] = resolved
         self._tell("injected", {"fault": action.intent.id, **_seen(observation)})
+
+    def _situation(self, action: FaultAction) -> Situation:
+        """What a fault at the worst moment is aimed at is often known from its event, and then nobody is asked, for that takes longer than the moment lasts."""
+        assert action.intent is not None
+        if action.trigger is None or self._last is None or not knows(action.trigger, action.intent):
+            self._last = self.injector.situation()
+        return situated(self._last, action.trigger)
 
     def _heal(self, action: FaultAction) -> None:
         assert action.intent is not None

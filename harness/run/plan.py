@@ -150,6 +150,7 @@ def _intent_json(intent: Intent) -> dict[str, Any]:
         "for_ns": intent.for_ns,
         "key": intent.key,
         **({"lane": intent.lane} if intent.lane else {}),
+        **({"on": dict(intent.on)} if intent.on is not None else {}),
     }
 
 

@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any
 
 from ..nemesis.faults import Intent
+from ..nemesis.triggers import Happened
 from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
 from .actions import ActionDone, FaultAction, Faults, Verb
@@ -60,7 +61,7 @@ class OpDone:
     outcome: Outcome
 
 
-Completion = OpDone | ActionDone
+Completion = OpDone | ActionDone | Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,10 @@ class Runner:
         """Faults of the load whose turn did not come, for others were on when it should have."""
         return self._faults.never_begun
 
+    def listening(self, now_ns: int) -> frozenset[str]:
+        """The events (`nemesis.triggers`) that would set a fault off if the driver told of them now."""
+        return self._faults.listening(now_ns) if self.phase is LOAD else frozenset()
+
     def stop(self) -> None:
         """End the load now (the user asked): the next step heals, and no final reads are made."""
         self._stopped = True
@@ -134,6 +139,9 @@ class Runner:
         for completion in completions:
             if isinstance(completion, OpDone):
                 self._complete(self._clients[completion.slot], completion.outcome)
+            elif isinstance(completion, Happened):
+                if self.phase is LOAD:
+                    self._faults.happened(now_ns, completion)
             else:
                 self._action_done(now_ns, completion)
         actions = self._advance(now_ns)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ..nemesis.triggers import Happened
 from ..systems.base import Client, Dial, Outcome
 from .actions import ActionDone, FaultAction
 from .journal import Journal
@@ -127,9 +128,16 @@ class ThreadDriver:
     _workers: dict[int, Worker] = field(default_factory=dict)
     _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
 
+    def happened(self, event: Happened) -> None:
+        """Something that faults may wait for; from any thread."""
+        self._events.put(event)
+
     def run(self) -> Runner:
         """Returns the runner at its end. When asked to stop, the load ends and everything is healed first; after a KeyboardInterrupt too, which is then raised again."""
         runner = Runner(self.plan)
+        # What happened before the run is no moment of it.
+        while not self._events.empty():
+            self._events.get_nowait()
         interrupted: KeyboardInterrupt | None = None
         with ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
             completions: list[Completion] = []
@@ -191,7 +199,7 @@ class ThreadDriver:
         return completions + self._hung()
 
     def _taken(self, event: object) -> list[Completion]:
-        if isinstance(event, ActionDone):
+        if isinstance(event, ActionDone | Happened):
             return [event]
         assert isinstance(event, Answer)
         if self._workers[event.slot].generation != event.generation:

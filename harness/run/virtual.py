@@ -6,16 +6,19 @@ Everything happens in one thread; time passes from event to event. `simulated` g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ..errors import CampaignError, FaultError
 from ..nemesis.faults import Observation, Resolved
 from ..nemesis.ledger import LedgerSink
 from ..nemesis.resolve import resolve
+from ..nemesis.triggers import Happened, latency, set_off, situated
 from ..simulator.clients import Answer, End
 from ..simulator.cluster import SimCluster
 from ..simulator.injector import SimInjector
+from ..simulator.moments import watch_moments
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
 from .actions import ActionDone, FaultAction, Verb
@@ -108,6 +111,8 @@ class VirtualDriver:
 
     def run(self) -> Runner:
         runner, calm = Runner(self._plan), False
+        if any(intent.on is not None for intent in self._plan.intents):
+            watch_moments(self._cluster, partial(self._happened, runner))
         while True:
             completions, self._completions = self._completions, []
             step = runner.step(self._now_ns(), completions)
@@ -161,6 +166,11 @@ class VirtualDriver:
         self._completions.append(completion)
         self._cluster.interrupt()
 
+    def _happened(self, runner: Runner, event: str, node: str) -> None:
+        now_ns = self._now_ns()
+        if event in runner.listening(now_ns):
+            self._completed(Happened(event, node, now_ns))
+
     def _begin(self, invocation: Invocation) -> None:
         self._journal.invoked(self._now_ns(), invocation)
         slot = invocation.slot.slot
@@ -191,7 +201,8 @@ class VirtualDriver:
             self._injector.begin_heal(resolved, lambda seen: self._ended(action, [resolved], "healed", seen))
             return
         try:
-            resolved = resolve(action.intent, self._injector.situation(), self._plan.seed)
+            situation = situated(self._injector.situation(), action.trigger)
+            resolved = set_off(resolve(action.intent, situation, self._plan.seed), action.trigger)
         except CampaignError as error:
             # What cannot be done now is no end of the run: it is told, as on hosts. Not within this call, which the runner waits for.
             refused = FaultError(f"{action.intent.id}: {error.message}", error.hint)
@@ -202,7 +213,14 @@ class VirtualDriver:
         self._ledger.step("injected", resolved, self._now_ns())
         if action.intent.kind != "voters":
             self._active[action.intent.id] = resolved
-        self._injector.begin_inject(resolved, lambda seen: self._ended(action, [resolved], "verified", seen))
+        told = latency(resolved, self._now_ns())
+
+        def ended(seen: Observation | FaultError) -> None:
+            if told and isinstance(seen, Observation):
+                seen = replace(seen, observed={**seen.observed, **told})
+            self._ended(action, [resolved], "verified", seen)
+
+        self._injector.begin_inject(resolved, ended)
 
     def _ended(self, action: FaultAction, faults: list[Resolved], phase: str, seen: Observation | FaultError) -> None:
         now = self._now_ns()

@@ -19,6 +19,28 @@ def with_faults(plan: Plan, intents: Iterable[Intent]) -> Plan:
     return replace(plan, intents=list(intents))
 
 
+Moment = tuple[int, str]
+"""When a fault that waited for an event began, and the event's node."""
+
+
+def at_moments(plan: Plan, moments: Mapping[str, Moment]) -> Plan:
+    """What waited for an event begins at the time at which it did, and what nothing set off is gone."""
+
+    def timed(intent: Intent) -> Intent:
+        at_ns, node = moments[intent.id]
+        aimed = {"target": [node]} if intent.parameters.get("target") == "trigger" else {}
+        return replace(intent, at_ns=at_ns, parameters={**intent.parameters, **aimed}, lane="", on=None)
+
+    if all(intent.on is None for intent in plan.intents):
+        return plan
+    kept = [
+        intent if intent.on is None else timed(intent)
+        for intent in plan.intents
+        if intent.on is None or intent.id in moments
+    ]
+    return with_faults(plan, sorted(kept, key=lambda intent: (intent.at_ns, intent.id)))
+
+
 def with_operations(plan: Plan, pinned: Iterable[Pinned]) -> Plan:
     return replace(plan, pinned=list(pinned))
 

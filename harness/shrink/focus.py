@@ -6,8 +6,8 @@ the first plans that are tried hold a few seconds and a few operations: a hundre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -29,12 +29,13 @@ RECENT_NS = (20 * MS, 200 * MS, 2 * SECOND)
 class Clue:
     """`issued` are the operations of the load as they were tried, `witness` the positions in it that the violation names.
 
-    `at_ns` is when the violation had been seen, None if nothing tells.
+    `at_ns` is when the violation had been seen, None if nothing tells. `moments` are when faults that waited for an event began, and the event's node.
     """
 
     issued: Sequence[Pinned]
     witness: tuple[int, ...]
     at_ns: int | None
+    moments: Mapping[str, edits.Moment] = field(default_factory=dict)
 
 
 def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
@@ -43,6 +44,7 @@ def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
     All operations in a short window come before the witness in a long one. They cost more to run, and leave room: as faults go, another of them may
     meet the moment that matters.
     """
+    plan = edits.at_moments(plan, clue.moments)
     for short_ns, long_ns in pairwise((*WINDOWS_NS, WINDOWS_NS[-1])):
         yield from _windows(plan, clue, short_ns, lone=True)
         yield from _windows(plan, clue, long_ns, lone=True)
@@ -119,4 +121,11 @@ def clue_of(record: RunRecord, plan: Plan, ops: Sequence[int], at_ns: int | None
     """What a recorded run tells: `ops` are the history indices that the violation names."""
     issued = issued_in(record, plan)
     wanted: set[Any] = set(ops)
-    return Clue([op for _, op in issued], tuple(at for at, (index, _) in enumerate(issued) if index in wanted), at_ns)
+    witness = tuple(at for at, (index, _) in enumerate(issued) if index in wanted)
+    return Clue([op for _, op in issued], witness, at_ns, moments_of(record))
+
+
+def moments_of(record: RunRecord) -> dict[str, edits.Moment]:
+    """Of each fault that an event set off."""
+    found = {fault.id: (fault.start_ns, fault.intended.get("trigger")) for fault in record.faults}
+    return {name: (at_ns, trigger["node"]) for name, (at_ns, trigger) in found.items() if trigger is not None}

@@ -88,6 +88,11 @@ class State:
         )
 
 
+def put_times(state: State) -> None:
+    """A time in place of an event that a fault waited for."""
+    state.accept(edits.at_moments(state.plan, state.best.clue.moments))
+
+
 def cut_time(state: State) -> None:
     """End the load where the violation was seen, and leave out the ending if it is not what shows it."""
     plan, at_ns = state.plan, state.best.clue.at_ns
@@ -250,6 +255,6 @@ def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
 LEAVE_OUT = (few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
 FEWER = (guess_operations, *LEAVE_OUT)
 """What is left out, when times are final."""
-EVERY = (guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)
-ON_HOSTS = (guess_operations, cut_time, few_faults, few_operations, few_clients, few_nodes)
+EVERY = (put_times, guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)
+ON_HOSTS = (put_times, guess_operations, cut_time, few_faults, few_operations, few_clients, few_nodes)
 """What is worth runs that take their time: other steps need hundreds of them."""

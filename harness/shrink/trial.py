@@ -20,7 +20,7 @@ from ..run.simulated import simulate
 from ..search.signature import Signature, fails_alike, signatures
 from ..search.trial import crash_signature
 from .allowance import Allowance
-from .focus import Clue
+from .focus import Clue, moments_of
 
 CHECK_TIME_S = 20.0
 """Of one check of one try: a smaller plan that takes longer to judge than this is no use."""
@@ -87,7 +87,7 @@ class Trials:
         return Failure(
             plan=plan,
             signature=next(signature for signature in found if self.wanted.same_failure(signature)),
-            clue=Clue(tuple(done.issued), witness, seen.at_ns),
+            clue=Clue(tuple(done.issued), witness, seen.at_ns, moments_of(done.record)),
             digest=done.digest,
         )
 

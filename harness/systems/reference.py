@@ -21,6 +21,7 @@ from shlex import quote
 from typing import Any
 
 from node.config import NodeConfig, default_voters
+from node.core.storage.snapshot_file import TEMPORARY
 from node.errors import ConfigError
 from node.runtime import control
 from node.runtime.control import Control
@@ -109,6 +110,11 @@ class ReferenceService:
             self.stop(host)
         for name, content in changed.items():
             host.put(content, self.control_of(host).path(name))
+
+    def followed(self, host: Host) -> Mapping[str, Any]:
+        """What the node writes down as it happens, and where it begins a snapshot."""
+        path = self.control_of(host).path
+        return {"trace": path("trace.jsonl"), "files": {path(f"data/{TEMPORARY}"): "snapshot-begun"}}
 
     def config(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Any]:
         """The node's configuration. Raises `DeployError` for options that no node would accept."""

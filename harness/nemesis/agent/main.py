@@ -16,8 +16,9 @@ import sys
 import time
 from typing import IO, Any
 
-from . import addresses, boot, processes, watchdog, wire
+from . import addresses, boot, follow, processes, watchdog, wire
 from .apply import apply, undo_all
+from .keeper import Keeper
 from .parts import PARTS
 from .probes import Probes
 from .store import Store
@@ -142,7 +143,12 @@ def serve(store: Store, program: str) -> None:
         held.write(str(os.getpid()))
         held.flush()
         boot.leave_hook(store, program)
-        _answer_all(Agent(store, program))
+        keeper = Keeper(store)
+        keeper.start()
+        try:
+            _answer_all(Agent(store, program))
+        finally:
+            keeper.stop()
 
 
 def _answer_all(agent: Agent) -> None:
@@ -201,6 +207,8 @@ def main() -> None:
         wire.run(store.path(wire.SOCKET))
     elif verb == "look":
         look(store, program)
+    elif verb == "follow":
+        follow.run(json.loads(sys.argv[3]))
     elif verb == "heal":
         heal(store)
     else:
