@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from .disk_effects import HIDDEN_BY
 from .faults import Observation, Resolved
 from .topology import Edge
 
@@ -30,8 +31,13 @@ HIDES = {
     "flap": _NO_PACKETS | {"flap", "link"},
     "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
     "disk": frozenset({"disk", "power", "wipe"}),
+    "cut": _NO_PACKETS | {"flap", "link"},
+    "clog": _NO_PACKETS | {"flap", "link"},
+    "kill": _NO_PROCESS | {"pause"},
+    "power": _NO_PROCESS | {"pause"},
+    "wipe": _NO_PROCESS | {"pause"},
 }
-"""Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+"""Kind → those behind which it may not show, nor that it is over: a cut is seen for sure, and its end only where nothing else is in the way. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
         return False
     if known.ended_ns is not None and known.ended_ns < since_ns:
         return False
+    if fault.intent.kind == "disk" == other.intent.kind and not _graver(other, fault):
+        return False
     nodes = other.what.get("nodes", ())
     if isinstance(target, str):
         return target in nodes
@@ -97,3 +105,9 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
     ways = {(source, sink) for source, sink in other.what.get("edges", ())}
     both = fault.intent.kind == "reset" or other.intent.kind == "reset"
     return target in ways or (both and target[::-1] in ways)
+
+
+def _graver(other: Resolved, fault: Resolved) -> bool:
+    """Whether what is wrong with a disk hides what else is. Damage at rest is hidden by such damage alone: the disks of a quorum are spared."""
+    effect, of_other = fault.what.get("effect"), other.what.get("effect")
+    return of_other in HIDDEN_BY[effect] if effect in HIDDEN_BY else of_other not in HIDDEN_BY

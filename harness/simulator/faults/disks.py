@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from ...nemesis.disk_effects import CRASHES, HIDDEN_BY, OLD_FILES, Device, shows
+from ...nemesis.disk_effects import CRASHES, OLD_FILES, Device, shows
 from ...nemesis.faults import Observation, Resolved
 from ..atlas import may_be_damaged
 from ..chance import draw, key_of
@@ -50,7 +50,7 @@ class DiskFaults:
         effect = fault.what["effect"]
         if effect in FIELDS:
             self._trouble(fault, 1)
-            self._probe(fault, then, lambda node: [fault, *self._hiding(fault, node)])
+            self._probe(fault, then, lambda node: [fault])
         elif effect in CRASHES:
             self._crash(fault, then)
         elif effect == OLD_FILES:
@@ -66,7 +66,7 @@ class DiskFaults:
             return
         if fault.what["effect"] in CRASHES:
             ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
-            ground.later(BOOT_NS, then, lambda: self._healed(nodes, {}))
+            ground.later(BOOT_NS, then, lambda: self._healed(fault, {}))
             return
         if fault.what["effect"] not in FIELDS:
             decayed = [node for node in nodes if ground.cluster.nodes[node].disk.decays]
@@ -74,12 +74,12 @@ class DiskFaults:
                 for node in decayed:
                     ground.cluster.repair(node)
             ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
-            ground.later(BOOT_NS, then, lambda: self._healed(nodes, {"repaired": decayed}))
+            ground.later(BOOT_NS, then, lambda: self._healed(fault, {"repaired": decayed}))
             return
         if active is not None:
             self._trouble(fault, -1)
         # What it did to a node is noticed only when the node next writes, so halted ones are started when the probe has its answer.
-        self._probe(fault, partial(self._start_and_look, nodes, then), lambda node: [self._other_fault_of(node)])
+        self._probe(fault, partial(self._start_and_look, fault, then), self._other_faults_of)
 
     def forget(self) -> None:
         self._active.clear()
@@ -91,45 +91,47 @@ class DiskFaults:
         for node in fault.what["nodes"]:
             self._ground.cluster.trouble(node, FIELDS[effect], sign * amount)
 
-    def _hiding(self, fault: Resolved, node: str) -> list[Resolved]:
-        """Other faults of the same disk behind which this one may not be seen: nothing is answered, or everything fails before."""
-        graver = HIDDEN_BY[fault.what["effect"]]
-        others = [other for other in self._active.values() if other is not fault and node in other.what["nodes"]]
-        return [other for other in others if other.what["effect"] in graver]
-
     def _other_fault_of(self, node: str) -> Resolved | None:
-        return next((fault for fault in self._active.values() if node in fault.what["nodes"]), None)
+        return self._other_faults_of(node)[0]
+
+    def _other_faults_of(self, node: str) -> list[Resolved | None]:
+        """Those of which its device may show one; None: there is none, so that it shows none."""
+        return [fault for fault in self._active.values() if node in fault.what["nodes"]] or [None]
 
     def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Sequence[Resolved | None]]) -> None:
         """`expected(node)` are the faults of which this device should show one; None: that it shows none."""
         nodes: list[str] = list(fault.what["nodes"])
         seen: dict[str, dict[str, Any]] = {}
-        right: list[bool] = []
+        wrong: list[str] = []
+        since_ns = self._ground.cluster.now_ns
 
         def heard(node: str, device: DeviceSeen) -> None:
-            right.append(any(_fits(device, one) for one in expected(node)))
+            if not any(_fits(device, one) for one in expected(node)):
+                wrong.append(node)
             took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
             seen[node] = {"error": device.error, "took_ms": took_ms, "durable": device.durable}
             if len(seen) == len(nodes):
-                then(Observation(all(right), {"devices": {name: seen[name] for name in nodes}}))
+                hidden = self._ground.hidden_by(fault, sorted(wrong), since_ns) if wrong else {}
+                then(Observation(not wrong, {"devices": {name: seen[name] for name in nodes}, **hidden}))
 
         for node in nodes:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
             probe_device(self._ground.cluster, node, patience_ns, partial(heard, node))
 
-    def _start_and_look(self, nodes: list[str], then: Then, probed: Any) -> None:
+    def _start_and_look(self, fault: Resolved, then: Then, probed: Any) -> None:
         ground = self._ground
-        ground.start(node for node in nodes if ground.cluster.process(node) is Process.HALTED)
+        ground.start(node for node in fault.what["nodes"] if ground.cluster.process(node) is Process.HALTED)
 
         def look() -> Observation:
-            seen = self._healed(nodes, dict(probed.observed))
+            seen = self._healed(fault, dict(probed.observed))
             return Observation(seen.verified and probed.verified, seen.observed)
 
         ground.later(BOOT_NS, then, look)
 
-    def _healed(self, nodes: list[str], told: dict[str, Any]) -> Observation:
+    def _healed(self, fault: Resolved, told: dict[str, Any]) -> Observation:
         """Nodes with another disk fault may well have halted again."""
-        seen = self._ground.running(node for node in nodes if self._other_fault_of(node) is None)
+        nodes = [node for node in fault.what["nodes"] if self._other_fault_of(node) is None]
+        seen = self._ground.running(nodes, fault)
         return Observation(seen.verified, {**told, **seen.observed})
 
     def _crash(self, fault: Resolved, then: Then) -> None:
@@ -159,7 +161,7 @@ class DiskFaults:
             bitten = torn if tears else lost
             spared = [node for node in fault.what["nodes"] if node not in nodes]
             told = {"lost_bytes": lost, "torn_writes": torn, **({"spared": spared} if tears else {})}
-            seen = ground.running(nodes)
+            seen = ground.running(nodes, fault)
             verified = bool(nodes) and all(bitten.values()) and seen.verified
             return Observation(verified, {**told, **seen.observed})
 
@@ -193,7 +195,7 @@ class DiskFaults:
         restored = list(copies)
 
         def look() -> Observation:
-            seen = ground.running(restored)
+            seen = ground.running(restored, fault)
             return Observation(seen.verified and changed == restored, {"nodes": changed, **seen.observed})
 
         ground.later(BOOT_NS, then, look)

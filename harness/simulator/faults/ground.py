@@ -77,9 +77,15 @@ class Ground:
         verified = all(state in wanted for state in states.values())
         return Observation(verified, {"processes": {node: state.value for node, state in states.items()}})
 
-    def running(self, nodes: Iterable[str]) -> Observation:
-        """Whether those that no other fault holds run again."""
-        return self.processes([node for node in nodes if not self.is_held(node)], Process.RUNNING)
+    def running(self, nodes: Iterable[str], fault: Resolved) -> Observation:
+        """Whether those run again after this fault that no other fault holds, or keeps from running (one that its disk fails stops itself)."""
+        now_ns = self.cluster.now_ns
+        free = [node for node in nodes if not self.is_held(node)]
+        down = {node for node in free if self.cluster.process(node) is not Process.RUNNING}
+        return self.processes(
+            [node for node in free if node not in down or not self.covering.hidden(fault, [node], now_ns)],
+            Process.RUNNING,
+        )
 
     def wall_offset_ns(self, node: str) -> int:
         """This host's wall clock against the harness's, both read now."""

@@ -42,9 +42,13 @@ class LinkFaults:
         late = sum(len(stuck[edge]) for edge in clogged)
         edges = edges_of(fault)
 
+        cover, now_ns = self._ground.covering, cluster.now_ns
+
         def probed(matrix: Matrix) -> None:
             links = cluster.network.links
-            held = [edge for edge in edges if links[edge].cuts or links[edge].clogs]
+            held = [
+                edge for edge in edges if links[edge].cuts or links[edge].clogs or cover.hidden(fault, [edge], now_ns)
+            ]
             closed = [edge for edge in edges if not matrix[edge] and edge not in held]
             told = {"late": late} if clogged else {}
             then(Observation(not closed, {"edges": sorted(map(list, closed)), **told}))

@@ -31,7 +31,7 @@ class ProcessFaults:
         ground.resume(ground.stopped.pop(ident, []))
         down = ground.down.pop(ident, [])
         ground.start(down)
-        ground.later(BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"]))
+        ground.later(BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"], fault))
 
     def forget(self) -> None:
         self._ground.down.clear()

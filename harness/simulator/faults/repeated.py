@@ -52,10 +52,12 @@ class RepeatedFaults:
         if fault.intent.kind == "reset":
             self._await_connections(edges, self._ground.cluster.now_ns + RECONNECT_NS, then)
             return
-        links = self._ground.cluster.network.links
+        links, cover = self._ground.cluster.network.links, self._ground.covering
+        now_ns = self._ground.cluster.now_ns
 
         def probed(matrix: dict[Edge, bool]) -> None:
-            closed = [edge for edge in edges if not matrix[edge] and not (links[edge].cuts or links[edge].clogs)]
+            shut = [edge for edge in edges if not matrix[edge] and not (links[edge].cuts or links[edge].clogs)]
+            closed = [edge for edge in shut if not cover.hidden(fault, [edge], now_ns)]
             then(Observation(not closed, {"edges": sorted(map(list, closed))}))
 
         self._ground.probes.reachability(probed)

@@ -46,12 +46,31 @@ def after(kind: str, what: dict[str, Any], seen: Observation | None = SEEN, ende
         ("reset", ("n1", "n2"), "kill", NODE, True),
         ("reset", ("n1", "n2"), "cut", {"edges": [["n2", "n1"]]}, True),
         ("reset", ("n1", "n3"), "cut", LINK, False),
-        ("kill", "n1", "power", NODE, False),
+        ("kill", "n1", "cpu", NODE, False),
         ("clock", "n1", "power", NODE, False),
     ],
 )
 def test_what_hides_what(kind, target, other, what, hides):
     found = after(other, what).hidden(fault("mine", kind, {}), [target], 20)
+    assert found == (("other",) if hides else ())
+
+
+@pytest.mark.parametrize(
+    ("effect", "other", "hides"),
+    [
+        ("slow", "full", True),
+        ("full", "slow", False),
+        ("stall", "slow", False),
+        ("fsync-error", "stall", True),
+        ("bit-rot", "misdirected-write", True),
+        ("bit-rot", "full", False),
+        ("slow", "bit-rot", False),
+    ],
+)
+def test_a_disk_shows_what_is_gravest(effect, other, hides):
+    found = after("disk", {**NODE, "effect": other}).hidden(
+        fault("mine", "disk", {**NODE, "effect": effect}), ["n1"], 20
+    )
     assert found == (("other",) if hides else ())
 
 

@@ -376,13 +376,14 @@ def test_a_clock_fault_whose_targets_came_to_nothing_is_healed_like_any_other(wh
 # Faults behind faults: what another one hides is told apart from what does nothing
 
 
-def test_a_full_disk_that_answers_nothing_is_as_intended():
+def test_a_full_disk_that_answers_nothing_is_hidden():
     """While it is stalled nobody can see that it is full as well; when it answers again, it is seen."""
     cluster = real_cluster()
     injector = SimInjector(cluster)
     assert injector.inject(fault("disk", "stall", nodes=["n1"], effect="stall")).verified
     seen = injector.inject(fault("disk", "full", nodes=["n1"], effect="full"))
-    assert seen.verified and seen.observed["devices"]["n1"]["error"] is None
+    assert not seen.verified and seen.observed["devices"]["n1"]["error"] is None
+    assert seen.observed["hidden_by"] == ["stall"]
     healed = injector.heal(fault("disk", "stall", nodes=["n1"], effect="stall"))
     assert healed.verified and "ENOSPC" in healed.observed["devices"]["n1"]["error"]
 
