@@ -11,7 +11,7 @@ Reads and checks it, all mistakes at once; opens no connection. docs/reference/h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -36,6 +36,8 @@ class InventoryHost(BaseModel):
     sudo: bool = False
     directory: str = DEFAULT_DIRECTORY
     python: str = Field(default="python3", min_length=1)
+    clock: Literal["library", "system"] = "library"
+    """Which clock faults set: what a preloaded library shows to the service, or the machine's own, for all that runs there."""
 
     @field_validator("name")
     @classmethod

@@ -40,6 +40,7 @@ class RemoteHost:
         control: tuple[str, int],
         sudo: tuple[str, ...] = (),
         wrap: bool = True,
+        clock: str = "library",
     ) -> None:
         self.name = target.name
         self.address = address or target.address
@@ -49,6 +50,7 @@ class RemoteHost:
         self.control = control
         self.target = target
         self.connection = Connection(target)
+        self.clock = clock
         self._wrap = wrap
 
     def __repr__(self) -> str:

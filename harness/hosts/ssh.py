@@ -103,6 +103,7 @@ class SshProvider:
             python=entry.python,
             control=("", entry.port),
             sudo=("sudo", "-n") if entry.sudo else (),
+            clock=entry.clock,
         )
 
 

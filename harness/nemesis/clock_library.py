@@ -117,13 +117,20 @@ def install(host: Host) -> ClockLibrary:
     )
 
 
+def clock_of(host: Host) -> str:
+    """`system` for a machine whose own clock was given away in the inventory, else `library`."""
+    return str(getattr(host, "clock", "library"))
+
+
 def environment(host: Host) -> dict[str, str]:
-    """Install the library and return what to add to the service's environment."""
-    return dict(install(host).environment)
+    """Install the library and return what to add to the service's environment; nothing where faults set the machine's own clock."""
+    return {} if clock_of(host) == "system" else dict(install(host).environment)
 
 
 def installed(host: Host) -> ClockLibrary | None:
     """What `install` put on this host earlier, if anything."""
+    if clock_of(host) == "system":
+        return None
     own = shim(host.directory)
     if host.run(["test", "-e", own.library, "-a", "-e", own.file], check=False).exit_code == 0:
         return own

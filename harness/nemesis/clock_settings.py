@@ -53,9 +53,9 @@ def look_for(*settings: Setting) -> Look:
     return Look(max(look.over_ns for look in looks), max(look.readings for look in looks))
 
 
-def is_as_set(setting: Setting, readings: Sequence[Reading]) -> bool:
-    """Readings whose error is too large to tell count for nothing, and none that count prove nothing."""
-    tolerance_ns = tolerance_of(setting)
+def is_as_set(setting: Setting, readings: Sequence[Reading], least_ns: int = TOLERANCE_NS) -> bool:
+    """Readings whose error is too large to tell count for nothing, and none that count prove nothing. `least_ns`: what may be off in any case."""
+    tolerance_ns = tolerance_of(setting, least_ns)
     told = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
     if not told:
         return False
@@ -79,10 +79,10 @@ def _runs_at(drift_ppm: int, readings: Sequence[Reading]) -> bool:
     return abs(seen_ppm[0] - drift_ppm) <= tolerance_ppm and (not drift_ppm or tolerance_ppm < abs(drift_ppm))
 
 
-def tolerance_of(setting: Setting) -> int:
+def tolerance_of(setting: Setting, least_ns: int = TOLERANCE_NS) -> int:
     """A quarter of what shall be seen, if that is little: a strobe of 1 ms must not be seen where none is."""
     amounts = [abs(setting[name]) // 4 for name in ("offset_ns", "strobe_ns") if setting.get(name)]
-    return min([TOLERANCE_NS, *amounts])
+    return min([least_ns, *amounts])
 
 
 def rate_ppm(readings: Sequence[Reading]) -> tuple[float, float] | None:

@@ -37,24 +37,14 @@ class Clocks:
 
     def sample(self) -> dict[str, ClockSample]:
         """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer are left out."""
-        taken = {name: sample for name in self.agents if (sample := self._question(name)) is not None}
+        taken = {
+            name: sample for name in self.agents if (sample := question(self.agents, name, patient=False)) is not None
+        }
         taken |= {name: _with_shown(taken[name], reading) for name, reading in self._shown(taken).items()}
         with self._lock:
             for name, sample in taken.items():
                 self._samples.setdefault(name, []).append(sample)
         return taken
-
-    def _question(self, name: str) -> ClockSample | None:
-        before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
-        answers, _ = ask(self.agents, {name: {"do": "time"}}, patient=False)
-        rtt_ns = time.monotonic_ns() - before_mono_ns
-        if name not in answers:
-            return None
-        return ClockSample(
-            answers[name]["mono_ns"] - (before_mono_ns + rtt_ns // 2),
-            answers[name]["wall_ns"] - (before_wall_ns + rtt_ns // 2),
-            rtt_ns // 2 + 1,
-        )
 
     def _shown(self, names: Iterable[str]) -> dict[str, Sequence[int]]:
         """All at once: it is the difference of two clocks of one host, which takes no time to tell."""
@@ -67,6 +57,20 @@ class Clocks:
         """Host minus harness and its error over the whole run: the best sample, widened to where the others contradict it (drift)."""
         with self._lock:
             return {name: _hull(samples) for name, samples in self._samples.items()}
+
+
+def question(agents: Mapping[str, AgentClient], name: str, *, patient: bool) -> ClockSample | None:
+    """One host's clocks, by one question; None without an answer."""
+    before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
+    answers, _ = ask(agents, {name: {"do": "time"}}, patient=patient)
+    rtt_ns = time.monotonic_ns() - before_mono_ns
+    if name not in answers:
+        return None
+    return ClockSample(
+        answers[name]["mono_ns"] - (before_mono_ns + rtt_ns // 2),
+        answers[name]["wall_ns"] - (before_wall_ns + rtt_ns // 2),
+        rtt_ns // 2 + 1,
+    )
 
 
 def _with_shown(sample: ClockSample, reading: Sequence[int]) -> ClockSample:

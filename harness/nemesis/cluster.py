@@ -15,7 +15,7 @@ from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
 from . import fault_disk
 from .agents import ANSWER_S, AgentClient, Json, ask, connect_all, here, on_host, require
-from .clock_library import ClockLibrary, installed
+from .clock_library import ClockLibrary, clock_of, installed
 from .control import is_supervised, process_of
 from .faults import CLIENTS
 from .shipping import remove
@@ -140,7 +140,7 @@ class Cluster:
         library = self._libraries.get(name)
         disk = fault_disk.config(self.service, host) if name in self.hosts else {}
         if library is None:
-            return {"control": list(host.control), "fault_disk": disk}
+            return {"control": list(host.control), "fault_disk": disk, "clock": clock_of(host)}
         return {
             "control": list(host.control),
             "fault_disk": disk,

@@ -1,0 +1,126 @@
+"""A machine's own wall clock, set wrong and right again. Only where the inventory gives it away; a local host could not, and must not be able to.
+
+What is true is known by monotonic time, which nothing here moves: the wall clock when it was recorded, and what has elapsed since. Time synchronisation
+would set the clock right again, so it is stopped meanwhile; exactly what was running is started afterwards. The lease's deadline is monotonic, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+SYNC_UNITS = ("chrony", "chronyd", "ntp", "ntpd", "ntpsec", "openntpd", "systemd-timesyncd")
+SYNC_PROGRAMS = frozenset({"chronyd", "ntpd", "openntpd", "systemd-timesyn"})
+"""As the kernel cuts their names, to 15 characters."""
+COMMAND_S = 20.0
+
+
+class Machine(Protocol):
+    """What is done to a machine, so that the arithmetic can be tried without one."""
+
+    def wall_ns(self) -> int: ...
+
+    def mono_ns(self) -> int: ...
+
+    def set_wall(self, wall_ns: int) -> None: ...
+
+    def boot(self) -> str:
+        """Names this boot: monotonic time does not outlive it."""
+        ...
+
+    def running(self) -> list[str]:
+        """Units that synchronise the clock and are active."""
+        ...
+
+    def stop(self, unit: str) -> None: ...
+
+    def start(self, unit: str) -> None: ...
+
+    def synchronisers(self) -> list[str]:
+        """Names of processes that would set the clock, whoever started them."""
+        ...
+
+
+def record(machine: Machine) -> Json:
+    """The state before anything is done: enough to put it back, on disk before the clock moves."""
+    before_ns, wall_ns, after_ns = machine.mono_ns(), machine.wall_ns(), machine.mono_ns()
+    mono_ns = (before_ns + after_ns) // 2
+    return {"boot": machine.boot(), "wall_ns": wall_ns, "mono_ns": mono_ns, "units": machine.running()}
+
+
+def true_ns(machine: Machine, recorded: Json) -> int:
+    return int(recorded["wall_ns"]) + machine.mono_ns() - int(recorded["mono_ns"])
+
+
+def offset_ns(machine: Machine, recorded: Json) -> int:
+    return machine.wall_ns() - true_ns(machine, recorded)
+
+
+def move(machine: Machine, recorded: Json, by_ns: int) -> None:
+    """To so far from the truth. Raises `RuntimeError` while something is left that would set it right."""
+    for unit in recorded["units"]:
+        machine.stop(unit)
+    left = machine.synchronisers()
+    if left:
+        restore(machine, recorded)
+        raise RuntimeError(f"{', '.join(left)} would set the clock right: not a service that could be stopped")
+    machine.set_wall(true_ns(machine, recorded) + by_ns)
+
+
+def restore(machine: Machine, recorded: Json) -> int:
+    """True time again, and synchronised as before; how far it was off. After a boot the clock is the hardware's, and nothing of ours is left in it."""
+    off_ns = 0
+    if machine.boot() == recorded["boot"]:
+        off_ns = offset_ns(machine, recorded)
+        machine.set_wall(true_ns(machine, recorded))
+    for unit in recorded["units"]:
+        machine.start(unit)
+    return off_ns
+
+
+class Here:
+    """This machine. Raises `OSError`, and `RuntimeError` for a unit that does not obey."""
+
+    wall_ns = staticmethod(time.time_ns)
+    mono_ns = staticmethod(time.monotonic_ns)
+
+    def set_wall(self, wall_ns: int) -> None:
+        time.clock_settime_ns(time.CLOCK_REALTIME, wall_ns)
+
+    def boot(self) -> str:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+
+    def running(self) -> list[str]:
+        return [unit for unit in SYNC_UNITS if _systemctl("is-active", "--quiet", unit) == 0]
+
+    def stop(self, unit: str) -> None:
+        if _systemctl("stop", unit) != 0:
+            raise RuntimeError(f"systemctl stop {unit} failed: the clock would be set right again")
+
+    def start(self, unit: str) -> None:
+        if _systemctl("start", unit) != 0:
+            raise RuntimeError(f"systemctl start {unit} failed: the clock is right, but no longer synchronised")
+
+    def synchronisers(self) -> list[str]:
+        found = set()
+        for entry in os.listdir("/proc"):
+            # Processes come and go.
+            with contextlib.suppress(OSError):
+                if entry.isdigit():
+                    with open(f"/proc/{entry}/comm") as file:
+                        found.add(file.read().strip())
+        return sorted(found & SYNC_PROGRAMS)
+
+
+def _systemctl(*words: str) -> int:
+    """Its exit code; that of a command that is not there without systemd."""
+    try:
+        return subprocess.run(["systemctl", *words], capture_output=True, timeout=COMMAND_S).returncode
+    except FileNotFoundError:
+        return 127
