@@ -214,15 +214,16 @@ def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _record(tree: Tree, path: str, file: File, offset: int, pristine: bytes, damaged: bytes) -> Json:
-    start, end = max(0, offset - AROUND), offset + len(pristine) + AROUND
-    before, after = tree.read(file, start, offset - start), tree.read(file, end - AROUND, AROUND)
+    """A whole sector is known by its own bytes; less is by what stands around it as well."""
+    around = AROUND if len(damaged) < SECTOR else 0
+    start, end = max(0, offset - around), offset + len(pristine)
     return {
         "file": path,
         "offset": offset,
         "pristine": pristine.hex(),
         "damaged": damaged.hex(),
-        "before": before.hex(),
-        "after": after.hex() if damaged else "",
+        "before": tree.read(file, start, offset - start).hex(),
+        "after": tree.read(file, end, around).hex() if damaged else "",
     }
 
 
