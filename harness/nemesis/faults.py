@@ -28,7 +28,7 @@ Kinds and their resolved form (`what`, JSON values):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,7 +60,8 @@ class Intent:
 class Situation:
     """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up.
 
-    `trigger` is the node of the event that set the fault off, if one did.
+    `trigger` is the node of the event that set the fault off, if one did. `roles` asks the nodes that are up what they are, by their own word: only
+    when a target needs it, since that takes time.
     """
 
     nodes: Sequence[str]
@@ -68,6 +69,7 @@ class Situation:
     leader: str | None
     up: Sequence[str]
     trigger: str | None = None
+    roles: Callable[[], Mapping[str, str]] = field(default=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hosts.base import Host
+from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
 from .faults import Situation
 
@@ -24,7 +25,15 @@ def look(
         for host in hosts
         if processes[host.name]["pid"] is not None and processes[host.name]["state"] not in "Tt"
     ]
-    return Situation([host.name for host in hosts], weights(service, hosts, dial, leader) or voters, leader, up)
+    names = [host.name for host in hosts]
+    known = weights(service, hosts, dial, leader) or voters
+    return Situation(names, known, leader, up, roles=lambda: roles(service, [h for h in hosts if h.name in up], dial))
+
+
+def roles(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, str]:
+    """What each says that it is, all asked at once; one that says nothing is left out."""
+    told = on_all(hosts, lambda host: (service.status(host, dial) or {}).get("role")).values
+    return {name: str(role) for name, role in told.items() if role is not None}
 
 
 def weights(service: Service, hosts: Sequence[Host], dial: Dial, leader: str | None) -> dict[str, int]:

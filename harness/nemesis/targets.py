@@ -17,13 +17,14 @@ Target = str | list[str]
 WORDS = ("leader", "follower", "minority", "majority", "one", "all", "trigger")
 
 _RANDOM = re.compile(r"random\((\d+)\)")
+_ROLE = re.compile(r"role\(([a-z][a-z-]*)\)")
 
 
 def validate_target(target: Target | None) -> Target | None:
     """A single node's name needs brackets, so that a misspelt word is not taken for a node."""
-    if isinstance(target, str) and target not in WORDS and not _RANDOM.fullmatch(target):
+    if isinstance(target, str) and target not in WORDS and not (_RANDOM.fullmatch(target) or _ROLE.fullmatch(target)):
         raise ValueError(
-            f"target {target!r} is none of {', '.join(WORDS)}, random(K); a node is named in a list: [{target}]"
+            f"target {target!r} is none of {', '.join(WORDS)}, random(K), role(NAME); a node is named in a list: [{target}]"
         )
     if isinstance(target, list) and (not target or len(set(target)) != len(target)):
         raise ValueError(f"target {target!r} must name at least one node, and none twice")
@@ -44,6 +45,9 @@ def resolve_target(target: Target, situation: Situation, random: Random) -> list
         chosen = set(target)
     elif match := _RANDOM.fullmatch(target):
         chosen = set(random.sample(nodes, min(int(match[1]), len(nodes))))
+    elif match := _ROLE.fullmatch(target):
+        roles = situation.roles()
+        chosen = {node for node in nodes if roles.get(node) == match[1]}
     elif target == "all":
         chosen = set(nodes)
     elif target in ("minority", "majority"):

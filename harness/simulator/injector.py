@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from node.core.core import Core
+
 from ..errors import FaultError
 from ..nemesis.faults import Observation, Resolved, Situation
 from .cluster import SimCluster
@@ -59,7 +61,12 @@ class SimInjector:
         """As the traces tell: the leader is the last one elected in the highest term that has not stepped down since."""
         cluster = self._cluster
         leader, voters = _leader_and_voters(cluster)
-        return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up))
+        return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles)
+
+    def _roles(self) -> dict[str, str]:
+        """What a core says of itself, which changes nothing in it."""
+        cores = {node: self._cluster.nodes[node].core for node in self._cluster.up}
+        return {node: str(core.status()["role"]) for node, core in cores.items() if isinstance(core, Core)}
 
     def inject(self, fault: Resolved) -> Observation:
         return self._wait(lambda then: self.begin_inject(fault, then), f"inject {fault.intent.kind} {fault.intent.id}")

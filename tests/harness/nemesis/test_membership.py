@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import CampaignError
+from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
 from harness.nemesis.faults import Intent, Situation
 from harness.nemesis.resolve import resolve
@@ -67,7 +67,7 @@ def test_who_leaves_is_recorded_with_the_weights_to_come_back_with() -> None:
     ("voters", "up"), [({"n1": 1}, FIVE), ({"n1": 1, "n2": 1, "n3": 1}, ("n1", "n2")), ({"n2": 1, "n3": 1}, FIVE)]
 )
 def test_a_voter_that_the_others_cannot_do_without_stays(voters: dict[str, int], up: tuple[str, ...]) -> None:
-    with pytest.raises(CampaignError, match="none can leave the voters"):
+    with pytest.raises(FaultError, match="none can leave the voters"):
         resolve(intent(["n1"]), Situation(FIVE, voters, None, up), 7)
 
 
@@ -126,6 +126,7 @@ def test_on_hosts_voters_are_removed_and_replaced_and_come_back(
         trace = host.get(f"{reference.control_of(host).path('trace.jsonl')}").decode().splitlines()
         starts = [line for line in map(json.loads, trace) if line["event"] == "start"]
         assert [(line["last_index"], line["torn"]) for line in starts] == [(0, False), (0, True)]
+        assert sorted(injector.situation().roles().values()) == ["follower", "follower", "leader"]
         away = fault("membership", nodes=["n2"], action="remove", weights={"n2": 1})
         assert injector.inject(away).verified
         assert injector.heal_all().verified and injector.situation().voters == {"n1": 1, "n2": 1, "n3": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from harness.errors import CampaignError
 from harness.nemesis.faults import Intent, Resolved, Situation
 from harness.nemesis.resolve import Force, in_force, resolve
+from harness.simulator.injector import SimInjector
+from tests.harness.simulator.real import leader, real_cluster
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 FIVE = Situation(NODES, dict.fromkeys(NODES, 1), "n3", NODES)
@@ -73,3 +76,23 @@ def test_faults_that_are_on_together_add_up() -> None:
     clocks, holders = {"n1": {"offset_ns": -7}, "n2": {"offset_ns": 6}}, dict.fromkeys(("n1", "n2"), "f.1")
     assert in_force(faults) == Force(edges, frozenset({"n1"}), frozenset({"n2", "n3"}), clocks, holders)
     assert in_force([]) == Force()
+
+
+def test_a_role_is_what_nodes_say_of_themselves_and_is_asked_for_only_when_needed() -> None:
+    asked = []
+
+    def roles() -> dict[str, str]:
+        asked.append("roles")
+        return {"n1": "follower", "n3": "leader", "n5": "follower"}
+
+    situation = replace(FIVE, roles=roles)
+    assert resolve(intent("pause", target="random(2)"), situation, 7).what["nodes"] and asked == []
+    assert resolve(intent("pause", target="role(follower)"), situation, 7).what == {"nodes": ["n1", "n5"]}
+    assert resolve(intent("kill", target="role(candidate)"), situation, 7).what == {"nodes": []}
+    assert asked == ["roles", "roles"]
+
+
+def test_in_the_simulator_and_on_hosts_roles_have_the_same_names() -> None:
+    cluster = real_cluster()
+    told = SimInjector(cluster).situation().roles()
+    assert sorted(told.values()) == ["follower", "follower", "leader"] and told[leader(cluster)] == "leader"
