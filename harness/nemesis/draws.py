@@ -131,6 +131,8 @@ SORTS: dict[str, Sort] = {
     "fsync-error": _disk("fsync-error", new=True),
     "bit-rot": _disk("bit-rot", new=True),
     "misdirected-write": _disk("misdirected-write", new=True),
+    "removed": _on_nodes("membership", new=True, action=("remove",)),
+    "replaced": _on_nodes("membership", new=True, action=("replace",)),
 }
 """By name. The order is that in which the simulator's swarm draws those that it knows."""
 
