@@ -98,6 +98,8 @@ class Runner:
     phase: Phase = LOAD
     marks: dict[str, int] = field(default_factory=dict)
     issued: list[Pinned] = field(default_factory=list)
+    keeps_issued: bool = True
+    """Whether they are kept: on hosts nobody asks for them, and a run may last for hours."""
     _clients: dict[int, _Client] = field(default_factory=dict)
     _faults: Faults = field(default_factory=lambda: Faults(()))
     _isolation: Isolation | None = None
@@ -184,7 +186,7 @@ class Runner:
                 self._draw(client, now_ns)
             if client.pending is None or client.pending.at_ns > now_ns:
                 continue
-            if self.phase in WORKING:
+            if self.keeps_issued and self.phase in WORKING:
                 self.issued.append(Pinned(client.slot.slot, now_ns, client.pending.op))
             op = self._resolve(client.pending.op)
             client.pending = None
