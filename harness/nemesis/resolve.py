@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from ..errors import CampaignError
+from ..errors import CampaignError, FaultError
 from .clock_settings import Setting, settings_of
 from .faults import CLIENTS, Intent, Resolved, Situation
 from .link_shapes import SHAPING, Shape, shapes_of
@@ -49,7 +49,9 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
 
 
 LINK_KINDS = ("cut", "link", "clog", "flap", "reset")
-NODE_KINDS = ("kill", "pause", "power", "wipe", "disk")
+LIMITS = {"cpu": "share_ppm", "memory": "limit_bytes", "descriptors": "limit"}
+"""Kinds that leave a process too little, and what says how much."""
+NODE_KINDS = ("kill", "pause", "power", "wipe", "disk", *LIMITS)
 _AMOUNTS = (
     "loss_ppm",
     "duplicate_ppm",
@@ -62,6 +64,8 @@ _AMOUNTS = (
     "effect",
     "calibration",
     "whole",
+    "slow_start_ns",
+    *LIMITS.values(),
 )
 """Parameters that no situation changes."""
 
@@ -87,11 +91,11 @@ def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, A
 
 
 def _membership(nodes: Sequence[str], intent: Intent, situation: Situation) -> dict[str, Any]:
-    """With the weights that they have now, and shall have again. Raises `CampaignError` when none of them can go."""
+    """With the weights that they have now, and shall have again. Raises `FaultError` when none of them can go."""
     leaving = may_leave(nodes, situation)
     if not leaving:
         voters = ", ".join(f"{node} {weight}" for node, weight in situation.voters.items())
-        raise CampaignError(
+        raise FaultError(
             f"of {', '.join(nodes) or 'no nodes'} none can leave the voters ({voters}): "
             f"those that would stay and are up (of {', '.join(situation.up) or 'none'}) are no quorum",
             "aim at voters of which the others can do without, at a time when no other fault holds too many down",
@@ -129,6 +133,8 @@ class Force:
     off: frozenset[str] = frozenset()
     disks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What is wrong with each disk, with how slow it is in ns where that is it."""
+    limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By node and kind, the least that is left to its process."""
 
 
 def in_force(faults: Iterable[Resolved]) -> Force:
@@ -140,6 +146,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     clocks: dict[str, Setting] = {}
     holders: dict[str, str] = {}
     disks: dict[str, dict[str, int]] = {}
+    limits: dict[str, dict[str, int]] = {}
     faults = list(faults)
     for fault in faults:
         what, kind = fault.what, fault.intent.kind
@@ -156,6 +163,11 @@ def in_force(faults: Iterable[Resolved]) -> Force:
             for node in what["nodes"]:
                 effects = disks.setdefault(node, {})
                 effects[what["effect"]] = effects.get(what["effect"], 0) + what.get("delay_ns", 0)
+        elif kind in LIMITS:
+            amount = what[LIMITS[kind]]
+            for node in what["nodes"]:
+                limited = limits.setdefault(node, {})
+                limited[kind] = min(amount, limited.get(kind, amount))
         elif kind == "clock":
             clocks |= settings_of(what)
             holders |= dict.fromkeys(settings_of(what), fault.intent.id)
@@ -169,6 +181,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         shapes_of(faults),
         frozenset(off),
         disks,
+        limits,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Union
 from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ..durations import PositiveDuration
+from .limit_specs import CpuSpec, DescriptorsSpec, MemorySpec
 from .link_specs import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machine_specs import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
 from .member_specs import MembershipSpec
@@ -31,6 +32,8 @@ __all__ = [
     "AllSpec",
     "ClockSpec",
     "ClogSpec",
+    "CpuSpec",
+    "DescriptorsSpec",
     "DiskEffect",
     "DiskSpec",
     "FaultSpec",
@@ -38,6 +41,7 @@ __all__ = [
     "KillSpec",
     "LinkSpec",
     "MembershipSpec",
+    "MemorySpec",
     "MixSpec",
     "PartitionSpec",
     "PauseSpec",
@@ -130,6 +134,18 @@ class PowerItem(_Item):
     power: PowerSpec
 
 
+class CpuItem(_Item):
+    cpu: CpuSpec
+
+
+class MemoryItem(_Item):
+    memory: MemorySpec
+
+
+class DescriptorsItem(_Item):
+    descriptors: DescriptorsSpec
+
+
 class WipeItem(_Item):
     wipe: WipeSpec
 
@@ -171,6 +187,9 @@ FAULT_NAMES = (
     "kill",
     "pause",
     "power",
+    "cpu",
+    "memory",
+    "descriptors",
     "wipe",
     "disk",
     "clock",
@@ -197,6 +216,9 @@ FaultSpec = Annotated[
         Annotated[KillItem, Tag("kill")],
         Annotated[PauseItem, Tag("pause")],
         Annotated[PowerItem, Tag("power")],
+        Annotated[CpuItem, Tag("cpu")],
+        Annotated[MemoryItem, Tag("memory")],
+        Annotated[DescriptorsItem, Tag("descriptors")],
         Annotated[WipeItem, Tag("wipe")],
         Annotated[DiskItem, Tag("disk")],
         Annotated[ClockItem, Tag("clock")],

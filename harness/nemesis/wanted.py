@@ -40,6 +40,10 @@ def _disk(first: Json, second: Json) -> Json:
     return {**lists, **({"trouble": trouble} if trouble else {})}
 
 
+def _least(first: Json, second: Json) -> Json:
+    return {name: min(each[name] for each in (first, second) if name in each) for name in {**first, **second}}
+
+
 JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "cut": _unite,
     "process": _either,
@@ -47,6 +51,7 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "replacement": _last,
     "links": _by_name,
     "disk": _disk,
+    "limits": _least,
 }
 """How what two faults want of one part goes together, the one that came later second."""
 

@@ -95,7 +95,10 @@ class Agent:
         return {}
 
     def _arrived(self, request: Json) -> Json:
-        return {"arrived": self._need_probes().arrived(request["number"])}
+        probes, number = self._need_probes(), request["number"]
+        if request.get("counts"):
+            return {"arrived": probes.arrived_count(number), "sending": probes.is_sending(number)}
+        return {"arrived": probes.arrived(number)}
 
     def _process(self, request: Json) -> Json:
         how = self._config.get("process") or {}

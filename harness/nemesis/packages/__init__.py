@@ -8,6 +8,7 @@ from .clocks import Clock
 from .cuts import Cut
 from .disks import Disk
 from .flaps import Flap, Reset
+from .limits import Cpu, Descriptors, Memory
 from .links import Clog, Link
 from .membership import Membership
 from .power import Power
@@ -17,7 +18,24 @@ from .wipe import Wipe
 
 __all__ = ["PACKAGES", "Ground", "Package", "package_of"]
 
-_ALL: tuple[Package, ...] = (Cut(), Link(), Clog(), Flap(), Reset(), Kill(), Pause(), Power(), Clock(), Disk(), Wipe(), Voters(), Membership())
+_ALL: tuple[Package, ...] = (
+    Cut(),
+    Link(),
+    Clog(),
+    Flap(),
+    Reset(),
+    Kill(),
+    Pause(),
+    Power(),
+    Cpu(),
+    Memory(),
+    Descriptors(),
+    Clock(),
+    Disk(),
+    Wipe(),
+    Voters(),
+    Membership(),
+)
 
 PACKAGES = {kind: package for package in _ALL for kind in package.kinds}
 """By kind of fault (`..faults`)."""

@@ -52,12 +52,14 @@ def test_an_outage_is_renewed_and_the_hosts_come_back_by_themselves_without(
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as harness:
-        assert harness.stdout is not None
-        assert json.loads(harness.stdout.readline()) == [True] * 4
-        time.sleep(3.0)
-        assert [host["on"] for host in lab.status()["hosts"]] == [False, True, True, True], "the harness renews it"
-        assert lab.status()["hosts"][1]["frozen"]
-        harness.kill()
+        try:
+            assert harness.stdout is not None
+            assert json.loads(harness.stdout.readline()) == [True] * 4
+            time.sleep(3.0)
+            assert [host["on"] for host in lab.status()["hosts"]] == [False, True, True, True], "it is renewed"
+            assert lab.status()["hosts"][1]["frozen"]
+        finally:
+            harness.kill()
     killed_s = time.monotonic()
     for host in (n1, n2):
         host.close()

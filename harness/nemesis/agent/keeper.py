@@ -1,0 +1,92 @@
+"""Keeps limits on the process while they are in force: one that was started again comes under them, too; and where signals are the means, gives it its share.
+
+A thread of the agent. It acts on what `force.json` says and nothing else, so that it ends when the watchdog undoes that; and it waits for the store's lock
+only when there is something new to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from typing import Any
+
+from . import processes
+from .parts import limits
+from .store import Store
+
+LOOK_S = 0.05
+CYCLE_S = 0.1
+
+
+class Keeper:
+    """`start` once. `stop` leaves no process stopped that was to run."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: tuple[int, int] | None = None
+        self._force: dict[str, Any] = {}
+        self._changed_ns = -1
+        self._wait_s = LOOK_S
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._wait_s):
+            self._wait_s = LOOK_S
+            try:
+                self._look()
+            except (OSError, RuntimeError, ValueError):
+                # The process may go at any moment; what it came to is seen by who verifies.
+                self._seen = None
+
+    def _look(self) -> None:
+        force = self._limits()
+        pid = processes.find(force["process"]) if force else None
+        known = processes.stat(pid) if pid is not None else None
+        if pid is None or known is None:
+            self._seen = None
+            return
+        if self._seen != (pid, known[1]):
+            with self._store.locked():
+                if force := self._store.force().get(limits.NAME, {}):
+                    limits.hold(force, pid)
+            self._seen = (pid, known[1])
+        cpu = force.get("cpu", {})
+        if cpu.get("means") == limits.SIGNALS and "share_ppm" in cpu and not self._paused():
+            self._give_share(pid, known[1], cpu["share_ppm"])
+
+    def _limits(self) -> dict[str, Any]:
+        """What is in force, read anew when the file is another one."""
+        try:
+            changed_ns = os.stat(self._store.path("force.json")).st_mtime_ns
+        except FileNotFoundError:
+            return {}
+        if changed_ns != self._changed_ns:
+            self._force, self._changed_ns = self._store.force(), changed_ns
+        limited: dict[str, Any] = self._force.get(limits.NAME, {})
+        return limited
+
+    def _paused(self) -> bool:
+        return "process" in self._force and bool(self._force["process"].get("paused"))
+
+    def _give_share(self, pid: int, started: int, share_ppm: int) -> None:
+        """One turn: stopped for the rest of the cycle, then on."""
+        stopped_s = CYCLE_S * (1 - share_ppm / 1e6)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        self._stopping.wait(stopped_s)
+        # Under the lock: whoever pauses it now must find it paused afterwards.
+        with self._store.locked():
+            self._limits()
+            if not self._paused():
+                processes.resume([[pid, started]])
+        self._wait_s = CYCLE_S - stopped_s

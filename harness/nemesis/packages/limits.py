@@ -1,0 +1,147 @@
+"""A process is left with too little of a processor, of memory, or of descriptors; the host's agent limits it (`agent/parts/limits.py`)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+from ...errors import FaultError
+from ...hosts.base import Host
+from ..agents import Json, ask, require
+from ..faults import Observation, Resolved
+from ..one_question import ask_part
+from ..resolve import LIMITS
+from ..wanted import Want, of_nodes
+from .base import Ground, Package, Probe
+from .processes import is_running, states
+
+PART = "limits"
+TOLERANCE, SLACK_PPM = 1.25, 20_000
+"""A processor is dealt out in slices, so that who looks for half a second may see a slice too much."""
+FILLING_S = 0.5
+MOST_CONNECTIONS = 100
+NO_GROUPS = "run as root, on a kernel with the controllers cpu and memory, of cgroup v1 or passed on by the top group of v2; `tri doctor` says what there is"
+
+
+class Limit(Package):
+    """`key` is the limit's name in what is wanted of a host."""
+
+    key: ClassVar[str]
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        kind = fault.intent.kind
+        return of_nodes(fault.what["nodes"], PART, {self.key: fault.what[LIMITS[kind]]})
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        kind = fault.intent.kind
+        nodes = [name for name in fault.what["nodes"] if name in ground.on]
+        limits = {name: ground.force.limits.get(name, {}).get(kind) for name in nodes}
+        seen = self.ask(nodes, ground)
+        before = ground.notes.get(fault.intent.id) or {}
+        good = [name for name in nodes if self.shows(limits[name], seen[name], before.get(name))]
+        told: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
+        verified = bool(good) and good == list(fault.what["nodes"])
+        if not on and verified:
+            back = states(ground, nodes, lambda name, process: name in ground.force.killed or is_running(process))
+            verified, told["states"] = back.verified, back.observed["states"]
+        return Observation(verified, told)
+
+    def ask(self, nodes: Iterable[str], ground: Ground) -> dict[str, Json]:
+        request = {"do": "look", "part": PART, "what": self.kinds[0]}
+        return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "looking at limited processes")
+
+    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+        """Whether what was seen is a process under this limit, or under none, as `before`."""
+        raise NotImplementedError
+
+
+def _without_nothing(seen: Json) -> Json:
+    return {name: value for name, value in seen.items() if value is not None}
+
+
+def _groups(host: Host, name: str) -> tuple[str | None, str]:
+    found = ask_part(host, {"part": PART, "what": "abilities"})["abilities"][name]
+    return found["means"], found["why"]
+
+
+def _starves(host: Host) -> str:
+    means, why = _groups(host, "cpu")
+    return means or f"stopped and continued in turn ({why})"
+
+
+def _limits_memory(host: Host) -> str:
+    means, why = _groups(host, "memory")
+    if means is None:
+        raise FaultError(f"{host.name} cannot limit the memory of a process: {why}", NO_GROUPS)
+    return means
+
+
+class Cpu(Limit):
+    kinds = ("cpu",)
+    key = "share_ppm"
+    abilities: ClassVar[Mapping[str, Probe]] = {"cpu": _starves}
+
+    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+        if limit is None:
+            return seen["inside"] is False
+        by_group = seen["inside"] and seen["throttled"] > 0
+        starved = seen["share_ppm"] is not None and seen["share_ppm"] <= limit * TOLERANCE + SLACK_PPM
+        return starved and bool(by_group or seen["means"] == "signals")
+
+
+class Memory(Limit):
+    kinds = ("memory",)
+    key = "memory_bytes"
+    abilities: ClassVar[Mapping[str, Probe]] = {"memory": _limits_memory}
+
+    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+        if limit is None:
+            return seen["inside"] is False
+        # Who was killed for it may be starting just now.
+        limited = seen["inside"] and seen["group_bytes"] <= limit
+        return bool(seen["oom_kills"]) or bool(limited and seen["probe_killed"] is not False)
+
+
+class Descriptors(Limit):
+    kinds = ("descriptors",)
+    key = "descriptors"
+    abilities: ClassVar[Mapping[str, Probe]] = {"descriptors": lambda host: "the soft limit of the process"}
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        free = [
+            name
+            for name in fault.what["nodes"]
+            if name in ground.on and "descriptors" not in ground.force.limits.get(name, {})
+        ]
+        before = {name: seen["descriptors"] for name, seen in self.ask(free, ground).items()}
+        ground.notes[fault.intent.id] = before
+        return {"before": before}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        """While connections are opened to it, more than it may have: what it has of them shows that it got no more."""
+        if not on:
+            return super().look(fault, ground, on)
+        limit = int(fault.what["limit"])
+        with contextlib.ExitStack() as opened:
+            nodes = [name for name in fault.what["nodes"] if name in ground.on]
+            with ThreadPoolExecutor(32) as pool:
+                dialled = [
+                    pool.submit(_dial, ground, node) for node in nodes for _ in range(min(limit, MOST_CONNECTIONS))
+                ]
+                for sock in filter(None, (future.result() for future in dialled)):
+                    opened.callback(sock.close)
+            seen = super().look(fault, ground, on)
+        exhausted = [name for name, process in seen.observed["seen"].items() if process.get("open", 0) >= limit]
+        return Observation(seen.verified, {**seen.observed, "exhausted": exhausted})
+
+    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+        return bool(seen["descriptors"] == (before if limit is None else limit))
+
+
+def _dial(ground: Ground, node: str) -> socket.socket | None:
+    with contextlib.suppress(OSError):
+        return ground.cluster.dial(node, FILLING_S)
+    return None

@@ -1,0 +1,176 @@
+"""Processes with too little of a processor, of memory, of descriptors: limited, seen to be, and as before when it is over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.hosts.base import Host
+from harness.hosts.local import LocalProvider
+from harness.nemesis.agent import cgroups
+from harness.nemesis.heal import heal
+from harness.nemesis.injector import HostInjector
+from tests.harness.nemesis.lab_tools import await_that, fault, running, state
+from tests.harness.nemesis.plain_service import Supervised
+
+MIB = 1 << 20
+PROGRAM = """
+import os, socket, threading, time
+here, held, memory = socket.create_server(("", 10000)), [], []
+def accept():
+    while True:
+        try: held.append(here.accept())
+        except OSError: time.sleep(0.01)
+threading.Thread(target=accept, daemon=True).start()
+while True:
+    time.sleep(0.005)
+    if os.path.exists("hungry"): memory.append(b"x" * (1 << 20))
+"""
+GROUPS = ("cpu", "memory")
+
+
+class Hungry(Supervised):
+    """It holds every connection that is made to it, and takes up memory for as long as there is a file `hungry`."""
+
+    def install(self, host: Host, cluster: Sequence[Host]) -> None:
+        host.put(PROGRAM.encode(), f"{host.directory}/plain/program.py")
+
+
+@pytest.fixture(scope="module")
+def service(lab: LocalProvider) -> Iterator[Hungry]:
+    hungry = Hungry()
+    for host in lab.hosts:
+        hungry.install(host, lab.hosts)
+        hungry.start(host, {})
+        hungry.wait_ready(host, 5)
+    yield hungry
+    for host in lab.hosts:
+        hungry.stop(host)
+
+
+def groups() -> list[str]:
+    """Every group of ours on this machine."""
+    return sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/tribulation-*"))
+
+
+def limits_of(host: Host, service: Hungry) -> tuple[str, str, str, str]:
+    """All that a limit may have changed of the host and its process: its groups and limits, mounts, how it runs."""
+    pid = service.pid(host)
+    said = host.run(
+        f"cat /proc/{pid}/cgroup; echo --; cat /proc/{pid}/limits; echo --; cat /proc/self/mountinfo"
+    ).stdout
+    own, limits, mounts = said.split("--")
+    return own, limits, mounts, "stopped" if state(host, service) in ("T", "t") else "runs"
+
+
+def test_every_limit_is_over_when_nobody_renews_it(lab: LocalProvider, service: Hungry, tmp_path: Path) -> None:
+    before = [limits_of(host, service) for host in lab.hosts]
+    here = groups()
+    root = Path(__file__).parents[3]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("limits_process.py")),
+        lab.lab_name,
+        str(lab._base),
+        str(tmp_path / "l"),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    ) as harness:
+        try:
+            assert harness.stdout is not None
+            assert json.loads(harness.stdout.readline()) == [True] * 3
+            assert [limits_of(host, service) for host in lab.hosts] != before
+            assert len(groups()) == len(here) + 3
+        finally:
+            harness.kill()
+    await_that("as before", lambda: [limits_of(host, service) for host in lab.hosts] == before, 4 + 5)
+    assert groups() == here
+    assert heal(lab.hosts) == []
+
+
+@pytest.fixture(scope="module")
+def shared(lab: LocalProvider, service: Hungry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostInjector]:
+    with running(lab, service, tmp_path_factory.mktemp("limits") / "ledger.jsonl") as made:
+        yield made
+
+
+@pytest.fixture
+def injector(lab: LocalProvider, service: Hungry, shared: HostInjector) -> Iterator[HostInjector]:
+    before = [limits_of(host, service) for host in lab.hosts]
+    yield shared
+    assert shared.heal_all().verified
+    assert [limits_of(host, service) for host in lab.hosts] == before and groups() == []
+
+
+def test_a_starved_process_gets_its_share_also_when_it_is_started_again(
+    lab: LocalProvider, service: Hungry, injector: HostInjector
+) -> None:
+    n1 = lab.hosts[0]
+    cpu = fault("cpu", nodes=["n1", "n2"], share_ppm=100_000)
+    seen = injector.inject(cpu)
+    assert seen.verified, seen
+    assert seen.observed["seen"]["n1"]["share_ppm"] < 150_000 and seen.observed["seen"]["n1"]["throttled"] > 0
+    less = fault("cpu", nodes=["n1"], share_ppm=50_000)
+    assert injector.inject(less).verified, "of two, the one that leaves less"
+    old = service.pid(n1)
+    n1.run(["kill", "-9", str(old)])
+    await_that("another process", lambda: service.pid(n1) not in (None, old))
+    await_that("under the same limit", lambda: "tribulation-" in limits_of(n1, service)[0])
+    assert injector.heal(less).verified
+    assert injector.heal(cpu).verified
+
+
+def test_a_process_that_takes_too_much_memory_is_killed_and_started_again(
+    lab: LocalProvider, service: Hungry, injector: HostInjector
+) -> None:
+    n1 = lab.hosts[0]
+    memory = fault("memory", nodes=["n1"], limit_bytes=48 * MIB)
+    seen = injector.inject(memory)
+    assert seen.verified and seen.observed["seen"]["n1"]["probe_killed"], seen
+    assert seen.observed["seen"]["n1"]["resident_bytes"] < 48 * MIB
+    old = service.pid(n1)
+    n1.run(f"touch {n1.directory}/plain/hungry")
+    await_that("killed", lambda: service.pid(n1) != old)
+    n1.run(f"rm {n1.directory}/plain/hungry")
+    await_that("back", lambda: service.pid(n1) is not None)
+    assert injector.heal(memory).verified
+
+
+def test_what_is_larger_already_is_killed_at_once(lab: LocalProvider, service: Hungry, injector: HostInjector) -> None:
+    n1 = lab.hosts[0]
+    old = service.pid(n1)
+    n1.run(f"touch {n1.directory}/plain/hungry; sleep 0.5; rm {n1.directory}/plain/hungry")
+    memory = fault("memory", nodes=["n1"], limit_bytes=20 * MIB)
+    seen = injector.inject(memory)
+    assert seen.verified, seen
+    n1.run(f"touch {n1.directory}/plain/hungry; sleep 0.3; rm {n1.directory}/plain/hungry")
+    await_that("killed and started again", lambda: service.pid(n1) not in (None, old))
+    assert injector.heal(memory).verified
+
+
+def test_a_process_gets_no_more_descriptors(lab: LocalProvider, service: Hungry, injector: HostInjector) -> None:
+    descriptors = fault("descriptors", nodes=["n1"], limit=12)
+    seen = injector.inject(descriptors)
+    assert seen.verified and seen.observed["exhausted"] == ["n1"], seen
+    assert seen.observed["seen"]["n1"]["open"] == 12
+    healed = injector.heal(descriptors)
+    assert healed.verified, healed
+
+
+def test_groups_are_mounted_for_one_command_where_there_is_no_such_mount() -> None:
+    own = cgroups.Controller("cpu", 1, "", "cpu,cpuacct")
+    *prefix, text = cgroups.script(own, "/box/tribulation-7", ["true"])
+    assert prefix == ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    assert "mount -t cgroup -o cpu,cpuacct none /sys/fs/cgroup" in text and 'g="$M"/box/tribulation-7' in text
+    there = cgroups.Controller("memory", 2, "/sys/fs/cgroup", "")
+    assert cgroups.script(there, "/tribulation-7", ["true"])[:2] == ["sh", "-c"]
+    assert there.settings(MIB) == [("memory.max", "1048576"), ("?memory.swap.max", "0")]
+    assert own.settings(100_000) == [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "10000")]
+    assert own.settings(None)[-1] == ("cpu.cfs_quota_us", "-1")
