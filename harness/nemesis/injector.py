@@ -36,6 +36,7 @@ PROBE_PORT = 10001
 LEASE_S = 10.0
 BASELINE_S = 15.0
 STARTED = {"started_by_service": True}
+_WHOLE_TELLS = ("cut", "kill", "pause")
 
 
 class HostInjector:
@@ -211,10 +212,16 @@ class HostInjector:
             for fault in list(self._unfinished.values()):
                 self._finish(fault)
             observation = self._whole()
-            for fault in faults:
-                told = {**observation.observed, **self._lapse_of(fault)}
-                self._ledger.observed("healed", fault, self._clock(), Observation(observation.verified, told))
-            return Observation(observation.verified, {**observation.observed, **({"undone": left} if left else {})})
+            verified = [self._see_healed_with_all(fault, observation) for fault in faults]
+            told = {**observation.observed, **({"undone": left} if left else {})}
+            return Observation(observation.verified and all(verified), told)
+
+    def _see_healed_with_all(self, fault: Resolved, whole: Observation) -> bool:
+        """What tells of links and processes tells of cuts, kills and pauses; the others are looked at one by one."""
+        own = Observation(True) if fault.intent.kind in _WHOLE_TELLS else self._look(fault, on=False, more={})
+        verified, told = whole.verified and own.verified, {**whole.observed, **own.observed, **self._lapse_of(fault)}
+        self._ledger.observed("healed", fault, self._clock(), Observation(verified, told))
+        return verified
 
     def _whole(self) -> Observation:
         """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""

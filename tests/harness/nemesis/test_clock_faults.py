@@ -103,6 +103,11 @@ def test_it_is_undone_by_hand(lab: LocalProvider, injector: HostInjector) -> Non
     assert injector.heal(drift).observed["lapsed"]
 
 
+def test_at_the_final_heal_the_clock_is_looked_at_too(lab: LocalProvider, injector: HostInjector) -> None:
+    assert injector.inject(fault("clock", offsets_ns={"n1": SECOND})).verified
+    assert injector.heal_all().verified and in_force(lab.hosts[0]) == bytes(8)
+
+
 SET_CLOCK = """
 import json, time
 try: time.clock_settime(time.CLOCK_REALTIME, time.time() + 3600)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +18,7 @@ from hypothesis import strategies as st
 
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
+from harness.nemesis.agent.parts import replacement as part
 from harness.nemesis.faults import Intent, Situation
 from harness.nemesis.resolve import resolve
 from harness.nemesis.specs import MembershipSpec
@@ -96,6 +103,59 @@ def test_in_the_simulator_who_is_away_comes_back_at_the_final_heal() -> None:
     injector, target = SimInjector(cluster), follower(cluster)
     assert injector.inject(fault("membership", nodes=[target], action="remove", weights={target: 1})).verified
     assert injector.heal_all().verified and injector.situation().voters[target] == 1
+
+
+SLEEPER = "import sys, time; print('up', flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process without a supervisor, and what it remembers."""
+    (tmp_path / "data" / "below").mkdir(parents=True)
+    (tmp_path / "data" / "votes").write_bytes(b"n1")
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER, str(tmp_path)], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"up\n"
+    yield process
+    for pid in started(process.pid, tmp_path):
+        os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def started(pid: int, folder: Path) -> list[int]:
+    """Processes that were started in its place."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        # Strangers come and go.
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+    return [other for other in found if other not in (pid, os.getpid())]
+
+
+def test_a_node_is_replaced_once_and_its_directory_stays(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    config = {"process": {"pid": sleeper.pid, "contains": str(tmp_path), "remember": True}}
+    data = tmp_path / "data"
+    inode = data.stat().st_ino
+    wanted = {"ident": "m.1", "directory": str(data), "files": {"seed": base64.b64encode(b"doubt").decode()}}
+    force = part.change(part.claim({}, wanted, config), wanted, config)
+    assert force["done"] and sleeper.wait() == -signal.SIGKILL and len(started(sleeper.pid, tmp_path)) == 1
+    assert [(path.name, path.read_bytes()) for path in data.iterdir()] == [("seed", b"doubt")]
+    assert data.stat().st_ino == inode, "it may be where a file system is mounted"
+    (data / "learnt").touch()
+    assert part.change(part.claim(force, wanted, config), wanted, config) == force
+    assert part.undo(force) == [] and part.change(part.claim(force, {}, config), {}, config) == {}
+    assert (data / "learnt").exists() and len(started(sleeper.pid, tmp_path)) == 1, "done once, and nothing to undo"
+
+
+def test_a_node_whose_replacement_died_half_way_runs_again(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    config = {"process": {"pid": sleeper.pid, "contains": str(tmp_path), "remember": True}}
+    claimed = part.claim({}, {"ident": "m.1", "directory": str(tmp_path / "data"), "files": {}}, config)
+    sleeper.kill()
+    sleeper.wait()
+    assert part.undo(claimed) == ["replacement: the process is started again"]
+    assert len(started(sleeper.pid, tmp_path)) == 1
 
 
 @pytest.fixture(scope="module")
