@@ -18,6 +18,7 @@ from ..nemesis.faults import Intent
 from ..systems.base import Op
 from ..workloads import WORKLOADS
 from ..workloads.base import Workload
+from ..workloads.sized import Sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ class Plan:
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
             "liveness": None if self.liveness is None else _liveness_json(self.liveness),
         }
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large values are on their way to the system."""
+        found = {name: workload.spec.bytes_of_a_value for name, workload in self.workloads.items()}
+        return Sizes({name: size for name, size in found.items() if size is not None})
 
     def told(self) -> str:
         """Everything but the world in one line of JSON; of lists that grow with the run, how long they are."""

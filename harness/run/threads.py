@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..nemesis.triggers import Happened
 from ..systems.base import Client, Dial, Outcome
+from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction
 from .journal import Journal
 from .nemesis import Nemesis
@@ -61,8 +62,10 @@ class Worker:
         answers: queue.SimpleQueue[object],
         slot: int,
         generation: int,
+        sizes: Sizes,
     ) -> None:
         self._make_client, self._dial, self._clock, self._answers = make_client, dial, clock, answers
+        self._sizes = sizes
         self.slot, self.generation = slot, generation
         self._tasks: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._client: Client | None = None
@@ -88,7 +91,8 @@ class Worker:
             self._drop()
             return Outcome("fail", error="no-connection", extra={"message": str(error)})
         try:
-            outcome = client.invoke(invocation.op, self._left_s(invocation))
+            answered = client.invoke(self._sizes.grown(invocation.op), self._left_s(invocation))
+            outcome = self._sizes.shrunk(invocation.op.workload, answered)
         except Exception as error:  # a client is foreign code; what it did is unknown
             outcome = Outcome("info", error="client-error", extra={"message": f"{type(error).__name__}: {error}"})
         if outcome.type == "info" or outcome.error == "no-connection":
@@ -127,6 +131,10 @@ class ThreadDriver:
     _running: dict[int, Invocation] = field(default_factory=dict)
     _workers: dict[int, Worker] = field(default_factory=dict)
     _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
+    _sizes: Sizes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sizes = self.plan.sizes
 
     def happened(self, event: Happened) -> None:
         """Something that faults may wait for; from any thread."""
@@ -134,7 +142,7 @@ class ThreadDriver:
 
     def run(self) -> Runner:
         """Returns the runner at its end. When asked to stop, the load ends and everything is healed first; after a KeyboardInterrupt too, which is then raised again."""
-        runner = Runner(self.plan)
+        runner = Runner(self.plan, keeps_issued=False)
         # What happened before the run is no moment of it.
         while not self._events.empty():
             self._events.get_nowait()
@@ -173,7 +181,7 @@ class ThreadDriver:
             self._workers[slot].submit(invocation)
 
     def _worker(self, slot: int, generation: int) -> Worker:
-        return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation)
+        return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation, self._sizes)
 
     def _act(self, action: FaultAction) -> None:
         try:

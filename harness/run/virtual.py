@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ..errors import CampaignError, FaultError
+from ..errors import FaultError
 from ..nemesis.faults import Observation, Resolved
 from ..nemesis.ledger import LedgerSink
 from ..nemesis.resolve import resolve
@@ -21,6 +21,7 @@ from ..simulator.injector import SimInjector
 from ..simulator.moments import watch_moments
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
+from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
 from .plan import Plan
@@ -39,6 +40,7 @@ class SimClient:
 
     cluster: SimCluster
     slot: int
+    sizes: Sizes
     protocol: ReferenceProtocol = field(default_factory=ReferenceProtocol)
     connection: str = ""
     generation: int = 0
@@ -51,12 +53,12 @@ class SimClient:
             self.protocol = ReferenceProtocol()
             self.connection = f"client-{invocation.process}-{self.generation}"
         self.generation += 1
-        generation = self.generation
+        generation, workload = self.generation, invocation.op.workload
 
         def end(outcome: Outcome) -> None:
             if generation == self.generation:
                 self.generation += 1
-                done(outcome)
+                done(self.sizes.shrunk(workload, outcome))
 
         def send(request: Request) -> None:
             self.cluster.request(self.connection, invocation.slot.node, request.body, answered)
@@ -80,7 +82,7 @@ class SimClient:
                 end(self.protocol.expire())
 
         self.cluster.schedule(deadline_ns, expired)
-        send(self.protocol.begin(invocation.op, timeout_s))
+        send(self.protocol.begin(self.sizes.grown(invocation.op), timeout_s))
 
     def _refused(self) -> Outcome:
         """It never reached a process, so it did not happen, whatever kind of operation it was."""
@@ -103,7 +105,7 @@ class VirtualDriver:
         self._plan, self._cluster, self._injector = plan, cluster, injector
         self._journal, self._ledger, self._tell = journal, ledger, tell
         self._start_ns = cluster.now_ns
-        self._clients = {slot.slot: SimClient(cluster, slot.slot) for slot in plan.slots}
+        self._clients = {slot.slot: SimClient(cluster, slot.slot, plan.sizes) for slot in plan.slots}
         self._active: dict[str, Resolved] = {}
         self._completions: list[Completion] = []
         self._next_progress_ns = 0
@@ -203,7 +205,7 @@ class VirtualDriver:
         try:
             situation = situated(self._injector.situation(), action.trigger)
             resolved = set_off(resolve(action.intent, situation, self._plan.seed), action.trigger)
-        except CampaignError as error:
+        except FaultError as error:
             # What cannot be done now is no end of the run: it is told, as on hosts. Not within this call, which the runner waits for.
             refused = FaultError(f"{action.intent.id}: {error.message}", error.hint)
             self._cluster.schedule(self._cluster.now_ns + 1, self._ended, action, [], "verified", refused)

@@ -107,6 +107,9 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs) -> list[dict[str, Any]]:
     drawn = []
     for name, spec in specs.items():
         options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}
+        if spec.bursts is not None:
+            # As much denser than the rest as they were.
+            options["bursts"] = {**options["bursts"], "rate": spec.bursts.rate * options["rate"] / spec.rate}
         if "keys" in options:
             options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
         drawn.append({name: options})

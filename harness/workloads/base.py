@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from ..run.generators import Generator, each, limit, per_key, stagger, until_ok
+from ..durations import PositiveDuration, format_ns
+from ..run.generators import Generator, each, limit, per_key, stagger, surge, until_ok
 from ..systems.base import Op
 
 LEVELS = ("linearizable", "sequential", "stale")
@@ -34,6 +35,26 @@ def parse_rate(value: Any) -> float:
 Rate = Annotated[float, BeforeValidator(parse_rate), PlainSerializer(lambda rate: f"{rate:g}/s")]
 
 
+class BurstSpec(BaseModel):
+    """At the end of each `every`, for so long, operations come at this rate instead."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    every: PositiveDuration = Field(description="period of bursts")
+    for_ns: PositiveDuration = Field(
+        validation_alias=AliasChoices("for", "for_ns"), serialization_alias="for", description="how long each lasts"
+    )
+    rate: Rate = Field(description="operations a second in it, all clients together")
+
+    @model_validator(mode="after")
+    def _ends_before_the_next(self) -> BurstSpec:
+        if self.for_ns >= self.every:
+            raise ValueError(
+                f"bursts: `for: {format_ns(self.for_ns)}` leaves no calm in `every: {format_ns(self.every)}`"
+            )
+        return self
+
+
 class WorkloadSpec(BaseModel):
     """The options that every workload has."""
 
@@ -46,10 +67,26 @@ class WorkloadSpec(BaseModel):
     )
 
     operations: int | None = Field(default=None, ge=1, description="at most so many operations of each client")
+    bursts: BurstSpec | None = Field(default=None, description="times at which operations come faster")
+
+    @model_validator(mode="after")
+    def _bursts_are_faster(self) -> WorkloadSpec:
+        if self.bursts is not None and self.bursts.rate <= self.rate:
+            raise ValueError(f"bursts: `rate: {self.bursts.rate:g}/s` is not above the rate of {self.rate:g}/s")
+        return self
+
+    @property
+    def bytes_of_a_value(self) -> int | None:
+        """How large values are on their way to the system; None for what is as small as the history has it."""
+        return None
 
     def paced(self, operations: Generator) -> Generator:
         """`operations` at the spec's rate and within its limit."""
-        paced = stagger(self.mean_gap_ns(), operations)
+        if self.bursts is None:
+            paced = stagger(self.mean_gap_ns(), operations)
+        else:
+            burst_ns = max(1, int(1e9 * self.clients / self.bursts.rate))
+            paced = surge(self.mean_gap_ns(), burst_ns, self.bursts.every, self.bursts.for_ns, operations)
         return paced if self.operations is None else limit(self.operations, paced)
 
     def mean_gap_ns(self) -> int:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..run.generators import Context, Generator, each
+from ..sizes import format_bytes
 from ..systems.base import Op
 from .base import LEVELS, Rate, WorkloadSpec, final_reads
+from .sized import LARGEST_BYTES, ValueBytes
 
 SEEN = "$seen"
 """Stands for the last value that any client saw on the operation's key."""
@@ -32,6 +34,7 @@ class RegisterSpec(WorkloadSpec):
     rate: Rate = 400.0
     keys: int = Field(default=8, ge=1, le=10_000, description="number of registers")
     mix: dict[Kind, int] = Field(default_factory=_usual_mix)
+    value_bytes: ValueBytes | None = Field(default=None, description="how large each written value is")
 
     @field_validator("mix")
     @classmethod
@@ -39,6 +42,21 @@ class RegisterSpec(WorkloadSpec):
         if any(weight < 0 for weight in mix.values()) or not sum(mix.values()):
             raise ValueError(f"the mix {mix!r} needs weights of at least 0, one of them above")
         return mix
+
+    @model_validator(mode="after")
+    def _values_fit_a_message(self) -> RegisterSpec:
+        # A cas carries what it expects beside what it writes.
+        values = 2 if self.mix.get("cas") else 1
+        if self.value_bytes is not None and values * self.value_bytes > LARGEST_BYTES:
+            most = format_bytes(LARGEST_BYTES // values)
+            raise ValueError(
+                f"`value_bytes: {format_bytes(self.value_bytes)}` is more than a command takes: at most {most} with this mix"
+            )
+        return self
+
+    @property
+    def bytes_of_a_value(self) -> int | None:
+        return self.value_bytes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Values as large as a campaign wants them, made of the small ones that histories record.
+
+A workload deals in small unique numbers. On its way to the system a number becomes a text of `size` bytes that is drawn from it, and an answer becomes a
+number again only when it is that very text, byte for byte. So a history stays small and the checkers exact: whatever the system cut, mixed or damaged
+is a value that nobody wrote, `"<65536 bytes: 1f3a…>"`.
+
+    large = Sizes({"register": 65536})
+    op = large.grown(Op("write", "k1", 7, workload="register"))        # value "7.c0a4…", 65536 bytes
+    large.shrunk(op.workload, Outcome("ok", "7.c0a4…")).value          # 7
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+
+from node.core.clients.request import COMMAND_CHARACTERS
+
+from ..sizes import format_bytes, parse_bytes
+from ..systems.base import Op, Outcome
+
+ROOM_BYTES = 1024
+"""What a command holds beside the values: what is asked, of which key."""
+
+LARGEST_BYTES = COMMAND_CHARACTERS - ROOM_BYTES
+"""All values of a command together, so that the reference node takes it."""
+
+SMALLEST_BYTES = 64
+"""Room for any number and enough of what is drawn to tell two of them apart."""
+
+
+def _enough(size: int) -> int:
+    if size < SMALLEST_BYTES:
+        raise ValueError(f"{format_bytes(size)} is less than {SMALLEST_BYTES}B, which tells two values apart")
+    return size
+
+
+ValueBytes = Annotated[
+    int,
+    BeforeValidator(parse_bytes),
+    AfterValidator(_enough),
+    PlainSerializer(format_bytes, return_type=str, when_used="json"),
+]
+"""A pydantic field in bytes that reads `64KiB`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """By workload the bytes of a value; of one that is not named values stay as they are."""
+
+    bytes_of: Mapping[str, int]
+
+    def grown(self, op: Op) -> Op:
+        """The operation as the system gets it."""
+        size = self.bytes_of.get(op.workload)
+        if size is None or op.value is None:
+            return op
+        many = isinstance(op.value, list | tuple)
+        return replace(op, value=[_grown(value, size) for value in op.value] if many else _grown(op.value, size))
+
+    def shrunk(self, workload: str, outcome: Outcome) -> Outcome:
+        """The outcome as the history records it."""
+        size = self.bytes_of.get(workload)
+        if size is None:
+            return outcome
+        extra = dict(outcome.extra)
+        if "observed" in extra:
+            extra["observed"] = _shrunk(extra["observed"], size)
+        return replace(outcome, value=_shrunk(outcome.value, size), extra=extra)
+
+
+def _grown(value: Any, size: int) -> Any:
+    return value if value is None else text_of(value, size)
+
+
+def _shrunk(value: Any, size: int) -> Any:
+    if isinstance(value, list | tuple):
+        return [_shrunk(one, size) for one in value]
+    if not isinstance(value, str):
+        return value
+    number = value.partition(".")[0]
+    # One way of writing each number: " 7" and "07" are none that anybody wrote.
+    if number.isascii() and number.isdigit() and str(int(number)) == number and text_of(int(number), size) == value:
+        return int(number)
+    return f"<{len(value.encode())} bytes: {hashlib.sha256(value.encode()).hexdigest()[:16]}>"
+
+
+@lru_cache(maxsize=64)
+def text_of(number: int, size: int) -> str:
+    """`size` bytes of ASCII that no other number has, and that differ from another's everywhere."""
+    head = f"{number}."
+    missing = size - len(head)
+    return head + hashlib.shake_128(head.encode()).hexdigest(missing // 2 + 1)[:missing]
