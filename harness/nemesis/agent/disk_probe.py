@@ -1,6 +1,7 @@
 """Looks at a disk with the eyes of a process that uses it: writes, syncs, reads back; and reads all that is there.
 
 It takes no part in what is done to the disk. The file that it writes has a name that a fault disk never lists, so that the service does not meet it.
+A stalled disk keeps its probe waiting, and the agent has leases to renew: so a probe is begun, and asked later whether it has its answer.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import subprocess
 import sys
 from typing import Any
@@ -16,7 +18,7 @@ Json = dict[str, Any]
 PROGRAM = """
 import errno, json, os, sys, time
 directory, backing = sys.argv[1:]
-name = ".tribulation-probe"
+name = f".tribulation-probe-{os.getpid()}"
 path, data, error = os.path.join(directory, name), b"probe" * 512, None
 def step(what, act):
     global error
@@ -42,29 +44,58 @@ try:
         durable = kept.read() == data
 except OSError:
     durable = False
+print(json.dumps({"error": error, "took_ns": took, "durable": durable}), flush=True)
 try:
     os.unlink(path)
     os.fsync(folder)
 except (OSError, TypeError):
     pass
-print(json.dumps({"error": error, "took_ns": took, "durable": durable}))
 """
 
 
-def probe(directory: str, backing: str, patience_s: float) -> Json:
-    """`error` (the first, by its name and where), `took_ns` (None: no answer in time), `durable`: whether what was synced is in `backing`."""
-    command = [sys.executable, "-I", "-S", "-c", PROGRAM, directory, backing]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        out, err = process.communicate(timeout=patience_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate(timeout=10)
-        return {"error": None, "took_ns": None, "durable": False}
-    if process.returncode != 0:
-        raise RuntimeError(f"the probe of {directory} ended with {process.returncode}: {err.decode().strip()[-300:]}")
-    seen: Json = json.loads(out)
-    return seen
+class Probe:
+    """One at a time: a process of its own, since nobody else may have to wait."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._old: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def begun(self) -> bool:
+        return self._process is not None
+
+    def begin(self, directory: str, backing: str) -> None:
+        """`backing` is where the bytes are that would survive."""
+        self.give_up()
+        command = [sys.executable, "-I", "-S", "-c", PROGRAM, directory, backing]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def answer(self, within_s: float) -> Json | None:
+        """`error` (the first, by its name and where), `took_ns` and `durable`, once; None as long as there is no answer."""
+        assert self._process is not None and self._process.stdout is not None, "`begin` comes first"
+        ready, _, _ = select.select([self._process.stdout], [], [], within_s)
+        if not ready:
+            return None
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise RuntimeError(f"the probe of the disk ended with {self._process.wait(5)} and no answer")
+        # What it wrote it takes away by itself.
+        self._old.append(self._process)
+        self._process = None
+        seen: Json = json.loads(line)
+        return seen
+
+    def give_up(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._old.append(self._process)
+            self._process = None
+        for process in [process for process in self._old if process.poll() is not None]:
+            if process.stdout is not None:
+                process.stdout.close()
+            self._old.remove(process)
 
 
 def digests(directory: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ Damage is done only where enough good copies are left: on nodes without which th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar
@@ -36,7 +37,7 @@ TROUBLES = {
 }
 ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
 """What a process may end itself for, or not come up on."""
-STALLED_S, PATIENCE_S, LONGEST_S = 2.0, 6.0, 12.0
+STALLED_S, PATIENCE_S = 2.0, 8.0
 """A device that gave no answer for the first is stalled; one that shall answer has the second, and longer when it is slow."""
 
 
@@ -133,17 +134,23 @@ def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json
 
 
 def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
-    """How each of these disks behaves towards a process of our own."""
+    """How each of these disks behaves towards a process of our own, all tried at the same time."""
     found: dict[str, Device] = {}
-    questions: dict[str, Json] = {}
-    for node in nodes:
-        effects = ground.force.disks.get(node, {})
-        slow_s = 8 * effects.get("slow", 0) / 1e9
-        patience_s = STALLED_S + slow_s if "stall" in effects else PATIENCE_S + slow_s
-        questions[node] = {"do": "look", "part": "disk", "patience_s": min(LONGEST_S, patience_s)}
-    for node, answer in require(ask(ground.cluster.nodes, questions), "looking at the disks").items():
-        found[node] = Device(**answer["device"])
+    look_at(ground, nodes := list(nodes), probe="begin")
+    began_s = time.monotonic()
+    while waiting := [node for node in nodes if node not in found]:
+        answers = look_at(ground, waiting, probe="wait")
+        found |= {node: Device(**answer["device"]) for node, answer in answers.items() if answer["device"]}
+        late = [node for node in waiting if time.monotonic() - began_s > _patience_s(ground, node)]
+        late = [node for node in late if node not in found]
+        look_at(ground, late, probe="end")
+        found |= dict.fromkeys(late, Device(None, None, False))
     return found
+
+
+def _patience_s(ground: Ground, node: str) -> float:
+    effects = ground.force.disks.get(node, {})
+    return (STALLED_S if "stall" in effects else PATIENCE_S) + 8 * effects.get("slow", 0) / 1e9
 
 
 def alive(ground: Ground, nodes: list[str]) -> Observation:

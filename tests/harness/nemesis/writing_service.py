@@ -6,10 +6,15 @@ supervisor starts it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from harness.hosts.base import Host
+from harness.hosts.local import LocalProvider
+from harness.nemesis import fault_disk
+from tests.harness.nemesis.lab_tools import state
 from tests.harness.nemesis.plain_service import Supervised
 
 PROGRAM = """
@@ -41,8 +46,44 @@ class Writing(Supervised):
         return f"{host.directory}/plain/data"
 
     def numbers(self, host: Host, name: str) -> list[int]:
-        text = host.run(["cat", f"{self.data_directory(host)}/{name}"]).stdout
+        text = host.run(["cat", f"{self.data_directory(host)}/{name}"]).stdout.replace("\0", "")
         return [int(line) for line in text.splitlines()]
 
-    def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        super().start(host, environment)
+    def begin_anew(self, host: Host) -> None:
+        """On an empty disk: what an earlier fault lost leaves holes."""
+        host.run(
+            f"cd {host.directory}/plain && touch stopped && kill -9 $(cat pid); rm -f data/*; sync data; rm -f stopped"
+        )
+        host.run(f"cd {host.directory}/plain/data && for i in $(seq 200); do [ -s synced ] && exit 0; sleep 0.02; done")
+
+
+@contextlib.contextmanager
+def on_fault_disks(lab: LocalProvider) -> Iterator[Writing]:
+    service = Writing()
+    for host in lab.hosts:
+        service.install(host, lab.hosts)
+        fault_disk.mount(host, service)
+        service.start(host, {})
+        service.wait_ready(host, 5)
+    yield service
+    for host in lab.hosts:
+        fault_disk.remove(host, service, service.stop)
+
+
+def complaint(host: Host, service: Writing) -> str:
+    """What a shell says that writes in the data directory; empty when it can."""
+    write = f"cd {service.data_directory(host)} && echo x >trial && sync trial && rm -f trial"
+    return host.run(write, check=False).stderr
+
+
+def mounts(host: Host) -> list[str]:
+    """Without their numbers, which change when a disk is mounted again."""
+    lines = host.run("cat /proc/self/mountinfo").stdout.splitlines()
+    return sorted(" ".join(line.split()[3:6]) for line in lines)
+
+
+def alive(host: Host, service: Writing) -> bool:
+    """It runs, and writes."""
+    before = service.numbers(host, "synced")
+    time.sleep(0.2)
+    return state(host, service) is not None and service.numbers(host, "synced")[-1:] > before[-1:]

@@ -382,7 +382,10 @@ class Tree:
 
     def _load(self, directory: Directory) -> None:
         for name in self._listed(directory.path):
-            if directory is self.root and name == HIDDEN:
+            if directory is self.root and name.startswith(HIDDEN):
+                if name != HIDDEN:
+                    # A probe left it that died with the disk.
+                    os.unlink(name, dir_fd=self.backing)
                 continue
             found = os.stat(os.path.normpath(f"{directory.path}/{name}"), dir_fd=self.backing, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):

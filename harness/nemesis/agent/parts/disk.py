@@ -28,6 +28,9 @@ HELD_S = 1.0
 HOLD_S = 0.3
 """Before a crash syncs are held: until there is one, and a little longer, so that what was acknowledged without them is there to be lost."""
 REVIVE_S = 15.0
+ANSWER_S = 0.2
+"""So long a request may wait for a probe."""
+_PROBE = disk_probe.Probe()
 BACK_OFF_S = 0.15
 """A supervisor that sees the marker for this long forgets how often the process ended."""
 
@@ -109,20 +112,22 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """How the device behaves towards a process of our own, and what the daemon knows of what was done to the data."""
+    """What the daemon knows of what was done to the data; and, by `probe`, how the device behaves towards a process of our own (`begin`, `wait`, `end`)."""
     disk = config.get("fault_disk") or {}
-    status = ask(disk["state"], {"do": "status"})
-    backing = f"/proc/{status['pid']}/fd/{status['backing']}"
-    device = disk_probe.probe(disk["directory"], backing, request["patience_s"]) if "patience_s" in request else None
+    if not disk:
+        raise RuntimeError("there is no fault disk under the service")
+    status, device = ask(disk["state"], {"do": "status"}), None
+    if request.get("probe") == "begin" or (request.get("probe") == "wait" and not _PROBE.begun):
+        # An agent that is asked for what another one had begun begins anew.
+        _PROBE.begin(disk["directory"], f"/proc/{status['pid']}/fd/{status['backing']}")
+    elif request.get("probe") == "wait":
+        device = _PROBE.answer(ANSWER_S)
+    elif request.get("probe") == "end":
+        _PROBE.give_up()
     damage = [{name: one[name] for name in ("id", "effect", "file", "offset", "still")} for one in status["damage"]]
     files = sorted(disk_probe.digests(disk["directory"])) if request.get("list_files") else None
-    return {
-        "device": device,
-        "damage": damage,
-        "results": status["results"],
-        "forgot": status["forgot"],
-        "files": files,
-    }
+    told = {"results": status["results"], "forgot": status["forgot"], "damage": damage}
+    return {**told, "device": device, "files": files}
 
 
 def _listed(wanted: Json, name: str) -> list[Json]:
