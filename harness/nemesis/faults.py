@@ -13,8 +13,8 @@ Kinds and their resolved form (`what`, JSON values):
 | `clog` | `{"edges": …}`: nothing arrives before the heal, everything after it |
 | `flap` | `{"edges": …, "period_ns"}`: cut for the first half of each period |
 | `reset` | `{"edges": [["n1", "n2"], …], "period_ns"}`: connections of these pairs break, now and each period |
-| `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal |
-| `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal |
+| `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal; with `slow_start_ns` it is held for so long then |
+| `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal; `"whole": "host"`: everything on the host |
 | `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal |
 | `cpu` | `{"nodes": ["n2"], "share_ppm": 100000}`: of one processor |
 | `memory` | `{"nodes": ["n2"], "limit_bytes": 67108864}`: killed where it needs more, and started again |

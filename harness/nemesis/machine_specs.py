@@ -23,6 +23,7 @@ class KillSpec(Aimed):
     """SIGKILL, and started again after `restart_after` (or `for`, the same)."""
 
     kind: ClassVar[str] = "kill"
+    later: ClassVar[frozenset[str]] = frozenset({"slow_start"})
 
     for_ns: PositiveDuration | None = Field(
         default=None,
@@ -30,6 +31,13 @@ class KillSpec(Aimed):
         serialization_alias="restart_after",
         description="how long it stays down",
     )
+    slow_start: PositiveDuration | None = Field(
+        default=None, description="it runs that much later than it was started: held from its first moment"
+    )
+
+    def parameters(self) -> dict[str, Any]:
+        slow = {} if self.slow_start is None else {"slow_start_ns": self.slow_start}
+        return {"target": self.target, **slow}
 
 
 class PauseSpec(Aimed):

@@ -7,7 +7,7 @@ the network graph, and every (client, node) pair has its own connection, opened 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -55,7 +55,7 @@ class Connection:
 
 
 class Clients:
-    """`deliver(node, event)` hands an event to a node's process; `alive(node)` says whether there is one."""
+    """`deliver(node, event)` hands an event to a node's process; `alive(node)` says whether there is one, `exhausted` those without a descriptor left."""
 
     def __init__(
         self,
@@ -64,9 +64,10 @@ class Clients:
         options: SimOptions,
         deliver: Callable[[str, Event], None],
         alive: Callable[[str], bool],
+        exhausted: Collection[str] = (),
     ) -> None:
         self._kernel, self._network, self._options = kernel, network, options
-        self._deliver, self._alive = deliver, alive
+        self._deliver, self._alive, self._exhausted = deliver, alive, exhausted
         self._connections: dict[tuple[str, str], Connection] = {}
         self._at_node: dict[tuple[str, str], Connection] = {}
         """What each process holds, by (node, connection name): the node's side of the truth."""
@@ -92,6 +93,16 @@ class Clients:
         connection.queued.clear()
         if connection.open:
             self._network.stream(connection.up, self._gone_at_node, connection)
+
+    def knock(self, node: str, then: Callable[[], None]) -> None:
+        """Connect once and close at once; `then` is called when the process had accepted."""
+        up, down = self._network.links[CLIENTS, node], self._network.links[node, CLIENTS]
+
+        def arrive() -> None:
+            if self._alive(node) and node not in self._exhausted:
+                self._network.probe(down, then)
+
+        self._network.probe(up, arrive)
 
     def reply(self, node: str, name: str, body: Mapping[str, Any]) -> None:
         """The node's process answers on a connection; dropped when that connection is gone."""
@@ -124,6 +135,8 @@ class Clients:
         if not self._alive(connection.node):
             self._refuse(connection, End.REFUSED, "connection refused")
             return
+        if connection.node in self._exhausted:
+            return  # The kernel holds it for a process that cannot take it: nothing is ever said on it.
         # A stopped process's kernel accepts too; its requests wait until it runs again.
         self._at_node[connection.node, connection.name] = connection
         self._network.stream(connection.down, self._accepted, connection)

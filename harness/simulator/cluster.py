@@ -58,10 +58,20 @@ class SimCluster:
         names = tuple(sorted(configs))
         self.network = Network(self.kernel, seed, (*names, CLIENTS), self.options)
         self.codec = Codec(seed, self.options.codec_one_in)
+        self.exhausted: set[str] = set()
+        """Nodes that get no descriptor for another connection."""
         self.peers = Peers(
-            self.kernel, self.network, names, self.options, self._deliver, self._alive, self._paused, self.codec.carry
+            self.kernel,
+            self.network,
+            names,
+            self.options,
+            self._deliver,
+            self._alive,
+            self._paused,
+            self.codec.carry,
+            self.exhausted,
         )
-        self.clients = Clients(self.kernel, self.network, self.options, self._deliver, self._alive)
+        self.clients = Clients(self.kernel, self.network, self.options, self._deliver, self._alive, self.exhausted)
         self.nodes = {
             name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
         }
@@ -161,6 +171,20 @@ class SimCluster:
     def resume(self, node: str) -> None:
         self._note("resume", node)
         self._node(node).resume()
+
+    def starve(self, node: str, share_ppm: int) -> None:
+        """From now on its process has this share of a processor, in later incarnations too; a million is all of it."""
+        self._note("starve", node, share_ppm)
+        self._node(node).share_ppm = share_ppm
+
+    def exhaust(self, node: str, exhausted: bool) -> None:
+        """Whether its process gets no descriptor for any connection that it does not have yet."""
+        self._note("exhaust", node, exhausted)
+        (self.exhausted.add if exhausted else self.exhausted.discard)(self._node(node).name)
+
+    def knock(self, node: str, then: Callable[[], None]) -> None:
+        """A connection from the clients' vertex that asks for nothing; `then` is called if the process accepts it."""
+        self.clients.knock(self._node(node).name, then)
 
     def process(self, node: str) -> Process:
         return self._node(node).process

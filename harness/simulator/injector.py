@@ -17,6 +17,7 @@ from .cluster import SimCluster
 from .faults.clocks import ClockFaults
 from .faults.disks import DiskFaults
 from .faults.ground import BOOT_NS, Family, Ground, Then, restore
+from .faults.limits import LimitFaults
 from .faults.links import LinkFaults
 from .faults.membership import MembershipFaults
 from .faults.processes import ProcessFaults
@@ -38,6 +39,7 @@ class SimInjector:
         processes = ProcessFaults(self._ground, self._voters)
         disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
         links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
+        limits = LimitFaults(self._ground)
         self._membership = MembershipFaults(self._ground, self.situation)
         self._families: Mapping[str, Family] = {
             "cut": links,
@@ -48,6 +50,9 @@ class SimInjector:
             "kill": processes,
             "pause": processes,
             "power": processes,
+            "cpu": limits,
+            "memory": limits,
+            "descriptors": limits,
             "wipe": processes,
             "disk": disks,
             "clock": clocks,

@@ -41,6 +41,9 @@ class Process(Enum):
     HALTED = "halted"
 
 
+WHOLE = 1_000_000
+CPU_PERIOD_NS = 100_000_000
+
 # Names of their own: to find a member through its enumeration takes ten times as long.
 DOWN, RUNNING, PAUSED, HALTED = Process
 
@@ -92,6 +95,8 @@ class SimNode:
         self.steps = 0
         self.stale_timers = 0
         self.halt_reason: str | None = None
+        self.share_ppm = WHOLE
+        """Of a processor: turns of a starved process begin only in the first part of each period that is its own."""
         self.storage_held = False
         self.storage: Storage | None = None
         self._check: Callable[[], None] | None = None
@@ -189,7 +194,16 @@ class SimNode:
     def _schedule_turn(self, delay_ns: int) -> None:
         self._turn_scheduled = True
         kernel = self._kernel
-        kernel.schedule(kernel.now_ns + delay_ns, self._turn, self.incarnation)
+        at_ns = kernel.now_ns + delay_ns
+        if self.share_ppm < WHOLE:
+            at_ns = self._when_it_has_time(at_ns)
+        kernel.schedule(at_ns, self._turn, self.incarnation)
+
+    def _when_it_has_time(self, at_ns: int) -> int:
+        """As a kernel deals out a processor: who has used up its part of a period waits for the next."""
+        into_ns = (at_ns + self.key) % CPU_PERIOD_NS
+        own_ns = CPU_PERIOD_NS * self.share_ppm // WHOLE
+        return at_ns if into_ns < own_ns else at_ns + CPU_PERIOD_NS - into_ns
 
     def _turn(self, incarnation: int) -> None:
         if incarnation != self.incarnation:

@@ -10,7 +10,7 @@ Beyond TCP, single messages may be lost, duplicated or late (options, or a link'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from node.core.events import Connected, Disconnected, Event, Received
@@ -40,7 +40,10 @@ class View:
 
 
 class Peers:
-    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say what state that process is in."""
+    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say what state that process is in.
+
+    A process that is `exhausted` has no descriptor for another connection: it neither dials nor accepts, and keeps those that it has.
+    """
 
     def __init__(
         self,
@@ -52,10 +55,12 @@ class Peers:
         alive: Callable[[str], bool],
         paused: Callable[[str], bool],
         carry: Callable[[Message], Message],
+        exhausted: Collection[str] = (),
     ) -> None:
         self._kernel, self._network, self._options = kernel, network, options
         self._nodes = nodes
         self._deliver, self._alive, self._paused, self._carry = deliver, alive, paused, carry
+        self._exhausted = exhausted
         self._views = {
             (a, b): View(a, b, network.links[a, b], network.links[b, a]) for a in nodes for b in nodes if a != b
         }
@@ -181,6 +186,9 @@ class Peers:
 
     def _dial(self, view: View) -> None:
         view.dialling += 1
+        if view.owner in self._exhausted:
+            self._redial(view)  # It has no descriptor for it, and tries again.
+            return
         self._network.datagram(view.link, self._hello_arrives, view, view.dialling)
         at_ns = self._kernel.now_ns + self._options.connect_timeout_ns
         self._kernel.schedule(at_ns, self._dial_again, view, view.dialling)
@@ -190,7 +198,7 @@ class Peers:
         if not self._alive(node):
             self._network.datagram(mine.link, self._refused, dialler, dialling)
             return
-        if self._paused(node):
+        if self._paused(node) or node in self._exhausted:
             return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
         self._next_connection += 1
         if mine.connection is not None:

@@ -10,7 +10,7 @@ from ...nemesis.covering import Covering
 from ...nemesis.faults import Observation, Resolved
 from ..clocks import EPOCH_NS
 from ..cluster import Edge, SimCluster
-from ..node import Process
+from ..node import WHOLE, Process
 from ..options import MILLISECOND
 from ..probes import Probes
 
@@ -106,6 +106,10 @@ def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
             cluster.drift(name, node.clock.own_drift_ppm - node.clock.drift_ppm)
         if node.disk.decays:
             cluster.repair(name)
+        if node.share_ppm < WHOLE:
+            cluster.starve(name, WHOLE)
+        if name in cluster.exhausted:
+            cluster.exhaust(name, False)
         cluster.resume(name)
         cluster.start(name)
 

@@ -31,7 +31,21 @@ class ProcessFaults:
         ground.resume(ground.stopped.pop(ident, []))
         down = ground.down.pop(ident, [])
         ground.start(down)
-        ground.later(BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"], fault))
+        slow_ns = self._hold_for_a_while(fault, down)
+        ground.later(slow_ns + BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"], fault))
+
+    def _hold_for_a_while(self, fault: Resolved, nodes: list[str]) -> int:
+        """A slow start: stopped from its first moment, by nobody's fault that is still on. Returns for how long."""
+        slow_ns: int = fault.what.get("slow_start_ns", 0)
+        ground, name = self._ground, f"{fault.intent.id}/slow-start"
+        if slow_ns and nodes:
+            for node in nodes:
+                ground.cluster.pause(node)
+            ground.stopped[name] = nodes
+            ground.cluster.schedule(
+                ground.cluster.now_ns + slow_ns, lambda: ground.resume(ground.stopped.pop(name, []))
+            )
+        return slow_ns
 
     def forget(self) -> None:
         self._ground.down.clear()

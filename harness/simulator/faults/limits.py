@@ -1,0 +1,160 @@
+"""Processes with too little: of a processor, of memory, of descriptors; each seen by what it does, or does no longer, while it is on.
+
+A simulated process has no size. So a memory limit is met as chance will have it: the kernel kills the process when the limit comes, and then each time after
+it has run for a drawn while; its supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from node.core.effects import Effect
+
+from ...nemesis.faults import CLIENTS, Observation, Resolved
+from ..chance import draw, exponential, key_of
+from ..node import CPU_PERIOD_NS, WHOLE, Process
+from ..options import MILLISECOND, SECOND
+from .ground import BOOT_NS, Ground, Then
+
+LOOK_NS = 4 * CPU_PERIOD_NS
+RESTART_NS = 100 * MILLISECOND
+GROWS_NS = 1 * SECOND
+"""How long a process runs on average before it needs more memory than it may have."""
+
+
+class LimitFaults:
+    """`_active` are the faults that are on, in their order: of two of a kind the one that leaves less holds."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._active: dict[str, Resolved] = {}
+        self._kills: dict[tuple[str, str], int] = {}
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        self._active[fault.intent.id] = fault
+        self._apply(fault)
+        look = {"cpu": self._look_at_turns, "memory": self._look_at_kills, "descriptors": self._look_at_connections}
+        if fault.intent.kind == "memory":
+            for node in fault.what["nodes"]:
+                self._kills[fault.intent.id, node] = 0
+                self._out_of_memory(fault, node)
+        look[fault.intent.kind](fault, True, then)
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        self._active.pop(fault.intent.id, None)
+        self._apply(fault)
+        if fault.intent.kind == "descriptors":
+            self._look_at_connections(fault, False, then)
+            return
+        if fault.intent.kind == "memory":
+            # The last one that was killed for it may be waiting to be started.
+            self._ground.start([node for node in fault.what["nodes"] if self._kills.pop((fault.intent.id, node), 0)])
+        self._ground.later(BOOT_NS, then, lambda: self._ground.running(fault.what["nodes"], fault))
+
+    def forget(self) -> None:
+        self._active.clear()
+        self._kills.clear()
+
+    def _apply(self, fault: Resolved) -> None:
+        kind, cluster = fault.intent.kind, self._ground.cluster
+        on = [other.what for other in self._active.values() if other.intent.kind == kind]
+        for node in fault.what["nodes"]:
+            meant = [what for what in on if node in what["nodes"]]
+            if kind == "cpu":
+                cluster.starve(node, min((what["share_ppm"] for what in meant), default=WHOLE))
+            elif kind == "descriptors":
+                cluster.exhaust(node, bool(meant))
+
+    def _free(self, fault: Resolved) -> list[str]:
+        """Nodes whose process runs, so that it shows what it lacks."""
+        return [node for node in fault.what["nodes"] if self._ground.cluster.process(node) is Process.RUNNING]
+
+    def _hidden(self, fault: Resolved, nodes: list[str], since_ns: int) -> dict[str, list[str]]:
+        return self._ground.hidden_by(fault, nodes, since_ns)
+
+    def _look_at_turns(self, fault: Resolved, on: bool, then: Then) -> None:
+        """In which part of its periods each process has its turns. One that sleeps through all of them shows nothing."""
+        cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
+        turns: dict[str, list[int]] = {node: [] for node in fault.what["nodes"]}
+
+        def watch(node: str, effects: list[Effect]) -> None:
+            if node in turns:
+                turns[node].append(cluster.now_ns)
+
+        cluster.effect_watchers.append(watch)
+
+        def judge() -> Observation:
+            cluster.effect_watchers.remove(watch)
+            shares = {node: _share_of_periods(times) for node, times in turns.items() if times}
+            # The turn that was due when it began is not held up any more.
+            starved = [node for node, share in shares.items() if share <= fault.what["share_ppm"] + WHOLE // 100]
+            rest = [node for node in turns if node not in starved]
+            hidden = self._hidden(fault, rest, since_ns) if rest else {}
+            told = {"nodes": starved, "share_ppm": shares}
+            return Observation(bool(starved) and not rest, {**told, **hidden})
+
+        self._ground.later(LOOK_NS, then, judge)
+
+    def _look_at_kills(self, fault: Resolved, on: bool, then: Then) -> None:
+        since_ns = self._ground.cluster.now_ns
+
+        def judge() -> Observation:
+            kills = {node: self._kills.get((fault.intent.id, node), 0) for node in fault.what["nodes"]}
+            spared = [node for node, count in kills.items() if not count]
+            hidden = self._hidden(fault, spared, since_ns) if spared else {}
+            return Observation(bool(kills) and not spared, {"oom_kills": kills, **hidden})
+
+        self._ground.later(MILLISECOND, then, judge)
+
+    def _out_of_memory(self, fault: Resolved, node: str) -> None:
+        """Kill it, start it again, and come back when it has grown."""
+        if fault.intent.id not in self._active:
+            return
+        cluster, name = self._ground.cluster, fault.intent.id
+        if cluster.process(node) is Process.RUNNING:
+            self._kills[name, node] += 1
+            cluster.kill(node)
+            cluster.schedule(cluster.now_ns + RESTART_NS, self._start_again, fault, node)
+        bits = draw(cluster.seed, key_of(name), key_of(node), cluster.nodes[node].incarnation, cluster.now_ns)
+        cluster.schedule(
+            cluster.now_ns + 2 * RESTART_NS + exponential(bits, GROWS_NS), self._out_of_memory, fault, node
+        )
+
+    def _start_again(self, fault: Resolved, node: str) -> None:
+        if fault.intent.id in self._active:
+            self._ground.start([node])
+
+    def _look_at_connections(self, fault: Resolved, on: bool, then: Then) -> None:
+        """Whether a connection from the clients' place is accepted; one that is not is no news where none could be."""
+        cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
+        accepted: set[str] = set()
+        nodes: list[str] = fault.what["nodes"]
+        for node in nodes:
+            cluster.knock(node, _adding(accepted, node))
+
+        def judge() -> Observation:
+            wanted = [node for node in self._free(fault) if (node in cluster.exhausted) != (node in accepted)]
+            rest = [node for node in nodes if node not in wanted]
+            told = {"nodes": wanted, "accepted": sorted(accepted)}
+            if on:
+                hidden = self._hidden(fault, rest, since_ns) if rest else {}
+                return Observation(bool(wanted) and not rest, {**told, **hidden})
+            unheard = [node for node in rest if not self._ground.is_held(node) and self._is_reachable(node)]
+            return Observation(not unheard, told)
+
+        self._ground.later(50 * MILLISECOND, then, judge)
+
+    def _is_reachable(self, node: str) -> bool:
+        links = self._ground.cluster.network.links
+        return not any(link.cuts or link.clogs for link in (links[CLIENTS, node], links[node, CLIENTS]))
+
+
+def _adding(accepted: set[str], node: str) -> Callable[[], None]:
+    return lambda: accepted.add(node)
+
+
+def _share_of_periods(times: list[int]) -> int:
+    """The part of a period within which all these times lie, in parts per million."""
+    into = sorted(time % CPU_PERIOD_NS for time in times)
+    gaps = [after - before for before, after in zip(into, [*into[1:], into[0] + CPU_PERIOD_NS], strict=True)]
+    return (CPU_PERIOD_NS - max(gaps)) * WHOLE // CPU_PERIOD_NS
