@@ -63,7 +63,7 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
     """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling."""
     if what is None:
         return "not probed"
-    key = _SUBJECT.get(kind, "")
+    key = next((field for field in _CLOCK if field in what), "") if kind == "clock" else _SUBJECT.get(kind, "")
     if key in what:
         known = _subject(key, what[key])
     elif "processes" in what:
@@ -76,10 +76,12 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
 _SUBJECT = {
     **dict.fromkeys(("cut", "link", "clog", "flap", "reset"), "edges"),
     **dict.fromkeys(("kill", "pause", "power", "wipe", "disk", "membership"), "nodes"),
-    "clock": "offsets_ns",
     "voters": "voters",
 }
 """Kind of fault → the field that says whom it meets, in what is intended and in what is observed."""
+
+_CLOCK = ("drift_ppm", "strobe_ns", "spans_ns", "offsets_ns")
+"""Of a clock the first of these that there is: a drift has made an offset, too."""
 
 
 def _subject(key: str, found: Any) -> str:
@@ -87,6 +89,10 @@ def _subject(key: str, found: Any) -> str:
         return cut(tuple(edge) for edge in found)
     if key == "offsets_ns":
         return ", ".join(f"{node} {offset / 1e9:+.3g} s" for node, offset in found.items())
+    if key == "drift_ppm":
+        return ", ".join(f"{node} {ppm:+g} ppm" for node, ppm in found.items())
+    if key in ("strobe_ns", "spans_ns"):
+        return ", ".join(f"{node} to and fro by {span / 1e9:.3g} s" for node, span in found.items())
     if key == "voters":
         return ", ".join(f"{node} weight {weight}" for node, weight in found.items())
     return ", ".join(map(str, found))

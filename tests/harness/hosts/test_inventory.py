@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import CampaignError
 from harness.hosts.inventory import load_inventory
+from harness.hosts.ssh import SshProvider
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -20,7 +21,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
         tmp_path,
         "consent: true\nknown_hosts: kh\nhosts:\n"
         "  - {name: n1, address: 203.0.113.1}\n"
-        "  - {name: n2, address: n2.example, port: 2222, user: debian, key: ~/.ssh/id, sudo: true, directory: /opt/tri/, python: python3.12}\n",
+        "  - {name: n2, address: n2.example, port: 2222, user: debian, key: ~/.ssh/id, sudo: true, directory: /opt/tri/, python: python3.12, clock: system}\n",
     )
     inventory = load_inventory(path)
     first, second = inventory.hosts
@@ -29,6 +30,8 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
     assert (first.directory, first.python) == ("/var/tmp/tribulation", "python3")
     assert (second.port, second.user, second.key) == (2222, "debian", Path.home() / ".ssh/id")
     assert (second.sudo, second.directory, second.python) == (True, "/opt/tri", "python3.12")
+    assert (first.clock, second.clock) == ("library", "system")
+    assert [host.clock for host in SshProvider(inventory).make_hosts()] == ["library", "system"]
 
 
 def test_without_consent_nothing_goes(tmp_path: Path) -> None:
