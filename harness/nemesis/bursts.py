@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from .agents import ask, require
@@ -14,10 +14,11 @@ from .topology import Edge
 Seen = Mapping[str, Any]
 """What arrived over a link, as the agents sum it up (`agent/burst.py`), with delays by one clock, and `error_ns` that these may be off by."""
 
-SETTLE_S = 0.15
-"""For what is under way when all was sent and every delay is over."""
+SETTLE_S = 0.1
+SETTLES = 30
+"""When all should have been sent and every delay is over, so many looks at most, until two show the same, and no sender is late itself."""
 CLOCK_ROUNDS = 4
-PACKETS_A_SECOND = 20_000
+PACKETS_A_SECOND = 10_000
 """Over the whole cluster; bursts over many links take longer, so that probing does not become the load."""
 
 
@@ -41,8 +42,25 @@ def burst(
         for source, sizes in sinks.items()
     }
     require(ask(cluster.agents, requests), "sending bursts")
-    time.sleep((count * every_ns + late_ns) / 1e9 + SETTLE_S)
+    time.sleep((count * every_ns + late_ns) / 1e9)
+    _settle(cluster, {vertex for edge in edges for vertex in edge}, number, late_ns)
     return arrived(cluster, edges, number)
+
+
+def _settle(cluster: Cluster, vertices: Set[str], number: int, late_ns: int) -> None:
+    request = {"do": "arrived", "number": number, "counts": True}
+    earlier: dict[str, int] = {}
+    was_sending = False
+    for _ in range(SETTLES):
+        time.sleep(SETTLE_S)
+        answers = require(ask(cluster.agents, dict.fromkeys(vertices, request)), "counting what arrived")
+        counts = {vertex: int(answer["arrived"]) for vertex, answer in answers.items()}
+        is_sending = any(answer["sending"] for answer in answers.values())
+        if was_sending and not is_sending:
+            time.sleep(late_ns / 1e9)
+        if counts == earlier and not is_sending and not was_sending:
+            return
+        earlier, was_sending = counts, is_sending
 
 
 def arrived(cluster: Cluster, edges: Iterable[Edge], number: int) -> dict[Edge, Seen | None]:

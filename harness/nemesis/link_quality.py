@@ -6,17 +6,21 @@ Pure. A link whose shape is empty is *whole* when it loses nearly nothing, doubl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ONE_MILLION = 1_000_000
 UNLIKELY = 1e-6
-WITNESSES = 16
-"""Packets are so many that on average as many of them meet each chance: that none does happens once in nine million."""
-FEWEST, MOST = 64, 1600
+WITNESSES = 20
+"""Packets are so many that on average as many of them meet each chance, so that none does by luck, nor even of the part that shows."""
+FEWEST, MOST, BUDGET = 64, 1600, 10_000
+"""Packets over one link, and over all together."""
 SLACK = 0.03
 """What a busy machine may lose of its own."""
+OVERTAKEN_SHARE = 0.7
+"""Of the packets that wait to be overtaken, those that the end of the burst or jitter leaves in their place do not count."""
 RATE_SLACK = 0.8
+LATER_SHARE = 0.9
 WHOLE_SHARE = 0.75
 """A link whose quickest packet is late by less than this part of the delay has it no more."""
 SMALLEST = 32
@@ -24,31 +28,19 @@ SMALLEST = 32
 Shape = Mapping[str, Any]
 
 
-def count_for(shapes: list[Shape]) -> int:
-    """How many packets show every chance of these."""
+def count_for(shapes: list[Shape], links: int) -> int:
+    """How many packets over each of so many links show every chance of these, or show it of the links into one host together."""
     names = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
     chances: list[int] = [shape[name] for shape in shapes for name in names if shape.get(name)]
-    return min(MOST, max([FEWEST, *(WITNESSES * ONE_MILLION // ppm for ppm in chances)]))
+    enough = max([FEWEST, *(WITNESSES * ONE_MILLION // ppm for ppm in chances)])
+    return min(MOST, enough, max(FEWEST, BUDGET // max(1, links)))
 
 
 def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[str]:
     """What is not as asked, in the words of the shape's fields; empty when all is. `seen`: what came of `count` packets, None for nothing."""
     if seen is None:
         return ["silent"]
-    chance = {name: shape.get(f"{name}_ppm", 0) / ONE_MILLION for name in ("loss", "corrupt", "duplicate", "reorder")}
-    kept, doubled = (1 - chance["loss"]) * (1 - chance["corrupt"]), chance["duplicate"]
-    lost = (1 - doubled) * (1 - kept) + doubled * (1 - kept) ** 2
-    wrong = []
-    least, most = likely(count, lost)
-    least = max(least, 1) if lost else 0
-    if count - seen["came"] < least or ("rate_bps" not in shape and count - seen["came"] > most + count * SLACK):
-        wrong.append("corrupt" if chance["corrupt"] > chance["loss"] else "loss")
-    if doubled and seen["twice"] < max(1, likely(count, doubled * kept**2)[0]):
-        wrong.append("duplicate")
-    if not doubled and seen["twice"] > count * SLACK:
-        wrong.append("duplicate")
-    if chance["reorder"] and seen["overtaken"] < max(1, likely(count, chance["reorder"] * kept * 0.7)[0]):
-        wrong.append("reorder")
+    wrong = odds_against(shape, seen, count)
     if seen["least_ns"] + seen["error_ns"] < shape.get("delay_ns", 0):
         wrong.append("delay")
     if seen["most_ns"] - seen["least_ns"] < shape.get("jitter_ns", 0) // 2:
@@ -56,9 +48,31 @@ def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[
     return wrong
 
 
+def odds_against(shape: Shape, seen: Mapping[str, int], count: int) -> list[str]:
+    """Which chances were not met as often as asked, by the packets of one link, or of several of one shape together."""
+    chance = {name: shape.get(f"{name}_ppm", 0) / ONE_MILLION for name in ("loss", "corrupt", "duplicate", "reorder")}
+    kept, doubled = (1 - chance["loss"]) * (1 - chance["corrupt"]), chance["duplicate"]
+    lost = (1 - doubled) * (1 - kept) + doubled * (1 - kept) ** 2
+    slack = count * SLACK
+    wrong = []
+    least, most = likely(count, lost)
+    if count - seen["came"] < least or ("rate_bps" not in shape and count - seen["came"] > most + slack):
+        wrong.append("corrupt" if chance["corrupt"] > chance["loss"] else "loss")
+    if seen["twice"] < likely(count, doubled * kept**2)[0] or (not doubled and seen["twice"] > slack):
+        wrong.append("duplicate")
+    if seen["overtaken"] < likely(count, chance["reorder"] * kept * OVERTAKEN_SHARE)[0]:
+        wrong.append("reorder")
+    return wrong
+
+
+def together(seen: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The sums of what came over several links."""
+    return {name: sum(one[name] for one in seen) for name in ("came", "twice", "overtaken")}
+
+
 def is_later(by_ns: int, seen: Mapping[str, Any], before_ns: int) -> bool:
     """Whether packets took so much longer than the quickest of before: a long link must not pass for a late one."""
-    return bool(seen["least_ns"] + seen["error_ns"] >= before_ns + by_ns)
+    return bool(seen["least_ns"] + seen["error_ns"] >= before_ns + by_ns * LATER_SHARE)
 
 
 def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_ns: int = 0) -> bool:

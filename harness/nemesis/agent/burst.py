@@ -43,6 +43,11 @@ class Arrivals:
                 del self._seen[next(iter(self._seen))]
             self._seen.setdefault(burst, {}).setdefault(name, []).append((number, now_ns - sent_ns, now_ns))
 
+    def count(self, burst: int) -> int:
+        """How many packets have come of it, copies and all."""
+        with self._lock:
+            return sum(map(len, self._seen.get(burst, {}).values()))
+
     def of(self, burst: int) -> dict[str, Json]:
         with self._lock:
             seen = {name: list(packets) for name, packets in self._seen.get(burst, {}).items()}

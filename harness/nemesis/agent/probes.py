@@ -34,6 +34,7 @@ class Probes:
         self._lock = threading.Lock()
         self._sequence = 0
         self._arrivals = burst.Arrivals()
+        self._sending: set[int] = set()
         self._sockets = _open(port, any_port)
         self.port: int = self._sockets[0].getsockname()[1]
         self._wake = threading.Event()
@@ -63,12 +64,26 @@ class Probes:
         """To the peers that `sizes` names, in the background."""
         with self._lock:
             peers = {name: self._peers[name] for name in sizes if name in self._peers}
-        arguments = (number, self.name, peers, sizes, count, every_ns, self._socket_for)
-        threading.Thread(target=burst.send, args=arguments, daemon=True).start()
+            self._sending.add(number)
+
+        def send() -> None:
+            burst.send(number, self.name, peers, sizes, count, every_ns, self._socket_for)
+            with self._lock:
+                self._sending.discard(number)
+
+        threading.Thread(target=send, daemon=True).start()
+
+    def is_sending(self, number: int) -> bool:
+        """Whether packets of this burst are still to be sent from here."""
+        with self._lock:
+            return number in self._sending
 
     def arrived(self, number: int) -> dict[str, Any]:
         """What came of this burst, by sender."""
         return self._arrivals.of(number)
+
+    def arrived_count(self, number: int) -> int:
+        return self._arrivals.count(number)
 
     def _socket_for(self, address: str) -> socket.socket | None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

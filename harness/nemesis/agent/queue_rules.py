@@ -57,12 +57,12 @@ def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[s
     elif how == "nft":
         _do(["nft", "-f", "-"], nft_rules(wanted, control))
     else:
-        for family, (tool, version) in FAMILIES.items():
+        for tool, version in FAMILIES.values():
             chosen = [address for address in wanted if ipaddress.ip_address(address).version == version]
-            if chosen or _has_chain(family):
-                _do([f"{tool}-restore", *WAIT, "--noflush"], iptables_rules(version, chosen, control))
-                if _run([tool, *WAIT, "-t", "mangle", "-C", "PREROUTING", "-j", CHAIN]).returncode:
-                    _do([tool, *WAIT, "-t", "mangle", "-I", "PREROUTING", "-j", CHAIN])
+            there = _run([tool, *WAIT, "-t", "mangle", "-S"]).stdout.splitlines()
+            if chosen or f"-N {CHAIN}" in there:
+                rules = iptables_rules(version, chosen, control, jump=f"-A PREROUTING -j {CHAIN}" not in there)
+                _do([f"{tool}-restore", *WAIT, "--noflush"], rules)
 
 
 def remove(how: str, before: list[str]) -> bool:
@@ -88,31 +88,31 @@ def nft_rules(addresses: list[str], control: list[Any]) -> str:
     return "\n".join([*lines, "  }", "}", ""])
 
 
-def iptables_rules(version: int, addresses: list[str], control: list[Any], chain: str = CHAIN) -> str:
-    """For iptables-restore: the chain holds exactly this, whatever was in it."""
+def iptables_rules(
+    version: int, addresses: list[str], control: list[Any], chain: str = CHAIN, *, jump: bool = False
+) -> str:
+    """For iptables-restore: the chain holds exactly this, whatever was in it; `jump` brings packets there."""
     lines = ["*mangle", f":{chain} - [0:0]"]
     if control and ipaddress.ip_address(control[0].partition("%")[0]).version == version:
         lines.append(f"-A {chain} -s {control[0].partition('%')[0]} -p tcp --dport {int(control[1])} -j RETURN")
     if version == 6:
         lines += [f"-A {chain} -p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j RETURN" for kind in DISCOVERY]
     lines += [f"-A {chain} -s {address} -j NFQUEUE --queue-num {QUEUE} --queue-bypass" for address in addresses]
+    lines += [f"-I PREROUTING -j {chain}"] if jump else []
     return "\n".join([*lines, "COMMIT", ""])
-
-
-def _has_chain(family: str) -> bool:
-    return _run([FAMILIES[family][0], *WAIT, "-t", "mangle", "-S", CHAIN]).returncode == 0
 
 
 def _remove_chain(family: str, chain: str, before: list[str]) -> bool:
     tool = FAMILIES[family][0]
     try:
-        if _run([tool, *WAIT, "-t", "mangle", "-S", chain]).returncode:
-            return False
+        there = _run([tool, *WAIT, "-t", "mangle", "-S"]).stdout.splitlines()
     except FileNotFoundError:
         return False
-    _run([tool, *WAIT, "-t", "mangle", "-D", "PREROUTING", "-j", chain])
-    _do([tool, *WAIT, "-t", "mangle", "-F", chain])
-    _do([tool, *WAIT, "-t", "mangle", "-X", chain])
+    if f"-N {chain}" not in there:
+        return False
+    jumps = [line for line in there if line == f"-A PREROUTING -j {chain}"]
+    lines = ["*mangle", *(f"-D {line.removeprefix('-A ')}" for line in jumps), f"-F {chain}", f"-X {chain}", "COMMIT"]
+    _do([f"{tool}-restore", *WAIT, "--noflush"], "\n".join([*lines, ""]))
     if family not in before and _is_bare(family):
         _run(["nft", "delete", "table", family, "mangle"])
     return True

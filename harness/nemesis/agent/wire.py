@@ -24,7 +24,7 @@ import time
 from random import Random
 from typing import Any
 
-from . import connections
+from . import connections, processes
 from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
 from .shaping import Links, flipped
 
@@ -161,14 +161,11 @@ class Wire:
                 self._resets[name] = (at_ns + reset["period_ns"], reset)
 
 
-def start(program: str, path: str) -> list[int]:
-    """Start one unless one answers; returns its process number and start time when it does."""
-    from .processes import stat
-
-    pid = holder(path)
-    if pid is None:
+def begin(program: str, path: str) -> subprocess.Popen[bytes] | None:
+    """Start one unless one answers, and do not wait for it (`await_start`): rules may be made meanwhile."""
+    if holder(path) is None:
         with open(f"{path}.log", "ab") as log:
-            child = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-I", program, "wire", os.path.dirname(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -176,14 +173,20 @@ def start(program: str, path: str) -> list[int]:
                 start_new_session=True,
                 cwd="/",
             )
+    return None
+
+
+def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
+    """Its process number and start time, when it answers."""
+    if child is not None:
         assert child.stdout is not None
         with child.stdout as answer:
             ready, _, _ = select.select([answer], [], [], START_S)
             if not ready or answer.readline() != b"ready\n":
                 raise RuntimeError(f"the links' helper did not start within {START_S:g} s; see {path}.log")
-        pid = child.pid
-    known = stat(pid)
-    if known is None:
+    pid = holder(path) if child is None else child.pid
+    known = None if pid is None else processes.stat(pid)
+    if pid is None or known is None:
         raise RuntimeError(f"the links' helper {pid} has ended; see {path}.log")
     return [pid, known[1]]
 

@@ -24,7 +24,7 @@ OVERTAKEN_NS = 50_000_000
 EVERY_NS = 1_000_000
 STUCK, STUCK_EVERY_NS = 20, 5_000_000
 FREED_S = 1.0
-BEFORE = 16
+BEFORE, BEFORE_EVERY_NS = 32, 8_000_000
 """Packets that show how long a link takes of its own."""
 
 
@@ -121,7 +121,7 @@ class Link(Shaped):
         if fault.what.get("delay_ns"):
             edges = self.visible(fault, ground)
             late_ns = _latest_ns([ground.force.links.get(edge, {}) for edge in edges], BEFORE)
-            seen = bursts.burst(ground.cluster, edges, BEFORE, EVERY_NS, late_ns) if edges else {}
+            seen = bursts.burst(ground.cluster, edges, BEFORE, BEFORE_EVERY_NS, late_ns) if edges else {}
             self._before_ns[fault.intent.id] = {
                 edge: one["least_ns"] - one["error_ns"] for edge, one in seen.items() if one
             }
@@ -131,13 +131,14 @@ class Link(Shaped):
         edges = self.visible(fault, ground)
         force = ground.force.links
         shapes = {edge: force.get(edge, {}) for edge in edges}
-        count = link_quality.count_for([*shapes.values(), shape_of(fault)])
+        count = link_quality.count_for([*shapes.values(), shape_of(fault)], len(edges))
         receivers = sorted({sink for _, sink in edges if sink in ground.cluster.firewalled})
         before = _looks(ground, receivers)
         seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values(), count)) if edges else {}
         after = _looks(ground, receivers)
         before_ns = self._before_ns.get(fault.intent.id, {}) if on else self._before_ns.pop(fault.intent.id, {})
         wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count, before_ns.get(edge, 0)) for edge in edges}
+        _judge_together(shapes, seen, count, wrong)
         if on:
             for edge in _not_later(fault, seen, before_ns):
                 wrong[edge].append("delay")
@@ -185,6 +186,23 @@ def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int, before_
     if shape:
         return link_quality.faults_of(shape, seen, count)
     return [] if link_quality.is_whole(shape_of(fault), seen, count, before_ns) else ["not whole"]
+
+
+def _judge_together(
+    shapes: Mapping[Edge, Shape], seen: Mapping[Edge, Seen | None], count: int, wrong: dict[Edge, list[str]]
+) -> None:
+    """What is too rare for one link to show is shown by those that one host shapes alike: its receivers', and for copies its senders'."""
+    for end in (0, 1):
+        groups: dict[tuple[str, str], list[Edge]] = {}
+        for edge, shape in shapes.items():
+            if shape and seen[edge] is not None:
+                groups.setdefault((edge[end], repr(sorted(shape.items()))), []).append(edge)
+        for group in groups.values():
+            came = link_quality.together([one for edge in group if (one := seen[edge]) is not None])
+            for word in link_quality.odds_against(shapes[group[0]], came, count * len(group)):
+                if (word == "duplicate") == (end == 0):
+                    for edge in group:
+                        wrong[edge] = sorted({*wrong[edge], word})
 
 
 def _not_later(fault: Resolved, seen: Mapping[Edge, Seen | None], before_ns: Mapping[Edge, int]) -> list[Edge]:

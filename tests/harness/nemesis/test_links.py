@@ -188,11 +188,12 @@ def test_hosts_are_whole_by_themselves_when_nobody_renews(
     shared.stop()
     before = network_of(lab)
     with running(lab, service, tmp_path / "ledger.jsonl") as dying:
-        dying._cluster.lease_s = 1.5
         assert dying.inject(fault("link", edges=EDGES, loss_ppm=300_000, duplicate_ppm=300_000)).verified
         dying.inject(fault("clog", edges=[["n3", "n1"], ["clients", "n2"]]))
         dying.inject(fault("flap", edges=[["n3", "n2"]], period_ns=100 * MS))
         dying._background.stop()
+        dying._cluster.lease_s = 1.5
+        dying._cluster.renew(patient=True)
         ended_s = time.monotonic()
         await_that("as before", lambda: network_of(lab) == before)
         assert time.monotonic() - ended_s < 1.5 + 5

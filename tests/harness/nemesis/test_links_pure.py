@@ -14,7 +14,17 @@ from harness.nemesis.agent import connections, duplicates, netem, nfqueue, queue
 from harness.nemesis.agent.burst import Arrivals, summary
 from harness.nemesis.agent.shaping import BACKLOG_NS, OVERTAKEN_NS, Link, Links, flipped
 from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.link_quality import count_for, faults_of, is_later, is_whole, keeps_to_rate, likely, rate_burst
+from harness.nemesis.link_quality import (
+    count_for,
+    faults_of,
+    is_later,
+    is_whole,
+    keeps_to_rate,
+    likely,
+    odds_against,
+    rate_burst,
+    together,
+)
 from harness.nemesis.link_shapes import joined, shapes_of
 from harness.nemesis.rate import format_bps, parse_bps
 
@@ -221,7 +231,7 @@ def seen(came: int = 320, twice: int = 0, overtaken: int = 0, least_ns: int = 0,
     ],
 )
 def test_a_whole_link_is_never_taken_for_a_shaped_one(shape: dict[str, int]) -> None:
-    count = count_for([shape])
+    count = count_for([shape], 1)
     assert faults_of(shape, seen(count), count) == [next(iter(shape)).partition("_")[0]]
     assert is_whole(shape, seen(count), count) and faults_of({}, seen(count), count) == []
     assert faults_of(shape, None, 320) == ["silent"] and not is_whole(shape, None, 320)
@@ -233,6 +243,15 @@ def test_more_than_was_asked_for_is_wrong_as_well() -> None:
     assert faults_of({"delay_ns": MS}, seen(came=300, least_ns=MS, most_ns=2 * MS), 320) == ["loss"]
     assert faults_of({"loss_ppm": 50_000}, seen(came=304, twice=100), 320) == ["duplicate"]
     assert not is_whole({"delay_ns": 5 * MS}, seen(least_ns=5 * MS), 320)
+
+
+def test_many_links_show_a_rare_chance_together() -> None:
+    shape = {"loss_ppm": 10_000}
+    count = count_for([shape], 20)
+    assert count_for([shape], 1) == 1600 and count_for([{"loss_ppm": 50_000}], 1) == 400 and count == 500
+    assert faults_of(shape, seen(count), count) == [], "one alone cannot"
+    assert odds_against(shape, together([seen(count)] * 4), 4 * count) == ["loss"]
+    assert odds_against(shape, together([seen(count - 5)] * 4), 4 * count) == []
 
 
 def test_a_long_link_does_not_pass_for_a_late_one() -> None:

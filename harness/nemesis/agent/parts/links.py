@@ -48,17 +48,21 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
 
 
 def change(claimed: Json, wanted: Json, config: Json) -> Json:
-    """Who shapes is there before packets come to it, and goes after they have stopped."""
+    """Rules come and go while nobody holds their queue, or while who does lets all through; so nothing is lost by a change."""
     control, force = config["control"], dict(claimed)
     queue, resets, copies = (wanted.get(name, {}) for name in ("queue", "resets", "copies"))
-    if helper := claimed.get("helper"):
-        if queue or resets:
-            force["helper"] = {**helper, "process": wire.start(_program(), helper["path"])}
-        _tell(helper, {"do": "set", "links": queue, "resets": resets, "control": control}, bool(queue or resets))
+    helper, needed = claimed.get("helper"), bool(queue or resets)
+    request = {"do": "set", "links": queue, "resets": resets, "control": control}
+    starting = wire.begin(_program(), helper["path"]) if helper and needed else None
+    if helper and not needed:
+        _tell(helper, request, needed=False)
     if rules := claimed.get("rules"):
         addresses = [address for shape in queue.values() for address in shape["addresses"]]
         queue_rules.apply(rules["how"], addresses, control, rules["tables"])
-    if helper and not (queue or resets):
+    if helper and needed:
+        force["helper"] = {**helper, "process": wire.await_start(helper["path"], starting)}
+        _tell(helper, request, needed=True)
+    elif helper:
         _end(helper)
         del force["helper"]
     if not queue:
