@@ -135,6 +135,47 @@ def test_a_host_that_loses_its_power_loses_what_was_not_synced_and_boots_with_it
     assert injector.inject(full).verified and injector.heal(full).verified, "it is our disk again"
 
 
+def test_a_wiped_disk_is_empty_and_no_quorum_is_ever_wiped(
+    lab: LocalProvider, writing: Writing, injector: HostInjector
+) -> None:
+    n1 = lab.hosts[0]
+    await_that("there is something", lambda: alive(n1, writing))
+    wipe = fault("wipe", nodes=["n1"], calibration=True)
+    seen = injector.inject(wipe)
+    assert seen.verified and seen.observed["files"] == {"n1": []}
+    assert injector.heal(wipe).verified
+    await_that("it runs and writes", lambda: alive(n1, writing))
+    assert writing.numbers(n1, "synced")[0] == 1
+    with pytest.raises(FaultError, match="no quorum"):
+        injector.inject(fault("wipe", nodes=["n2"], calibration=True))
+
+
+def test_old_files_come_back_at_the_heal(lab: LocalProvider, writing: Writing, injector: HostInjector) -> None:
+    n1 = lab.hosts[0]
+    writing.begin_anew(n1)
+    old = fault("disk", nodes=["n1"], effect="old-files", calibration=True)
+    assert injector.inject(old).verified
+    before = writing.numbers(n1, "synced")
+    await_that("more is written", lambda: len(writing.numbers(n1, "synced")) > len(before) + 20)
+    later = writing.numbers(n1, "synced")
+    healed = injector.heal(old)
+    assert healed.verified and healed.observed["nodes"] == ["n1"]
+    assert len(writing.numbers(n1, "synced")) < len(later)
+
+
+def test_a_daemon_that_died_is_started_again_when_its_host_is_healed(
+    lab: LocalProvider, writing: Writing, injector: HostInjector
+) -> None:
+    n2 = lab.hosts[1]
+    full = fault("disk", nodes=["n2"], effect="full")
+    assert injector.inject(full).verified
+    n2.run("kill -9 $(pgrep -f '[d]isk.pyz serve')")
+    assert complaint(n2, writing) != ""
+    injector.heal_all()
+    await_that("it runs and writes", lambda: alive(n2, writing))
+    assert complaint(n2, writing) == ""
+
+
 def test_a_service_without_a_fault_disk_is_refused(
     lab: LocalProvider, writing: Writing, injector: HostInjector
 ) -> None:

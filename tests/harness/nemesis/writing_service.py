@@ -46,7 +46,7 @@ class Writing(Supervised):
         return f"{host.directory}/plain/data"
 
     def numbers(self, host: Host, name: str) -> list[int]:
-        text = host.run(["cat", f"{self.data_directory(host)}/{name}"]).stdout.replace("\0", "")
+        text = host.run(["cat", f"{self.data_directory(host)}/{name}"], check=False).stdout.replace("\0", "")
         return [int(line) for line in text.splitlines()]
 
     def begin_anew(self, host: Host) -> None:

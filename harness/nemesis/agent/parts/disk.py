@@ -64,6 +64,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
         return {}
     disk, process, done = claimed["disk"], claimed["process"], claimed["done"]
     trouble = wanted.get("trouble", {})
+    _revive(disk)
     if claimed["trouble"] or trouble:
         _set_trouble(disk, trouble)
     for one in _new(wanted, done, "damage"):

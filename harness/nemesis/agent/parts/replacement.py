@@ -40,6 +40,8 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     empty(directory)
     for name, content in files.items():
         write(os.path.join(directory, name), base64.b64decode(content))
+    # The names too: a power loss would bring back what was removed.
+    settle(directory)
     # Now or never: as soon as the process runs, what it writes hides what it found.
     if sorted(os.listdir(directory)) != sorted(files):
         raise RuntimeError(
@@ -64,6 +66,14 @@ def empty(directory: str) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)
+
+
+def settle(directory: str) -> None:
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write(path: str, content: bytes) -> None:
