@@ -7,6 +7,7 @@ be the reason; nor when nobody tried early enough; nor when the nodes' traces te
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from typing import Any
 
 from histories import Operation, Type
 
+from .crowd import Crowd
 from .fault_kinds import ONCE
 from .result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
 from .traces import TraceError, read_traces
 from .unelectable import Stretch, excuse
 from .windows import Window, run_end_ns, sides, windows
 from .wording import describe, seconds
+
+SHOWN = 6
 
 NOWHERE = "unknown"
 """The side of operations that name no node."""
@@ -36,7 +40,8 @@ class AvailabilityChecker:
         spans = windows(record)
         limit_s = _option(record, "max_recovery_s")
         disturbances = _disturbances(record)
-        told = [_tell(span, disturbances, ops, record) for span in spans]
+        crowd, after = Crowd(ops, lambda op: op.node or ""), _After(ops)
+        told = [_tell(span, disturbances, crowd, after, record) for span in spans]
         stats: dict[str, Any] = {"faults": told, "ok": sum(op.type is Type.OK for op in ops)}
         recoveries = [item["recovery_ms"] for item in told if item["recovery_ms"] is not None]
         if recoveries:
@@ -46,7 +51,7 @@ class AvailabilityChecker:
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         if limit_s is None:
             return CheckResult(self.name, Verdict.VALID, (), stats)
-        anomalies = [(span, _slow(span, disturbances, ops, float(limit_s))) for span in spans]
+        anomalies = [(span, _slow(span, disturbances, after, float(limit_s))) for span in spans]
         found = [(span, anomaly) for span, anomaly in anomalies if anomaly is not None]
         if not found:
             return CheckResult(self.name, Verdict.VALID, (), stats)
@@ -79,17 +84,49 @@ def _disturbances(record: RunRecord) -> list[_Disturbance]:
     return found
 
 
+class _After:
+    """What was tried after a moment, and what was answered first: operations in order of invocation, searched by bisection."""
+
+    def __init__(self, ops: Sequence[Operation]) -> None:
+        self._ops = sorted(ops, key=lambda op: op.invoke_ns)
+        self._invoked_ns = [op.invoke_ns for op in self._ops]
+        self._first_ok: list[Operation | None] = [None]
+        self._last_ns = [0]
+        for op in reversed(self._ops):
+            best, last_ns = self._first_ok[-1], self._last_ns[-1]
+            answered = op.type is Type.OK and (best is None or (op.complete_ns or 0) <= (best.complete_ns or 0))
+            self._first_ok.append(op if answered else best)
+            self._last_ns.append(max(last_ns, op.complete_ns or op.invoke_ns))
+        self._first_ok.reverse()
+        self._last_ns.reverse()
+
+    def first_ok(self, at_ns: int) -> Operation | None:
+        """Of those that began after it, and ended ok, the one that ended first."""
+        return self._first_ok[bisect_left(self._invoked_ns, at_ns)]
+
+    def tried(self, at_ns: int) -> Sequence[Operation]:
+        """The first few of those that began after it."""
+        begin = bisect_left(self._invoked_ns, at_ns)
+        return self._ops[begin : begin + SHOWN]
+
+    def count(self, at_ns: int) -> int:
+        return len(self._ops) - bisect_left(self._invoked_ns, at_ns)
+
+    def last_ns(self, at_ns: int) -> int:
+        """When the last of them ended, or began if nobody knows its end."""
+        return self._last_ns[bisect_left(self._invoked_ns, at_ns)]
+
+
 def _tell(
-    span: Window, disturbances: Sequence[_Disturbance], ops: Sequence[Operation], record: RunRecord
+    span: Window, disturbances: Sequence[_Disturbance], crowd: Crowd, after: _After, record: RunRecord
 ) -> dict[str, Any]:
-    nodes = record.nodes or sorted({op.node for op in ops if op.node is not None})
+    begun = crowd.begun_in(span.start_ns, span.end_ns)
+    nodes = record.nodes or sorted({node for node in begun if node})
     side_of = sides(span.fault, nodes)
     counts: dict[str, Counter[str]] = {side: Counter() for side in dict.fromkeys(side_of.values())}
-    for op in ops:
-        if span.began_in(op):
-            side = side_of.get(op.node or "", NOWHERE)
-            counts.setdefault(side, Counter())[op.type.value] += 1
-    first = _first_ok_after(span, ops)
+    for node, found in begun.items():
+        counts.setdefault(side_of.get(node, NOWHERE), Counter()).update(found)
+    first = after.first_ok(span.end_ns)
     return {
         "id": span.fault.id,
         "kind": span.fault.kind,
@@ -98,12 +135,6 @@ def _tell(
         "recovery_ms": None if first is None or not span.healed else _recovery_ms(span, first),
         "disturbed": _disturbed(span, disturbances, first),
     }
-
-
-def _first_ok_after(span: Window, ops: Sequence[Operation]) -> Operation | None:
-    """The first operation that began after the heal and ended ok."""
-    after = [op for op in ops if op.type is Type.OK and op.invoke_ns >= span.end_ns]
-    return min(after, key=lambda op: op.complete_ns or 0, default=None)
 
 
 def _recovery_ms(span: Window, first: Operation) -> float:
@@ -125,14 +156,10 @@ def _over_ns(span: Window) -> int:
     return span.end_ns if span.fault.over_ns is None else span.fault.over_ns
 
 
-def _slow(
-    span: Window, disturbances: Sequence[_Disturbance], ops: Sequence[Operation], limit_s: float
-) -> Anomaly | None:
-    first = _first_ok_after(span, ops)
-    tried = [op for op in ops if op.invoke_ns >= span.end_ns]
-    over_ns = _over_ns(span)
+def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, limit_s: float) -> Anomaly | None:
+    first, tried, over_ns = after.first_ok(span.end_ns), after.tried(span.end_ns), _over_ns(span)
     # Who tries only when the time is nearly over learns nothing of the time before.
-    soon = any(op.invoke_ns <= over_ns + limit_s * 5e8 for op in tried)
+    soon = bool(tried) and tried[0].invoke_ns <= over_ns + limit_s * 5e8
     healed = span.healed and span.fault.over_ns is not None and span.fault.undone
     if not healed or not soon or _disturbed(span, disturbances, first):
         return None
@@ -140,11 +167,10 @@ def _slow(
     details: dict[str, Any] = {"fault": span.fault.id, "max_recovery_s": limit_s}
     if first is None:
         # An operation that is refused before the limit is over does not tell yet.
-        last_ns = max(op.complete_ns or op.invoke_ns for op in tried)
-        if last_ns - over_ns < limit_s * 1e9:
+        if after.last_ns(span.end_ns) - over_ns < limit_s * 1e9:
             return None
-        text = f"After {name}, none of {len(tried)} operations ended ok (allowed: {limit_s:g} s)."
-        return Anomaly("no-recovery", tuple(op.invoke_index for op in tried[:6]), text, details)
+        text = f"After {name}, none of {after.count(span.end_ns)} operations ended ok (allowed: {limit_s:g} s)."
+        return Anomaly("no-recovery", tuple(op.invoke_index for op in tried), text, details)
     recovery_ms = round(((first.complete_ns or 0) - over_ns) / 1e6, 3)
     if recovery_ms <= limit_s * 1e3:
         return None

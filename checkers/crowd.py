@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,19 @@ from histories import Operation, Type
 
 _ENDLESS_NS = np.iinfo(np.int64).max
 
+Times = npt.NDArray[np.int64]
+
 Counts = dict[str, dict[str, int]]
-"""f → how many ended ok, fail and info."""
+"""f, or whatever operations are told apart by → how many ended ok, fail and info."""
 
 
 class Crowd:
     """Made in O(n log n); each question takes O(log n) for each kind of operation."""
 
-    def __init__(self, ops: Sequence[Operation]) -> None:
+    def __init__(self, ops: Sequence[Operation], by: Callable[[Operation], str] = lambda op: op.f) -> None:
         groups: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
         for op in ops:
-            begins, ends = groups.setdefault((op.f, op.type.value), ([], []))
+            begins, ends = groups.setdefault((by(op), op.type.value), ([], []))
             begins.append(op.invoke_ns)
             # One of unknown outcome was open until its client gave up, or for ever.
             ends.append(_ENDLESS_NS if op.complete_ns is None else op.complete_ns)
@@ -37,11 +39,22 @@ class Crowd:
 
     def open_in(self, start_ns: int, end_ns: int) -> Counts:
         """Those that were open at some time in the stretch, its ends included: begun by its end, and not ended before its start."""
+        return self._counts(
+            lambda begins, ends: np.searchsorted(begins, end_ns, "right") - np.searchsorted(ends, start_ns, "left")
+        )
+
+    def begun_in(self, start_ns: int, end_ns: int) -> Counts:
+        """Those that began in the stretch, its end not included."""
+        return self._counts(
+            lambda begins, _: np.searchsorted(begins, end_ns, "left") - np.searchsorted(begins, start_ns, "left")
+        )
+
+    def _counts(self, count: Callable[[Times, Times], np.intp]) -> Counts:
         found: Counts = {}
-        for (f, kind), (begins, ends) in self._groups.items():
-            count = int(np.searchsorted(begins, end_ns, "right") - np.searchsorted(ends, start_ns, "left"))
-            if count:
-                found.setdefault(f, {"ok": 0, "fail": 0, "info": 0})[kind] = count
+        for (name, kind), (begins, ends) in self._groups.items():
+            number = int(count(begins, ends))
+            if number:
+                found.setdefault(name, {"ok": 0, "fail": 0, "info": 0})[kind] = number
         return found
 
     def is_around(self, start_ns: int, end_ns: int) -> bool:
@@ -51,5 +64,5 @@ class Crowd:
         return self._first_ok_ns <= start_ns and self._last_ok_ns >= end_ns
 
 
-def _sorted(times_ns: list[int]) -> npt.NDArray[np.int64]:
+def _sorted(times_ns: list[int]) -> Times:
     return np.sort(np.asarray(times_ns, np.int64))
