@@ -15,8 +15,8 @@ Seen = Mapping[str, Any]
 """What arrived over a link, as the agents sum it up (`agent/burst.py`), with delays by one clock, and `error_ns` that these may be off by."""
 
 SETTLE_S = 0.1
-SETTLES = 30
-"""When all should have been sent and every delay is over, so many looks at most, until two show the same, and no sender is late itself."""
+SETTLES, SAME = 30, 3
+"""When all should have been sent and every delay is over, so many looks at most, until so many show the same, and no sender is late itself."""
 CLOCK_ROUNDS = 4
 PACKETS_A_SECOND = 10_000
 """Over the whole cluster; bursts over many links take longer, so that probing does not become the load."""
@@ -50,7 +50,7 @@ def burst(
 def _settle(cluster: Cluster, vertices: Set[str], number: int, late_ns: int) -> None:
     request = {"do": "arrived", "number": number, "counts": True}
     earlier: dict[str, int] = {}
-    was_sending = False
+    was_sending, same = False, 0
     for _ in range(SETTLES):
         time.sleep(SETTLE_S)
         answers = require(ask(cluster.agents, dict.fromkeys(vertices, request)), "counting what arrived")
@@ -58,7 +58,8 @@ def _settle(cluster: Cluster, vertices: Set[str], number: int, late_ns: int) -> 
         is_sending = any(answer["sending"] for answer in answers.values())
         if was_sending and not is_sending:
             time.sleep(late_ns / 1e9)
-        if counts == earlier and not is_sending and not was_sending:
+        same = same + 1 if counts == earlier and not is_sending and not was_sending else 1
+        if same == SAME:
             return
         earlier, was_sending = counts, is_sending
 

@@ -259,6 +259,9 @@ def _line(connection: socket.socket) -> bytes:
 def run(path: str) -> None:
     """Until it is told to go, or its path has gone; the path goes with it."""
     wire = Wire(path)
+    with contextlib.suppress(OSError):
+        # A wire does not wait for the programs at its ends. Those who may not go before others stay among them.
+        os.nice(-10)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -60,13 +60,10 @@ def _breaks(host: Host) -> str:
 
 
 class Reset(Package):
-    """Both ends destroy their sockets. `_before` are each fault's connections when it began, by pair."""
+    """Both ends destroy their sockets. Noted of each are the connections that there were when it began, by pair."""
 
     kinds = ("reset",)
     abilities: ClassVar[Mapping[str, Probe]] = {"reset": _breaks}
-
-    def __init__(self) -> None:
-        self._before: dict[str, dict[Edge, set[int]]] = {}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
         for a, b in edges_of(fault):
@@ -79,12 +76,8 @@ class Reset(Package):
         unable = sorted({v for pair in edges_of(fault) for v in pair if v in known and not known[v]["resets"]})
         if unable:
             raise FaultError(f"reset {fault.intent.id}: `ss -K` breaks no connection on {', '.join(unable)}", NO_RESETS)
-        self._before[fault.intent.id] = _connections(fault, ground)
+        ground.notes[fault.intent.id] = {"connections": _connections(fault, ground)}
         return {"backend": ["ss -K"]}
-
-    def end(self, fault: Resolved, ground: Ground) -> Json:
-        self._before.pop(fault.intent.id, None)
-        return {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """By the kernel's table of connections; a pair that had none had nothing to break."""
@@ -92,9 +85,9 @@ class Reset(Package):
             seen = ground.links()
             unconnected = [pair for pair, now in _connections(fault, ground).items() if not now]
             return Observation(seen.verified, {**seen.observed, "unconnected": _listed(unconnected)})
-        before = {pair: old for pair, old in self._before.get(fault.intent.id, {}).items() if old}
+        before = {pair: old for pair, old in ground.notes[fault.intent.id]["connections"].items() if old}
         now = _connections(fault, ground)
-        broken = [pair for pair, old in before.items() if not old & now[pair]]
+        broken = [pair for pair, old in before.items() if not old & now.get(pair, set())]
         unbroken = [pair for pair in before if pair not in broken]
         told = {"edges": _listed(broken), "unbroken": _listed(unbroken)}
         return Observation(bool(broken) and not unbroken, told)

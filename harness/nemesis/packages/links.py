@@ -112,19 +112,15 @@ class Link(Shaped):
     kinds = ("link",)
     abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
 
-    def __init__(self) -> None:
-        self._before_ns: dict[str, dict[Edge, int]] = {}
-        """By fault that delays, how long the quickest packet took over its links before, at the least."""
-
     def begin(self, fault: Resolved, ground: Ground) -> Json:
+        """Notes of one that delays how long the quickest packet took over its links before, at the least."""
         told = super().begin(fault, ground)
         if fault.what.get("delay_ns"):
             edges = self.visible(fault, ground)
             late_ns = _latest_ns([ground.force.links.get(edge, {}) for edge in edges], BEFORE)
             seen = bursts.burst(ground.cluster, edges, BEFORE, BEFORE_EVERY_NS, late_ns) if edges else {}
-            self._before_ns[fault.intent.id] = {
-                edge: one["least_ns"] - one["error_ns"] for edge, one in seen.items() if one
-            }
+            before_ns = {edge: one["least_ns"] - one["error_ns"] for edge, one in seen.items() if one}
+            ground.notes[fault.intent.id] = {"before_ns": before_ns}
         return told
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
@@ -136,7 +132,7 @@ class Link(Shaped):
         before = _looks(ground, receivers)
         seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, _latest_ns(shapes.values(), count)) if edges else {}
         after = _looks(ground, receivers)
-        before_ns = self._before_ns.get(fault.intent.id, {}) if on else self._before_ns.pop(fault.intent.id, {})
+        before_ns = ground.notes.get(fault.intent.id, {}).get("before_ns", {})
         wrong = {edge: _wrong(shapes[edge], fault, seen[edge], count, before_ns.get(edge, 0)) for edge in edges}
         _judge_together(shapes, seen, count, wrong)
         if on:
