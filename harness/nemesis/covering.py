@@ -24,6 +24,7 @@ _NO_PACKETS = frozenset({"cut", "clog", "power"})
 
 HIDES = {
     "pause": _NO_PROCESS,
+    "clock": _NO_PROCESS,
     "cpu": _NO_PROCESS | {"pause"},
     "memory": _NO_PROCESS | {"pause"},
     "descriptors": _NO_PROCESS | {"pause"},
@@ -31,13 +32,15 @@ HIDES = {
     "flap": _NO_PACKETS | {"flap", "link"},
     "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
     "disk": frozenset({"disk", "power", "wipe"}),
-    "cut": _NO_PACKETS | {"flap", "link"},
-    "clog": _NO_PACKETS | {"flap", "link"},
-    "kill": _NO_PROCESS | {"pause"},
-    "power": _NO_PROCESS | {"pause"},
-    "wipe": _NO_PROCESS | {"pause"},
 }
-"""Kind → those behind which it may not show, nor that it is over: a cut is seen for sure, and its end only where nothing else is in the way. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+"""Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+
+HIDES_ITS_END = {
+    **HIDES,
+    **dict.fromkeys(("cut", "clog"), _NO_PACKETS | {"flap", "link"}),
+    **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause"}),
+}
+"""Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,18 @@ class Covering:
             if known.ended_ns is None:
                 self.ended(known.fault, now_ns)
 
-    def hidden(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> tuple[str, ...]:
-        """The faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one."""
+    def hidden(
+        self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int, *, ending: bool = False
+    ) -> tuple[str, ...]:
+        """The faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one.
+
+        `ending`: what does not show is that the fault is over.
+        """
+        kinds = (HIDES_ITS_END if ending else HIDES).get(fault.intent.kind, frozenset())
+        others = [known for known in self._known.values() if known.fault.intent.kind in kinds]
         found: dict[str, None] = {}
         for target in targets:
-            hiding = [known for known in self._known.values() if _stands_before(known, fault, target, since_ns)]
+            hiding = [known for known in others if _stands_before(known, fault, target, since_ns)]
             if not hiding:
                 return ()
             # Those that were seen speak for themselves; of the others it is not known yet whether they did anything.
@@ -90,8 +100,6 @@ class Covering:
 def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int) -> bool:
     other = known.fault
     if known.seen is False or other.intent.id == fault.intent.id:
-        return False
-    if other.intent.kind not in HIDES.get(fault.intent.kind, ()):
         return False
     if known.ended_ns is not None and known.ended_ns < since_ns:
         return False
@@ -105,6 +113,18 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
     ways = {(source, sink) for source, sink in other.what.get("edges", ())}
     both = fault.intent.kind == "reset" or other.intent.kind == "reset"
     return target in ways or (both and target[::-1] in ways)
+
+
+def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
+    """The targets that showed nothing, as packages tell those that did: `nodes`, `edges`, or processes that have the clock library loaded."""
+    what, observed = fault.what, observation.observed
+    if "edges" in what:
+        seen = {tuple(edge) for edge in observed.get("edges", ())}
+        return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
+    if fault.intent.kind == "clock":
+        loaded = observed.get("preloaded") or {}
+        return [node for node, is_loaded in loaded.items() if not is_loaded]
+    return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
 
 def _graver(other: Resolved, fault: Resolved) -> bool:

@@ -20,6 +20,7 @@ from .background import Background
 from .clocks import Clocks
 from .cluster import Cluster
 from .control import is_supervised
+from .covering import Covering, unseen
 from .faults import CLIENTS, Observation, Resolved, Situation
 from .ledger import Ledger
 from .outages import bring_back
@@ -64,6 +65,7 @@ class HostInjector:
             self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock
         )
         self._active: dict[str, Resolved] = {}
+        self._covering = Covering()
         self._unfinished: dict[str, Resolved] = {}
         self._applied: dict[str, Json] = {}
         self._lapsed: set[str] = set()
@@ -121,6 +123,7 @@ class HostInjector:
             try:
                 started_s = time.monotonic()
                 self._active[fault.intent.id] = fault
+                self._covering.began(fault, self._clock())
                 told = {**prepared, **package.begin(fault, self._ground)}
                 self._now_in_force()
                 self._apply()
@@ -128,7 +131,7 @@ class HostInjector:
                 injected_ns = self._clock()
                 self._ledger.step("injected", fault, injected_ns)
                 told |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
-                observation = self._look(fault, on=True, more=told)
+                observation = self._or_hidden(fault, self._look(fault, on=True, more=told), injected_ns)
             except TribulationError as error:
                 self._give_up(fault, error)
                 raise
@@ -177,6 +180,7 @@ class HostInjector:
         self._look_for_lapses(patient=True)
         self._ledger.step("healing", fault, self._clock())
         del self._active[fault.intent.id]
+        self._covering.ended(fault, self._clock())
         started_s = time.monotonic()
         self._now_in_force()
         told = package_of(fault.intent.kind).end(fault, self._ground)
@@ -202,6 +206,7 @@ class HostInjector:
             for fault in faults:
                 self._ledger.step("healing", fault, self._clock())
             self._active.clear()
+            self._covering.ended_all(self._clock())
             self._now_in_force()
             for fault in reversed(faults):
                 package_of(fault.intent.kind).end(fault, self._ground)
@@ -276,12 +281,21 @@ class HostInjector:
         seen = package_of(fault.intent.kind).look(fault, self._ground, on)
         return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
 
+    def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
+        """What was seen, or behind which others it hid: those that were on at some time since it was injected."""
+        self._covering.saw(fault, observation)
+        hidden_by = () if observation.verified else self._covering.hidden(fault, unseen(fault, observation), since_ns)
+        if not hidden_by:
+            return observation
+        return Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
+
     def _lapse_of(self, fault: Resolved) -> Json:
         """A fault that a watchdog undid while the harness was not looking did not last as intended, and says so."""
         return {"lapsed": True} if fault.intent.id in self._lapsed else {}
 
     def _give_up(self, fault: Resolved, error: TribulationError) -> None:
         self._ledger.failed(fault, self._clock(), error.message)
+        self._covering.ended(fault, self._clock())
         if self._active.pop(fault.intent.id, None) is not None:
             try:
                 self._now_in_force()

@@ -83,7 +83,7 @@ class Ground:
         free = [node for node in nodes if not self.is_held(node)]
         down = {node for node in free if self.cluster.process(node) is not Process.RUNNING}
         return self.processes(
-            [node for node in free if node not in down or not self.covering.hidden(fault, [node], now_ns)],
+            [node for node in free if node not in down or not self.covering.hidden(fault, [node], now_ns, ending=True)],
             Process.RUNNING,
         )
 

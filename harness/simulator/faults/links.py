@@ -47,7 +47,9 @@ class LinkFaults:
         def probed(matrix: Matrix) -> None:
             links = cluster.network.links
             held = [
-                edge for edge in edges if links[edge].cuts or links[edge].clogs or cover.hidden(fault, [edge], now_ns)
+                edge
+                for edge in edges
+                if links[edge].cuts or links[edge].clogs or cover.hidden(fault, [edge], now_ns, ending=True)
             ]
             closed = [edge for edge in edges if not matrix[edge] and edge not in held]
             told = {"late": late} if clogged else {}

@@ -57,7 +57,7 @@ class RepeatedFaults:
 
         def probed(matrix: dict[Edge, bool]) -> None:
             shut = [edge for edge in edges if not matrix[edge] and not (links[edge].cuts or links[edge].clogs)]
-            closed = [edge for edge in shut if not cover.hidden(fault, [edge], now_ns)]
+            closed = [edge for edge in shut if not cover.hidden(fault, [edge], now_ns, ending=True)]
             then(Observation(not closed, {"edges": sorted(map(list, closed))}))
 
         self._ground.probes.reachability(probed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.covering import Covering
+from harness.nemesis.covering import Covering, unseen
 from harness.nemesis.faults import Intent, Observation, Resolved
 
 SEEN, UNSEEN = Observation(True), Observation(False)
@@ -47,7 +47,9 @@ def after(kind: str, what: dict[str, Any], seen: Observation | None = SEEN, ende
         ("reset", ("n1", "n2"), "cut", {"edges": [["n2", "n1"]]}, True),
         ("reset", ("n1", "n3"), "cut", LINK, False),
         ("kill", "n1", "cpu", NODE, False),
-        ("clock", "n1", "power", NODE, False),
+        ("clock", "n1", "power", NODE, True),
+        ("clock", "n1", "pause", NODE, False),
+        ("cut", ("n1", "n2"), "clog", LINK, False),
     ],
 )
 def test_what_hides_what(kind, target, other, what, hides):
@@ -105,3 +107,26 @@ def test_every_target_needs_one():
 def test_no_fault_hides_behind_itself():
     covering = after("link", LINK)
     assert covering.hidden(fault("other", "link", LINK), [("n1", "n2")], 20) == ()
+
+
+@pytest.mark.parametrize(("kind", "target"), [("cut", ("n1", "n2")), ("kill", "n1")])
+def test_what_hides_an_end_hides_no_beginning(kind, target):
+    covering = after("power", NODE)
+    mine = fault("mine", kind, {})
+    assert covering.hidden(mine, [target], 20) == ()
+    assert covering.hidden(mine, [target], 20, ending=True) == ("other",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "observed", "left"),
+    [
+        ("pause", {"nodes": ["n1", "n2"]}, {"nodes": ["n2"]}, ["n1"]),
+        ("pause", NODE, {}, ["n1"]),
+        ("link", {"edges": [["n1", "n2"], ["n2", "n1"]]}, {"edges": [["n2", "n1"]]}, [("n1", "n2")]),
+        ("clock", {"offsets_ns": {"n1": 5, "n2": 5}}, {"preloaded": {"n1": True, "n2": False}}, ["n2"]),
+        ("clock", {"offsets_ns": {"n1": 5}}, {"preloaded": {"n1": True}}, []),
+        ("clock", {"offsets_ns": {"n1": 5}}, {}, []),
+    ],
+)
+def test_which_targets_showed_nothing(kind, what, observed, left):
+    assert unseen(fault("mine", kind, what), Observation(False, observed)) == left

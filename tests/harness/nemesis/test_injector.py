@@ -114,6 +114,14 @@ def test_a_process_that_is_killed_while_paused_comes_back_paused(
     assert injector.heal(pause).verified and state(n1, service) in ("S", "R")
 
 
+def test_a_pause_of_a_process_that_is_down_is_hidden_by_what_keeps_it_down(injector: HostInjector) -> None:
+    kill, pause = fault("kill", nodes=["n1"]), fault("pause", nodes=["n1", "n2"])
+    assert injector.inject(kill).verified
+    seen = injector.inject(pause)
+    assert (seen.verified, seen.observed["nodes"], seen.observed["hidden_by"]) == (False, ["n2"], [kill.intent.id])
+    assert injector.heal(pause).verified and injector.heal(kill).verified
+
+
 def test_a_clock_jumps_for_the_service_and_not_for_the_host(lab: LocalProvider, injector: HostInjector) -> None:
     n1 = lab.hosts[0]
     jump = fault("clock", offsets_ns={"n1": -3600 * 10**9, "n2": 60 * 10**9})
