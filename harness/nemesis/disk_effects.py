@@ -61,8 +61,3 @@ def shows_one_of(device: Device, effects: Collection[str], delay_ns: int = 0) ->
     if not ongoing:
         return shows(device, None)
     return any(shows(device, effect, delay_ns) for effect in ongoing)
-
-
-def shows_or_is_hidden(device: Device, effect: str, others: Collection[str], delay_ns: int = 0) -> bool:
-    hiding = [other for other in others if other in HIDDEN_BY[effect]]
-    return any(shows(device, one, delay_ns) for one in (effect, *hiding))

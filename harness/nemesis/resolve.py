@@ -133,6 +133,8 @@ class Force:
     off: frozenset[str] = frozenset()
     disks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What is wrong with each disk, with how slow it is in ns where that is it."""
+    disk_holders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Likewise, with the faults by whose doing it is."""
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By node and kind, the least that is left to its process."""
 
@@ -146,6 +148,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     clocks: dict[str, Setting] = {}
     holders: dict[str, str] = {}
     disks: dict[str, dict[str, int]] = {}
+    disk_holders: dict[str, dict[str, str]] = {}
     limits: dict[str, dict[str, int]] = {}
     faults = list(faults)
     for fault in faults:
@@ -163,6 +166,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
             for node in what["nodes"]:
                 effects = disks.setdefault(node, {})
                 effects[what["effect"]] = effects.get(what["effect"], 0) + what.get("delay_ns", 0)
+                disk_holders.setdefault(node, {})[what["effect"]] = fault.intent.id
         elif kind in LIMITS:
             amount = what[LIMITS[kind]]
             for node in what["nodes"]:
@@ -181,6 +185,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         shapes_of(faults),
         frozenset(off),
         disks,
+        disk_holders,
         limits,
     )
 

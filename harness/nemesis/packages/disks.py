@@ -16,11 +16,12 @@ from ..agents import Json, ask, require
 from ..disk_effects import (
     AT_REST,
     CRASHES,
+    HIDDEN_BY,
     OLD_FILES,
     ONGOING,
     Device,
+    shows,
     shows_one_of,
-    shows_or_is_hidden,
 )
 from ..faults import Observation, Resolved
 from ..wanted import Want, of_nodes
@@ -56,9 +57,12 @@ class Disk(Package):
     def begin(self, fault: Resolved, ground: Ground) -> Json:
         if fault.what["effect"] in ONGOING or fault.what["effect"] == "lost-writes":
             return {}
-        nodes = damageable(fault.what["nodes"], ground)
+        nodes, damaged = damageable(fault.what["nodes"], ground)
         ground.notes[fault.intent.id] = {"nodes": nodes}
-        return {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
+        told = {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
+        # All are spared for what others' disks have suffered.
+        hiding = {ident for node in damaged for ident in ground.force.disk_holders.get(node, {}).values()}
+        return {**told, "hidden_by": sorted(hiding)} if hiding and not nodes else told
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         if fault.what["effect"] in ONGOING:
@@ -75,19 +79,19 @@ class Disk(Package):
     def _look_at_devices(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         nodes = [node for node in fault.what["nodes"] if node in ground.on]
         seen = devices(ground, nodes)
-        effect, right = fault.what["effect"], []
-        for node, device in seen.items():
-            effects, delay_ns = ground.force.disks.get(node, {}), fault.what.get("delay_ns", 0)
-            if on:
-                right.append(shows_or_is_hidden(device, effect, list(effects), delay_ns))
-            else:
-                right.append(shows_one_of(device, list(effects), effects.get("slow", 0)))
         told = {"devices": {node: _told(device) for node, device in seen.items()}}
-        verified = bool(right) and all(right)
         if on:
-            return Observation(verified, told)
+            effect, delay_ns = fault.what["effect"], fault.what.get("delay_ns", 0)
+            wrong = [node for node, device in seen.items() if not shows(device, effect, delay_ns)]
+            return Observation(bool(nodes) and not wrong, {**told, **_hidden_by(effect, wrong, ground)})
+        force = ground.force.disks
+        right = [
+            shows_one_of(device, list(force.get(node, {})), force.get(node, {}).get("slow", 0))
+            for node, device in seen.items()
+        ]
         processes = alive(ground, nodes)
-        return Observation(verified and processes.verified, {**told, "states": processes.observed["states"]})
+        verified = bool(right) and all(right) and processes.verified
+        return Observation(verified, {**told, "states": processes.observed["states"]})
 
     def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """Damage that was done, or writes that were lost: what a reader saw before and after, with the process down."""
@@ -119,13 +123,13 @@ class Disk(Package):
         return Observation(bool(nodes) and restored == nodes and running.verified, told)
 
 
-def damageable(wanted: Sequence[str], ground: Ground) -> list[str]:
-    """Those of these nodes whose disks may be damaged. What a host without power holds is not known, and counts as damaged."""
+def damageable(wanted: Sequence[str], ground: Ground) -> tuple[list[str], list[str]]:
+    """Those of these nodes whose disks may be damaged, and the disks that are. What a host without power holds is not known, and counts as damaged."""
     answers = look_at(ground, ground.on)
     damaged = [node for node, answer in answers.items() if answer["damage"] or answer["forgot"]]
     off = [node for node in ground.cluster.nodes if node not in ground.on]
     allowed = may_be_damaged(ground.cluster.voters, [*damaged, *off], wanted)
-    return [node for node in allowed if node not in off]
+    return [node for node in allowed if node not in off], damaged
 
 
 def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json]:
@@ -161,6 +165,17 @@ def alive(ground: Ground, nodes: list[str]) -> Observation:
     free = [node for node in nodes if node not in held]
     seen = states(ground, free, lambda _, process: is_running(process))
     return Observation(seen.verified or not free, seen.observed)
+
+
+def _hidden_by(effect: str, wrong: list[str], ground: Ground) -> Json:
+    """The faults of the same disks behind which this one cannot show, if there is one for each of these nodes."""
+    holders = {node: ground.force.disk_holders.get(node, {}) for node in wrong}
+    hiding = {
+        node: [ident for other, ident in known.items() if other in HIDDEN_BY[effect]] for node, known in holders.items()
+    }
+    if not wrong or not all(hiding.values()):
+        return {}
+    return {"hidden_by": sorted({ident for idents in hiding.values() for ident in idents})}
 
 
 def _draw(fault: Resolved, ground: Ground, node: str) -> int:

@@ -21,7 +21,7 @@ class Wipe(Package):
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
         nodes: list[str] = fault.what["nodes"]
-        if damageable(nodes, ground) != nodes:
+        if damageable(nodes, ground)[0] != nodes:
             raise FaultError(
                 f"wipe {fault.intent.id}: with {nodes} wiped beside what is damaged or was wiped before, no quorum of "
                 f"{dict(ground.cluster.voters)} would remember",

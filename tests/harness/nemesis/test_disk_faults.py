@@ -77,7 +77,9 @@ def test_troubles_of_one_disk_add_up_and_end_one_by_one(
         fault("disk", nodes=["n1"], effect="slow", delay_ns=50_000_000),
         fault("disk", nodes=["n1"], effect="full"),
     )
-    assert injector.inject(full).verified and injector.inject(slow).verified, "behind the other it cannot show"
+    assert injector.inject(full).verified
+    hidden = injector.inject(slow)
+    assert not hidden.verified and hidden.observed["hidden_by"] == [full.intent.id]
     healed = injector.heal(full)
     assert healed.verified and healed.observed["devices"]["n1"]["took_ms"] > 50
     assert injector.heal(slow).verified
