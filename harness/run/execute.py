@@ -204,13 +204,21 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
     errors: list[str] = []
     with run.phase("collect"):
         _collect(run, hosts)
-        if not run.keep:
-            try:
+        try:
+            if not run.keep:
                 deploy_down(run.system.service, hosts)
-            except TribulationError as error:
-                run.settings.tell("collect", error.message)
-                errors.append(error.message)
+            elif needs_fault_disk(run):
+                on_all(hosts, lambda host: _keep_without_fault_disk(run.system.service, host)).require("keeping it up")
+        except TribulationError as error:
+            run.settings.tell("collect", error.message)
+            errors.append(error.message)
     return errors
+
+
+def _keep_without_fault_disk(service: Service, host: Host) -> None:
+    """What stays up goes on with its data on the host's own disk."""
+    if fault_disk.remove(host, service, service.stop):
+        service.start(host, {})
 
 
 def environment_of(run: Run) -> EnvironmentOf | None:
