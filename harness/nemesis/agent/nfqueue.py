@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import struct
+from collections import deque
 from dataclasses import dataclass
 
 NETLINK_NETFILTER = 12
@@ -53,6 +54,7 @@ class Queue:
     def __init__(self, number: int) -> None:
         self.number, self.copied = number, 0
         self._sequence = 0
+        self._early: deque[Packet] = deque()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
         try:
             self._socket.bind((0, 0))
@@ -79,6 +81,8 @@ class Queue:
 
     def read(self) -> Packet | None:
         """The next one, or None when none waits."""
+        if self._early:
+            return self._early.popleft()
         while True:
             try:
                 data = self._socket.recv(TOO_MANY_BYTES)
@@ -118,8 +122,8 @@ class Queue:
                 return
             packet = parse(data)
             if packet is not None:
-                # It came between the question and its answer, and must not be lost.
-                self.verdict(packet.number, ACCEPT)
+                # It came between the question and its answer, and has its turn.
+                self._early.append(packet)
 
     def _message(self, kind: int, flags: int, body: bytes) -> bytes:
         self._sequence += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from harness.errors import HostError
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
+from harness.nemesis.agent import netem, queue_rules
 from harness.nemesis.heal import heal
 from harness.nemesis.injector import HostInjector
 from harness.nemesis.packages import PACKAGES
@@ -207,3 +209,30 @@ def test_what_links_need_is_tried_on_a_host_and_nothing_of_that_is_left(lab: Loc
     found = {name: PACKAGES[name].abilities[name](n3) for name in ("link", "clog", "flap", "reset")}
     assert all(found.values()), found
     assert network_of(lab) == before and n3.run(files, check=False).stdout == there
+
+
+def test_rules_for_kernels_that_have_more_are_well_formed_here(lab: LocalProvider) -> None:
+    """Without sch_netem and nft_queue the kernel says that it knows no such thing; a mistake in the words is told by the tools before that."""
+    n1 = lab.hosts[0]
+    before = network_of(lab)
+    shapes = (
+        {"delay_ns": 20 * MS, "jitter_ns": 5 * MS, "loss_ppm": 50_000, "corrupt_ppm": 12_345},
+        {"reorder_ppm": 100_000},
+        {"rate_bps": 1_000_000},
+    )
+    for shape in shapes:
+        done = n1.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", *netem.arguments(shape)], check=False)
+        assert done.exit_code == 0 or "qdisc kind is unknown" in done.stderr, done.stderr
+        n1.run("tc qdisc del dev lo root", check=False)
+    rules = queue_rules.nft_rules(["10.77.0.2", "fd77::2"], ["10.77.0.254", 22])
+    done = n1.run("nft -c -f -", stdin=rules.encode(), check=False)
+    assert done.exit_code == 0 or ("Could not process rule" in done.stderr and "syntax" not in done.stderr), done.stderr
+    # All but netem itself, with a plain queue in its place.
+    peers = {"n2": {"addresses": ["10.77.0.2", "fd77::2"], "delay_ns": MS}, "n3": {"addresses": ["10.77.0.3"]}}
+    plan = [re.sub("netem .*", "pfifo", line) for line in netem.plan("eth0", peers, ["10.77.0.254", 22])]
+    n1.run("tc -batch -", stdin="\n".join([*plan, ""]).encode())
+    assert hears(lab.hosts[1], n1, lab.hosts[1].address, 5) and hears(lab.hosts[2], n1, six(lab.hosts[2]), 5)
+    sent = n1.run("tc -s qdisc show dev eth0 parent 7133:2").stdout
+    assert int(sent.split("Sent ")[1].split()[2]) > 0, "what leaves for n2 goes its own way"
+    n1.run("tc qdisc del dev eth0 root")
+    assert network_of(lab) == before
