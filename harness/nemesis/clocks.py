@@ -32,7 +32,7 @@ class ClockSample:
 @dataclass(slots=True)
 class Clocks:
     agents: Mapping[str, AgentClient]
-    _samples: dict[str, list[ClockSample]] = field(default_factory=dict)
+    _known: dict[str, _Hull] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self) -> dict[str, ClockSample]:
@@ -41,10 +41,15 @@ class Clocks:
             name: sample for name in self.agents if (sample := question(self.agents, name, patient=False)) is not None
         }
         taken |= {name: _with_shown(taken[name], reading) for name, reading in self._shown(taken).items()}
+        self.learn(taken)
+        return taken
+
+    def learn(self, taken: Mapping[str, ClockSample]) -> None:
+        """Folded into what is known: a run may take a sample a second for hours."""
         with self._lock:
             for name, sample in taken.items():
-                self._samples.setdefault(name, []).append(sample)
-        return taken
+                known = self._known.get(name)
+                self._known[name] = _hull_of(sample) if known is None else known.widened(sample)
 
     def _shown(self, names: Iterable[str]) -> dict[str, Sequence[int]]:
         """All at once: it is the difference of two clocks of one host, which takes no time to tell."""
@@ -56,7 +61,29 @@ class Clocks:
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
         """Host minus harness and its error over the whole run: the best sample, widened to where the others contradict it (drift)."""
         with self._lock:
-            return {name: _hull(samples) for name, samples in self._samples.items()}
+            return {name: known.told() for name, known in self._known.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Hull:
+    """All samples of a host so far: the best one, and within which bounds the offset was each time, at least."""
+
+    best: ClockSample
+    least_ns: int
+    most_ns: int
+
+    def widened(self, sample: ClockSample) -> _Hull:
+        other = _hull_of(sample)
+        best = sample if sample.error_ns < self.best.error_ns else self.best
+        return _Hull(best, min(self.least_ns, other.least_ns), max(self.most_ns, other.most_ns))
+
+    def told(self) -> tuple[int, int]:
+        offset_ns = self.best.mono_ns
+        return offset_ns, max(self.best.error_ns, self.most_ns - offset_ns, offset_ns - self.least_ns)
+
+
+def _hull_of(sample: ClockSample) -> _Hull:
+    return _Hull(sample, sample.mono_ns + sample.error_ns, sample.mono_ns - sample.error_ns)
 
 
 def question(agents: Mapping[str, AgentClient], name: str, *, patient: bool) -> ClockSample | None:
@@ -76,12 +103,6 @@ def question(agents: Mapping[str, AgentClient], name: str, *, patient: bool) -> 
 def _with_shown(sample: ClockSample, reading: Sequence[int]) -> ClockSample:
     _, shown_ns, error_ns = reading
     return replace(sample, shown_ns=shown_ns, shown_error_ns=error_ns)
-
-
-def _hull(samples: Sequence[ClockSample]) -> tuple[int, int]:
-    best = min(samples, key=lambda sample: sample.error_ns)
-    drift_ns = max(abs(sample.mono_ns - best.mono_ns) - sample.error_ns for sample in samples)
-    return best.mono_ns, max(best.error_ns, drift_ns)
 
 
 def as_json(samples: Mapping[str, ClockSample]) -> dict[str, Any]:
