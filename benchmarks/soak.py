@@ -32,10 +32,14 @@ sys.path[:] = [
 
 # ruff: noqa: E402
 from benchmarks.soak_growth import growth
-from benchmarks.soak_leftovers import left_over, snapshot
-from benchmarks.soak_processes import Process, watched
-from checkers import Budget, check
-from harness.run.record import load_record, read_facts
+from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
+from benchmarks.soak_processes import Members, Process, watched
+from checkers import check, checker
+from checkers.registry import CHECKERS
+from checkers.result import Budget
+from harness.nemesis.ledger import read_ledger
+from harness.run.record import read_facts, record_of
+from histories import read_history
 
 EVERY_S = 1.0
 SETTLE_S = 15.0
@@ -51,6 +55,7 @@ class Watch:
 
     def __init__(self, harness: int, path: Path) -> None:
         self.phase = "start"
+        self.members = Members()
         self._harness, self._path = harness, path
         self._ended = threading.Event()
         self._began_s = time.monotonic()
@@ -70,7 +75,9 @@ class Watch:
             rows.writerow(FIELDS)
             while not self._ended.wait(EVERY_S):
                 at_s = round(time.monotonic() - self._began_s, 3)
-                rows.writerows(self._row(at_s, process) for process in watched(self._harness))
+                found = watched(self._harness)
+                self.members.add(found)
+                rows.writerows(self._row(at_s, process) for process in found)
                 file.flush()
 
     def _row(self, at_s: float, process: Process) -> list[Any]:
@@ -82,21 +89,26 @@ def main() -> int:
     asked = _asked()
     if asked.again is not None:
         report = json.loads((asked.again / "soak.json").read_text(encoding="utf-8"))
-        report["growth"] = growths(read_samples(asked.again / "soak.csv"))
+        rows = read_samples(asked.again / "soak.csv")
+        report |= {"growth": growths(rows), "spans_s": spans_s(rows)}
         return _told(report, asked.json)
     before = snapshot()
     samples = asked.runs / f"soak-{time.strftime('%Y%m%dT%H%M%S')}.csv"
     asked.runs.mkdir(parents=True, exist_ok=True)
-    code, run_dir = _run(asked, samples)
+    code, run_dir, members = _run(asked, samples)
     if run_dir is None:
         print(f"the run left no folder; its samples are in {samples}", file=sys.stderr)
         return code or 4
-    samples = samples.rename(run_dir / "soak.csv")
+    left = _left_over(before, members)
+    rows = read_samples(samples.rename(run_dir / "soak.csv"))
+    verdict = json.loads((run_dir / "verdict.json").read_text(encoding="utf-8"))["verdict"]
     report = {
         "run": str(run_dir),
         "exit_code": code,
-        "growth": growths(read_samples(samples)),
-        "left_over": _left_over(before),
+        "verdict": verdict,
+        "growth": growths(rows),
+        "spans_s": spans_s(rows),
+        "left_over": left,
         **_checked(run_dir),
     }
     (run_dir / "soak.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -115,8 +127,8 @@ def _asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None]:
-    """The exit code of `tri run`, and its folder. What it says on the way is passed on."""
+def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None, Members]:
+    """The exit code of `tri run`, its folder, and the processes it had. What it says on the way is passed on."""
     sets = [*asked.set, *([f"load={asked.load}"] if asked.load else [])]
     seed = [] if asked.seed is None else ["--seed", str(asked.seed)]
     command = [
@@ -136,7 +148,8 @@ def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None]:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None and process.stdout is not None
     documents: list[str] = []
-    reader = threading.Thread(target=lambda: documents.append(process.stdout.read()), daemon=True)
+    out = process.stdout
+    reader = threading.Thread(target=lambda: documents.append(out.read()), daemon=True)
     reader.start()
     with Watch(process.pid, samples) as watch:
         for line in process.stderr:
@@ -147,9 +160,9 @@ def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None]:
         code = process.wait()
     reader.join(10)
     try:
-        return code, ROOT / json.loads(documents[0])["run"]
+        return code, ROOT / json.loads(documents[0])["run"], watch.members
     except (IndexError, KeyError, json.JSONDecodeError):
-        return code, None
+        return code, None, watch.members
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
@@ -191,39 +204,46 @@ def _rounded(found: Any) -> dict[str, Any]:
     return {**{name: round(getattr(found, name), 2) for name in names}, "flat": found.flat}
 
 
-def _left_over(before: dict[str, set[str]]) -> dict[str, list[str]]:
+def _left_over(before: Snapshot, members: Members) -> dict[str, list[str]]:
     """What is still there when the lab's last processes have had time to go."""
     deadline_s = time.monotonic() + SETTLE_S
     while True:
-        found = left_over(before, snapshot())
+        found = {**left_over(before, snapshot()), **members.left()}
         if not found or time.monotonic() > deadline_s:
             return found
         time.sleep(EVERY_S)
 
 
 def _checked(run_dir: Path) -> dict[str, Any]:
-    """How long it takes to read the record, and each checker on it, all of them in turn."""
+    """How long it takes to read the history, and each checker that needs no traces on it; the run itself has been judged by all of them."""
     began_s = time.monotonic()
-    record, facts = load_record(run_dir), read_facts(run_dir)
-    columns = record.history.columns
+    facts, history = read_facts(run_dir), read_history(run_dir / "history.jsonl")
+    record = record_of(facts, history, {}, read_ledger(run_dir / "ledger.jsonl"))
+    operations = len(history.columns)
     read_s = time.monotonic() - began_s
     took_s: dict[str, float] = {}
     verdicts: dict[str, str] = {}
-    began_s = time.monotonic()
-    names = list(check(record, facts.checks, Budget(time_s=600.0))) if facts.checks == "auto" else list(facts.checks)
-    all_s = time.monotonic() - began_s
-    for name in names:
-        began_s = time.monotonic()
-        verdicts[name] = check(record, [name], Budget(time_s=600.0))[name].verdict.value
-        took_s[name] = round(time.monotonic() - began_s, 3)
+    for name in CHECKERS:
+        if checker(name).applies(record):
+            began_s = time.monotonic()
+            verdicts[name] = check(record, [name], Budget(time_s=600.0))[name].verdict.value
+            took_s[name] = round(time.monotonic() - began_s, 3)
     return {
-        "operations": len(columns),
+        "operations": operations,
         "read_s": round(read_s, 3),
-        "check_s": round(all_s, 3),
         "checker_s": took_s,
         "verdicts": verdicts,
         "phases_s": {name: round(at_ns / 1e9, 3) for name, at_ns in facts.phases.items()},
     }
+
+
+def spans_s(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How long each phase of the command took, to a second: the last two are all checkers, and the report."""
+    found: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        first, _ = found.get(row["phase"], (row["time_s"], row["time_s"]))
+        found[row["phase"]] = (first, row["time_s"])
+    return {phase: round(last - first + EVERY_S, 1) for phase, (first, last) in found.items()}
 
 
 def _told(report: Mapping[str, Any], as_json: bool) -> int:
@@ -231,7 +251,9 @@ def _told(report: Mapping[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(report))
     else:
-        print(f"\n{report['operations']:,} operations; read in {report['read_s']} s, checked in {report['check_s']} s")
+        took = ", ".join(f"{phase} {seconds:g} s" for phase, seconds in report["spans_s"].items())
+        print(f"\nthe run: {report['verdict']}; {took}")
+        print(f"\n{report['operations']:,} operations, read in {report['read_s']} s; by checkers that need no traces:")
         for name, seconds in report["checker_s"].items():
             print(f"  {name:<22} {report['verdicts'][name]:<8} {seconds:>8.3f} s")
         print(f"\n{'under load':<34}{'first':>10}{'middle':>10}{'last':>10}{'highest':>10}{'an hour':>10}")

@@ -41,6 +41,34 @@ class Process:
         return f"{self.role}@{self.host}" if self.host else self.role
 
 
+class Members:
+    """Every process that was seen, with the network namespaces of the lab: what of them is still there afterwards was left behind."""
+
+    def __init__(self) -> None:
+        self._own = os.readlink("/proc/self/ns/net")
+        self._seen: dict[tuple[int, int], str] = {}
+        self._namespaces: set[str] = set()
+
+    def add(self, processes: list[Process]) -> None:
+        for process in processes:
+            if (process.pid, process.born) not in self._seen:
+                self._seen[process.pid, process.born] = process.name
+                namespace = _namespace(process.pid, "net")
+                if namespace not in (None, self._own):
+                    self._namespaces.add(str(namespace))
+
+    def left(self) -> dict[str, list[str]]:
+        """Processes by pid and name, those that nobody had seen but that are in the lab's namespaces included."""
+        found = []
+        for pid in _pids():
+            stat = _stat(pid)
+            if stat is not None and stat[0] != "Z":
+                name = self._seen.get((pid, int(stat[19])))
+                if name is not None or _namespace(pid, "net") in self._namespaces:
+                    found.append(f"{pid} {name or _command(pid)[:120]}")
+        return {"processes": found} if found else {}
+
+
 def watched(harness: int) -> list[Process]:
     """The harness and its lab, now. A process that ends while it is looked at is left out."""
     table = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None}
@@ -67,12 +95,12 @@ def _descendants(roots: list[int], table: dict[int, list[str]]) -> list[int]:
 def _process(pid: int, table: dict[int, list[str]], role: str | None, host: str | None) -> Process | None:
     """`stat` fields count from the third one of proc(5), for the second may hold anything: state, ppid, …"""
     stat = table.get(pid)
+    namespace = _namespace(pid, "uts")
     try:
         descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        namespace = os.readlink(f"/proc/{pid}/ns/uts")
     except OSError:
         return None
-    if stat is None:
+    if stat is None or namespace is None:
         return None
     command = _command(pid)
     return Process(
@@ -93,6 +121,13 @@ def _role(command: str) -> str:
         if match is not None:
             return f"{role}-{match[1]}" if match.groups() else role
     return os.path.basename(command.split(" ")[0]) or "other"
+
+
+def _namespace(pid: int, kind: str) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return None
 
 
 def _pids() -> Iterator[int]:
