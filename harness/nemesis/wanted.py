@@ -52,6 +52,7 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "links": _by_name,
     "disk": _disk,
     "limits": _least,
+    "slow_start": _last,
 }
 """How what two faults want of one part goes together, the one that came later second."""
 

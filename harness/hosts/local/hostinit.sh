@@ -2,7 +2,7 @@
 # Process 1 of a local host, until it has built the host's own view of the machine and becomes its init (tini) with sshd.
 #
 # The supervisor has made the file system read-only and /dev small already (shared by all hosts); here comes what each host has alone:
-# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD DIRECTORY.
+# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD DIRECTORY UNATTENDED.
 set -eu
 
 echo ready # the namespaces exist: the supervisor can plug in eth0
@@ -58,7 +58,7 @@ until listening || [ $tries = 500 ]; do tries=$((tries + 1)); sleep 0.02; done
 path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 for hook in "$DIRECTORY"/boot.d/*; do
     if [ -f "$hook" ] && [ -x "$hook" ]; then
-        timeout 30 env -i PATH=$path HOME=/srv/home "$hook" || echo "$hook: exit $?" | tee -a /run/booting
+        timeout 30 env -i PATH=$path HOME=/srv/home UNATTENDED=$UNATTENDED "$hook" || echo "$hook: exit $?" | tee -a /run/booting
     fi
 done
 mv /run/booting /run/booted

@@ -150,8 +150,8 @@ class Host:
             raise MachineError(f"{self.machine.name} is powered off")
         return f"/proc/{self._outer.pid}/ns/net"
 
-    def spawn(self) -> None:
-        """Its namespaces and its first process, which then waits for `go`."""
+    def spawn(self, unattended: bool = False) -> None:
+        """Its namespaces and its first process, which then waits for `go`. Boot hooks are told when nobody waits for it (`UNATTENDED`)."""
         flags = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=SIGKILL"]
         script = str(Path(__file__).with_name("hostinit.sh"))
         with open(self._directory / "console.log", "ab") as console:
@@ -160,7 +160,7 @@ class Host:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=console,
-                env=self._environment,
+                env={**self._environment, "UNATTENDED": "yes" if unattended else ""},
                 cwd="/",
                 start_new_session=True,
             )
@@ -252,7 +252,7 @@ def power_off(hosts: Sequence[Host]) -> None:
             host.kill()
 
 
-def boot(hosts: Sequence[Host]) -> None:
+def boot(hosts: Sequence[Host], unattended: bool = False) -> None:
     """Power on all of `hosts` together; those that run already are left alone."""
     starting = [host for host in hosts if not host.on]
     if not starting:
@@ -260,7 +260,7 @@ def boot(hosts: Sequence[Host]) -> None:
     deadline_s = time.monotonic() + _BOOT_TIMEOUT_S
     power_off(starting)
     for host in starting:
-        host.spawn()
+        host.spawn(unattended)
     for host in starting:
         host.await_namespaces(deadline_s)
     ip_batch([line for host in starting for line in host.cable()])

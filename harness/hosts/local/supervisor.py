@@ -180,7 +180,7 @@ class Supervisor:
                 try:
                     for name in names:
                         self._hosts[name].thaw()
-                    boot([self._hosts[name] for name in names])
+                    boot([self._hosts[name] for name in names], unattended=True)
                     self._outages.end(names)
                 except (MachineError, OSError) as error:
                     _log(f"a host did not come back, trying again: {error}")

@@ -139,6 +139,13 @@ def counted(controller: Controller, group: str) -> int:
     return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == word), 0)
 
 
+def quota_ppm(controller: Controller, group: str) -> int | None:
+    """The share of a processor that the kernel says the group has; None when there is no limit."""
+    files = ("cpu.max",) if controller.version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    quota, period = read(controller, group, *files).split()
+    return int(quota) * 1_000_000 // int(period) if quota.isdigit() else None
+
+
 def run_inside(controller: Controller, group: str, command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command of ours in the group."""
     return _run(controller, group, ['echo $$ >"$g/cgroup.procs"', f"exec {shlex.join(command)}"])

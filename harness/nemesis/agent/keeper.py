@@ -1,4 +1,5 @@
 """Keeps limits on the process while they are in force: one that was started again comes under them, too; and where signals are the means, gives it its share.
+Ends slow starts when their time has come.
 
 A thread of the agent. It acts on what `force.json` says and nothing else, so that it ends when the watchdog undoes that; and it waits for the store's lock
 only when there is something new to do.
@@ -10,10 +11,11 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from . import processes
-from .parts import limits
+from .parts import limits, slow_start
 from .store import Store
 
 LOOK_S = 0.05
@@ -49,6 +51,7 @@ class Keeper:
                 self._seen = None
 
     def _look(self) -> None:
+        self._end_slow_start()
         force = self._limits()
         pid = processes.find(force["process"]) if force else None
         known = processes.stat(pid) if pid is not None else None
@@ -65,15 +68,28 @@ class Keeper:
             self._give_share(pid, known[1], cpu["share_ppm"])
 
     def _limits(self) -> dict[str, Any]:
+        self._read()
+        limited: dict[str, Any] = self._force.get(limits.NAME, {})
+        return limited
+
+    def _read(self) -> None:
         """What is in force, read anew when the file is another one."""
         try:
             changed_ns = os.stat(self._store.path("force.json")).st_mtime_ns
         except FileNotFoundError:
-            return {}
+            self._force, self._changed_ns = {}, -1
+            return
         if changed_ns != self._changed_ns:
             self._force, self._changed_ns = self._store.force(), changed_ns
-        limited: dict[str, Any] = self._force.get(limits.NAME, {})
-        return limited
+
+    def _end_slow_start(self) -> None:
+        self._read()
+        if time.monotonic_ns() < self._force.get(slow_start.NAME, {}).get("until_ns", time.monotonic_ns() + 1):
+            return
+        with self._store.locked():
+            force = self._store.force()
+            if slow_start.over(force.get(slow_start.NAME, {})):
+                self._store.set_force({name: value for name, value in force.items() if name != slow_start.NAME})
 
     def _paused(self) -> bool:
         return "process" in self._force and bool(self._force["process"].get("paused"))

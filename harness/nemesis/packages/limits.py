@@ -39,7 +39,8 @@ class Limit(Package):
         kind = fault.intent.kind
         nodes = [name for name in fault.what["nodes"] if name in ground.on]
         limits = {name: ground.force.limits.get(name, {}).get(kind) for name in nodes}
-        seen = self.ask(nodes, ground)
+        seen = self.ask([name for name in nodes if limits[name] is not None], ground, measure=True)
+        seen |= self.ask([name for name in nodes if limits[name] is None], ground)
         before = ground.notes.get(fault.intent.id) or {}
         good = [name for name in nodes if self.shows(limits[name], seen[name], before.get(name))]
         told: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
@@ -49,8 +50,8 @@ class Limit(Package):
             verified, told["states"] = back.verified, back.observed["states"]
         return Observation(verified, told)
 
-    def ask(self, nodes: Iterable[str], ground: Ground) -> dict[str, Json]:
-        request = {"do": "look", "part": PART, "what": self.kinds[0]}
+    def ask(self, nodes: Iterable[str], ground: Ground, measure: bool = False) -> dict[str, Json]:
+        request = {"do": "look", "part": PART, "what": self.kinds[0], "measure": measure}
         return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "looking at limited processes")
 
     def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
@@ -87,9 +88,12 @@ class Cpu(Limit):
     def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
         if limit is None:
             return seen["inside"] is False
-        by_group = seen["inside"] and seen["throttled"] > 0
-        starved = seen["share_ppm"] is not None and seen["share_ppm"] <= limit * TOLERANCE + SLACK_PPM
-        return starved and bool(by_group or seen["means"] == "signals")
+        share_ppm = seen["share_ppm"]
+        if share_ppm is None or share_ppm > limit * TOLERANCE + SLACK_PPM:
+            return False
+        # On a machine that has not even so much to give, nobody is throttled.
+        met = seen["throttled"] > 0 or share_ppm < limit
+        return seen["means"] == "signals" or bool(seen["inside"] and met and seen["quota_ppm"] == limit)
 
 
 class Memory(Limit):

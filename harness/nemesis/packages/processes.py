@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from ...errors import TribulationError
 from ...hosts.base import Host
 from .. import outages, stillness
 from ..agents import Json
@@ -27,10 +28,18 @@ class Kill(Package):
     kinds = ("kill",)
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
-        return of_nodes(fault.what["nodes"], "process", {"killed": True})
+        yield from of_nodes(fault.what["nodes"], "process", {"killed": True})
+        if "slow_start_ns" in fault.what:
+            yield from of_nodes(fault.what["nodes"], "slow_start", {"hold_ns": fault.what["slow_start_ns"]})
+
+    def end(self, fault: Resolved, ground: Ground) -> Json:
+        ground.notes[fault.intent.id] = {"began_s": time.monotonic()}
+        return {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         down = ground.force.killed | ground.force.off
+        if not on and "slow_start_ns" in fault.what:
+            return _look_at_slow_start(fault, ground)
         return states(ground, fault.what["nodes"], lambda name, seen: (seen["pid"] is None) == (name in down))
 
 
@@ -77,6 +86,25 @@ def states(
         time.sleep(LOOK_S)
     told: dict[str, Any] = {name: seen[name]["state"] or "gone" for name in names}
     return Observation(bool(names) and len(good) == len(names), {"nodes": good, "states": told})
+
+
+def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
+    """How long each is held, and when it is ready, both counted from when the heal began to start it."""
+    began_s, slow_s = float(ground.notes.pop(fault.intent.id)["began_s"]), fault.what["slow_start_ns"] / 1e9
+    free = [
+        name for name in fault.what["nodes"] if name not in ground.force.killed | ground.force.off | ground.force.paused
+    ]
+    held = states(ground, free, lambda name, seen: seen["pid"] is not None and seen["state"] in "Tt")
+    seen = states(ground, free, lambda name, seen: is_running(seen), slow_s + RESTART_S)
+    held_ms = round((time.monotonic() - began_s) * 1e3)
+    try:
+        for name in free:
+            ground.cluster.service.wait_ready(ground.cluster.hosts[name], RESTART_S)
+        ready_ms = round((time.monotonic() - began_s) * 1e3)
+    except TribulationError as error:
+        return Observation(False, {**seen.observed, "held_ms": held_ms, "not_ready": error.message})
+    told = {"held_ms": held_ms, "ready_after_ms": ready_ms}
+    return Observation(held.verified and seen.verified and held_ms >= slow_s * 1e3, {**seen.observed, **told})
 
 
 def whether_back(ground: Ground, nodes: list[str]) -> Observation:

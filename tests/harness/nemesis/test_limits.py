@@ -13,7 +13,8 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import cgroups
+from harness.nemesis.agent import cgroups, processes
+from harness.nemesis.agent.parts import slow_start
 from harness.nemesis.heal import heal
 from harness.nemesis.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running, state
@@ -54,9 +55,15 @@ def service(lab: LocalProvider) -> Iterator[Hungry]:
         hungry.stop(host)
 
 
-def groups() -> list[str]:
-    """Every group of ours on this machine."""
-    return sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/tribulation-*"))
+def stopped(pid: int) -> bool:
+    seen = processes.stat(pid)
+    return seen is not None and seen[0] == "T"
+
+
+def groups(lab: LocalProvider) -> list[str]:
+    """Every group of ours on this machine that is one of this lab's hosts."""
+    names = [f"tribulation-{host.run('stat -Lc %i /proc/self/ns/pid').stdout.strip()}" for host in lab.hosts]
+    return sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/tribulation-*") if path.name in names)
 
 
 def limits_of(host: Host, service: Hungry) -> tuple[str, str, str, str]:
@@ -71,7 +78,6 @@ def limits_of(host: Host, service: Hungry) -> tuple[str, str, str, str]:
 
 def test_every_limit_is_over_when_nobody_renews_it(lab: LocalProvider, service: Hungry, tmp_path: Path) -> None:
     before = [limits_of(host, service) for host in lab.hosts]
-    here = groups()
     root = Path(__file__).parents[3]
     command = [
         sys.executable,
@@ -87,11 +93,11 @@ def test_every_limit_is_over_when_nobody_renews_it(lab: LocalProvider, service: 
             assert harness.stdout is not None
             assert json.loads(harness.stdout.readline()) == [True] * 3
             assert [limits_of(host, service) for host in lab.hosts] != before
-            assert len(groups()) == len(here) + 3
+            assert len(groups(lab)) == 3
         finally:
             harness.kill()
     await_that("as before", lambda: [limits_of(host, service) for host in lab.hosts] == before, 4 + 5)
-    assert groups() == here
+    assert groups(lab) == []
     assert heal(lab.hosts) == []
 
 
@@ -106,7 +112,7 @@ def injector(lab: LocalProvider, service: Hungry, shared: HostInjector) -> Itera
     before = [limits_of(host, service) for host in lab.hosts]
     yield shared
     assert shared.heal_all().verified
-    assert [limits_of(host, service) for host in lab.hosts] == before and groups() == []
+    assert [limits_of(host, service) for host in lab.hosts] == before and groups(lab) == []
 
 
 def test_a_starved_process_gets_its_share_also_when_it_is_started_again(
@@ -162,6 +168,25 @@ def test_a_process_gets_no_more_descriptors(lab: LocalProvider, service: Hungry,
     assert seen.observed["seen"]["n1"]["open"] == 12
     healed = injector.heal(descriptors)
     assert healed.verified, healed
+
+
+def test_a_process_that_was_killed_starts_slowly(lab: LocalProvider, service: Hungry, injector: HostInjector) -> None:
+    n1 = lab.hosts[0]
+    kill = fault("kill", nodes=["n1"], slow_start_ns=1_500_000_000)
+    assert injector.inject(kill).verified
+    seen = injector.heal(kill)
+    assert seen.verified and 1000 < seen.observed["held_ms"] < 15_000, seen
+    assert state(n1, service) in ("S", "R")
+
+
+def test_a_slow_start_is_over_when_it_is_undone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as sleeper:
+        claimed = slow_start.claim({}, {"hold_ns": 600 * 10**9}, {"process": {"pid": sleeper.pid}})
+        held = slow_start.change(claimed, {}, {})
+        assert stopped(sleeper.pid) and slow_start.change(held, {}, {}) == held
+        assert slow_start.undo(held) == [f"slow start: process {sleeper.pid}"] and slow_start.undo(held) == []
+        assert not stopped(sleeper.pid)
+        sleeper.kill()
 
 
 def test_groups_are_mounted_for_one_command_where_there_is_no_such_mount() -> None:

@@ -187,7 +187,7 @@ def look(request: Json, config: Json) -> Json:
         return {"abilities": {name: _ability(name) for name in (cgroups.CPU, cgroups.MEMORY)}}
     pid = processes.find(config.get("process") or {})
     look_at = {"cpu": _look_at_cpu, "memory": _look_at_memory, "descriptors": _look_at_descriptors}
-    return {"pid": pid, **look_at[request["what"]](pid)}
+    return {"pid": pid, **look_at[request["what"]](pid, request["measure"])}
 
 
 def _ability(name: str) -> Json:
@@ -207,9 +207,11 @@ def _group_of(name: str, pid: int | None) -> tuple[cgroups.Controller | None, st
     return controller, cgroups.below(controller, cgroups.path_of(os.getpid(), controller)), False
 
 
-def _look_at_cpu(pid: int | None) -> Json:
+def _look_at_cpu(pid: int | None, measure: bool) -> Json:
     """How much of a processor a process of ours in the same group gets, that wants all of it; without a group, how much of the time the process was not stopped."""
     controller, group, inside = _group_of(cgroups.CPU, pid)
+    if not measure:
+        return {"inside": inside}
     if controller is None or not inside:
         return {"means": SIGNALS, "inside": False, "share_ppm": _share_running(pid), "throttled": 0}
     before = cgroups.counted(controller, group)
@@ -218,7 +220,14 @@ def _look_at_cpu(pid: int | None) -> Json:
         raise RuntimeError(f"nothing of ours runs in {group}: {done.stderr.strip()[-200:]}")
     cpu_s, wall_s = (float(word) for word in done.stdout.split())
     throttled = cgroups.counted(controller, group) - before
-    return {"means": controller.means, "inside": True, "share_ppm": round(cpu_s / wall_s * 1e6), "throttled": throttled}
+    quota_ppm = cgroups.quota_ppm(controller, group)
+    return {
+        "means": controller.means,
+        "inside": True,
+        "quota_ppm": quota_ppm,
+        "share_ppm": round(cpu_s / wall_s * 1e6),
+        "throttled": throttled,
+    }
 
 
 def _share_running(pid: int | None) -> int | None:
@@ -234,7 +243,7 @@ def _share_running(pid: int | None) -> int | None:
     return round(running / looks * 1e6)
 
 
-def _look_at_memory(pid: int | None) -> Json:
+def _look_at_memory(pid: int | None, measure: bool) -> Json:
     """Whether the kernel killed for want of memory: the process, or one of ours that fills what is left. It takes ours first, since that asks for it."""
     controller, group, inside = _group_of(cgroups.MEMORY, pid)
     seen: Json = {"inside": inside, "group_bytes": 0, "oom_kills": 0, "probe_killed": None}
@@ -249,13 +258,13 @@ def _look_at_memory(pid: int | None) -> Json:
         return seen
     left = max(0, int(limit) - _usage(controller, group))
     seen |= {"means": controller.means, "group_bytes": int(limit), "oom_kills": cgroups.counted(controller, group)}
-    if inside and not seen["oom_kills"] and left <= PROBE_LIMIT_BYTES:
+    if measure and inside and not seen["oom_kills"] and left <= PROBE_LIMIT_BYTES:
         fill = cgroups.run_inside(controller, group, [sys.executable, "-I", "-S", "-c", _FILL.format(left + (8 << 20))])
         seen["probe_killed"] = fill.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     return seen
 
 
-def _look_at_descriptors(pid: int | None) -> Json:
+def _look_at_descriptors(pid: int | None, measure: bool) -> Json:
     seen: Json = {"descriptors": None, "open": None}
     with contextlib.suppress(OSError):
         if pid is not None:
