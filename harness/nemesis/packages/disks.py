@@ -26,7 +26,7 @@ from ..disk_effects import (
 from ..faults import Observation, Resolved
 from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
-from .processes import is_running, states
+from .processes import RESTART_S, is_running, states
 
 TROUBLES = {
     "stall": "stalled",
@@ -38,6 +38,8 @@ TROUBLES = {
 }
 ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
 """What a process may end itself for, or not come up on."""
+REFUSED_S = 0.5
+"""By then a process has usually read its disk, and ended if it does not like what it found."""
 STALLED_S, PATIENCE_S = 2.0, 8.0
 """A device that gave no answer for the first is stalled; one that shall answer has the second, and longer when it is slow."""
 
@@ -98,13 +100,14 @@ class Disk(Package):
         nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
         answers = look_at(ground, nodes)
         results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
-        running = alive(ground, nodes)
+        refusable = on and fault.what["effect"] in AT_REST
+        running = alive(ground, nodes, REFUSED_S if refusable else RESTART_S)
         left = [node for node, answer in answers.items() if any(d["id"] == fault.intent.id for d in answer["damage"])]
         told = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
         if on:
             told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
             # What is damaged a node may refuse to run on; what was only lost it must be able to run without.
-            lives = running.verified or fault.what["effect"] in AT_REST
+            lives = running.verified or refusable
             verified = lives and told["nodes"] == nodes and bool(nodes)
         else:
             verified = running.verified and not left
@@ -137,6 +140,17 @@ def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json
     return require(ask(ground.cluster.nodes, questions), "looking at the disks")
 
 
+def unsynced_bytes(ground: Ground, nodes: Iterable[str]) -> Json:
+    """What these hosts would lose with their power now, as far as their disks can tell."""
+    if not isinstance(ground.cluster.service, fault_disk.OnDisk):
+        return {}
+    answers, _ = ask(
+        ground.cluster.nodes, {node: {"do": "look", "part": "disk"} for node in nodes if node in ground.on}
+    )
+    told = {node: answer["pending_bytes"] for node, answer in answers.items()}
+    return {"unsynced_bytes": told} if told else {}
+
+
 def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
     """How each of these disks behaves towards a process of our own, all tried at the same time."""
     found: dict[str, Device] = {}
@@ -157,13 +171,13 @@ def _patience_s(ground: Ground, node: str) -> float:
     return (STALLED_S if "stall" in effects else PATIENCE_S) + 8 * effects.get("slow", 0) / 1e9
 
 
-def alive(ground: Ground, nodes: list[str]) -> Observation:
+def alive(ground: Ground, nodes: list[str], timeout_s: float = RESTART_S) -> Observation:
     """Whether those run that no other fault holds, and no other trouble of their disks ends."""
     force = ground.force
     ending = {node for node, effects in force.disks.items() if not ENDING.isdisjoint(effects)}
     held = force.killed | force.paused | force.off | ending
     free = [node for node in nodes if node not in held]
-    seen = states(ground, free, lambda _, process: is_running(process))
+    seen = states(ground, free, lambda _, process: is_running(process), timeout_s)
     return Observation(seen.verified or not free, seen.observed)
 
 

@@ -26,6 +26,7 @@ HIDDEN = ".tribulation"
 """Names that begin so are the disk's own: they can be opened by who knows them, and are never listed."""
 WRITEBACK_BYTES = 32 << 20
 ROOT = 1
+MANY_CHANGES = 256
 
 
 class Change(NamedTuple):
@@ -239,6 +240,9 @@ class Tree:
             os.fdatasync(descriptor)
         # Beside what was lost earlier the rest stays listed, since readers see both in their order.
         file.pending = [change._replace(lost=True) for change in file.pending] if lost else []
+        if len(file.pending) > MANY_CHANGES:
+            content = self.read(file, 0, file.size)
+            file.pending = [Change(0, None, True), Change(0, content, True)]
         file.pending_bytes = 0
 
     def fail_sync(self, file: File) -> None:

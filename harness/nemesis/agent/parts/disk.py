@@ -127,8 +127,8 @@ def look(request: Json, config: Json) -> Json:
         _PROBE.give_up()
     damage = [{name: one[name] for name in ("id", "effect", "file", "offset", "still")} for one in status["damage"]]
     files = sorted(disk_probe.digests(disk["directory"])) if request.get("list_files") else None
-    told = {"results": status["results"], "forgot": status["forgot"], "damage": damage}
-    return {**told, "device": device, "files": files}
+    told = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
+    return {**told, "damage": damage, "device": device, "files": files}
 
 
 def _listed(wanted: Json, name: str) -> list[Json]:
