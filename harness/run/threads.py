@@ -29,7 +29,7 @@ HANG_GRACE_NS = 1_000_000_000
 LONGEST_WAIT_NS = 200_000_000
 """The main thread looks up at least this often: for hung clients, for progress and for Ctrl-C."""
 
-NEMESIS_THREADS = 4
+NEMESIS_THREADS = 16
 
 
 class RunClock:

@@ -56,7 +56,7 @@ class SimInjector:
             "wipe": processes,
             "disk": disks,
             "clock": clocks,
-            "voters": _VoterChanges(cluster, self._ground, self.situation),
+            "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
             "membership": self._membership,
         }
 
@@ -148,11 +148,17 @@ class SimInjector:
 class _VoterChanges:
     """Asked of the leader, and not healed."""
 
-    def __init__(self, cluster: SimCluster, ground: Ground, situation: Callable[[], Situation]) -> None:
-        self._cluster, self._ground, self._situation = cluster, ground, situation
+    def __init__(
+        self,
+        cluster: SimCluster,
+        ground: Ground,
+        situation: Callable[[], Situation],
+        away: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._cluster, self._ground, self._situation, self._away = cluster, ground, situation, away
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        """Nodes that are not named keep the weight that they have."""
+        """Nodes that are not named keep the weight that they have, or have as long as another fault keeps them from voting."""
         asked: Mapping[str, int] = fault.what["voters"]
 
         def ended(error: FaultError | None) -> None:
@@ -163,7 +169,7 @@ class _VoterChanges:
         Reconfiguration(
             self._cluster,
             fault.intent.id,
-            lambda: {**self._situation().voters, **asked},
+            lambda: {**self._situation().voters, **self._away(), **asked},
             self._cluster.now_ns + DEADLINE_NS,
             lambda: self._situation().leader,
             ended,

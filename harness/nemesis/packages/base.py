@@ -5,6 +5,7 @@ The injector (`..injector`) does the rest for all of them alike: the ledger, the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -31,6 +32,8 @@ class Ground:
     force: Force = field(default_factory=Force)
     notes: dict[str, Json] = field(default_factory=dict)
     """What a package has to remember of a fault, by the fault's id."""
+    moving: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever changes the voters' weights: two at a time would each undo the other's."""
 
     @property
     def on(self) -> list[str]:

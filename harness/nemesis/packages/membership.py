@@ -15,11 +15,12 @@ from ...errors import FaultError
 from ...hosts.base import Host
 from ..agents import Json
 from ..control import Replaceable
-from ..faults import Observation, Resolved
+from ..faults import Observation, Resolved, Situation
+from ..targets import may_leave
 from ..wanted import Want
 from .base import Ground, Package, Probe
-from .processes import states
-from .voters import look_at, move
+from .processes import is_running, states
+from .voters import known_weights, look_at, move
 
 BROUGHT_UP_S = 3.0
 LOOK_S = 0.1
@@ -35,8 +36,19 @@ class Membership(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces}
 
     def prepare(self, fault: Resolved, ground: Ground) -> Json:
-        ground.notes[fault.intent.id] = ground.cluster.processes_of(fault.what["nodes"])
-        move(ground, dict.fromkeys(fault.what["nodes"], 0))
+        nodes: list[str] = fault.what["nodes"]
+        ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
+        move(ground, dict.fromkeys(nodes, 0), lambda known: _need_quorum_without(nodes, known, ground))
+        return {}
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        """A voter's disk is part of what a quorum knows: none is taken while anybody might count on it."""
+        if fault.what["action"] == "replace":
+            known = _await_weights(ground)
+            voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
+            if voting:
+                why = "nobody can say whether it votes" if known is None else "it votes again"
+                raise FaultError(f"{', '.join(voting)} keeps its disk: {why}", "is something else changing the voters?")
         return {}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
@@ -68,6 +80,26 @@ class Membership(Package):
         before = ground.notes[fault.intent.id]
         anew = states(ground, fault.what["nodes"], lambda name, seen: _is_another(name, seen, before, ground))
         return Observation(voters.verified and anew.verified, {**told, "replaced": anew.observed["nodes"]})
+
+
+def _await_weights(ground: Ground) -> Mapping[str, int] | None:
+    """A leader that voted itself out has handed over, and the next one may not lead yet."""
+    deadline_s = time.monotonic() + BROUGHT_UP_S
+    while (known := known_weights(ground)) is None and time.monotonic() < deadline_s:
+        time.sleep(LOOK_S)
+    return known
+
+
+def _need_quorum_without(nodes: Sequence[str], known: Mapping[str, int], ground: Ground) -> None:
+    """When it was resolved they could be done without; meanwhile others may have left, or died."""
+    cluster = ground.cluster
+    up = [name for name, process in cluster.look_at_processes().items() if is_running(process)]
+    leaving = [node for node in nodes if known.get(node, 0)]
+    if may_leave(leaving, Situation(list(cluster.nodes), known, None, up)) != leaving:
+        raise FaultError(
+            f"{', '.join(leaving)} cannot leave the voters {dict(known)}: those that would stay and are up are no quorum",
+            "have fewer faults on together that take voters away",
+        )
 
 
 def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from ...errors import FaultError
+from ...errors import DeployError, FaultError
 from ..agents import Json
 from ..control import Reconfigurable
 from ..faults import Observation, Resolved
@@ -13,6 +13,8 @@ from ..situation import weights
 from .base import Ground, Package
 
 VOTERS_S = 20.0
+ATTEMPT_S = 5.0
+LOOK_S = 0.05
 
 
 class Voters(Package):
@@ -28,27 +30,71 @@ class Voters(Package):
         return look_at(ground, fault.what["voters"])
 
 
-def move(ground: Ground, voters: Mapping[str, int], timeout_s: float = VOTERS_S) -> None:
-    """Nodes that are not named keep the weight that they have."""
-    cluster = ground.cluster
-    service, hosts = cluster.service, list(cluster.hosts.values())
+Check = Callable[[Mapping[str, int]], None]
+"""Looks at the weights as they are before a change, and raises `FaultError` to prevent it."""
+
+
+def move(
+    ground: Ground, voters: Mapping[str, int], check: Check = lambda known: None, timeout_s: float = VOTERS_S
+) -> None:
+    """Nodes that are not named keep the weight that they have. One change at a time, tried again until it is made or its time is over."""
+    deadline_s = time.monotonic() + timeout_s
+    if not ground.moving.acquire(timeout=timeout_s):
+        raise FaultError(
+            f"voters {dict(voters)}: another change of voters took all of {timeout_s:g} s", "is there a quorum?"
+        )
+    try:
+        _move_alone(ground, voters, check, deadline_s)
+    finally:
+        ground.moving.release()
+
+
+def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadline_s: float) -> None:
+    service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
     if not isinstance(service, Reconfigurable):
         hint = "leave it out, or give its service `set_voters`"
         raise FaultError(f"system {service.name!r} cannot change its voters", hint)
-    known = weights(service, hosts, cluster.dial, service.leader(hosts, cluster.dial)) or cluster.voters
-    service.set_voters(hosts, cluster.dial, {**known, **voters}, timeout_s)
+    while True:
+        known = known_weights(ground)
+        left_s = deadline_s - time.monotonic()
+        if known is not None:
+            check(known)
+            try:
+                return service.set_voters(hosts, dial, {**known, **voters}, max(0.1, min(ATTEMPT_S, left_s)))
+            except DeployError as error:
+                # Perhaps another leader, who knows other weights.
+                if left_s <= ATTEMPT_S:
+                    raise FaultError(error.message, error.hint) from None
+        elif left_s <= 0:
+            raise FaultError(f"voters {dict(voters)}: nobody led who could change them", "is there a quorum?")
+        time.sleep(LOOK_S)
+
+
+def known_weights(ground: Ground) -> dict[str, int] | None:
+    """As the leader has them; those last known where services do not tell. None without a leader."""
+    service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
+    leader = service.leader(hosts, dial)
+    told = weights(service, hosts, dial, leader)
+    if not told and leader is None and _tells_leaders(ground):
+        return None
+    ground.cluster.voters = told or ground.cluster.voters
+    return dict(ground.cluster.voters)
+
+
+def _tells_leaders(ground: Ground) -> bool:
+    """A service that has never told one has no such thing, and is asked to change its voters all the same."""
+    return "status" in ground.cluster.service.capabilities
 
 
 def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -> Observation:
-    """By the leader's word, asked for a moment if there is none."""
+    """Those that are named, by the leader's word, asked for a moment if there is none."""
     cluster = ground.cluster
     service, hosts = cluster.service, list(cluster.hosts.values())
-    wanted = {**cluster.voters, **voters}
     deadline_s = time.monotonic() + timeout_s
     while True:
         now = weights(service, hosts, cluster.dial, service.leader(hosts, cluster.dial))
         if now or time.monotonic() > deadline_s:
             break
-        time.sleep(0.05)
+        time.sleep(LOOK_S)
     cluster.voters = now or cluster.voters
-    return Observation({node: now.get(node, 0) for node in wanted} == wanted, {"voters": now})
+    return Observation(bool(now) and all(now.get(node, 0) == held for node, held in voters.items()), {"voters": now})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from ...errors import FaultError
 from ...nemesis.faults import Observation, Resolved, Situation
+from ...nemesis.targets import may_leave
 from ...systems.forgotten import forgotten_log
 from ..node import Process
 from ..options import SECOND
@@ -14,6 +16,8 @@ from .ground import BOOT_NS, Ground, Then
 
 DEADLINE_NS = 30 * SECOND
 
+_Move = tuple[str, Mapping[str, int], Callable[["FaultError | None"], None]]
+
 
 class MembershipFaults:
     """`_away` maps a fault to the weights that its nodes shall have again; what cannot be brought back at its heal is at the final one."""
@@ -21,6 +25,7 @@ class MembershipFaults:
     def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
         self._ground, self._situation = ground, situation
         self._away: dict[str, Mapping[str, int]] = {}
+        self._waiting: deque[_Move] = deque()
 
     def inject(self, fault: Resolved, then: Then) -> None:
         nodes = list(fault.what["nodes"])
@@ -29,6 +34,9 @@ class MembershipFaults:
         def gone(error: FaultError | None) -> None:
             if error is not None:
                 then(error)
+            elif fault.what["action"] == "replace" and (voting := self._voting(nodes)):
+                # A voter's disk is part of what a quorum knows: none is taken while anybody might count on it.
+                then(FaultError(f"{', '.join(voting)} keeps its disk: it votes again", "what else changes voters?"))
             elif fault.what["action"] == "replace":
                 self._replace(nodes, then)
             else:
@@ -58,15 +66,45 @@ class MembershipFaults:
         else:
             then(None)
 
+    @property
+    def away(self) -> dict[str, int]:
+        """Nodes that some fault keeps from voting: weight 0, whatever others ask for."""
+        return {node: 0 for weights in self._away.values() for node in weights}
+
     def _move(self, ident: str, weights: Mapping[str, int], then: Callable[[FaultError | None], None]) -> None:
+        """One change at a time: two would each undo the other's."""
+        self._waiting.append((ident, weights, then))
+        if len(self._waiting) == 1:
+            self._ask_first()
+
+    def _ask_first(self) -> None:
+        """Whether they can be done without was asked when the fault was resolved; meanwhile others may have left, or died."""
+        ident, weights, then = self._waiting[0]
+        cluster, situation = self._ground.cluster, self._situation()
+        leaving = [node for node, held in weights.items() if situation.voters.get(node, 0) and not held]
+        stay = may_leave(leaving, situation) != leaving
+
+        def ended(error: FaultError | None) -> None:
+            self._waiting.popleft()
+            if self._waiting:
+                self._ask_first()
+            then(error)
+
+        if stay:
+            why = FaultError(f"{', '.join(leaving)} cannot leave the voters: no quorum would be up", "have fewer leave")
+            cluster.schedule(cluster.now_ns + 1, ended, why)
+            return
         Reconfiguration(
-            self._ground.cluster,
+            cluster,
             ident,
             lambda: {**self._situation().voters, **weights},
-            self._ground.cluster.now_ns + DEADLINE_NS,
+            cluster.now_ns + DEADLINE_NS,
             lambda: self._situation().leader,
-            then,
+            ended,
         ).ask()
+
+    def _voting(self, nodes: list[str]) -> list[str]:
+        return [node for node in nodes if self._situation().voters.get(node, 0)]
 
     def _replace(self, nodes: list[str], then: Then) -> None:
         ground, cluster = self._ground, self._ground.cluster
