@@ -18,7 +18,7 @@ from node.flaws import FLAWS
 from ..errors import CampaignError
 from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
-from ..nemesis.mix import planned
+from ..nemesis.mix import changes_voters, planned
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
@@ -167,6 +167,10 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
 
 def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
     """A core that is named must be a quorum, and must leave somebody out."""
+    if campaign.liveness is not None and campaign.liveness.rest == "ring" and changes_voters(campaign.faults):
+        # Its majorities are of the nodes: of changed voters nobody in a ring need see a quorum.
+        hint = "leave out changes of voters (`voters`, `membership`; of what is composed with `without: [membership]`), or let the rest stay broken otherwise"
+        return [Problem(("liveness", "rest"), "`rest: ring` goes with no faults that change who votes", hint=hint)]
     core = campaign.liveness.core if campaign.liveness is not None else "majority"
     if isinstance(core, str):
         return []

@@ -111,6 +111,17 @@ def left_out(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str
     return told
 
 
+def changes_voters(specs: Iterable[FaultSpec]) -> bool:
+    """Whether any of them may change who votes."""
+    moving = ("voters", "membership")
+    return any(
+        any(SORTS[name].fault in moving for name in item.spec.sorts())
+        if isinstance(item.spec, MixSpec)
+        else item.spec.kind in moving
+        for item in specs
+    )
+
+
 def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
     """The abilities that what is composed would use, if there were all."""
     return frozenset(need for _, spec in labelled(specs) for name in spec.sorts() for need in needs(name))

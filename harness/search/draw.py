@@ -22,7 +22,7 @@ from ..campaign.model import Campaign, SystemSpec
 from ..errors import CampaignError
 from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS, LivenessSpec
-from ..nemesis.mix import planned
+from ..nemesis.mix import changes_voters, planned
 from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
 from ..run.assemble import make_plan
 from ..run.plan import Plan
@@ -130,8 +130,8 @@ def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
     """In some seeds the load is followed by a phase in which the rest stays broken and a core must recover; a ring only if no voters change."""
     if not knobs.on("liveness", LIVENESS_PPM):
         return None
-    changed = any(item.spec.kind == "voters" for item in campaign.faults)
-    return LivenessSpec(rest=knobs.choose("rest", [way for way in WAYS if not (changed and way == "ring")]))
+    ways = [way for way in WAYS if not (way == "ring" and changes_voters(campaign.faults))]
+    return LivenessSpec(rest=knobs.choose("rest", ways))
 
 
 def _overlapping(item: Any) -> Any:

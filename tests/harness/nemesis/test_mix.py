@@ -79,7 +79,7 @@ def test_a_seed_means_the_same_again_and_what_hosts_cannot_do_is_left_out_by_nam
     assert everything == planned(campaign, seed=9, load_ns=60 * SECOND)
     assert possible_needs(campaign) == {"cut", "kill", "pause", "freeze", "link"}
     some = planned(campaign, seed=9, load_ns=60 * SECOND, able={"cut", "kill", "pause"})
-    assert {sort_of(intent) for intent in some} == {"partition", "one-way", "kill", "pause"}
+    assert {sort_of(intent) for intent in some} == {"partition", "one-way", "kill", "slow-start", "pause"}
     assert composed_needs(campaign, some) == {"cut", "kill", "pause"}
     tried = [Able("link", "n1", False, "no netem", "apt install it"), Able("cut", "n1", True, "nft")]
     told = left_out(campaign, tried)

@@ -133,6 +133,28 @@ def test_leaders_that_depose_each_other_without_end_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("faults", "refused"),
+    [
+        ("[voters: {set: {n5: 0}, after: 1s}]", True),
+        ("[membership: {target: follower, after: 1s, for: 2s}]", True),
+        ("[all: {kinds: [kill, membership]}]", True),
+        ("[all: {kinds: [kill, partition]}]", False),
+        ("[kill: {target: one, after: 1s, for: 2s}]", False),
+    ],
+)
+def test_a_ring_is_refused_together_with_changes_of_voters(faults, refused, tmp_path):
+    """Its majorities are of the nodes, so of changed voters nobody need see a quorum."""
+    path = tmp_path / "ring.yaml"
+    text = f"name: c\nload: 60s\nworkloads:\n  - register: {{}}\nfaults: {faults}\nliveness: {{rest: ring}}\n"
+    path.write_text(text, encoding="utf-8")
+    if not refused:
+        load_campaign(path)
+        return
+    with pytest.raises(CampaignError, match=r"ring\.yaml:6.*change who votes"):
+        load_campaign(path)
+
+
+@pytest.mark.parametrize(
     ("liveness", "words"),
     [
         ("{core: [n1, n9]}", "no node 'n9'"),
