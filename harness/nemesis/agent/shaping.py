@@ -6,7 +6,7 @@ A link is one vertex as the receiver sees it, by all its addresses. Its *shape* 
     delay_ns, jitter_ns                   every packet is later by the first, and by a draw up to the second
     rate_bps                              bits per second; what would wait longer than a second is lost
     clogged                               true: nothing arrives until it is not
-    flaps_ns                              periods: down for the first half of each, counted from when it was first asked for
+    flaps_ns                              periods: down for the first half of each, by the wall clock, so that what several hosts do goes together
 
 Duplication is not among them: a queue gives one verdict a packet, so copies are made by the sender (`duplicates`).
 """
@@ -36,7 +36,6 @@ class Link:
     vertex: str
     shape: Shape
     free_ns: int = 0
-    began_ns: dict[int, int] = field(default_factory=dict)
     held: deque[int] = field(default_factory=deque)
     seen: int = 0
     dropped: int = 0
@@ -64,7 +63,7 @@ class Links:
         self._links: dict[str, Link] = {}
         self._by_address: dict[bytes, Link] = {}
 
-    def change(self, shapes: Mapping[str, Shape], now_ns: int) -> list[int]:
+    def change(self, shapes: Mapping[str, Shape]) -> list[int]:
         """Shape exactly these vertices; returns the packets that no clog holds any more, in their order."""
         freed: list[int] = []
         for vertex, link in self._links.items():
@@ -74,8 +73,6 @@ class Links:
         kept = {vertex: self._links.get(vertex) or Link(vertex, {}) for vertex in shapes}
         for vertex, link in kept.items():
             link.shape = shapes[vertex]
-            periods = link.shape.get("flaps_ns", ())
-            link.began_ns = {period: link.began_ns.get(period, now_ns) for period in periods}
         self._links = kept
         self._by_address = {
             packed: link for link in kept.values() for packed in packed_addresses(link.shape.get("addresses", ()))
@@ -89,12 +86,12 @@ class Links:
     def of(self, source: bytes) -> Link | None:
         return self._by_address.get(source)
 
-    def fate(self, link: Link, length: int, now_ns: int) -> Fate:
-        """Of a packet of so many bytes that arrives now. One that waits for the rate is later by its delay as well."""
+    def fate(self, link: Link, length: int, now_ns: int, wall_ns: int = 0) -> Fate:
+        """Of a packet of so many bytes that arrives now, by a monotonic clock and the wall's. One that waits for the rate is later by its delay as well."""
         shape, link.seen = link.shape, link.seen + 1
         if shape.get("clogged"):
             return HELD
-        if _is_down(link, now_ns) or self._happens(shape.get("loss_ppm", 0)):
+        if _is_down(shape, wall_ns) or self._happens(shape.get("loss_ppm", 0)):
             link.dropped += 1
             return LOST
         at_ns = now_ns
@@ -123,8 +120,8 @@ class Links:
         return ppm > 0 and self._random.randrange(ONE_MILLION) < ppm
 
 
-def _is_down(link: Link, now_ns: int) -> bool:
-    return any((now_ns - began_ns) % period_ns < period_ns // 2 for period_ns, began_ns in link.began_ns.items())
+def _is_down(shape: Shape, wall_ns: int) -> bool:
+    return any(wall_ns % period_ns < period_ns // 2 for period_ns in shape.get("flaps_ns", ()))
 
 
 def flipped(packet: bytes, random: Random) -> bytes:

@@ -91,7 +91,7 @@ class Wire:
                 self._queue.verdict(packet.number, ACCEPT)
                 continue
             now_ns = time.monotonic_ns()
-            fate = self._links.fate(link, packet.length, now_ns)
+            fate = self._links.fate(link, packet.length, now_ns, time.time_ns())
             if fate.held:
                 link.held.append(packet.number)
             elif fate.at_ns is None:
@@ -111,7 +111,7 @@ class Wire:
 
     def _open(self) -> None:
         """Everything that waits goes on now, in its order, as it was sent."""
-        waiting = [*self._links.change({}, 0), *(number for _, number, _ in self._due)]
+        waiting = [*self._links.change({}), *(number for _, number, _ in self._due)]
         self._due.clear()
         for number in sorted(waiting):
             assert self._queue is not None
@@ -140,7 +140,7 @@ class Wire:
         now_ns = time.monotonic_ns()
         if request["links"] and self._queue is None:
             self._queue = Queue(QUEUE)
-        freed = self._links.change(request["links"], now_ns)
+        freed = self._links.change(request["links"])
         if self._queue is not None:
             for number in freed:
                 self._queue.verdict(number, ACCEPT)

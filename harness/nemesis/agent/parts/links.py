@@ -20,7 +20,9 @@ from .. import connections, duplicates, netem, nfqueue, processes, queue_rules, 
 
 Json = dict[str, Any]
 NAME = "links"
-END_S = 3.0
+END_S = 2.0
+UNDO_S = 2.0
+"""For an answer of a helper that shall go: one that hangs must not keep its host from being whole in time."""
 OPEN: Json = {"do": "set", "links": {}, "resets": {}, "control": []}
 
 
@@ -28,14 +30,14 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     """`helper` and `rules` say what there may be to take away; `tables` are iptables' own that were there before."""
     if not wanted and not before:
         return {}
-    able = abilities()
     force = dict(before)
     if (wanted.get("queue") or wanted.get("resets")) and "helper" not in before:
         force["helper"] = {"path": _path(), "process": None}
     if wanted.get("queue") and "rules" not in before:
-        if able["queue"] is None:
+        way = abilities()["queue"]
+        if way is None:
             raise RuntimeError("neither nft nor iptables can queue packets for a program here: apt install iptables")
-        force["rules"] = {"how": able["queue"], "tables": queue_rules.tables()}
+        force["rules"] = {"how": way, "tables": queue_rules.tables()}
     if wanted.get("copies"):
         force["copies"] = sorted({*before.get("copies", ()), *wanted["copies"]})
     if wanted.get("netem"):
@@ -117,7 +119,8 @@ def abilities() -> Json:
     way = queue_rules.way()
     return {
         "netem": netem.possible(),
-        "queue": way if way and nfqueue.available(wire.QUEUE) else None,
+        # A helper of ours that runs is what has it.
+        "queue": way if way and (wire.holder(_path()) or nfqueue.available(wire.QUEUE)) else None,
         "copies": duplicates.possible(),
         "resets": connections.can_break(),
     }
@@ -142,7 +145,7 @@ def _csum_errors(lines: list[str]) -> list[int]:
 
 def _tell(helper: Json, request: Json, needed: bool) -> None:
     try:
-        wire.tell(helper["path"], request)
+        wire.tell(helper["path"], request, wire.ANSWER_S if needed else UNDO_S)
     except OSError as error:
         # One that has gone holds nothing any more, and its rules let everything through.
         if needed:
@@ -151,10 +154,10 @@ def _tell(helper: Json, request: Json, needed: bool) -> None:
 
 def _end(helper: Json) -> bool:
     """Gently, then not; only the very process that was started. Whether there was one."""
-    holder = wire.holder(helper["path"])
-    with contextlib.suppress(OSError, RuntimeError):
-        wire.tell(helper["path"], {"do": "quit"})
     known = helper.get("process")
+    holder = None if known else wire.holder(helper["path"])
+    with contextlib.suppress(OSError, RuntimeError):
+        wire.tell(helper["path"], {"do": "quit"}, UNDO_S)
     pid = known[0] if known else holder
     if pid is None:
         return False
