@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench fuzz mutants lock map help
+.PHONY: setup demo test lint format bench soak fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -38,6 +38,10 @@ format: setup
 bench: setup
 	$(PYTHON_IN_VENV) -P benchmarks/simulator.py
 	$(PYTHON_IN_VENV) benchmarks/checkers.py $(BENCH)
+
+# An hour of every fault on local hosts, every process watched; LOAD=2m for a trial.
+soak: setup
+	$(PYTHON_IN_VENV) -P benchmarks/soak.py $(if $(LOAD),--load $(LOAD))
 
 # A thousand random worlds for the node, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup
