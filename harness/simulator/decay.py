@@ -43,11 +43,14 @@ def misdirect(disk: Disk, bits: int) -> Decay | None:
 
 
 def cut(disk: Disk, bits: int) -> Decay | None:
-    """The end of the youngest file is gone, less than a sector of it."""
+    """The end of the youngest file is gone, less than a sector of it, and not just where a write had ended: that no system could tell from
+    writes that had never been."""
     inode = max((inode for inode in disk.inodes() if inode.durable), key=lambda inode: inode.number, default=None)
-    if inode is None:
+    length = 0 if inode is None else len(inode.durable)
+    sizes = [size for size in range(max(1, length - SECTOR + 1), length) if inode and size not in inode.ends]
+    if inode is None or not sizes:
         return None
-    size = len(inode.durable) - 1 - bits % min(SECTOR - 1, len(inode.durable))
+    size = sizes[bits % len(sizes)]
     decay = Decay(inode, size, bytes(inode.durable[size:]), b"")
     del inode.durable[size:], inode.cached[size:]
     disk.decays.append(decay)

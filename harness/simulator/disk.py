@@ -10,6 +10,7 @@ What is wrong with the device itself while a fault lasts is its `trouble`; it ou
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -38,10 +39,14 @@ class Inode:
     durable: bytearray = field(default_factory=bytearray)
     cached: bytearray = field(default_factory=bytearray)
     pending: list[Pending] = field(default_factory=list)
+    ends: deque[int] = field(default_factory=lambda: deque(maxlen=512))
+    """Where the latest writes ended."""
 
     def write(self, change: Pending) -> None:
         _apply(self.cached, change)
         self.pending.append(change)
+        if change.data is not None:
+            self.ends.append(change.offset + len(change.data))
 
     def sync(self) -> None:
         for change in self.pending:

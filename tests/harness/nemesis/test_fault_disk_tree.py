@@ -236,6 +236,17 @@ def test_damage_is_written_down_first_and_repaired_unless_it_was_written_over(ef
             assert damage.records() == []
 
 
+def test_a_file_is_never_cut_just_where_a_write_had_ended() -> None:
+    for number in range(30):
+        with tree() as (made, _, state):
+            file = make(made, "log", b"12345")
+            for at in range(5, 45, 2):
+                made.write(file, at, b"ab")
+            made.sync_all()
+            (record,) = Decay(made, state).damage("d.1", "truncate", number)
+            assert record["offset"] in (*range(1, 5), *range(6, 45, 2))
+
+
 def test_a_backup_comes_back_whole_and_the_disk_remembers_that_it_forgot() -> None:
     with tree() as (made, _, state):
         damage = Decay(made, state)

@@ -205,11 +205,17 @@ def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> lis
 
 
 def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """The end of the file that was written last is gone: less than a sector of it."""
+    """The end of the file that was written last is gone: less than a sector of it, and not just where a write had ended.
+
+    A cut there looks as if the later writes had never been: no system could tell, and those it acknowledged would be forgotten.
+    """
     if not files:
         return []
     path, file = max(files, key=lambda found: (found[1].mtime_ns, found[0]))
-    size = file.size - random.randint(1, min(SECTOR - 1, file.size))
+    sizes = [size for size in range(max(0, file.size - SECTOR + 1), file.size) if size and size not in file.ends]
+    if not sizes:
+        return []
+    size = random.choice(sizes)
     return [_record(tree, path, file, size, tree.read(file, size, file.size - size), b"")]
 
 

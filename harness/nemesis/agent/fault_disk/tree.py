@@ -18,6 +18,7 @@ import errno
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -27,6 +28,7 @@ HIDDEN = ".tribulation"
 WRITEBACK_BYTES = 32 << 20
 ROOT = 1
 MANY_CHANGES = 256
+KNOWN_ENDS = 512
 
 
 class Change(NamedTuple):
@@ -38,7 +40,7 @@ class Change(NamedTuple):
 
 
 class File:
-    """`place` is where its durable bytes are: a directory and the name there, or None for a file in `HIDDEN`."""
+    """`place` is where its durable bytes are: a directory and the name there, or None for a file in `HIDDEN`. `ends` are where the latest writes ended."""
 
     def __init__(self, number: int, size: int, place: tuple[Directory, str] | None) -> None:
         self.number, self.size, self.place = number, size, place
@@ -47,6 +49,7 @@ class File:
         self.mtime_ns = 0
         self.pending: list[Change] = []
         self.pending_bytes = 0
+        self.ends: deque[int] = deque(maxlen=KNOWN_ENDS)
 
 
 class Directory:
@@ -164,6 +167,7 @@ class Tree:
 
     def write(self, file: File, offset: int, data: bytes) -> None:
         file.pending.append(Change(offset, data))
+        file.ends.append(offset + len(data))
         file.pending_bytes += len(data)
         file.size = max(file.size, offset + len(data))
         file.mtime_ns = time.time_ns()
@@ -284,12 +288,15 @@ class Tree:
 
     def renew(self) -> None:
         """Begin anew with what the backing holds. Whoever still has a file open finds it stale."""
+        ends = {self.path(file): file.ends for file in self._all_files() if file.place is not None}
         for orphan in self._listed(HIDDEN):
             os.unlink(f"{HIDDEN}/{orphan}", dir_fd=self.backing)
         self.root = Directory(ROOT, None, "")
         self.root.lookups = 1
         self.nodes = {ROOT: self.root}
         self._load(self.root)
+        for path, file in self.durable_files():
+            file.ends = ends.get(path, file.ends)
 
     # Numbers that the kernel holds
 
