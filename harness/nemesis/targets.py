@@ -101,17 +101,20 @@ def majority(order: Sequence[str], situation: Situation) -> list[str]:
     return chosen
 
 
-def may_leave(nodes: Sequence[str], situation: Situation) -> list[str]:
-    """Those of these voters, in this order, that can leave together: what stays is more than nobody, and its nodes that are up are a quorum of it.
+def may_leave(nodes: Sequence[str], situation: Situation, away: Mapping[str, int] | None = None) -> list[str]:
+    """Those of these voters, in this order, that can leave together: of what stays, the nodes that are up are a quorum, and with those that are
+    `away` for a while (their weights) it is still more than half of all.
 
     Weights change by one an entry; if the first and the last configuration on the way have such a quorum, all in between do.
     """
     up, staying, chosen = set(situation.up), dict(situation.voters), []
+    whole = sum({**(away or {}), **staying}.values())
     if not _have_quorum(staying, up):
         return []
     for node in nodes:
         without = {voter: held for voter, held in staying.items() if voter != node}
-        if staying.get(node, 0) and _have_quorum(without, up):
+        enough = 2 * sum(without.values()) > whole
+        if staying.get(node, 0) and enough and _have_quorum(without, up):
             staying = without
             chosen.append(node)
     return chosen

@@ -20,7 +20,7 @@ from ..targets import may_leave
 from ..wanted import Want
 from .base import Ground, Package, Probe
 from .processes import is_running, states
-from .voters import known_weights, look_at, move
+from .voters import VOTERS_S, known_weights, look_at, move
 
 BROUGHT_UP_S = 3.0
 LOOK_S = 0.1
@@ -36,10 +36,20 @@ class Membership(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces}
 
     def prepare(self, fault: Resolved, ground: Ground) -> Json:
+        """Waits for its turn when others are away, or down: what could be done without when it was resolved may be needed meanwhile."""
         nodes: list[str] = fault.what["nodes"]
         ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
-        move(ground, dict.fromkeys(nodes, 0), lambda known: _need_quorum_without(nodes, known, ground))
-        return {}
+        deadline_s = time.monotonic() + VOTERS_S
+        while True:
+            try:
+                move(ground, dict.fromkeys(nodes, 0), lambda known: _need_others(nodes, known, ground))
+            except NotNow:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(LOOK_S)
+            else:
+                _away(ground)[fault.intent.id] = fault.what["weights"]
+                return {}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
         """A voter's disk is part of what a quorum knows: none is taken while anybody might count on it."""
@@ -65,6 +75,7 @@ class Membership(Package):
 
     def finish(self, fault: Resolved, ground: Ground) -> Json:
         move(ground, fault.what["weights"])
+        _away(ground).pop(fault.intent.id, None)
         return {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
@@ -90,16 +101,25 @@ def _await_weights(ground: Ground) -> Mapping[str, int] | None:
     return known
 
 
-def _need_quorum_without(nodes: Sequence[str], known: Mapping[str, int], ground: Ground) -> None:
-    """When it was resolved they could be done without; meanwhile others may have left, or died."""
+class NotNow(FaultError):
+    """Voters who cannot be done without as things are."""
+
+
+def _need_others(nodes: Sequence[str], known: Mapping[str, int], ground: Ground) -> None:
     cluster = ground.cluster
     up = [name for name, process in cluster.look_at_processes().items() if is_running(process)]
+    away = {node: weight for weights in _away(ground).values() for node, weight in weights.items()}
     leaving = [node for node in nodes if known.get(node, 0)]
-    if may_leave(leaving, Situation(list(cluster.nodes), known, None, up)) != leaving:
-        raise FaultError(
-            f"{', '.join(leaving)} cannot leave the voters {dict(known)}: those that would stay and are up are no quorum",
+    if may_leave(leaving, Situation(list(cluster.nodes), known, None, up), away) != leaving:
+        raise NotNow(
+            f"{', '.join(leaving)} cannot leave the voters {dict(known)}: those that would stay are too few, or too few of them are up",
             "have fewer faults on together that take voters away",
         )
+
+
+def _away(ground: Ground) -> Json:
+    """By fault, the weights that its nodes shall have again."""
+    return ground.notes.setdefault("away from the voters", {})
 
 
 def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:

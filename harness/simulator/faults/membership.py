@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ...errors import FaultError
 from ...nemesis.faults import Observation, Resolved, Situation
 from ...nemesis.targets import may_leave
 from ...systems.forgotten import forgotten_log
 from ..node import Process
-from ..options import SECOND
+from ..options import MILLISECOND, SECOND
 from ..reconfigure import Reconfiguration
 from .ground import BOOT_NS, Ground, Then
 
 DEADLINE_NS = 30 * SECOND
 
-_Move = tuple[str, Mapping[str, int], Callable[["FaultError | None"], None]]
+AGAIN_NS = 200 * MILLISECOND
+Moved = Callable[["FaultError | None"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Weights to move to, and who hears that it was done, or why not."""
+
+    ident: str
+    weights: Mapping[str, int]
+    deadline_ns: int
+    then: Moved
 
 
 class MembershipFaults:
@@ -25,7 +37,7 @@ class MembershipFaults:
     def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
         self._ground, self._situation = ground, situation
         self._away: dict[str, Mapping[str, int]] = {}
-        self._waiting: deque[_Move] = deque()
+        self._moves: deque[_Move] = deque()
 
     def inject(self, fault: Resolved, then: Then) -> None:
         nodes = list(fault.what["nodes"])
@@ -71,37 +83,51 @@ class MembershipFaults:
         """Nodes that some fault keeps from voting: weight 0, whatever others ask for."""
         return {node: 0 for weights in self._away.values() for node in weights}
 
-    def _move(self, ident: str, weights: Mapping[str, int], then: Callable[[FaultError | None], None]) -> None:
+    def _move(self, ident: str, weights: Mapping[str, int], then: Moved) -> None:
         """One change at a time: two would each undo the other's."""
-        self._waiting.append((ident, weights, then))
-        if len(self._waiting) == 1:
-            self._ask_first()
+        self._queue(_Move(ident, weights, self._ground.cluster.now_ns + DEADLINE_NS, then))
 
-    def _ask_first(self) -> None:
-        """Whether they can be done without was asked when the fault was resolved; meanwhile others may have left, or died."""
-        ident, weights, then = self._waiting[0]
-        cluster, situation = self._ground.cluster, self._situation()
-        leaving = [node for node, held in weights.items() if situation.voters.get(node, 0) and not held]
-        stay = may_leave(leaving, situation) != leaving
+    def _queue(self, move: _Move) -> None:
+        self._moves.append(move)
+        if len(self._moves) == 1:
+            self._ask(move)
 
-        def ended(error: FaultError | None) -> None:
-            self._waiting.popleft()
-            if self._waiting:
-                self._ask_first()
-            then(error)
-
-        if stay:
-            why = FaultError(f"{', '.join(leaving)} cannot leave the voters: no quorum would be up", "have fewer leave")
-            cluster.schedule(cluster.now_ns + 1, ended, why)
+    def _ask(self, move: _Move) -> None:
+        cluster = self._ground.cluster
+        staying = self._needed(move)
+        if staying:
+            # Not within this call, and behind the others, who may bring voters back.
+            error = FaultError(
+                f"{', '.join(staying)} cannot leave the voters: too few would stay and be up",
+                "have fewer leave at a time",
+            )
+            late = cluster.now_ns >= move.deadline_ns
+            cluster.schedule(cluster.now_ns + AGAIN_NS, self._ended, move, error if late else None, not late)
             return
         Reconfiguration(
             cluster,
-            ident,
-            lambda: {**self._situation().voters, **weights},
-            cluster.now_ns + DEADLINE_NS,
+            move.ident,
+            lambda: {**self._situation().voters, **move.weights},
+            move.deadline_ns,
             lambda: self._situation().leader,
-            ended,
+            lambda error: self._ended(move, error),
         ).ask()
+
+    def _ended(self, move: _Move, error: FaultError | None, again: bool = False) -> None:
+        self._moves.popleft()
+        if again:
+            self._moves.append(move)
+        if self._moves:
+            self._ask(self._moves[0])
+        if not again:
+            move.then(error)
+
+    def _needed(self, move: _Move) -> list[str]:
+        """Those who could be done without when the fault was resolved, and cannot now: meanwhile others may have left, or died."""
+        situation = self._situation()
+        leaving = [node for node, held in move.weights.items() if situation.voters.get(node, 0) and not held]
+        away = {node: held for weights in self._away.values() for node, held in weights.items() if node not in leaving}
+        return [] if may_leave(leaving, situation, away) == leaving else leaving
 
     def _voting(self, nodes: list[str]) -> list[str]:
         return [node for node in nodes if self._situation().voters.get(node, 0)]

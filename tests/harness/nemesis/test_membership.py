@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
 from harness.nemesis.agent.parts import replacement as part
-from harness.nemesis.faults import Intent, Situation
+from harness.nemesis.faults import Intent, Observation, Situation
 from harness.nemesis.resolve import resolve
 from harness.nemesis.specs import MembershipSpec
 from harness.nemesis.targets import may_leave
@@ -76,6 +77,15 @@ def test_who_leaves_is_recorded_with_the_weights_to_come_back_with() -> None:
 def test_a_voter_that_the_others_cannot_do_without_stays(voters: dict[str, int], up: tuple[str, ...]) -> None:
     with pytest.raises(FaultError, match="none can leave the voters"):
         resolve(intent(["n1"]), Situation(FIVE, voters, None, up), 7)
+
+
+def test_more_than_half_of_all_stay() -> None:
+    """However many changes are on together: of five, two may be away."""
+    three = Situation(FIVE, {"n1": 1, "n2": 1, "n3": 1}, "n1", FIVE)
+    assert may_leave(["n1", "n2", "n3"], three, {"n4": 1, "n5": 1}) == []
+    assert may_leave(["n1", "n2", "n3"], three) == ["n1"], "three nodes vote by design"
+    four = replace(three, voters={**three.voters, "n4": 1})
+    assert may_leave(["n1", "n2"], four, {"n5": 1}) == ["n1"]
 
 
 @pytest.mark.parametrize("action", ["remove", "replace"])
@@ -190,3 +200,33 @@ def test_on_hosts_voters_are_removed_and_replaced_and_come_back(
         away = fault("membership", nodes=["n2"], action="remove", weights={"n2": 1})
         assert injector.inject(away).verified
         assert injector.heal_all().verified and injector.situation().voters == {"n1": 1, "n2": 1, "n3": 1}
+
+
+def test_changes_of_voters_that_are_on_together_do_not_undo_each_other() -> None:
+    """One node comes back while another leaves, and while a third is replaced, all asked for at once."""
+    cluster = real_cluster(nodes=FIVE)
+    injector = SimInjector(cluster)
+    faults = [
+        fault("membership", nodes=[node], action=action, weights={node: 1})
+        for node, action in (("n1", "remove"), ("n2", "replace"))
+    ]
+    assert injector.inject(faults[0]).verified
+    seen: list[Observation | FaultError] = []
+    injector.begin_heal(faults[0], seen.append)
+    injector.begin_inject(faults[1], seen.append)
+    injector.begin_inject(fault("voters", voters={"n5": 2}), seen.append)
+    assert cluster.run_while(lambda: len(seen) < 3, cluster.now_ns + 30 * SECOND)
+    assert all(isinstance(one, Observation) and one.verified for one in seen), seen
+    assert injector.situation().voters == {"n1": 1, "n3": 1, "n4": 1, "n5": 2}
+    assert injector.heal(faults[1]).verified
+
+
+def test_who_could_go_when_it_was_resolved_and_cannot_now_stays_and_is_told() -> None:
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    first, second = (fault("membership", nodes=[n], action="replace", weights={n: 1}) for n in ("n1", "n2"))
+    assert injector.inject(first).verified
+    cluster.kill("n3")
+    with pytest.raises(FaultError, match="too few would stay and be up"):
+        injector.inject(second)
+    assert len([line for line in cluster.traces["n2"] if line["event"] == "start"]) == 1, "its disk is left alone"
