@@ -36,7 +36,7 @@ from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
 from benchmarks.soak_processes import Members, Process, watched
 from checkers import check, checker
 from checkers.registry import CHECKERS
-from checkers.result import Budget
+from checkers.result import Budget, RunRecord
 from harness.nemesis.ledger import read_ledger
 from harness.run.record import read_facts, record_of
 from histories import read_history
@@ -224,7 +224,7 @@ def _checked(run_dir: Path) -> dict[str, Any]:
     took_s: dict[str, float] = {}
     verdicts: dict[str, str] = {}
     for name in CHECKERS:
-        if checker(name).applies(record):
+        if _is_in_auto(name, record):
             began_s = time.monotonic()
             verdicts[name] = check(record, [name], Budget(time_s=600.0))[name].verdict.value
             took_s[name] = round(time.monotonic() - began_s, 3)
@@ -235,6 +235,12 @@ def _checked(run_dir: Path) -> dict[str, Any]:
         "verdicts": verdicts,
         "phases_s": {name: round(at_ns / 1e9, 3) for name, at_ns in facts.phases.items()},
     }
+
+
+def _is_in_auto(name: str, record: RunRecord) -> bool:
+    found = checker(name)
+    wanted = getattr(found, "in_auto", None)
+    return bool(found.applies(record) and (wanted is None or wanted(record)))
 
 
 def spans_s(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
