@@ -284,7 +284,8 @@ class HostInjector:
     def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
         """What was seen, or behind which others it hid: those that were on at some time since it was injected."""
         self._covering.saw(fault, observation)
-        hidden_by = () if observation.verified else self._covering.hidden(fault, unseen(fault, observation), since_ns)
+        known = observation.verified or "hidden_by" in observation.observed
+        hidden_by = () if known else self._covering.hidden(fault, unseen(fault, observation), since_ns)
         if not hidden_by:
             return observation
         return Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
