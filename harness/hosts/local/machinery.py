@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from . import groups
 from .freezing import continue_all, stop_all
 from .plan import BRIDGE, CONTROLLER, CONTROLLER6, CONTROLLER_MAC, Machine, neighbours
 
@@ -133,6 +134,7 @@ class Host:
         self._outer: subprocess.Popen[bytes] | None = None
         self._init_pid = 0
         self._stopped: dict[int, int] = {}
+        self._groups = ""
 
     @property
     def on(self) -> bool:
@@ -170,6 +172,7 @@ class Host:
         assert self._outer is not None
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
         self._init_pid = int(children[0])
+        self._groups = groups.name_of(self._init_pid)
 
     def await_configured(self, deadline_s: float) -> None:
         """Its address is set: before that, a connection attempt would be lost and come again only a second later."""
@@ -233,6 +236,8 @@ class Host:
             else:
                 self._outer.kill()
         self._outer.wait(timeout=_BOOT_TIMEOUT_S)
+        if self._groups:
+            groups.remove(self._groups)
         for pipe in (self._outer.stdin, self._outer.stdout):
             if pipe is not None:
                 pipe.close()

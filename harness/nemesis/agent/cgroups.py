@@ -155,7 +155,7 @@ def run(controller: Controller, group: str, lines: list[str]) -> str:
     """Shell commands that know the group as `$g` and the top as `$M`. Raises `RuntimeError` with what was said."""
     done = _run(controller, group, lines)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        said = done.stderr.strip().splitlines()[:1] or [f"exit {done.returncode}"]
         raise RuntimeError(f"{controller.means} {controller.name}, group {group}: {said[0]}")
     return done.stdout.strip()
 

@@ -189,6 +189,18 @@ def test_a_slow_start_is_over_when_it_is_undone() -> None:
         sleeper.kill()
 
 
+def test_a_host_that_loses_its_power_leaves_no_group(
+    lab: LocalProvider, service: Hungry, injector: HostInjector
+) -> None:
+    cpu, power = fault("cpu", nodes=["n1"], share_ppm=300_000), fault("power", nodes=["n1"])
+    assert injector.inject(cpu).verified and (left := groups(lab))
+    assert injector.inject(power).verified
+    assert not any(Path(path).exists() for path in left)
+    assert injector.heal(power).verified
+    assert len(groups(lab)) == 1, "starved again after the boot"
+    assert injector.heal(cpu).verified
+
+
 def test_groups_are_mounted_for_one_command_where_there_is_no_such_mount() -> None:
     own = cgroups.Controller("cpu", 1, "", "cpu,cpuacct")
     *prefix, text = cgroups.script(own, "/box/tribulation-7", ["true"])

@@ -1,0 +1,38 @@
+"""Control groups that a host leaves behind when it loses its power: they are the machine's, and no namespace takes them along.
+
+Faults limit processes in groups called `tribulation-<pid namespace>` (`harness/nemesis/agent/cgroups.py`), and remove them. What is left is empty, since
+everybody in it was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def name_of(init_pid: int) -> str:
+    """What groups of the host are called whose process 1 this is."""
+    return f"tribulation-{os.stat(f'/proc/{init_pid}/ns/pid').st_ino}"
+
+
+def remove(name: str) -> None:
+    """Those of this name that are empty, wherever this process sees control groups."""
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            os.rmdir(folder / name)
+
+
+def _folders() -> Iterator[Path]:
+    """Where hosts make them: below the group that they share with this process (version 1), or at the top (version 2)."""
+    own = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        kind, _, options = rest.split()[:3]
+        place = Path(fields.split()[4])
+        if kind == "cgroup2":
+            yield place
+        elif kind == "cgroup":
+            controllers = options.split(",")
+            yield from (place / path.lstrip("/") for names, path in own if set(names.split(",")) & set(controllers))
