@@ -54,8 +54,8 @@ class _Fault:
 class Faults:
     """Those of the load, by time, and those that keep all but a core broken (`rest`), which begin together.
 
-    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order. Those that
-    wait for an event begin at the first one that comes while they could.
+    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order,
+    except that what was on before waits until everything has been on once. Those that wait for an event begin at the first one that comes while they could.
     """
 
     def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = ()) -> None:
@@ -70,6 +70,8 @@ class Faults:
         self._rest = [_Fault(intent) for intent in rest]
         self._free_ns: dict[str, int] = {}
         """Until when a lane rests."""
+        self._been_on: set[str] = set()
+        """What has begun in any lane, by its name without the number of the start."""
 
     @property
     def changing(self) -> bool:
@@ -128,16 +130,31 @@ class Faults:
     def _let_in(self, now_ns: int) -> list[_Fault]:
         """Of those whose time has come those whose lanes are free."""
         begun: list[_Fault] = []
-        if self._held:
-            taken = {fault.intent.lane for fault in self._on}
-            for fault in self._held:
-                lane = fault.intent.lane
-                if not lane or (lane not in taken and self._free_ns.get(lane, 0) <= now_ns):
-                    begun.append(fault)
-                    taken.add(lane)
-            self._held = [fault for fault in self._held if fault not in begun]
-            self._on += begun
+        while (fault := next((held for held in self._free() if self._rested_ns(held) <= now_ns), None)) is not None:
+            self._held.remove(fault)
+            self._on.append(fault)
+            self._been_on.add(_name(fault))
+            begun.append(fault)
         return begun
+
+    def _free(self) -> list[_Fault]:
+        """Those that wait for nothing but that their lanes have rested.
+
+        On slow hosts lanes fall behind. They all share the hosts' time, and better one kind twice as rarely than another never.
+        """
+        if not self._held:
+            return []
+        taken = {fault.intent.lane for fault in self._on}
+        first_ones = any(fault.intent.lane and _name(fault) not in self._been_on for fault in self._held)
+        return [
+            fault
+            for fault in self._held
+            if not fault.intent.lane
+            or (fault.intent.lane not in taken and not (first_ones and _name(fault) in self._been_on))
+        ]
+
+    def _rested_ns(self, fault: _Fault) -> int:
+        return self._free_ns.get(fault.intent.lane, 0)
 
     def next_ns(self) -> list[int]:
         """When something of the load is due by itself."""
@@ -145,9 +162,7 @@ class Faults:
         if self._waiting:
             times.append(self._waiting[0].intent.at_ns)
         times += [at_ns for at_ns, _ in self._set_off]
-        if self._held:
-            taken = {fault.intent.lane for fault in self._on}
-            times += [self._free_ns.get(fault.intent.lane, 0) for fault in self._held if fault.intent.lane not in taken]
+        times += [self._rested_ns(fault) for fault in self._free()]
         return times
 
     def break_rest(self) -> list[FaultAction]:
@@ -176,6 +191,10 @@ class Faults:
             if fault.intent.for_ns is not None:
                 # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
                 fault.heal_at_ns = now_ns + fault.intent.for_ns
+
+
+def _name(fault: _Fault) -> str:
+    return fault.intent.key.rpartition(".")[0]
 
 
 def _is_past(fault: _Fault, now_ns: int) -> bool:

@@ -32,6 +32,19 @@ def test_a_fault_waits_until_the_one_before_it_in_its_lane_is_healed_and_the_lan
     assert [intent.id for intent in faults.never_begun] == ["c"]
 
 
+def test_what_was_on_before_waits_until_everything_has_been_on_once() -> None:
+    faults = Faults([kill("a.1", 0), kill("b.1", 1), kill("c.1", 0, "clocks"), kill("c.2", 2, "clocks")])
+    a, c = faults.due(0)
+    faults.ended(SECOND, ActionDone(c))
+    (heal,) = faults.due(2 * SECOND)
+    faults.ended(2 * SECOND, ActionDone(heal))
+    assert faults.due(9 * SECOND) == [], "b is late, since a takes long; the clocks' lane is free, but has had its turn"
+    faults.ended(9 * SECOND, ActionDone(a))
+    (heal,) = faults.due(10 * SECOND)
+    faults.ended(10 * SECOND, ActionDone(heal))
+    assert names(faults.due(11 * SECOND)) == [("inject", "b.1"), ("inject", "c.2")]
+
+
 def test_a_fault_that_failed_frees_its_lane() -> None:
     faults = Faults([kill("a", 0), kill("b", 0)])
     (a,) = faults.due(0)
