@@ -15,7 +15,7 @@ from harness.nemesis.abilities import EVERY, lacking
 from harness.nemesis.percent import format_ppm, parse_ppm
 from harness.run.assemble import needs_of, require_capabilities
 
-SYSTEM = frozenset({"clock", "voters", "traces"})
+SYSTEM = frozenset({"clock", "voters", "traces", "disk"})
 LOCAL = LocalProvider(nodes=1, name="never-up")
 SSH = SshProvider(Inventory(hosts=[{"name": "n1", "address": "192.0.2.1"}], consent=True))
 
