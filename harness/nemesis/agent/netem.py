@@ -25,18 +25,12 @@ ICMP6 = 58
 
 
 def possible() -> bool:
-    """Tried in a network namespace of its own, so that nothing of the host's is touched."""
+    """Tried in a network namespace of its own, so that nothing of the host's is touched. Where somebody has a qdisc of theirs, it is not for us."""
     command = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     try:
-        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0 and is_free()
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
-
-
-def suits(shape: Mapping[str, Any]) -> bool:
-    """Whether all of this shape can be done so."""
-    late = shape.get("delay_ns") or shape.get("jitter_ns")
-    return not (shape.get("clogged") or shape.get("flaps_ns") or (shape.get("reorder_ppm") and late))
 
 
 def device_to(address: str) -> str:
@@ -47,9 +41,10 @@ def device_to(address: str) -> str:
     return str(json.loads(done.stdout)[0]["dev"])
 
 
-def is_free(device: str) -> bool:
-    """Whether the root qdisc is the kernel's own choice, or ours."""
-    done = subprocess.run(["tc", "-j", "qdisc", "show", "dev", device], capture_output=True, text=True, timeout=10)
+def is_free(device: str | None = None) -> bool:
+    """Whether the root qdisc of the device (of all) is the kernel's own choice, or ours."""
+    of = ["dev", device] if device else []
+    done = subprocess.run(["tc", "-j", "qdisc", "show", *of], capture_output=True, text=True, timeout=10)
     roots = [each for each in json.loads(done.stdout or "[]") if each.get("root")]
     return all(each.get("handle") in ("0:", HANDLE) for each in roots)
 

@@ -32,8 +32,8 @@ IPV4, IPV6 = 0x0800, 0x86DD
 HEADERS = 64
 """Bytes that hold the addresses and the length, whatever the family."""
 WHOLE = 0xFFFF
-HELD_AT_MOST = 1 << 17
-"""Packets that the queue may hold: a clogged link loses none before."""
+HELD_AT_MOST = 1 << 16
+"""Packets that the queue may hold, the most that the kernel allows: a clogged link loses none before."""
 BUFFER_BYTES = 16 << 20
 HEADER = struct.Struct("=IHHII")
 TOO_MANY_BYTES = 1 << 17
