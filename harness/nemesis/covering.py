@@ -88,7 +88,7 @@ class Covering:
         others = [known for known in self._known.values() if known.fault.intent.kind in kinds]
         found: dict[str, None] = {}
         for target in targets:
-            hiding = [known for known in others if _stands_before(known, fault, target, since_ns)]
+            hiding = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
             if not hiding:
                 return ()
             # Those that were seen speak for themselves; of the others it is not known yet whether they did anything.
@@ -97,13 +97,13 @@ class Covering:
         return tuple(found)
 
 
-def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int) -> bool:
+def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int, ending: bool) -> bool:
     other = known.fault
     if known.seen is False or other.intent.id == fault.intent.id:
         return False
     if known.ended_ns is not None and known.ended_ns < since_ns:
         return False
-    if fault.intent.kind == "disk" == other.intent.kind and not _graver(other, fault):
+    if fault.intent.kind == "disk" == other.intent.kind and not ending and not _graver(other, fault):
         return False
     nodes = other.what.get("nodes", ())
     if isinstance(target, str):

@@ -79,7 +79,9 @@ class DiskFaults:
         if active is not None:
             self._trouble(fault, -1)
         # What it did to a node is noticed only when the node next writes, so halted ones are started when the probe has its answer.
-        self._probe(fault, partial(self._start_and_look, fault, then), self._other_faults_of)
+        self._probe(
+            fault, partial(self._start_and_look, fault, then), lambda node: [None, *self._other_faults_of(node)]
+        )
 
     def forget(self) -> None:
         self._active.clear()
@@ -111,8 +113,14 @@ class DiskFaults:
             took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
             seen[node] = {"error": device.error, "took_ms": took_ms, "durable": device.durable}
             if len(seen) == len(nodes):
-                hidden = self._ground.hidden_by(fault, sorted(wrong), since_ns) if wrong else {}
-                then(Observation(not wrong, {"devices": {name: seen[name] for name in nodes}, **hidden}))
+                told = {"devices": {name: seen[name] for name in nodes}}
+                if fault.intent.id in self._active:
+                    hidden = self._ground.hidden_by(fault, sorted(wrong), since_ns) if wrong else {}
+                    then(Observation(not wrong, {**told, **hidden}))
+                else:
+                    # It is over, where what shows is another's.
+                    others = self._ground.covering.hidden(fault, sorted(wrong), since_ns, ending=True)
+                    then(Observation(not wrong or bool(others), told))
 
         for node in nodes:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns

@@ -8,8 +8,12 @@ from ...errors import FaultError
 from ...nemesis.faults import Observation, Resolved
 from ..atlas import may_be_damaged
 from ..node import Process
+from ..options import SECOND
 from ..probes import Matrix
 from .ground import BOOT_NS, Ground, Then
+
+STILL_DOWN_NS = 2 * SECOND
+"""So long after a heal a process may be down yet: one that halted for its disk is started when a probe has seen that the disk is well."""
 
 
 class ProcessFaults:
@@ -69,7 +73,7 @@ class ProcessFaults:
         free = [node for node in nodes if node not in held]
         verified = bool(free) and ground.processes(free, Process.PAUSED).verified
         running = [node for node in free or nodes if ground.cluster.process(node) is not Process.PAUSED]
-        hidden = {} if verified else ground.hidden_by(fault, running, now_ns)
+        hidden = {} if verified else ground.hidden_by(fault, running, now_ns - STILL_DOWN_NS)
         ground.soon(then, Observation(verified, {**seen.observed, **hidden}))
 
     def _power(self, ident: str, nodes: list[str], then: Then) -> None:

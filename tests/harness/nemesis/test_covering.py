@@ -74,6 +74,10 @@ def test_a_disk_shows_what_is_gravest(effect, other, hides):
         fault("mine", "disk", {**NODE, "effect": effect}), ["n1"], 20
     )
     assert found == (("other",) if hides else ())
+    ending = after("disk", {**NODE, "effect": other}).hidden(
+        fault("mine", "disk", {**NODE, "effect": effect}), ["n1"], 20, ending=True
+    )
+    assert ending == ("other",), "what a device still shows may be the other's"
 
 
 def test_what_was_looked_at_in_vain_hides_nothing_and_what_was_not_yet_may():
