@@ -41,7 +41,7 @@ OF_THE_SYSTEM: Mapping[str, str] = {
 
 
 INSTEAD = {"clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"}
-"""What comes nearest on hosts to what only the simulator can do."""
+"""What only the simulator can do, and what comes nearest to it on hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -
 
 
 def survey(provider: Provider, hosts: Sequence[Host]) -> list[Able]:
-    """Everything that some host may be able to do, on each of these: a row for `tri doctor` each."""
-    never = lacking(EVERY, provider)
+    """Everything that campaigns may ask for, on each of these hosts: a row for `tri doctor` each."""
+    never = lacking((*EVERY, *INSTEAD), provider)
     names = sorted({*EVERY} - {able.ability for able in never})
     tried = try_abilities(hosts, names)
     granted = [Able(name, ALL, True, f"every {provider.name} host can") for name in names if name not in PROBES]

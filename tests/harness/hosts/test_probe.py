@@ -12,7 +12,13 @@ from harness.hosts.probe import MACHINE, run_doctor
 
 
 def test_local_hosts_pass_every_required_probe(namespaces: None) -> None:
-    rows = run_doctor("local", ports=(10000, 10001))
+    up: list[str] = []
+    rows = run_doctor(
+        "local",
+        ports=(10000, 10001),
+        examine=lambda provider, hosts: up.extend(h.run("hostname").stdout for h in hosts),
+    )
+    assert up == ["n1\n"], "who looks further meets hosts that are up"
     assert [(row.probe, row.host) for row in rows if row.required] == [
         ("programs", MACHINE),
         ("namespaces", MACHINE),
