@@ -19,6 +19,7 @@ class MembershipSpec(Aimed):
     """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are exchanged for empty ones."""
 
     kind: ClassVar[str] = "membership"
+    lane: ClassVar[str] = "members"
 
     action: Action = Field(default=Action.REMOVE, description="what becomes of the targets while they do not vote")
 

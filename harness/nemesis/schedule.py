@@ -184,7 +184,9 @@ def _intent(start: _Start, seed: int | str) -> Intent:
     key = f"{start.label}.{start.number}"
     delay_ns = Random(f"{seed}/{key}/stagger").randint(0, start.spec.stagger)
     lasts_ns = start.spec.for_ns
-    return Intent(key, start.spec.kind, parameters_of(start.spec, start.number), start.at_ns + delay_ns, lasts_ns, key)
+    lane = "" if start.spec.overlap else start.spec.lane
+    parameters = parameters_of(start.spec, start.number)
+    return Intent(key, start.spec.kind, parameters, start.at_ns + delay_ns, lasts_ns, key, lane)
 
 
 def parameters_of(spec: Timing, number: int) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class Timing(BaseModel):
     later: ClassVar[frozenset[str]] = frozenset()
     """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
 
+    lane: ClassVar[str] = ""
+    """Where one must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
+
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report")
     after: Duration | None = Field(default=None, description="first start; with `on`, how long after the event")
     on: str | None = Field(default=None, description="an event that sets it off")

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.campaign.model import Campaign
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
 from harness.nemesis.agent.parts import replacement as part
 from harness.nemesis.faults import Intent, Observation, Situation
 from harness.nemesis.resolve import resolve
+from harness.nemesis.schedule import expand
 from harness.nemesis.specs import MembershipSpec
 from harness.nemesis.targets import may_leave
 from harness.simulator.injector import SimInjector
@@ -53,6 +55,16 @@ def test_those_that_are_up_are_a_quorum_at_every_step_of_the_way(situation: Situ
         assert following is not None
         voters = following
     assert not leaving or is_quorum(voters, situation.up)
+
+
+def test_on_slow_hosts_they_follow_one_another() -> None:
+    items = [
+        {"membership": {"target": "leader", "every": "5s", "for": "2s"}},
+        {"membership": {"action": "replace", "target": ["n1"], "after": "8s", "for": "1s", "overlap": True}},
+    ]
+    campaign = Campaign.model_validate({"name": "c", "workloads": [{"register": {}}], "faults": items})
+    lanes = {intent.id.split("-")[1]: intent.lane for intent in expand(campaign.faults, seed=1, load_ns=20 * SECOND)}
+    assert lanes == {"remove": "members", "replace": ""}
 
 
 def intent(target: object) -> Intent:
