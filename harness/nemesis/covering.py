@@ -20,25 +20,28 @@ from .topology import Edge
 _NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
 """Kinds that end a process, or let it end itself."""
 
-_NO_PACKETS = frozenset({"cut", "clog", "power"})
+FREEZE = "freeze"
+"""A `pause` of the whole host, which answers no question while it lasts."""
+
+_NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
 
 HIDES = {
-    "pause": _NO_PROCESS,
-    "clock": _NO_PROCESS,
-    "cpu": _NO_PROCESS | {"pause"},
-    "memory": _NO_PROCESS | {"pause"},
-    "descriptors": _NO_PROCESS | {"pause"},
+    "pause": _NO_PROCESS | {FREEZE},
+    "clock": _NO_PROCESS | {FREEZE},
+    "cpu": _NO_PROCESS | {"pause", FREEZE},
+    "memory": _NO_PROCESS | {"pause", FREEZE},
+    "descriptors": _NO_PROCESS | {"pause", FREEZE},
     "link": _NO_PACKETS | {"flap", "link"},
     "flap": _NO_PACKETS | {"flap", "link"},
     "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
-    "disk": frozenset({"disk", "power", "wipe"}),
+    "disk": frozenset({"disk", "power", "wipe", FREEZE}),
 }
 """Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
 
 HIDES_ITS_END = {
     **HIDES,
     **dict.fromkeys(("cut", "clog"), _NO_PACKETS | {"flap", "link"}),
-    **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause"}),
+    **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause", FREEZE}),
 }
 """Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
 
@@ -85,7 +88,7 @@ class Covering:
         `ending`: what does not show is that the fault is over.
         """
         kinds = (HIDES_ITS_END if ending else HIDES).get(fault.intent.kind, frozenset())
-        others = [known for known in self._known.values() if known.fault.intent.kind in kinds]
+        others = [known for known in self._known.values() if _hides_as(known.fault) in kinds]
         found: dict[str, None] = {}
         for target in targets:
             hiding = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
@@ -95,6 +98,10 @@ class Covering:
             seen = [known for known in hiding if known.seen] or hiding
             found.update(dict.fromkeys(known.fault.intent.id for known in seen))
         return tuple(found)
+
+
+def _hides_as(fault: Resolved) -> str:
+    return FREEZE if "whole" in fault.what else fault.intent.kind
 
 
 def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int, ending: bool) -> bool:

@@ -108,6 +108,12 @@ def test_every_target_needs_one():
     assert covering.hidden(mine, [], 20) == ()
 
 
+def test_a_host_that_is_frozen_whole_hides_its_links_and_a_process_that_is_stopped_does_not():
+    mine = fault("mine", "link", LINK)
+    assert after("pause", {**NODE, "whole": "host"}).hidden(mine, [("n1", "n2")], 20) == ("other",)
+    assert after("pause", NODE).hidden(mine, [("n1", "n2")], 20) == ()
+
+
 def test_no_fault_hides_behind_itself():
     covering = after("link", LINK)
     assert covering.hidden(fault("other", "link", LINK), [("n1", "n2")], 20) == ()
