@@ -44,6 +44,9 @@ class Limit(Package):
         before = ground.notes.get(fault.intent.id) or {}
         good = [name for name in nodes if self.shows(limits[name], seen[name], before.get(name))]
         told: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
+        if off := [name for name in fault.what["nodes"] if name not in nodes]:
+            # Nobody can look there; what shall be in force is put in force when it is back.
+            told["off"] = off
         verified = bool(good) and good == list(fault.what["nodes"])
         if not on and verified:
             back = states(ground, nodes, lambda name, process: name in ground.force.killed or is_running(process))
