@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const INK = "#1d2733", SOFT = "#5b6876", GRID = "#edf0f3";
   const OUTCOMES = [["ok", "#2f7fb8"], ["info", "#d98e04"], ["fail", "#98a2ad"]];
-  const KINDS = { cut: "#6a5acd", kill: "#c0392b", pause: "#7f6a52", clock: "#0f8b8d", voters: "#4f772d" };
+  const KINDS = { cut: "#6a5acd", kill: "#c0392b", pause: "#7f6a52", clock: "#0f8b8d", voters: "#4f772d", membership: "#8a9a5b" };
   const LINES = ["#2f7fb8", "#0f8b8d", "#6a5acd", "#d98e04", "#c0392b", "#4f772d", "#7f6a52", "#98a2ad"];
   const SVG_LIMIT = 12000; // Without WebGL every mark is an element of the page, and more than this many make it unusable.
   const narrow = window.innerWidth < 700;
