@@ -54,7 +54,9 @@ def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Wan
         if by_netem(able, source, shape):
             yield source, PART, {"netem": {sink: {**shape, **_addresses(cluster, sink, source)}}}
         else:
-            yield sink, PART, {"queue": {source: {**shape, **_addresses(cluster, source, sink)}}}
+            # It was tried already, and need not be again when the host has booted.
+            how = {"how": {"queue": way}} if (way := able.get(sink, {}).get("queue")) else {}
+            yield sink, PART, {"queue": {source: {**shape, **_addresses(cluster, source, sink)}}, **how}
 
 
 def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:

@@ -244,28 +244,42 @@ def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], 
 
 
 class Clog(Shaped):
+    """Noted of each are the links over which packets of ours are stuck."""
+
     kinds = ("clog",)
     abilities: ClassVar[Mapping[str, Probe]] = {"clog": _holds}
 
-    def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
-        force = ground.force
-        return [edge for edge in edges_of(fault) if edge not in force.edges and not {*edge} & force.off]
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        """A host that loses its power loses what is stuck there, so that none of it is waited for."""
+        if noted := ground.notes.get(fault.intent.id):
+            noted["stuck"] = [edge for edge in noted["stuck"] if not {*edge} & ground.force.off]
+        return super().wants(fault, ground)
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """Numbered packets do not arrive while it is on, and all of these do, in their order, when it is over."""
-        edges, number = self.visible(fault, ground), zlib.crc32(fault.intent.id.encode())
-        if on:
-            seen = bursts.burst(ground.cluster, edges, STUCK, STUCK_EVERY_NS, number=number)
-            leaking = [edge for edge in edges if seen[edge] is not None]
-            stuck = [edge for edge in edges if seen[edge] is None]
-            told = {"edges": _listed(stuck), **({"leaking": _listed(leaking)} if leaking else {})}
-            return Observation(bool(stuck) and not leaking, told)
-        links = ground.links()
-        freed = [edge for edge in edges if not ground.force.links.get(edge)]
-        came = _come(ground, freed, number)
+        number = zlib.crc32(fault.intent.id.encode())
+        return self._look_on(fault, ground, number) if on else self._look_off(fault, ground, number)
+
+    def _look_on(self, fault: Resolved, ground: Ground, number: int) -> Observation:
+        force = ground.force
+        free = [edge for edge in edges_of(fault) if edge not in force.edges and not {*edge} & force.off]
+        # That nothing comes over a link proves nothing where nothing ever did.
+        edges = [edge for edge in free if edge in ground.reachability.links]
+        seen = bursts.burst(ground.cluster, edges, STUCK, STUCK_EVERY_NS, number=number) if edges else {}
+        leaking = [edge for edge in edges if seen[edge] is not None]
+        stuck, dark = [edge for edge in edges if seen[edge] is None], [edge for edge in free if edge not in edges]
+        ground.notes[fault.intent.id] = {"stuck": stuck}
+        more = {name: _listed(found) for name, found in (("leaking", leaking), ("unprobed", dark)) if found}
+        return Observation(bool(stuck) and not leaking and not dark, {"edges": _listed(stuck), **more})
+
+    def _look_off(self, fault: Resolved, ground: Ground, number: int) -> Observation:
+        links, force = ground.links(), ground.force
+        stuck = ground.notes.get(fault.intent.id, {}).get("stuck", [])
+        freed = [edge for edge in stuck if edge not in force.edges and not force.links.get(edge)]
+        came = _come(ground, freed, number) if freed else {}
         late = sum(found["came"] for found in came.values() if found is not None)
         whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in came.values())
-        still = [edge for edge in edges if ground.force.links.get(edge, {}).get("clogged")]
+        still = [edge for edge in edges_of(fault) if force.links.get(edge, {}).get("clogged")]
         return Observation(links.verified and whole, {**links.observed, "edges": _listed(still), "late": late})
 
 

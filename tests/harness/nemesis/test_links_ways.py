@@ -51,6 +51,7 @@ def test_the_sender_shapes_with_netem_and_the_receiver_where_it_has_none() -> No
         "n1": {
             "netem": {"n2": {"loss_ppm": 5, "addresses": ["10.0.0.1"]}},
             "queue": {"n2": {"loss_ppm": 5, "addresses": ["10.0.0.1"]}},
+            "how": {"queue": "nft"},
         },
         "n2": {},
     }
@@ -62,12 +63,14 @@ def test_copies_are_the_senders_and_what_netem_cannot_do_is_the_receivers() -> N
     clog = fault("clog", ("n1", "n2"))
     assert wanted(vertices, late) == {
         "n1": {"copies": {"n2": {"duplicate_ppm": 7, "addresses": ["10.0.0.1"]}}},
-        "n2": {"queue": {"n1": {"reorder_ppm": 8, "delay_ns": MS, "addresses": ["10.0.0.0"]}}},
+        "n2": {
+            "queue": {"n1": {"reorder_ppm": 8, "delay_ns": MS, "addresses": ["10.0.0.0"]}},
+            "how": {"queue": "iptables"},
+        },
     }
     both = wanted(vertices, fault("link", ("n1", "n2"), loss_ppm=5), clog)
-    assert both == {"n1": {}, "n2": {"queue": {"n1": {"loss_ppm": 5, "clogged": True, "addresses": ["10.0.0.0"]}}}}, (
-        "one back-end for all that is on a link"
-    )
+    assert both["n1"] == {}, "one back-end for all that is on a link"
+    assert both["n2"]["queue"] == {"n1": {"loss_ppm": 5, "clogged": True, "addresses": ["10.0.0.0"]}}
 
 
 def test_what_nobody_can_do_is_refused_with_every_reason_and_a_hint() -> None:

@@ -2,7 +2,8 @@
 
     {"queue": {"n2": shape}, "netem": {"n3": shape}, "copies": {"n2": {"duplicate_ppm": 100000}}, "resets": {"n2": {"period_ns": 1000000000}}}
 
-`queue` shapes what arrives from there (`wire`, `queue_rules`), `netem` what leaves for it (`netem`); `copies` (`duplicates`) leave for it, too.
+`queue` shapes what arrives from there (`wire`, `queue_rules`), by the `how` that was found out before, if it was; `netem` what leaves for it (`netem`);
+`copies` (`duplicates`) leave for it, too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     if (wanted.get("queue") or wanted.get("resets")) and "helper" not in before:
         force["helper"] = {"path": _path(), "process": None}
     if wanted.get("queue") and "rules" not in before:
-        way = abilities()["queue"]
+        way = wanted.get("how", {}).get("queue") or abilities()["queue"]
         if way is None:
             raise RuntimeError("neither nft nor iptables can queue packets for a program here: apt install iptables")
         force["rules"] = {"how": way, "tables": queue_rules.tables()}
@@ -45,7 +46,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
         if busy := sorted(device for device in devices if not netem.is_free(device)):
             raise RuntimeError(f"{busy[0]} has a qdisc of somebody else's, which could not be put back")
         force["devices"] = sorted({*before.get("devices", ()), *devices})
-    force["vertices"] = sorted({*before.get("vertices", ()), *(vertex for each in wanted.values() for vertex in each)})
+    force["vertices"] = sorted({*before.get("vertices", ()), *_vertices(wanted)})
     return force
 
 
@@ -81,7 +82,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     for name, reset in resets.items():
         if name not in claimed.get("broken", ()):
             connections.break_all(reset["addresses"], control)
-    force["broken"], force["vertices"] = sorted(resets), sorted({vertex for each in wanted.values() for vertex in each})
+    force["broken"], force["vertices"] = sorted(resets), sorted(_vertices(wanted))
     return {name: value for name, value in force.items() if value} if wanted else {}
 
 
@@ -176,6 +177,10 @@ def _end(helper: Json) -> bool:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(helper["path"])
     return was_there or holder is not None
+
+
+def _vertices(wanted: Json) -> set[str]:
+    return {vertex for name in ("queue", "netem", "copies", "resets") for vertex in wanted.get(name, {})}
 
 
 def _device(shape: Json) -> str:
