@@ -20,7 +20,7 @@ Kinds and their resolved form (`what`, JSON values):
 | `memory` | `{"nodes": ["n2"], "limit_bytes": 67108864}`: killed where it needs more, and started again |
 | `descriptors` | `{"nodes": ["n2"], "limit": 20}`: files and connections beyond these fail |
 | `wipe` | `{"nodes": ["n2"], "calibration": true}`: an empty disk now, booted at the heal |
-| `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}`; `calibration` when it was asked for |
+| `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`disk_effects` lists the effects); `calibration` when it was asked for |
 | `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`, with `"monotonic": false` of the wall clock alone; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
 | `voters` | `{"voters": {"n5": 1}}`: weights to move to through the log (no heal) |
 | `membership` | `{"nodes": ["n2"], "action": "remove", "weights": {"n2": 1}}`: out of the voters now, back at the heal; `replace`: on an empty disk |

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar
 
+from ...errors import FaultError
 from ...simulator.atlas import may_be_damaged
 from .. import fault_disk
 from ..agents import Json, ask, require
+from ..control import is_supervised
 from ..disk_effects import (
     AT_REST,
     CRASHES,
@@ -57,7 +59,12 @@ class Disk(Package):
         return [(node, "disk", _deed(effect, ident, _draw(fault, ground, node))) for node in self._nodes(fault, ground)]
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        if fault.what["effect"] in ONGOING or fault.what["effect"] == "lost-writes":
+        effect = fault.what["effect"]
+        if effect not in ONGOING and not is_supervised(ground.cluster.service):
+            name = ground.cluster.service.name
+            hint = "give it `control` (docs/guides/own-system.md), or use an effect that lets the process run"
+            raise FaultError(f"disk {effect}: the host has to start {name!r} again, and it has no supervisor", hint)
+        if effect in ONGOING or effect == "lost-writes":
             return {}
         nodes, damaged = damageable(fault.what["nodes"], ground)
         ground.notes[fault.intent.id] = {"nodes": nodes}

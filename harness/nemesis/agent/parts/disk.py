@@ -38,23 +38,21 @@ BACK_OFF_S = 0.15
 def claim(before: Json, wanted: Json, config: Json) -> Json:
     """Ids of all that is or will be done; `process` is how to start what is taken down meanwhile."""
     disk = config.get("fault_disk") or {}
-    if wanted and not disk:
+    if wanted and not (disk and os.path.exists(_program(disk))):
         raise RuntimeError("there is no fault disk under the service: it was not mounted before the service started")
     claimed = {name: sorted({*before.get(name, ()), *_ids(wanted, name)}) for name in LISTS}
     claimed = {name: ids for name, ids in claimed.items() if ids}
     trouble = {**before.get("trouble", {}), **wanted.get("trouble", {})}
     if not claimed and not trouble:
         return {}
-    process = before.get("process") or config.get("process") or {}
-    pid = processes.find(process) if process.get("remember") else None
-    again = {} if pid is None else {"again": processes.remember(pid)}
+    process = config.get("process") or before.get("process") or {}
     # Old ids are kept apart from those that are only claimed: what was done is not done again.
     done = {name: list(before.get("done", {}).get(name, ())) for name in LISTS}
     return {
         **claimed,
         "trouble": trouble,
         "disk": disk or before.get("disk", {}),
-        "process": {**process, **again},
+        "process": process,
         "done": done,
     }
 
@@ -92,7 +90,8 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 def undo(force: Json) -> list[str]:
     """A daemon that died took its troubles with it; what it left on the disk is known to the next one."""
-    if not force:
+    if not force or not os.path.exists(_program(force["disk"])):
+        # It was taken away, and everything with it.
         return []
     disk, process, undone = force["disk"], force["process"], []
     if _revive(disk):
@@ -162,9 +161,15 @@ def _revive(disk: Json) -> bool:
         ask(disk["state"], {"do": "status"})
         return False
     except DiskError:
-        command = [sys.executable, "-I", f"{disk['state']}/disk.pyz", "serve", disk["directory"], disk["state"]]
-        subprocess.run(command, check=True, capture_output=True, timeout=REVIVE_S)
+        command = [sys.executable, "-I", _program(disk), "serve", disk["directory"], disk["state"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=REVIVE_S)
+        if done.returncode != 0:
+            raise RuntimeError(f"no fault disk over {disk['directory']}: {done.stderr.strip()[-300:]}") from None
         return True
+
+
+def _program(disk: Json) -> str:
+    return f"{disk['state']}/disk.pyz"
 
 
 def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
@@ -202,11 +207,8 @@ def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
 
 @contextmanager
 def _down(process: Json) -> Iterator[None]:
-    """The process does not run meanwhile. One that somebody else keeps down stays so."""
-    held = bool(process.get("marker")) and os.path.exists(process["marker"])
-    if not process or (not held and processes.find(process) is None and not process.get("marker")):
-        held = True
-    if held:
+    """The process does not run meanwhile. One that somebody else keeps down stays so; only one with a supervisor comes back, so others are not asked for."""
+    if not process.get("marker") or os.path.exists(process["marker"]):
         yield
         return
     processes.kill(process)
