@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -53,10 +52,12 @@ def test_a_clock_drifts_and_comes_back(lab: LocalProvider, injector: HostInjecto
     assert seen.observed["drift_ppm"]["n2"] == pytest.approx(-20_000, abs=10)
     await_that("the offset that n2's service sees is sampled", lambda: shown_ns(injector, "n2") < -20_000_000)
     assert abs(shown_ns(injector, "n3")) < 1_000_000
-    before = injector.inject(cut := fault("cut", edges=[["n3", "n1"]]))
-    assert before.verified, "another change on the host, which must not begin the drift anew"
-    time.sleep(1)
-    assert injector.heal(cut).verified
+    before_ns = shown_ns(injector, "n2")
+    # Another change on the host, with which the drift must not begin anew; how that one is seen is no matter of clocks.
+    injector.inject(cut := fault("cut", edges=[["n3", "n2"]]))
+    injector.heal(cut)
+    await_that("a sample after it", lambda: shown_ns(injector, "n2") != before_ns)
+    assert shown_ns(injector, "n2") < before_ns
     healed = injector.heal(drift)
     assert healed.verified and abs(healed.observed["offsets_ns"]["n2"]) < 10**6, healed
 
