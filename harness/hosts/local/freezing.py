@@ -27,15 +27,14 @@ def stop_all(init_pid: int) -> dict[int, int]:
     """
     stopped: dict[int, int] = {}
     deadline_s = time.monotonic() + STOP_S
-    already: set[int] = set()
+    passed_over: set[int] = set()
     while True:
-        found = [pid for pid in _tree(init_pid) if pid not in stopped and pid not in already]
+        found = [pid for pid in _tree(init_pid) if pid not in stopped and pid not in passed_over]
         for pid in found:
             known = _stat(pid)
-            if known is None or known[0] in _GONE:
-                continue
-            if known[0] in _STOPPED:
-                already.add(pid)
+            if known is None or known[0] in _GONE + _STOPPED:
+                # A zombie stays one for as long as its parent is stopped.
+                passed_over.add(pid)
                 continue
             stopped[pid] = known[2]
             with contextlib.suppress(ProcessLookupError):
