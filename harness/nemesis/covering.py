@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .disk_effects import HIDDEN_BY
+from .disk_effects import CRASHES, HIDDEN_BY
 from .faults import Observation, Resolved
 from .topology import Edge
 
@@ -24,6 +24,9 @@ FREEZE = "freeze"
 """A `pause` of the whole host, which answers no question while it lasts."""
 
 _NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
+
+_NO_WRITES = _NO_PACKETS | _NO_PROCESS | {"flap", "pause"}
+"""Kinds because of which there may be nothing unsynced to lose: who does not run writes nothing, nor does who hears nothing."""
 
 HIDES = {
     "pause": _NO_PROCESS | {FREEZE},
@@ -88,6 +91,8 @@ class Covering:
         `ending`: what does not show is that the fault is over.
         """
         kinds = (HIDES_ITS_END if ending else HIDES).get(fault.intent.kind, frozenset())
+        if _loses_writes(fault):
+            kinds |= _NO_WRITES
         others = [known for known in self._known.values() if _hides_as(known.fault) in kinds]
         found: dict[str, None] = {}
         for target in targets:
@@ -114,7 +119,8 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
         return False
     nodes = other.what.get("nodes", ())
     if isinstance(target, str):
-        return target in nodes
+        unheard = _loses_writes(fault) and any(sink == target for _, sink in other.what.get("edges", ()))
+        return target in nodes or unheard
     if any(end in nodes for end in target):
         return True
     ways = {(source, sink) for source, sink in other.what.get("edges", ())}
@@ -134,7 +140,13 @@ def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
     return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
 
+def _loses_writes(fault: Resolved) -> bool:
+    return fault.intent.kind == "disk" and fault.what.get("effect") in CRASHES
+
+
 def _graver(other: Resolved, fault: Resolved) -> bool:
     """Whether what is wrong with a disk hides what else is. Damage at rest is hidden by such damage alone: the disks of a quorum are spared."""
     effect, of_other = fault.what.get("effect"), other.what.get("effect")
+    if _loses_writes(fault):
+        return of_other in HIDDEN_BY
     return of_other in HIDDEN_BY[effect] if effect in HIDDEN_BY else of_other not in HIDDEN_BY

@@ -80,6 +80,25 @@ def test_a_disk_shows_what_is_gravest(effect, other, hides):
     assert ending == ("other",), "what a device still shows may be the other's"
 
 
+@pytest.mark.parametrize(
+    ("other", "what", "hides"),
+    [
+        ("clog", {"edges": [["n2", "n1"]]}, True),
+        ("clog", {"edges": [["n1", "n2"]]}, False),
+        ("link", {"edges": [["n2", "n1"]]}, False),
+        ("pause", NODE, True),
+        ("disk", {**NODE, "effect": "stall"}, True),
+        ("disk", {**NODE, "effect": "bit-rot"}, False),
+        ("clock", {"offsets_ns": {"n1": 5}}, False),
+    ],
+)
+def test_who_hears_nothing_has_nothing_to_lose(other, what, hides):
+    mine = fault("mine", "disk", {**NODE, "effect": "lost-writes"})
+    assert after(other, what).hidden(mine, ["n1"], 20) == (("other",) if hides else ())
+    slow = fault("slow", "disk", {**NODE, "effect": "slow"})
+    assert after("clog", {"edges": [["n2", "n1"]]}).hidden(slow, ["n1"], 20) == ()
+
+
 def test_what_was_looked_at_in_vain_hides_nothing_and_what_was_not_yet_may():
     mine = fault("mine", "pause", NODE)
     assert after("kill", NODE, UNSEEN).hidden(mine, ["n1"], 20) == ()
