@@ -26,6 +26,7 @@ from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
+from ..nemesis.faults import Intent
 from ..nemesis.following import Following, events_of
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
@@ -154,8 +155,13 @@ def _match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
 
 def never_begun(runner: Runner) -> list[dict[str, Any]]:
     """Faults whose turn did not come, as `left_out` tells them."""
-    why = "the load ended before others of its lane were over"
-    return [{"fault": intent.id, "why": why, "hint": "lengthen `load`"} for intent in runner.never_begun]
+    return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
+
+
+def _why_not(intent: Intent) -> str:
+    if intent.on is None:
+        return "the load ended before others of its lane were over"
+    return f"the load ended before another {intent.on['event']} came while it could begin"
 
 
 def _interrupted(run: Run) -> Interrupted:
