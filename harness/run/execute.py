@@ -6,7 +6,6 @@ Healing and collecting always happen, whatever went wrong before; the first erro
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,32 +24,26 @@ from ..errors import TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
-from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
-from ..nemesis.faults import Intent
 from ..nemesis.following import Following, events_of
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
-from ..nemesis.mix import left_out, possible_needs
+from ..nemesis.mix import possible_needs
 from ..systems.base import Dial, Service
-from .assemble import System, make_plan, make_provider, make_system, needs_of, require_capabilities
+from .assemble import System, make_plan, make_provider, make_system, require_capabilities
 from .interrupts import Interrupted, Interrupts
 from .journal import Journal
+from .matching import PLAN_FILE, match_to_hosts, never_begun
 from .nemesis import Nemesis
 from .plan import Plan
 from .record import RUN_FILE, RunFacts
-from .runner import Phase, Runner
+from .runner import Phase
+from .sampler import Sampler
 from .threads import RunClock, ThreadDriver
 from .verdict import Judgement, judge
 
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1
 """How long nodes may take, after the final reads, to apply what was written last."""
-
-SAMPLE_EVERY_S = 1.0
-SAMPLE_JOIN_S = 10.0
-"""How often reachability and clock offsets are sampled into the history."""
-
-PLAN_FILE = "plan.json"
 
 Tell = Callable[[str, str], None]
 """`tell(phase, detail)`: progress for a person."""
@@ -129,39 +122,10 @@ def _run_to_its_facts(run: Run) -> None:
                 hosts = list(run.provider.up())
             interrupts.raise_if_asked()
             with run.phase("abilities"):
-                _match_to_hosts(run, hosts)
+                match_to_hosts(run, hosts)
             facts = _deployed_run(run, hosts)
             facts.write(run.run_dir)
         interrupts.raise_if_asked()
-
-
-def _match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
-    """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
-    found: dict[str, dict[str, str]] = {}
-    if run.composed:
-        names = possible_needs(run.campaign.faults)
-        never = lacking(names, run.provider, run.system.service.capabilities)
-        asked = names - {able.ability for able in never}
-        tried = [*never, *try_abilities(hosts, asked)]
-        run.left_out = left_out(run.campaign.faults, tried)
-        able = names - {able.ability for able in tried if not able.ok}
-        run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
-        RunStore.write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
-        found = backends(tried)
-    needs = needs_of(run.campaign, run.plan)
-    found |= require_abilities(hosts, needs - set(found))
-    run.backends = {ability: how for ability, how in sorted(found.items()) if ability in needs}
-
-
-def never_begun(runner: Runner) -> list[dict[str, Any]]:
-    """Faults whose turn did not come, as `left_out` tells them."""
-    return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
-
-
-def _why_not(intent: Intent) -> str:
-    if intent.on is None:
-        return "the load ended before others of its lane were over"
-    return f"the load ended before another {intent.on['event']} came while it could begin"
 
 
 def _interrupted(run: Run) -> Interrupted:
@@ -332,33 +296,6 @@ def place_of(node: str, name: str) -> str:
         return f"trace/{node}.jsonl"
     folder, _, rest = name.partition("/")
     return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
-
-
-class Sampler:
-    """Samples reachability and clocks each second into the history, on a thread of its own so that a slow host stalls no client."""
-
-    def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock) -> None:
-        self._injector, self._journal, self._clock = injector, journal, clock
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-
-    def __enter__(self) -> Sampler:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(timeout=SAMPLE_JOIN_S)
-
-    def _run(self) -> None:
-        while not self._ended.wait(SAMPLE_EVERY_S):
-            try:
-                sample = self._injector.sample()
-            except TribulationError as error:
-                self._journal.nemesis(self._clock.now_ns(), "sample-failed", {"error": error.message})
-                continue
-            for name, value in sample.items():
-                self._journal.nemesis(self._clock.now_ns(), name, value)
 
 
 def progress(journal: Journal, nemesis: Nemesis, tell: Tell) -> Callable[[int, Phase], None]:

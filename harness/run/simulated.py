@@ -31,8 +31,9 @@ from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
 from .assemble import make_plan, reference_options
-from .execute import Settings, never_begun, open_run_folder
+from .execute import Settings, open_run_folder
 from .journal import Journal
+from .matching import never_begun
 from .plan import Pinned, Plan
 from .record import RunFacts, record_of
 from .sources import simulator_fingerprint

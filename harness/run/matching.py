@@ -1,0 +1,49 @@
+"""A run's faults and what its hosts can do: found out when they are up, before anything is deployed, and told afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from histories.store import RunStore
+
+from ..hosts.base import Host
+from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
+from ..nemesis.faults import Intent
+from ..nemesis.mix import left_out, possible_needs
+from .assemble import make_plan, needs_of
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from .execute import Run
+
+PLAN_FILE = "plan.json"
+
+
+def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
+    """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
+    found: dict[str, dict[str, str]] = {}
+    if run.composed:
+        names = possible_needs(run.campaign.faults)
+        never = lacking(names, run.provider, run.system.service.capabilities)
+        asked = names - {able.ability for able in never}
+        tried = [*never, *try_abilities(hosts, asked)]
+        run.left_out = left_out(run.campaign.faults, tried)
+        able = names - {able.ability for able in tried if not able.ok}
+        run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
+        RunStore.write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
+        found = backends(tried)
+    needs = needs_of(run.campaign, run.plan)
+    found |= require_abilities(hosts, needs - set(found))
+    run.backends = {ability: how for ability, how in sorted(found.items()) if ability in needs}
+
+
+def never_begun(runner: Runner) -> list[dict[str, Any]]:
+    """Faults whose turn did not come, as `left_out` tells them."""
+    return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
+
+
+def _why_not(intent: Intent) -> str:
+    if intent.on is None:
+        return "the load ended before others of its lane were over"
+    return f"the load ended before another {intent.on['event']} came while it could begin"
