@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 
 from harness.nemesis.clocks import Clocks, ClockSample
 
-samples = st.lists(
-    st.builds(ClockSample, st.integers(-30, 30), st.just(0), st.integers(1, 20)), min_size=1, max_size=8
-)
+samples = st.lists(st.builds(ClockSample, st.integers(-30, 30), st.just(0), st.integers(1, 20)), min_size=1, max_size=8)
 
 
 @given(samples)
