@@ -15,6 +15,7 @@ import yaml
 from checkers.registry import CHECKERS
 from harness.campaign.load import load_campaign
 from harness.cli.main import cli
+from harness.nemesis.specs import FAULT_NAMES
 from harness.run.verdict import EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_UNKNOWN, EXIT_USAGE, EXIT_VALID
 from node.flaws import FLAWS
 
@@ -160,3 +161,11 @@ def test_every_target_of_the_makefile_says_what_it_does() -> None:
     targets = [(before, line) for before, line in pairwise(lines) if re.match(r"[a-z]+:", line)]
     assert [line for before, line in targets if not before.startswith("# ")] == []
     assert {"setup", "demo", "test", "lint", "bench", "fuzz"} <= {line.split(":")[0] for _, line in targets}
+
+
+def test_the_table_of_means_has_every_fault() -> None:
+    page = (DOCS / "reference/faults.md").read_text(encoding="utf-8")
+    table = page.split("## Who does which")[1].split("\n## ")[0]
+    first = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    composed = {"recovery", "all", "swarm"}
+    assert [name for name in FAULT_NAMES if name not in composed and f"`{name}`" not in first] == []
