@@ -29,6 +29,7 @@ Kinds and their resolved form (`what`, JSON values):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -90,6 +91,10 @@ class Injector(Protocol):
     """Carries out faults on one kind of cluster. Each call blocks until verified or its deadline passed; raises `FaultError`."""
 
     def situation(self) -> Situation: ...
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        """While it is held no other fault begins or ends, so that what was aimed at is still so when it is hit."""
+        ...
 
     def inject(self, fault: Resolved) -> Observation: ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..errors import FaultError, TribulationError
@@ -21,7 +22,7 @@ from .clocks import Clocks
 from .cluster import Cluster
 from .control import is_supervised
 from .covering import Covering, unseen
-from .faults import CLIENTS, Observation, Resolved, Situation
+from .faults import CLIENTS, Intent, Observation, Resolved, Situation
 from .ledger import Ledger
 from .outages import bring_back
 from .packages import Ground, Package, package_of
@@ -112,6 +113,11 @@ class HostInjector:
         situation = look(cluster.service, list(cluster.hosts.values()), cluster.dial, cluster.voters, processes)
         cluster.voters = dict(situation.voters)
         return situation
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        """Not for faults that may wait for others: those others must be able to end."""
+        package = package_of(intent.kind)
+        return self._change if package.heals and not package.waits else nullcontext()
 
     def inject(self, fault: Resolved) -> Observation:
         package = package_of(fault.intent.kind)

@@ -52,9 +52,10 @@ class Nemesis:
 
     def _inject(self, action: FaultAction) -> None:
         assert action.intent is not None
-        resolved = set_off(resolve(action.intent, self._situation(action), self.seed), action.trigger)
-        self._tell("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
-        observation = self.injector.inject(resolved)
+        with self.injector.steady(action.intent):
+            resolved = set_off(resolve(action.intent, self._situation(action), self.seed), action.trigger)
+            self._tell("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
+            observation = self.injector.inject(resolved)
         if action.intent.kind != "voters":
             with self._lock:
                 self.active[action.intent.id] = resolved

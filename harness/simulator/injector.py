@@ -8,11 +8,12 @@ simulation until that answer has come, and are for callers outside of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from node.core.core import Core
 
 from ..errors import FaultError
-from ..nemesis.faults import Observation, Resolved, Situation
+from ..nemesis.faults import Intent, Observation, Resolved, Situation
 from .cluster import SimCluster
 from .faults.clocks import ClockFaults
 from .faults.disks import DiskFaults
@@ -72,6 +73,10 @@ class SimInjector:
         """What a core says of itself, which changes nothing in it."""
         cores = {node: self._cluster.nodes[node].core for node in self._cluster.up}
         return {node: str(core.status()["role"]) for node, core in cores.items() if isinstance(core, Core)}
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        """Nothing happens while somebody looks: time stands still."""
+        return nullcontext()
 
     def inject(self, fault: Resolved) -> Observation:
         return self._wait(lambda then: self.begin_inject(fault, then), f"inject {fault.intent.kind} {fault.intent.id}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ class NoFaults(Injector):
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def situation(self) -> Situation:
         return Situation(("n1",), {"n1": 1}, "n1", ("n1",))
