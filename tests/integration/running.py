@@ -48,7 +48,7 @@ def await_that(condition: Callable[[], object], what: str, timeout_s: float = 30
     return time.monotonic() - began_s
 
 
-def _with_default_signals() -> None:
+def with_default_signals() -> None:
     """As in a terminal: a test run that was itself started in the background has SIGINT ignored, and children inherit that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -68,7 +68,7 @@ class RunningTri:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
-            preexec_fn=_with_default_signals,
+            preexec_fn=with_default_signals,
         )
 
     @property

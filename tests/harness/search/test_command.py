@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from harness.cli.main import main
+from tests.integration.running import with_default_signals
 
 from .campaigns import campaign
 
@@ -107,6 +108,7 @@ def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_pat
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=with_default_signals,
     )
     assert process.stderr is not None
     for line in process.stderr:
