@@ -21,7 +21,7 @@ demo: setup
 
 # Everything that is tested, local hosts included; under ten minutes on two cores.
 test: setup
-	$(PYTHON_IN_VENV) -m pytest
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
 # Style, formatting and types.
 lint: setup

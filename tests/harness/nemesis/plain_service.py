@@ -15,7 +15,10 @@ PROGRAM = "import time\nwhile True: time.sleep(3600)\n"
 SUPERVISOR = """
 while [ ! -e over ]; do
   if [ -e stopped ]; then sleep 0.02; continue; fi
-  "$0" program.py & echo $! >pid.new; mv pid.new pid; wait
+  "$0" program.py & echo $! >pid.new; mv pid.new pid
+  # Whoever made the marker meanwhile found no process to kill.
+  if [ -e stopped ]; then kill -9 $!; fi
+  wait
 done
 """
 

@@ -110,7 +110,7 @@ def test_what_a_fault_holds_down_stays_down_over_a_boot(
     assert (seen := injector.heal(power)).verified, seen
     assert not lab.status()["hosts"][0]["on"], "the other one holds"
     assert (seen := injector.heal(second)).verified, seen
-    assert state(n1, service) is None
+    await_that("the kill holds over the boot", lambda: state(n1, service) is None)
     assert injector.heal(kill).verified and state(n1, service) in ("S", "R")
 
 

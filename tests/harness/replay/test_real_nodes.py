@@ -181,7 +181,7 @@ def test_a_flaw_that_was_caught_on_hosts_is_replayed(labs: Path, tmp_path: Path)
         assert [node["equal"] for node in document["tier_a"]] == [True] * 3
         assert document["tier_b"]["exact"] and document["tier_b"]["messages"]["unexplained"] == []
         assert document["tier_b"]["messages"]["lost"] > 0, "the cut lost some"
-        found = tri("replay", run_dir, "--tier", "c", "--tries", "2", "--runs", str(tmp_path / "found"), "--json")
+        found = tri("replay", run_dir, "--tier", "c", "--tries", "12", "--runs", str(tmp_path / "found"), "--json")
         assert found.returncode == 0, found.stdout + found.stderr
         assert tri("replay", json.loads(found.stdout)["tier_c"]["kept"]).stdout.startswith("equal")
     finally:
