@@ -42,7 +42,7 @@ _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
 class HostInjector:
-    """`Injector` over hosts. `clock` gives the run's time in ns. `start` before the first fault, `stop` at the end, always."""
+    """`Injector` over hosts. `clock` gives the run's time in ns, `seed` is the plan's: what is drawn on hosts is drawn from it. `start` before the first fault, `stop` at the end, always."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class HostInjector:
         ledger: Ledger,
         clock: Callable[[], int],
         *,
+        seed: int | str,
         voters: Mapping[str, int] | None = None,
         dial: Dial | None = None,
         lease_s: float = LEASE_S,
@@ -61,7 +62,7 @@ class HostInjector:
         self._ledger, self._clock = ledger, clock
         self._reach = Reachability(self._cluster.agents)
         self._clocks = Clocks(self._cluster.nodes)
-        self._ground = Ground(self._cluster, self._reach)
+        self._ground = Ground(self._cluster, self._reach, seed)
         self._background = Background(
             self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock
         )

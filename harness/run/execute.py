@@ -223,7 +223,9 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     with ExitStack() as stack:
         journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
         ledger = stack.enter_context(Ledger(run.run_dir / "ledger.jsonl"))
-        injector = HostInjector(hosts, provider, service, ledger, clock.now_ns, voters=run.plan.voters, dial=dial)
+        injector = HostInjector(
+            hosts, provider, service, ledger, clock.now_ns, seed=run.plan.seed, voters=run.plan.voters, dial=dial
+        )
         with run.phase("agents"):
             injector.start()
             stack.callback(injector.stop)

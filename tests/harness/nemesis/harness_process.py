@@ -7,35 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from pathlib import Path
 
-from harness.hosts.local import LocalProvider
 from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.ledger import Ledger
+from tests.harness.nemesis.holding import put_on
 from tests.harness.nemesis.plain_service import Supervised
 
-FAULTS = {
+WHAT = {
     "cut": {"edges": [["n1", "n2"], ["n2", "n1"], ["n1", "clients"]]},
     "kill": {"nodes": ["n1"]},
     "pause": {"nodes": ["n2"]},
     "clock": {"offsets_ns": {"n3": 3600 * 10**9}},
 }
+FAULTS = [Resolved(Intent(kind, kind, {}, 0, None, kind), what) for kind, what in WHAT.items()]
 
 
 def main() -> None:
-    lab, directory, lease_s, ledger = sys.argv[1:]
-    provider = LocalProvider.find(lab, directory)
-    hosts = list(provider.up())
-    injector = HostInjector(
-        hosts, provider, Supervised(), Ledger(Path(ledger)), time.monotonic_ns, lease_s=float(lease_s)
-    )
-    injector.start()
-    faults = [Resolved(Intent(kind, kind, {}, 0, None, kind), what) for kind, what in FAULTS.items()]
-    print(json.dumps([injector.inject(fault).verified for fault in faults]), flush=True)
+    provider, injector = put_on(Supervised(), FAULTS)
     for _ in sys.stdin:
-        print(json.dumps([dict(injector.heal(fault).observed) for fault in faults]), flush=True)
+        print(json.dumps([dict(injector.heal(fault).observed) for fault in FAULTS]), flush=True)
     injector.stop()
     provider.close()
 

@@ -51,7 +51,7 @@ def deploy(service: Plain, hosts: list[Host], *, clocks: bool) -> None:
 @contextlib.contextmanager
 def running(lab: LocalProvider, service: Plain, ledger: Path) -> Iterator[HostInjector]:
     with Ledger(ledger) as open_ledger:
-        made = HostInjector(lab.hosts, lab, service, open_ledger, time.monotonic_ns)
+        made = HostInjector(lab.hosts, lab, service, open_ledger, time.monotonic_ns, seed=0)
         made.start()
         try:
             yield made

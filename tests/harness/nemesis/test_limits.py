@@ -94,6 +94,7 @@ def test_every_limit_is_over_when_nobody_renews_it(lab: LocalProvider, service: 
         str(Path(__file__).with_name("limits_process.py")),
         lab.lab_name,
         str(lab._base),
+        "8",
         str(tmp_path / "l"),
     ]
     with subprocess.Popen(
