@@ -108,8 +108,10 @@ class Agent:
 
     def _look(self, request: Json) -> Json:
         """What the part named `part` finds when it looks by itself, apart from what it believes to have done."""
-        part = next(part for part in PARTS if request["part"] == part.NAME)
-        answer: Json = part.look(request, self._config)  # type: ignore[attr-defined]  # only parts that can are asked
+        found = {part.NAME: getattr(part, "look", None) for part in PARTS}.get(request["part"])
+        if found is None:
+            raise ValueError(f"no part {request['part']!r} can look")
+        answer: Json = found(request, self._config)
         return answer
 
     def _time(self, request: Json) -> Json:
