@@ -6,6 +6,7 @@ The injector (`..injector`) does the rest for all of them alike: the ledger, the
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -28,7 +29,7 @@ class Ground:
 
     cluster: Cluster
     reachability: Reachability
-    seed: int | str = 0
+    seed: int | str
     force: Force = field(default_factory=Force)
     notes: dict[str, Json] = field(default_factory=dict)
     """What a package has to remember of a fault, by the fault's id."""
@@ -45,7 +46,7 @@ class Ground:
         return self.reachability.verify(self.force.edges, self.force.loose)
 
 
-class Package:
+class Package(ABC):
     """One kind of fault, or several that are done alike. Methods raise `FaultError` for what the hosts would not do."""
 
     kinds: ClassVar[tuple[str, ...]]
@@ -77,6 +78,6 @@ class Package:
         """Done at its heal, before the agents are told."""
         return {}
 
+    @abstractmethod
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """By a probe that is no part of the injection: whether it is there (`on`), or whether it has gone."""
-        raise NotImplementedError

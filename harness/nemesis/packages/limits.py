@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -23,6 +24,9 @@ TOLERANCE, SLACK_PPM = 1.25, 20_000
 """A processor is dealt out in slices, so that who looks for half a second may see a slice too much."""
 FILLING_S = 0.5
 MOST_CONNECTIONS = 100
+_SAME_LIMIT = (
+    "import os, resource as r; r.prlimit(os.getppid(), r.RLIMIT_NOFILE, r.prlimit(os.getppid(), r.RLIMIT_NOFILE))"
+)
 NO_GROUPS = "run as root, on a kernel with the controllers cpu and memory, of cgroup v1 or passed on by the top group of v2; `tri doctor` says what there is"
 
 
@@ -57,9 +61,9 @@ class Limit(Package):
         request = {"do": "look", "part": PART, "what": self.kinds[0], "measure": measure}
         return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "looking at limited processes")
 
+    @abstractmethod
     def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
         """Whether what was seen is a process under this limit, or under none, as `before`."""
-        raise NotImplementedError
 
 
 def _without_nothing(seen: Json) -> Json:
@@ -81,6 +85,17 @@ def _limits_memory(host: Host) -> str:
     if means is None:
         raise FaultError(f"{host.name} cannot limit the memory of a process: {why}", NO_GROUPS)
     return means
+
+
+def _limits_descriptors(host: Host) -> str:
+    """Tried on the shell above: its limit is set to what it is."""
+    tried = host.run([*host.sudo, host.python, "-I", "-c", _SAME_LIMIT], check=False)
+    if tried.exit_code:
+        said = tried.stderr.strip().splitlines()[-1:] or [f"exit {tried.exit_code}"]
+        raise FaultError(
+            f"{host.name}: the limit of another process cannot be set: {said[0]}", "log in as root, or with sudo"
+        )
+    return "the soft limit of the process"
 
 
 class Cpu(Limit):
@@ -115,7 +130,7 @@ class Memory(Limit):
 class Descriptors(Limit):
     kinds = ("descriptors",)
     key = "descriptors"
-    abilities: ClassVar[Mapping[str, Probe]] = {"descriptors": lambda host: "the soft limit of the process"}
+    abilities: ClassVar[Mapping[str, Probe]] = {"descriptors": _limits_descriptors}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
         free = [
