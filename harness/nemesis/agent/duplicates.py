@@ -7,9 +7,10 @@ own connection is let be.
 from __future__ import annotations
 
 import ipaddress
-import subprocess
 from collections.abc import Mapping
 from typing import Any
+
+from . import nft
 
 TABLE = "tribulation_copies"
 FAMILIES = {"ip": 4, "ip6": 6}
@@ -20,7 +21,7 @@ def apply(chances: Mapping[str, int], control: list[Any]) -> None:
     """`chances` maps addresses to parts per million; exactly these hold from now on."""
     text = rules(chances, control)
     if text:
-        _nft(text)
+        nft.load(text, f"the tables {TABLE}")
     else:
         remove()
 
@@ -51,37 +52,22 @@ def rules(chances: Mapping[str, int], control: list[Any]) -> str:
 
 
 def present() -> list[str]:
-    try:
-        listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, timeout=10)
-    except FileNotFoundError:
-        return []
-    return [family for family in FAMILIES if f"table {family} {TABLE}" in listed.stdout.splitlines()]
+    found = nft.tables()
+    return [family for family in FAMILIES if f"{family} {TABLE}" in found]
 
 
 def remove() -> bool:
     """Delete our tables, and say whether there were any."""
     found = present()
     if found:
-        _nft("".join(f"delete table {family} {TABLE}\n" for family in found))
+        nft.load("".join(f"delete table {family} {TABLE}\n" for family in found), f"the tables {TABLE}")
     return bool(found)
 
 
 def possible() -> bool:
-    """Whether such a rule is taken, found out by one in a table that goes at once."""
+    """Whether such a rule would be taken."""
     probe = "".join(
         f"table {family} {TABLE}_probe {{\nchain c {{\ntype filter hook output priority 0;\n{family} daddr {to} numgen random mod 2 < 1 dup to {to}\n}}\n}}\n"
         for family, to in (("ip", "192.0.2.1"), ("ip6", "2001:db8::1"))
     )
-    try:
-        return (
-            subprocess.run(["nft", "-c", "-f", "-"], input=probe, capture_output=True, text=True, timeout=10).returncode
-            == 0
-        )
-    except FileNotFoundError:
-        return False
-
-
-def _nft(text: str) -> None:
-    done = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True, timeout=10)
-    if done.returncode != 0:
-        raise RuntimeError(f"nft refused the tables {TABLE}: {done.stderr.strip()}")
+    return nft.accepts(probe)

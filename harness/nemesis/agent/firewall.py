@@ -8,9 +8,10 @@ discovery: it takes the part of ARP, and dropping a peer's answers would turn a 
 from __future__ import annotations
 
 import ipaddress
-import subprocess
 from collections.abc import Iterable
 from typing import Any
+
+from . import nft
 
 TABLE = "inet tribulation"
 
@@ -21,7 +22,7 @@ def apply(drop_from: Iterable[str], drop_to: Iterable[str], control: list[Any]) 
     if not sources and not sinks:
         remove()
         return
-    _nft(rules(sources, sinks, control))
+    nft.load(rules(sources, sinks, control), f"the table {TABLE}")
 
 
 def rules(sources: list[str], sinks: list[str], control: list[Any]) -> str:
@@ -66,22 +67,12 @@ def _set(name: str, kind: str, version: int, addresses: list[str]) -> list[str]:
 
 def present() -> bool:
     """Whether our table is there; False also on a host without nft, where it cannot be."""
-    try:
-        listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, timeout=10)
-    except FileNotFoundError:
-        return False
-    return f"table {TABLE}" in listed.stdout.splitlines()
+    return TABLE in nft.tables()
 
 
 def remove() -> bool:
     """Delete our table if it is there, and say whether it was."""
     if not present():
         return False
-    _nft(f"add table {TABLE}\ndelete table {TABLE}\n")
+    nft.load(f"add table {TABLE}\ndelete table {TABLE}\n", f"the table {TABLE}")
     return True
-
-
-def _nft(text: str) -> None:
-    done = subprocess.run(["nft", "-f", "-"], input=text, capture_output=True, text=True, timeout=10)
-    if done.returncode != 0:
-        raise RuntimeError(f"nft refused the table {TABLE}: {done.stderr.strip()}")

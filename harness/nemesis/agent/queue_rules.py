@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import Any
 
+from . import nft
 from .wire import QUEUE
 
 TABLE = "tribulation_links"
@@ -28,9 +29,8 @@ Json = dict[str, Any]
 
 def way() -> str | None:
     """`nft` or `iptables`, found out by making a rule that matches nothing; None where neither makes one."""
-    with contextlib.suppress(FileNotFoundError):
-        if _run(["nft", "-c", "-f", "-"], nft_rules(["192.0.2.1"], ["192.0.2.2", 22])).returncode == 0:
-            return "nft"
+    if nft.accepts(nft_rules(["192.0.2.1"], ["192.0.2.2", 22])):
+        return "nft"
     with contextlib.suppress(FileNotFoundError):
         before = tables()
         made = _run(["iptables-restore", *WAIT, "--noflush"], iptables_rules(4, ["192.0.2.1"], [], f"{CHAIN}_PROBE"))
@@ -43,10 +43,8 @@ def way() -> str | None:
 
 def tables() -> list[str]:
     """Of iptables, those that are there: they are what `remove` leaves. Empty where nft does not tell."""
-    with contextlib.suppress(FileNotFoundError):
-        listed = _run(["nft", "list", "tables"]).stdout.split("\n")
-        return [family for family in FAMILIES if f"table {family} mangle" in listed]
-    return []
+    found = nft.tables()
+    return [family for family in FAMILIES if f"{family} mangle" in found]
 
 
 def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[str]) -> None:
@@ -55,7 +53,7 @@ def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[s
     if not wanted:
         remove(how, before)
     elif how == "nft":
-        _do(["nft", "-f", "-"], nft_rules(wanted, control))
+        nft.load(nft_rules(wanted, control), f"the table inet {TABLE}")
     else:
         for tool, version in FAMILIES.values():
             chosen = [address for address in wanted if ipaddress.ip_address(address).version == version]
@@ -68,9 +66,9 @@ def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[s
 def remove(how: str, before: list[str]) -> bool:
     """Take the rules away; whether there were any."""
     if how == "nft":
-        if f"table inet {TABLE}" not in _run(["nft", "list", "tables"]).stdout.split("\n"):
+        if f"inet {TABLE}" not in nft.tables():
             return False
-        _do(["nft", "delete", "table", "inet", TABLE])
+        nft.load(f"delete table inet {TABLE}\n", f"to delete the table inet {TABLE}")
         return True
     return any([_remove_chain(family, CHAIN, before) for family in FAMILIES])
 

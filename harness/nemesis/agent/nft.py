@@ -1,0 +1,35 @@
+"""The host's firewall tool, nft: rules are loaded in one transaction, and whatever is asked of a host without it is answered by "there is none"."""
+
+from __future__ import annotations
+
+import subprocess
+
+TIMEOUT_S = 10
+
+
+def load(text: str, what: str) -> None:
+    """All of the text or nothing of it. Raises `RuntimeError` that names `what` was to be loaded."""
+    done = _run(["-f", "-"], text)
+    if done.returncode != 0:
+        raise RuntimeError(f"nft refused {what}: {done.stderr.strip()}")
+
+
+def accepts(text: str) -> bool:
+    """Whether it would take these rules; nothing is loaded."""
+    try:
+        return _run(["-c", "-f", "-"], text).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def tables() -> list[str]:
+    """`inet tribulation`, …: family and name of every table. Empty on a host without nft, where there cannot be any."""
+    try:
+        listed = _run(["list", "tables"]).stdout.splitlines()
+    except FileNotFoundError:
+        return []
+    return [line.removeprefix("table ") for line in listed]
+
+
+def _run(words: list[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["nft", *words], input=text, capture_output=True, text=True, timeout=TIMEOUT_S)
