@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.nemesis.agent.fault_disk import decay
 from harness.nemesis.agent.fault_disk.decay import Decay
-from harness.nemesis.agent.fault_disk.tree import Change, File, Tree
+from harness.nemesis.agent.fault_disk.nodes import Change, File
+from harness.nemesis.agent.fault_disk.tree import Tree
 
 NAMES = ("a", "b", "c")
 names = st.sampled_from(NAMES)

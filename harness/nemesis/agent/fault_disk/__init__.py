@@ -5,7 +5,8 @@ directory at once; what is not stays in the daemon's memory (`tree`), and a host
 exactly that. What is wrong with the device at the moment is its `trouble`; damage to what is at rest is `decay`.
 
     protocol     the kernel's messages as Python values: /dev/fuse is spoken directly, so that a host needs nothing but Python and a kernel with FUSE
-    tree         files and names, durable and pending
+    nodes        files and directories, each with what is durable and what is pending
+    tree         operations on them, and what a sync or a crash makes of them
     trouble      which operation fails, waits or hangs
     operations   the kernel's requests as operations of the tree
     decay        bits that flip, tails that are cut, old files that come back

@@ -13,7 +13,8 @@ from random import Random
 from typing import Any
 
 from ..store import write_durably
-from .tree import File, Tree
+from .nodes import File
+from .tree import Tree
 
 Json = dict[str, Any]
 SECTOR = 512

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from random import Random
 
+from .nodes import Directory, File
 from .protocol import (
     OPEN_OUT,
     READ_WRITE,
@@ -30,7 +31,7 @@ from .protocol import (
     entry_answer,
     init_answer,
 )
-from .tree import HIDDEN, Directory, File, Tree
+from .tree import HIDDEN, Tree
 from .trouble import Kind, Trouble
 
 _NO_ANSWER = (Op.FORGET, Op.BATCH_FORGET, Op.INTERRUPT)

@@ -18,53 +18,16 @@ import errno
 import os
 import stat
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+
+from .nodes import Change, Directory, File
 
 HIDDEN = ".tribulation"
 """Names that begin so are the disk's own: they can be opened by who knows them, and are never listed."""
 WRITEBACK_BYTES = 32 << 20
 ROOT = 1
 MANY_CHANGES = 256
-KNOWN_ENDS = 512
-
-
-class Change(NamedTuple):
-    """`data` at `offset`, or, when `data` is None, a cut to `offset` bytes. What is `lost` is seen by readers and never written."""
-
-    offset: int
-    data: bytes | None
-    lost: bool = False
-
-
-class File:
-    """`place` is where its durable bytes are: a directory and the name there, or None for a file in `HIDDEN`. `ends` are where the latest writes ended."""
-
-    def __init__(self, number: int, size: int, place: tuple[Directory, str] | None) -> None:
-        self.number, self.size, self.place = number, size, place
-        self.lookups = 0
-        self.links = 0
-        self.mtime_ns = 0
-        self.pending: list[Change] = []
-        self.pending_bytes = 0
-        self.ends: deque[int] = deque(maxlen=KNOWN_ENDS)
-
-
-class Directory:
-    """`names` is what readers see, `durable` which file the backing has under which name; `dirty` are the names that differ."""
-
-    def __init__(self, number: int, parent: Directory | None, name: str) -> None:
-        self.number, self.parent, self.name = number, parent, name
-        self.lookups = 0
-        self.names: dict[str, File | Directory] = {}
-        self.durable: dict[str, File] = {}
-        self.dirty: set[str] = set()
-
-    @property
-    def path(self) -> str:
-        return "." if self.parent is None else os.path.normpath(f"{self.parent.path}/{self.name}")
 
 
 class Tree:
