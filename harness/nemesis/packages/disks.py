@@ -11,9 +11,9 @@ from random import Random
 from typing import Any, ClassVar
 
 from ...errors import FaultError
-from ...simulator.atlas import may_be_damaged
 from .. import fault_disk
 from ..agents import Json, ask, require
+from ..atlas import may_be_damaged
 from ..control import is_supervised
 from ..disk_effects import (
     AT_REST,

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
+from ...nemesis.atlas import may_be_damaged
 from ...nemesis.disk_effects import CRASHES, OLD_FILES, Device, shows
 from ...nemesis.faults import Observation, Resolved
-from ..atlas import may_be_damaged
 from ..chance import draw, key_of
 from ..disk import Disk
 from ..node import Process

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import FaultError
+from ...nemesis.atlas import may_be_damaged
 from ...nemesis.faults import Observation, Resolved
-from ..atlas import may_be_damaged
 from ..node import Process
 from ..options import SECOND
 from ..probes import Matrix

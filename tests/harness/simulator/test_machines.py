@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.simulator.atlas import may_be_damaged
+from harness.nemesis.atlas import may_be_damaged
 from harness.simulator.clocks import HostClock
 from harness.simulator.decay import DECAYS, misdirect, repair, rot
 from harness.simulator.disk import SECTOR, Disk
