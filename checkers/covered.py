@@ -28,12 +28,6 @@ def covered(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def did_nothing(faults: Sequence[Fault]) -> list[Fault]:
-    """Those that nobody saw take effect, though nothing stood before them, and those that were never injected."""
-    hidden = covered(faults)
-    return [fault for fault in faults if not fault.verified and fault.id not in hidden]
-
-
 def _told(fault: Fault) -> tuple[str, ...]:
     observed: Mapping[str, object] = fault.observed or {}
     told = observed.get("hidden_by")

@@ -1,4 +1,4 @@
-"""Amounts of memory as people write them in a campaign (`64MiB`) and as the code holds them: bytes.
+"""Numbers of bytes as people write them in a campaign (`64MiB`) and as the code holds them: bytes.
 
 >>> parse_bytes("64MiB"), format_bytes(1536)
 (67108864, '1536B')
@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from typing import Any
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _SIZE = re.compile(rf"(\d+)\s*({'|'.join(_UNITS)})", re.ASCII)
@@ -20,7 +18,7 @@ def parse_bytes(text: Any) -> int:
     """Raises `ValueError` that shows the value and what would do."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is no amount of memory: {_HINT}")
+        raise ValueError(f"{text!r} is no number of bytes: {_HINT}")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -28,19 +26,3 @@ def format_bytes(amount: int) -> str:
     """The shortest exact text that `parse_bytes` reads back as the same number."""
     unit = next(unit for unit in reversed(_UNITS) if amount % _UNITS[unit] == 0)
     return f"{amount // _UNITS[unit]}{unit}"
-
-
-def _some(amount: int) -> int:
-    if amount < 1 << 20:
-        raise ValueError(f"{format_bytes(amount)} is less than 1MiB, in which no process can start")
-    return amount
-
-
-Memory = Annotated[
-    int,
-    BeforeValidator(parse_bytes),
-    AfterValidator(_some),
-    PlainSerializer(format_bytes, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "description": "an amount of memory, such as 64MiB"}),
-]
-"""A pydantic field in bytes that reads `64MiB`; it is written back as text in JSON."""

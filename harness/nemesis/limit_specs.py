@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from ..sizes import Memory
+from ..sizes import format_bytes, parse_bytes
 from .percent import PER_PERCENT, format_ppm, parse_ppm
 from .timing import Aimed
 
@@ -24,6 +24,22 @@ Share = Annotated[
     PlainSerializer(format_ppm, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "description": "a share of one processor, such as 10%"}),
 ]
+
+
+def _some(amount: int) -> int:
+    if amount < 1 << 20:
+        raise ValueError(f"{format_bytes(amount)} is less than 1MiB, in which no process can start")
+    return amount
+
+
+Memory = Annotated[
+    int,
+    BeforeValidator(parse_bytes),
+    AfterValidator(_some),
+    PlainSerializer(format_bytes, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "description": "an amount of memory, such as 64MiB"}),
+]
+"""A pydantic field in bytes that reads `64MiB`; it is written back as text in JSON."""
 
 
 class CpuSpec(Aimed):

@@ -153,9 +153,10 @@ def in_force(faults: Iterable[Resolved]) -> Force:
     faults = list(faults)
     for fault in faults:
         what, kind = fault.what, fault.intent.kind
-        if kind in LINK_KINDS:
-            if kind in SHAPING or kind == "cut":
-                (edges if kind == "cut" else loose).update((source, sink) for source, sink in what["edges"])
+        if kind == "cut":
+            edges.update((source, sink) for source, sink in what["edges"])
+        elif kind in SHAPING:
+            loose.update((source, sink) for source, sink in what["edges"])
         elif held := held_off(fault):
             off |= held
         elif kind in nodes:

@@ -13,7 +13,7 @@ from ..faults import Observation, Resolved
 from ..topology import Edge
 from ..wanted import Want
 from .base import Ground, Package, Probe
-from .links import Shaped, _holds, _listed, can, edges_of
+from .links import Shaped, can, edges_of, holds, listed
 
 LOOKS = 48
 """Packets over one and a half periods of a flap."""
@@ -22,7 +22,7 @@ NO_RESETS = "the kernel needs INET_DIAG_DESTROY, and the host `ss`: apt install 
 
 class Flap(Shaped):
     kinds = ("flap",)
-    abilities: ClassVar[Mapping[str, Probe]] = {"flap": _holds}
+    abilities: ClassVar[Mapping[str, Probe]] = {"flap": holds}
 
     def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
         """What else clogs the link hides it; another flap does not."""
@@ -41,15 +41,15 @@ class Flap(Shaped):
         came = {edge: 0 if found is None else int(found["came"]) for edge, found in seen.items()}
         flapping = [edge for edge in edges if 0 < came[edge] < LOOKS]
         unprobed = sorted(set(edges_of(fault)) - set(edges))
-        more = {"unprobed": _listed(unprobed)} if unprobed else {}
+        more = {"unprobed": listed(unprobed)} if unprobed else {}
         if on:
             steady = [edge for edge in edges if edge not in flapping]
             return Observation(
-                bool(flapping) and not steady, {"edges": _listed(flapping), "steady": _listed(steady), **more}
+                bool(flapping) and not steady, {"edges": listed(flapping), "steady": listed(steady), **more}
             )
         still = [e for e in edges if not shapes[e] and not link_quality.is_whole({}, seen[e], LOOKS)]
         closed = [edge for edge in edges if not came[edge]]
-        return Observation(not still and not closed, {"edges": _listed({*still, *closed}), **more})
+        return Observation(not still and not closed, {"edges": listed({*still, *closed}), **more})
 
 
 def _breaks(host: Host) -> str:
@@ -84,12 +84,12 @@ class Reset(Package):
         if not on:
             seen = ground.links()
             unconnected = [pair for pair, now in _connections(fault, ground).items() if not now]
-            return Observation(seen.verified, {**seen.observed, "unconnected": _listed(unconnected)})
+            return Observation(seen.verified, {**seen.observed, "unconnected": listed(unconnected)})
         before = {pair: old for pair, old in ground.notes[fault.intent.id]["connections"].items() if old}
         now = _connections(fault, ground)
         broken = [pair for pair, old in before.items() if not old & now.get(pair, set())]
         unbroken = [pair for pair in before if pair not in broken]
-        told = {"edges": _listed(broken), "unbroken": _listed(unbroken)}
+        told = {"edges": listed(broken), "unbroken": listed(unbroken)}
         return Observation(bool(broken) and not unbroken, told)
 
 

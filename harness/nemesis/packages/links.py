@@ -55,7 +55,7 @@ def _shapes(host: Host) -> str:
     return "netem and nft dup" if able["netem"] else f"{link_ways.QUEUES[able['queue']]} and nft dup"
 
 
-def _holds(host: Host) -> str:
+def holds(host: Host) -> str:
     return link_ways.QUEUES[can(host, "queue")["queue"]]
 
 
@@ -146,7 +146,7 @@ class Link(Shaped):
                 wrong[edge].append("corrupt")
         good = [edge for edge in edges if not wrong[edge]]
         told = {
-            "edges": _listed(good if on else [edge for edge in edges if wrong[edge] or shapes[edge]]),
+            "edges": listed(good if on else [edge for edge in edges if wrong[edge] or shapes[edge]]),
             **(
                 {"not_shaped": {f"{a} {b}": wrong[a, b] for a, b in edges if wrong[a, b]}}
                 if len(good) < len(edges)
@@ -239,7 +239,7 @@ def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], 
         ]
         if heard
         else None,
-        **({"unprobed": _listed(unprobed)} if unprobed else {}),
+        **({"unprobed": listed(unprobed)} if unprobed else {}),
     }
 
 
@@ -247,7 +247,7 @@ class Clog(Shaped):
     """Noted of each are the links over which packets of ours are stuck."""
 
     kinds = ("clog",)
-    abilities: ClassVar[Mapping[str, Probe]] = {"clog": _holds}
+    abilities: ClassVar[Mapping[str, Probe]] = {"clog": holds}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
         """A host that loses its power loses what is stuck there, so that none of it is waited for."""
@@ -269,8 +269,8 @@ class Clog(Shaped):
         leaking = [edge for edge in edges if seen[edge] is not None]
         stuck, dark = [edge for edge in edges if seen[edge] is None], [edge for edge in free if edge not in edges]
         ground.notes[fault.intent.id] = {"stuck": stuck}
-        more = {name: _listed(found) for name, found in (("leaking", leaking), ("unprobed", dark)) if found}
-        return Observation(bool(stuck) and not leaking and not dark, {"edges": _listed(stuck), **more})
+        more = {name: listed(found) for name, found in (("leaking", leaking), ("unprobed", dark)) if found}
+        return Observation(bool(stuck) and not leaking and not dark, {"edges": listed(stuck), **more})
 
     def _look_off(self, fault: Resolved, ground: Ground, number: int) -> Observation:
         links, force = ground.links(), ground.force
@@ -280,7 +280,7 @@ class Clog(Shaped):
         late = sum(found["came"] for found in came.values() if found is not None)
         whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in came.values())
         still = [edge for edge in edges_of(fault) if force.links.get(edge, {}).get("clogged")]
-        return Observation(links.verified and whole, {**links.observed, "edges": _listed(still), "late": late})
+        return Observation(links.verified and whole, {**links.observed, "edges": listed(still), "late": late})
 
 
 def _come(ground: Ground, edges: list[Edge], number: int) -> Mapping[Edge, Seen | None]:
@@ -293,5 +293,5 @@ def _come(ground: Ground, edges: list[Edge], number: int) -> Mapping[Edge, Seen 
         time.sleep(FREED_S / 20)
 
 
-def _listed(edges: Iterable[Edge]) -> list[list[str]]:
+def listed(edges: Iterable[Edge]) -> list[list[str]]:
     return [list(edge) for edge in sorted(edges)]
