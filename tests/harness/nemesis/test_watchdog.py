@@ -25,6 +25,9 @@ from tests.harness.nemesis.lab_tools import (
 )
 from tests.harness.nemesis.plain_service import Plain, Supervised
 
+LEASE_S = 4.0
+"""Short, but not so short that a busy machine lets it run out while it is renewed."""
+
 
 def test_heal_all_undoes_what_is_on_and_the_ledger_tells_the_story(
     lab: LocalProvider, service: Supervised, tmp_path: Path
@@ -56,7 +59,7 @@ def test_heal_all_undoes_what_is_on_and_the_ledger_tells_the_story(
 def test_hosts_heal_themselves_when_the_harness_is_killed(
     lab: LocalProvider, service: Supervised, tmp_path: Path
 ) -> None:
-    with other_harness(lab, tmp_path / "ledger.jsonl", 1.5) as harness:
+    with other_harness(lab, tmp_path / "ledger.jsonl", LEASE_S) as harness:
         assert not all_is_well(lab, service)
         harness.kill()
         harness.wait()
@@ -95,7 +98,7 @@ def test_heal_undoes_everything_once(lab: LocalProvider, service: Supervised, tm
 def test_a_frozen_harness_learns_that_its_faults_lapsed(
     lab: LocalProvider, service: Supervised, tmp_path: Path
 ) -> None:
-    with other_harness(lab, tmp_path / "ledger.jsonl", 1.5) as harness:
+    with other_harness(lab, tmp_path / "ledger.jsonl", LEASE_S) as harness:
         assert harness.stdin is not None and harness.stdout is not None
         harness.send_signal(signal.SIGSTOP)
         await_that("hosts healed by their watchdogs", lambda: all_is_well(lab, service))
