@@ -2,7 +2,7 @@
 
     NodeConfig.from_json({"node": "n1", "cluster": "demo", "peers": {"n1": ["127.0.0.1", 10000]}})
 
-Every node of a cluster must get the same `cluster`, `peers`, `voters`, timing and flaws. Only `voters` may differ from what is in force later:
+Every node of a cluster must get the same `cluster`, `peers`, `voters`, timing and flaws; with a `membership` section, `peers` may name this node alone. Only `voters` may differ from what is in force later:
 the log's configuration replaces it. Unknown and ill-typed fields are refused by name.
 """
 
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .cluster_config import AgentsConfig, MembershipConfig, agents_from, membership_from, section_to_json
 from .errors import ConfigError
+from .fields import read_address, read_boolean, read_integer, read_name
 from .flaws import Flaws
 
 MS = 1_000_000
@@ -52,6 +54,8 @@ class NodeConfig:
     flaws: tuple[str, ...] = ()
     preferred: str | None = None
     """The coordinator preferred in a 50/50 split: weight 2 when `voters` is not given and the nodes are even in number."""
+    membership: MembershipConfig | None = None
+    agents: AgentsConfig | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NodeConfig:
@@ -61,10 +65,12 @@ class NodeConfig:
         unknown = [name for name in data if name not in _FIELDS]
         if unknown:
             raise ConfigError(f"unknown field {unknown[0]!r}", f"the fields are {', '.join(_FIELDS)}")
-        node, cluster = _name(data, "node"), _name(data, "cluster")
+        node, cluster = read_name(data, "node"), read_name(data, "cluster")
+        membership = membership_from(data)
         peers = _peers(data, node)
         preferred = data.get("preferred")
-        if preferred is not None and preferred not in peers:
+        voters = _voters(data, peers, preferred, membership)
+        if preferred is not None and preferred not in (*peers, *(data.get("voters") or ())):
             raise ConfigError(f"preferred: {preferred!r} is not one of the peers", f"name one of {', '.join(peers)}")
         flaws = data.get("flaws", [])
         if not isinstance(flaws, (list, tuple)) or not all(isinstance(name, str) for name in flaws):
@@ -74,15 +80,17 @@ class NodeConfig:
             node=node,
             cluster=cluster,
             peers=peers,
-            voters=_voters(data, peers, preferred),
+            voters=voters,
             timing=_timing(data.get("timing", "default")),
-            lease_reads=_boolean(data, "lease_reads", False),
-            clock_drift_ppm=_integer(data, "clock_drift_ppm", 10_000, 0, 400_000),
-            snapshot_threshold=_integer(data, "snapshot_threshold", 10_000, 1, 1 << 30),
-            max_batch=_integer(data, "max_batch", 1024, 1, 100_000),
-            max_pending_requests=_integer(data, "max_pending_requests", 4096, 1, 1 << 20),
+            lease_reads=read_boolean(data, "lease_reads", False),
+            clock_drift_ppm=read_integer(data, "clock_drift_ppm", 10_000, 0, 400_000),
+            snapshot_threshold=read_integer(data, "snapshot_threshold", 10_000, 1, 1 << 30),
+            max_batch=read_integer(data, "max_batch", 1024, 1, 100_000),
+            max_pending_requests=read_integer(data, "max_pending_requests", 4096, 1, 1 << 20),
             flaws=tuple(flaws),
             preferred=preferred,
+            membership=membership,
+            agents=agents_from(data),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -100,6 +108,8 @@ class NodeConfig:
             "max_pending_requests": self.max_pending_requests,
             "flaws": list(self.flaws),
             "preferred": self.preferred,
+            "membership": section_to_json(self.membership),
+            "agents": section_to_json(self.agents),
         }
 
 
@@ -115,36 +125,31 @@ def default_voters(peers: Mapping[str, Any], preferred: str | None) -> dict[str,
     return voters
 
 
-def _name(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 64 or "/" in value:
-        raise ConfigError(f"{key}: {value!r} is not a name", f"set {key} to 1-64 printable characters without '/'")
-    return value
-
-
 def _peers(data: Mapping[str, Any], node: str) -> dict[str, tuple[str, int]]:
     value = data.get("peers")
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(f"peers: {value!r} is not an object of addresses", 'write {"n1": ["10.0.0.1", 10000]}')
     peers = {}
     for name, address in sorted(value.items()):
-        _name({"peers": name}, "peers")
-        good = isinstance(address, (list, tuple)) and len(address) == 2 and isinstance(address[0], str)
-        if not good or type(address[1]) is not int or not 0 <= address[1] <= 65535:
-            raise ConfigError(f"peers.{name}: {address!r} is not an address", 'write ["10.0.0.1", 10000]')
-        peers[name] = (address[0], address[1])
+        read_name({"peers": name}, "peers")
+        peers[name] = read_address(address, f"peers.{name}")
     if node not in peers:
         raise ConfigError(f"peers: {node!r}, this node, is missing", "list every configured node, this one too")
     return peers
 
 
-def _voters(data: Mapping[str, Any], peers: Mapping[str, Any], preferred: str | None) -> dict[str, int]:
+def _voters(
+    data: Mapping[str, Any], peers: Mapping[str, Any], preferred: str | None, membership: MembershipConfig | None
+) -> dict[str, int]:
     value = data.get("voters")
     if value is None:
+        if membership is not None and membership.join:
+            raise ConfigError("voters: a node that joins must be told who votes", "give the voters of the cluster")
         return default_voters(peers, preferred)
     if not isinstance(value, Mapping):
         raise ConfigError(f"voters: {value!r} is not an object of weights", 'write {"n1": 1}')
-    problem = weights_problem(value, peers)
+    # Where nodes find each other, a voter is known by its name before its address is.
+    problem = weights_problem(value, peers if membership is None else value)
     if problem is not None:
         raise ConfigError(f"voters: {problem}", f"give weights 0..{MAX_WEIGHT} to names of peers, at least one above 0")
     return {name: weight for name, weight in sorted(value.items()) if weight > 0}
@@ -175,17 +180,3 @@ def _timing(value: Any) -> Timing:
     if not timing.heartbeat_ns * 2 <= timing.election_min_ns <= timing.election_max_ns:
         raise ConfigError(f"timing: {dict(value)!r} is not 2 * heartbeat <= election_min <= election_max", hint)
     return timing
-
-
-def _boolean(data: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = data.get(key, default)
-    if type(value) is not bool:
-        raise ConfigError(f"{key}: {value!r} is not true or false", f"the default is {str(default).lower()}")
-    return value
-
-
-def _integer(data: Mapping[str, Any], key: str, default: int, low: int, high: int) -> int:
-    value = data.get(key, default)
-    if type(value) is not int or not low <= value <= high:
-        raise ConfigError(f"{key}: {value!r} is not an integer {low}..{high}", f"the default is {default}")
-    return value

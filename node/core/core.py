@@ -3,9 +3,9 @@
     core = Core(NodeConfig.from_json({...}))
     effects = core.step(now_ns, [Start(incarnation=1, seed=7, files={})])
 
-`Core` composes machines and knows no protocol. It takes a message or a timer to the machine that the prefix of its tag or key names, and each signal to
+`Core` knows no protocol. It takes a message, a datagram or a timer to the machine that the prefix of its tag or key names, and each signal to
 every machine that handles its type, until there are none; at the end of a step it lets every machine flush, so that all events of the
-step share one batch on disk and one round of messages. A new machine is one more line in `_start`.
+step share one batch on disk and one round of messages. Which machines there are is `composition.py`'s.
 """
 
 from __future__ import annotations
@@ -18,13 +18,24 @@ from typing import Any
 from ..config import NodeConfig
 from ..errors import CorruptionError
 from ..flaws import Flaws
-from .application.machine import Application
-from .clients.machine import Clients
+from .composition import Composition, Machine
+from .datagrams import decode_datagram
 from .effects import Effect
-from .events import ClientGone, Connected, Disconnected, Event, Received, Request, Start, StorageDone, TimerFired
+from .events import (
+    ClientGone,
+    Connected,
+    Datagram,
+    Disconnected,
+    Event,
+    Received,
+    Request,
+    Start,
+    StorageDone,
+    TaskDone,
+    TimerFired,
+)
 from .messages import MESSAGES
 from .outbox import Outbox
-from .raft.machine import Raft
 from .wall import Wall
 
 _OWNERS = {kind: kind.TAG.partition(".")[0] for kind in MESSAGES}
@@ -39,7 +50,10 @@ class Core:
         self._out = Outbox()
         self._wall = Wall()
         self._incarnation = 0
-        self._machines: dict[str, Any] = {}
+        self._composition: Composition
+        self._machines: dict[str, Machine] = {}
+        self._garbage = 0
+        """Datagrams that were none of this cluster's, or for nobody here."""
         self._handlers: dict[type[Any], list[Callable[[int, Any], None]]] = {}
         self._receivers: dict[type[Any], Callable[[int, str, Any], None]] = {}
         """Who takes which message."""
@@ -50,7 +64,9 @@ class Core:
             StorageDone: self._stored,
             TimerFired: self._timer_fired,
             Request: self._request,
-            ClientGone: lambda now, event: self._clients.on_client_gone(event),
+            ClientGone: lambda now, event: self._composition.clients.on_client_gone(event),
+            Datagram: self._datagram,
+            TaskDone: self._task_done,
             Connected: self._connection,
             Disconnected: self._connection,
         }
@@ -89,12 +105,33 @@ class Core:
         merged: dict[str, Any] = {"node": self.config.node, "incarnation": self._incarnation}
         for machine in self._machines.values():
             merged.update(machine.status())
+        if self.config.membership is not None:
+            merged["garbage"] = self._garbage
         return merged
 
     def _received(self, now_ns: int, event: Received) -> None:
-        peer, config = event.peer, self.config
-        if peer in config.peers and peer != config.node:
-            self._receivers[type(event.message)](now_ns, peer, event.message)
+        peer = event.peer
+        if peer in self._composition.roster and peer != self.config.node:
+            receive = self._receivers.get(type(event.message))
+            if receive is not None:
+                receive(now_ns, peer, event.message)
+
+    def _datagram(self, now_ns: int, event: Datagram) -> None:
+        try:
+            note = decode_datagram(self.config.cluster, event.data)
+        except ValueError:
+            self._garbage += 1
+            return
+        if note.sender == self.config.node:
+            return  # A broadcast comes back to its sender.
+        member = self._composition.members.get(note.tag.partition(".")[0])
+        if member is None:
+            self._garbage += 1
+        else:
+            member.on_datagram(now_ns, event, note)
+
+    def _task_done(self, now_ns: int, event: TaskDone) -> None:
+        self._composition.on_task(now_ns, event)
 
     def _timer_fired(self, now_ns: int, event: TimerFired) -> None:
         if self._out.current_timer(event.key, event.generation):
@@ -107,20 +144,23 @@ class Core:
     def _start(self, now_ns: int, event: Start) -> None:
         assert not self._machines, "Start comes once"
         self._incarnation = event.incarnation
-        raft = Raft(self.config, self._out, self._wall)
-        self._clients = Clients(self.config, self._out, event.incarnation)
-        self._application = Application(self.config, self._out)
-        for machine in (self._clients, self._application, raft):
+        composition = self._composition = Composition(self.config, self._out, self._wall, event)
+        for machine in composition.all:
             self._machines[machine.name] = machine
             handled: Mapping[type[Any], Callable[[int, Any], None]] = machine.signals
             for kind, handler in handled.items():
                 self._handlers.setdefault(kind, []).append(handler)
-        self._flushes = [machine.flush for machine in self._machines.values()]
-        self._receivers = {kind: self._machines[owner].on_message for kind, owner in _OWNERS.items()}
+        self._flushes = [machine.flush for machine in composition.all]
+        self._receivers = {
+            kind: self._machines[owner].on_message for kind, owner in _OWNERS.items() if owner in self._machines
+        }
         try:
-            raft.start(now_ns, event)
+            composition.raft.start(now_ns, event)
         except CorruptionError as error:
             self._out.halt(str(error))
+            return
+        for member in composition.members.values():
+            member.start(now_ns)
 
     def _stored(self, now_ns: int, event: StorageDone) -> None:
         """An error of the disk is final: what it did with the data is not known, and asking again would hide that."""
@@ -134,13 +174,14 @@ class Core:
     def _request(self, now_ns: int, event: Request) -> None:
         admin = event.body.get("admin") if isinstance(event.body, Mapping) else None
         if admin not in ("status", "digest", "trace-marker"):
-            self._clients.on_request(now_ns, event)
+            self._composition.clients.on_request(now_ns, event)
             return
         answer: dict[str, Any] = {}
         if admin == "status":
             answer = self.status()
         elif admin == "digest":
-            answer = {"index": self._application.applied, "digest": self._application.digest()}
+            application = self._composition.application
+            answer = {"index": application.applied, "digest": application.digest()}
             self._out.trace("digest", **answer)
         else:
             self._out.trace("marker", marker=event.body.get("marker"))

@@ -126,5 +126,72 @@ class Halt:
     reason: str
 
 
+@frozen
+class SendDatagram:
+    """Send `data` by UDP. May be lost, repeated or late; never blocks."""
+
+    host: str
+    port: int
+    data: bytes
+
+
+@frozen
+class Broadcast:
+    """Send `data` by UDP to this port of every host on the local networks."""
+
+    port: int
+    data: bytes
+
+
+@frozen
+class Meet:
+    """`peer` is to be reached at `host`:`port` from now on: connect to it, and let it in."""
+
+    peer: str
+    host: str
+    port: int
+
+
+@frozen
+class Part:
+    """`peer` is no peer any more: end the connections with it."""
+
+    peer: str
+
+
+@frozen
+class RunTask:
+    """Run `handler` outside of the core, once, and say `TaskDone(run)`; never when the process ends before.
+
+    `state` holds those keys of the agent's state that the payload names in `reads`.
+    """
+
+    run: int
+    handler: str
+    payload: Any
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+@frozen
+class DropTask:
+    """Nobody waits for this run any more: it need not begin, and what it answers is not wanted."""
+
+    run: int
+
+
 StorageEffect = Union[Append, Write, Truncate, Fsync, Rename, Remove, FsyncDir]
-Effect = Union[Send, Reply, SetTimer, CancelTimer, StorageEffect, Trace, Halt]
+Effect = Union[
+    Send,
+    Reply,
+    SetTimer,
+    CancelTimer,
+    StorageEffect,
+    Trace,
+    Halt,
+    SendDatagram,
+    Broadcast,
+    Meet,
+    Part,
+    RunTask,
+    DropTask,
+]

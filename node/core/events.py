@@ -88,4 +88,29 @@ class ClientGone:
     client: str
 
 
-Event = Union[Start, Connected, Disconnected, Received, TimerFired, StorageDone, Request, ClientGone]
+@frozen
+class Datagram:
+    """A UDP datagram from `host`:`port`, as it came: anybody may have sent it."""
+
+    host: str
+    port: int
+    data: bytes
+    wall_ns: int = 0
+
+
+@frozen
+class TaskDone:
+    """The work that `RunTask` with this `run` asked for has ended. `value` is JSON; when not `ok`, a sentence with the reason.
+
+    `changes` are keys of the agent's state that it set (None: removed).
+    """
+
+    run: int
+    ok: bool
+    value: Any
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Union[
+    Start, Connected, Disconnected, Received, TimerFired, StorageDone, Request, ClientGone, Datagram, TaskDone
+]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, Union
 
+from .cluster_messages import CLUSTER_MESSAGES
 from .entry import Entry, parse_entry
 from .value import frozen
 
@@ -197,6 +198,7 @@ Message = Union[
     ReadIndexReply,
     Forward,
     ForwardReply,
+    Any,  # One of `CLUSTER_MESSAGES`.
 ]
 
 MESSAGES: tuple[type[Any], ...] = (
@@ -215,6 +217,7 @@ MESSAGES: tuple[type[Any], ...] = (
     ReadIndexReply,
     Forward,
     ForwardReply,
+    *CLUSTER_MESSAGES,
 )
 
 

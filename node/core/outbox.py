@@ -11,7 +11,22 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from .effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, StorageEffect, Trace
+from .effects import (
+    Broadcast,
+    CancelTimer,
+    DropTask,
+    Effect,
+    Halt,
+    Meet,
+    Part,
+    Reply,
+    RunTask,
+    Send,
+    SendDatagram,
+    SetTimer,
+    StorageEffect,
+    Trace,
+)
 from .messages import Message
 from .signals import Signal
 
@@ -56,6 +71,15 @@ class Outbox:
             self._effects.append(Trace(event, fields))
         else:
             self._put(Trace(event, fields, (after,)), after)
+
+    def datagram(self, host: str, port: int, data: bytes) -> None:
+        self._effects.append(SendDatagram(host, port, data))
+
+    def broadcast(self, port: int, data: bytes) -> None:
+        self._effects.append(Broadcast(port, data))
+
+    def perform(self, effect: Meet | Part | RunTask | DropTask) -> None:
+        self._effects.append(effect)
 
     def set_timer(self, key: str, at_ns: int) -> None:
         generation = self._generations.get(key, 0) + 1

@@ -152,6 +152,101 @@ class AdminDone:
     message: str = ""
 
 
+@frozen
+class Submit:
+    """Bring this command to the log, through whoever leads, again and again until it is applied here or withdrawn.
+
+    `key` names the wish: a later one of the same key replaces it. The command may be appended more than once.
+    """
+
+    key: str
+    command: Command
+
+
+@frozen
+class Withdraw:
+    key: str
+
+
+@frozen
+class Submitted:
+    """The command of this wish was applied at `index`; `result` is what the application answered."""
+
+    key: str
+    index: int
+    result: Mapping[str, Any]
+
+
+@frozen
+class Changed:
+    """The replicated application of this name touched these ids. `view` is its state by id, to be read and never changed."""
+
+    app: str
+    ids: Sequence[str]
+    view: Mapping[str, Any]
+
+
+@frozen
+class RosterChanged:
+    """These nodes, besides this one, get the log from now on."""
+
+    names: Sequence[str]
+
+
+@frozen
+class Found:
+    """A node of this cluster said where it is: `host`:`port` for messages, `udp_port` for datagrams."""
+
+    name: str
+    host: str
+    port: int
+    udp_port: int
+    role: str
+    incarnation: int
+
+
+@frozen
+class Detected:
+    """This node's detector now believes that of a member: `alive`, `suspect` or `failed`, in this incarnation of it."""
+
+    name: str
+    incarnation: int
+    belief: str
+
+
+@frozen
+class Measured:
+    """What this node measured of the way to others, smoothed: round trip in ns, bandwidth in bytes per second (absent: not known)."""
+
+    rtt_ns: Mapping[str, int]
+    bandwidth_bps: Mapping[str, int]
+
+
+@frozen
+class AgentsHere:
+    """These agents run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, to be read and never changed."""
+
+    running: Mapping[str, int]
+    state: Mapping[str, Mapping[str, Any]]
+
+
+@frozen
+class AgentWork:
+    """A task of the agent set these keys of its state (None: removed), at that epoch of it."""
+
+    agent: str
+    epoch: int
+    changes: Mapping[str, Any]
+
+
+@frozen
+class Distances:
+    """What all members measured, as far as they reported: from → to → round trip in ns, and bandwidth in bytes per second. On the leader only."""
+
+    rtt_ns: Mapping[str, Mapping[str, int]]
+    bandwidth_bps: Mapping[str, Mapping[str, int]]
+
+
 Signal = Union[
     Propose,
     Proposed,
@@ -172,4 +267,15 @@ Signal = Union[
     Transfer,
     SetVoters,
     AdminDone,
+    Submit,
+    Withdraw,
+    Submitted,
+    Changed,
+    RosterChanged,
+    Found,
+    Detected,
+    Measured,
+    AgentsHere,
+    AgentWork,
+    Distances,
 ]

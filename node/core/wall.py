@@ -5,9 +5,9 @@ Nothing in a correct node depends on it. It is what events carried along last; b
 
 from __future__ import annotations
 
-from .events import Event, Received, Request, Start, TimerFired
+from .events import Datagram, Event, Received, Request, Start, TimerFired
 
-_TELL = dict.fromkeys((Start, Received, TimerFired, Request))
+_TELL = dict.fromkeys((Start, Received, TimerFired, Request, Datagram))
 
 
 class Wall:

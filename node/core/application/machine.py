@@ -14,22 +14,29 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..entry import CONFIG, NOOP, Entry, canonical
 from ..events import Connected, Disconnected
+from ..messages import Message
 from ..outbox import Outbox
-from ..signals import Answer, Applied, Committed, Query, Restore, SnapshotDue, SnapshotTaken
+from ..signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
 from .kv import KeyValue, Mismatch
+from .registry import Applications
 from .sessions import Result, Sessions
 
 OPEN = "sessions.open"
 TRANSACTION = "kv.tx"
 COMMANDS = (OPEN, TRANSACTION)
+VIEW = "view"
+"""Micro-operation of a query: `["view", application, fields]`."""
 DIGEST_EVERY = 1000
 
 
 class Application:
     name = "application"
 
-    def __init__(self, config: NodeConfig, out: Outbox) -> None:
+    def __init__(self, config: NodeConfig, out: Outbox, applications: Applications) -> None:
         self._out = out
+        self._apps = applications.by_name
+        self._owner = applications.owner
+        self._problem = applications.problem
         self._flaws = Flaws.from_names(config.flaws)
         self._sessions = Sessions(self._flaws)
         self._kv = KeyValue()
@@ -49,6 +56,12 @@ class Application:
 
     def status(self) -> dict[str, Any]:
         return {"index": self.applied, "applied": self.applied, "digest": self.digest()}
+
+    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
+        raise AssertionError(f"no message is for the application: {message}")
+
+    def on_timer(self, now_ns: int, key: str) -> None:
+        """None is set."""
 
     def on_storage(self, now_ns: int, op: int) -> None:
         """The applied state is rebuilt from log and snapshot; it stores nothing itself."""
@@ -78,6 +91,14 @@ class Application:
             if entry.index % DIGEST_EVERY == 0:
                 self._out.trace("digest", index=entry.index, digest=self.digest())
         self._out.emit(Applied(entries, results))
+        self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        for app in self._apps.values():
+            if app.fresh:
+                ids = tuple(app.fresh)
+                app.fresh.clear()
+                self._out.emit(Changed(app.name, ids, app.view))
 
     def _apply(self, entry: Entry) -> Result | None:
         name = entry.command[0]
@@ -86,7 +107,7 @@ class Application:
         if name == OPEN:
             return {**self._sessions.open(entry.index), "index": entry.index, "term": entry.term}
         if name != TRANSACTION:
-            return {"status": "fail", "error": "bad-request", "message": f"no application knows {name!r}"}
+            return {**self._apply_elsewhere(entry), "index": entry.index, "term": entry.term}
         _, session, seq, ops = entry.command
         answered = self._sessions.answered(session, seq)
         if answered is not None:
@@ -95,8 +116,21 @@ class Application:
         self._sessions.remember(session, seq, result)
         return result
 
+    def _apply_elsewhere(self, entry: Entry) -> Result:
+        """A command of another application. What got into the log without being right is refused here, on every node alike."""
+        name, fields = entry.command[0], entry.command[1] if len(entry.command) == 2 else {}
+        app, problem = self._owner(name), self._problem(name, fields)
+        if app is None or problem is not None:
+            return {"status": "fail", "error": "bad-request", "message": problem}
+        return app.apply(entry.index, name, fields)
+
     def _on_query(self, now_ns: int, signal: Query) -> None:
-        self._out.emit(Answer(signal.token, self._kv.read(signal.ops), self.applied))
+        if signal.ops[0][0] == VIEW:
+            _, name, fields = signal.ops[0]
+            results = [self._apps[name].query(fields)]
+        else:
+            results = self._kv.read(signal.ops)
+        self._out.emit(Answer(signal.token, results, self.applied))
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
         index, sessions = self.applied, self._sessions.dump()
@@ -106,17 +140,26 @@ class Application:
             self._sessions.forget_idle(self._saved[0])
             self._saved = (index, ())
             sessions = self._sessions.dump()
-        data = canonical({"kv": self._kv.dump(), "sessions": sessions})
+        data = self._text(sessions)
         self._out.emit(SnapshotTaken(index, data, _digest(data)))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
         state = json.loads(signal.data) if signal.data is not None else {}
         self._kv.restore(state.get("kv"))
         self._sessions.restore(state.get("sessions"))
+        for name, app in self._apps.items():
+            app.restore(state.get("apps", {}).get(name))
         self.applied = signal.index
+        self._tell_changes()
 
     def _dump(self) -> str:
-        return canonical({"kv": self._kv.dump(), "sessions": self._sessions.dump()})
+        return self._text(self._sessions.dump())
+
+    def _text(self, sessions: Sequence[Any]) -> str:
+        state: dict[str, Any] = {"kv": self._kv.dump(), "sessions": sessions}
+        if self._apps:
+            state["apps"] = {name: app.dump() for name, app in self._apps.items()}
+        return canonical(state)
 
 
 def _outcome(done: list[Any] | Mismatch) -> Result:

@@ -6,7 +6,7 @@ never answered with `fail`, except by the state machine itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...config import MS, NodeConfig, weights_problem
@@ -18,7 +18,9 @@ from ..signals import (
     AdminDone,
     Answer,
     Applied,
+    Changed,
     LeaderChanged,
+    Measured,
     NotProposed,
     Proposed,
     Query,
@@ -30,9 +32,10 @@ from ..signals import (
     Restore,
 )
 from . import replies
+from .awaiting import Awaiting
 from .pending import Origin, Pending, Stage, Table
 from .replies import Body
-from .request import ClientRequest, Kind, parse
+from .request import Calls, ClientRequest, Kind, parse
 from .routing import Router
 
 TIMER = "clients/deadline"
@@ -41,12 +44,17 @@ TIMER = "clients/deadline"
 class Clients:
     name = "clients"
 
-    def __init__(self, config: NodeConfig, out: Outbox, incarnation: int) -> None:
+    def __init__(
+        self, config: NodeConfig, out: Outbox, incarnation: int, calls: Calls, known: Callable[[], Sequence[str]]
+    ) -> None:
+        """`calls`: what the applications offer to clients. `known()`: the nodes that may be named."""
         self._config = config
+        self._calls, self._known = calls, known
+        self._awaiting = Awaiting(config.node)
         self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         self._table = Table()
-        self._router = Router(config, out, incarnation, self._table, self._finish)
+        self._router = Router(out, incarnation, self._table, self._finish, calls, known)
         self._token = 0
         self._applied = 0
         self._timer_ns: int | None = None
@@ -62,12 +70,14 @@ class Clients:
             ReadFailed: self._on_read_failed,
             Answer: self._on_answer,
             AdminDone: self._on_admin_done,
+            Changed: self._on_changed,
+            Measured: self._on_measured,
         }
 
     def on_request(self, now_ns: int, event: Request) -> None:
         """A client's request; `status`, `digest` and `trace-marker` are answered by `Core`."""
         try:
-            request = parse(event.body)
+            request = parse(event.body, self._calls)
         except ValueError as error:
             id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
             self._reply(event.client, id_, replies.failed("bad-request", str(error)))
@@ -109,6 +119,8 @@ class Clients:
         for pending in self._table.expired(now_ns):
             if pending.origin is not None:
                 self._table.remove(pending)
+            elif pending.stage is Stage.AWAITING:
+                self._end_wait(pending, awaited=False)
             else:
                 possible = pending.doubt or pending.stage in (Stage.PROPOSED, Stage.FORWARDED, Stage.ADMIN)
                 self._finish(pending, replies.timed_out(possible))
@@ -156,7 +168,7 @@ class Clients:
 
     def _begin_work(self, now_ns: int, pending: Pending, request: ClientRequest) -> None:
         try:
-            pending.work = _work(request, self._config)
+            pending.work = _work(request, self._known())
         except ValueError as error:
             self._reply(pending.client, request.id, replies.failed("bad-request", str(error)))
             return
@@ -182,6 +194,7 @@ class Clients:
                     ours = entry.term == pending.term
                     self._finish(pending, result if ours else replies.deposed(pending.term))
         self._run_caught_up()
+        self._end_waits(self._awaiting.settled(self._applied))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
         self._applied = signal.index
@@ -222,8 +235,27 @@ class Clients:
         else:
             self._finish(pending, replies.unknown(signal.error, signal.message))
 
+    def _on_changed(self, now_ns: int, signal: Changed) -> None:
+        self._end_waits(self._awaiting.changed(signal, self._applied))
+
+    def _on_measured(self, now_ns: int, signal: Measured) -> None:
+        self._awaiting.rtt_ns = signal.rtt_ns
+
+    def _end_waits(self, settled: list[Pending]) -> None:
+        for pending in settled:
+            self._end_wait(pending, awaited=True)
+
+    def _end_wait(self, pending: Pending, *, awaited: bool) -> None:
+        body = self._awaiting.answer(pending, awaited=awaited)
+        self._awaiting.forget(pending)
+        self._finish(pending, body)
+
     def _finish(self, pending: Pending, body: Body) -> None:
-        """Answer once and forget."""
+        """Answer once and forget; or, if the end of what was done is awaited, later."""
+        if pending.stage is not Stage.AWAITING and self._awaiting.begin(pending, body):
+            self._table.no_more_proposed(pending)
+            self._end_waits(self._awaiting.settled(self._applied))
+            return
         self._table.remove(pending)
         if pending.origin is not None:
             self._out.send(pending.origin.peer, ForwardReply(pending.origin.incarnation, pending.origin.id, body))
@@ -237,7 +269,7 @@ class Clients:
         self._reply(pending.client, request.id, body)
 
     def _trace_ack(self, request: ClientRequest, body: Body) -> None:
-        kind = "read" if request.kind is Kind.READ else "write"
+        kind = "read" if request.kind is Kind.READ else "call" if request.kind is Kind.CALL else "write"
         session = body.get("session", request.session or None)
         fields = {"session": session, "command": request.seq, "index": body["index"], "term": body["term"]}
         self._out.trace("ack", level=request.level, kind=kind, **fields)
@@ -247,22 +279,27 @@ class Clients:
             self._out.reply(client, {"id": id_, **body, "node": self._config.node})
 
     def _remote_limit(self) -> int:
-        return self._config.max_pending_requests * len(self._config.peers)
+        return self._config.max_pending_requests * len(self._known())
 
 
-def _work(request: ClientRequest, config: NodeConfig) -> dict[str, Any]:
+def _work(request: ClientRequest, known: Sequence[str]) -> dict[str, Any]:
     """What the leader shall do, as it travels in `Forward`. Raises ValueError naming the field."""
     if request.kind is Kind.OPEN:
         return {"command": ["sessions.open"]}
     if request.kind is Kind.WRITE:
         return {"command": ["kv.tx", request.session, request.seq, list(request.ops)]}
+    if request.kind is Kind.CALL:
+        assert request.call is not None
+        return {"command": list(request.call)}
     body = request.body or {}
     if request.admin == "transfer":
-        if not isinstance(body.get("to"), str) or body["to"] not in config.peers:
-            raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(config.peers)}")
+        if not isinstance(body.get("to"), str) or body["to"] not in known:
+            raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(known)}")
         return {"transfer": body["to"]}
     voters = body.get("voters")
-    problem = weights_problem(voters, config.peers) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
+    problem = (
+        weights_problem(voters, dict.fromkeys(known)) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
+    )
     if problem is not None:
         raise ValueError(f"voters: {problem}")
     return {"voters": voters}

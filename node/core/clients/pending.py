@@ -13,7 +13,9 @@ from .request import ClientRequest
 
 
 class Stage(Enum):
-    """Where a request is. `WAITING`: for a leader. `READING`: for a read index. `CATCHING_UP`: for the state to reach one."""
+    """Where a request is. `WAITING`: for a leader. `READING`: for a read index. `CATCHING_UP`: for the state to reach one.
+    `AWAITING`: its command was applied, and what it asked for is not so yet.
+    """
 
     WAITING = "waiting"
     PROPOSED = "proposed"
@@ -21,6 +23,7 @@ class Stage(Enum):
     READING = "reading"
     CATCHING_UP = "catching-up"
     ADMIN = "admin"
+    AWAITING = "awaiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Pending:
     index: int = 0
     term: int = 0
     doubt: bool = False
+    answer: dict[str, Any] | None = None
+    """What the application said to a command whose end is awaited."""
 
 
 @dataclass(slots=True)
@@ -73,7 +78,11 @@ class Table:
         del self.by_token[pending.token]
         if pending.origin is not None:
             del self.origins[pending.origin]
-        if pending.stage is Stage.PROPOSED and self.proposed.get(pending.index) == pending.token:
+        if pending.stage is Stage.PROPOSED:
+            self.no_more_proposed(pending)
+
+    def no_more_proposed(self, pending: Pending) -> None:
+        if self.proposed.get(pending.index) == pending.token:
             del self.proposed[pending.index]
 
     def catch_up(self, pending: Pending, index: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from ..entry import canonical
 
@@ -16,6 +16,7 @@ COMMAND_CHARACTERS = 128 * 1024
 """Canonical text of one transaction, at most; so that a batch of entries stays well below a frame."""
 LEVELS = ("linearizable", "sequential", "stale")
 ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
+VIEW = "view"
 _LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
 _INT64 = 1 << 63
 
@@ -24,12 +25,37 @@ class Kind(Enum):
     OPEN = "open"
     WRITE = "write"
     READ = "read"
+    CALL = "call"
     ADMIN = "admin"
+
+
+class Calls(Protocol):
+    """What clients may ask of the replicated applications: `for_clients` are their commands, `names` the applications' own."""
+
+    @property
+    def for_clients(self) -> Sequence[str]: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def problem(self, command: Any, fields: Any) -> str | None: ...
+
+
+class NoCalls:
+    """A plain node's: it has no such application."""
+
+    for_clients: Sequence[str] = ()
+    names: Sequence[str] = ()
+
+    def problem(self, command: Any, fields: Any) -> str | None:
+        return f"there is no command {_short(command)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """`admin` names the administrative request; `body` is the whole, for its further fields."""
+    """`admin` names the administrative request; `body` is the whole, for its further fields. `call` is a command of a replicated application;
+    `awaits`: the answer waits until what it asked for is so.
+    """
 
     kind: Kind
     id: Any
@@ -41,9 +67,14 @@ class ClientRequest:
     ops: tuple[Any, ...] = ()
     admin: str = ""
     body: Mapping[str, Any] | None = None
+    call: tuple[str, Mapping[str, Any]] | None = None
+    awaits: bool = False
 
 
-def parse(body: Mapping[str, Any]) -> ClientRequest:
+NO_CALLS = NoCalls()
+
+
+def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS) -> ClientRequest:
     """Raises ValueError with a sentence that names the field and shows its value."""
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
@@ -57,16 +88,44 @@ def parse(body: Mapping[str, Any]) -> ClientRequest:
         return ClientRequest(Kind.ADMIN, id_, deadline_ms, admin=body["admin"], body=body)
     if body.get("open") is True:
         return ClientRequest(Kind.OPEN, id_, deadline_ms)
+    if "do" in body:
+        return _call(body, id_, deadline_ms, calls)
     level = body.get("level", "linearizable")
     if level not in LEVELS:
         raise ValueError(f"level is {_short(level)}, not one of {', '.join(LEVELS)}")
-    ops = _ops(body.get("ops"))
+    ops = _view(body, calls) if "view" in body else _ops(body.get("ops"))
     seen = _integer(body, "seen", 0, 0, _INT64)
-    if all(op[0] == "r" for op in ops):
+    if all(op[0] in ("r", VIEW) for op in ops):
         session, seq = _integer(body, "session", 0, 0, _INT64), _integer(body, "seq", 0, 0, _INT64)
         return ClientRequest(Kind.READ, id_, deadline_ms, level, session, seq, seen, ops)
     session, seq = _integer(body, "session", None, 1, _INT64), _integer(body, "seq", None, 1, _INT64)
     return ClientRequest(Kind.WRITE, id_, deadline_ms, level, session, seq, seen, ops)
+
+
+def _call(body: Mapping[str, Any], id_: Any, deadline_ms: int, calls: Calls) -> ClientRequest:
+    command, fields = body["do"], body.get("with", {})
+    if command not in calls.for_clients:
+        known = ", ".join(calls.for_clients) or "none: this node has no `membership` section"
+        raise ValueError(f"do is {_short(command)}, not one of {known}")
+    if type(body.get("await", False)) is not bool:
+        raise ValueError(f"await is {_short(body['await'])}, not true or false")
+    problem = calls.problem(command, fields)
+    if problem is not None:
+        raise ValueError(f"with: {problem}")
+    _fitting(fields, "with")
+    return ClientRequest(
+        Kind.CALL, id_, deadline_ms, call=(command, fields), awaits=body.get("await", False), body={"do": command}
+    )
+
+
+def _view(body: Mapping[str, Any], calls: Calls) -> tuple[Any, ...]:
+    name, fields = body["view"], body.get("with", {})
+    if name not in calls.names:
+        known = ", ".join(calls.names) or "none: this node has no `membership` section"
+        raise ValueError(f"view is {_short(name)}, not one of {known}")
+    if not isinstance(fields, dict):
+        raise ValueError(f"with is {_short(fields)}, not an object")
+    return ((VIEW, name, fields),)
 
 
 def _ops(ops: Any) -> tuple[Any, ...]:
@@ -79,13 +138,17 @@ def _ops(ops: Any) -> tuple[Any, ...]:
             raise ValueError(f"ops[{position}] is {_short(op)}: {op[0]} has {_LENGTHS[op[0]] - 1} operands")
         if not isinstance(op[1], str):
             raise ValueError(f"ops[{position}] has the key {_short(op[1])}, not a string")
-    try:
-        size = len(canonical(ops))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"ops is no plain JSON: {error}") from None
-    if size > COMMAND_CHARACTERS:
-        raise ValueError(f"ops is {size} characters as JSON, more than {COMMAND_CHARACTERS}")
+    _fitting(ops, "ops")
     return tuple(ops)
+
+
+def _fitting(value: Any, field: str) -> None:
+    try:
+        size = len(canonical(value))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{field} is no plain JSON: {error}") from None
+    if size > COMMAND_CHARACTERS:
+        raise ValueError(f"{field} is {size} characters as JSON, more than {COMMAND_CHARACTERS}")
 
 
 def _integer(body: Mapping[str, Any], name: str, default: int | None, low: int, high: int) -> int:

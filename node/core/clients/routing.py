@@ -8,27 +8,34 @@ machine's word, or the deadline, ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...config import MS, NodeConfig, weights_problem
+from ...config import MS, weights_problem
 from ..messages import Forward, ForwardReply
 from ..outbox import Outbox
 from ..signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
 from . import replies
 from .pending import Pending, Stage, Table
 from .replies import Body
+from .request import Calls
 
 NOT_LEADER = "not-leader"
 COMMANDS = {"sessions.open": 1, "kv.tx": 4}
-"""What may be forwarded, and its length."""
+"""What may be forwarded besides the commands of applications, and its length."""
 
 
 class Router:
     def __init__(
-        self, config: NodeConfig, out: Outbox, incarnation: int, table: Table, finish: Callable[[Pending, Body], None]
+        self,
+        out: Outbox,
+        incarnation: int,
+        table: Table,
+        finish: Callable[[Pending, Body], None],
+        calls: Calls,
+        known: Callable[[], Sequence[str]],
     ) -> None:
-        self._config = config
+        self._calls, self._known = calls, known
         self._out = out
         self._incarnation = incarnation
         self._table = table
@@ -52,7 +59,7 @@ class Router:
     def take_forward(self, now_ns: int, pending: Pending) -> None:
         """Another node's command: accepted only by the leader of the very term it was sent to."""
         assert pending.origin is not None
-        if not _well_formed(pending.work, self._config):
+        if not self._well_formed(pending.work):
             self._finish(pending, replies.failed("bad-request", "a forwarded command is malformed"))
         elif self.here and self.term == pending.origin.term:
             self._propose(pending)
@@ -108,6 +115,8 @@ class Router:
         pending = self._table.by_token.get(message.id)
         if pending is None or message.incarnation != self._incarnation or pending.origin is not None:
             return
+        if pending.stage is Stage.AWAITING:
+            return  # Answered before, by an attempt that was sent twice.
         body = message.body
         if body.get("error") == NOT_LEADER:
             refused = body.get("term") == pending.term and pending.stage is Stage.FORWARDED
@@ -121,6 +130,21 @@ class Router:
             )
         else:
             self._finish(pending, dict(body))
+
+    def _well_formed(self, work: Any) -> bool:
+        if not isinstance(work, Mapping):
+            return False
+        if "command" in work:
+            command = work["command"]
+            if not isinstance(command, list) or not command:
+                return False
+            if command[0] in self._calls.for_clients:
+                return len(command) == 2 and self._calls.problem(command[0], command[1]) is None
+            return COMMANDS.get(command[0]) == len(command)
+        if "transfer" in work:
+            return isinstance(work["transfer"], str) and work["transfer"] in self._known()
+        voters = work.get("voters")
+        return isinstance(voters, Mapping) and weights_problem(voters, dict.fromkeys(self._known())) is None
 
     def _propose(self, pending: Pending) -> None:
         work = pending.work
@@ -153,15 +177,3 @@ def _refusal(pending: Pending) -> Body:
     assert pending.origin is not None
     term = pending.origin.term
     return replies.failed(NOT_LEADER, f"this node does not lead term {term}", term=term)
-
-
-def _well_formed(work: Any, config: NodeConfig) -> bool:
-    if not isinstance(work, Mapping):
-        return False
-    if "command" in work:
-        command = work["command"]
-        return isinstance(command, list) and bool(command) and COMMANDS.get(command[0]) == len(command)
-    if "transfer" in work:
-        return isinstance(work["transfer"], str) and work["transfer"] in config.peers
-    voters = work.get("voters")
-    return isinstance(voters, Mapping) and weights_problem(voters, config.peers) is None

@@ -24,7 +24,7 @@ def check(s: RaftState) -> None:
 
 def _check_roles(s: RaftState) -> None:
     assert s.leading == (s.leader == s.me), (s.role, s.leader)
-    assert s.leading == bool(s.progress) or len(s.config.peers) == 1, (s.role, s.progress)
+    assert s.leading == bool(s.progress) or not s.others, (s.role, s.progress)
     assert s.leading or not (s.reads_new or s.reads_round or s.handover or s.target)
     assert s.role not in (CANDIDATE, PRE_CANDIDATE) or s.leader is None
     assert not (s.torn and s.role in (CANDIDATE, LEADER))

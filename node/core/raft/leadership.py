@@ -20,7 +20,7 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     s.role, s.leader = LEADER, s.me
     granted = list(s.votes)
     s.out.trace("leader", term=s.term, last_index=s.log.last_index, votes=granted, voters=dict(s.voters))
-    s.progress = {peer: Progress(s.log.last_index + 1) for peer in s.config.peers if peer != s.me}
+    s.progress = {peer: Progress(s.log.last_index + 1) for peer in s.others}
     s.noop_index = s.log.last_index + 1
     s.append([make_entry(s.noop_index, s.term, [NOOP])])
     s.round, s.lease_void = 0, False

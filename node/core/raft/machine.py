@@ -31,7 +31,7 @@ from ..messages import (
     VoteReply,
 )
 from ..outbox import Outbox
-from ..signals import Propose, QuorumLost, ReadRequest, Restore, SetVoters, SnapshotTaken, Transfer
+from ..signals import Propose, QuorumLost, ReadRequest, Restore, RosterChanged, SetVoters, SnapshotTaken, Transfer
 from ..storage.journal import Journal
 from ..storage.recovery import Recovered, recover
 from ..storage.wal import Doubt
@@ -60,6 +60,7 @@ class Raft:
             Transfer: lambda now, signal: leadership.begin_handover(self._s, now, signal),
             SetVoters: lambda now, signal: membership.begin_walk(self._s, signal),
             QuorumLost: lambda now, signal: read_index.forget(self._s),
+            RosterChanged: lambda now, signal: membership.on_roster(self._s, signal),
         }
         self._messages: Mapping[type[Any], Callable[[RaftState, int, str, Any], None]] = {
             PreVote: election.on_pre_vote,
@@ -99,7 +100,7 @@ class Raft:
         if s.snapshot is not None:
             self._out.emit(Restore(s.snapshot.index, s.snapshot.data))
         s.begin_segment()
-        for peer in self._config.peers:
+        for peer in (s.me, *s.others):
             s.heard_from[peer] = now_ns
         if self._config.lease_reads:
             s.quiet_until_ns = now_ns + s.timing.election_min_ns
@@ -243,5 +244,6 @@ def _recovered_state(config: NodeConfig, out: Outbox, wall: Wall, event: Start, 
         durable=log.base_index,
         torn=found.torn and not flaws.torn_tail_trusted,
         known=found.known,
+        others=[name for name in dict.fromkeys((*config.peers, *config.voters)) if name != config.node],
         issued_last=log.base_index,
     )

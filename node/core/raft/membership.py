@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from ..entry import CONFIG, Entry, make_entry
 from ..messages import TimeoutNow
-from ..signals import AdminDone, SetVoters
+from ..signals import AdminDone, RosterChanged, SetVoters
 from .configuration import step_towards
+from .progress import Progress
 from .roles import become_follower
 from .state import RaftState
+
+
+def on_roster(s: RaftState, request: RosterChanged) -> None:
+    """Others get the log from now on. Whoever votes gets it in any case: the roster says nothing about weights."""
+    s.others = [name for name in dict.fromkeys((*request.names, *s.voters)) if name != s.me]
+    if s.leading:
+        kept = dict.fromkeys(s.others)
+        s.progress = {name: s.progress.get(name) or Progress(s.log.last_index + 1) for name in kept}
 
 
 def begin_walk(s: RaftState, request: SetVoters) -> None:

@@ -100,6 +100,8 @@ class RaftState:
     known: int
     """The last index that recovery found: a torn node is whole only beyond it."""
 
+    others: list[str] = field(default_factory=list)
+    """Who else gets the log: configured nodes, voters, members."""
     role: Role = FOLLOWER
     leader: str | None = None
     told: tuple[str | None, int, bool] = (None, -1, False)

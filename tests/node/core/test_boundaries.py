@@ -22,7 +22,20 @@ FORBIDDEN = {
     "select",
     "subprocess",
 }
-MACHINES = ("raft", "clients", "application")
+MACHINES = (
+    "raft",
+    "clients",
+    "application",
+    "roster",
+    "submitter",
+    "discovery",
+    "detector",
+    "membership",
+    "agents",
+    "coordinator",
+    "tasks",
+    "prober",
+)
 IDS = [str(path.relative_to(CORE)) for path in FILES]
 
 

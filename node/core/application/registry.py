@@ -1,0 +1,45 @@
+"""Which replicated applications a node has, by its configuration, and what of them clients may ask for.
+
+An application may read the state of one made before it; it is applied after it, so on every node it reads the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...config import NodeConfig
+from .replicated import Replicated
+
+
+class Applications:
+    """`by_name`, in the order in which they were made; empty for a plain node."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.by_name: dict[str, Replicated] = {}
+        if config.membership is not None:
+            from .members import Members
+
+            members = self.by_name["members"] = Members(config)
+            if config.agents is not None:
+                from .placement import Placement
+                from .tasks import Tasks
+
+                agents = self.by_name["agents"] = Placement(config, members.view)
+                self.by_name["tasks"] = Tasks(config, agents.view)
+        self._owners = {command: app for app in self.by_name.values() for command in app.commands}
+        self.names = tuple(self.by_name)
+        self.for_clients = tuple(name for app in self.by_name.values() for name in app.for_clients)
+
+    def owner(self, command: str) -> Replicated | None:
+        return self._owners.get(command)
+
+    def problem(self, command: Any, fields: Any) -> str | None:
+        """What is wrong with a command, whatever the state; None when nothing is."""
+        app = self._owners.get(command) if isinstance(command, str) else None
+        if app is None:
+            known = ", ".join(self._owners) or "none, as this node has no `membership` section"
+            return f"there is no command {str(command)[:80]!r}; there are {known}"
+        if not isinstance(fields, Mapping):
+            return f"the fields of {command} are {str(fields)[:80]!r}, not an object"
+        return app.problem(command, fields)

@@ -1,0 +1,59 @@
+"""What a replicated application is: state that changes only by commands of the log, so that it is the same on every node.
+
+A command is `["members.join", {"name": "n4", …}]`: its name, whose part before the dot is the application's, and its fields. Applications are pure and
+total: for whatever fields `problem` finds nothing against, `apply` answers and never raises. They read no clock and draw nothing. Time reaches them
+as commands only: somebody proposes that it is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .sessions import Result
+
+Fields = Mapping[str, Any]
+
+
+class Replicated(Protocol):
+    """`view` is the state to read, by id; who holds it does not change it. `fresh` collects the ids that were touched since somebody emptied it."""
+
+    name: str
+    commands: tuple[str, ...]
+    """Their full names."""
+    for_clients: tuple[str, ...]
+    """Those of them that clients may send; nodes send the others to each other."""
+    view: Mapping[str, Any]
+    fresh: dict[str, None]
+
+    def problem(self, command: str, fields: Fields) -> str | None:
+        """What is wrong with these fields, whatever the state: a sentence with the field and its value; None when nothing is."""
+        ...
+
+    def apply(self, index: int, command: str, fields: Fields) -> Result:
+        """Take one command; the index of its entry is the number that it grants, if it grants one.
+
+        Answers `done(…)`, or `refused(error, message)` when the state does not allow it, which then changes nothing.
+        """
+        ...
+
+    def query(self, fields: Fields) -> Any:
+        """What clients may ask about the state: JSON."""
+        ...
+
+    def dump(self) -> Any:
+        """The whole state as JSON: what `restore` makes it of. Equal states have equal dumps."""
+        ...
+
+    def restore(self, data: Any) -> None:
+        """Become this state (None: the empty one), and find every id of it and of the state before fresh."""
+        ...
+
+
+def done(**more: Any) -> Result:
+    return {"status": "ok", **more}
+
+
+def refused(error: str, message: str, **more: Any) -> Result:
+    """`error` is one word for programs (`not-found`, `stale-epoch`, `busy` …), `message` a sentence with the value."""
+    return {"status": "fail", "error": error, "message": message, **more}

@@ -1,0 +1,97 @@
+"""Requests whose answer waits until what they asked for is so: an agent runs, a task is done, a member is gone.
+
+The command was applied, so whatever happens now the answer is `ok`; at the deadline it comes as things stand, with `"awaited": false`. What is so is read off the
+application's own record, once this node has applied the command itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..signals import Changed
+from .pending import Pending, Stage
+
+Record = Mapping[str, Any]
+
+
+def _runs(record: Record | None) -> bool:
+    return record is not None and record["state"] == "running" and not record.get("moving")
+
+
+def _ended(record: Record | None) -> bool:
+    return record is None or record["state"] in ("done", "dead")
+
+
+def _gone(record: Record | None) -> bool:
+    return record is None
+
+
+_SETTLED: dict[str, tuple[str, Callable[[Record | None], bool]]] = {
+    "agents.spawn": ("agent", _runs),
+    "agents.move": ("agent", _runs),
+    "agents.stop": ("agent", _gone),
+    "tasks.submit": ("task", _ended),
+    "members.leave": ("name", _gone),
+}
+"""By command: the field that names its subject, and when its end has come."""
+
+
+class Awaiting:
+    def __init__(self, me: str) -> None:
+        self._me = me
+        self._views: dict[str, Mapping[str, Record]] = {}
+        self._waiting: dict[tuple[str, str], dict[int, Pending]] = {}
+        self.rtt_ns: Mapping[str, int] = {}
+
+    def begin(self, pending: Pending, body: dict[str, Any]) -> bool:
+        """Whether this request's answer must wait; it is then remembered with the answer so far."""
+        request = pending.request
+        if request is None or not request.awaits or request.call is None or body["status"] != "ok":
+            return False
+        if request.call[0] not in _SETTLED:
+            return False
+        pending.stage, pending.answer = Stage.AWAITING, body
+        self._waiting.setdefault(_subject(pending), {})[pending.token] = pending
+        return True
+
+    def settled(self, applied: int) -> list[Pending]:
+        """Those whose end has come; they wait no more."""
+        return [p for waiting in list(self._waiting.values()) for p in self._settled_of(waiting, applied)]
+
+    def changed(self, signal: Changed, applied: int) -> list[Pending]:
+        self._views[signal.app] = signal.view
+        subjects = (self._waiting.get((signal.app, id_)) for id_ in signal.ids)
+        return [p for waiting in subjects if waiting for p in self._settled_of(waiting, applied)]
+
+    def answer(self, pending: Pending, *, awaited: bool) -> dict[str, Any]:
+        """The answer with the record as it stands, and the measured way to where its subject is."""
+        app, subject = _subject(pending)
+        record = self._views.get(app, {}).get(subject)
+        host = None if record is None else record.get("host")
+        network_ns = 0 if host in (None, self._me) else self.rtt_ns.get(str(host))
+        return {**(pending.answer or {}), "awaited": awaited, "record": record, "network_ns": network_ns}
+
+    def forget(self, pending: Pending) -> None:
+        waiting = self._waiting.get(_subject(pending))
+        if waiting is not None:
+            waiting.pop(pending.token, None)
+            if not waiting:
+                del self._waiting[_subject(pending)]
+
+    def _settled_of(self, waiting: dict[int, Pending], applied: int) -> list[Pending]:
+        return [p for p in list(waiting.values()) if self._is_settled(p, applied)]
+
+    def _is_settled(self, pending: Pending, applied: int) -> bool:
+        assert pending.request is not None and pending.request.call is not None and pending.answer is not None
+        app, subject = _subject(pending)
+        if applied < pending.answer.get("index", 0):
+            return False
+        _, is_so = _SETTLED[pending.request.call[0]]
+        return is_so(self._views.get(app, {}).get(subject))
+
+
+def _subject(pending: Pending) -> tuple[str, str]:
+    assert pending.request is not None and pending.request.call is not None
+    command, fields = pending.request.call
+    return command.partition(".")[0], str(fields[_SETTLED[command][0]])

@@ -1,0 +1,79 @@
+"""Which machines a node is composed of, in the order in which they hear signals and flush.
+
+The plain node is clients, application, roster and Raft. Each further section of the configuration adds machines behind them, which changes nothing
+of what these say: a node without the section has the same traces, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..config import NodeConfig
+from .application.machine import Application
+from .application.registry import Applications
+from .chance import Chance
+from .clients.machine import Clients
+from .datagrams import Note
+from .events import Connected, Datagram, Disconnected, Start, TaskDone
+from .messages import Message
+from .outbox import Outbox
+from .raft.machine import Raft
+from .roster.machine import Roster
+from .submitter.machine import Submitter
+from .wall import Wall
+
+
+class Machine(Protocol):
+    """What `Core` needs of each. `signals` maps the types that it handles to the handlers."""
+
+    name: str
+    signals: Mapping[type[Any], Any]
+
+    def on_message(self, now_ns: int, peer: str, message: Message) -> None: ...
+
+    def on_timer(self, now_ns: int, key: str) -> None: ...
+
+    def on_storage(self, now_ns: int, op: int) -> None: ...
+
+    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None: ...
+
+    def flush(self, now_ns: int) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+    def check(self) -> None: ...
+
+    def fingerprint(self) -> Any: ...
+
+
+class Member(Machine, Protocol):
+    """A machine of the cluster's optional parts: it is started, and may take datagrams."""
+
+    def start(self, now_ns: int) -> None: ...
+
+    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None: ...
+
+
+class Composition:
+    """`clients`, `application`, `raft` and `roster` are always there; `members` are the others by name, in order."""
+
+    def __init__(self, config: NodeConfig, out: Outbox, wall: Wall, event: Start) -> None:
+        applications = Applications(config)
+        incarnation = event.incarnation
+        chance = Chance(event.seed, config.node, incarnation)
+        self.roster = Roster(config, out, incarnation, chance)
+        self.raft = Raft(config, out, wall)
+        self.application = Application(config, out, applications)
+        self.clients = Clients(config, out, incarnation, applications, lambda: self.roster.names)
+        members: list[Member] = []
+        if config.membership is not None:
+            members += [self.roster, Submitter(config, out, incarnation, chance, applications.problem)]
+        self.members = {member.name: member for member in members}
+
+    @property
+    def all(self) -> list[Machine]:
+        return [self.clients, self.application, self.raft, *self.members.values()]
+
+    def on_task(self, now_ns: int, event: TaskDone) -> None:
+        """Work that this node's machine of tasks asked for has ended."""
