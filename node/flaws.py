@@ -59,6 +59,12 @@ class Flaws:
     checksum_mismatch_truncates_middle: bool = False
     torn_tail_trusted: bool = False
     fsync_error_ignored: bool = False
+    result_without_token_check: bool = False
+    task_lost_on_failover: bool = False
+    lost_worker_acknowledged: bool = False
+    agent_epoch_unchecked: bool = False
+    host_outlives_lease: bool = False
+    two_hosts_after_switch: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

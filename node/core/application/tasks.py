@@ -1,0 +1,288 @@
+"""Application `tasks`: which tasks there are, who may record their result, and the ledger of the effects that were recorded.
+
+    tasks.submit  {task type handler payload size strategy priority from steps}    → queued
+    tasks.assign  {task attempt agent epoch}     → assigned, with a token: the index of this entry
+    tasks.result  {task token epoch ok value}    → the next step queued, or done; not ok: queued again, or dead
+    tasks.release {task token}                   → queued again; no retry is counted
+
+The effect of a step is the acceptance of its result *here*: one more row `[task, step, token]` of the ledger. A task may run more than once, for its host may fail
+before anybody hears of it; its effect is recorded once, because a result is accepted only from the newest token, and with it the token is used up (a fencing token: Kleppmann, *Designing
+Data-Intensive Applications*, chapter 8).
+
+A chain is a task with further steps. When a step is done the next one, `{type, handler, payload}`, is queued in its place with the value of the former as `payload["input"]`; retries count anew,
+attempts go on. The queue's order is priority, greater first, then the index of submission.
+
+Everything is bounded: `agents.queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their values, the oldest forgotten first (a forgotten
+id may be submitted anew); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was forgotten is counted. `agents.queue` and `agents.retries` must be the same on all nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from ...cluster_config import AgentsConfig
+from ...config import NodeConfig
+from ...flaws import Flaws
+from ..entry import canonical
+from . import task_fields
+from .replicated import Fields, done, refused
+from .sessions import Result
+
+QUEUED, ASSIGNED, DONE, DEAD = STATES = ("queued", "assigned", "done", "dead")
+QUEUE_BYTES = 64 << 20
+FINISHED_LIMIT = 20_000
+FINISHED_BYTES = 16 << 20
+LEDGER_LIMIT = 100_000
+REASON_LIMIT = 500
+Record = dict[str, Any]
+
+
+class Tasks:
+    """`agents_view` is the state of the application `agents`, by agent, as it is now."""
+
+    name = "tasks"
+    commands = ("tasks.submit", "tasks.assign", "tasks.result", "tasks.release")
+    for_clients = ("tasks.submit",)
+
+    def __init__(self, config: NodeConfig, agents_view: Mapping[str, Any]) -> None:
+        limits = config.agents or AgentsConfig()
+        self._queue_limit, self._retries = limits.queue, limits.retries
+        self._flaws = Flaws.from_names(config.flaws)
+        self._agents = agents_view
+        self.view: dict[str, Record] = {}
+        """By id. A record is never changed, it is replaced."""
+        self.fresh: dict[str, None] = {}
+        self._ledger: list[list[Any]] = []
+        self._clear()
+
+    def problem(self, command: str, fields: Fields) -> str | None:
+        return task_fields.problem(command, fields)
+
+    def apply(self, index: int, command: str, fields: Fields) -> Result:
+        if command == "tasks.submit":
+            return self._submit(index, fields)
+        record = self.view.get(fields["task"])
+        if record is None:
+            return refused("not-found", f"there is no task {fields['task']!r}")
+        if command == "tasks.assign":
+            return self._assign(index, record, fields)
+        if command == "tasks.result":
+            return self._result(index, record, fields)
+        return self._release(index, record, fields)
+
+    def query(self, fields: Fields) -> Any:
+        """`{"task": id}`: its record, or None. `{"state": …, "limit": n}`: summaries, queued ones in the order of the queue, others in that of submission; `dead` are the dead letters.
+
+        `{"effects": n}`: a page of the ledger from row `n` on, counted from the beginning of time: `{"effects": [[task, step, token], …], "from", "next", "total"}`. `{}`: counts.
+        """
+        problem = task_fields.query_problem(fields)
+        if problem is not None:
+            return {"error": "bad-request", "message": problem}
+        if "task" in fields:
+            return self.view.get(fields["task"])
+        if "effects" in fields:
+            return self._page(fields["effects"], fields.get("limit", task_fields.PAGE))
+        if "state" in fields:
+            return self._list(fields["state"], fields.get("limit", task_fields.PAGE))
+        return {**self._counts, "effects": self._ledger_forgotten + len(self._ledger), "forgotten": self._forgotten}
+
+    def dump(self) -> Any:
+        return {
+            "tasks": self.view,
+            "ledger": self._ledger,
+            "ledger_forgotten": self._ledger_forgotten,
+            "forgotten": self._forgotten,
+        }
+
+    def restore(self, data: Any) -> None:
+        self.fresh.update(dict.fromkeys(self.view))
+        self._clear()
+        if data is None:
+            return
+        self._ledger = list(data["ledger"])
+        self._ledger_forgotten, self._forgotten = data["ledger_forgotten"], data["forgotten"]
+        for id_, record in data["tasks"].items():
+            self.view[id_] = record
+            self._counts[record["state"]] += 1
+            self._queue_bytes += _queue_bytes(record)
+        ended = sorted((r["finished"], id_) for id_, r in self.view.items() if r["state"] in (DONE, DEAD))
+        for _, id_ in ended:
+            self._file_finished(id_)
+        self.fresh.update(dict.fromkeys(self.view))
+
+    def _clear(self) -> None:
+        self.view.clear()
+        self._counts = dict.fromkeys(STATES, 0)
+        self._queue_bytes = 0
+        self._finished: deque[tuple[str, int]] = deque()
+        """(id, bytes of its value), in the order in which they ended."""
+        self._finished_bytes = 0
+        self._forgotten = 0
+        self._ledger = []
+        self._ledger_forgotten = 0
+
+    def _submit(self, index: int, fields: Fields) -> Result:
+        """The same task again is answered as it stands; for a client asks again when it does not know."""
+        wish = task_fields.normal(fields)
+        text = canonical(wish)
+        digest = hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+        id_ = wish.pop("task")
+        known = self.view.get(id_)
+        if known is not None:
+            if known["digest"] == digest:
+                return done(task=id_, state=known["state"], submitted=known["submitted"])
+            return refused("conflict", f"task {id_!r} was submitted with other fields, at index {known['submitted']}")
+        unfinished = self._counts[QUEUED] + self._counts[ASSIGNED]
+        if unfinished >= self._queue_limit:
+            return refused("busy", f"{unfinished} tasks are not finished, and there may be {self._queue_limit}")
+        record: Record = {
+            **wish,
+            **dict.fromkeys(("token", "agent", "epoch", "host", "value", "reason", "finished")),
+            **dict.fromkeys(("step", "attempt", "retries"), 0),
+            "state": QUEUED,
+            "submitted": index,
+            "digest": digest,
+        }
+        if self._queue_bytes + _queue_bytes(record) > QUEUE_BYTES:
+            return refused("busy", f"payloads of {self._queue_bytes} bytes wait, and there may be {QUEUE_BYTES}")
+        self._put(id_, None, record)
+        return done(task=id_, state=QUEUED, submitted=index)
+
+    def _assign(self, index: int, record: Record, fields: Fields) -> Result:
+        id_, name, epoch = fields["task"], fields["agent"], fields["epoch"]
+        if record["state"] != QUEUED:
+            return refused("not-queued", f"task {id_!r} is {record['state']}", state=record["state"])
+        attempt = record["attempt"] + 1
+        if fields["attempt"] != attempt:
+            return refused("stale-attempt", f"the next attempt of task {id_!r} is {attempt}, not {fields['attempt']}")
+        agent = self._agents.get(name)
+        if agent is None:
+            return refused("not-found", f"there is no agent {name!r}")
+        if agent["type"] != record["type"]:
+            return refused("wrong-type", f"agent {name!r} is {agent['type']}, and task {id_!r} needs {record['type']}")
+        if agent["epoch"] != epoch:
+            return refused("stale-epoch", f"agent {name!r} is at epoch {agent['epoch']}, not {epoch}")
+        grant = {"agent": name, "epoch": epoch, "host": agent["host"], "token": index}
+        self._put(id_, record, {**record, **grant, "state": ASSIGNED, "attempt": attempt, "reason": None})
+        return done(task=id_, **grant)
+
+    def _result(self, index: int, record: Record, fields: Fields) -> Result:
+        id_, token = fields["task"], fields["token"]
+        if not self._flaws.result_without_token_check:
+            refusal = self._stale(record, fields)
+            if refusal is not None:
+                return refusal
+        if not fields["ok"]:
+            return self._failed(index, record, fields)
+        step = record["step"]
+        self._record_effect([id_, step, token])
+        if step < len(record["steps"]):
+            following = record["steps"][step]
+            payload = {**following["payload"], "input": fields["value"]}
+            work = {"type": following["type"], "handler": following["handler"], "payload": payload}
+            self._put(id_, record, {**record, **work, **_FREE, "step": step + 1, "retries": 0, "reason": None})
+        else:
+            ended = {"state": DONE, "value": fields["value"], "reason": None, "finished": index}
+            self._put(id_, record, {**record, **ended})
+        return done(task=id_, step=step, token=token, state=self.view[id_]["state"])
+
+    def _stale(self, record: Record, fields: Fields) -> Result | None:
+        """Why this result comes from somebody who has no right to record one; None when he has."""
+        id_, token, epoch = fields["task"], fields["token"], fields["epoch"]
+        if record["state"] != ASSIGNED or record["token"] != token:
+            message = (
+                f"token {token} of task {id_!r} is void: it is {record['state']}, its newest token {record['token']}"
+            )
+            return refused("stale-token", message, token=record["token"], state=record["state"])
+        agent = self._agents.get(record["agent"])
+        at = (agent["epoch"], agent["host"]) if agent is not None else (None, None)
+        if at != (epoch, record["host"]) or epoch != record["epoch"]:
+            message = (
+                f"agent {record['agent']!r} is at epoch {at[0]} on {at[1]!r}, not at {epoch} on {record['host']!r}"
+            )
+            return refused("stale-epoch", message, epoch=at[0])
+        return None
+
+    def _failed(self, index: int, record: Record, fields: Fields) -> Result:
+        """Queued again with the reason, which tells the leader to wait for the back-off; or given up."""
+        id_, value = fields["task"], fields["value"]
+        reason = (value if isinstance(value, str) else canonical(value))[:REASON_LIMIT]
+        if record["retries"] < self._retries:
+            again = {**_FREE, "retries": record["retries"] + 1, "reason": reason}
+            self._put(id_, record, {**record, **again})
+        else:
+            self._put(id_, record, {**record, "state": DEAD, "reason": reason, "finished": index})
+        return done(task=id_, step=record["step"], token=fields["token"], state=self.view[id_]["state"])
+
+    def _release(self, index: int, record: Record, fields: Fields) -> Result:
+        id_, token = fields["task"], fields["token"]
+        if record["state"] != ASSIGNED or record["token"] != token:
+            return refused("stale-token", f"task {id_!r} is {record['state']}, its newest token {record['token']}")
+        freed = {**_FREE, "reason": None}
+        if self._flaws.lost_worker_acknowledged:
+            freed = {"state": DONE, "finished": index}
+        self._put(id_, record, {**record, **freed})
+        return done(task=id_, token=token, state=self.view[id_]["state"])
+
+    def _put(self, id_: str, before: Record | None, record: Record) -> None:
+        """Replace a record, and keep the counts."""
+        if before is not None:
+            self._counts[before["state"]] -= 1
+            self._queue_bytes -= _queue_bytes(before)
+        ended = record["state"] in (DONE, DEAD)
+        if ended:
+            record["payload"], record["steps"] = {}, []
+        self._counts[record["state"]] += 1
+        self._queue_bytes += _queue_bytes(record)
+        self.view[id_] = record
+        self.fresh[id_] = None
+        if ended and (before is None or before["state"] not in (DONE, DEAD)):
+            self._file_finished(id_)
+
+    def _file_finished(self, id_: str) -> None:
+        size = len(canonical(self.view[id_]["value"]))
+        self._finished.append((id_, size))
+        self._finished_bytes += size
+        while len(self._finished) > FINISHED_LIMIT or self._finished_bytes > FINISHED_BYTES:
+            oldest, bytes_ = self._finished.popleft()
+            self._finished_bytes -= bytes_
+            self._counts[self.view.pop(oldest)["state"]] -= 1
+            self.fresh[oldest] = None
+            self._forgotten += 1
+
+    def _record_effect(self, row: list[Any]) -> None:
+        self._ledger.append(row)
+        if len(self._ledger) > LEDGER_LIMIT:
+            gone = LEDGER_LIMIT // 10
+            del self._ledger[:gone]
+            self._ledger_forgotten += gone
+
+    def _page(self, start: int, limit: int) -> Result:
+        first = max(start - self._ledger_forgotten, 0)
+        rows = self._ledger[first : first + limit]
+        begin = self._ledger_forgotten + first
+        total = self._ledger_forgotten + len(self._ledger)
+        return {"effects": rows, "from": begin, "next": begin + len(rows), "total": total}
+
+    def _list(self, state: str, limit: int) -> list[Record]:
+        chosen = [(id_, record) for id_, record in self.view.items() if record["state"] == state]
+        chosen.sort(key=lambda item: queue_order(item[1]) if state == QUEUED else (0, item[1]["submitted"]))
+        return [{"task": id_, **{name: record[name] for name in _SUMMARY}} for id_, record in chosen[:limit]]
+
+
+_FREE: Record = {"state": QUEUED, "agent": None, "epoch": None, "host": None}
+"""What a task is that nobody has. Its token stays: the newest that was granted."""
+_SUMMARY = ("type", "handler", "priority", "state", "step", "attempt", "retries", "token", "agent", "host", "reason")
+
+
+def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Greater priority first, then who was submitted first."""
+    return (-record["priority"], record["submitted"])
+
+
+def _queue_bytes(record: Mapping[str, Any]) -> int:
+    """What an unfinished task holds of the queue's bytes: payload and steps as they were submitted."""
+    return 0 if record["state"] in (DONE, DEAD) else int(record["bytes"])
