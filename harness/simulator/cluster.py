@@ -19,12 +19,13 @@ from typing import Any
 
 from node.config import NodeConfig
 from node.core.core import Core
-from node.core.effects import Effect, Reply, Send, Trace
+from node.core.effects import Broadcast, DropTask, Effect, Reply, RunTask, Send, SendDatagram, Trace
 from node.core.events import Event
 
 from ..nemesis.faults import CLIENTS
 from .clients import Callback, Clients
 from .codec import Codec
+from .datagrams import Datagrams
 from .decay import DECAYS, repair
 from .digest import RunDigest
 from .disk import Decay
@@ -72,6 +73,7 @@ class SimCluster:
             self.exhausted,
         )
         self.clients = Clients(self.kernel, self.network, self.options, self._deliver, self._alive, self.exhausted)
+        self.datagrams = Datagrams(self.network, configs, self._deliver)
         self.nodes = {
             name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
         }
@@ -316,6 +318,15 @@ class SimCluster:
         self.digest.line(line)
         for watch in self.watchers:
             watch(line)
+
+    def datagram(self, node: str, effect: SendDatagram) -> None:
+        self.datagrams.send(node, effect.host, effect.port, effect.data)
+
+    def broadcast(self, node: str, effect: Broadcast) -> None:
+        self.datagrams.broadcast(node, effect.port, effect.data)
+
+    def work(self, node: SimNode, effect: RunTask | DropTask) -> None:
+        """Tasks."""
 
     def halted(self, node: SimNode, reason: str) -> None:
         self._note("halted", node.name, reason)

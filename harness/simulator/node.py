@@ -13,15 +13,21 @@ from functools import partial
 from typing import Any, Protocol
 
 from node.core.effects import (
+    Broadcast,
     CancelTimer,
+    DropTask,
     Effect,
     Halt,
+    Meet,
+    Part,
     Reply,
+    RunTask,
     Send,
+    SendDatagram,
     SetTimer,
     Trace,
 )
-from node.core.events import Event, Received, Request, Start, StorageDone, TimerFired
+from node.core.events import Datagram, Event, Received, Request, Start, StorageDone, TimerFired
 from node.runtime.gate import Gate
 
 from .backlog import ordered
@@ -62,6 +68,12 @@ class World(Protocol):
     def reply(self, node: str, effect: Reply) -> None: ...
 
     def trace(self, node: SimNode, effect: Trace) -> None: ...
+
+    def datagram(self, node: str, effect: SendDatagram) -> None: ...
+
+    def broadcast(self, node: str, effect: Broadcast) -> None: ...
+
+    def work(self, node: SimNode, effect: RunTask | DropTask) -> None: ...
 
     def halted(self, node: SimNode, reason: str) -> None: ...
 
@@ -105,6 +117,15 @@ class SimNode:
             Send: partial(world.send, name),
             Reply: partial(world.reply, name),
             Trace: partial(world.trace, self),
+        }
+        self._outward: dict[type[Any], Callable[[Any], None]] = {
+            SendDatagram: partial(world.datagram, name),
+            Broadcast: partial(world.broadcast, name),
+            RunTask: partial(world.work, self),
+            DropTask: partial(world.work, self),
+            # Here everybody is connected from the start, and a core hears nobody that it has not met.
+            Meet: _ignore,
+            Part: _ignore,
         }
         self._reset()
 
@@ -269,6 +290,8 @@ class SimNode:
             self._timers.pop(effect.key, None)  # type: ignore[union-attr]
         elif kind is Halt:
             self._halt(effect.reason)  # type: ignore[union-attr]
+        elif kind in self._outward:
+            self._outward[kind](effect)
         else:
             assert self.storage is not None
             self._gate.emitted(effect.op, effect.after)  # type: ignore[union-attr]
@@ -307,8 +330,12 @@ class SimNode:
 
 
 _SET_WALL: dict[type[Any], Callable[[Any, int], None]] = {
-    kind: vars(kind)["wall_ns"].__set__ for kind in (Received, TimerFired, Request)
+    kind: vars(kind)["wall_ns"].__set__ for kind in (Received, TimerFired, Request, Datagram)
 }
+
+
+def _ignore(effect: Effect) -> None:
+    pass
 
 
 def _short(events: list[Event]) -> str:

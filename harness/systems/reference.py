@@ -47,6 +47,9 @@ class ReferenceOptions:
     """`cluster` names the cluster in hellos. `voters` are weights by node, None for one each. `preferred` is the 50/50 tiebreak's node.
 
     `listen` ("0.0.0.0:10000") is for hosts whose address is not on an interface of theirs (NAT); default: the host's address.
+
+    `membership` and `agents` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
+    names, and must find the others. `learners` do not vote: they join a cluster that was begun without them.
     """
 
     cluster: str = "reference"
@@ -62,6 +65,10 @@ class ReferenceOptions:
     record_inputs: bool = True
     keep_data: bool = False
     listen: str | None = None
+    membership: Mapping[str, Any] | None = None
+    agents: Mapping[str, Any] | None = None
+    discover: bool = False
+    learners: Sequence[str] = ()
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> ReferenceOptions:
@@ -120,7 +127,15 @@ class ReferenceService:
         """The node's configuration. Raises `DeployError` for options that no node would accept."""
         options: ReferenceOptions = self.options
         peers = {other.name: [other.address, options.port] for other in cluster}
-        voters = dict(options.voters) if options.voters is not None else default_voters(peers, options.preferred)
+        founders = {name: address for name, address in peers.items() if name not in options.learners}
+        voters = dict(options.voters) if options.voters is not None else default_voters(founders, options.preferred)
+        if options.discover or host.name in options.learners:
+            peers = {host.name: peers[host.name]}
+        elif options.learners:
+            peers = founders
+        membership = None if options.membership is None else dict(options.membership)
+        if membership is not None and host.name in options.learners:
+            membership["join"] = True
         config = {
             "node": host.name,
             "cluster": options.cluster,
@@ -132,6 +147,8 @@ class ReferenceService:
             "lease_reads": options.lease_reads,
             "snapshot_threshold": options.snapshot_threshold,
             "max_batch": options.max_batch,
+            "membership": membership,
+            "agents": None if options.agents is None else dict(options.agents),
         }
         try:
             NodeConfig.from_json(config)

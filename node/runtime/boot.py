@@ -4,7 +4,7 @@
     python3 -I node.pyz --supervise --config config.json    leave a supervisor behind that runs it
 
 The configuration is the core's (`node/config.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
-node's address in `peers`), `seed`, `record_inputs`.
+node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks).
 
 Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port is
 not to be had · 1 a bug, with its traceback.
@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from .supervisor import daemonise
 
 LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
-_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs")
+_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +73,11 @@ def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
     if not isinstance(content, dict):
         raise ConfigError(f"it holds {str(content)[:80]!r}, not an object", 'write {"node": "n1", …}')
     config = NodeConfig.from_json({name: value for name, value in content.items() if name not in _RUNTIME_FIELDS})
+    if config.membership is not None:
+        # Names are resolved once, at boot: a name server must not stop the loop later.
+        found = [_resolve("membership.seeds", _join(host, port)).sockaddr for host, port in config.membership.seeds]
+        seeds = tuple((str(sockaddr[0]), int(sockaddr[1])) for sockaddr in found)
+        config = replace(config, membership=replace(config.membership, seeds=seeds))
     return config, _runtime_options(config, content, path)
 
 
@@ -87,6 +93,9 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
         raise ConfigError(f"seed: {seed!r} is not a non-negative integer", "leave it out for one drawn at each start")
     if type(record_inputs) is not bool:
         raise ConfigError(f"record_inputs: {record_inputs!r} is not true or false", "the default is true")
+    handlers = content.get("handlers")
+    if handlers is not None and (not isinstance(handlers, str) or not Path(handlers).is_file()):
+        raise ConfigError(f"handlers: {handlers!r} is not a file", "write the path of a Python file, or leave it out")
     addresses = {name: _resolve(f"peers.{name}", _join(host, port)) for name, (host, port) in config.peers.items()}
     own_host, own_port = config.peers[config.node]
     return RuntimeOptions(
@@ -98,6 +107,9 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
         seed=seed,
         record_inputs=record_inputs,
         config=config.to_json(),
+        udp_port=None if config.membership is None else config.membership.udp_port,
+        handlers=None if handlers is None else Path(handlers),
+        workers=4 if config.agents is None else config.agents.workers,
     )
 
 

@@ -16,7 +16,22 @@ import traceback
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..core.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, StorageEffect, Trace
+from ..core.effects import (
+    Broadcast,
+    CancelTimer,
+    DropTask,
+    Effect,
+    Halt,
+    Meet,
+    Part,
+    Reply,
+    RunTask,
+    Send,
+    SendDatagram,
+    SetTimer,
+    StorageEffect,
+    Trace,
+)
 from ..core.events import Event, Start, StorageDone, TimerFired
 from ..core.messages import to_wire
 from ..wire import MAX_PAYLOAD, encode_payload
@@ -162,6 +177,10 @@ class Runtime:
                 self._trace_line(effect)
             elif isinstance(effect, Halt):
                 self._halted = effect.reason
+            elif isinstance(effect, (SendDatagram, Broadcast, Meet, Part)):
+                self._reach_out(network, effect)
+            elif isinstance(effect, (RunTask, DropTask)):
+                self._work(effect)
             else:
                 self._gate.emitted(effect.op, effect.after)
                 storage.append(effect)
@@ -178,6 +197,19 @@ class Runtime:
         else:
             network.send(effect.peer, payload)
         return payload
+
+    def _reach_out(self, network: Network, effect: SendDatagram | Broadcast | Meet | Part) -> None:
+        if isinstance(effect, SendDatagram):
+            network.datagram(effect.host, effect.port, effect.data)
+        elif isinstance(effect, Broadcast):
+            network.broadcast(effect.port, effect.data)
+        elif isinstance(effect, Meet):
+            network.meet(effect.peer, effect.host, effect.port)
+        else:
+            network.part(effect.peer)
+
+    def _work(self, effect: RunTask | DropTask) -> None:
+        """Tasks."""
 
     def _reply(self, network: Network, effect: Reply) -> bytes:
         payload = encode_payload(effect.body)

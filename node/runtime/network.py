@@ -10,12 +10,13 @@ import socket
 import time
 from contextlib import suppress
 
-from ..core.events import Connected, Disconnected, Event
+from ..core.events import Connected, Datagram, Disconnected, Event
 from ..wire import MAX_PAYLOAD, encode_payload
 from .connection import READ, Connection, tune
+from .datagrams import Datagrams
 from .inbound import Inbound, Role
 from .link import Link
-from .options import RuntimeOptions
+from .options import RuntimeOptions, numeric
 from .shared import Shared
 
 _ACCEPTS_A_TURN = 64
@@ -33,6 +34,11 @@ class Network:
             for peer, address in sorted(options.peers.items())
             if peer != options.node
         }
+        self._datagrams: Datagrams | None = None
+        if options.udp_port is not None:
+            self._datagrams = Datagrams(shared, options.listen, options.udp_port)
+        self._unknown: dict[str, None] = {}
+        """Peers whose address is not known, as the log has said."""
         self._inbound: dict[Inbound, None] = {}
         self._clients: dict[str, Inbound] = {}
         self._accepted = 0
@@ -59,6 +65,8 @@ class Network:
             raise
         self._listener = listener
         self._shared.selector.register(listener, READ, listener)
+        if self._datagrams is not None:
+            self._datagrams.open()
         host, port = listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -83,6 +91,8 @@ class Network:
                 self._wake_read.recv(65536)
             elif owner is self._listener:
                 self._accept(now_ns)
+            elif owner is self._datagrams:
+                self._take_datagrams()
             else:
                 owner.on_ready(mask, now_ns)
         # After reading: a node that was paused must see what came meanwhile before it calls anyone silent.
@@ -95,11 +105,46 @@ class Network:
     def send(self, peer: str, payload: bytes) -> None:
         link = self._links.get(peer)
         if link is None:
-            self._shared.log.error("a message to an unknown peer was dropped", peer=peer)
+            if peer not in self._unknown:
+                self._unknown[peer] = None
+                self._shared.log.warning("messages to a peer without an address are dropped", peer=peer)
         elif len(payload) > MAX_PAYLOAD:
             self._shared.log.error("a message above 1 MiB was dropped", peer=peer, bytes=len(payload))
         else:
             link.send(payload)
+
+    def meet(self, peer: str, host: str, port: int) -> None:
+        """Connect to this peer at this address from now on, and let it in."""
+        address = numeric(host, port)
+        if address is None:
+            self._shared.log.warning("a peer's address is no number and was not used", peer=peer, host=host)
+            return
+        link = self._links.get(peer)
+        if link is not None and link.address == address:
+            return
+        if link is not None:
+            link.close()
+        self._unknown.pop(peer, None)
+        self._shared.log.info("peer met", peer=peer, address=str(address))
+        link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down)
+        link.tick(time.monotonic_ns())
+
+    def part(self, peer: str) -> None:
+        """It is no peer any more."""
+        link = self._links.pop(peer, None)
+        if link is not None:
+            link.close()
+        for inbound in list(self._inbound):
+            if inbound.role is Role.NODE and inbound.name == peer:
+                inbound.close("it is no peer any more")
+
+    def datagram(self, host: str, port: int, data: bytes) -> None:
+        if self._datagrams is not None:
+            self._datagrams.send(host, port, data)
+
+    def broadcast(self, port: int, data: bytes) -> None:
+        if self._datagrams is not None:
+            self._datagrams.broadcast(port, data)
 
     def reply(self, client: str, payload: bytes) -> None:
         inbound = self._clients.get(client)
@@ -118,6 +163,8 @@ class Network:
             inbound.connection.close()
         if self._listener is not None:
             self._listener.close()
+        if self._datagrams is not None:
+            self._datagrams.close()
         self._shared.selector.close()
         self._wake_read.close()
         self._wake_write.close()
@@ -155,6 +202,11 @@ class Network:
 
     def _link_down(self, peer: str) -> None:
         self.deliver(Disconnected(peer), None)
+
+    def _take_datagrams(self) -> None:
+        assert self._datagrams is not None
+        for host, port, data in self._datagrams.receive():
+            self.deliver(Datagram(host, port, data, self._wall_ns), None)
 
     def _accept(self, now_ns: int) -> None:
         assert self._listener is not None

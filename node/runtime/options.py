@@ -77,6 +77,22 @@ class RuntimeOptions:
     record_inputs: bool = True
     config: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
+    udp_port: int | None = None
+    """Where datagrams are taken; None: nowhere."""
+    handlers: Path | None = None
+    """A Python file with more handlers of tasks."""
+    workers: int = 4
+    """Tasks that run at one time, at most."""
+
+
+def numeric(host: str, port: int) -> Address | None:
+    """The address of a host given by number; None for a name, which nobody may wait for here."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return None
+    family, _, _, _, sockaddr = found[0]
+    return Address(int(family), sockaddr)
 
 
 def resolve(text: str, *, passive: bool = False) -> Address:

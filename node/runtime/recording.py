@@ -27,12 +27,14 @@ from ..core.effects import Append, Effect, Halt, Reply, Send, Trace, Write
 from ..core.events import (
     ClientGone,
     Connected,
+    Datagram,
     Disconnected,
     Event,
     Received,
     Request,
     Start,
     StorageDone,
+    TaskDone,
     TimerFired,
 )
 from ..core.messages import from_wire, to_wire
@@ -153,10 +155,12 @@ def _encode_event(event: Event, raw: bytes | None) -> bytes:
         body = {"incarnation": event.incarnation, "seed": event.seed, "wall_ns": event.wall_ns, "files": files}
         return encode_payload({"event": "Start", **body})
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
+    if isinstance(event, Datagram):
+        fields["data"] = base64.b64encode(event.data).decode("ascii")
     return encode_payload({"event": type(event).__name__, **fields})
 
 
-_PLAIN = {kind.__name__: kind for kind in (Connected, Disconnected, TimerFired, StorageDone, ClientGone)}
+_PLAIN = {kind.__name__: kind for kind in (Connected, Disconnected, TimerFired, StorageDone, ClientGone, TaskDone)}
 
 
 def decode_event(body: Mapping[str, Any]) -> Event:
@@ -170,6 +174,8 @@ def decode_event(body: Mapping[str, Any]) -> Event:
     if name == "Start":
         fields["files"] = {file: base64.b64decode(data) for file, data in fields["files"].items()}
         return Start(**fields)
+    if name == "Datagram":
+        return Datagram(**{**fields, "data": base64.b64decode(fields["data"])})
     if name not in _PLAIN:
         raise ValueError(f"unknown event {name!r} in a recording\nhint: read it with the release that wrote it")
     event: Event = _PLAIN[name](**fields)

@@ -23,6 +23,8 @@ class Shared:
         self.log = log
         self.selector = selectors.DefaultSelector()
         self.hello = encode(Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation})
+        self.lost_datagrams = 0
+        """Datagrams that did not get out: no route, a full buffer, an address that is none."""
         self._dirty: dict[Flushable, None] = {}
 
     def mark_dirty(self, who: Flushable) -> None:

@@ -10,21 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from .sessions import Result
-
 Fields = Mapping[str, Any]
+Result = dict[str, Any]
 
 
 class Replicated(Protocol):
     """`view` is the state to read, by id; who holds it does not change it. `fresh` collects the ids that were touched since somebody emptied it."""
 
     name: str
-    commands: tuple[str, ...]
-    """Their full names."""
-    for_clients: tuple[str, ...]
-    """Those of them that clients may send; nodes send the others to each other."""
-    view: Mapping[str, Any]
     fresh: dict[str, None]
+
+    @property
+    def view(self) -> Mapping[str, Any]: ...
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Their full names."""
+        ...
+
+    @property
+    def for_clients(self) -> tuple[str, ...]:
+        """Those of them that clients may send; nodes send the others to each other."""
+        ...
 
     def problem(self, command: str, fields: Fields) -> str | None:
         """What is wrong with these fields, whatever the state: a sentence with the field and its value; None when nothing is."""

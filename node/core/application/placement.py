@@ -1,0 +1,346 @@
+"""The application `agents`: which agent is where, under which epoch, and its state as of its last checkpoint.
+
+An agent's **epoch** is the index of the entry that placed it; it is the right to run it. Commands name the epoch that they start from, so the second of two equal ones finds an
+older number and does nothing. A migration is named by the index of its `agents.move` (`since`): a switch of one that was cancelled is no switch of the next one to the same
+host, which does not hold the state yet.
+
+A record, by agent:
+
+    {"type": "code", "host": "n2", "incarnation": 1, "slot": 0, "epoch": 17, "state": "placed" | "running",
+     "moving": null | {"to": "n3", "incarnation": 1, "slot": 4, "since": 31}, "switched": 0 or the `since` of the migration that brought it here,
+     "checkpoint": {"number": 5, "keys": 3, "bytes": 120, "digest": "…"}, "lost": null | {"checkpoint": 5, "age_ns": …},
+     "spawn_ns": null or how long the host took, "pause_ns": null or how long the last migration kept it from working, "moves": 1, "respawns": 0}
+
+Records are replaced, never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...config import NodeConfig
+from ...flaws import Flaws
+from ..keyed_state import KeyedState, Placements, Stage
+from ..room import hosting, most_room, orphaned, utilisation
+from .placement_fields import FIELDS, fields_problem
+from .replicated import Fields, done, refused
+from .sessions import Result
+
+Record = dict[str, Any]
+LISTED_KEYS = 1000
+READ_CHARACTERS = 512 * 1024
+
+
+class Placement:
+    name = "agents"
+    commands = tuple(FIELDS)
+    for_clients = ("agents.spawn", "agents.move", "agents.stop")
+
+    def __init__(self, config: NodeConfig, members_view: Mapping[str, Mapping[str, Any]]) -> None:
+        self._flaws = Flaws.from_names(config.flaws)
+        self._members = members_view
+        self.view: Placements = Placements()
+        self.fresh: dict[str, None] = {}
+        self._staged: dict[str, Stage] = {}
+        """By agent: the pieces so far of a checkpoint whose last one has not come."""
+        self._slots: dict[str, dict[int, str]] = {}
+        """By host and slot: the agent that has it, or that it is held for."""
+        self._apply: Mapping[str, Callable[[int, Fields], Result]] = {
+            "agents.spawn": self._spawn,
+            "agents.started": self._started,
+            "agents.checkpoint": self._checkpoint,
+            "agents.move": self._move,
+            "agents.cancel": self._cancel,
+            "agents.switch": self._switch,
+            "agents.moved": self._moved,
+            "agents.respawn": self._respawn,
+            "agents.stop": self._stop,
+        }
+
+    def problem(self, command: str, fields: Fields) -> str | None:
+        return fields_problem(command, fields)
+
+    def apply(self, index: int, command: str, fields: Fields) -> Result:
+        return self._apply[command](index, fields)
+
+    def query(self, fields: Fields) -> Any:
+        """Without fields the pool: every member's slots and every agent. `{"agent": id}`: its record and the names of its saved keys; with `"keys": […]` those values."""
+        agent = fields.get("agent") if isinstance(fields, Mapping) else None
+        if agent is None:
+            return {"hosts": self._hosts(), "agents": dict(self.view)}
+        record = self.view.get(agent) if isinstance(agent, str) else None
+        if record is None:
+            return None
+        state = self.view.saved[agent]
+        answer = {**record, "keys": sorted(state.data)[:LISTED_KEYS]}
+        wanted = fields.get("keys")
+        if isinstance(wanted, list):
+            answer["values"] = _some(state, wanted)
+        return answer
+
+    def dump(self) -> Any:
+        saved = {agent: state.data for agent, state in self.view.saved.items()}
+        staged = {agent: [stage.changes, list(stage.gone)] for agent, stage in self._staged.items()}
+        return {"agents": dict(self.view), "saved": saved, "staged": staged}
+
+    def restore(self, data: Any) -> None:
+        data = data or {"agents": {}, "saved": {}, "staged": {}}
+        self.fresh.update(dict.fromkeys(self.view))
+        self.view.clear()
+        self.view.saved.clear()
+        self._slots.clear()
+        for agent, record in data["agents"].items():
+            self.view[agent] = record
+            self._take(record["host"], record["slot"], agent)
+            if record["moving"] is not None:
+                self._take(record["moving"]["to"], record["moving"]["slot"], agent)
+            state = self.view.saved[agent] = KeyedState()
+            state.apply(data["saved"][agent], ())
+        self._staged = {agent: Stage(*pair) for agent, pair in data["staged"].items()}
+        self.fresh.update(dict.fromkeys(self.view))
+
+    def _spawn(self, index: int, fields: Fields) -> Result:
+        agent, asked, origin = fields["agent"], fields.get("on"), fields.get("from")
+        if agent in self.view:
+            return self._answer(agent)
+        if asked is not None:
+            problem = self._host_problem(asked)
+            if problem is not None:
+                return problem
+        host = asked or (origin if self._has_room(origin) else most_room(self._members, self._used()))
+        if host is None:
+            return refused("no-room", f"no member has a free slot for {agent}")
+        self.view[agent] = {
+            "type": fields["type"],
+            **self._place(agent, host, index),
+            "moving": None,
+            "switched": 0,
+            "checkpoint": _mark(0, KeyedState()),
+            "lost": None,
+            "spawn_ns": None,
+            "pause_ns": None,
+            "moves": 0,
+            "respawns": 0,
+        }
+        self.view.saved[agent] = KeyedState()
+        return self._answer(agent)
+
+    def _started(self, index: int, fields: Fields) -> Result:
+        agent = fields["agent"]
+        problem = self._epoch_problem(agent, fields["epoch"])
+        if problem is not None:
+            return problem
+        if self.view[agent]["state"] == "placed":
+            self._put(agent, state="running", spawn_ns=fields["spawn_ns"])
+        return self._answer(agent)
+
+    def _checkpoint(self, index: int, fields: Fields) -> Result:
+        """The pieces of one checkpoint take effect together, with the last: nobody starts from half of one."""
+        agent, number = fields["agent"], fields["number"]
+        problem = self._epoch_problem(agent, fields["epoch"])
+        if problem is not None and not (self._flaws.agent_epoch_unchecked and agent in self.view):
+            return problem
+        known = self.view[agent]["checkpoint"]["number"]
+        if number <= known:
+            return done(number=known)
+        if number != known + 1 and not self._flaws.agent_epoch_unchecked:
+            return refused("gap", f"checkpoint {number} of {agent} does not follow checkpoint {known}")
+        stage = self._staged.setdefault(agent, Stage({}, []))
+        stage.add(fields["changes"], fields["gone"])
+        checkpoint = {**self.view[agent]["checkpoint"], "number": number}
+        if not fields["more"]:
+            state = self.view.saved[agent]
+            state.apply(stage.changes, list(stage.gone))
+            del self._staged[agent]
+            checkpoint = _mark(number, state)
+        self._put(agent, checkpoint=checkpoint)
+        return done(number=number)
+
+    def _move(self, index: int, fields: Fields) -> Result:
+        agent, to = fields["agent"], fields["to"]
+        problem = self._epoch_problem(agent, fields["epoch"])
+        if problem is not None:
+            return problem
+        record = self.view[agent]
+        moving = record["moving"]
+        if moving is not None:
+            if moving["to"] == to:
+                return self._answer(agent)
+            return refused("moving", f"{agent} is on its way to {moving['to']} already")
+        if to == record["host"]:
+            return refused("already-there", f"{agent} is on {to}")
+        problem = self._host_problem(to)
+        if problem is not None:
+            return problem
+        slot = self._free_slot(to)
+        self._take(to, slot, agent)
+        held = {"to": to, "incarnation": self._members[to]["incarnation"], "slot": slot, "since": index}
+        self._put(agent, moving=held)
+        return self._answer(agent)
+
+    def _cancel(self, index: int, fields: Fields) -> Result:
+        problem = self._migration_problem(fields)
+        if problem is not None:
+            return problem
+        agent = fields["agent"]
+        self._end_moving(agent)
+        self._put(agent, moving=None)
+        return self._answer(agent)
+
+    def _switch(self, index: int, fields: Fields) -> Result:
+        problem = self._migration_problem(fields)
+        if problem is not None:
+            return problem
+        agent = fields["agent"]
+        record = self.view[agent]
+        moving = record["moving"]
+        member = self._members.get(moving["to"])
+        if member is None or not hosting(member) or member["incarnation"] != moving["incarnation"]:
+            return refused("target-lost", f"{moving['to']} cannot take {agent} any more")
+        self._release(record["host"], record["slot"])
+        self._staged.pop(agent, None)
+        where = {key: moving[key] for key in ("incarnation", "slot")}
+        self._put(agent, host=moving["to"], **where, epoch=index, state="placed", moving=None)
+        self._put(agent, switched=moving["since"], moves=record["moves"] + 1, lost=None, spawn_ns=None)
+        return self._answer(agent)
+
+    def _moved(self, index: int, fields: Fields) -> Result:
+        """The former host says how long the agent stood still."""
+        agent = fields["agent"]
+        record = self.view.get(agent)
+        if record is None or record["switched"] != fields["since"]:
+            return refused("not-moving", f"{agent} was not brought where it is by migration {fields['since']}")
+        self._put(agent, pause_ns=fields["pause_ns"])
+        return self._answer(agent)
+
+    def _respawn(self, index: int, fields: Fields) -> Result:
+        agent, to = fields["agent"], fields["to"]
+        problem = self._epoch_problem(agent, fields["epoch"])
+        if problem is not None:
+            return problem
+        record = self.view[agent]
+        if not orphaned(record, self._members):
+            return refused("alive", f"the process on {record['host']} that has {agent} is not known to have failed")
+        mine = self._slots[record["host"]]
+        if to == record["host"] and hosting(self._members.get(to)):
+            # Its own slot there is free again.
+            mine.pop(record["slot"])
+            problem = self._host_problem(to)
+            mine[record["slot"]] = agent
+        else:
+            problem = self._host_problem(to)
+        if problem is not None:
+            return problem
+        if record["moving"] is not None:
+            self._end_moving(agent)
+        self._release(record["host"], record["slot"])
+        self._staged.pop(agent, None)
+        place = self._place(agent, to, index)
+        ends = {"moving": None, "switched": 0, "lost": dict(fields["lost"]), "spawn_ns": None, "pause_ns": None}
+        self._put(agent, **place, **ends, respawns=record["respawns"] + 1)
+        return self._answer(agent)
+
+    def _stop(self, index: int, fields: Fields) -> Result:
+        agent = fields["agent"]
+        record = self.view.get(agent)
+        if record is None:
+            return done(stopped=False)
+        if record["moving"] is not None:
+            self._end_moving(agent)
+        self._release(record["host"], record["slot"])
+        del self.view[agent], self.view.saved[agent]
+        self._staged.pop(agent, None)
+        self.fresh[agent] = None
+        return done(stopped=True)
+
+    def _epoch_problem(self, agent: str, epoch: int) -> Result | None:
+        record = self.view.get(agent)
+        if record is None:
+            return refused("not-found", f"there is no agent {agent}")
+        if record["epoch"] != epoch:
+            return refused("stale-epoch", f"the epoch of {agent} is {record['epoch']}, not {epoch}")
+        return None
+
+    def _migration_problem(self, fields: Fields) -> Result | None:
+        problem = self._epoch_problem(fields["agent"], fields["epoch"])
+        if problem is not None:
+            return problem
+        moving = self.view[fields["agent"]]["moving"]
+        if moving is None or moving["since"] != fields["since"]:
+            return refused("not-moving", f"migration {fields['since']} of {fields['agent']} is over")
+        return None
+
+    def _host_problem(self, name: str) -> Result | None:
+        member = self._members.get(name)
+        if member is None:
+            return refused("not-found", f"there is no member {name}")
+        if not hosting(member):
+            return refused("not-active", f"{name} is {member['state']} as {member['role']}: no agent may come to it")
+        if not self._has_room(name):
+            return refused("no-room", f"all {member['capacity']['slots']} slots of {name} are taken")
+        return None
+
+    def _has_room(self, name: str | None) -> bool:
+        member = self._members.get(name) if name is not None else None
+        return hosting(member) and self._free_slot(str(name)) < member["capacity"]["slots"]  # type: ignore[index]
+
+    def _free_slot(self, host: str) -> int:
+        taken = self._slots.get(host, {})
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def _used(self) -> dict[str, int]:
+        return {host: len(slots) for host, slots in self._slots.items()}
+
+    def _place(self, agent: str, host: str, epoch: int) -> Record:
+        slot = self._free_slot(host)
+        self._take(host, slot, agent)
+        incarnation = self._members[host]["incarnation"]
+        return {"host": host, "incarnation": incarnation, "slot": slot, "epoch": epoch, "state": "placed"}
+
+    def _take(self, host: str, slot: int, agent: str) -> None:
+        self._slots.setdefault(host, {})[slot] = agent
+
+    def _release(self, host: str, slot: int) -> None:
+        slots = self._slots[host]
+        del slots[slot]
+        if not slots:
+            del self._slots[host]
+
+    def _end_moving(self, agent: str) -> None:
+        moving = self.view[agent]["moving"]
+        self._release(moving["to"], moving["slot"])
+
+    def _put(self, agent: str, **changes: Any) -> None:
+        self.view[agent] = {**self.view[agent], **changes}
+        self.fresh[agent] = None
+
+    def _answer(self, agent: str) -> Result:
+        self.fresh[agent] = None
+        record = self.view[agent]
+        return done(host=record["host"], slot=record["slot"], epoch=record["epoch"], moving=record["moving"])
+
+    def _hosts(self) -> dict[str, Any]:
+        hosts = {}
+        for name, member in self._members.items():
+            used = len(self._slots.get(name, ()))
+            slots = member["capacity"]["slots"]
+            full = utilisation(member, used) / 10
+            hosts[name] = {"used": used, "slots": slots, "utilisation_percent": full, "hosting": hosting(member)}
+        return hosts
+
+
+def _mark(number: int, state: KeyedState) -> Record:
+    return {"number": number, "keys": len(state), "bytes": state.characters, "digest": state.digest}
+
+
+def _some(state: KeyedState, wanted: list[Any]) -> dict[str, Any]:
+    """The values of these keys, as many as an answer holds."""
+    values, left = {}, READ_CHARACTERS
+    for key in wanted:
+        if isinstance(key, str) and key in state.data:
+            left -= state.size(key)
+            if left < 0:
+                break
+            values[key] = state.data[key]
+    return values

@@ -1,0 +1,80 @@
+"""The commands of the application `agents` and what their fields may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...cluster_config import AGENT_TYPES
+from ..keyed_state import key_problem, value_problem
+
+Check = Callable[[Any], "str | None"]
+
+
+def _name(value: Any) -> str | None:
+    good = isinstance(value, str) and 1 <= len(value) <= 64 and value.isprintable() and "/" not in value
+    return None if good else "is not a name of 1-64 printable characters without '/'"
+
+
+def _name_or_null(value: Any) -> str | None:
+    return None if value is None else _name(value)
+
+
+def _type(value: Any) -> str | None:
+    good = isinstance(value, str) and value in AGENT_TYPES
+    return None if good else f"is none of {', '.join(AGENT_TYPES)}"
+
+
+def _number(value: Any) -> str | None:
+    return None if type(value) is int and 0 <= value < 1 << 63 else "is not an integer from 0"
+
+
+def _flag(value: Any) -> str | None:
+    return None if type(value) is bool else "is not true or false"
+
+
+def _changes(value: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return "is not an object"
+    return next((p for key, v in value.items() if (p := key_problem(key) or value_problem(key, v))), None)
+
+
+def _gone(value: Any) -> str | None:
+    if not isinstance(value, list):
+        return "is not a list of keys"
+    return next((problem for key in value if (problem := key_problem(key))), None)
+
+
+def _lost(value: Any) -> str | None:
+    good = isinstance(value, Mapping) and list(sorted(map(str, value))) == ["age_ns", "checkpoint"]
+    if not good or any(_number(value[name]) for name in ("age_ns", "checkpoint")):
+        return 'is not {"checkpoint": number, "age_ns": ns since it}'
+    return None
+
+
+_AGENT: Mapping[str, Check] = {"agent": _name, "epoch": _number}
+FIELDS: Mapping[str, Mapping[str, Check]] = {
+    "agents.spawn": {"agent": _name, "type": _type, "from": _name_or_null, "on": _name_or_null},
+    "agents.started": {**_AGENT, "spawn_ns": _number},
+    "agents.checkpoint": {**_AGENT, "number": _number, "changes": _changes, "gone": _gone, "more": _flag},
+    "agents.move": {**_AGENT, "to": _name},
+    "agents.cancel": {**_AGENT, "since": _number},
+    "agents.switch": {**_AGENT, "to": _name, "since": _number},
+    "agents.moved": {"agent": _name, "since": _number, "pause_ns": _number},
+    "agents.respawn": {**_AGENT, "to": _name, "lost": _lost},
+    "agents.stop": {"agent": _name},
+}
+"""By command: each field with what judges its value."""
+
+
+def fields_problem(command: str, fields: Mapping[str, Any]) -> str | None:
+    """What is wrong, with the field and its value. A field that may be null may be absent."""
+    checks = FIELDS[command]
+    for name in fields:
+        if name not in checks:
+            return f"{command} has no field {str(name)[:80]!r}; its fields are {', '.join(checks)}"
+    for name, check in checks.items():
+        problem = check(fields.get(name))
+        if problem is not None:
+            return f"{name} of {command} {problem}: {repr(fields.get(name))[:80]}"
+    return None
