@@ -23,6 +23,9 @@ class Datagrams:
                 place = (config.peers[name][0], membership.udp_port)
                 self._places[place], self._of[name] = name, place
 
+    def place(self, node: str) -> tuple[str, int]:
+        return self._of[node]
+
     def send(self, node: str, host: str, port: int, data: bytes) -> None:
         target = self._places.get((host, port))
         if target is not None and target != node:

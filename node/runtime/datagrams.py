@@ -44,6 +44,11 @@ class Datagrams:
         self._socket = sock
         self._shared.selector.register(sock, READ, self)
 
+    @property
+    def port(self) -> int | None:
+        """The port as it is bound, once it is."""
+        return None if self._socket is None else int(self._socket.getsockname()[1])
+
     def receive(self) -> list[tuple[str, int, bytes]]:
         """What has come, up to a bound; the selector says when there is more."""
         assert self._socket is not None

@@ -73,6 +73,7 @@ class Runtime:
         self._network: Network | None = None
         self._storage: StorageThread
         self.address: str | None = None
+        self.udp_port: int | None = None
 
     def run(self) -> int:
         incarnation = self._home.next_incarnation()
@@ -112,6 +113,7 @@ class Runtime:
     def _serve(self, network: Network, start: Start) -> int:
         try:
             self.address = network.listen()
+            self.udp_port = network.udp_port
         except OSError as error:
             self._log.error(
                 "cannot listen",

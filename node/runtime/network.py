@@ -70,6 +70,10 @@ class Network:
         host, port = listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    @property
+    def udp_port(self) -> int | None:
+        return None if self._datagrams is None else self._datagrams.port
+
     def wake(self) -> None:
         """End the wait of `poll`; from any thread, and from signal handlers."""
         # Full: earlier wakes are unread, so the loop will wake. Closed: there is no loop any more, and the disk's thread may not know yet.

@@ -186,3 +186,25 @@ class SocketClient:
             self._replies.append(found.payload)
         elif found.kind is Kind.ERROR:
             self._errors.append(found.payload)
+
+
+class SocketStation:
+    def __init__(self, node: tuple[str, int]) -> None:
+        self._node = node
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self._received: list[bytes] = []
+        self.place: tuple[str, int] = self._socket.getsockname()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendto(data, self._node)
+
+    def received(self) -> list[bytes]:
+        with suppress(BlockingIOError):
+            while True:
+                self._received.append(self._socket.recv(65536))
+        return self._received
+
+    def close(self) -> None:
+        self._socket.close()

@@ -13,7 +13,7 @@ from typing import Any
 from node.runtime.loop import Runtime
 from node.runtime.options import EXIT_HALTED, Address, RuntimeOptions
 
-from .endpoints import CLUSTER, SocketClient, SocketPeer
+from .endpoints import CLUSTER, SocketClient, SocketPeer, SocketStation
 from .faulty_disk import Faults, FaultyDisk
 from .suite import NODE, PEERS, ScriptedCore
 
@@ -26,6 +26,7 @@ class SocketDriver:
         self._peers = {name: SocketPeer(name) for name in PEERS}
         self._let_in: set[str] = set()
         self._clients: list[SocketClient] = []
+        self._stations: list[SocketStation] = []
         self._faults = Faults()
         self._runtime: Runtime
         self._thread: threading.Thread | None = None
@@ -41,6 +42,7 @@ class SocketDriver:
             listen=Address(socket.AF_INET, ("127.0.0.1", 0)),
             peers=peers,
             directory=self._directory,
+            udp_port=0,
         )
         self._disk = FaultyDisk(self._directory / "data", self._faults)
         self._runtime = Runtime(options, core, self._disk)
@@ -80,6 +82,12 @@ class SocketDriver:
         self._clients.append(client)
         return client
 
+    def station(self) -> SocketStation:
+        assert self._runtime.udp_port is not None
+        station = SocketStation(("127.0.0.1", self._runtime.udp_port))
+        self._stations.append(station)
+        return station
+
     def files(self) -> Mapping[str, bytes]:
         return {path.name: path.read_bytes() for path in (self._directory / "data").iterdir()}
 
@@ -109,6 +117,8 @@ class SocketDriver:
             client.leave()
         for peer in self._peers.values():
             peer.close()
+        for station in self._stations:
+            station.close()
 
     def _address(self) -> tuple[str, int]:
         assert self._runtime.address is not None

@@ -88,6 +88,18 @@ class Client(Protocol):
     def leave(self) -> None: ...
 
 
+class Station(Protocol):
+    """Somebody with a UDP socket. It is no peer; anybody may be one."""
+
+    place: tuple[str, int]
+
+    def send(self, data: bytes) -> None:
+        """One datagram to the node under test."""
+        ...
+
+    def received(self) -> list[bytes]: ...
+
+
 class Driver(Protocol):
     """One node under test. Fresh for each scenario; `close` ends everything.
 
@@ -122,6 +134,8 @@ class Driver(Protocol):
         ...
 
     def client(self) -> Client: ...
+
+    def station(self) -> Station: ...
 
     def files(self) -> Mapping[str, bytes]:
         """The data directory as it would be read now."""
@@ -167,12 +181,13 @@ def needs(*capabilities: str) -> Callable[[Scenario], Scenario]:
 
 def scenarios_for(capabilities: frozenset[str]) -> list[Scenario]:
     """The scenarios that a driver with these capabilities must pass."""
-    from . import byte_scenarios, connection_scenarios, life_scenarios, storage_scenarios
+    from . import byte_scenarios, connection_scenarios, datagram_scenarios, life_scenarios, storage_scenarios
 
     every = [
         *life_scenarios.LIFE_SCENARIOS,
         *storage_scenarios.STORAGE_SCENARIOS,
         *connection_scenarios.CONNECTION_SCENARIOS,
         *byte_scenarios.BYTE_SCENARIOS,
+        *datagram_scenarios.DATAGRAM_SCENARIOS,
     ]
     return [s for s in every if getattr(s, "needs", frozenset()) <= capabilities]

@@ -12,7 +12,7 @@ from harness.simulator.cluster import SimCluster
 from harness.simulator.disk import Disk
 from harness.simulator.node import Process
 from harness.simulator.options import SECOND, SimOptions
-from node.core.events import Received
+from node.core.events import Datagram, Received
 from node.core.messages import Message
 
 from .scripted import config
@@ -101,6 +101,21 @@ class SimClient:
         self._cluster.disconnect(self._name, NODE)
 
 
+class SimStation:
+    """A peer's host, which does nothing of its own."""
+
+    def __init__(self, cluster: SimCluster, name: str, core: ScriptedCore) -> None:
+        self._cluster, self._name, self._core = cluster, name, core
+        self.place = cluster.datagrams.place(name)
+        cluster.start(name)
+
+    def send(self, data: bytes) -> None:
+        self._cluster.datagrams.send(self._name, *self._cluster.datagrams.place(NODE), data)
+
+    def received(self) -> list[bytes]:
+        return [event.data for event in self._core.of(Datagram)]
+
+
 class SimDriver:
     capabilities = frozenset({"half-open"})
 
@@ -110,7 +125,10 @@ class SimDriver:
         # The suite holds drivers to no stale timers in later steps; the soak lets them come.
         options = SimOptions(stale_timer_ppm=0, codec_one_in=1)
         self._cluster = SimCluster(
-            {name: config(name, names) for name in names}, seed, options, make_core=lambda c: self._cores[c.node]
+            {name: config(name, names, membership={"udp_port": 9000 + i}) for i, name in enumerate(names)},
+            seed,
+            options,
+            make_core=lambda c: self._cores[c.node],
         )
         self._node = self._cluster.nodes[NODE]
         self._disk = self._node.disk = RecordingDisk()
@@ -144,6 +162,11 @@ class SimDriver:
     def client(self) -> SimClient:
         self._clients += 1
         return SimClient(self._cluster, f"c{self._clients}")
+
+    def station(self) -> SimStation:
+        name = next(name for name in PEERS if name not in self._cores)
+        self._cores[name] = ScriptedCore(lambda now, event: [])
+        return SimStation(self._cluster, name, self._cores[name])
 
     def files(self) -> Mapping[str, bytes]:
         return self._disk.files()
