@@ -30,9 +30,15 @@ COMMANDS = {
     "heal": ("heal", "Undo every fault that may still be in force."),
     "hosts": ("hosts", "Bring local hosts up or down, or list them."),
     "deploy": ("deploy", "Deploy the reference cluster to an inventory's hosts."),
+    "cluster": ("cluster", "Show a cluster of agents at work (also cluster-demo, nodes-demo)."),
+    "cluster-bench": ("cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
+    "nodes": ("nodes", "Show the nodes of a running cluster as a live table."),
     "list": ("listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
 }
 """Command → (module beside this one, what it is for). A module is imported when its command is used."""
+
+ALIASES = {"cluster-demo": "cluster", "nodes-demo": "cluster", "nodes-bench": "cluster-bench"}
+"""Other names of commands."""
 
 
 class LazyGroup(click.Group):
@@ -42,6 +48,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f".{COMMANDS[cmd_name][0]}", __package__).command

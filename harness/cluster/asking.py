@@ -1,0 +1,139 @@
+"""Questions and commands to a running cluster, node by node, over connections that are kept.
+
+    asker = Asker("reference", dial)
+    asker.status("n1")["leader"]
+    asker.do("n1", "agents.spawn", {"agent": "a1", "type": "code", "on": "n2"}, settle=True)["record"]
+    asker.members("n2")
+
+One thread uses an `Asker`. Answers are as the protocol has them (docs/reference/protocol.md), without `id`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..systems.base import Dial
+from ..systems.reference_client import ReferenceClient
+from .waiting import STEP_S, Missed
+
+Json = Mapping[str, Any]
+
+ANSWER_S = 5.0
+MARGIN_S = 0.5
+"""How much longer than the node we wait, so that its reason still arrives."""
+AGAIN = ("no-quorum", "leader-changed", "busy", "not-leader", "timeout")
+"""Errors that pass: the same command, which does nothing the second time, may be sent again."""
+
+
+class Refused(Exception):
+    """The cluster answered, and not with `ok`. `answer` is all of it."""
+
+    def __init__(self, node: str, asked: str, answer: Json) -> None:
+        self.answer = answer
+        self.error = str(answer.get("error", answer.get("status")))
+        super().__init__(f"{node} answered {asked} with {self.error}: {answer.get('message', '')}".rstrip(": "))
+
+
+class Asker:
+    """`dial(node, timeout_s)` gives a socket to a node's client port."""
+
+    def __init__(self, cluster: str, dial: Dial) -> None:
+        self._cluster = cluster
+        self._dial = dial
+        self._clients: dict[str, ReferenceClient] = {}
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def ask(self, node: str, body: Json, timeout_s: float = ANSWER_S) -> Json:
+        """One request, sent again on a new connection when the kept one was dead already. Raises `OSError` when the node does not answer."""
+        deadline_s = time.monotonic() + timeout_s + MARGIN_S
+        known = self._clients.get(node)
+        if known is not None:
+            try:
+                return known.request(body, max(0.01, deadline_s - time.monotonic()))
+            except TimeoutError:
+                self.forget(node)
+                raise
+            except OSError:
+                # It broke while nobody looked. The commands of the cluster are harmless when they are sent twice.
+                self.forget(node)
+        client = ReferenceClient(self._cluster, "asker")
+        client.open(node, self._dial, max(0.01, min(timeout_s, deadline_s - time.monotonic())))
+        self._clients[node] = client
+        try:
+            return client.request(body, max(0.01, deadline_s - time.monotonic()))
+        except OSError:
+            self.forget(node)
+            raise
+
+    def forget(self, node: str) -> None:
+        """Drop the connection, as one does when the node was killed."""
+        client = self._clients.pop(node, None)
+        if client is not None:
+            client.close()
+
+    def status(self, node: str, timeout_s: float = 1.0) -> Json | None:
+        """What the node says of itself; None when it does not answer, which is an answer too."""
+        try:
+            answer = self.ask(node, {"admin": "status"}, timeout_s)
+        except OSError:
+            return None
+        return answer if answer.get("status") == "ok" else None
+
+    def do(
+        self,
+        node: str,
+        command: str,
+        fields: Json,
+        *,
+        settle: bool = False,
+        timeout_s: float = ANSWER_S,
+        patient: bool = True,
+    ) -> Json:
+        """A command to the cluster through this node. `settle`: answered only when it is done (the agent runs, the task is over), not when it is recorded.
+
+        `patient`: again, while the error is one that passes. Raises `Refused`, and `Missed` when the node does not answer at all.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.01, deadline_s - time.monotonic())
+            body = {"do": command, "with": dict(fields), "deadline_ms": max(1, int(left_s * 1000))}
+            try:
+                answer = self.ask(node, {**body, **({"await": True} if settle else {})}, left_s)
+            except OSError as error:
+                if not patient or time.monotonic() + STEP_S >= deadline_s:
+                    raise Missed(f"{node} did not answer {command} within {timeout_s:g} s ({error})") from None
+                time.sleep(STEP_S)
+                continue
+            if answer.get("status") == "ok":
+                if settle and answer.get("awaited") is False:
+                    raise Missed(
+                        f"{command} through {node} was not done within {timeout_s:g} s; its record: {answer.get('record')}"
+                    )
+                return answer
+            passing = patient and answer.get("error") in AGAIN
+            if not passing or time.monotonic() + STEP_S >= deadline_s:
+                raise Refused(node, command, answer)
+            time.sleep(STEP_S)
+
+    def view(
+        self, node: str, name: str, fields: Json | None = None, level: str = "linearizable", timeout_s: float = ANSWER_S
+    ) -> Any:
+        """The state of a replicated application. Raises `Refused`, and `OSError` when the node does not answer."""
+        body = {"view": name, "with": dict(fields or {}), "level": level, "deadline_ms": max(1, int(timeout_s * 1000))}
+        answer = self.ask(node, body, timeout_s)
+        if answer.get("status") != "ok":
+            raise Refused(node, f"view {name}", answer)
+        return answer["results"][0]
+
+    def looked(self, node: str, name: str, fields: Json | None = None, level: str = "linearizable") -> Any:
+        """A view for those who look again: None when there is no answer or a refusal."""
+        try:
+            return self.view(node, name, fields, level)
+        except (OSError, Refused):
+            return None

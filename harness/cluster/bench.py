@@ -1,0 +1,150 @@
+"""The acceptance run: scenarios on deployed clusters, those that need the same cluster one after the other on one.
+
+A scenario that fails says what it waited for, and the next one of its cluster gets a new deployment: what it left behind must not be judged twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ..errors import CampaignError, TribulationError
+from ..hosts.parallel import on_all
+from .asking import Refused
+from .deployed import Deployed
+from .lab import Lab
+from .scenario import Result, Scenario
+from .setup import Setup
+from .waiting import Missed
+
+Tell = Callable[[str, str], None]
+"""`tell(phase, detail)`: progress for a person."""
+
+
+def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario]:
+    """Those of a text such as `1,4,12-15`; all when it is None. Raises `CampaignError` for what is no number of one."""
+    if only is None:
+        return list(scenarios.values())
+    numbers: dict[int, None] = {}
+    for part in only.split(","):
+        first, dash, last = (text.strip() for text in part.partition("-"))
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise CampaignError(f"--only {only!r}: {part.strip()!r} is no number of a scenario", hint="write 1,4,12-15")
+        numbers |= dict.fromkeys(range(int(first), int(last if dash else first) + 1))
+    unknown = [number for number in numbers if number not in scenarios]
+    if unknown or not numbers:
+        told = unknown[0] if unknown else only
+        raise CampaignError(f"--only {only!r}: there is no scenario {told}", hint=f"they are 1 to {max(scenarios)}")
+    return [scenarios[number] for number in sorted(numbers)]
+
+
+def hosts_needed(scenarios: Iterable[Scenario]) -> int:
+    """How many hosts the largest of their clusters has; 0 when none of them can happen."""
+    return max((s.setup.hosts for s in scenarios if s.run is not None and s.setup is not None), default=0)
+
+
+def not_yet(scenario: Scenario) -> Result:
+    return Result(scenario, f"not yet: {scenario.waits_for}", None)
+
+
+def exit_code(results: Iterable[Result]) -> int:
+    """1 when one failed, else 4 when one that can happen was not measured, else 0."""
+    results = list(results)
+    if any(result.passed is False for result in results):
+        return 1
+    return 4 if any(result.passed is None and result.scenario.run is not None for result in results) else 0
+
+
+def document(results: Iterable[Result]) -> dict[str, Any]:
+    """The results as JSON, in the scenarios' order."""
+    return {
+        "scenarios": [
+            {
+                "number": result.scenario.number,
+                "name": result.scenario.name,
+                "category": result.scenario.category,
+                "promised": result.scenario.promised,
+                "measured": result.measured,
+                "passed": result.passed,
+            }
+            for result in sorted(results, key=lambda result: result.scenario.number)
+        ]
+    }
+
+
+def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]:
+    """By the cluster they need, smallest first; in a group, those first that need it fresh."""
+    groups: dict[str, tuple[Setup, list[Scenario]]] = {}
+    for scenario in scenarios:
+        if scenario.run is not None and scenario.setup is not None:
+            groups.setdefault(scenario.setup.name, (scenario.setup, []))[1].append(scenario)
+    for _, members in groups.values():
+        members.sort(key=lambda scenario: (not scenario.fresh, scenario.number))
+    return sorted(groups.values(), key=lambda group: group[0].hosts)
+
+
+def run(scenarios: Sequence[Scenario], where: Lab, tell: Tell, logs: Path | None = None) -> Iterator[Result]:
+    """Each result as it comes. `logs`: a folder for what the nodes of failed scenarios wrote."""
+    for setup, members in grouped(scenarios):
+        if setup.hosts > len(where.hosts):
+            told = f"not run: it needs {setup.hosts} hosts, and there are {len(where.hosts)}"
+            yield from (Result(scenario, told, None) for scenario in members)
+        else:
+            yield from _run_group(setup, members, where, tell, logs)
+
+
+def _run_group(
+    setup: Setup, members: Sequence[Scenario], where: Lab, tell: Tell, logs: Path | None
+) -> Iterator[Result]:
+    waiting = list(members)
+    while waiting:
+        with ExitStack() as stack:
+            tell("deploy", setup.name)
+            try:
+                cluster = stack.enter_context(Deployed(setup, where.hosts, where.provider))
+            except (Missed, Refused, TribulationError) as error:
+                # Nothing but this attempt says anything of the cluster, so it is the first scenario's result; the next one tries again.
+                yield _failed(waiting.pop(0), error, 0.0)
+                continue
+            whole = True
+            while waiting and whole:
+                scenario = waiting.pop(0)
+                tell(f"scenario {scenario.number}", scenario.name)
+                result = attempt(scenario, cluster)
+                whole = result.passed is True
+                if not whole and logs is not None:
+                    _keep_logs(cluster, logs / f"scenario-{scenario.number}")
+                yield result
+
+
+def attempt(scenario: Scenario, cluster: Deployed) -> Result:
+    """Run it, and leave the cluster without agents, as the next one expects it."""
+    assert scenario.run is not None
+    began_s = time.monotonic()
+    try:
+        measured = scenario.run(cluster)
+        elapsed_s = time.monotonic() - began_s
+        cluster.clear()
+    except (Missed, Refused, TribulationError, OSError, KeyError, TypeError) as error:
+        return _failed(scenario, error, time.monotonic() - began_s)
+    return Result(scenario, measured, True, elapsed_s)
+
+
+def _failed(scenario: Scenario, error: Exception, elapsed_s: float) -> Result:
+    """What the cluster did is its failure; what the hosts would not do says nothing of it."""
+    if isinstance(error, TribulationError):
+        return Result(scenario, f"not measured: {error.message}", None, elapsed_s)
+    if isinstance(error, KeyError | TypeError):
+        return Result(scenario, f"an answer has another shape: {type(error).__name__}: {error}", False, elapsed_s)
+    return Result(scenario, str(error), False, elapsed_s)
+
+
+def _keep_logs(cluster: Deployed, folder: Path) -> None:
+    for one in on_all(list(cluster.hosts.values()), cluster.service.collect):
+        for name, content in (one.value or {}).items():
+            path = folder / one.host / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)

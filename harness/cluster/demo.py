@@ -1,0 +1,148 @@
+"""The demonstration: a cluster finds itself, routes tasks, loses a node, gets it back, and evens out its load. Nothing of it is acted.
+
+demonstrate(cluster, say)          # each step says what happened, with figures
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+from .deployed import Deployed
+from .scenarios.setups import QUICK, STILL
+from .setup import Setup
+from .waiting import expect
+
+NODES, AGENTS_EACH, TASKS = 4, 2, 20
+TYPE = "generic"
+RTTS_MS = (2, 10, 30)
+"""The round trips between node 1 and the others that the links are given."""
+TASK_MS = 400
+
+DEMO = Setup(
+    "the demonstration",
+    voters=NODES - 1,
+    learners=1,
+    membership={**QUICK, "capacity": {"slots": 8}},
+    agents={**STILL, "balance_ns": 1_500_000_000},
+)
+
+Say = Callable[[str, str], None]
+"""`say(step, sentence)`."""
+
+
+def demonstrate(cluster: Deployed, say: Say) -> None:
+    """All steps on a new cluster. Raises `Missed` or `Refused` where one does not come out."""
+    _found(cluster, say)
+    _spawned(cluster, say)
+    lost = _routed_by_latency(cluster, say)
+    _node_lost(cluster, lost, say)
+    _evened_out(cluster, say)
+
+
+def _found(cluster: Deployed, say: Say) -> None:
+    members = cluster.members()
+    told = ", ".join(f"{name} ({record['role']})" for name, record in sorted(members.items()))
+    say(
+        "discovery",
+        f"each node was told of itself alone, and found the others by datagrams: {told}; {cluster.leader()} leads",
+    )
+
+
+def _spawned(cluster: Deployed, say: Say) -> None:
+    first = cluster.names[0]
+    took_ms = [
+        cluster.spawn(f"{name}-a{number}", TYPE, name, through=first)[1]
+        for name in cluster.names[1:]
+        for number in range(AGENTS_EACH)
+    ]
+    say("agents", f"{len(took_ms)} agents spawned from {first} on the others, the slowest in {max(took_ms):.0f} ms")
+
+
+def _routed_by_latency(cluster: Deployed, say: Say) -> str:
+    """Gives the node that most tasks were routed to."""
+    first, *others = cluster.names
+    with ExitStack() as stack:
+        for name, rtt_ms in zip(others, RTTS_MS, strict=True):
+            edges = [[first, name], [name, first]]
+            stack.enter_context(cluster.fault("link", edges=edges, delay_ns=rtt_ms * 500_000))
+        say(
+            "links",
+            ", ".join(f"{first}–{name} {ms} ms" for name, ms in zip(others, RTTS_MS, strict=True)) + " of round trip",
+        )
+        _measured(cluster, first, dict(zip(others, RTTS_MS, strict=True)))
+        tasks = _submit(cluster, "route", TASKS, first, strategy="latency-aware")
+        records = cluster.ended(tasks, 60.0)
+    hosts = Counter(str(record["host"]) for record in records.values())
+    say("tasks", f"{TASKS} tasks, routed by latency, ran on " + _counts(hosts.items()))
+    return max(hosts, key=lambda name: hosts[name])
+
+
+def _measured(cluster: Deployed, node: str, wanted_ms: dict[str, int]) -> None:
+    def near() -> bool:
+        rtts: dict[str, Any] = dict(cluster.status(cluster.leader() or node).get("rtt_ns") or {})
+        return bool(rtts)
+
+    cluster.until(f"round trips to {', '.join(wanted_ms)} to be measured", near, 20.0)
+    time.sleep(1.0)
+
+
+def _node_lost(cluster: Deployed, lost: str, say: Say) -> None:
+    first = cluster.names[0]
+    tasks = _submit(cluster, "lost", TASKS, first, strategy="round-robin")
+    with cluster.fault("kill", nodes=[lost]) as injected_ns:
+        say("failure", f"{lost} is killed with {TASKS} tasks under way")
+        cluster.until(f"{lost} to be FAILED", lambda: cluster.states().get(lost) == "FAILED", 30.0, seen=cluster.states)
+        say(
+            "failure",
+            f"{lost} is FAILED {(time.monotonic_ns() - injected_ns) / 1e9:.1f} s after its death; its agents are respawned and its tasks handed out again",
+        )
+        records = cluster.ended(tasks, 60.0)
+        hosts = Counter(str(record["host"]) for record in records.values())
+        again = sum(1 for record in records.values() if int(record.get("attempt", 1)) > 1)
+        say(
+            "failure",
+            f"all {len(records)} tasks done, {again} of them after another attempt: " + _counts(hosts.items()),
+        )
+        behind = int(cluster.status(cluster.leader() or first).get("commit", 0))
+    cluster.settle()
+    snapshots = len(cluster.traces(lost, "snapshot-installed"))
+    how = (
+        "from a snapshot" if snapshots else "from the log alone, by what it lacked (memory's deltas are not there yet)"
+    )
+    say(
+        "return",
+        f"{lost} is back and ACTIVE as incarnation {cluster.members()[lost]['incarnation']}, caught up {how}"
+        + (f", at index {behind}" if behind else ""),
+    )
+
+
+def _evened_out(cluster: Deployed, say: Say) -> None:
+    before = _used(cluster)
+    cluster.until(
+        "the load to be even",
+        lambda: max(_used(cluster).values()) - min(_used(cluster).values()) <= 2,
+        60.0,
+        seen=lambda: _used(cluster),
+    )
+    after = _used(cluster)
+    expect(sum(after.values()) == (NODES - 1) * AGENTS_EACH, f"agents were {before}, and are {after}")
+    say("balance", f"agents a node: {_counts(before.items())} → {_counts(after.items())}")
+
+
+def _submit(cluster: Deployed, prefix: str, count: int, through: str, **more: Any) -> list[str]:
+    tasks = [f"{prefix}-{number}" for number in range(count)]
+    for task in tasks:
+        cluster.submit(task, TYPE, "sleep", {"ms": TASK_MS}, through=through, settle=False, **more)
+    return tasks
+
+
+def _used(cluster: Deployed) -> dict[str, int]:
+    return {name: int(host["used"]) for name, host in sorted(cluster.pool()["hosts"].items())}
+
+
+def _counts(items: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(items))

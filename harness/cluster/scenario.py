@@ -1,0 +1,36 @@
+"""A scenario: what was promised, how to see it, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .deployed import Deployed
+from .setup import Setup
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`run` makes it happen and returns what it measured, in words; it raises `Missed` or `Refused` when the promise was not kept.
+
+    Without `run` it cannot happen yet, and `waits_for` says for what. `fresh`: it needs a deployment on which nothing happened yet.
+    """
+
+    number: int
+    category: str
+    name: str
+    promised: str
+    setup: Setup | None = None
+    run: Callable[[Deployed], str] | None = None
+    fresh: bool = False
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`passed` is None when nothing was measured: `measured` then says why."""
+
+    scenario: Scenario
+    measured: str
+    passed: bool | None
+    elapsed_s: float = 0.0

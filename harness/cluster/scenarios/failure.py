@@ -1,0 +1,161 @@
+"""Nodes that fall silent, and quorums that are there or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..asking import Refused
+from ..deployed import Deployed
+from ..scenario import Scenario
+from ..waiting import Missed, expect
+from .setups import FIVE, HEARTBEAT, HEARTBEAT_NS, SCALE, SILENCE_NS
+
+NOTICED_S = 15.0
+"""How long a cluster may take to see that it has a quorum again, or none any more."""
+
+
+def silence(cluster: Deployed) -> str:
+    """The plain heartbeat; the published times are divided by ten, and the answer says so."""
+    first, second = cluster.names[:2]
+    cluster.spawn("s12-a", "data", second)
+    cluster.spawn("s12-b", "data", cluster.names[2])
+    tasks = [f"s12-t{number}" for number in range(4)]
+    for task in tasks:
+        cluster.submit(task, "data", "sleep", {"ms": 1000}, through=first, settle=False)
+    cluster.until(
+        f"a task to run on {second}",
+        lambda: _on(cluster, tasks, second),
+        10.0,
+        seen=lambda: [cluster.task(task) for task in tasks],
+    )
+    with cluster.fault("kill", nodes=[second]) as injected_ns:
+        survivors = [name for name in cluster.names if name != second]
+        cluster.until(
+            f"{second} to be FAILED", lambda: cluster.states().get(second) == "FAILED", 30.0, seen=cluster.states
+        )
+        took_s = (time.monotonic_ns() - injected_ns) / 1e9
+        records = cluster.ended(tasks, 30.0)
+        hosts = {record["host"] for record in records.values()}
+        expect(second not in hosts, f"tasks ended on {second}, which is dead: {records}")
+        agent = cluster.until("its agent to run elsewhere", lambda: _elsewhere(cluster, "s12-a", survivors), 20.0)
+    cluster.settle()
+    return (
+        f"FAILED after {took_s:.2f} s, with {HEARTBEAT_NS / 1e9:g} s heartbeats and {SILENCE_NS / 1e9:g} s of silence (the published times / {SCALE}); "
+        f"{len(tasks)} of {len(tasks)} tasks done elsewhere, its agent on {agent}"
+    )
+
+
+def quorum(cluster: Deployed) -> str:
+    up = cluster.names[:3]
+    with cluster.fault("kill", nodes=cluster.names[3:]):
+        took_s = _write_goes_through(cluster, up, "s13-a")
+        _stop(cluster, up, "s13-a")
+    cluster.settle()
+    return f"3 of 5 up: a write was accepted {took_s:.2f} s after the others were dead"
+
+
+def no_quorum(cluster: Deployed) -> str:
+    up = cluster.names[:2]
+    with cluster.fault("kill", nodes=cluster.names[2:]):
+        errors = [_refusal(cluster, name, "s14") for name in up]
+        told = [_stale_read(cluster, name) for name in up]
+        expect(all(told), f"reads of {up} without a quorum do not say that they may be stale")
+    cluster.settle()
+    agents = cluster.pool()["agents"]
+    expect(not [agent for agent in agents if agent.startswith("s14")], f"a refused write took effect: {agents}")
+    return f"2 of 5 up: writes refused ({', '.join(sorted(set(errors)))}), reads answered as stale; nothing of it took effect"
+
+
+def partition(cluster: Deployed) -> str:
+    """The leader is put into the smaller side, which is the harder case."""
+    leader = cluster.leader()
+    small = [name for name in cluster.names if name == leader] + [name for name in cluster.names if name != leader][:1]
+    large = [name for name in cluster.names if name not in small]
+    with cluster.partition(small, large):
+        took_s = _write_goes_through(cluster, large, "s15-a")
+        errors = [_refusal(cluster, name, "s15-no") for name in small]
+    cluster.settle()
+    views = cluster.until("all five to agree", lambda: _agreed(cluster), 20.0)
+    agents = [agent for agent in views if agent.startswith("s15")]
+    expect(agents == ["s15-a"], f"written by the larger side was s15-a; after healing there are {agents}")
+    return (
+        f"{'+'.join(large)} wrote {took_s:.2f} s after the cut, {'+'.join(small)} with the old leader refused ({', '.join(sorted(set(errors)))}); "
+        "healed, all five have one digest"
+    )
+
+
+def _on(cluster: Deployed, tasks: Sequence[str], host: str) -> bool:
+    records = [cluster.task(task) for task in tasks]
+    return any(record is not None and record["state"] == "assigned" and record["host"] == host for record in records)
+
+
+def _elsewhere(cluster: Deployed, agent: str, hosts: Sequence[str]) -> str | None:
+    record = cluster.agent(agent)
+    return (
+        str(record["host"]) if record is not None and record["host"] in hosts and record["state"] == "running" else None
+    )
+
+
+def _write_goes_through(cluster: Deployed, up: Sequence[str], agent: str) -> float:
+    """How long after the fault a write, tried at each of these in turn, was accepted, in s."""
+    began_s = time.monotonic()
+    tried: list[str] = []
+
+    def write() -> bool:
+        for name in up:
+            try:
+                cluster.asker.do(
+                    name, "agents.spawn", {"agent": agent, "type": "data", "on": up[-1]}, timeout_s=2.0, patient=False
+                )
+                return True
+            except (Refused, Missed) as error:
+                tried.append(str(error))
+        return False
+
+    cluster.until(f"a write at {', '.join(up)}", write, NOTICED_S, seen=lambda: tried[-1:])
+    return time.monotonic() - began_s
+
+
+def _stop(cluster: Deployed, up: Sequence[str], agent: str) -> None:
+    cluster.asker.do(up[0], "agents.stop", {"agent": agent}, timeout_s=10.0)
+
+
+def _refusal(cluster: Deployed, name: str, prefix: str) -> str:
+    """The error with which this node refuses a write, once it knows that it has no quorum. A write that was accepted is the failure."""
+    last: list[str] = []
+
+    def look() -> str | None:
+        fields = {"agent": f"{prefix}-{name}", "type": "data", "on": name}
+        try:
+            cluster.asker.do(name, "agents.spawn", fields, timeout_s=2.0, patient=False)
+        except Refused as refused:
+            last.append(refused.error)
+            return refused.error if refused.answer.get("status") == "fail" and refused.error == "no-quorum" else None
+        except Missed as error:
+            last.append(str(error))
+            return None
+        raise Missed(f"{name} accepted a write without a quorum")
+
+    return cluster.until(f"{name} to refuse writes", look, NOTICED_S, seen=lambda: last[-1:])
+
+
+def _stale_read(cluster: Deployed, name: str) -> bool:
+    body = {"view": "members", "with": {}, "level": "stale", "deadline_ms": 2000}
+    answer = cluster.asker.ask(name, body, 2.0)
+    return answer.get("status") == "ok" and answer.get("stale") is True
+
+
+def _agreed(cluster: Deployed) -> list[str] | None:
+    digests = [cluster.asker.ask(name, {"admin": "digest"}) for name in cluster.names]
+    if len({(answer.get("index"), answer.get("digest")) for answer in digests}) != 1:
+        return None
+    return sorted(cluster.pool(cluster.names[0])["agents"])
+
+
+SCENARIOS = (
+    Scenario(12, "failure", "node 2 silent for 30 s", "marked FAILED; its tasks run elsewhere", HEARTBEAT, silence),
+    Scenario(13, "failure", "3 of 5 nodes up", "quorum: writes accepted", FIVE, quorum),
+    Scenario(14, "failure", "2 of 5 nodes up", "no quorum: read-only, writes refused", FIVE, no_quorum),
+    Scenario(15, "failure", "partition 2 + 3", "only the three write; after healing the two agree", FIVE, partition),
+)

@@ -1,0 +1,28 @@
+"""The clusters that the scenarios need. Agents are not moved for balance but where that is the scenario."""
+
+from __future__ import annotations
+
+from ..setup import Setup
+
+STILL = {"balance_ns": 0, "checkpoint_ns": 500_000_000, "probe_ns": 250_000_000}
+QUICK = {"beacon_ns": 250_000_000}
+SCALE = 10
+"""How much shorter than the published 5 s and 30 s the plain heartbeat is made, so that nobody waits for half a minute."""
+HEARTBEAT_NS, SILENCE_NS = 5_000_000_000 // SCALE, 30_000_000_000 // SCALE
+
+THREE = Setup("three nodes", voters=3, membership=QUICK, agents=STILL)
+FOUR = Setup("three nodes and one that joins", voters=3, learners=1, late=1, membership=QUICK, agents=STILL)
+FIVE = Setup("five nodes", voters=5, membership=QUICK, agents=STILL)
+HEARTBEAT = Setup(
+    "three nodes with the plain heartbeat",
+    voters=3,
+    membership={**QUICK, "detector": "heartbeat", "heartbeat_ns": HEARTBEAT_NS, "silence_ns": SILENCE_NS},
+    agents=STILL,
+)
+UNEVEN = Setup(
+    "three nodes that are balanced",
+    voters=3,
+    membership={**QUICK, "capacity": {"slots": 10}},
+    agents={**STILL, "balance_ns": 2_000_000_000},
+)
+TEN = Setup("ten nodes", voters=5, learners=5, late=1, membership={"beacon_ns": 250_000_000}, agents=STILL)

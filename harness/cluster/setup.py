@@ -1,0 +1,43 @@
+"""What a cluster is deployed as. Scenarios that need the same setup share one deployment.
+
+Hosts are taken in the lab's order: first the voters, then the learners, of whom the last `late` are not started until a scenario does so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..systems.reference import ReferenceOptions
+
+CLUSTER = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """`membership` and `agents` are sections of the nodes' configuration. `timing` is Raft's."""
+
+    name: str
+    voters: int
+    learners: int = 0
+    late: int = 0
+    timing: str = "default"
+    membership: Mapping[str, Any] = field(default_factory=dict)
+    agents: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> int:
+        return self.voters + self.learners
+
+    def options(self, names: list[str]) -> ReferenceOptions:
+        """Of the reference system on these hosts, in their order. Each is told of itself alone: the others it must discover."""
+        return ReferenceOptions(
+            cluster=CLUSTER,
+            timing=self.timing,
+            voters=dict.fromkeys(names[: self.voters], 1),
+            learners=names[self.voters : self.hosts],
+            membership=dict(self.membership),
+            agents=dict(self.agents),
+            discover=True,
+        )

@@ -1,0 +1,103 @@
+"""Pictures of a cluster and results of scenarios as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from .picture import Picture, Row
+from .scenario import Result
+
+STATES = {
+    "ACTIVE": "green",
+    "JOINING": "cyan",
+    "SYNCING": "cyan",
+    "DEGRADED": "yellow",
+    "LEAVING": "yellow",
+    "FAILED": "red",
+}
+BAR = 10
+
+
+def table_of(picture: Picture) -> RenderableType:
+    """The nodes, and a line above and below: who told it, and what the tasks do."""
+    if not picture.answered:
+        return Text(f"{picture.asked} does not answer", style="red")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("node", "address", "role", "state", "raft", "agents", "load", "rtt ms", "types"):
+        table.add_column(heading, overflow="fold")
+    for row in picture.rows:
+        state = f"[{STATES.get(row.state, 'white')}]{escape(row.state)}[/]"
+        table.add_row(
+            row.node,
+            row.address,
+            row.role,
+            state,
+            row.raft,
+            f"{row.used}/{row.slots}",
+            load_bar(row),
+            rtt(row),
+            escape(row.types),
+        )
+    return Group(Text(headline(picture)), table, Text(tasks_line(picture)))
+
+
+def headline(picture: Picture) -> str:
+    active = sum(1 for row in picture.rows if row.state == "ACTIVE")
+    lead = (
+        f"{picture.leader} leads term {picture.term}" if picture.leader else f"no leader known in term {picture.term}"
+    )
+    doubt = ", may be stale" if picture.stale else ""
+    return f"{active} of {len(picture.rows)} nodes ACTIVE, {lead} (as {picture.asked} tells{doubt})"
+
+
+def tasks_line(picture: Picture) -> str:
+    if not picture.tasks:
+        return "no tasks"
+    return "tasks: " + ", ".join(f"{count} {state}" for state, count in sorted(picture.tasks.items()))
+
+
+def load_bar(row: Row) -> str:
+    full = 0 if row.slots == 0 else round(BAR * row.used / row.slots)
+    return "█" * full + "·" * (BAR - full)
+
+
+def rtt(row: Row) -> str:
+    return "" if row.rtt_ms is None else f"{row.rtt_ms:.2f}"
+
+
+def results_table(results: Iterable[Result]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("#", "category", "scenario", "promised", "measured", ""):
+        table.add_column(heading, overflow="fold")
+    for result in sorted(results, key=lambda result: result.scenario.number):
+        scenario = result.scenario
+        table.add_row(
+            str(scenario.number),
+            scenario.category,
+            escape(scenario.name),
+            escape(scenario.promised),
+            escape(result.measured),
+            mark(result),
+        )
+    return table
+
+
+def mark(result: Result) -> str:
+    return {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]—[/]"}[result.passed]
+
+
+def summary(results: Iterable[Result]) -> str:
+    results = list(results)
+    passed = sum(1 for result in results if result.passed)
+    failed = sum(1 for result in results if result.passed is False)
+    waiting = [result.scenario.number for result in results if result.passed is None and result.scenario.run is None]
+    unmeasured = len(results) - passed - failed - len(waiting)
+    parts = [f"{passed} passed", f"{failed} failed"]
+    parts += [f"{unmeasured} not measured"] if unmeasured else []
+    parts += [f"{len(waiting)} not there yet ({', '.join(map(str, waiting))})"] if waiting else []
+    return " · ".join(parts)

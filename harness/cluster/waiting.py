@@ -1,0 +1,42 @@
+"""Waiting with a bound and a reason: for a condition, looked at again and again.
+
+leader = until("a leader", lambda: asker.leader(), 10)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+STEP_S = 0.05
+
+
+class Missed(Exception):
+    """What a scenario waited for did not come, or came out differently: the cluster's fault, in one sentence."""
+
+
+def until(what: str, look: Callable[[], T | None], timeout_s: float, *, seen: Callable[[], Any] | None = None) -> T:
+    """The first answer of `look` that is true. Raises `Missed` with what was waited for and what was `seen` at last.
+
+    `look` is asked at least twice, however long it takes, and bounds its own time.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    found = look()
+    while not found:
+        late = time.monotonic() >= deadline_s
+        if not late:
+            time.sleep(STEP_S)
+        found = look()
+        if not found and late:
+            more = f"; last seen: {seen()}" if seen is not None else ""
+            raise Missed(f"waited {timeout_s:g} s for {what}{more}")
+    return found
+
+
+def expect(holds: bool, sentence: str) -> None:
+    """What must be so. Raises `Missed` with the sentence, which says what was found instead."""
+    if not holds:
+        raise Missed(sentence)
