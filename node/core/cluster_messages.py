@@ -20,4 +20,57 @@ class SubmitCommand:
     work: Json
 
 
-CLUSTER_MESSAGES: tuple[type[Any], ...] = (SubmitCommand,)
+@frozen
+class ProbePing:
+    """Answer this at once. `padding` makes it long, when it is the bandwidth that is measured."""
+
+    TAG: ClassVar[str] = "prober.ping"
+    number: int
+    padding: str
+
+
+@frozen
+class ProbePong:
+    """The ping of that number arrived."""
+
+    TAG: ClassVar[str] = "prober.pong"
+    number: int
+
+
+@frozen
+class ProbeReport:
+    """What the sender measured, for the leader: `{"rtt_ns": {node: ns}, "bandwidth_bps": {node: bytes per second}}`."""
+
+    TAG: ClassVar[str] = "prober.report"
+    measured: Json
+
+
+@frozen
+class AgentPiece:
+    """Piece `number`, from 1, of an agent's state that moves: migration `since` of its `epoch`. `work` is `{"changes": {…}, "gone": […]}`.
+
+    `last`: the agent stands still, and its state with this piece has `digest`.
+    """
+
+    TAG: ClassVar[str] = "agents.piece"
+    agent: str
+    epoch: int
+    since: int
+    number: int
+    last: bool
+    digest: str
+    work: Json
+
+
+@frozen
+class AgentAck:
+    """The target of migration `since` holds what came up to piece `received`; `whole`: that is everything, and the digest is right."""
+
+    TAG: ClassVar[str] = "agents.ack"
+    agent: str
+    since: int
+    received: int
+    whole: bool
+
+
+CLUSTER_MESSAGES: tuple[type[Any], ...] = (SubmitCommand, ProbePing, ProbePong, ProbeReport, AgentPiece, AgentAck)

@@ -7,7 +7,7 @@
 | `local-first` | an agent on the submitting node; when none there has room (a full pool, a node without agents) it falls back to a remote one, the least loaded host's |
 | `latency-aware` | the agent on the host with the lowest round-trip time from the submitting node |
 | `bandwidth-aware` | for `LARGE_BYTES` and more, the agent on the host to which the submitting node has the highest bandwidth; for less, as `latency-aware` |
-| `round-robin` | the next agent after the one that got a task last, by name, for all tasks of the cluster |
+| `round-robin` | the next agent by name after the one that got such a task last, whoever submitted it |
 
 Candidates are running agents of the task's type that have room, so each strategy falls back by itself: its first choice is full, hence not among them, and the next best is picked. What was not
 measured ranks behind what was. Ties go to the least loaded host for its capacity, then to the first name, so that the choice is a function of its arguments. The submitting node is at no distance from itself.
@@ -62,7 +62,7 @@ Rank = tuple[int, ...]
 
 
 def choose(strategy: str, task: Task, candidates: Sequence[Candidate], measured: Measures, rotation: str) -> str | None:
-    """The agent that gets `task` (its `from` and `size` count), or None when there is no candidate. `rotation`: who got a task last, "" for nobody."""
+    """The agent that gets `task` (its `from` and `size` count), or None when there is no candidate. `rotation`: who got a `round-robin` task last, "" for nobody."""
     if not candidates:
         return None
     if strategy == "round-robin":

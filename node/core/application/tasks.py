@@ -26,12 +26,12 @@ from typing import Any
 from ...cluster_config import AgentsConfig
 from ...config import NodeConfig
 from ...flaws import Flaws
+from .. import task_fields
 from ..entry import canonical
-from . import task_fields
+from ..task_fields import ASSIGNED, DEAD, DONE, QUEUED, STATES, queue_order
 from .replicated import Fields, done, refused
 from .sessions import Result
 
-QUEUED, ASSIGNED, DONE, DEAD = STATES = ("queued", "assigned", "done", "dead")
 QUEUE_BYTES = 64 << 20
 FINISHED_LIMIT = 20_000
 FINISHED_BYTES = 16 << 20
@@ -187,7 +187,7 @@ class Tasks:
         else:
             ended = {"state": DONE, "value": fields["value"], "reason": None, "finished": index}
             self._put(id_, record, {**record, **ended})
-        return done(task=id_, step=step, token=token, state=self.view[id_]["state"])
+        return done(task=id_, step=step, token=token, state=self.view[id_]["state"], effect=True)
 
     def _stale(self, record: Record, fields: Fields) -> Result | None:
         """Why this result comes from somebody who has no right to record one; None when he has."""
@@ -276,11 +276,6 @@ class Tasks:
 _FREE: Record = {"state": QUEUED, "agent": None, "epoch": None, "host": None}
 """What a task is that nobody has. Its token stays: the newest that was granted."""
 _SUMMARY = ("type", "handler", "priority", "state", "step", "attempt", "retries", "token", "agent", "host", "reason")
-
-
-def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:
-    """Greater priority first, then who was submitted first."""
-    return (-record["priority"], record["submitted"])
 
 
 def _queue_bytes(record: Mapping[str, Any]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...cluster_config import AGENT_TYPES, STRATEGIES
-from ..entry import canonical
+from ..cluster_config import AGENT_TYPES, STRATEGIES
+from .entry import canonical
 
 PAYLOAD_LIMIT = 64 << 10
 """Bytes of canonical JSON: payload and steps of a task together, and the value of a result."""
@@ -14,7 +14,7 @@ STEP_LIMIT = 64
 NAME_LIMIT = 64
 PAGE = 5000
 """Rows in an answer, at most: so that it fits a frame."""
-_STATES = ("queued", "assigned", "done", "dead")
+QUEUED, ASSIGNED, DONE, DEAD = STATES = ("queued", "assigned", "done", "dead")
 _HUGE = 1 << 53
 
 Check = Callable[[Any], "str | None"]
@@ -29,7 +29,7 @@ def problem(command: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def query_problem(fields: Mapping[str, Any]) -> str | None:
-    found = _shape(fields, {}, {"task": name, "state": _choice(_STATES), "effects": count, "limit": _between(1, PAGE)})
+    found = _shape(fields, {}, {"task": name, "state": _choice(STATES), "effects": count, "limit": _between(1, PAGE)})
     if found is None and sum(key in fields for key in ("task", "state", "effects")) > 1:
         return "task, state and effects are three questions: ask one"
     return found
@@ -52,6 +52,11 @@ def normal(fields: Mapping[str, Any]) -> dict[str, Any]:
         "steps": steps,
         "bytes": length + len(canonical(steps)),
     }
+
+
+def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Of queued tasks: greater priority first, then who was submitted first."""
+    return (-record["priority"], record["submitted"])
 
 
 def name(value: Any) -> str | None:
@@ -84,7 +89,8 @@ def _no_one_or_name(value: Any) -> str | None:
     return None if value is None else name(value)
 
 
-def _value(value: Any) -> str | None:
+def value_problem(value: Any) -> str | None:
+    """Why this cannot be the value of a result."""
     return _text_problem(value, "it")
 
 
@@ -143,6 +149,6 @@ _SUBMIT: Mapping[str, Check] = {
 _COMMANDS: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "tasks.submit": ({"task": name, "type": _TYPE, "handler": name}, _SUBMIT),
     "tasks.assign": ({"task": name, "attempt": count, "agent": name, "epoch": count}, {}),
-    "tasks.result": ({"task": name, "token": count, "epoch": count, "ok": _boolean, "value": _value}, {}),
+    "tasks.result": ({"task": name, "token": count, "epoch": count, "ok": _boolean, "value": value_problem}, {}),
     "tasks.release": ({"task": name, "token": count}, {}),
 }
