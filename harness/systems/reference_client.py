@@ -22,6 +22,7 @@ from typing import Any
 from node.wire import Decoder, FrameError, Kind, encode
 
 from .base import Dial, Op, Outcome
+from .reference_calls import CALLS, CHANGING, Talk
 
 WRITES = frozenset({"w", "append", "cas"})
 ANSWER_MARGIN_MS = 25
@@ -45,6 +46,8 @@ class _Pending:
     sent: bool = False
     """Whether the operation itself, not only the opening of a session, was handed to the driver."""
     seq: int | None = None
+    talk: Talk | None = None
+    """The conversation of an operation on agents or tasks; those have no session."""
 
 
 class ReferenceProtocol:
@@ -63,6 +66,8 @@ class ReferenceProtocol:
     def begin(self, op: Op, timeout_s: float) -> Request:
         """Start an operation. Raises `ValueError` for one that this system does not have."""
         assert self._pending is None, f"{self._pending} is still under way"
+        if op.f in CALLS:
+            return self._begin_talk(op, timeout_s)
         ops = micro_operations(op)
         deadline_ms = max(1, int(timeout_s * 1000) - ANSWER_MARGIN_MS)
         self._pending = _Pending(op, ops, any(micro[0] in WRITES for micro in ops), deadline_ms)
@@ -74,6 +79,8 @@ class ReferenceProtocol:
         pending = self._pending
         if pending is None or reply.get("id") != pending.request_id:
             return None
+        if pending.talk is not None:
+            return self._go_on(pending, pending.talk, reply)
         if pending.sent:
             return self._finish(self._outcome(pending, reply))
         if reply.get("status") != "ok" or type(reply.get("session")) is not int:
@@ -90,6 +97,22 @@ class ReferenceProtocol:
     def disconnected(self, reason: str) -> Outcome:
         """The connection broke. `reason` is a word for the history."""
         return self._unanswered(reason)
+
+    def _begin_talk(self, op: Op, timeout_s: float) -> Request:
+        talk = CALLS[op.f](op)
+        deadline_ms = max(1, int(timeout_s * 1000) - ANSWER_MARGIN_MS)
+        self._pending = _Pending(op, [], op.f in CHANGING, deadline_ms, sent=True, talk=talk)
+        return self._ask({"deadline_ms": deadline_ms, **next(talk)})
+
+    def _go_on(self, pending: _Pending, talk: Talk, reply: Mapping[str, Any]) -> Request | Outcome:
+        index = reply.get("index")
+        if type(index) is int:
+            self.seen = max(self.seen, index)
+        try:
+            return self._ask({"deadline_ms": pending.deadline_ms, **talk.send(reply)})
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return self._finish(outcome)
 
     def _ask_operation(self) -> Request:
         pending = self._pending
@@ -123,7 +146,12 @@ class ReferenceProtocol:
         pending = self._pending
         assert pending is not None
         self._pending = None
-        if pending.writes and pending.sent and (outcome.type == "info" or outcome.error == "session-expired"):
+        if (
+            pending.talk is None
+            and pending.writes
+            and pending.sent
+            and (outcome.type == "info" or outcome.error == "session-expired")
+        ):
             self.session = None
         return outcome
 
@@ -160,7 +188,9 @@ def micro_operations(op: Op) -> list[list[Any]]:
     if op.f == "txn":
         # Reads may carry a place for what they read: ["r", key, null].
         return [list(micro[:2]) if micro[0] == "r" else list(micro) for micro in op.value]
-    raise ValueError(f"the reference system has no operation {op.f!r}; it has read, write, cas, append, add, txn")
+    raise ValueError(
+        f"the reference system has no operation {op.f!r}; it has read, write, cas, append, add, txn, {', '.join(CALLS)}"
+    )
 
 
 def _value(op: Op, results: list[Any]) -> Any:

@@ -8,11 +8,24 @@ from typing import Any
 from .base import Workload, WorkloadSpec
 from .register import SEEN, Register, RegisterSpec
 from .sets import Set, SetSpec
+from .tasks import TaskSpec, TaskWorkload
 
 WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] = {
     "register": (RegisterSpec, Register),
     "set": (SetSpec, Set),
+    "tasks": (TaskSpec, TaskWorkload),
 }
 """Name in the campaign → (its spec, its maker). A later workload is a file and a line here."""
 
-__all__ = ["SEEN", "WORKLOADS", "Register", "RegisterSpec", "Set", "SetSpec", "Workload", "WorkloadSpec"]
+__all__ = [
+    "SEEN",
+    "WORKLOADS",
+    "Register",
+    "RegisterSpec",
+    "Set",
+    "SetSpec",
+    "TaskSpec",
+    "TaskWorkload",
+    "Workload",
+    "WorkloadSpec",
+]

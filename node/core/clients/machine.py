@@ -77,7 +77,7 @@ class Clients:
     def on_request(self, now_ns: int, event: Request) -> None:
         """A client's request; `status`, `digest` and `trace-marker` are answered by `Core`."""
         try:
-            request = parse(event.body, self._calls)
+            request = parse(event.body, self._calls, self._config.node)
         except ValueError as error:
             id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
             self._reply(event.client, id_, replies.failed("bad-request", str(error)))

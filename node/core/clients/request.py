@@ -17,6 +17,8 @@ COMMAND_CHARACTERS = 128 * 1024
 LEVELS = ("linearizable", "sequential", "stale")
 ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
 VIEW = "view"
+FROM_HERE = ("agents.spawn", "tasks.submit")
+"""Their field `from`, when absent, is the node that was asked: routing goes by where a request came in."""
 _LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
 _INT64 = 1 << 63
 
@@ -74,7 +76,7 @@ class ClientRequest:
 NO_CALLS = NoCalls()
 
 
-def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS) -> ClientRequest:
+def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "") -> ClientRequest:
     """Raises ValueError with a sentence that names the field and shows its value."""
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
@@ -89,7 +91,7 @@ def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS) -> ClientRequest:
     if body.get("open") is True:
         return ClientRequest(Kind.OPEN, id_, deadline_ms)
     if "do" in body:
-        return _call(body, id_, deadline_ms, calls)
+        return _call(body, id_, deadline_ms, calls, me)
     level = body.get("level", "linearizable")
     if level not in LEVELS:
         raise ValueError(f"level is {_short(level)}, not one of {', '.join(LEVELS)}")
@@ -102,8 +104,10 @@ def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS) -> ClientRequest:
     return ClientRequest(Kind.WRITE, id_, deadline_ms, level, session, seq, seen, ops)
 
 
-def _call(body: Mapping[str, Any], id_: Any, deadline_ms: int, calls: Calls) -> ClientRequest:
+def _call(body: Mapping[str, Any], id_: Any, deadline_ms: int, calls: Calls, me: str) -> ClientRequest:
     command, fields = body["do"], body.get("with", {})
+    if command in FROM_HERE and isinstance(fields, dict):
+        fields = {"from": me, **fields}
     if command not in calls.for_clients:
         known = ", ".join(calls.for_clients) or "none: this node has no `membership` section"
         raise ValueError(f"do is {_short(command)}, not one of {known}")

@@ -1,0 +1,91 @@
+"""Tasks: agents are spawned, then tasks for them submitted; at the end the ledger of effects is read.
+
+Every acknowledged task must take effect once, for its newest claim. Agents may be moved about meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ..run.generators import Context, Generator, each, limit, per_key, sequence, stagger, until_ok
+from ..systems.base import Op
+from ..systems.task_name import TaskName
+from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .register import unique_value
+
+SPAWN_TRIES = 100
+SPAWN_GAP_NS = 200_000_000
+
+Handler = Literal["echo", "sleep", "digest", "learn"]
+Strategy = Literal["local-first", "latency-aware", "bandwidth-aware", "round-robin"]
+
+
+def _usual_mix() -> dict[Handler, int]:
+    return {"echo": 40, "sleep": 40, "learn": 20}
+
+
+class TaskSpec(WorkloadSpec):
+    """`agents` of type generic; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
+
+    clients: int = Field(default=4, ge=1, le=500)
+    rate: Rate = 40.0
+    agents: int = Field(default=6, ge=1, le=512, description="agents that are spawned before the first task")
+    mix: dict[Handler, int] = Field(default_factory=_usual_mix, description="weights of the handlers")
+    sleep_ms: int = Field(default=50, ge=1, le=60_000, description="how long a sleeping task takes at most")
+    chains: int = Field(default=20, ge=0, le=100, description="per cent of tasks that have one or two further steps")
+    strategies: tuple[Strategy, ...] = Field(
+        default=("local-first", "latency-aware", "bandwidth-aware", "round-robin"),
+        min_length=1,
+        description="routing strategies, by turns",
+    )
+    migrations: int = Field(default=0, ge=0, le=99, description="per cent of operations that move an agent")
+    nodes: tuple[str, ...] = Field(default=(), description="where agents are moved to")
+
+    @field_validator("mix")
+    @classmethod
+    def _some_weight(cls, mix: dict[Handler, int]) -> dict[Handler, int]:
+        if any(weight < 0 for weight in mix.values()) or not sum(mix.values()):
+            raise ValueError(f"the mix {mix!r} needs weights of at least 0, one of them above")
+        return mix
+
+
+@dataclass(frozen=True)
+class TaskWorkload:
+    name: str
+    spec: TaskSpec
+
+    def load(self) -> Generator:
+        return sequence(per_key(self.agents, self._spawned), self.spec.paced(each(self._operation)))
+
+    def final(self, keys: tuple[str, ...]) -> Generator:
+        read = Op("effects", workload=self.name)
+        once = until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: read))))
+        return per_key((self.name,), lambda _: once)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return tuple(f"a{i}.generic" for i in range(self.spec.agents))
+
+    def _spawned(self, agent: str) -> Generator:
+        """Tried again: at first nobody may be a member yet."""
+        op = Op("spawn", None, agent, workload=self.name)
+        return until_ok(limit(SPAWN_TRIES, stagger(SPAWN_GAP_NS, each(lambda _: op))))
+
+    def _operation(self, context: Context) -> Op:
+        spec, draw = self.spec, context.draw("op")
+        if spec.nodes and draw.randrange(100) < spec.migrations:
+            return Op("migrate", None, [draw.choice(self.agents), draw.choice(spec.nodes)], workload=self.name)
+        handler = draw.choices(list(spec.mix), weights=list(spec.mix.values()))[0]
+        number = unique_value(context)
+        task = TaskName(
+            number,
+            handler=handler,
+            amount=1 + draw.randrange(spec.sleep_ms),
+            strategy=spec.strategies[number % len(spec.strategies)],
+            priority=draw.randrange(3),
+            steps=1 + draw.randrange(2) if draw.randrange(100) < spec.chains else 0,
+        )
+        return Op("submit", None, str(task), workload=self.name)
