@@ -47,26 +47,45 @@ class Deployed:
         self.service = ReferenceService(setup.options(self.names))
         self._provider = provider
         self.asker = Asker(CLUSTER, self.dial)
-        self._stack = ExitStack()
+        self._faulty = ExitStack()
+        """What there is for faults: taken down before the nodes are."""
         self._injector: HostInjector | None = None
         self._faults = 0
-        self._tasks = 0
         self._began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Deployed:
-        """All but the late ones up, and ACTIVE. Raises `DeployError` for what is the hosts' fault, `Missed` for what is the cluster's."""
+        """All but the late ones up, and ACTIVE. Raises `TribulationError` for what is the hosts' fault, `Missed` for what is the cluster's."""
         try:
-            self._stack.callback(deploy_down, self.service, list(self.hosts.values()))
-            self._stack.callback(self.asker.close)
-            self.start(*self.names[: len(self.names) - self.setup.late])
-            self.settle()
+            self._begin()
         except BaseException:
-            self._stack.close()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        try:
+            self._end_faults()
+        finally:
+            self.asker.close()
+            deploy_down(self.service, list(self.hosts.values()))
+
+    def redeploy(self, setup: Setup) -> None:
+        """Another cluster on the same hosts, which must be as many; nothing is left of the one that was."""
+        assert setup.hosts == len(self.hosts)
+        self._end_faults()
+        self.asker.close()
+        deploy_down(self.service, list(self.hosts.values()))
+        self.setup, self.started = setup, []
+        self.service = ReferenceService(setup.options(self.names))
+        self._begin()
+
+    def _begin(self) -> None:
+        self.start(*self.names[: len(self.names) - self.setup.late])
+        self.settle()
+
+    def _end_faults(self) -> None:
+        self._injector = None
+        self._faulty.close()
 
     def dial(self, node: str, timeout_s: float) -> socket.socket:
         return self._provider.dial(self.hosts[node].address, self.service.port, timeout_s=timeout_s)
@@ -251,12 +270,12 @@ class Deployed:
     def _faults_here(self) -> HostInjector:
         """Started for the first fault: most scenarios need none."""
         if self._injector is None:
-            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-            ledger = self._stack.enter_context(Ledger(folder / "ledger.jsonl"))
+            folder = Path(self._faulty.enter_context(tempfile.TemporaryDirectory()))
+            ledger = self._faulty.enter_context(Ledger(folder / "ledger.jsonl"))
             hosts = list(self.hosts.values())
             injector = HostInjector(hosts, self._provider, self.service, ledger, self._now_ns, seed=0, dial=self.dial)
             injector.start()
-            self._stack.callback(injector.stop)
+            self._faulty.callback(injector.stop)
             self._injector = injector
         return self._injector
 

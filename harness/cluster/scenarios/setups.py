@@ -19,6 +19,12 @@ HEARTBEAT = Setup(
     membership={**QUICK, "detector": "heartbeat", "heartbeat_ns": HEARTBEAT_NS, "silence_ns": SILENCE_NS},
     agents=STILL,
 )
+SWIM = Setup(
+    "three nodes with SWIM",
+    voters=3,
+    membership={**QUICK, "detector": "swim"},
+    agents=STILL,
+)
 UNEVEN = Setup(
     "three nodes that are balanced",
     voters=3,
