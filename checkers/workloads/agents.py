@@ -1,0 +1,122 @@
+"""Checker `agents`: each epoch of an agent is one host's, work of an older epoch than the newest is refused, and a host that hears no quorum runs none.
+
+An agent's *epoch* is the index of the log entry that placed it, so a later placement has a greater one, and whether an epoch was still the newest when something was accepted needs no
+clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
+
+Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and `task-effect` (`worker`,
+`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any
+
+from ..findings import Findings
+from ..result import Budget, CheckResult, RunRecord
+from ..traces import Incarnation, Line, Traces, excerpt, read_traces
+from .conclusion import all_of, conclude, quantiles_ms, sentence
+
+STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
+_ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("worker", "the effect of a task")}
+
+
+class AgentsChecker:
+    name = "agents"
+
+    def applies(self, record: RunRecord) -> bool:
+        return any(line["event"] == STARTED for lines in record.traces.values() for line in lines)
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        traces = read_traces(record)
+        findings = Findings()
+        epochs = _one_host_an_epoch(traces, findings)
+        for incarnation in traces:
+            _suspended_without_quorum(incarnation, findings)
+            _newest_only(incarnation, epochs, findings)
+        doubts = list(traces.problems)
+        if not epochs:
+            doubts.append("no agent was ever started")
+        return conclude(self.name, findings, _stats(traces, epochs), all_of(doubts))
+
+
+def _one_host_an_epoch(traces: Traces, findings: Findings) -> Mapping[str, Mapping[int, Line]]:
+    """Agent → epoch → the line of its first start. An epoch that started on two hosts is reported."""
+    epochs: dict[str, dict[int, Line]] = {}
+    for incarnation in traces:
+        for line in incarnation.lines:
+            if line["event"] != STARTED:
+                continue
+            first = epochs.setdefault(line["agent"], {}).setdefault(line["epoch"], line)
+            if first["node"] != line["node"]:
+                text = f"agent {line['agent']} of epoch {line['epoch']} was started on {first['node']} and on {line['node']}"
+                details = {
+                    "agent": line["agent"],
+                    "epoch": line["epoch"],
+                    "traces": [excerpt(first), excerpt(line)],
+                }
+                findings.add("two-hosts-in-one-epoch", sentence(text), details=details)
+    return epochs
+
+
+def _suspended_without_quorum(incarnation: Incarnation, findings: Findings) -> None:
+    """Agents that still run when anything else happens on a host after it had noticed that no quorum hears it."""
+    running: dict[str, Line] = {}
+    lost: Line | None = None
+    for line in incarnation.lines:
+        if lost is not None and line["mono_ns"] > lost["mono_ns"]:
+            for started in running.values():
+                text = (
+                    f"{incarnation.node} had no contact with a quorum and went on running agent {started['agent']} "
+                    f"(epoch {started['epoch']}), at the least for {(line['mono_ns'] - lost['mono_ns']) / 1e6:g} ms"
+                )
+                details = {
+                    "agent": started["agent"],
+                    "traces": [excerpt(started), excerpt(lost), excerpt(line)],
+                }
+                findings.add("runs-without-quorum", sentence(text), details=details)
+            lost = None
+        event = line["event"]
+        if event == STARTED:
+            running[line["agent"]] = line
+        elif event in (STOPPED, SUSPENDED):
+            running.pop(line["agent"], None)
+        elif event == "no-quorum":
+            lost = line
+        elif event == "quorum":
+            lost = None
+
+
+def _newest_only(incarnation: Incarnation, epochs: Mapping[str, Mapping[int, Line]], findings: Findings) -> None:
+    ordered = {agent: sorted(known) for agent, known in epochs.items()}
+    for line in incarnation.lines:
+        if line["event"] not in _ACCEPTED:
+            continue
+        field, what = _ACCEPTED[line["event"]]
+        agent, epoch, index = line.get(field), line.get("epoch"), line.get("index")
+        if agent not in ordered or epoch is None or index is None:
+            continue
+        # The newest epoch before the entry: granted, and even started, before this was accepted.
+        known = ordered[agent]
+        place = bisect_left(known, index)
+        if place and known[place - 1] > epoch:
+            newer = epochs[agent][known[place - 1]]
+            text = (
+                f"{what} of agent {agent} was accepted for epoch {epoch} at index {index} of the log, "
+                f"although epoch {newer['epoch']} had been granted to {newer['node']} before"
+            )
+            details = {"agent": agent, "epoch": epoch, "traces": [excerpt(line), excerpt(newer)]}
+            findings.add("work-of-an-old-epoch", sentence(text), details=details)
+
+
+def _stats(traces: Traces, epochs: Mapping[str, Mapping[int, Line]]) -> dict[str, Any]:
+    lines = [line for incarnation in traces for line in incarnation.lines]
+    switched = [line for line in lines if line["event"] == "agent-switched"]
+    return {
+        "agents": len(epochs),
+        "placements": sum(map(len, epochs.values())),
+        "migrations": len(switched),
+        "pause_ms": quantiles_ms([line["pause_ns"] for line in switched if line.get("pause_ns") is not None]),
+        "keys_lost": sum(line.get("keys", 0) for line in lines if line["event"] == "agent-lost"),
+    }

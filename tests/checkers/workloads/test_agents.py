@@ -1,0 +1,77 @@
+"""Agents and their epochs: stories of trace lines. An epoch is the log index that granted it."""
+
+from __future__ import annotations
+
+from .lines import Lines, places
+from .stories import only, unknown, valid
+
+
+def started(lines: Lines, node: str, epoch: int, agent: str = "a") -> Lines:
+    return lines.line(node, "agent-started", agent=agent, epoch=epoch)
+
+
+def suspended(lines: Lines, node: str, epoch: int, agent: str = "a", at_ms: float | None = None) -> Lines:
+    return lines.line(node, "agent-suspended", at_ms, agent=agent, epoch=epoch)
+
+
+def checkpoint(lines: Lines, node: str, epoch: int, index: int) -> Lines:
+    return lines.line(node, "agent-checkpoint", agent="a", epoch=epoch, number=1, index=index)
+
+
+def test_an_agent_that_moves_runs_at_a_new_epoch_on_the_other_host() -> None:
+    lines = checkpoint(started(Lines(), "n1", 5), "n1", 5, 8)
+    lines.line("n1", "agent-switched", agent="a", epoch=5, pause_ns=2_000_000, bytes=10)
+    lines.line("n1", "agent-stopped", agent="a", epoch=5)
+    stats = valid(checkpoint(started(lines, "n2", 9), "n2", 9, 12).quiet().judge("agents"))
+    assert (stats["agents"], stats["placements"], stats["migrations"]) == (1, 2, 1)
+    assert stats["pause_ms"]["1"] == 2.0
+
+
+def test_one_epoch_on_two_hosts() -> None:
+    lines = started(started(Lines(), "n1", 5), "n2", 5).quiet()
+    anomaly = only(lines.judge("agents"), "two-hosts-in-one-epoch", ())
+    assert anomaly.explanation == "Agent a of epoch 5 was started on n1 and on n2."
+    assert places(anomaly) == [("n1", 0), ("n2", 0)]
+
+
+def test_a_host_that_comes_back_may_start_its_epoch_again() -> None:
+    lines = started(Lines(), "n1", 5).boot("n1")
+    valid(started(lines, "n1", 5).quiet().judge("agents"))
+
+
+def test_a_checkpoint_of_an_older_epoch_that_was_accepted_after_a_newer_was_granted() -> None:
+    lines = started(started(Lines(), "n1", 5), "n2", 9)
+    valid(checkpoint(lines, "n1", 5, 8).quiet().judge("agents"))
+    anomaly = only(checkpoint(lines, "n1", 5, 10).judge("agents"), "work-of-an-old-epoch", ())
+    assert anomaly.explanation == (
+        "A checkpoint of agent a was accepted for epoch 5 at index 10 of the log, "
+        "although epoch 9 had been granted to n2 before."
+    )
+
+
+def test_the_effect_of_a_task_counts_as_work_of_its_worker() -> None:
+    lines = started(started(Lines(), "n1", 5), "n2", 9)
+    lines.line("n1", "task-effect", task="t", claim=7, worker="a", epoch=5, index=11)
+    only(lines.quiet().judge("agents"), "work-of-an-old-epoch", ())
+
+
+def test_a_host_without_a_quorum_must_suspend_its_agents_at_once() -> None:
+    lines = started(Lines(), "n1", 5).line("n1", "no-quorum", 10, since_ns=0)
+    suspended(lines, "n1", 5, at_ms=10).line("n1", "marker", 20)
+    valid(lines.quiet().judge("agents"))
+
+    lines = started(Lines(), "n1", 5).line("n1", "no-quorum", 10, since_ns=0).line("n1", "marker", 35)
+    anomaly = only(lines.quiet().judge("agents"), "runs-without-quorum", ())
+    assert anomaly.explanation == (
+        "n1 had no contact with a quorum and went on running agent a (epoch 5), at the least for 25 ms."
+    )
+
+
+def test_a_quorum_that_is_back_in_the_same_moment_was_not_missed() -> None:
+    lines = started(Lines(), "n1", 5).line("n1", "no-quorum", 10, since_ns=0).line("n1", "quorum", 10)
+    valid(lines.line("n1", "marker", 20).quiet().judge("agents"))
+
+
+def test_missing_lines_are_doubt() -> None:
+    lines = started(Lines(), "n1", 5).lose("n1").line("n1", "marker").quiet()
+    unknown(lines.judge("agents"), because="lines are missing")
