@@ -98,12 +98,15 @@ class Inbound:
                 ),
                 now_ns,
             )
-        elif self.role is Role.NODE and now_ns - connection.last_read_ns > limits.inbound_silence_ns:
+        elif self.role is Role.NODE and self._silent(now_ns):
             self.close(f"silent for {(now_ns - connection.last_read_ns) // 1_000_000} ms")
         elif connection.decoder.pending and now_ns - connection.last_frame_ns > limits.frame_ns:
             self.refuse(
                 FrameError("slow-frame", "a frame was begun but not completed in time", "send whole frames"), now_ns
             )
+
+    def _silent(self, now_ns: int) -> bool:
+        return now_ns - self.connection.last_read_ns > self._shared.limits.inbound_silence_ns * self._shared.slowness
 
     def refuse(self, error: FrameError, now_ns: int) -> None:
         """Answer with an error frame and close once it is out."""

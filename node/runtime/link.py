@@ -6,7 +6,7 @@ spare the race in which both sides dial at once and each closes the other's.
     IDLE --dial--> CONNECTING --connected, hello sent--> GREETING --right hello came--> UP
       ^---------------- refused, foreign, silent, slow, closed -----------------------'
 
-While UP the peer answers a ping each quarter of a second; messages go the other way only.
+While UP the peer answers a ping each quarter of a second (rarer among many); messages go the other way only.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ class Link:
                 self._fail(f"no answer within {limits.dial_attempt_ns // 1_000_000} ms ({self.state.value})")
         else:
             assert self._connection is not None
-            if now_ns - self._connection.last_read_ns > limits.peer_silence_ns:
+            slowness = self._shared.slowness
+            if now_ns - self._connection.last_read_ns > limits.peer_silence_ns * slowness:
                 self._fail(f"silent for {(now_ns - self._connection.last_read_ns) // 1_000_000} ms")
-            elif now_ns - self._pinged_ns >= limits.ping_interval_ns:
+            elif now_ns - self._pinged_ns >= limits.ping_interval_ns * slowness:
                 self._pinged_ns = now_ns
                 if self._connection.queue(PING):
                     self._shared.mark_dirty(self)

@@ -34,6 +34,7 @@ class Network:
             for peer, address in sorted(options.peers.items())
             if peer != options.node
         }
+        shared.crowd(len(self._links))
         self._datagrams: Datagrams | None = None
         if options.udp_port is not None:
             self._datagrams = Datagrams(shared, options.listen, options.udp_port)
@@ -131,6 +132,7 @@ class Network:
         self._unknown.pop(peer, None)
         self._shared.log.info("peer met", peer=peer, address=str(address))
         link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down)
+        self._shared.crowd(len(self._links))
         link.tick(time.monotonic_ns())
 
     def part(self, peer: str) -> None:
@@ -138,6 +140,7 @@ class Network:
         link = self._links.pop(peer, None)
         if link is not None:
             link.close()
+        self._shared.crowd(len(self._links))
         for inbound in list(self._inbound):
             if inbound.role is Role.NODE and inbound.name == peer:
                 inbound.close("it is no peer any more")

@@ -11,6 +11,9 @@ from .logs import NodeLog
 from .options import Limits
 
 
+PEERS_PINGED_OFTEN = 8
+
+
 class Flushable(Protocol):
     def flush(self) -> None: ...
 
@@ -25,7 +28,13 @@ class Shared:
         self.hello = encode(Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation})
         self.lost_datagrams = 0
         """Datagrams that did not get out: no route, a full buffer, an address that is none."""
+        self.slowness = 1
+        """How many times rarer pings are than in a small cluster, and how much longer silence is suffered: with 31 peers, pings alone would keep a processor busy."""
         self._dirty: dict[Flushable, None] = {}
+
+    def crowd(self, peers: int) -> None:
+        """There are so many peers now."""
+        self.slowness = max(1, -(-peers // PEERS_PINGED_OFTEN))
 
     def mark_dirty(self, who: Flushable) -> None:
         """`who` queued bytes in this turn and must be flushed at its end."""
