@@ -59,6 +59,9 @@ class Flaws:
     checksum_mismatch_truncates_middle: bool = False
     torn_tail_trusted: bool = False
     fsync_error_ignored: bool = False
+    failed_by_one_vote: bool = False
+    incarnation_not_bumped: bool = False
+    ghost_member: bool = False
     result_without_token_check: bool = False
     task_lost_on_failover: bool = False
     lost_worker_acknowledged: bool = False

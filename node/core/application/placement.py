@@ -143,7 +143,7 @@ class Placement:
             return problem
         known = self.view[agent]["checkpoint"]["number"]
         if number <= known:
-            return done(number=known)
+            return refused("stale-number", f"checkpoint {number} of {agent} is not after checkpoint {known}")
         if number != known + 1 and not self._flaws.agent_epoch_unchecked:
             return refused("gap", f"checkpoint {number} of {agent} does not follow checkpoint {known}")
         stage = self._staged.setdefault(agent, Stage({}, []))

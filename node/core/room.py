@@ -1,0 +1,77 @@
+"""How much room members have for agents: pure functions of the members' records, which placement and balancing share.
+
+Places are hard: an agent takes one of a member's `slots`. Processor and memory are soft: an agent counts as a sixteenth of a processor and 64 MiB, so that of two members with as
+many slots the weaker one counts as fuller, and an ordinary member (16 slots, 100 %, 1024 MiB) is as full by one measure as by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+
+AGENT_CPU_PERCENT_16 = 100
+"""Sixteen agents take that many hundredths of a processor."""
+AGENT_MEMORY_MIB = 64
+
+
+def hosting(member: Record | None) -> bool:
+    """Whether new agents may come to this member."""
+    return member is not None and member["state"] == "ACTIVE" and member["role"] in ("hybrid", "worker")
+
+
+def orphaned(agent: Record, members: Mapping[str, Record]) -> bool:
+    """Whether the process that this agent was placed on is gone: its member failed, is deregistered, or is another incarnation."""
+    return _gone(members.get(agent["host"]), agent["incarnation"])
+
+
+def target_lost(agent: Record, members: Mapping[str, Record]) -> bool:
+    """Whether the process that this agent is moving to cannot take it any more."""
+    moving = agent["moving"]
+    if moving is None:
+        return False
+    member = members.get(moving["to"])
+    return _gone(member, moving["incarnation"]) or not hosting(member)
+
+
+def utilisation(member: Record, used: int) -> int:
+    """In thousandths: of what the member has least of. A member without slots is full."""
+    capacity = member["capacity"]
+    slots: int = capacity["slots"]
+    cpu_percent: int = capacity["cpu_percent"]
+    memory_mib: int = capacity["memory_mib"]
+    if not slots:
+        return 1000
+    return max(
+        1000 * used // slots,
+        1000 * used * AGENT_CPU_PERCENT_16 // (16 * cpu_percent),
+        1000 * used * AGENT_MEMORY_MIB // memory_mib,
+    )
+
+
+def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
+    """By member: the slots that agents have there, or that are held for agents on their way."""
+    used: dict[str, int] = {}
+    for agent in agents.values():
+        used[agent["host"]] = used.get(agent["host"], 0) + 1
+        if agent["moving"] is not None:
+            to = agent["moving"]["to"]
+            used[to] = used.get(to, 0) + 1
+    return used
+
+
+def most_room(members: Mapping[str, Record], used: Mapping[str, int]) -> str | None:
+    """The member that is the least full with one agent more; of equals the first by name. None: no slot is free."""
+    best: tuple[int, str] | None = None
+    for name, member in members.items():
+        count = used.get(name, 0)
+        if hosting(member) and count < member["capacity"]["slots"]:
+            offer = (utilisation(member, count + 1), name)
+            if best is None or offer < best:
+                best = offer
+    return None if best is None else best[1]
+
+
+def _gone(member: Record | None, incarnation: int) -> bool:
+    return member is None or member["state"] == "FAILED" or member["incarnation"] != incarnation
