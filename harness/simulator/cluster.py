@@ -19,7 +19,7 @@ from typing import Any
 
 from node.config import NodeConfig
 from node.core.core import Core
-from node.core.effects import Broadcast, DropTask, Effect, Reply, RunTask, Send, SendDatagram, Trace
+from node.core.effects import Broadcast, Effect, Reply, Send, SendDatagram, Trace
 from node.core.events import Event
 
 from ..nemesis.faults import CLIENTS
@@ -324,9 +324,6 @@ class SimCluster:
 
     def broadcast(self, node: str, effect: Broadcast) -> None:
         self.datagrams.broadcast(node, effect.port, effect.data)
-
-    def work(self, node: SimNode, effect: RunTask | DropTask) -> None:
-        """Tasks."""
 
     def halted(self, node: SimNode, reason: str) -> None:
         self._note("halted", node.name, reason)

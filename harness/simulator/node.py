@@ -38,6 +38,7 @@ from .errors import SimulationError
 from .kernel import Kernel
 from .options import SimOptions
 from .storage import Storage
+from .tasks import SimTasks
 
 
 class Process(Enum):
@@ -72,8 +73,6 @@ class World(Protocol):
     def datagram(self, node: str, effect: SendDatagram) -> None: ...
 
     def broadcast(self, node: str, effect: Broadcast) -> None: ...
-
-    def work(self, node: SimNode, effect: RunTask | DropTask) -> None: ...
 
     def halted(self, node: SimNode, reason: str) -> None: ...
 
@@ -111,6 +110,7 @@ class SimNode:
         """Of a processor: turns of a starved process begin only in the first part of each period that is its own."""
         self.storage_held = False
         self.storage: Storage | None = None
+        self.tasks: SimTasks
         self._check: Callable[[], None] | None = None
         # Looked up by class: a `match` over effects costs as much as the rest of a turn.
         self._releases: dict[type[Any], Callable[[Any], None]] = {
@@ -121,8 +121,8 @@ class SimNode:
         self._outward: dict[type[Any], Callable[[Any], None]] = {
             SendDatagram: partial(world.datagram, name),
             Broadcast: partial(world.broadcast, name),
-            RunTask: partial(world.work, self),
-            DropTask: partial(world.work, self),
+            RunTask: lambda effect: self.tasks.submit(effect),
+            DropTask: lambda effect: self.tasks.drop(effect.run),
             # Here everybody is connected from the start, and a core hears nobody that it has not met.
             Meet: _ignore,
             Part: _ignore,
@@ -154,6 +154,7 @@ class SimNode:
         self.core = self._make(self.config)
         self._check = getattr(self.core, "check", None) if self._options.check_every else None
         key = draw(self._seed, self.key, self.incarnation)
+        self.tasks = SimTasks(self._kernel, draw(key, 0x7A5C), _workers(self.config), self.push)
         self.storage = Storage(self._kernel, self.disk, key, self._options, self._storage_ended)
         seed = draw(key, 0x5EED) >> 1
         self.storage.held = self.storage_held
@@ -202,6 +203,7 @@ class SimNode:
     def _die(self, process: Process, *, torn: bool) -> None:
         if self.alive and self.storage is not None:
             self.storage.end(torn=torn)
+            self.tasks.stop()
         self.process, self.core, self.storage = process, None, None
         self._reset()
 
@@ -332,6 +334,11 @@ class SimNode:
 _SET_WALL: dict[type[Any], Callable[[Any, int], None]] = {
     kind: vars(kind)["wall_ns"].__set__ for kind in (Received, TimerFired, Request, Datagram)
 }
+
+
+def _workers(config: Any) -> int:
+    agents = getattr(config, "agents", None)
+    return 1 if agents is None else int(agents.workers)
 
 
 def _ignore(effect: Effect) -> None:

@@ -10,17 +10,24 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..config import NodeConfig
+from .agents.machine import Agents
 from .application.machine import Application
 from .application.registry import Applications
 from .chance import Chance
 from .clients.machine import Clients
+from .coordinator.machine import Coordinator
 from .datagrams import Note
+from .detector.machine import Detector
+from .discovery.machine import Discovery
 from .events import Connected, Datagram, Disconnected, Start, TaskDone
+from .membership.machine import Membership
 from .messages import Message
 from .outbox import Outbox
+from .prober.machine import Prober
 from .raft.machine import Raft
 from .roster.machine import Roster
 from .submitter.machine import Submitter
+from .tasks.machine import TaskMachine
 from .wall import Wall
 
 
@@ -67,8 +74,14 @@ class Composition:
         self.application = Application(config, out, applications)
         self.clients = Clients(config, out, incarnation, applications, lambda: self.roster.names)
         members: list[Member] = []
+        self._tasks: TaskMachine | None = None
+        parts = (config, out, incarnation, chance)
         if config.membership is not None:
-            members += [self.roster, Submitter(config, out, incarnation, chance, applications.problem)]
+            members += [self.roster, Submitter(*parts, applications.problem)]
+            members += [Discovery(*parts), Detector(*parts), Membership(*parts)]
+        if config.agents is not None:
+            self._tasks = TaskMachine(*parts)
+            members += [Prober(*parts), Agents(*parts), Coordinator(*parts), self._tasks]
         self.members = {member.name: member for member in members}
 
     @property
@@ -77,3 +90,5 @@ class Composition:
 
     def on_task(self, now_ns: int, event: TaskDone) -> None:
         """Work that this node's machine of tasks asked for has ended."""
+        if self._tasks is not None:
+            self._tasks.on_task(now_ns, event)

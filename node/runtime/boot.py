@@ -109,7 +109,7 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
         config=config.to_json(),
         udp_port=None if config.membership is None else config.membership.udp_port,
         handlers=None if handlers is None else Path(handlers),
-        workers=4 if config.agents is None else config.agents.workers,
+        workers=0 if config.agents is None else config.agents.workers,
     )
 
 

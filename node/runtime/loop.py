@@ -37,6 +37,7 @@ from ..core.messages import to_wire
 from ..wire import MAX_PAYLOAD, encode_payload
 from .disk import DirectoryDisk, Disk
 from .gate import Gate
+from .handlers import HANDLERS, load_handlers
 from .home import Home
 from .inputs import InputsWriter
 from .logs import NodeLog, TraceFile
@@ -45,6 +46,7 @@ from .options import EXIT_ENVIRONMENT, EXIT_HALTED, EXIT_STOPPED, RuntimeOptions
 from .recording import effect_crc, encode_header, encode_step
 from .shared import Shared
 from .storage import StorageThread
+from .tasks import TaskThreads
 from .timers import TimerTable
 
 
@@ -72,6 +74,7 @@ class Runtime:
         self._inputs: InputsWriter | None = None
         self._network: Network | None = None
         self._storage: StorageThread
+        self._tasks: TaskThreads | None = None
         self.address: str | None = None
         self.udp_port: int | None = None
 
@@ -85,6 +88,10 @@ class Runtime:
         )
         self._storage = StorageThread(self._disk, network.wake)
         self._storage.start()
+        if self._options.workers:
+            handlers = HANDLERS if self._options.handlers is None else load_handlers(self._options.handlers)
+            self._tasks = TaskThreads(self._options.workers, network.wake, handlers)
+            self._tasks.start()
         if self._options.record_inputs:
             self._inputs = InputsWriter(
                 self._home.inputs, incarnation, lambda why: self._log.warning("inputs recording ended", reason=why)
@@ -131,6 +138,8 @@ class Runtime:
             arrived = network.poll(until_ns)
             done = self._storage.drain()
             incoming: list[Incoming] = [(StorageDone(op, error), None) for op, error in done]
+            if self._tasks is not None:
+                incoming += [(ended, None) for ended in self._tasks.drain()]
             incoming += arrived
             now_ns = time.monotonic_ns()
             due = self._timers.due(now_ns)
@@ -211,7 +220,12 @@ class Runtime:
             network.part(effect.peer)
 
     def _work(self, effect: RunTask | DropTask) -> None:
-        """Tasks."""
+        if self._tasks is None:
+            self._log.error("a task without anybody to run it was dropped", run=effect.run)
+        elif isinstance(effect, RunTask):
+            self._tasks.submit(effect)
+        else:
+            self._tasks.drop(effect.run)
 
     def _reply(self, network: Network, effect: Reply) -> bytes:
         payload = encode_payload(effect.body)
@@ -230,6 +244,8 @@ class Runtime:
         self._home.mark_not_ready()
         self._network = None
         network.close()
+        if self._tasks is not None and not self._tasks.stop(timeout_s=1.0):
+            self._log.warning("tasks did not end", **self._tasks.counts)
         if not self._storage.stop(timeout_s=5.0 if self._halted is None else 0.2):
             self._log.warning("the disk did not finish what was queued", pending=self._gate.pending)
         if self._inputs is not None:

@@ -81,8 +81,8 @@ class RuntimeOptions:
     """Where datagrams are taken; None: nowhere."""
     handlers: Path | None = None
     """A Python file with more handlers of tasks."""
-    workers: int = 4
-    """Tasks that run at one time, at most."""
+    workers: int = 0
+    """Tasks that run at one time, at most; 0: this node runs none."""
 
 
 def numeric(host: str, port: int) -> Address | None:

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config import NodeConfig
+from .members import Members
+from .placement import Placement
 from .replicated import Replicated
+from .tasks import Tasks
 
 
 class Applications:
@@ -18,13 +21,8 @@ class Applications:
     def __init__(self, config: NodeConfig) -> None:
         self.by_name: dict[str, Replicated] = {}
         if config.membership is not None:
-            from .members import Members
-
             members = self.by_name["members"] = Members(config)
             if config.agents is not None:
-                from .placement import Placement
-                from .tasks import Tasks
-
                 agents = self.by_name["agents"] = Placement(config, members.view)
                 self.by_name["tasks"] = Tasks(config, agents.view)
         self._owners = {command: app for app in self.by_name.values() for command in app.commands}

@@ -85,7 +85,7 @@ class Awaiting:
     def _is_settled(self, pending: Pending, applied: int) -> bool:
         assert pending.request is not None and pending.request.call is not None and pending.answer is not None
         app, subject = _subject(pending)
-        if applied < pending.answer.get("index", 0):
+        if app not in self._views or applied < pending.answer.get("index", 0):
             return False
         _, is_so = _SETTLED[pending.request.call[0]]
         return is_so(self._views.get(app, {}).get(subject))

@@ -1,0 +1,66 @@
+"""Lifeguard (Dadgar, Phillips and Currey 2017): a detector that first doubts itself, and suspicions that others shorten.
+
+`Health` is the local health multiplier (section IV.A): the worse this node is served itself, the longer it waits before it blames anybody. `Suspicion` (IV.B) begins long and
+becomes short as others, independently, say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import log, log10
+
+HEALTH_LIMIT = 8
+CONFIRMATIONS = 3
+"""Independent confirmations that bring a suspicion down to its shortest."""
+LONGEST = 6
+"""The longest suspicion, in shortest ones (β)."""
+
+
+@dataclass(slots=True)
+class Health:
+    """`score` 0 is well; timeouts and periods are multiplied by `score` + 1."""
+
+    score: int = 0
+
+    def better(self) -> None:
+        self.score = max(0, self.score - 1)
+
+    def worse(self) -> None:
+        self.score = min(HEALTH_LIMIT, self.score + 1)
+
+    def scaled(self, time_ns: int) -> int:
+        return time_ns * (self.score + 1)
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """Of one member, since `start_ns`. `accusers`: who said it, the first of them too; `wanted`: confirmations beyond the first for the shortest."""
+
+    start_ns: int
+    shortest_ns: int
+    wanted: int
+    accusers: dict[str, None] = field(default_factory=dict)
+
+    def confirm(self, accuser: str) -> bool:
+        """Whether it is news that somebody else says so too."""
+        if accuser in self.accusers or len(self.accusers) > self.wanted:
+            return False
+        self.accusers[accuser] = None
+        return True
+
+    @property
+    def end_ns(self) -> int:
+        """max(T, L − (L − T)·log(c + 1) / log(k + 1)), with T the shortest and L the longest, c of k confirmations."""
+        confirmed = min(len(self.accusers) - 1, self.wanted)
+        if confirmed >= self.wanted:
+            return self.start_ns + self.shortest_ns
+        # In thousandths, so that the last bit of a logarithm is the same nowhere and matters nowhere.
+        share = round(1000 * log(confirmed + 1) / log(self.wanted + 1))
+        excess_ns = (LONGEST - 1) * self.shortest_ns * (1000 - share) // 1000
+        return self.start_ns + self.shortest_ns + excess_ns
+
+
+def make_suspicion(now_ns: int, accuser: str, members: int, periods: int, period_ns: int) -> Suspicion:
+    """In a cluster of `members`. With two, nobody else can confirm anything."""
+    shortest_ns = max(1000, round(1000 * periods * log10(members + 1))) * period_ns // 1000
+    return Suspicion(now_ns, shortest_ns, max(0, min(CONFIRMATIONS, members - 2)), {accuser: None})

@@ -1,0 +1,72 @@
+"""What a node has under way: the probe of one member, and the probes that it makes for others (SWIM, Das et al. 2002, 3.1).
+
+A helper says within four fifths of a timeout that it has no answer either (Lifeguard's nack, section IV.A): so the one who asked can tell a member that is silent from
+not being heard itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RELAY_LIMIT = 64
+
+
+@dataclass(slots=True)
+class Probe:
+    """Of `target`, who was believed alive if `fair`. `wave_ns`: when to ask again, and others too; None: no more."""
+
+    target: str
+    seq: int
+    end_ns: int
+    wave_ns: int | None
+    fair: bool
+    answered: bool = False
+    asked: dict[str, bool] = field(default_factory=dict)
+    """Helper → whether it said that it heard nothing either."""
+
+    @property
+    def heard_by_others(self) -> bool:
+        """Whether every helper answered, if only to say that it heard nothing: then this node is not the deaf one."""
+        return bool(self.asked) and all(self.asked.values())
+
+
+@dataclass(slots=True)
+class Relay:
+    """A probe for `asker`, whose own number for it is `seq`."""
+
+    asker: str
+    seq: int
+    nack_ns: int | None
+    end_ns: int
+
+
+class Relays:
+    def __init__(self) -> None:
+        self._relays: dict[int, Relay] = {}
+
+    @property
+    def next_ns(self) -> int | None:
+        times = [relay.end_ns if relay.nack_ns is None else relay.nack_ns for relay in self._relays.values()]
+        return min(times, default=None)
+
+    def begin(self, seq: int, relay: Relay) -> bool:
+        """Whether there was room for one more."""
+        if len(self._relays) >= RELAY_LIMIT:
+            return False
+        self._relays[seq] = relay
+        return True
+
+    def answered(self, seq: int) -> Relay | None:
+        return self._relays.pop(seq, None)
+
+    def due(self, now_ns: int) -> list[Relay]:
+        """Those to be told that there is no answer yet; the hopeless ones are given up."""
+        late = [relay for relay in self._relays.values() if relay.nack_ns is not None and now_ns >= relay.nack_ns]
+        for relay in late:
+            relay.nack_ns = None
+        for seq in [seq for seq, relay in self._relays.items() if now_ns >= relay.end_ns]:
+            del self._relays[seq]
+        return late
+
+    def __len__(self) -> int:
+        return len(self._relays)

@@ -1,0 +1,58 @@
+"""What both failure detectors are to the machine: pure state that is told of members, notes and time, and says what to send and what it believes.
+
+A belief is about one incarnation of a member. It begins as None: not heard yet, and trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ..value import frozen
+
+ALIVE, SUSPECT, FAILED = "alive", "suspect", "failed"
+
+Draw = Callable[[str, int, int], int]
+"""`(purpose, low, high)` → a number, both ends included."""
+
+
+@frozen
+class Send:
+    """To the member `to`, or to whoever sent what is being answered."""
+
+    to: str
+    tag: str
+    body: Any
+
+
+@frozen
+class Change:
+    name: str
+    incarnation: int
+    belief: str
+
+
+class Watcher(Protocol):
+    """`sends` and `changes` are emptied by the machine after each call. `next_ns`: when `on_time` is wanted; None: never."""
+
+    sends: list[Send]
+    changes: list[Change]
+
+    @property
+    def next_ns(self) -> int | None: ...
+
+    def watch(self, now_ns: int, members: Mapping[str, int]) -> None:
+        """These are the members, by name, in their incarnations; this node too, if it is one. Who is not, watches nobody."""
+        ...
+
+    def on_note(self, now_ns: int, sender: str, tag: str, body: Any) -> None:
+        """Raises ValueError for what is none of its notes."""
+        ...
+
+    def on_time(self, now_ns: int) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+    def check(self) -> None: ...
+
+    def dump(self) -> Any: ...

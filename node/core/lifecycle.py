@@ -1,0 +1,32 @@
+"""The life of a member: one table of all transitions, for the application that refuses every other and for the machines that ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DISCOVERING, JOINING, ACTIVE, SYNCING = "DISCOVERING", "JOINING", "ACTIVE", "SYNCING"
+DEGRADED, LEAVING, FAILED, REMOVED = "DEGRADED", "LEAVING", "FAILED", "REMOVED"
+
+TRANSITIONS: Mapping[str, tuple[str, ...]] = {
+    DISCOVERING: (JOINING,),
+    JOINING: (ACTIVE,),
+    ACTIVE: (SYNCING, DEGRADED, LEAVING),
+    SYNCING: (ACTIVE,),
+    DEGRADED: (ACTIVE, FAILED),
+    LEAVING: (REMOVED,),
+    FAILED: (JOINING, REMOVED),
+    REMOVED: (),
+}
+"""`FAILED → JOINING` is the next incarnation, which replaces the one that failed; no record is DISCOVERING or REMOVED."""
+HERE = (ACTIVE, SYNCING, DEGRADED, LEAVING)
+"""States of members that belong to the cluster now: a newcomer does not yet, one that failed does not any more."""
+
+
+def step_towards(state: str, goal: str) -> str | None:
+    """The next state on the shortest way along the table, without a new life: DEGRADED from ACTIVE when the goal is FAILED. None: there is no way."""
+    ways = [(state, "")]
+    for at, first in ways:
+        if at == goal:
+            return first or None
+        ways += [(to, first or to) for to in TRANSITIONS[at] if to != JOINING and all(to != known for known, _ in ways)]
+    return None
