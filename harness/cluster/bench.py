@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CampaignError, TribulationError
-from ..hosts.parallel import on_all
 from .asking import Refused
 from .deployed import Deployed
 from .lab import Lab
@@ -104,7 +103,7 @@ def _run_group(
         with ExitStack() as stack:
             tell("deploy", setup.name)
             try:
-                cluster = stack.enter_context(Deployed(setup, where.hosts, where.provider))
+                cluster = stack.enter_context(Deployed(setup, where.hosts, where.provider, logs))
             except (Missed, Refused, TribulationError) as error:
                 # Nothing but this attempt says anything of the cluster, so it is the first scenario's result; the next one tries again.
                 yield _failed(waiting.pop(0), error, 0.0)
@@ -115,8 +114,8 @@ def _run_group(
                 tell(f"scenario {scenario.number}", scenario.name)
                 result = attempt(scenario, cluster)
                 whole = result.passed is True
-                if not whole and logs is not None:
-                    _keep_logs(cluster, logs / f"scenario-{scenario.number}")
+                if not whole:
+                    cluster.keep_logs(f"scenario-{scenario.number}")
                 yield result
 
 
@@ -140,11 +139,3 @@ def _failed(scenario: Scenario, error: Exception, elapsed_s: float) -> Result:
     if isinstance(error, KeyError | TypeError):
         return Result(scenario, f"an answer has another shape: {type(error).__name__}: {error}", False, elapsed_s)
     return Result(scenario, str(error), False, elapsed_s)
-
-
-def _keep_logs(cluster: Deployed, folder: Path) -> None:
-    for one in on_all(list(cluster.hosts.values()), cluster.service.collect):
-        for name, content in (one.value or {}).items():
-            path = folder / one.host / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)

@@ -35,10 +35,11 @@ SETTLED_S = 30.0
 
 
 class Deployed:
-    """`names` are the nodes in order: a scenario's "node 1" is `names[0]`. `started` are those whose process was started."""
+    """`names` are the nodes in order: a scenario's "node 1" is `names[0]`. `started` are those whose process was started. `logs`: where to keep what nodes wrote, if anywhere."""
 
-    def __init__(self, setup: Setup, hosts: Sequence[Host], provider: Provider) -> None:
+    def __init__(self, setup: Setup, hosts: Sequence[Host], provider: Provider, logs: Path | None = None) -> None:
         self.setup = setup
+        self._logs = logs
         self.hosts = {host.name: host for host in hosts[: setup.hosts]}
         self.names = list(self.hosts)
         self.voters = self.names[: setup.voters]
@@ -58,6 +59,7 @@ class Deployed:
         try:
             self._begin()
         except BaseException:
+            self.keep_logs("deployment")
             self.__exit__()
             raise
         return self
@@ -120,6 +122,16 @@ class Deployed:
             seen=self.states,
         )
         return self.leader() or leader
+
+    def keep_logs(self, name: str) -> None:
+        """What the nodes wrote, as `name` in the folder of logs, if there is one."""
+        if self._logs is None:
+            return
+        for one in on_all(list(self.hosts.values()), self.service.collect):
+            for file, content in (one.value or {}).items():
+                path = self._logs / name / one.host / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
 
     # What it says
 

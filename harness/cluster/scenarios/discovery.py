@@ -70,7 +70,8 @@ def join(cluster: Deployed) -> str:
     role = cluster.members()[name]["role"]
     expect(bool(role), f"{name} is ACTIVE without a role")
     _await_same_log(cluster, name)
-    return f"ACTIVE as {role} {took_ms:.0f} ms after it was ready; its state is the leader's"
+    lives = [str(line["to"]) for line in cluster.traces(name, "lifecycle")]
+    return f"{' → '.join(lives)} as {role}, {took_ms:.0f} ms after it was ready; its state is the leader's"
 
 
 def leave(cluster: Deployed) -> str:

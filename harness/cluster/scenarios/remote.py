@@ -69,7 +69,7 @@ def migrate(cluster: Deployed) -> str:
     first, third = cluster.names[0], cluster.names[2]
     record = cluster.spawn("s7-a", "system", first)[0]["record"]
     for number in range(KEYS):
-        cluster.submit(f"s7-l{number}", "system", "learn", {"key": f"k{number}", "value": number}, through=first)
+        cluster.submit(f"s7-l{number}", "system", "learn", {"set": {f"k{number}": number}}, through=first)
     before = cluster.until(
         "its state to be checkpointed", lambda: _state(cluster, "s7-a"), 10.0, seen=lambda: cluster.agent("s7-a")
     )
