@@ -14,6 +14,7 @@ from ..durations import Duration, PositiveDuration
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
 from ..workloads import WORKLOADS, WorkloadSpec
+from .node_sections import AgentsSection, MembershipSection
 
 Provider = Literal["local", "sim", "ssh"]
 
@@ -80,6 +81,14 @@ class SystemSpec(_Model):
     lease_reads: bool = Field(default=False, description="serve linearizable reads from the leader's lease")
     snapshot_threshold: int = Field(default=10_000, ge=10, description="log entries between snapshots")
     max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
+    membership: MembershipSection = Field(
+        default=None, description="members that find and watch each other; {} for the defaults"
+    )
+    agents: AgentsSection = Field(default=None, description="agents and tasks on these members; {} for the defaults")
+    discover: bool = Field(default=False, description="each node is told of itself alone, and must find the others")
+    learners: list[str] = Field(
+        default_factory=list, description="nodes that do not vote: they join a cluster begun without them"
+    )
 
     @model_validator(mode="after")
     def _a_file_or_the_reference(self) -> SystemSpec:
@@ -87,6 +96,8 @@ class SystemSpec(_Model):
             raise ValueError(f"system {self.name!r} is not built in; give `file:`, a Python file that defines it")
         if self.file is None and self.options:
             raise ValueError("`options` belong to a system from a `file`")
+        if self.membership is None and (self.agents is not None or self.discover or self.learners):
+            raise ValueError("`agents`, `discover` and `learners` need members: add `membership: {}`")
         return self
 
 

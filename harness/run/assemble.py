@@ -47,7 +47,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         campaign=campaign.name,
         seed=seed,
         nodes=nodes,
-        voters=campaign.system.voters or default_voters(nodes),
+        voters=campaign.system.voters or default_voters([n for n in nodes if n not in campaign.system.learners]),
         timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
         workloads=workloads,
         slots=make_slots(workloads, nodes),
@@ -139,6 +139,10 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "snapshot_threshold": spec.snapshot_threshold,
         "max_batch": spec.max_batch,
         "seed": plan.seed,
+        "membership": spec.membership,
+        "agents": spec.agents,
+        "discover": spec.discover,
+        "learners": list(spec.learners),
     }
 
 

@@ -30,6 +30,7 @@ from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
+from ..systems.reference import ReferenceOptions, node_config
 from .assemble import make_plan, reference_options
 from .execute import Settings, open_run_folder
 from .journal import Journal
@@ -151,10 +152,11 @@ def world_of(plan: Plan) -> SimOptions:
 
 def node_configs(plan: Plan) -> dict[str, NodeConfig]:
     """Every node's configuration, as deployment would write it."""
-    options = reference_options(plan)
-    peers = {node: ["127.0.0.1", 10_000] for node in plan.nodes}
-    common = {name: value for name, value in options.items() if name != "seed"}
-    return {node: NodeConfig.from_json({"node": node, "peers": peers, **common}) for node in plan.nodes}
+    options = ReferenceOptions.from_mapping(reference_options(plan))
+    # Datagrams go by address, so members have one each.
+    members = options.membership is not None
+    addresses = {node: f"10.0.0.{i + 1}" if members else "127.0.0.1" for i, node in enumerate(plan.nodes)}
+    return {node: NodeConfig.from_json(node_config(node, addresses, options)) for node in plan.nodes}
 
 
 def without_flaws(plan: Plan) -> Plan:

@@ -80,6 +80,28 @@ class ReferenceOptions:
         return cls(**{name: value for name, value in options.items() if value is not None})
 
 
+def node_config(name: str, addresses: Mapping[str, str], options: ReferenceOptions) -> dict[str, Any]:
+    """One node's configuration, the same for real hosts and for the simulator. `addresses`: of every host of the cluster, by name."""
+    peers = {other: [address, options.port] for other, address in addresses.items()}
+    founders = {other: address for other, address in peers.items() if other not in options.learners}
+    voters = dict(options.voters) if options.voters is not None else default_voters(founders, options.preferred)
+    joins = name in options.learners
+    return {
+        "node": name,
+        "cluster": options.cluster,
+        "peers": {name: peers[name]} if options.discover or joins else founders,
+        "voters": voters,
+        "timing": options.timing,
+        "flaws": list(options.flaws),
+        "preferred": options.preferred,
+        "lease_reads": options.lease_reads,
+        "snapshot_threshold": options.snapshot_threshold,
+        "max_batch": options.max_batch,
+        "membership": None if options.membership is None else {**options.membership, "join": joins},
+        "agents": None if options.agents is None else dict(options.agents),
+    }
+
+
 @dataclass
 class ReferenceService:
     """See the module. `options` is a mapping or `ReferenceOptions`."""
@@ -126,30 +148,7 @@ class ReferenceService:
     def config(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Any]:
         """The node's configuration. Raises `DeployError` for options that no node would accept."""
         options: ReferenceOptions = self.options
-        peers = {other.name: [other.address, options.port] for other in cluster}
-        founders = {name: address for name, address in peers.items() if name not in options.learners}
-        voters = dict(options.voters) if options.voters is not None else default_voters(founders, options.preferred)
-        if options.discover or host.name in options.learners:
-            peers = {host.name: peers[host.name]}
-        elif options.learners:
-            peers = founders
-        membership = None if options.membership is None else dict(options.membership)
-        if membership is not None and host.name in options.learners:
-            membership["join"] = True
-        config = {
-            "node": host.name,
-            "cluster": options.cluster,
-            "peers": peers,
-            "voters": voters,
-            "timing": options.timing,
-            "flaws": list(options.flaws),
-            "preferred": options.preferred,
-            "lease_reads": options.lease_reads,
-            "snapshot_threshold": options.snapshot_threshold,
-            "max_batch": options.max_batch,
-            "membership": membership,
-            "agents": None if options.agents is None else dict(options.agents),
-        }
+        config = node_config(host.name, {other.name: other.address for other in cluster}, options)
         try:
             NodeConfig.from_json(config)
         except ConfigError as error:

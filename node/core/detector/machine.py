@@ -123,7 +123,7 @@ class Detector:
             if belief == ALIVE and record is not None and record["state"] == FAILED_STATE:
                 # What others found out, the log says; this observer changes its mind with it.
                 self._suspect(name, record["incarnation"])
-                self._out.trace("failed", target=name, incarnation=record["incarnation"])
+                self._out.trace("failed", target=name, target_incarnation=record["incarnation"])
         self._lives = lives
         self.watcher.watch(now_ns, lives)
         self._say()
@@ -150,13 +150,13 @@ class Detector:
         else:
             self._suspect(name, incarnation)
             if belief == FAILED:
-                self._out.trace("failed", target=name, incarnation=incarnation)
+                self._out.trace("failed", target=name, target_incarnation=incarnation)
         self._out.emit(Detected(name, incarnation, belief))
 
     def _suspect(self, name: str, incarnation: int) -> None:
         if name in self._suspected:
             return
-        self._out.trace("suspect", target=name, incarnation=incarnation)
+        self._out.trace("suspect", target=name, target_incarnation=incarnation)
         self._suspected[name] = None
         if len(self._suspected) > SUSPECTS:
             del self._suspected[next(iter(self._suspected))]
@@ -164,4 +164,4 @@ class Detector:
     def _trust(self, name: str, incarnation: int) -> None:
         if name in self._suspected:
             del self._suspected[name]
-            self._out.trace("trust", target=name, incarnation=incarnation)
+            self._out.trace("trust", target=name, target_incarnation=incarnation)

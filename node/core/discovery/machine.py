@@ -137,7 +137,7 @@ class Discovery:
         news = self.table.hear(now_ns, name, place, heard_ns)
         if news:
             host, port, incarnation = place.host, place.port, place.incarnation
-            self._out.trace("discovered", peer=name, host=host, port=port, incarnation=incarnation)
+            self._out.trace("discovered", peer=name, host=host, port=port, peer_incarnation=incarnation)
         if news or (self._flaws.ghost_member and name in self.table.places):
             self._out.emit(Found(name, place.host, place.port, place.udp_port, place.role, place.incarnation))
         return news

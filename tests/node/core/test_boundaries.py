@@ -36,6 +36,7 @@ MACHINES = (
     "tasks",
     "prober",
 )
+HEAD = ("node", "incarnation", "seq", "mono_ns")
 IDS = [str(path.relative_to(CORE)) for path in FILES]
 
 
@@ -82,3 +83,12 @@ def test_sizes(path: Path) -> None:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < 60, f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_no_trace_has_a_field_that_every_line_has(path: Path) -> None:
+    """It would take the place of the line's own: who wrote it, in which life, when."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "trace":
+            taken = [keyword.arg for keyword in node.keywords if keyword.arg in HEAD]
+            assert not taken, f"{path}:{node.lineno}: the field {taken[0]}"

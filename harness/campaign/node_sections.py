@@ -1,0 +1,50 @@
+"""The node's sections `membership` and `agents` as campaigns write them: times with units, everything else as the node has it.
+
+membership: {detector: swim, swim_period: 200ms}        → {"detector": "swim", "swim_period_ns": 200000000}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from node.cluster_config import AgentsConfig, MembershipConfig, agents_from, membership_from
+from node.errors import ConfigError
+
+from ..durations import parse_ns
+
+_SUFFIX = "_ns"
+
+
+def _section(value: Any, kind: type[Any], judge: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any] | None:
+    """The node's own section. Raises `ValueError` with the node's words for what it would refuse."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a mapping; write {{}} for the defaults")
+    fields = tuple(kind.__dataclass_fields__)
+    section = {}
+    for name, given in value.items():
+        if f"{name}{_SUFFIX}" in fields:
+            section[f"{name}{_SUFFIX}"] = parse_ns(given)
+        else:
+            section[name] = given
+    try:
+        judge(section)
+    except ConfigError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from None
+    return section
+
+
+def _membership(value: Any) -> dict[str, Any] | None:
+    return _section(value, MembershipConfig, lambda section: membership_from({"membership": section}))
+
+
+def _agents(value: Any) -> dict[str, Any] | None:
+    return _section(value, AgentsConfig, lambda section: agents_from({"membership": {}, "agents": section}))
+
+
+MembershipSection = Annotated[dict[str, Any] | None, BeforeValidator(_membership)]
+AgentsSection = Annotated[dict[str, Any] | None, BeforeValidator(_agents)]
