@@ -251,10 +251,10 @@ class Dispatcher:
         self._file_agents([agent])
 
     def _file_agents(self, names: Iterable[str]) -> None:
-        """An idle agent runs, stays where it is, and has nothing in hand."""
+        """An idle agent runs and has nothing in hand. One that is about to move works on until it does."""
         for name in names:
             agent = self._agents.get(name)
-            if agent is not None and agent["state"] == "running" and not agent.get("moving") and name not in self._busy:
+            if agent is not None and agent["state"] == "running" and name not in self._busy:
                 self._idle[name] = None
             else:
                 self._idle.pop(name, None)

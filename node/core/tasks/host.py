@@ -67,12 +67,6 @@ class Host:
             else:
                 self._assigned.pop(id_, None)
 
-    def _token_here(self, record: Mapping[str, Any] | None) -> int | None:
-        """The token that this node holds, if the task is in its hands."""
-        if record is None or record["state"] != ASSIGNED or record["host"] != self._me:
-            return None
-        return int(record["token"])
-
     def agents_here(self, signal: AgentsHere) -> None:
         self._state = signal.state
         if signal.running == self._running:
@@ -130,6 +124,12 @@ class Host:
             [run.number, run.task, run.token, run.agent, run.epoch, run.reporting] for run in self._by_task.values()
         ]
         return [self._number, runs, list(self._assigned), dict(self._running), self.discarded]
+
+    def _token_here(self, record: Mapping[str, Any] | None) -> int | None:
+        """The token that this node holds, if the task is in its hands."""
+        if record is None or record["state"] != ASSIGNED or record["host"] != self._me:
+            return None
+        return int(record["token"])
 
     def _begin(self, id_: str, record: Mapping[str, Any]) -> None:
         """Run it, if the right is here and nothing of this task is under way."""
