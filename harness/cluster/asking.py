@@ -131,9 +131,11 @@ class Asker:
             raise Refused(node, f"view {name}", answer)
         return answer["results"][0]
 
-    def looked(self, node: str, name: str, fields: Json | None = None, level: str = "linearizable") -> Any:
+    def looked(
+        self, node: str, name: str, fields: Json | None = None, level: str = "linearizable", timeout_s: float = ANSWER_S
+    ) -> Any:
         """A view for those who look again: None when there is no answer or a refusal."""
         try:
-            return self.view(node, name, fields, level)
+            return self.view(node, name, fields, level, timeout_s)
         except (OSError, Refused):
             return None

@@ -30,6 +30,7 @@ from .waiting import Missed, until
 
 T = TypeVar("T")
 
+LOOK_S = 2.0
 SETTLED_S = 30.0
 """How long a cluster may take, on a busy machine, from its processes' start until all are ACTIVE and one leads."""
 
@@ -52,6 +53,8 @@ class Deployed:
         """What there is for faults: taken down before the nodes are."""
         self._injector: HostInjector | None = None
         self._faults = 0
+        self._seeing = self.names[0]
+        """Who gave the last view."""
         self._began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Deployed:
@@ -151,26 +154,40 @@ class Deployed:
             raise Missed(f"{name} does not answer")
         return answer
 
-    def members(self, node: str | None = None, level: str = "linearizable") -> Mapping[str, Any]:
-        """Name → record, as this node tells (default: any); empty while nobody answers."""
-        found = self.asker.looked(node or self.leader() or self.started[0], "members", level=level)
+    def look(self, name: str, fields: Json | None = None) -> Any:
+        """A linearizable view, of the node that gave one last, or else of the next that gives one; None when none does."""
+        for node in sorted(self.started, key=lambda node: node != self._seeing):
+            found = self.asker.looked(node, name, fields, timeout_s=LOOK_S)
+            if found is not None:
+                self._seeing = node
+                return found
+        return None
+
+    def members(self) -> Mapping[str, Any]:
+        """Name → record; empty while nobody answers."""
+        found = self.look("members")
         return found if isinstance(found, Mapping) else {}
 
     def states(self) -> dict[str, str]:
         return {name: str(record["state"]) for name, record in self.members().items()}
 
-    def pool(self, node: str | None = None, level: str = "linearizable") -> Mapping[str, Any]:
-        """`hosts` (name → used, slots) and `agents` (id → record)."""
-        found = self.asker.looked(node or self.leader() or self.started[0], "agents", level=level)
+    def pool(self) -> Mapping[str, Any]:
+        """`hosts` (name → used, slots) and `agents` (id → record); both empty while nobody answers."""
+        found = self.look("agents")
         return found if isinstance(found, Mapping) else {"hosts": {}, "agents": {}}
 
     def agent(self, agent: str) -> Mapping[str, Any] | None:
         record: Mapping[str, Any] | None = self.pool()["agents"].get(agent)
         return record
 
-    def task(self, task: str, node: str | None = None) -> Mapping[str, Any] | None:
-        found = self.asker.looked(node or self.leader() or self.started[0], "tasks", {"task": task})
+    def task(self, task: str) -> Mapping[str, Any] | None:
+        found = self.look("tasks", {"task": task})
         return found if isinstance(found, Mapping) and found else None
+
+    def running(self) -> list[Mapping[str, Any]]:
+        """Summaries of the tasks that agents have in hand, with `task` and `host`."""
+        found = self.look("tasks", {"state": "assigned"})
+        return found if isinstance(found, list) else []
 
     def traces(self, name: str, *events: str) -> list[dict[str, Any]]:
         """Lines of its trace of these events, in order; a torn last line is left out."""

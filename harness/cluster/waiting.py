@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 STEP_S = 0.05
+SEEN_LIMIT = 300
 
 
 class Missed(Exception):
@@ -31,9 +32,14 @@ def until(what: str, look: Callable[[], T | None], timeout_s: float, *, seen: Ca
             time.sleep(STEP_S)
         found = look()
         if not found and late:
-            more = f"; last seen: {seen()}" if seen is not None else ""
+            more = f"; last seen: {_short(seen())}" if seen is not None else ""
             raise Missed(f"waited {timeout_s:g} s for {what}{more}")
     return found
+
+
+def _short(seen: Any) -> str:
+    text = str(seen)
+    return text if len(text) <= SEEN_LIMIT else text[:SEEN_LIMIT] + "…"
 
 
 def expect(holds: bool, sentence: str) -> None:
