@@ -18,6 +18,7 @@ from typing import Any
 from ...config import NodeConfig
 from ..effects import DropTask, RunTask
 from ..events import TaskDone
+from ..keyed_state import changes_problem
 from ..outbox import Outbox
 from ..signals import AgentsHere, AgentWork, Submit, Submitted
 from ..task_fields import ASSIGNED, DONE, value_problem
@@ -89,6 +90,8 @@ class Host:
         problem = value_problem(value)
         if problem is not None:
             ok, value = False, f"the value is {problem}"
+        elif ok and changes_problem(event.changes) is not None:
+            ok, value = False, changes_problem(event.changes)
         if ok and event.changes:
             self._out.emit(AgentWork(run.agent, run.epoch, event.changes))
         run.reporting = True

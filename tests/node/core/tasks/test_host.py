@@ -68,6 +68,15 @@ def test_a_value_that_is_too_large_is_a_failure() -> None:
     assert "too large: it has 70002 bytes" in stage.log.app.view["t1"]["reason"]
 
 
+def test_changes_that_no_state_can_hold_are_a_failure() -> None:
+    stage = host()
+    given(stage)
+    stage.end(1, "value", changes={"": 1})
+    stage.apply()
+    assert stage.works == [] and stage.log.ledger == []
+    assert "the key '' is not a text" in stage.log.app.view["t1"]["reason"]
+
+
 def test_a_run_whose_task_was_released_is_dropped_and_its_answer_unheard() -> None:
     stage = host()
     token = given(stage)
