@@ -25,6 +25,7 @@ from .messages import Message
 from .outbox import Outbox
 from .prober.machine import Prober
 from .raft.machine import Raft
+from .retirement.machine import Retirement
 from .roster.machine import Roster
 from .submitter.machine import Submitter
 from .tasks.machine import TaskMachine
@@ -78,7 +79,7 @@ class Composition:
         parts = (config, out, incarnation, chance)
         if config.membership is not None:
             members += [self.roster, Submitter(*parts, applications.problem)]
-            members += [Discovery(*parts), Detector(*parts), Membership(*parts)]
+            members += [Discovery(*parts), Detector(*parts), Membership(*parts), Retirement(*parts)]
         if config.agents is not None:
             self._tasks = TaskMachine(*parts)
             members += [Prober(*parts), Agents(*parts), Coordinator(*parts), self._tasks]

@@ -143,6 +143,13 @@ class SetVoters:
 
 
 @frozen
+class VotersChanged:
+    """These weights count from now on; the entry may not be committed yet."""
+
+    voters: Mapping[str, int]
+
+
+@frozen
 class AdminDone:
     """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message."""
 
@@ -278,4 +285,5 @@ Signal = Union[
     AgentsHere,
     AgentWork,
     Distances,
+    VotersChanged,
 ]

@@ -1,8 +1,8 @@
 """The host's part of agents: runs what the log placed on this process, saves its state, and moves it when the log says so.
 
 The log decides, and this machine obeys: an agent is here while the replicated placement names this node, in this incarnation. It may work only while a quorum hears this node
-besides, because others may have taken it for failed and placed its agents anew. After a quorum was lost, it asks which entries are committed (a read index) and works again only when
-they are applied and the agent is still here.
+besides, because others may have taken it for failed and placed its agents anew. After a quorum was lost, and at the start, it asks which entries are committed (a read index) and works
+only when they are applied and the agent is still here: a log that is read again, or late, is full of placements that were.
 
 `AgentsHere` says which agents may work. Whoever sees an agent leave it stops its work at once: what an agent did while it was not in there is refused.
 """
@@ -64,12 +64,16 @@ class Agents:
         self._moves = Moves(config.node, out, self._flaws, self._save)
         self._told: dict[str, int] = {}
         """What `AgentsHere` said last."""
-        self._suspended = False
+        self._suspended = True
         self._contact = True
-        self._token = FIRST_TOKEN
+        self._asked = False
+        """Whether a read index was asked for since the quorum was lost."""
+        self._token = self._void_token = FIRST_TOKEN
+        """Of the last read, and of the last one before the quorum was lost. They count down."""
         self._resume_at: int | None = None
         """The index to be applied before work goes on."""
         self._applied = 0
+        self._registered = False
         self._migrating = False
         """Whether the timer of migrations is set."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -84,7 +88,7 @@ class Agents:
         }
 
     def start(self, now_ns: int) -> None:
-        """Nothing of an earlier incarnation runs here: its placements name that one."""
+        """Nothing of an earlier incarnation runs here."""
         self._out.set_timer(CHECKPOINT, now_ns + self._config.checkpoint_ns)
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
@@ -106,8 +110,8 @@ class Agents:
             self._migrating = False
             self._moves.on_timer(now_ns)
             self._go_on(now_ns)
-        elif key == CONFIRM and self._suspended and self._contact:
-            self._ask(now_ns)
+        elif key == CONFIRM:
+            self._asked = False
 
     def on_storage(self, now_ns: int, op: int) -> None:
         """An agent's state is kept by the log."""
@@ -118,12 +122,12 @@ class Agents:
 
     def flush(self, now_ns: int) -> None:
         """Work goes on once everything that this step brought is known."""
-        at = self._resume_at
-        if self._suspended and self._contact and at is not None and self._applied >= at:
-            self._suspended, self._resume_at = False, None
-            self._out.cancel_timer(CONFIRM)
-            self._go_on(now_ns)
-            self._tell(now_ns)
+        if self._suspended and self._contact:
+            if self._resume_at is None:
+                self._ask(now_ns)
+            elif self._applied >= self._resume_at:
+                self._suspended, self._resume_at = False, None
+                self._go_on(now_ns)
         if self._moves.outgoing and not self._migrating:
             self._migrating = True
             self._out.set_timer(MIGRATE, now_ns + RESEND_NS)
@@ -150,6 +154,8 @@ class Agents:
         return [live, self._moves.fingerprint(), self._told, self._suspended, self._token, self._resume_at]
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
+        if signal.app == "members":
+            self._registered = self._me in signal.view
         if signal.app != self.name:
             return
         assert isinstance(signal.view, Placements)
@@ -283,22 +289,24 @@ class Agents:
     def _on_quorum_lost(self, now_ns: int, signal: QuorumLost) -> None:
         self._contact = False
         if not self._flaws.host_outlives_lease:
-            self._suspended, self._resume_at = True, None
+            self._suspended, self._asked, self._resume_at = True, False, None
+            self._void_token = self._token
             self._tell(now_ns)
 
     def _on_quorum_regained(self, now_ns: int, signal: QuorumRegained) -> None:
         self._contact = True
-        if self._suspended:
-            self._ask(now_ns)
 
     def _ask(self, now_ns: int) -> None:
-        """What is committed by now? The answer may never come, so it is asked again."""
+        """What is committed by now? Asked as soon as this node is a member, and again, for the answer may never come."""
+        if self._asked or not (self._registered or self._live):
+            return
+        self._asked = True
         self._token -= 1
         self._out.emit(ReadRequest(self._token))
         self._out.set_timer(CONFIRM, now_ns + CONFIRM_NS)
 
     def _on_read_ready(self, now_ns: int, signal: ReadReady) -> None:
-        if signal.token == self._token and self._suspended and self._contact:
+        if self._token <= signal.token < self._void_token and self._suspended and self._contact:
             self._resume_at = signal.index
 
     def _on_applied(self, now_ns: int, signal: Applied) -> None:

@@ -31,7 +31,17 @@ from ..messages import (
     VoteReply,
 )
 from ..outbox import Outbox
-from ..signals import Propose, QuorumLost, ReadRequest, Restore, RosterChanged, SetVoters, SnapshotTaken, Transfer
+from ..signals import (
+    Propose,
+    QuorumLost,
+    ReadRequest,
+    Restore,
+    RosterChanged,
+    SetVoters,
+    SnapshotTaken,
+    Transfer,
+    VotersChanged,
+)
 from ..storage.journal import Journal
 from ..storage.recovery import Recovered, recover
 from ..storage.wal import Doubt
@@ -175,6 +185,9 @@ class Raft:
             read_index.ask_leader(s, now_ns)
         if s.fresh:
             s.trace_appended()
+        if s.config.membership is not None and s.voters_told != s.voters:
+            s.voters_told = s.voters
+            s.out.emit(VotersChanged(s.voters))
         if s.journal.staged and s.journal.flush() is not None:
             s.issued_last = s.log.last_index
             if s.flaws.apply_before_persist and s.leading:

@@ -105,6 +105,7 @@ class RaftState:
     role: Role = FOLLOWER
     leader: str | None = None
     told: tuple[str | None, int, bool] = (None, -1, False)
+    voters_told: Voters | None = None
     issued_last: int = 0
     whole_at: int | None = None
     hard_op: int | None = None

@@ -35,6 +35,7 @@ MACHINES = (
     "coordinator",
     "tasks",
     "prober",
+    "retirement",
 )
 HEAD = ("node", "incarnation", "seq", "mono_ns")
 IDS = [str(path.relative_to(CORE)) for path in FILES]
