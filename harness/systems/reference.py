@@ -48,6 +48,8 @@ class ReferenceOptions:
 
     `listen` ("0.0.0.0:10000") is for hosts whose address is not on an interface of theirs (NAT); default: the host's address.
 
+    `metrics` ("127.0.0.1:9101") is where each node serves metrics and health over HTTP; None: nowhere.
+
     `membership` and `agents` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
     names, and must find the others. `learners` do not vote: they join a cluster that was begun without them.
     """
@@ -65,6 +67,7 @@ class ReferenceOptions:
     record_inputs: bool = True
     keep_data: bool = False
     listen: str | None = None
+    metrics: str | None = None
     membership: Mapping[str, Any] | None = None
     agents: Mapping[str, Any] | None = None
     discover: bool = False
@@ -153,8 +156,9 @@ class ReferenceService:
             NodeConfig.from_json(config)
         except ConfigError as error:
             raise DeployError(f"the reference system's options: {error.message}", hint=error.hint) from None
-        listen = {} if options.listen is None else {"listen": options.listen}
-        return {**config, **listen, "seed": options.seed, "record_inputs": options.record_inputs}
+        places = {"listen": options.listen, "metrics": options.metrics}
+        given = {name: place for name, place in places.items() if place is not None}
+        return {**config, **given, "seed": options.seed, "record_inputs": options.record_inputs}
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
         """A node that runs already keeps its environment until it is restarted."""

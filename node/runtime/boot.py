@@ -4,7 +4,8 @@
     python3 -I node.pyz --supervise --config config.json    leave a supervisor behind that runs it
 
 The configuration is the core's (`node/config.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
-node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks).
+node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks), `metrics`
+("127.0.0.1:9101": serve metrics and health over HTTP there).
 
 Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port is
 not to be had · 1 a bug, with its traceback.
@@ -30,7 +31,7 @@ from .supervisor import daemonise
 
 LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
-_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers")
+_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers", "metrics")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +97,7 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
     handlers = content.get("handlers")
     if handlers is not None and (not isinstance(handlers, str) or not Path(handlers).is_file()):
         raise ConfigError(f"handlers: {handlers!r} is not a file", "write the path of a Python file, or leave it out")
+    metrics = content.get("metrics")
     addresses = {name: _resolve(f"peers.{name}", _join(host, port)) for name, (host, port) in config.peers.items()}
     own_host, own_port = config.peers[config.node]
     return RuntimeOptions(
@@ -108,6 +110,7 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
         record_inputs=record_inputs,
         config=config.to_json(),
         udp_port=None if config.membership is None else config.membership.udp_port,
+        metrics=None if metrics is None else _resolve("metrics", metrics).sockaddr[:2],
         handlers=None if handlers is None else Path(handlers),
         workers=0 if config.agents is None else config.agents.workers,
     )

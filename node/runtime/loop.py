@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.effects import (
     Broadcast,
@@ -49,6 +49,9 @@ from .storage import StorageThread
 from .tasks import TaskThreads
 from .timers import TimerTable
 
+if TYPE_CHECKING:
+    from .metrics import Metrics
+
 
 class StepCore(Protocol):
     """What is driven: `node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
@@ -75,6 +78,7 @@ class Runtime:
         self._network: Network | None = None
         self._storage: StorageThread
         self._tasks: TaskThreads | None = None
+        self._metrics: Metrics | None = None
         self.address: str | None = None
         self.udp_port: int | None = None
 
@@ -129,6 +133,8 @@ class Runtime:
                 hint="is the port taken? ss -ltnp",
             )
             return EXIT_ENVIRONMENT
+        if not self._serve_metrics(network):
+            return EXIT_ENVIRONMENT
         self._log.info("started", address=self.address, seed=start.seed, files=sorted(start.files))
         self._turn(network, [(start, None)])
         if self._halted is None:
@@ -153,11 +159,30 @@ class Runtime:
                 self._turn(network, incoming)
             else:
                 network.flush()
+            if self._metrics is not None and self._metrics.wanted:
+                self._metrics.publish(self._core.status())  # type: ignore[attr-defined]
         if self._halted is not None:
             self._log.error("halted", reason=self._halted)
             return EXIT_HALTED
         self._log.info("stopped")
         return EXIT_STOPPED
+
+    def _serve_metrics(self, network: Network) -> bool:
+        """False when the address is not to be had."""
+        address = self._options.metrics
+        if address is None or not hasattr(self._core, "status"):
+            return True
+        try:
+            # Here, as few nodes serve them, and the server's module takes its time to load.
+            from .metrics import Metrics
+
+            self._metrics = Metrics(address, network.wake)
+        except OSError as error:
+            hint = "is the port taken? ss -ltnp"
+            self._log.error("cannot serve metrics", address=list(address), reason=str(error), hint=hint)
+            return False
+        self._metrics.start()
+        return True
 
     def _turn(self, network: Network, incoming: list[Incoming]) -> None:
         now_ns = self._now_ns = time.monotonic_ns()
@@ -242,6 +267,8 @@ class Runtime:
 
     def _shut_down(self, network: Network) -> None:
         self._home.mark_not_ready()
+        if self._metrics is not None:
+            self._metrics.stop()
         self._network = None
         network.close()
         if self._tasks is not None and not self._tasks.stop(timeout_s=1.0):

@@ -79,6 +79,8 @@ class RuntimeOptions:
     limits: Limits = Limits()
     udp_port: int | None = None
     """Where datagrams are taken; None: nowhere."""
+    metrics: tuple[str, int] | None = None
+    """Where metrics and health are served over HTTP; None: nowhere."""
     handlers: Path | None = None
     """A Python file with more handlers of tasks."""
     workers: int = 0

@@ -10,7 +10,6 @@ from ..wire import Kind, encode
 from .logs import NodeLog
 from .options import Limits
 
-
 PEERS_PINGED_OFTEN = 8
 
 

@@ -1,0 +1,145 @@
+"""Metrics and health over HTTP, for those who watch a cluster: `/metrics` (Prometheus text), `/health`, `/status` (JSON).
+
+The HTTP threads know nothing of the node. They ask the loop for its core's status and wait for it, with a deadline; a loop that does not answer in time is not healthy, and that is
+the answer then. What is served is read-only and has no secrets in it, but it tells names and addresses: bind it to loopback or to a network of one's own.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ANSWER_S = 1.0
+CONNECTION_S = 5.0
+PREFIX = "tribulation"
+_WORDS = ("node", "role", "leader", "lifecycle", "digest")
+"""What of a status is a word, and goes into the labels of one metric."""
+
+Status = Mapping[str, Any]
+
+
+class Metrics:
+    """Give it to the loop: `wanted` says that somebody waits, `publish` gives him the status."""
+
+    def __init__(self, address: tuple[str, int], wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._asked = threading.Event()
+        self._answered = threading.Condition()
+        self._status: Status = {}
+        self._answers = 0
+        self._server = _Server(address, self)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def wanted(self) -> bool:
+        return self._asked.is_set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def publish(self, status: Status) -> None:
+        """The loop's answer to all who wait."""
+        self._asked.clear()
+        with self._answered:
+            self._status, self._answers = status, self._answers + 1
+            self._answered.notify_all()
+
+    def ask(self) -> Status | None:
+        """The status as it is now; None when the loop does not answer within `ANSWER_S`."""
+        with self._answered:
+            before = self._answers
+            self._asked.set()
+            self._wake()
+            answered = self._answered.wait_for(lambda: self._answers > before, ANSWER_S)
+            return self._status if answered else None
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(ANSWER_S)
+
+
+def prometheus(status: Status) -> str:
+    """A status as Prometheus' text format: numbers and flags as gauges, maps of numbers with a label `of`, words as labels of `tribulation_info`."""
+    words = ",".join(f'{name}="{_escaped(status[name])}"' for name in _WORDS if status.get(name) is not None)
+    lines = [f"# TYPE {PREFIX}_info gauge", f"{PREFIX}_info{{{words}}} 1"]
+    for name, value in status.items():
+        found = list(_samples(name, value))
+        if found:
+            lines += [f"# TYPE {PREFIX}_{name} gauge", *found]
+    return "\n".join(lines) + "\n"
+
+
+def health(status: Status | None) -> tuple[bool, dict[str, Any]]:
+    """Healthy: the loop answers, a quorum is heard, and, as a member, the node is in service."""
+    if status is None:
+        return False, {"healthy": False, "why": [f"the loop did not answer within {ANSWER_S:g} s"]}
+    why = []
+    if not status.get("quorum", True):
+        why.append("no quorum is heard: reads may be stale, writes are refused")
+    if status.get("torn"):
+        why.append("the log lost its tail, and no leader has made it whole yet")
+    lifecycle = status.get("lifecycle", "ACTIVE")
+    if lifecycle not in ("ACTIVE", "SYNCING"):
+        why.append(f"as a member it is {lifecycle}")
+    return not why, {"healthy": not why, "why": why, "node": status.get("node"), "role": status.get("role")}
+
+
+def _samples(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, (bool, int, float)):
+        yield f"{PREFIX}_{name} {float(value):g}" if isinstance(value, float) else f"{PREFIX}_{name} {int(value)}"
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, (bool, int, float)):
+                yield f'{PREFIX}_{name}{{of="{_escaped(key)}"}} {int(inner) if not isinstance(inner, float) else inner:g}'
+
+
+def _escaped(value: Any) -> str:
+    return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
+        self.metrics = metrics
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = CONNECTION_S
+    server_version, sys_version = PREFIX, ""
+
+    def do_GET(self) -> None:
+        if self.path not in ("/metrics", "/health", "/status"):
+            self._answer(404, "text/plain", "there are /metrics, /health and /status\n")
+            return
+        status = self.server.metrics.ask()
+        if self.path == "/health":
+            good, body = health(status)
+            self._answer(200 if good else 503, "application/json", json.dumps(body) + "\n")
+        elif status is None:
+            self._answer(503, "text/plain", f"the loop did not answer within {ANSWER_S:g} s\n")
+        elif self.path == "/metrics":
+            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", prometheus(status))
+        else:
+            self._answer(200, "application/json", json.dumps(status) + "\n")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """A scrape each few seconds is no news."""
+
+    def _answer(self, code: int, kind: str, text: str) -> None:
+        data = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
