@@ -44,42 +44,46 @@ def _node_lost(cluster: Deployed) -> str:
 
 
 def quorum(cluster: Deployed) -> str:
-    up = cluster.names[:3]
-    with cluster.fault("kill", nodes=cluster.names[3:]):
+    up = cluster.names[: _majority(cluster)]
+    with cluster.fault("kill", nodes=cluster.names[len(up) :]):
         took_s = _write_goes_through(cluster, up, "s13-a")
         _stop(cluster, up, "s13-a")
     cluster.settle()
-    return f"3 of 5 up: a write was accepted {took_s:.2f} s after the others were dead"
+    return f"{len(up)} of {len(cluster.names)} up: a write was accepted {took_s:.2f} s after the others were dead"
 
 
 def no_quorum(cluster: Deployed) -> str:
-    up = cluster.names[:2]
-    with cluster.fault("kill", nodes=cluster.names[2:]):
+    up = cluster.names[_majority(cluster) :]
+    with cluster.fault("kill", nodes=cluster.names[: _majority(cluster)]):
         errors = [_refusal(cluster, name, "s14") for name in up]
         told = [_stale_read(cluster, name) for name in up]
         expect(all(told), f"reads of {up} without a quorum do not say that they may be stale")
     cluster.settle()
     agents = cluster.pool()["agents"]
     expect(not [agent for agent in agents if agent.startswith("s14")], f"a refused write took effect: {agents}")
-    return f"2 of 5 up: writes refused ({', '.join(sorted(set(errors)))}), reads answered as stale; nothing of it took effect"
+    return f"{len(up)} of {len(cluster.names)} up: writes refused ({', '.join(sorted(set(errors)))}), reads answered as stale; nothing of it took effect"
 
 
 def partition(cluster: Deployed) -> str:
     """The leader is put into the smaller side, which is the harder case."""
     leader = cluster.leader()
-    small = [name for name in cluster.names if name == leader] + [name for name in cluster.names if name != leader][:1]
-    large = [name for name in cluster.names if name not in small]
+    ordered = sorted(cluster.names, key=lambda name: name != leader)
+    small, large = ordered[: -_majority(cluster)], ordered[-_majority(cluster) :]
     with cluster.partition(small, large):
         took_s = _write_goes_through(cluster, large, "s15-a")
         errors = [_refusal(cluster, name, "s15-no") for name in small]
     cluster.settle()
-    views = cluster.until("all five to agree", lambda: _agreed(cluster), 20.0)
+    views = cluster.until("all of them to agree", lambda: _agreed(cluster), 20.0)
     agents = [agent for agent in views if agent.startswith("s15")]
     expect(agents == ["s15-a"], f"written by the larger side was s15-a; after healing there are {agents}")
     return (
         f"{'+'.join(large)} wrote {took_s:.2f} s after the cut, {'+'.join(small)} with the old leader refused ({', '.join(sorted(set(errors)))}); "
-        "healed, all five have one digest"
+        "healed, all have one digest"
     )
+
+
+def _majority(cluster: Deployed) -> int:
+    return len(cluster.voters) // 2 + 1
 
 
 def _on(cluster: Deployed, host: str) -> bool:
