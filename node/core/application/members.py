@@ -52,7 +52,7 @@ class Members:
                 return f"{command} lacks the field {name!r}"
             test, wanted = _TESTS[name]
             if not test(fields[name]):
-                return f"{name}: {str(fields[name])[:80]!r} is not {wanted}"
+                return f"{name}: {repr(fields[name])[:80]} is not {wanted}"
         return None
 
     def apply(self, index: int, command: str, fields: Fields) -> Result:

@@ -34,11 +34,11 @@ def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: i
     return None
 
 
-def own_command(name: str, record: Record, hosting: bool) -> Command | None:
-    """A life that was registered goes on to ACTIVE; one that is to end, ends when nothing is hosted any more."""
+def own_command(name: str, record: Record, needed: bool) -> Command | None:
+    """A life that was registered goes on to ACTIVE; one that is to end, ends when it is not needed any more."""
     if record["state"] == JOINING:
         return move(name, record, ACTIVE)
-    if record["state"] == LEAVING and not hosting:
+    if record["state"] == LEAVING and not needed:
         return remove(name, record)
     return None
 

@@ -4,7 +4,7 @@ At the end of each step it says what it wants of the replicated members (`desire
 leads, and only on what its own detector believes: a belief makes a proposal, and nothing more. A node that is no member gets no log, so it does not know who
 leads: it sends its join to the voters that it found, of which the one that leads takes it.
 
-A voter that leaves keeps its weight: whoever runs the cluster takes it away by a change of the voters, when the trace says `leaving`.
+A member that leaves stays until it hosts nothing and does not vote: both are taken from it by others, who see that it is LEAVING. The last voter leaves with its vote.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ from ..cluster_messages import SubmitCommand
 from ..datagrams import Note
 from ..entry import Command
 from ..events import Connected, Datagram, Disconnected
-from ..lifecycle import ACTIVE, DISCOVERING, FAILED, HERE, JOINING, LEAVING, REMOVED
+from ..lifecycle import ACTIVE, DISCOVERING, FAILED, HERE, JOINING, REMOVED
 from ..messages import Message
 from ..outbox import Outbox
-from ..signals import Applied, Changed, Detected, Found, LeaderChanged, Restore, Submit, Submitted, Withdraw
+from ..signals import (
+    Applied,
+    Changed,
+    Detected,
+    Found,
+    LeaderChanged,
+    Restore,
+    Submit,
+    Submitted,
+    VotersChanged,
+    Withdraw,
+)
 from .desires import Belief, hosts_anything, join_command, leader_command, move, own_command, own_state, present
 
 TIMER = "membership/again"
@@ -40,8 +51,8 @@ class Membership:
         options = config.membership
         assert options is not None
         self._me = config.node
-        self._voters = config.voters
-        """Those that the cluster began with: one of them leads, most of the time."""
+        self._voters: Mapping[str, int] = config.voters
+        """Their weights, as far as this node has the log; a newcomer knows those that the cluster began with."""
         self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         host, port = config.peers[config.node]
@@ -83,6 +94,7 @@ class Membership:
             Detected: self._on_detected,
             LeaderChanged: self._on_leader,
             Found: self._on_found,
+            VotersChanged: self._on_voters,
             Submitted: self._on_submitted,
         }
 
@@ -172,6 +184,10 @@ class Membership:
         self._leader, self._leading = signal.leader, signal.here
         self._dirty = True
 
+    def _on_voters(self, now_ns: int, signal: VotersChanged) -> None:
+        self._voters = signal.voters
+        self._dirty = True
+
     def _on_found(self, now_ns: int, signal: Found) -> None:
         self._found.pop(signal.name, None)
         self._found[signal.name] = signal
@@ -197,8 +213,6 @@ class Membership:
             return
         step: dict[str, Any] = {"from": self._state, "to": state}
         self._out.trace("lifecycle", **step)
-        if state == LEAVING:
-            self._out.trace("leaving", hosting=hosts_anything(self._me, self._agents))
         self._state = state
 
     def _note_view(self) -> None:
@@ -223,12 +237,17 @@ class Membership:
             return None
         record = self._members.get(self._me)
         if record is not None and self._state not in (DISCOVERING, FAILED):
-            return own_command(self._me, record, hosts_anything(self._me, self._agents))
+            return own_command(self._me, record, self._needed())
         own = self._own
         if self._flaws.incarnation_not_bumped and record is not None:
             own = {**own, "incarnation": min(self._incarnation, record["incarnation"])}
             return None if record["incarnation"] == self._incarnation else ["members.join", own]
         return join_command(own, record, self._gone_since)
+
+    def _needed(self) -> bool:
+        """Whether it may not leave yet: it hosts something, or votes and is not the last to do so."""
+        voters = [name for name, weight in self._voters.items() if weight > 0]
+        return hosts_anything(self._me, self._agents) or (self._me in voters and len(voters) > 1)
 
     def _belief(self, name: str, record: Mapping[str, Any]) -> str | None:
         """This node knows of itself that it is alive."""

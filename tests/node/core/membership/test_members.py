@@ -151,8 +151,8 @@ def test_32_members_and_a_failed_one_is_replaced() -> None:
     [
         (["members.join", {}], "lacks the field 'name'"),
         (join(name="a/b"), "name: 'a/b' is not a name"),
-        (join(incarnation=True), "incarnation: 'True' is not an integer"),
-        (join(port=0), "port: '0' is not"),
+        (join(incarnation=True), "incarnation: True is not an integer"),
+        (join(port=0), "port: 0 is not"),
         (join(capacity={"slots": 17, "cpu_percent": 1, "memory_mib": 1}), "capacity"),
         (join(role=["hybrid"]), "role"),
         (join(colour="red"), "has no field 'colour'"),
