@@ -12,22 +12,24 @@ from contextlib import ExitStack
 from typing import Any
 
 from .deployed import Deployed
+from .scenarios.load import measured_rtts
 from .scenarios.setups import QUICK, STILL
 from .setup import Setup
-from .waiting import expect
 
 NODES, AGENTS_EACH, TASKS = 4, 2, 20
 TYPE = "generic"
 RTTS_MS = (2, 10, 30)
 """The round trips between node 1 and the others that the links are given."""
-TASK_MS = 400
+MORE_AGENTS = 6
+TASK_MS, LONG_MS, EVERY_S = 100, 1000, 0.15
+"""How long tasks take, those that are running when a node is lost take, and how often one arrives."""
 
 DEMO = Setup(
     "the demonstration",
     voters=NODES - 1,
     learners=1,
     membership={**QUICK, "capacity": {"slots": 8}},
-    agents={**STILL, "balance_ns": 1_500_000_000},
+    agents={**STILL, "balance_ns": 1_500_000_000, "balance_percent": 30},
 )
 
 Say = Callable[[str, str], None]
@@ -73,28 +75,29 @@ def _routed_by_latency(cluster: Deployed, say: Say) -> str:
             "links",
             ", ".join(f"{first}–{name} {ms} ms" for name, ms in zip(others, RTTS_MS, strict=True)) + " of round trip",
         )
-        _measured(cluster, first, dict(zip(others, RTTS_MS, strict=True)))
-        tasks = _submit(cluster, "route", TASKS, first, strategy="latency-aware")
+        wanted_ms = dict(zip(others, RTTS_MS, strict=True))
+        cluster.until(
+            "the round trips to be measured so",
+            lambda: measured_rtts(cluster, first, wanted_ms),
+            30.0,
+            seen=lambda: cluster.status(first)["rtt_ns"],
+        )
+        tasks = _submit(cluster, "route", first, TASK_MS, EVERY_S, strategy="latency-aware")
         records = cluster.ended(tasks, 60.0)
     hosts = Counter(str(record["host"]) for record in records.values())
-    say("tasks", f"{TASKS} tasks, routed by latency, ran on " + _counts(hosts.items()))
-    return max(hosts, key=lambda name: hosts[name])
-
-
-def _measured(cluster: Deployed, node: str, wanted_ms: dict[str, int]) -> None:
-    def near() -> bool:
-        rtts: dict[str, Any] = dict(cluster.status(cluster.leader() or node).get("rtt_ns") or {})
-        return bool(rtts)
-
-    cluster.until(f"round trips to {', '.join(wanted_ms)} to be measured", near, 20.0)
-    time.sleep(1.0)
+    say("tasks", f"{TASKS} tasks arrived at {first} and were routed by latency: " + _counts(hosts.items()))
+    return max(others, key=lambda name: hosts[name])
 
 
 def _node_lost(cluster: Deployed, lost: str, say: Say) -> None:
     first = cluster.names[0]
-    tasks = _submit(cluster, "lost", TASKS, first, strategy="round-robin")
+    tasks = _submit(cluster, "lost", first, LONG_MS, 0.0, strategy="round-robin")
+    running = Counter(str(task["host"]) for task in cluster.running())
     with cluster.fault("kill", nodes=[lost]) as injected_ns:
-        say("failure", f"{lost} is killed with {TASKS} tasks under way")
+        say(
+            "failure",
+            f"of {TASKS} tasks more {running.total()} ran, {running[lost]} of them on {lost}, when it was killed",
+        )
         cluster.until(f"{lost} to be FAILED", lambda: cluster.states().get(lost) == "FAILED", 30.0, seen=cluster.states)
         say(
             "failure",
@@ -121,23 +124,29 @@ def _node_lost(cluster: Deployed, lost: str, say: Say) -> None:
 
 
 def _evened_out(cluster: Deployed, say: Say) -> None:
+    first = cluster.names[0]
+    for number in range(MORE_AGENTS):
+        cluster.asker.do(first, "agents.spawn", {"agent": f"more-{number}", "type": TYPE, "on": first})
     before = _used(cluster)
-    cluster.until(
-        "the load to be even",
-        lambda: max(_used(cluster).values()) - min(_used(cluster).values()) <= 2,
-        60.0,
-        seen=lambda: _used(cluster),
-    )
-    after = _used(cluster)
-    expect(sum(after.values()) == (NODES - 1) * AGENTS_EACH, f"agents were {before}, and are {after}")
-    say("balance", f"agents a node: {_counts(before.items())} → {_counts(after.items())}")
+    say("balance", f"{MORE_AGENTS} agents more on {first}: {_counts(before.items())}")
+    began_s = time.monotonic()
+    total = (NODES - 1) * AGENTS_EACH + MORE_AGENTS
+    after = cluster.until("the load to be even", lambda: _even(cluster, total), 60.0, seen=lambda: _used(cluster))
+    say("balance", f"evened out in {time.monotonic() - began_s:.1f} s: {_counts(after.items())}")
 
 
-def _submit(cluster: Deployed, prefix: str, count: int, through: str, **more: Any) -> list[str]:
-    tasks = [f"{prefix}-{number}" for number in range(count)]
+def _submit(cluster: Deployed, prefix: str, through: str, ms: int, every_s: float, **more: Any) -> list[str]:
+    tasks = [f"{prefix}-{number}" for number in range(TASKS)]
     for task in tasks:
-        cluster.submit(task, TYPE, "sleep", {"ms": TASK_MS}, through=through, settle=False, **more)
+        cluster.submit(task, TYPE, "sleep", {"ms": ms}, through=through, settle=False, **more)
+        time.sleep(every_s)
     return tasks
+
+
+def _even(cluster: Deployed, total: int) -> dict[str, int] | None:
+    """Agents a node, once they differ by one at the most and none is on its way, which would count on both."""
+    used = _used(cluster)
+    return used if sum(used.values()) == total and max(used.values()) - min(used.values()) <= 1 else None
 
 
 def _used(cluster: Deployed) -> dict[str, int]:

@@ -28,8 +28,9 @@ def table_of(picture: Picture) -> RenderableType:
     if not picture.answered:
         return Text(f"{picture.asked} does not answer", style="red")
     table = Table(box=None, pad_edge=False)
-    for heading in ("node", "address", "role", "state", "raft", "agents", "load", "rtt ms", "types"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("node", "address", "role", "state", "raft", "agents", "load", "rtt ms"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("types", overflow="fold")
     for row in picture.rows:
         state = f"[{STATES.get(row.state, 'white')}]{escape(row.state)}[/]"
         table.add_row(

@@ -28,7 +28,7 @@ def latency(cluster: Deployed) -> str:
             stack.enter_context(cluster.fault("link", edges=_both(first, name), delay_ns=rtt_ms * 500_000))
         measured_ms = cluster.until(
             f"{first} to measure {wanted_ms}",
-            lambda: _rtts(cluster, first, wanted_ms),
+            lambda: measured_rtts(cluster, first, wanted_ms),
             MEASURED_S,
             seen=lambda: cluster.status(first).get("rtt_ns"),
         )
@@ -100,7 +100,7 @@ def _both(a: str, b: str) -> list[list[str]]:
     return [[a, b], [b, a]]
 
 
-def _rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) -> dict[str, float] | None:
+def measured_rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) -> dict[str, float] | None:
     """In ms, once no way is shorter than its link, by more than what is smoothed, and they are in the links' order: a busy machine adds to each."""
     rtts = cluster.status(node).get("rtt_ns") or {}
     found = {name: rtts.get(name, 0) / 1e6 for name in wanted_ms}
