@@ -2,7 +2,7 @@
 
 Trace lines `suspect` and `trust` (field `target`) are an observer's changes of mind about a member; it trusts at first. Figures are those of Chen, Toueg and Aguilera
 (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It judges only against bounds that
-the campaign gives: `max_detection_s`, `max_mistakes_per_hour`.
+the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`.
 """
 
 from __future__ import annotations
@@ -191,6 +191,15 @@ def _judge(quality: Quality, options: Mapping[str, Any], findings: Findings) -> 
             findings.add(
                 "too-many-mistakes", sentence(text), details={"per_hour": per_hour, "traces": [excerpt(opinion.line)]}
             )
+    longest_s = options.get("max_mistake_s")
+    if longest_s is not None:
+        for (observer, target, opinion), lasted_ns in zip(quality.mistakes, quality.durations_ns, strict=True):
+            if lasted_ns > float(longest_s) * 1e9:
+                text = (
+                    f"{observer} suspected {target}, which was up, from {seconds(opinion.at_ns)} for {seconds(lasted_ns)} "
+                    f"(allowed: {float(longest_s):g} s)"
+                )
+                findings.add("lasting-mistake", sentence(text), details={"traces": [excerpt(opinion.line)]})
 
 
 def _detection(

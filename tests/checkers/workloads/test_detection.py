@@ -210,3 +210,12 @@ def test_a_suspicion_from_before_a_boot_is_none_of_the_next_life():
     stats = valid(lines.judge("failure-detector", **two()))
     assert (stats["mistakes"], stats["detected"], stats["crashes"]) == (1, 0, 1)
     assert stats["mistake_duration_ms"]["1"] == 2000.0
+
+
+def test_a_mistake_that_lasts():
+    """n1 suspects n2, which is up, from 1 s to 3.5 s."""
+    lines = trust(suspect(pair(), "n1", "n2", 1000), "n1", "n2", 3500)
+    anomaly = only(lines.judge("failure-detector", **two(max_mistake_s=2)), "lasting-mistake", ())
+    assert anomaly.explanation == "n1 suspected n2, which was up, from 1.000 s for 2.500 s (allowed: 2 s)."
+    assert places(anomaly) == [("n1", 0)]
+    valid(lines.judge("failure-detector", **two(max_mistake_s=2.5)))
