@@ -265,26 +265,26 @@ class Agents:
             return
         purpose, _, agent = rest.partition("/")
         live = self._live.get(agent)
-        if live is None:
-            return
-        if purpose == "checkpoint" and live.batch:
-            self._on_saved(live, signal)
-        elif purpose == "switch" and signal.result["status"] != "ok":
-            self._moves.give_up(live.agent, str(signal.result.get("error")))
+        if purpose == "checkpoint":
+            self._on_saved(agent, live, signal)
+        elif purpose == "switch" and live is not None and signal.result["status"] != "ok":
+            self._moves.give_up(agent, str(signal.result.get("error")))
 
-    def _on_saved(self, live: Live, signal: Submitted) -> None:
-        if signal.result["status"] != "ok":
-            live.unsave(self._view[live.agent]["checkpoint"]["number"])
+    def _on_saved(self, agent: str, live: Live | None, signal: Submitted) -> None:
+        """A piece of a checkpoint was accepted or refused; perhaps of an agent that is gone from here by now."""
+        result = signal.result
+        accepted = result["status"] == "ok"
+        if accepted and result["whole"]:
+            fields = {"epoch": result["epoch"], "number": result["number"], "index": signal.index}
+            self._out.trace("agent-checkpoint", agent=agent, **fields)
+        if live is None or not live.batch:
             return
-        if signal.result["number"] != live.number + 1:
-            return
-        live.saved()
-        if live.batch:
-            self._submit_piece(live)
-        else:
-            self._out.trace(
-                "agent-checkpoint", agent=live.agent, epoch=live.epoch, number=live.number, index=signal.index
-            )
+        if not accepted:
+            live.unsave(self._view[agent]["checkpoint"]["number"])
+        elif (result["epoch"], result["number"]) == (live.epoch, live.number + 1):
+            live.saved()
+            if live.batch:
+                self._submit_piece(live)
 
     def _on_quorum_lost(self, now_ns: int, signal: QuorumLost) -> None:
         self._contact = False

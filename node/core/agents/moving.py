@@ -34,6 +34,7 @@ class Moves:
         """The agent is here; `moving` is what the log says of a migration away."""
         out = self.outgoing.get(live.agent)
         if out is not None and (moving is None or moving["since"] != out.since):
+            self._out.trace("agent-move-cancelled", agent=live.agent, epoch=live.epoch, since=out.since)
             self._forget(live)
             out = None
         if moving is not None and out is None:
@@ -126,6 +127,7 @@ class Moves:
                 if out.converged():
                     out.phase = Phase.STANDING
                     out.stood_ns, out.live.paused = now_ns, True
+                    self._out.trace("agent-standing", agent=out.live.agent, epoch=out.live.epoch, since=out.since)
                     self._save(out.live)
                 out.next_piece()
                 self._send(now_ns, out)

@@ -139,12 +139,15 @@ class Placement:
         """The pieces of one checkpoint take effect together, with the last: nobody starts from half of one."""
         agent, number = fields["agent"], fields["number"]
         problem = self._epoch_problem(agent, fields["epoch"])
-        if problem is not None and not (self._flaws.agent_epoch_unchecked and agent in self.view):
+        unchecked = self._flaws.agent_epoch_unchecked and agent in self.view
+        if problem is not None and not unchecked:
             return problem
         known = self.view[agent]["checkpoint"]["number"]
+        if problem is not None:
+            number = known + 1
         if number <= known:
             return refused("stale-number", f"checkpoint {number} of {agent} is not after checkpoint {known}")
-        if number != known + 1 and not self._flaws.agent_epoch_unchecked:
+        if number != known + 1:
             return refused("gap", f"checkpoint {number} of {agent} does not follow checkpoint {known}")
         stage = self._staged.setdefault(agent, Stage({}, []))
         stage.add(fields["changes"], fields["gone"])
@@ -155,7 +158,7 @@ class Placement:
             del self._staged[agent]
             checkpoint = _mark(number, state)
         self._put(agent, checkpoint=checkpoint)
-        return done(number=number)
+        return done(number=number, epoch=fields["epoch"], whole=not fields["more"])
 
     def _move(self, index: int, fields: Fields) -> Result:
         agent, to = fields["agent"], fields["to"]

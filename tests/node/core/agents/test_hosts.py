@@ -46,6 +46,7 @@ def test_changed_keys_are_saved_and_only_those() -> None:
     ]
     w.run(1000)
     assert len([name for name, _ in w.log if name == "agents.checkpoint"]) == 2, "nothing new, nothing saved"
+    assert [(t["epoch"], t["number"]) for t in n1.traced("agent-checkpoint")] == [(4, 1), (4, 2)]
 
 
 def test_a_large_checkpoint_goes_in_pieces_and_counts_as_one() -> None:

@@ -155,8 +155,9 @@ def test_agent_epoch_unchecked(flaw: str | None) -> None:
     s.do("spawn", agent="a", type="code", on="n1")
     s.members["n1"] = member("FAILED")
     s.do("respawn", agent="a", epoch=1, to="n2", lost=LOST)
-    s.do("checkpoint", agent="a", epoch=1, number=1, changes={"x": "of the old host"}, gone=[], more=False)
-    assert bool(s.app.view.saved["a"].data) == (flaw is not None)
+    s.save(1, {"x": 1})
+    s.do("checkpoint", agent="a", epoch=1, number=1, changes={"x": 2}, gone=[], more=False)
+    assert s.app.view.saved["a"].data == {"x": 2 if flaw else 1}
 
 
 @pytest.mark.parametrize(
