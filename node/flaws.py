@@ -15,6 +15,10 @@ from .errors import ConfigError
 from .zoo import ZOO, Flaw
 
 FLAWS: dict[str, Flaw] = {flaw.name: flaw for flaw in ZOO}
+HUNTED = tuple(name for name, flaw in FLAWS.items() if not flaw.campaign)
+"""Those that random plans of the plain node can show."""
+SHOWN = tuple(name for name, flaw in FLAWS.items() if flaw.campaign)
+"""Those that have a campaign of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class Flaw:
     checker: str
     needs: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    campaign: bool = False
+    """It needs members, agents or tasks: it shows in `campaigns/flaws/NAME.yaml`, and not in the plans in which the others are hunted."""
 
 
 ZOO = (
@@ -366,7 +368,7 @@ ZOO = (
         "FeatureBase pull request 1993 (members left under load); why SWIM has a suspicion (Das et al., 2002, 4.2)",
         "failure-detector",
         ("link",),
-        {"membership": {}},
+        campaign=True,
     ),
     Flaw(
         "incarnation-not-bumped",
@@ -375,7 +377,7 @@ ZOO = (
         "hashicorp/memberlist issue 311 (restarted nodes that stay dead)",
         "failure-detector",
         ("link",),
-        {"membership": {}},
+        campaign=True,
     ),
     Flaw(
         "ghost-member",
@@ -384,7 +386,7 @@ ZOO = (
         "piko issue 314; ScyllaDB issue 14991",
         "membership",
         ("kill",),
-        {"membership": {}},
+        campaign=True,
     ),
     Flaw(
         "result-without-token-check",
@@ -393,6 +395,7 @@ ZOO = (
         "Camunda 8 before its lease tokens (pull request 57335): a worker whose job had been given to another could still complete it",
         "tasks",
         ("cut", "pause", "kill"),
+        campaign=True,
     ),
     Flaw(
         "task-lost-on-failover",
@@ -401,6 +404,7 @@ ZOO = (
         "Apache DolphinScheduler issue 2356; Disco issue 22",
         "tasks",
         ("kill", "cut"),
+        campaign=True,
     ),
     Flaw(
         "lost-worker-acknowledged",
@@ -409,6 +413,7 @@ ZOO = (
         "Celery issue 1628 (a task is acknowledged when its worker is killed, even with acks_late)",
         "tasks",
         ("kill", "cut"),
+        campaign=True,
     ),
     Flaw(
         "agent-epoch-unchecked",
@@ -417,6 +422,7 @@ ZOO = (
         "the missing fencing token (Kleppmann, How to do distributed locking, 2016; HBase's region servers after a long pause)",
         "agents",
         ("pause", "cut"),
+        campaign=True,
     ),
     Flaw(
         "host-outlives-lease",
@@ -425,6 +431,7 @@ ZOO = (
         "the published design, whose minority is only told not to write; Orleans' FAQ (dotnet/orleans pull request 4288): a grain in two silos until failures are agreed on",
         "agents",
         ("cut",),
+        campaign=True,
     ),
     Flaw(
         "two-hosts-after-switch",
@@ -433,5 +440,6 @@ ZOO = (
         "innogames/igvm pull request 67 (after a failed migration the machine is started where it was, unconditionally); OpenNebula issue 3582",
         "agents",
         ("cut", "pause"),
+        campaign=True,
     ),
 )

@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from node.flaws import FLAWS
+from node.flaws import FLAWS, HUNTED, SHOWN
 
 from ..errors import CampaignError
 from .zoo_ablate import ablations
@@ -114,7 +114,12 @@ def _chosen(flaws: Sequence[str]) -> list[str]:
     for name in flaws:
         if name not in FLAWS:
             raise CampaignError(f"--flaw {name}: there is no such flaw", hint=f"the flaws are {', '.join(FLAWS)}")
-    return [name for name in FLAWS if not flaws or name in flaws]
+        if name in SHOWN:
+            hint = f"tri search campaigns/flaws/{name}.yaml --seeds 20"
+            raise CampaignError(
+                f"--flaw {name}: it needs members, agents or tasks, which these plans do not have", hint=hint
+            )
+    return [name for name in HUNTED if not flaws or name in flaws]
 
 
 def _controls(state: State, names: Sequence[str]) -> Iterator[tuple[str | None, str, int, str]]:

@@ -73,12 +73,16 @@ def _worst(flaws: Sequence[Mapping[str, Any]]) -> int:
 
 
 def write_between(path: Path, text: str) -> None:
-    """Replace what is between the markers. Raises `CampaignError` without them."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    replace_between(path, text, BEGIN, END)
+
+
+def replace_between(path: Path, text: str, first: str, last: str) -> None:
+    """Replace what is between two markers of a file. Raises `CampaignError` without them."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise CampaignError(f"{path}: no place for the table", hint=f"put {BEGIN} and {END} on lines of their own")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        raise CampaignError(f"{path}: no place for the table", hint=f"put {first} and {last} on lines of their own")
+    path.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")
 
 
 def _cells(caught: Caught) -> list[str]:

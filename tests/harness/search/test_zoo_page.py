@@ -11,7 +11,7 @@ from harness.search.zoo_ablate import again
 from harness.search.zoo_state import State, open_state
 from harness.search.zoo_table import BEGIN, END, markdown
 from harness.simulator.soak.run import run_plan
-from node.flaws import FLAWS
+from node.flaws import HUNTED
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKEST = (
@@ -31,13 +31,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> State:
 
 
 def test_every_flaw_was_found_and_the_correct_node_raised_no_alarm(recorded: State):
-    result = document(recorded, list(FLAWS))
+    result = document(recorded, list(HUNTED))
     assert [flaw["name"] for flaw in result["flaws"] if not flaw["found"]] == []
     assert result["false_alarms"] == 0 and result["correct_seeds"] > 0
 
 
 def test_the_page_has_the_tables_of_the_recorded_run(recorded: State):
-    names = list(FLAWS)
+    names = list(HUNTED)
     page = (ROOT / "docs/reference/flaws.md").read_text(encoding="utf-8")
     shown = page.partition(BEGIN)[2].partition(END)[0].strip()
     assert shown == markdown(recorded, names, document(recorded, names)).strip()
