@@ -39,7 +39,7 @@ from .desires import Belief, hosts_anything, join_command, leader_command, move,
 
 TIMER = "membership/again"
 AGAIN_NS = 300 * MS
-"""After it was refused, or when nobody is known to lead."""
+"""After it changed nothing, or when nobody is known to lead."""
 OWN = "membership/own"
 FOUND_LIMIT = 64
 
@@ -83,8 +83,8 @@ class Membership:
         """Of those that were found."""
         self._wishes: dict[str, Command] = {}
         """What was submitted and not seen applied yet."""
-        self._refused: dict[str, Command] = {}
-        """What is not asked for again before the timer."""
+        self._spent: dict[str, Command] = {}
+        """What was applied, and is wanted still: it was refused, or changed nothing. It is not asked for again before the timer."""
         self._armed = False
         self._dirty = True
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -109,7 +109,7 @@ class Membership:
 
     def on_timer(self, now_ns: int, key: str) -> None:
         self._armed = False
-        self._refused.clear()
+        self._spent.clear()
         self._dirty = True
         wish = self._wishes.get(OWN)
         if wish is not None and self._leader is None:
@@ -131,7 +131,7 @@ class Membership:
             self._note_view()
             self._want(self._desires())
         asking = OWN in self._wishes and self._leader is None
-        if not self._armed and (self._refused or asking):
+        if not self._armed and (self._spent or asking):
             self._armed = True
             self._out.set_timer(TIMER, now_ns + AGAIN_NS)
 
@@ -148,7 +148,7 @@ class Membership:
             self._view,
             self._beliefs,
             self._wishes,
-            self._refused,
+            self._spent,
             list(self._found),
             self._was_member,
         ]
@@ -202,10 +202,9 @@ class Membership:
         if command is None:
             return
         self._dirty = True
-        if signal.result.get("status") != "ok":
-            self._refused[signal.key] = command
-            if signal.key == OWN and signal.result.get("error") == "stale-incarnation":
-                self._gone_since = signal.result.get("since")
+        self._spent[signal.key] = command
+        if signal.key == OWN and signal.result.get("error") == "stale-incarnation":
+            self._gone_since = signal.result.get("since")
 
     def _note_state(self) -> None:
         state = own_state(self._members.get(self._me), self._incarnation, self._was_member)
@@ -271,10 +270,11 @@ class Membership:
         return ghosts
 
     def _want(self, desires: dict[str, Command]) -> None:
+        self._spent = {key: command for key, command in self._spent.items() if desires.get(key) == command}
         for key in [key for key in self._wishes if key not in desires]:
             del self._wishes[key]
             self._out.emit(Withdraw(key))
         for key, command in desires.items():
-            if command not in (self._wishes.get(key), self._refused.get(key)):
+            if command not in (self._wishes.get(key), self._spent.get(key)):
                 self._wishes[key] = command
                 self._out.emit(Submit(key, command))

@@ -88,7 +88,7 @@ def remove(since: int, name: str = "n4") -> list[Any]:
 def test_a_node_comes_and_becomes_active() -> None:
     n4 = Life()
     assert n4.said == [join()]
-    assert n4.tell(Submitted("membership/own", 1, {"status": "ok"})) == [join()], "it does not see itself yet"
+    assert n4.tell(Submitted("membership/own", 1, {"status": "ok"})) == [], "it does not see itself yet, and is patient"
     assert n4.apply(n4=record("n4", "JOINING")) == [move("ACTIVE", 1)]
     assert n4.apply(n4=record("n4", "ACTIVE")) == ["membership/own"]
     assert n4.lives() == ["DISCOVERING", "JOINING", "ACTIVE"]
