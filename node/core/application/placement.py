@@ -225,19 +225,17 @@ class Placement:
         record = self.view[agent]
         if not orphaned(record, self._members):
             return refused("alive", f"the process on {record['host']} that has {agent} is not known to have failed")
-        mine = self._slots[record["host"]]
-        if to == record["host"] and hosting(self._members.get(to)):
-            # Its own slot there is free again.
-            mine.pop(record["slot"])
-            problem = self._host_problem(to)
-            mine[record["slot"]] = agent
-        else:
-            problem = self._host_problem(to)
-        if problem is not None:
-            return problem
+        # What it has and what is held for it are free for it.
+        places = [(record["host"], record["slot"])]
         if record["moving"] is not None:
-            self._end_moving(agent)
-        self._release(record["host"], record["slot"])
+            places.append((record["moving"]["to"], record["moving"]["slot"]))
+        for host, slot in places:
+            self._release(host, slot)
+        problem = self._host_problem(to)
+        if problem is not None:
+            for host, slot in places:
+                self._take(host, slot, agent)
+            return problem
         self._staged.pop(agent, None)
         place = self._place(agent, to, index)
         ends = {"moving": None, "switched": 0, "lost": dict(fields["lost"]), "spawn_ns": None, "pause_ns": None}

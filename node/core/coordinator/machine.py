@@ -40,8 +40,8 @@ class Coordinator:
         self._agents: Mapping[str, Record] = {}
         self._beliefs: dict[str, tuple[int, str]] = {}
         """By member: incarnation and what the detector believes of it."""
-        self._saved: dict[str, tuple[int, int]] = {}
-        """By agent: its last checkpoint's number, and when that was seen here."""
+        self._saved: dict[str, tuple[int, int, tuple[int, Any]]] = {}
+        """By agent: its last checkpoint's number, when that was seen here, and its placement."""
         self._wishes: dict[str, int] = {}
         """What was submitted and not answered, by key: the agent's epoch."""
         self._plan: list[tuple[str, str, int]] = []
@@ -103,20 +103,27 @@ class Coordinator:
             for name in signal.ids:
                 if name not in signal.view:
                     self._beliefs.pop(name, None)
+            self._stale = True
         elif signal.app == "agents":
             self._agents = signal.view
             for agent in signal.ids:
-                self._note_checkpoint(now_ns, agent)
-        else:
-            return
-        self._stale = True
+                self._note(now_ns, agent)
 
-    def _note_checkpoint(self, now_ns: int, agent: str) -> None:
+    def _note(self, now_ns: int, agent: str) -> None:
+        """Checkpoints are many and change no plan: they are only dated."""
         record = self._agents.get(agent)
         if record is None:
             self._saved.pop(agent, None)
-        elif self._saved.get(agent, (-1, 0))[0] != record["checkpoint"]["number"]:
-            self._saved[agent] = (record["checkpoint"]["number"], now_ns)
+            self._stale = True
+            return
+        number, place = record["checkpoint"]["number"], (record["epoch"], record["moving"])
+        known = self._saved.get(agent)
+        if known is None or known[2] != place:
+            self._stale = True
+        if known is None or known[0] != number:
+            self._saved[agent] = (number, now_ns, place)
+        else:
+            self._saved[agent] = (number, known[1], place)
 
     def _on_leader(self, now_ns: int, signal: LeaderChanged) -> None:
         if signal.here == self._leads:
@@ -147,7 +154,7 @@ class Coordinator:
     def _look(self, now_ns: int) -> None:
         members, agents = self._members, self._agents
         for agent, to in plan_respawns(members, agents):
-            number, seen_ns = self._saved[agent]
+            number, seen_ns, _ = self._saved[agent]
             lost = {"checkpoint": number, "age_ns": now_ns - seen_ns}
             self._wish("respawn", agent, to=to, lost=lost)
         for agent, record in agents.items():

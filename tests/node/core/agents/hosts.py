@@ -166,7 +166,7 @@ class World:
     def __init__(self, *flaws: str, strike: tuple[int, Callable[[World], None]] | None = None) -> None:
         self.now = 1000 * MS
         self.log: list[Any] = []
-        self.cut: dict[str, None] = {}
+        self.cut: dict[str, int] = {}
         self.lost: Callable[[str, str, Any], bool] = lambda sender, receiver, message: False
         self.happened = 0
         self.sent = 0
@@ -252,10 +252,13 @@ class World:
         self.traces.append((self.now, name, "ended", {}))
 
     def kill(self, name: str) -> None:
-        """The process ends; a second later its member is failed."""
+        """The process ends; a second later its member is failed, unless it is another process by then."""
         self.end(name)
-        record = member("FAILED", self.hosts[name].incarnation)
-        self.later(FAILED_NS, lambda: self.admit(name, record))
+        host = self.hosts[name]
+        self.later(FAILED_NS, lambda: self._fail(host) if self.hosts[name] is host else None)
+
+    def _fail(self, host: Host) -> None:
+        self.admit(host.name, member("FAILED", host.incarnation))
 
     def revive(self, name: str) -> None:
         incarnation = self.hosts[name].incarnation + 1
@@ -265,16 +268,14 @@ class World:
 
     def cut_off(self, name: str, *, failed: bool = True) -> None:
         """Nothing goes to it or comes from it. It misses its quorum soon; after a second it is failed for the others, if they notice."""
-        self.cut[name] = None
-        host = self.hosts[name]
-        since = self.now
+        host, since = self.hosts[name], self.now
+        self.cut[name] = since
         self.later(QUORUM_NS, lambda: self._miss(host, since))
         if failed:
-            record = member("FAILED", host.incarnation)
-            self.later(FAILED_NS, lambda: self.admit(name, record) if name in self.cut else None)
+            self.later(FAILED_NS, lambda: self._fail(host) if self.cut.get(name) == since else None)
 
     def _miss(self, host: Host, since: int) -> None:
-        if host.name in self.cut:
+        if self.cut.get(host.name) == since:
             host.step(lambda: host.signal(QuorumLost(since)))
 
     def heal(self, name: str) -> None:

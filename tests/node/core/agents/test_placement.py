@@ -149,6 +149,16 @@ def test_only_an_agent_whose_process_is_gone_is_respawned() -> None:
     assert s.do("stop", agent="a") == {"status": "ok", "stopped": False} and s.app.query({})["agents"] == {}
 
 
+def test_a_respawn_may_have_the_slot_that_was_held_for_the_agent() -> None:
+    s = Stage(n1=member(), n2=member(slots=1))
+    s.do("spawn", agent="a", type="code", on="n1")
+    s.do("move", agent="a", epoch=1, to="n2")
+    s.members["n1"] = member("FAILED")
+    assert s.error("respawn", agent="a", epoch=1, to="n1", lost=LOST) == "not-active"
+    assert s.do("respawn", agent="a", epoch=1, to="n2", lost=LOST)["slot"] == 0
+    assert s.app.query({})["hosts"]["n1"]["used"] == 0 and s.app.query({})["hosts"]["n2"]["used"] == 1
+
+
 @pytest.mark.parametrize("flaw", [None, "agent-epoch-unchecked"])
 def test_agent_epoch_unchecked(flaw: str | None) -> None:
     s = Stage([flaw] if flaw else [])
