@@ -111,7 +111,7 @@ class Host:
             self._note_discarded(run, str(result.get("message", "refused")))
         elif result.get("effect"):
             event = "task-effect" if run.last else "task-step"
-            self._out.trace(event, task=id_, claim=run.token, step=run.step, worker=run.agent, index=signal.index)
+            self._out.trace(event, **_shown(run), index=signal.index)
         if accepted and result.get("state") == DONE:
             self._out.trace("task-ack", task=id_)
         if id_ in self._assigned:
@@ -157,6 +157,11 @@ class Host:
     def _note_discarded(self, run: Run, why: str) -> None:
         self.discarded += 1
         self._out.trace("task-discarded", task=run.task, claim=run.token, worker=run.agent, why=why)
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    """Who did it, and by what right."""
+    return {"task": run.task, "claim": run.token, "step": run.step, "worker": run.agent, "epoch": run.epoch}
 
 
 def _chosen(state: Mapping[str, Any], reads: Any) -> dict[str, Any]:
