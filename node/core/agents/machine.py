@@ -183,7 +183,8 @@ class Agents:
         saved, number = self._view.saved[agent], record["checkpoint"]["number"]
         brought = self._moves.take(agent, record)
         live = Live(agent, record["epoch"], brought or saved.copy(), number, now_ns)
-        origin = "checkpoint" if brought is None else "migration"
+        first = "checkpoint" if record["respawns"] or record["moves"] else "spawn"
+        origin = first if brought is None else "migration"
         self._out.trace("agent-placed", agent=agent, epoch=live.epoch, origin=origin, digest=live.state.digest)
         if brought is not None:
             live.dirty = dict.fromkeys(brought.differing(saved))

@@ -25,6 +25,7 @@ def test_what_is_placed_here_runs_and_says_so() -> None:
     n1 = w.hosts["n1"]
     assert n1.running == {"a": 4} and w.record()["state"] == "running" and w.record()["spawn_ns"] == 0
     assert [event for event, _ in n1.traces] == ["agent-placed", "agent-started"]
+    assert n1.traced("agent-placed")[0]["origin"] == "spawn"
     w.append("agents.stop", {"agent": "a"})
     w.run(50)
     assert n1.running == {} and n1.traces[-1] == ("agent-stopped", {"agent": "a", "epoch": 4})
@@ -102,6 +103,7 @@ def test_without_a_quorum_nothing_runs_until_the_log_is_known_again() -> None:
     w.run(1000)
     assert w.where() == ["n2"] and w.hosts["n2"].state["a"] == {"x": 1}
     json.dumps([machine.fingerprint() for host in w.hosts.values() for machine in host.machines.values()])
+    assert w.hosts["n2"].traced("agent-placed")[0]["origin"] == "checkpoint"
     assert w.record()["lost"]["checkpoint"] == 1 and w.record()["lost"]["age_ns"] > 0
     w.heal("n1")
     w.run(500)
