@@ -373,10 +373,10 @@ ZOO = (
     Flaw(
         "incarnation-not-bumped",
         "A suspected or restarted member objects with its old incarnation",
-        "The refutation, and the join after a restart, carry the number that was suspected or failed already, so that nobody believes them.",
+        "The objection to a suspicion, and the join after a failure, carry the number that was suspected or failed already: nobody believes them, and who is up stays out.",
         "hashicorp/memberlist issue 311 (restarted nodes that stay dead)",
-        "failure-detector",
-        ("link",),
+        "membership",
+        ("pause",),
         campaign=True,
     ),
     Flaw(

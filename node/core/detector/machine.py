@@ -53,6 +53,8 @@ class Detector:
         self._suspected: dict[str, None] = {}
         """Whom the trace shows as suspect."""
         self._armed_ns: int | None = None
+        self._touched = False
+        """Whether the watcher may want another time since the timer was set."""
         self.sent = 0
         self.ignored = 0
         """Datagrams that were none of this detector's."""
@@ -86,6 +88,9 @@ class Detector:
         """A connection says little of who is alive: it may break by itself, and stay up when nobody is behind it."""
 
     def flush(self, now_ns: int) -> None:
+        if not self._touched:
+            return
+        self._touched = False
         next_ns = self.watcher.next_ns
         if next_ns != self._armed_ns:
             self._armed_ns = next_ns
@@ -130,6 +135,7 @@ class Detector:
 
     def _say(self, answered: str | None = None, address: tuple[str, int] | None = None) -> None:
         """Send and tell what the watcher wants; `answered` is at `address` if it is no member."""
+        self._touched = True
         cluster, node = self._config.cluster, self._config.node
         for send in self.watcher.sends:
             to = self._addresses.get(send.to, address if send.to == answered else None)

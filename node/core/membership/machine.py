@@ -20,7 +20,7 @@ from ..cluster_messages import SubmitCommand
 from ..datagrams import Note
 from ..entry import Command
 from ..events import Connected, Datagram, Disconnected
-from ..lifecycle import ACTIVE, DISCOVERING, FAILED, HERE, JOINING, REMOVED
+from ..lifecycle import ACTIVE, DISCOVERING, FAILED, HERE, JOINING, LEAVING, REMOVED
 from ..messages import Message
 from ..outbox import Outbox
 from ..signals import (
@@ -166,9 +166,11 @@ class Membership:
                     self._beliefs.pop(name, None)
                 if record is None and name in self._found:
                     self._removed[name] = None
+            self._dirty = True
         elif signal.app == "agents":
             self._agents = signal.view
-        self._dirty = True
+            # Where agents are matters to a member only when it wants to leave.
+            self._dirty = self._dirty or self._state == LEAVING
 
     def _on_applied(self, now_ns: int, signal: Applied) -> None:
         self._applied = signal.entries[-1].index
