@@ -372,7 +372,7 @@ ZOO = (
     ),
     Flaw(
         "incarnation-not-bumped",
-        "A suspected or restarted member objects with its old incarnation",
+        "A member that is suspected, or was failed, objects with its old incarnation",
         "The objection to a suspicion, and the join after a failure, carry the number that was suspected or failed already: nobody believes them, and who is up stays out.",
         "hashicorp/memberlist issue 311 (restarted nodes that stay dead)",
         "membership",

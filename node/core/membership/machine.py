@@ -239,11 +239,9 @@ class Membership:
         record = self._members.get(self._me)
         if record is not None and self._state not in (DISCOVERING, FAILED):
             return own_command(self._me, record, self._needed())
-        own = self._own
         if self._flaws.incarnation_not_bumped and record is not None:
-            own = {**own, "incarnation": min(self._incarnation, record["incarnation"])}
-            return None if record["incarnation"] == self._incarnation else ["members.join", own]
-        return join_command(own, record, self._gone_since)
+            return ["members.join", self._own]
+        return join_command(self._own, record, self._gone_since)
 
     def _needed(self) -> bool:
         """Whether it may not leave yet: it hosts something, or votes and is not the last to do so."""
