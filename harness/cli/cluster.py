@@ -70,5 +70,6 @@ def _demonstrate(where: Lab) -> None:
 
             demonstrate(cluster, tell)
             return
+        watch.start()
         with Live(console=out, refresh_per_second=4, get_renderable=lambda: table_of(watch.picture)) as live:
             demonstrate(cluster, lambda step, sentence: live.console.print(Text(f"{step:<10} {sentence}")))

@@ -100,10 +100,11 @@ def _dial(where: str | None) -> Iterator[tuple[Dial, str]]:
         )
         return
     from ..hosts.local import LocalProvider
+    from ..hosts.local.plan import CLIENTS
 
     # Found and asked, not brought up: whoever only looks leaves hosts that are off as they are.
     lab = LocalProvider.find(where)
-    hosts = {str(host["name"]): str(host["address"]) for host in lab.status()["hosts"]}
+    hosts = {str(host["name"]): str(host["address"]) for host in lab.status()["hosts"] if host["name"] != CLIENTS}
     yield _by_name(hosts, lambda address, timeout_s: lab.dial(address, PORT, timeout_s=timeout_s)), "reference"
 
 
@@ -144,6 +145,7 @@ def _live(watch: Watch) -> None:
 
     from ..cluster.table import table_of
 
+    watch.start()
     try:
         with Live(console=out, refresh_per_second=4, get_renderable=lambda: table_of(watch.picture)):
             while True:

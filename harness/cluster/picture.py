@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`asked` is who told it. `stale`: by its own copy, which others may be ahead of. `tasks` are counts by state."""
+    """`asked` is who told it. `stale`: by its own copy, which others may be ahead of. `tasks` are counts by state. `plain`: it knows of no members at all."""
 
     asked: str
     answered: bool
@@ -38,6 +38,7 @@ class Picture:
     stale: bool = True
     rows: tuple[Row, ...] = ()
     tasks: Mapping[str, int] | None = None
+    plain: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,7 +55,8 @@ def look(asker: Asker, node: str) -> Picture:
 
 def picture(asked: str, status: Mapping[str, Any], members: Any, pool: Any, tasks: Any) -> Picture:
     """Of a node's status and views; a view is None where there was none, as on a plain node."""
-    members = members if isinstance(members, Mapping) else {}
+    if not isinstance(members, Mapping):
+        return Picture(asked, True, status.get("leader"), status.get("term"), plain=True)
     hosts: Mapping[str, Any] = pool.get("hosts", {}) if isinstance(pool, Mapping) else {}
     agents: Mapping[str, Any] = pool.get("agents", {}) if isinstance(pool, Mapping) else {}
     leader = status.get("leader")

@@ -21,12 +21,16 @@ STATES = {
     "FAILED": "red",
 }
 BAR = 10
+PORT = 10000
+"""Not worth a column where it is the usual one."""
 
 
 def table_of(picture: Picture) -> RenderableType:
     """The nodes, and a line above and below: who told it, and what the tasks do."""
     if not picture.answered:
         return Text(f"{picture.asked} does not answer", style="red")
+    if picture.plain:
+        return Text(f"{picture.asked} answers, but is a plain node: its configuration has no `membership` section")
     table = Table(box=None, pad_edge=False)
     for heading in ("node", "address", "role", "state", "raft", "agents", "load", "rtt ms"):
         table.add_column(heading, no_wrap=True)
@@ -35,7 +39,7 @@ def table_of(picture: Picture) -> RenderableType:
         state = f"[{STATES.get(row.state, 'white')}]{escape(row.state)}[/]"
         table.add_row(
             row.node,
-            row.address,
+            row.address.removesuffix(f":{PORT}"),
             row.role,
             state,
             row.raft,

@@ -25,13 +25,17 @@ class Watch:
         self.picture = Picture(self._nodes[0], False)
 
     def __enter__(self) -> Watch:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(10.0)
+        if self._thread.is_alive():
+            self._thread.join(10.0)
         self._asker.close()
+
+    def start(self) -> None:
+        """Look again and again from now on; once it is known that somebody answers."""
+        self._thread.start()
 
     def now(self) -> Picture:
         """A new picture; of the last node in vain, when none answers."""

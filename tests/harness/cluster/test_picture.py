@@ -56,7 +56,9 @@ def test_the_lines_around_the_table_say_who_told_it_and_what_the_tasks_do() -> N
 
 
 def test_a_plain_node_has_no_members_to_show() -> None:
-    assert picture("n1", STATUS, None, None, None).rows == ()
+    plain = picture("n1", STATUS, None, None, None)
+    assert plain.rows == () and plain.leader == "n2"
+    assert "no `membership` section" in shown(plain)
 
 
 def test_load_is_drawn_in_tenths() -> None:
@@ -66,7 +68,8 @@ def test_load_is_drawn_in_tenths() -> None:
 
 
 def test_the_table_as_a_person_sees_it() -> None:
-    assert "10.77.0.10:10000" in shown(picture("n1", STATUS, MEMBERS, POOL, TASKS))
+    told = shown(picture("n1", STATUS, {**MEMBERS, "n3": {**member(3), "port": 10001}}, POOL, TASKS))
+    assert "10.77.0.10 " in told and "10.77.0.3:10001" in told
     assert shown(Picture("n3", False)).strip() == "n3 does not answer"
 
 
