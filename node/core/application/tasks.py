@@ -12,14 +12,15 @@ Data-Intensive Applications*, chapter 8).
 A chain is a task with further steps. When a step is done the next one, `{type, handler, payload}`, is queued in its place with the value of the former as `payload["input"]`; retries count anew,
 attempts go on. The queue's order is priority, greater first, then the index of submission.
 
-Everything is bounded: `agents.queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their values, the oldest forgotten first (a forgotten
-id may be submitted anew); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was forgotten is counted. `agents.queue` and `agents.retries` must be the same on all nodes.
+Everything is bounded: `agents.queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their records, the oldest forgotten first (a forgotten
+id may be submitted anew); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was forgotten is counted. What changes no more is kept as text too, so that a
+dump of much history is mostly a list of texts. `agents.queue` and `agents.retries` must be the same on all nodes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,8 +35,10 @@ from .sessions import Result
 
 QUEUE_BYTES = 64 << 20
 FINISHED_LIMIT = 20_000
-FINISHED_BYTES = 16 << 20
+FINISHED_BYTES = 32 << 20
 LEDGER_LIMIT = 100_000
+SEALED_ROWS = 1000
+"""Rows of the ledger in one text; `LEDGER_LIMIT` is a multiple of ten times as many."""
 REASON_LIMIT = 500
 Record = dict[str, Any]
 
@@ -56,6 +59,7 @@ class Tasks:
         """By id. A record is never changed, it is replaced."""
         self.fresh: dict[str, None] = {}
         self._ledger: list[list[Any]] = []
+        self._sealed: list[str] = []
         self._clear()
 
     def problem(self, command: str, fields: Fields) -> str | None:
@@ -90,9 +94,11 @@ class Tasks:
         return {**self._counts, "effects": self._ledger_forgotten + len(self._ledger), "forgotten": self._forgotten}
 
     def dump(self) -> Any:
+        sealed = len(self._sealed) * SEALED_ROWS
         return {
-            "tasks": self.view,
-            "ledger": self._ledger,
+            "open": {id_: record for id_, record in self.view.items() if id_ not in self._finished},
+            "finished": list(self._finished.values()),
+            "ledger": [*self._sealed, canonical(self._ledger[sealed:])],
             "ledger_forgotten": self._ledger_forgotten,
             "forgotten": self._forgotten,
         }
@@ -102,26 +108,28 @@ class Tasks:
         self._clear()
         if data is None:
             return
-        self._ledger = list(data["ledger"])
+        for text in data["ledger"]:
+            self._ledger += json.loads(text)
+        self._sealed = data["ledger"][:-1]
         self._ledger_forgotten, self._forgotten = data["ledger_forgotten"], data["forgotten"]
-        for id_, record in data["tasks"].items():
-            self.view[id_] = record
-            self._counts[record["state"]] += 1
-            self._queue_bytes += _queue_bytes(record)
-        ended = sorted((r["finished"], id_) for id_, r in self.view.items() if r["state"] in (DONE, DEAD))
-        for _, id_ in ended:
-            self._file_finished(id_)
+        for id_, record in data["open"].items():
+            self._add(id_, record)
+        for text in data["finished"]:
+            id_, record = json.loads(text)
+            self._add(id_, record)
+            self._finished[id_] = text
+            self._finished_bytes += len(text)
         self.fresh.update(dict.fromkeys(self.view))
 
     def _clear(self) -> None:
         self.view.clear()
         self._counts = dict.fromkeys(STATES, 0)
         self._queue_bytes = 0
-        self._finished: deque[tuple[str, int]] = deque()
-        """(id, bytes of its value), in the order in which they ended."""
+        self._finished: dict[str, str] = {}
+        """Id → text of id and record, in the order in which they ended."""
         self._finished_bytes = 0
         self._forgotten = 0
-        self._ledger = []
+        self._ledger, self._sealed = [], []
         self._ledger_forgotten = 0
 
     def _submit(self, index: int, fields: Fields) -> Result:
@@ -232,32 +240,36 @@ class Tasks:
         if before is not None:
             self._counts[before["state"]] -= 1
             self._queue_bytes -= _queue_bytes(before)
-        ended = record["state"] in (DONE, DEAD)
-        if ended:
+        if record["state"] in (DONE, DEAD):
             record["payload"], record["steps"] = {}, []
+        self._add(id_, record)
+        self.fresh[id_] = None
+        if record["state"] in (DONE, DEAD):
+            self._file_finished(id_, canonical([id_, record]))
+
+    def _add(self, id_: str, record: Record) -> None:
+        self.view[id_] = record
         self._counts[record["state"]] += 1
         self._queue_bytes += _queue_bytes(record)
-        self.view[id_] = record
-        self.fresh[id_] = None
-        if ended and (before is None or before["state"] not in (DONE, DEAD)):
-            self._file_finished(id_)
 
-    def _file_finished(self, id_: str) -> None:
-        size = len(canonical(self.view[id_]["value"]))
-        self._finished.append((id_, size))
-        self._finished_bytes += size
+    def _file_finished(self, id_: str, text: str) -> None:
+        self._finished_bytes += len(text) - len(self._finished.get(id_, ""))
+        self._finished[id_] = text
         while len(self._finished) > FINISHED_LIMIT or self._finished_bytes > FINISHED_BYTES:
-            oldest, bytes_ = self._finished.popleft()
-            self._finished_bytes -= bytes_
+            oldest = next(iter(self._finished))
+            self._finished_bytes -= len(self._finished.pop(oldest))
             self._counts[self.view.pop(oldest)["state"]] -= 1
             self.fresh[oldest] = None
             self._forgotten += 1
 
     def _record_effect(self, row: list[Any]) -> None:
         self._ledger.append(row)
+        if len(self._ledger) % SEALED_ROWS == 0:
+            self._sealed.append(canonical(self._ledger[-SEALED_ROWS:]))
         if len(self._ledger) > LEDGER_LIMIT:
             gone = LEDGER_LIMIT // 10
             del self._ledger[:gone]
+            del self._sealed[: gone // SEALED_ROWS]
             self._ledger_forgotten += gone
 
     def _page(self, start: int, limit: int) -> Result:

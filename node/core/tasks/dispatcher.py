@@ -60,7 +60,10 @@ class Dispatcher:
         self._busy: dict[str, dict[str, None]] = {}
         """Agent → its tasks in hand."""
         self._loads: dict[str, int] = {}
-        self._idle: dict[str, None] = {}
+        self._idle: dict[str, dict[str, dict[str, None]]] = {}
+        """Type → host → agents that run and have nothing in hand."""
+        self._idle_at: dict[str, tuple[str, str]] = {}
+        """Idle agent → its type and host there."""
         self._dirty = False
 
     def lead(self, now_ns: int, here: bool) -> None:
@@ -129,13 +132,14 @@ class Dispatcher:
             return
         self._dirty = False
         for type_, heap in self._ready.items():
-            candidates = self._candidates(type_) if heap else []
-            while heap and candidates:
+            while heap:
                 _, id_ = heap[0]
-                if self._place.get(id_) == READY and self._tasks[id_]["type"] == type_:
-                    agent = self._choose(self._tasks[id_], candidates)
-                    self._assign(id_, agent)
-                    candidates = self._candidates(type_)
+                record = self._tasks.get(id_)
+                if self._place.get(id_) == READY and record is not None and record["type"] == type_:
+                    candidates = self._candidates(type_, record["strategy"])
+                    if not candidates:
+                        break
+                    self._assign(id_, self._choose(record, candidates))
                 heappop(heap)
 
     def fingerprint(self) -> Any:
@@ -146,6 +150,7 @@ class Dispatcher:
         for id_, place in self._place.items():
             assert (place in (FLYING, HELD, RELEASING)) == (id_ in self._in_hand), (id_, place)
         assert self.here or not self._place
+        assert not any(name in self._busy for name in self._idle_at)
         assert all(id_ in self.open for id_ in self._place)
 
     def _file(self, now_ns: int, id_: str) -> None:
@@ -182,15 +187,15 @@ class Dispatcher:
             self._timer_ns = self._backoff[0][0]
             self._out.set_timer(TIMER, self._timer_ns)
 
-    def _candidates(self, type_: str) -> list[Candidate]:
+    def _candidates(self, type_: str, strategy: str) -> list[Candidate]:
+        """One idle agent of each host that has room; all of them for `round-robin`, which alone looks at agents and not at hosts."""
         found = []
-        for name in self._idle:
-            agent = self._agents[name]
-            host = agent["host"]
-            load = self._loads.get(host, 0)
-            member = self._members.get(host)
-            if agent["type"] == type_ and load < self._workers and member is not None and member["state"] in _USABLE:
-                found.append(Candidate(name, host, load, max(1, member["capacity"]["cpu_percent"])))
+        for host, idle in self._idle.get(type_, {}).items():
+            load, member = self._loads.get(host, 0), self._members.get(host)
+            if load < self._workers and member is not None and member["state"] in _USABLE:
+                capacity = max(1, member["capacity"]["cpu_percent"])
+                names = idle if strategy == "round-robin" else (next(iter(idle)),)
+                found += [Candidate(name, host, load, capacity) for name in names]
         return found
 
     def _choose(self, record: Mapping[str, Any], candidates: list[Candidate]) -> str:
@@ -235,7 +240,7 @@ class Dispatcher:
         self._in_hand[id_] = (agent, host)
         self._busy.setdefault(agent, {})[id_] = None
         self._loads[host] = self._loads.get(host, 0) + 1
-        self._idle.pop(agent, None)
+        self._unidle(agent)
 
     def _unhand(self, id_: str) -> None:
         held = self._in_hand.pop(id_, None)
@@ -253,12 +258,20 @@ class Dispatcher:
     def _file_agents(self, names: Iterable[str]) -> None:
         """An idle agent runs and has nothing in hand. One that is about to move works on until it does."""
         for name in names:
+            self._unidle(name)
             agent = self._agents.get(name)
             if agent is not None and agent["state"] == "running" and name not in self._busy:
-                self._idle[name] = None
-            else:
-                self._idle.pop(name, None)
+                type_, host = self._idle_at[name] = (agent["type"], agent["host"])
+                self._idle.setdefault(type_, {}).setdefault(host, {})[name] = None
         self._dirty = True
+
+    def _unidle(self, name: str) -> None:
+        at = self._idle_at.pop(name, None)
+        if at is not None:
+            type_, host = at
+            del self._idle[type_][host][name]
+            if not self._idle[type_][host]:
+                del self._idle[type_][host]
 
 
 def _assign_key(id_: str, attempt: int) -> str:

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.core.application import tasks
 from node.core.application.tasks import Tasks
+from node.core.entry import canonical
 
 from .world import Log, agent, submission
 
@@ -149,24 +150,28 @@ def test_finished_tasks_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPat
 
 
 def test_values_of_finished_tasks_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "FINISHED_BYTES", 150)
+    monkeypatch.setattr(tasks, "FINISHED_BYTES", 900)
     log = Log()
     for id_ in ("t1", "t2"):
         log.submit(id_)
-        log.result(id_, log.assign(id_)["token"], "v" * 100)
+        log.result(id_, log.assign(id_)["token"], "v" * 300)
     assert list(log.app.view) == ["t2"]
 
 
 def test_the_ledger_is_read_in_pages_and_counts_what_it_forgot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "LEDGER_LIMIT", 10)
+    monkeypatch.setattr(tasks, "LEDGER_LIMIT", 20)
+    monkeypatch.setattr(tasks, "SEALED_ROWS", 2)
     log = Log()
-    for number in range(12):
+    for number in range(23):
         log.submit(f"t{number}")
         log.result(f"t{number}", log.assign(f"t{number}")["token"])
     page = log.app.query({"effects": 0, "limit": 4})
-    assert (page["from"], page["next"], page["total"]) == (2, 6, 12)
-    assert [row[0] for row in page["effects"]] == ["t2", "t3", "t4", "t5"]
-    assert log.app.query({"effects": 12})["effects"] == []
+    assert (page["from"], page["next"], page["total"]) == (4, 8, 23)
+    assert [row[0] for row in page["effects"]] == ["t4", "t5", "t6", "t7"]
+    assert log.app.query({"effects": 23})["effects"] == []
+    twin = Tasks(log.config, log.agents)
+    twin.restore(json.loads(log.text()))
+    assert twin.query({"effects": 0}) == log.app.query({"effects": 0}) and canonical(twin.dump()) == log.text()
 
 
 WRONG = [
