@@ -2,7 +2,7 @@
 
 with Deployed(setup, hosts, provider) as cluster:
     with cluster.fault("kill", nodes=["n2"]):
-        cluster.until("n2 to be seen as failed", lambda: cluster.member("n2")["state"] == "FAILED", 10)
+        cluster.until("n2 to be FAILED", lambda: cluster.states()["n2"] == "FAILED", 10)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..nemesis.faults import Intent, Resolved
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..systems.reference import ReferenceService
-from .asking import Asker, Json, Refused
+from .asking import Asker, Json
 from .setup import CLUSTER, Setup
 from .waiting import Missed, until
 
@@ -307,7 +307,3 @@ class Deployed:
             self._faulty.callback(injector.stop)
             self._injector = injector
         return self._injector
-
-
-def reason(error: Missed | Refused) -> str:
-    return str(error)
