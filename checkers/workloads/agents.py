@@ -4,7 +4,7 @@ An agent's *epoch* is the index of the log entry that placed it, so a later plac
 clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
 
 Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and `task-effect` (`worker`,
-`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures.
+`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from .conclusion import all_of, conclude, quantiles_ms, sentence
+from .selection import options_of
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
 _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("worker", "the effect of a task")}
@@ -35,6 +36,7 @@ class AgentsChecker:
         for incarnation in traces:
             _suspended_without_quorum(incarnation, findings)
             _newest_only(incarnation, epochs, findings)
+            _pauses(incarnation, options_of(record, self.name).get("max_pause_s"), findings)
         doubts = list(traces.problems)
         if not epochs:
             doubts.append("no agent was ever started")
@@ -108,6 +110,18 @@ def _newest_only(incarnation: Incarnation, epochs: Mapping[str, Mapping[int, Lin
             )
             details = {"agent": agent, "epoch": epoch, "traces": [excerpt(line), excerpt(newer)]}
             findings.add("work-of-an-old-epoch", sentence(text), details=details)
+
+
+def _pauses(incarnation: Incarnation, limit_s: float | None, findings: Findings) -> None:
+    for line in incarnation.lines:
+        if limit_s is None or line["event"] != "agent-switched" or line.get("pause_ns") is None:
+            continue
+        if line["pause_ns"] > float(limit_s) * 1e9:
+            text = (
+                f"the migration of agent {line['agent']} stopped it for {line['pause_ns'] / 1e6:g} ms "
+                f"(allowed: {float(limit_s) * 1e3:g} ms)"
+            )
+            findings.add("long-pause", sentence(text), details={"agent": line["agent"], "traces": [excerpt(line)]})
 
 
 def _stats(traces: Traces, epochs: Mapping[str, Mapping[int, Line]]) -> dict[str, Any]:

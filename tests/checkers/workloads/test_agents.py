@@ -75,3 +75,12 @@ def test_a_quorum_that_is_back_in_the_same_moment_was_not_missed() -> None:
 def test_missing_lines_are_doubt() -> None:
     lines = started(Lines(), "n1", 5).lose("n1").line("n1", "marker").quiet()
     unknown(lines.judge("agents"), because="lines are missing")
+
+
+def test_a_pause_above_the_bound() -> None:
+    lines = started(Lines(), "n1", 5).line("n1", "agent-switched", agent="a", epoch=5, pause_ns=300_000_000, bytes=1)
+    lines.quiet()
+    valid(lines.judge("agents"))
+    valid(lines.judge("agents", options={"agents": {"max_pause_s": 0.3}}))
+    anomaly = only(lines.judge("agents", options={"agents": {"max_pause_s": 0.2}}), "long-pause", ())
+    assert anomaly.explanation == "The migration of agent a stopped it for 300 ms (allowed: 200 ms)."
