@@ -39,6 +39,9 @@ class Rumours:
 
     def put(self, rumour: Rumour) -> None:
         """Begin to tell it, and no longer what it makes untrue. Accusations by different sources stand beside each other: each confirms the others."""
+        if len(canonical(row(rumour))) >= ROOM:
+            # Of a name that no datagram has room for: who probes its bearer finds out alone.
+            return
         beside = rumour.kind == SUSPECT
         for other in [other for other in self._told if other.name == rumour.name]:
             if not (
@@ -60,11 +63,11 @@ class Rumours:
         for rumour in sorted(self._told, key=lambda rumour: self._told[rumour]):
             if rumour in first:
                 continue
+            size = len(canonical(row(rumour))) + 1
+            if size > room:
+                continue
+            room -= size
             rows.append(row(rumour))
-            room -= len(canonical(rows[-1])) + 1
-            if room < 0:
-                rows.pop()
-                break
             self._told[rumour] += 1
             if self._told[rumour] >= most:
                 del self._told[rumour]
