@@ -22,14 +22,13 @@ from typing import Any
 from ...config import NodeConfig
 from ...flaws import Flaws
 from ..keyed_state import KeyedState, Placements, Stage
-from ..room import hosting, most_room, orphaned, utilisation
+from ..room import hosting, most_room, orphaned
 from .placement_fields import FIELDS, fields_problem
+from .pool import agent_view, hosts_view
 from .replicated import Fields, done, refused
 from .sessions import Result
 
 Record = dict[str, Any]
-LISTED_KEYS = 1000
-READ_CHARACTERS = 512 * 1024
 
 
 class Placement:
@@ -66,18 +65,9 @@ class Placement:
 
     def query(self, fields: Fields) -> Any:
         """Without fields the pool: every member's slots and every agent. `{"agent": id}`: its record and the names of its saved keys; with `"keys": […]` those values."""
-        agent = fields.get("agent") if isinstance(fields, Mapping) else None
-        if agent is None:
-            return {"hosts": self._hosts(), "agents": dict(self.view)}
-        record = self.view.get(agent) if isinstance(agent, str) else None
-        if record is None:
-            return None
-        state = self.view.saved[agent]
-        answer = {**record, "keys": sorted(state.data)[:LISTED_KEYS]}
-        wanted = fields.get("keys")
-        if isinstance(wanted, list):
-            answer["values"] = _some(state, wanted)
-        return answer
+        if fields.get("agent") is None:
+            return {"hosts": hosts_view(self._members, self._used()), "agents": dict(self.view)}
+        return agent_view(self.view, fields["agent"], fields.get("keys"))
 
     def dump(self) -> Any:
         saved = {agent: state.data for agent, state in self.view.saved.items()}
@@ -321,27 +311,6 @@ class Placement:
         record = self.view[agent]
         return done(host=record["host"], slot=record["slot"], epoch=record["epoch"], moving=record["moving"])
 
-    def _hosts(self) -> dict[str, Any]:
-        hosts = {}
-        for name, member in self._members.items():
-            used = len(self._slots.get(name, ()))
-            slots = member["capacity"]["slots"]
-            full = utilisation(member, used) / 10
-            hosts[name] = {"used": used, "slots": slots, "utilisation_percent": full, "hosting": hosting(member)}
-        return hosts
-
 
 def _mark(number: int, state: KeyedState) -> Record:
     return {"number": number, "keys": len(state), "bytes": state.characters, "digest": state.digest}
-
-
-def _some(state: KeyedState, wanted: list[Any]) -> dict[str, Any]:
-    """The values of these keys, as many as an answer holds."""
-    values, left = {}, READ_CHARACTERS
-    for key in wanted:
-        if isinstance(key, str) and key in state.data:
-            left -= state.size(key)
-            if left < 0:
-                break
-            values[key] = state.data[key]
-    return values
