@@ -372,11 +372,11 @@ ZOO = (
     ),
     Flaw(
         "incarnation-not-bumped",
-        "A member that is suspected, or was failed, objects with its old incarnation",
-        "The objection to a suspicion, and the join after a failure, carry the number that was suspected or failed already: nobody believes them, and who is up stays out.",
+        "A suspected or restarted member objects with its old incarnation",
+        "The refutation, and the join after a restart, carry the number that was suspected or failed already, so that nobody believes them.",
         "hashicorp/memberlist issue 311 (restarted nodes that stay dead)",
-        "membership",
-        ("pause",),
+        "failure-detector",
+        ("link",),
         campaign=True,
     ),
     Flaw(
