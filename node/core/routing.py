@@ -9,7 +9,7 @@
 | `bandwidth-aware` | for `LARGE_BYTES` and more, the agent on the host to which the submitting node has the highest bandwidth; for less, as `latency-aware` |
 | `round-robin` | the next agent by name after the one that got such a task last, whoever submitted it |
 
-Candidates are running agents of the task's type that have room, so each strategy falls back by itself: its first choice is full, hence not among them, and the next best is picked. What was not
+Candidates are running agents of the task's type that have room (of each host one is enough, but for `round-robin`), so each strategy falls back by itself: its first choice is full, hence not among them, and the next best is picked. What was not
 measured ranks behind what was. Ties go to the least loaded host for its capacity, then to the first name, so that the choice is a function of its arguments. The submitting node is at no distance from itself.
 """
 

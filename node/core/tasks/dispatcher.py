@@ -194,8 +194,11 @@ class Dispatcher:
             load, member = self._loads.get(host, 0), self._members.get(host)
             if load < self._workers and member is not None and member["state"] in _USABLE:
                 capacity = max(1, member["capacity"]["cpu_percent"])
-                names = idle if strategy == "round-robin" else (next(iter(idle)),)
-                found += [Candidate(name, host, load, capacity) for name in names]
+                for name in idle:
+                    if self._is_of(name, member):
+                        found.append(Candidate(name, host, load, capacity))
+                        if strategy != "round-robin":
+                            break
         return found
 
     def _choose(self, record: Mapping[str, Any], candidates: list[Candidate]) -> str:
@@ -225,7 +228,11 @@ class Dispatcher:
         agent, member = self._agents.get(record["agent"]), self._members.get(record["host"])
         if agent is None or (agent["epoch"], agent["host"]) != (record["epoch"], record["host"]):
             return True
-        return member is None or member["state"] == _FAILED
+        return member is None or member["state"] == _FAILED or not self._is_of(record["agent"], member)
+
+    def _is_of(self, agent: str, member: Mapping[str, Any]) -> bool:
+        """Whether the agent was placed on this life of the member: a process that was started again does not run what the one before it ran."""
+        return bool(self._agents[agent].get("incarnation") == member.get("incarnation"))
 
     def _wish(self, id_: str, key: str, command: str, **fields: Any) -> None:
         before = self._wishes.get(id_)

@@ -149,6 +149,22 @@ def test_what_a_failed_host_had_is_released_and_goes_elsewhere_at_once() -> None
     assert stage.log.app.view["t1"]["retries"] == 0
 
 
+def test_what_a_host_had_before_it_was_started_again_is_released_and_it_gets_nothing_until_its_agents_are_placed_anew() -> (
+    None
+):
+    stage = leader(Log({"a2": {**agent("n2"), "incarnation": 1}}))
+    stage.tell_members(n2={**member(), "incarnation": 1})
+    stage.log.submit("t1")
+    stage.tell()
+    stage.apply()
+    stage.tell_members(n2={**member(), "incarnation": 2})
+    assert [command for command, _ in stage.wishes.values()] == ["tasks.release"]
+    stage.apply()
+    assert stage.wishes == {}
+    stage.tell_agents(a2={**agent("n2", epoch=9), "incarnation": 2})
+    assert stage.assigned() == {"t1": "a2"}
+
+
 def test_what_an_agent_had_before_it_moved_or_was_respawned_or_stopped_is_released() -> None:
     for after in (agent("n3", epoch=9), agent("n2", epoch=9), None):
         stage = held()
