@@ -23,6 +23,7 @@ from ..hosts.parallel import on_all
 from ..nemesis.faults import Intent, Resolved
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
+from ..run.interrupts import Interrupts
 from ..systems.reference import ReferenceService
 from .asking import Asker, Json
 from .setup import CLUSTER, Setup
@@ -68,11 +69,13 @@ class Deployed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._end_faults()
-        finally:
-            self.asker.close()
-            deploy_down(self.service, list(self.hosts.values()))
+        """Signals are only answered meanwhile: an exception in the middle of healing would leave things behind."""
+        with Interrupts().handled():
+            try:
+                self._end_faults()
+            finally:
+                self.asker.close()
+                deploy_down(self.service, list(self.hosts.values()))
 
     def redeploy(self, setup: Setup) -> None:
         """Another cluster on the same hosts, which must be as many; nothing is left of the one that was."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..hosts.base import Host, Provider
+from ..run.interrupts import SIGNALS, Interrupts
 
 if TYPE_CHECKING:
     from ..hosts.local import LocalProvider
@@ -26,7 +30,10 @@ class Lab:
 
 @contextmanager
 def lab(nodes: int, inventory: Path | None, name: str) -> Iterator[Lab]:
-    """Up while the block runs. A local lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has."""
+    """Up while the block runs. A local lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has.
+
+    However the block ends, by Ctrl-C or a signal that means the same, what was brought up is taken down.
+    """
     provider: SshProvider | LocalProvider
     if inventory is not None:
         from ..hosts.ssh import SshProvider
@@ -37,7 +44,30 @@ def lab(nodes: int, inventory: Path | None, name: str) -> Iterator[Lab]:
 
         # A lab of its own: two of them at the same time cannot meet, and one that is killed is found by `tri hosts list`.
         provider = LocalProvider(nodes=nodes, name=f"{name}-{os.getpid()}")
+    with _as_interrupts():
+        try:
+            yield Lab(list(provider.up()), provider)
+        finally:
+            with Interrupts().handled():
+                provider.down()
+
+
+@contextmanager
+def _as_interrupts() -> Iterator[None]:
+    """Signals that end a process raise `KeyboardInterrupt`, as Ctrl-C does, so that what stands in `finally` happens."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        yield Lab(list(provider.up()), provider)
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
+        yield
     finally:
-        provider.down()
+        for number, handler in before.items():
+            signal.signal(number, handler)
