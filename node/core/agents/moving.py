@@ -14,7 +14,7 @@ from ..signals import Submit, Withdraw
 from .live import Live
 from .migration import RESEND_NS, Incoming, Outgoing, Phase
 
-ROLL_BACK_NS = 250 * MS
+ROLL_BACK_NS = 100 * MS
 """The flaw `two-hosts-after-switch` waits so long for the log."""
 Record = Mapping[str, Any]
 
