@@ -132,13 +132,21 @@ def load_run(folder: str | Path) -> RunPieces:
     )
 
 
+_HEAD = b'{"node":'
+"""How every trace line begins."""
+
+
 def read_traces(folder: str | Path, torn: dict[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
     """Node → its trace lines in order, of every `trace/<node>.jsonl`. A torn last line is dropped (and put into `torn`)."""
-    return {path.stem: read_json_lines(path, torn) for path in sorted(Path(folder).glob("trace/*.jsonl"))}
+    paths = sorted(Path(folder).glob("trace/*.jsonl"))
+    return {path.stem: read_json_lines(path, torn, of_lives=True) for path in paths}
 
 
-def read_json_lines(path: Path, torn: dict[str, str] | None = None) -> list[dict[str, Any]]:
-    """Each line's object. The last line may be torn; any other that is no object is an error with file:line."""
+def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives: bool = False) -> list[dict[str, Any]]:
+    """Each line's object. The last line may be torn; any other that is no object is an error with file:line.
+
+    `of_lives`: several lives of one process wrote the file, so the last line of each may be torn; the next one's first line follows it, or is glued to it.
+    """
     *lines, tail = path.read_bytes().split(b"\n")
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
@@ -147,6 +155,12 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None) -> list[dict
         try:
             found.append(decode_line(line))
         except ValueError as error:
+            following = lines[number] if number < len(lines) else tail
+            if of_lives and (born := _first_of_a_life(line, following)) is not None:
+                found += born
+                if torn is not None:
+                    torn[f"{path.name}:{number}"] = line.decode("utf-8", "replace")
+                continue
             shown = line[:200].decode("utf-8", "replace")
             raise HistoryError(
                 f"{path}:{number}: not a JSON object: {error}\n  {shown}", "only the last line may be unfinished"
@@ -158,6 +172,18 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None) -> list[dict
             if torn is not None:
                 torn[path.name] = tail.decode("utf-8", "replace")
     return found
+
+
+def _first_of_a_life(line: bytes, following: bytes) -> list[dict[str, Any]] | None:
+    """What of a torn line belongs to the next life: its first line, if that is glued to it. None: no life begins here, and the line is damaged."""
+    glued = line.find(_HEAD, 1)
+    for text, parsed in ((line[glued:] if glued > 0 else b"", True), (following, False)):
+        try:
+            if decode_line(text).get("seq") == 0:
+                return [decode_line(text)] if parsed else []
+        except ValueError:
+            continue
+    return None
 
 
 def _read_json(path: Path) -> Any:

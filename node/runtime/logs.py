@@ -62,6 +62,7 @@ class TraceFile:
     """
 
     def __init__(self, path: Path, node: str, incarnation: int) -> None:
+        _end_torn_line(path)
         self._descriptor = _open_append(path)
         self._size = os.fstat(self._descriptor).st_size
         self._head = {"node": node, "incarnation": incarnation}
@@ -90,6 +91,16 @@ class TraceFile:
     def close(self) -> None:
         self.flush()
         os.close(self._descriptor)
+
+
+def _end_torn_line(path: Path) -> None:
+    """A process that was killed while it wrote leaves half a line, which the first line of this life must not be glued to."""
+    with open(path, "ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def _open_append(path: Path) -> int:

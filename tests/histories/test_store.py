@@ -84,3 +84,23 @@ def test_a_damaged_trace_names_its_line(tmp_path):
     (tmp_path / "trace/n1.jsonl").write_text('{"event":"a"}\nnonsense\n{"event":"b"}\n')
     with pytest.raises(HistoryError, match=r"n1\.jsonl:2: not a JSON object"):
         read_traces(tmp_path)
+
+
+LIFE = b'{"node":"n1","incarnation":%d,"seq":%d,"mono_ns":1,"event":"start"}'
+
+
+@pytest.mark.parametrize("between", [b"", b"\n"], ids=["glued", "on-a-line-of-its-own"])
+def test_a_line_that_a_killed_process_left_half_written_ends_its_life_only(tmp_path: Path, between: bytes) -> None:
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "trace/n1.jsonl").write_bytes(LIFE % (1, 0) + b"\n" + b'{"node":"n1",' + between + LIFE % (2, 0) + b"\n")
+    torn: dict[str, str] = {}
+    lines = read_traces(tmp_path, torn)["n1"]
+    assert [(line["incarnation"], line["seq"]) for line in lines] == [(1, 0), (2, 0)]
+    assert list(torn) == ["n1.jsonl:2"]
+
+
+def test_a_damaged_line_within_a_life_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "trace/n1.jsonl").write_bytes(LIFE % (1, 0) + b'\n{"node":"n1",\n' + LIFE % (1, 2) + b"\n")
+    with pytest.raises(HistoryError, match=r"n1\.jsonl:2: not a JSON object"):
+        read_traces(tmp_path)
