@@ -23,8 +23,8 @@ Json = Mapping[str, Any]
 ANSWER_S = 5.0
 MARGIN_S = 0.5
 """How much longer than the node we wait, so that its reason still arrives."""
-AGAIN = ("no-quorum", "leader-changed", "busy", "not-leader", "timeout")
-"""Errors that pass: the same command, which does nothing the second time, may be sent again."""
+AGAIN = ("no-quorum", "leader-changed", "busy", "not-leader", "not-active", "timeout")
+"""Errors that pass (a member that is suspected wrongly is ACTIVE again soon): the same command, which does nothing the second time, may be sent again."""
 
 
 class Refused(Exception):

@@ -44,18 +44,14 @@ def await_discovery(cluster: Deployed, name: str) -> float:
 def discovered_ms(cluster: Deployed, name: str, others: Iterable[str]) -> dict[str, float] | None:
     """When this node first heard of each of these, counted from its start, in the step of which it sends its first beacon; None while one is missing.
 
-    By the node's own trace, so by one clock.
+    By the node's own trace, so by one clock. The first that a life has of `lifecycle` is of that step, and waits for no disk.
     """
-    lines = cluster.traces(name, "start", "discovered")
-    started_ns = max((line["mono_ns"] for line in lines if line["event"] == "start"), default=None)
-    if started_ns is None:
-        return None
+    lines = cluster.traces(name, "lifecycle", "discovered")
+    started = [line["mono_ns"] for line in lines if line["event"] == "lifecycle" and line["from"] is None]
     heard = {line["peer"]: line["mono_ns"] for line in reversed(lines) if line["event"] == "discovered"}
-    return (
-        {other: (heard[other] - started_ns) / 1e6 for other in others}
-        if all(other in heard for other in others)
-        else None
-    )
+    if not started or not all(other in heard for other in others):
+        return None
+    return {other: (heard[other] - started[0]) / 1e6 for other in others}
 
 
 def join(cluster: Deployed) -> str:

@@ -12,6 +12,7 @@ from ..scenario import Scenario
 from ..waiting import expect
 from .setups import FIVE, UNEVEN
 
+TRIES = 6
 MEASURED_S = 30.0
 """How long a smoothed measurement may take to come near to what the links are."""
 
@@ -64,24 +65,38 @@ def bandwidth(cluster: Deployed) -> str:
 def balance(cluster: Deployed) -> str:
     """Of ten places each: nine agents on node 1, two on node 2, five on node 3."""
     counts = dict(zip(cluster.names, (9, 2, 5), strict=True))
+    wanted = {name: 10 * count for name, count in counts.items()}
+    before = _place(cluster, counts)
+    tries = 1
+    while before != wanted and tries < TRIES:
+        # The leader looked in the middle of it, and began to even out what was not there yet.
+        cluster.clear()
+        before = _place(cluster, counts)
+        tries += 1
+    expect(
+        before == wanted, f"placed were {counts}, of ten places each; but utilisations were {_percents(before)} at once"
+    )
     began_s = time.monotonic()
-    for name, count in counts.items():
-        for number in range(count):
-            fields = {"agent": f"s18-{name}-{number}", "type": "generic", "on": name}
-            cluster.asker.do(cluster.names[0], "agents.spawn", fields)
-    before = _utilisation(cluster.pool())
-    placed_s = time.monotonic() - began_s
-    threshold = int(cluster.setup.agents.get("balance_percent", 20))
+    threshold = int(cluster.setup.agents["balance_percent"])
     after = cluster.until(
         f"utilisations within {threshold} %",
         lambda: _even(cluster, sum(counts.values()), threshold),
         60.0,
         seen=lambda: _utilisation(cluster.pool()),
     )
+    took_s = time.monotonic() - began_s
     moved = [agent for agent, record in cluster.pool()["agents"].items() if record["host"] != agent.split("-")[1]]
     expect(bool(moved), "no agent was moved")
-    took_s = time.monotonic() - began_s - placed_s
     return f"{_percents(before)} → {_percents(after)} by {len(moved)} migrations in {took_s:.1f} s"
+
+
+def _place(cluster: Deployed, counts: Mapping[str, int]) -> dict[str, int]:
+    """Spawn so many on each; the utilisations then."""
+    for name, count in counts.items():
+        for number in range(count):
+            fields = {"agent": f"s18-{name}-{number}", "type": "generic", "on": name}
+            cluster.asker.do(cluster.names[0], "agents.spawn", fields)
+    return _utilisation(cluster.pool())
 
 
 def _lead(cluster: Deployed, name: str) -> None:
@@ -104,18 +119,18 @@ def measured_rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) ->
     """In ms, once no way is shorter than its link, by more than what is smoothed, and they are in the links' order: a busy machine adds to each."""
     rtts = cluster.status(node).get("rtt_ns") or {}
     found = {name: rtts.get(name, 0) / 1e6 for name in wanted_ms}
-    shaped = all(found[name] >= 0.9 * ms for name, ms in wanted_ms.items())
+    shaped = all(found[name] >= 0.95 * ms for name, ms in wanted_ms.items())
     ordered = sorted(found, key=lambda name: found[name]) == sorted(wanted_ms, key=lambda name: wanted_ms[name])
     return found if shaped and ordered else None
 
 
 def _bandwidths(cluster: Deployed, node: str, fast: str) -> dict[str, float] | None:
-    """In Mbit/s, once the fast link is seen to be twice as fast as any other."""
+    """In Mbit/s, once the fast link is seen to be three times as fast as any other."""
     told: Mapping[str, Any] = cluster.status(node).get("bandwidth_bps") or {}
     found = {name: value * 8 / 1e6 for name, value in told.items() if name in cluster.names[1:4]}
     if len(found) < 3:
         return None
-    return found if all(found[fast] > 2 * value for name, value in found.items() if name != fast) else None
+    return found if all(found[fast] > 3 * value for name, value in found.items() if name != fast) else None
 
 
 def _routed(cluster: Deployed, prefix: str, strategy: str, through: str, *, size: int) -> list[str]:

@@ -29,6 +29,6 @@ UNEVEN = Setup(
     "three nodes that are balanced",
     voters=3,
     membership={**QUICK, "capacity": {"slots": 10}},
-    agents={**STILL, "balance_ns": 2_000_000_000},
+    agents={**STILL, "balance_ns": 5_000_000_000, "balance_percent": 20},
 )
 TEN = Setup("ten nodes", voters=5, learners=5, late=1, membership={"beacon_ns": 250_000_000}, agents=STILL)
