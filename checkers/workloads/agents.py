@@ -4,7 +4,7 @@ An agent's *epoch* is the index of the log entry that placed it, so a later plac
 clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
 
 Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and `task-effect` (`worker`,
-`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
+`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and `agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .conclusion import all_of, conclude, quantiles_ms, sentence
 from .selection import options_of
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
+STANDING, CANCELLED = "agent-standing", "agent-move-cancelled"
 _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("worker", "the effect of a task")}
 
 
@@ -36,6 +37,7 @@ class AgentsChecker:
         for incarnation in traces:
             _suspended_without_quorum(incarnation, findings)
             _newest_only(incarnation, epochs, findings)
+            _rolled_back_by_the_log(incarnation, findings)
             _pauses(incarnation, options_of(record, self.name).get("max_pause_s"), findings)
         doubts = list(traces.problems)
         if not epochs:
@@ -110,6 +112,28 @@ def _newest_only(incarnation: Incarnation, epochs: Mapping[str, Mapping[int, Lin
             )
             details = {"agent": agent, "epoch": epoch, "traces": [excerpt(line), excerpt(newer)]}
             findings.add("work-of-an-old-epoch", sentence(text), details=details)
+
+
+def _rolled_back_by_the_log(incarnation: Incarnation, findings: Findings) -> None:
+    """An agent that stands for the end of its migration may already run elsewhere: only the log can give it back to this host."""
+    standing: dict[tuple[str, int], Line] = {}
+    for line in incarnation.lines:
+        event = line["event"]
+        if event not in (STANDING, CANCELLED, STARTED):
+            continue
+        which = (str(line["agent"]), int(line["epoch"]))
+        if event == STANDING:
+            standing[which] = line
+        elif event == CANCELLED:
+            standing.pop(which, None)
+        elif event == STARTED and which in standing:
+            stood = standing.pop(which)
+            text = (
+                f"{incarnation.node} ran agent {line['agent']} (epoch {line['epoch']}) again, which stood for the end of its migration, "
+                f"{(line['mono_ns'] - stood['mono_ns']) / 1e6:g} ms later and without the log's word that it had been given up"
+            )
+            details = {"agent": line["agent"], "traces": [excerpt(stood), excerpt(line)]}
+            findings.add("resumed-without-the-log", sentence(text), details=details)
 
 
 def _pauses(incarnation: Incarnation, limit_s: float | None, findings: Findings) -> None:

@@ -36,7 +36,8 @@ class MembershipChecker:
             _one_epoch_one_set(traces, findings)
         down, perhaps_down = down_at_end(record), perhaps_down_at_end(record)
         last = {node: _last_view(traces, node) for node in traces.incarnations if node not in perhaps_down}
-        doubts = _agreement(last, down, bool(options.get("expels", True)), findings)
+        here = frozenset(node for node in last if _lives(traces, node))
+        doubts = _agreement(last, down, here, bool(options.get("expels", True)), findings)
         stats: dict[str, Any] = {"views": views, "nodes_up": len(last), "down": sorted(down)}
         converged_ms = _converged_ms(record, traces, last)
         if converged_ms is not None:
@@ -108,8 +109,17 @@ def _last_view(traces: Traces, node: str) -> Line | None:
     return next((line for line in reversed(lines) if line["event"] == VIEW), None)
 
 
-def _agreement(last: Mapping[str, Line | None], down: frozenset[str], expels: bool, findings: Findings) -> list[str]:
-    """All nodes that are up have one last view, without those that are down. What cannot be told is returned."""
+def _lives(traces: Traces, node: str) -> bool:
+    """Whether the node's own last `lifecycle` line says that it wants to be a member; a system that traces none says nothing."""
+    lines = traces.incarnations[node][-1].lines
+    to = next((line["to"] for line in reversed(lines) if line["event"] == "lifecycle"), None)
+    return to not in (None, "LEAVING", "REMOVED")
+
+
+def _agreement(
+    last: Mapping[str, Line | None], down: frozenset[str], here: frozenset[str], expels: bool, findings: Findings
+) -> list[str]:
+    """All nodes that are up have one last view, without those that are down and with those that did not leave (`here`). What cannot be told is returned."""
     groups: dict[Hashable, list[Line]] = {}
     silent = []
     for node, line in sorted(last.items()):
@@ -129,6 +139,10 @@ def _agreement(last: Mapping[str, Line | None], down: frozenset[str], expels: bo
         if kept:
             text = f"{', '.join(kept)} {'was' if len(kept) == 1 else 'were'} down to the end and is still in the view of epoch {show(line['epoch'])} at {line['node']}"
             findings.add("dead-member", sentence(text), details={"members": kept, "traces": [excerpt(line)]})
+        absent = sorted(node for node in last if node in here and node not in members(line))
+        if absent:
+            text = f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} up, did not leave, and {'is' if len(absent) == 1 else 'are'} not in the view of epoch {show(line['epoch'])} at {line['node']}"
+            findings.add("absent-member", sentence(text), details={"members": absent, "traces": [excerpt(line)]})
     return [f"{node} traced no view in its last life" for node in silent]
 
 

@@ -17,6 +17,7 @@ from .task_name import TaskName
 Body = Mapping[str, Any]
 Talk = Generator[Body, Body, Outcome]
 PAGE = 5000
+SETTLED = "settled"
 
 
 def submit(op: Op) -> Talk:
@@ -28,6 +29,13 @@ def effects(op: Op) -> Talk:
     """A chain's effect is that of its last step: the others are its own business."""
     found: list[Any] = []
     start = 0
+    if op.value == SETTLED:
+        reply = yield {"view": "tasks", "level": op.level}
+        if reply.get("status") != "ok":
+            return _outcome(op, reply, None)
+        counts = reply["results"][0]
+        if counts["queued"] + counts["assigned"]:
+            return Outcome("fail", op.value, "unfinished", {"unfinished": counts["queued"] + counts["assigned"]})
     while True:
         view = {"effects": start, "limit": PAGE}
         reply = yield {"view": "tasks", "with": view, "level": op.level}

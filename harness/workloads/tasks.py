@@ -12,12 +12,15 @@ from pydantic import Field, field_validator
 
 from ..run.generators import Context, Generator, each, limit, per_key, sequence, stagger, until_ok
 from ..systems.base import Op
+from ..systems.reference_calls import SETTLED
 from ..systems.task_name import TaskName
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
 from .register import unique_value
 
 SPAWN_TRIES = 100
 SPAWN_GAP_NS = 200_000_000
+SETTLE_TRIES = 40
+SETTLE_GAP_NS = 250_000_000
 
 Handler = Literal["echo", "sleep", "digest", "learn"]
 Strategy = Literal["local-first", "latency-aware", "bandwidth-aware", "round-robin"]
@@ -61,9 +64,12 @@ class TaskWorkload:
         return sequence(per_key(self.agents, self._spawned), self.spec.paced(each(self._operation)))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
+        """Tasks that were submitted last may take their time: read when all have ended, or, after a while, as it is."""
+        settled = Op("effects", None, SETTLED, workload=self.name)
         read = Op("effects", workload=self.name)
+        patient = until_ok(limit(SETTLE_TRIES, stagger(SETTLE_GAP_NS, each(lambda _: settled))))
         once = until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: read))))
-        return per_key((self.name,), lambda _: once)
+        return per_key((self.name,), lambda _: sequence(patient, once))
 
     @property
     def agents(self) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from typing import Any
 
 from ...cluster_config import ROLES
 from ...config import NodeConfig
+from ..entry import canonical
 from ..lifecycle import FAILED, JOINING, LEAVING, REMOVED, TRANSITIONS
-from .replicated import Fields, done, refused
+from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 
 MEMBER_LIMIT = 32
@@ -83,6 +84,9 @@ class Members:
             "members": [[name, record] for name, record in self.view.items()],
             "gone": [[name, *last] for name, last in self._gone.items()],
         }
+
+    def digest(self) -> str:
+        return text_digest(canonical(self.dump()))
 
     def restore(self, data: Any) -> None:
         """Others hold `view`: it stays the same object."""

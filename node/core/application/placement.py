@@ -21,11 +21,12 @@ from typing import Any
 
 from ...config import NodeConfig
 from ...flaws import Flaws
+from ..entry import canonical
 from ..keyed_state import KeyedState, Placements, Stage
 from ..room import hosting, most_room, orphaned
 from .placement_fields import FIELDS, fields_problem
 from .pool import agent_view, hosts_view
-from .replicated import Fields, done, refused
+from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 
 Record = dict[str, Any]
@@ -73,6 +74,10 @@ class Placement:
         saved = {agent: state.data for agent, state in self.view.saved.items()}
         staged = {agent: [stage.changes, list(stage.gone)] for agent, stage in self._staged.items()}
         return {"agents": dict(self.view), "saved": saved, "staged": staged}
+
+    def digest(self) -> str:
+        """Each record has the digest of its agent's state, so the states themselves are not looked at."""
+        return text_digest(canonical(dict(self.view)))
 
     def restore(self, data: Any) -> None:
         data = data or {"agents": {}, "saved": {}, "staged": {}}

@@ -7,6 +7,7 @@ as commands only: somebody proposes that it is up.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -52,9 +53,17 @@ class Replicated(Protocol):
         """The whole state as JSON: what `restore` makes it of. Equal states have equal dumps."""
         ...
 
+    def digest(self) -> str:
+        """Of the whole state: equal for equal states, and cheap enough to be taken every thousand commands."""
+        ...
+
     def restore(self, data: Any) -> None:
         """Become this state (None: the empty one), and find every id of it and of the state before fresh."""
         ...
+
+
+def text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def done(**more: Any) -> Result:

@@ -30,7 +30,7 @@ from ...flaws import Flaws
 from .. import task_fields
 from ..entry import canonical
 from ..task_fields import ASSIGNED, DEAD, DONE, QUEUED, STATES, queue_order
-from .replicated import Fields, done, refused
+from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 
 QUEUE_BYTES = 64 << 20
@@ -102,6 +102,9 @@ class Tasks:
             "ledger_forgotten": self._ledger_forgotten,
             "forgotten": self._forgotten,
         }
+
+    def digest(self) -> str:
+        return text_digest(canonical(self.dump()))
 
     def restore(self, data: Any) -> None:
         self.fresh.update(dict.fromkeys(self.view))

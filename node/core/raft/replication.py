@@ -223,6 +223,9 @@ def advance_commit(s: RaftState, now_ns: int) -> None:
     voters = s.voters
     shown = {name: match.get(name, 0) for name in voters}
     s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
+    if s.config.agents is not None:
+        # Agents are hosted by followers too, who would otherwise hear only with the next heartbeat that they have one to start.
+        s.round_wanted = True
     follow_commit(s, now_ns, index)
 
 

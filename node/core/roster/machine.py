@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...config import NodeConfig
+from ...config import MS, NodeConfig
 from ..chance import Chance
 from ..datagrams import Note
 from ..effects import Meet, Part
@@ -18,6 +18,8 @@ from ..messages import Message
 from ..outbox import Outbox
 from ..signals import Changed, Found, RosterChanged
 
+TIMER = "roster/farewell"
+FAREWELL_NS = 2000 * MS
 STRANGERS = 64
 """Nodes that were found and are no members, at most; the one found first is forgotten first."""
 
@@ -33,18 +35,20 @@ class Roster:
         self._addresses: dict[str, tuple[str, int]] = dict(config.peers)
         self._members: dict[str, None] = {}
         self._strangers: dict[str, None] = {}
+        self._leaving: dict[str, int] = {}
+        """Members that were removed, and until when they get the log all the same: they must hear of it."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Found: self._on_found,
             Changed: self._on_changed,
         }
 
     def __contains__(self, name: str) -> bool:
-        return name in self._settled or name in self._members or name in self._strangers
+        return any(name in known for known in (self._settled, self._members, self._leaving, self._strangers))
 
     @property
     def names(self) -> list[str]:
         """Who gets the log: configured nodes, voters and members, this node too."""
-        return list(dict.fromkeys((*self._settled, *self._members)))
+        return list(dict.fromkeys((*self._settled, *self._members, *self._leaving)))
 
     def start(self, now_ns: int) -> None:
         """The driver knows the configured addresses."""
@@ -56,7 +60,15 @@ class Roster:
         """None is for the roster."""
 
     def on_timer(self, now_ns: int, key: str) -> None:
-        """None is set."""
+        """Those whose time has come get the log no more."""
+        before = self.names
+        for name, at_ns in list(self._leaving.items()):
+            if at_ns <= now_ns:
+                del self._leaving[name]
+                self._forget(name)
+        self._tell(before)
+        if self._leaving:
+            self._out.set_timer(TIMER, min(self._leaving.values()))
 
     def on_storage(self, now_ns: int, op: int) -> None:
         """Nothing is stored."""
@@ -75,7 +87,8 @@ class Roster:
         assert not any(name in self._members for name in self._strangers)
 
     def fingerprint(self) -> Any:
-        return [sorted(self._addresses.items()), list(self._members), list(self._strangers)]
+        known = [list(self._members), list(self._strangers), sorted(self._leaving.items())]
+        return [sorted(self._addresses.items()), *known]
 
     def _on_found(self, now_ns: int, signal: Found) -> None:
         if signal.name == self._me:
@@ -96,10 +109,15 @@ class Roster:
                 self._strangers.pop(name, None)
                 self._members[name] = None
                 self._meet(name, record["host"], record["port"])
+                self._leaving.pop(name, None)
             elif name in self._members:
                 del self._members[name]
                 if name not in self._settled:
-                    self._forget(name)
+                    self._leaving[name] = now_ns + FAREWELL_NS
+                    self._out.set_timer(TIMER, min(self._leaving.values()))
+        self._tell(before)
+
+    def _tell(self, before: list[str]) -> None:
         if self.names != before:
             self._out.emit(RosterChanged(tuple(self.names)))
 

@@ -84,3 +84,16 @@ def test_a_pause_above_the_bound() -> None:
     valid(lines.judge("agents", options={"agents": {"max_pause_s": 0.3}}))
     anomaly = only(lines.judge("agents", options={"agents": {"max_pause_s": 0.2}}), "long-pause", ())
     assert anomaly.explanation == "The migration of agent a stopped it for 300 ms (allowed: 200 ms)."
+
+
+def test_only_the_log_gives_an_agent_back_to_the_host_that_it_was_to_leave() -> None:
+    standing = started(Lines(), "n1", 5).line("n1", "agent-standing", 10, agent="a", epoch=5, since=7)
+    standing.line("n1", "agent-stopped", 10, agent="a", epoch=5)
+    anomaly = only(started(standing, "n1", 5).quiet().judge("agents"), "resumed-without-the-log", ())
+    assert anomaly.explanation == (
+        "n1 ran agent a (epoch 5) again, which stood for the end of its migration, 1 ms later "
+        "and without the log's word that it had been given up."
+    )
+    cancelled = started(Lines(), "n1", 5).line("n1", "agent-standing", 10, agent="a", epoch=5, since=7)
+    cancelled.line("n1", "agent-move-cancelled", 20, agent="a", epoch=5, since=7)
+    valid(started(cancelled, "n1", 5).quiet().judge("agents"))

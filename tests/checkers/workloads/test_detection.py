@@ -174,6 +174,18 @@ def test_epochs_and_incarnations_do_not_go_back():
     assert places(anomaly) == [("n1", 2), ("n1", 3)]
 
 
+def lifecycle(lines, node, to):
+    return lines.line(node, "lifecycle", **{"from": "ACTIVE", "to": to})
+
+
+def test_a_member_that_is_up_and_did_not_leave_is_in_the_views():
+    lines = lifecycle(Lines("n1", "n2"), "n2", "ACTIVE")
+    lines = view(view(lines, "n1", 3, {"n1": 1}), "n2", 3, {"n1": 1})
+    anomaly = only(lines.judge("membership"), "absent-member", ())
+    assert "n2" in anomaly.explanation
+    valid(lifecycle(lines, "n2", "LEAVING").judge("membership"))
+
+
 def test_one_epoch_is_one_view():
     lines = view(everybody(), "n2", 2, ["n1", "n2"])
     result = view(view(lines, "n1", 2, ["n1"]), "n1", 3, ["n1", "n2", "n3"])

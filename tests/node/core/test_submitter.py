@@ -7,10 +7,10 @@ from typing import Any
 from node.config import MS, NodeConfig
 from node.core.chance import Chance
 from node.core.cluster_messages import SubmitCommand
-from node.core.effects import Meet, Part, Send
+from node.core.effects import Meet, Part, Send, SetTimer
 from node.core.entry import make_entry
 from node.core.outbox import Outbox
-from node.core.roster.machine import STRANGERS, Roster
+from node.core.roster.machine import FAREWELL_NS, STRANGERS, TIMER, Roster
 from node.core.signals import (
     Applied,
     Changed,
@@ -137,8 +137,22 @@ def test_a_member_gets_the_log_until_it_is_removed() -> None:
     assert "n4" in stage.machine
     assert stage.machine.names == ["n1", "n2"]
     assert stage.tell(members("n4")) == [RosterChanged(("n1", "n2", "n4"))]
-    assert stage.tell(members("-n4")) == [RosterChanged(("n1", "n2")), Part("n4")]
+    timer = SetTimer(TIMER, 1, FAREWELL_NS)
+    assert stage.tell(members("-n4")) == [timer]
+    assert "n4" in stage.machine, "it must hear that it was removed"
+    stage.now = FAREWELL_NS
+    stage.machine.on_timer(stage.now, TIMER)
+    assert stage.said() == [RosterChanged(("n1", "n2")), Part("n4")]
     assert "n4" not in stage.machine
+
+
+def test_a_member_that_is_back_in_time_is_not_forgotten() -> None:
+    stage = Stage(Roster)
+    stage.tell(members("n4"), members("-n4"), members("n4"))
+    stage.now = FAREWELL_NS
+    stage.machine.on_timer(stage.now, TIMER)
+    assert stage.said() == []
+    assert "n4" in stage.machine
 
 
 def test_a_voter_stays_known_when_it_is_no_member_any_more() -> None:
