@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..bytecode import for_python
 from ..errors import FaultError, HostError
 from ..hosts.base import Channel, Host
 from .shipping import agent_directory, agent_program, bundle
@@ -214,7 +215,7 @@ def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> A
 
     def open_channel() -> Channel:
         program = agent_program(host.directory)
-        host.put(bundle(), program, timeout_s=CONNECT_S)
+        host.put(for_python(bundle(), host.python), program, timeout_s=CONNECT_S)
         command = [*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory)]
         return host.start(command, timeout_s=CONNECT_S)
 
@@ -232,7 +233,7 @@ class LocalChannel:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tribulation-agent-")
         program = Path(self._folder.name) / "agent.pyz"
-        program.write_bytes(bundle())
+        program.write_bytes(for_python(bundle(), sys.executable))
         command = [sys.executable, "-I", str(program), "serve", self._folder.name]
         # A session of its own: Ctrl-C reaches the harness alone, which still needs the agent to verify that all is healed.
         self._process = subprocess.Popen(

@@ -26,6 +26,7 @@ from node.errors import ConfigError
 from node.runtime import control
 from node.runtime.control import Control
 
+from ..bytecode import for_python
 from ..deploy.package import build_node_archive, digest
 from ..errors import CampaignError, DeployError
 from ..hosts.base import SERVICE_HOOK, Host
@@ -131,7 +132,7 @@ class ReferenceService:
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
         config = json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode()
-        files = {control.ARCHIVE: self._archive, "config.json": config, _DEPLOYMENT: self._deployment.encode()}
+        files = {control.ARCHIVE: for_python(self._archive, host.python), "config.json": config, _DEPLOYMENT: self._deployment.encode()}
         present = self._digests(host, list(files))
         if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
             self._take_over(host)
