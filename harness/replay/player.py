@@ -12,7 +12,21 @@ from typing import Any
 
 from node.config import NodeConfig
 from node.core.core import Core
-from node.core.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, StorageEffect, Trace
+from node.core.effects import (
+    Append,
+    Effect,
+    Fsync,
+    FsyncDir,
+    Halt,
+    Remove,
+    Rename,
+    Reply,
+    Send,
+    StorageEffect,
+    Trace,
+    Truncate,
+    Write,
+)
 from node.core.events import Event, StorageDone
 from node.runtime.gate import Gate
 
@@ -48,6 +62,6 @@ class Player:
             self._gate.perform(effect.after, partial(self.released.append, effect))
         elif isinstance(effect, Halt):
             self.halted = effect.reason
-        elif not isinstance(effect, (SetTimer, CancelTimer)):
+        elif isinstance(effect, (Append, Write, Truncate, Fsync, Rename, Remove, FsyncDir)):
             self._gate.emitted(effect.op, effect.after)
             self.issued.append(effect)

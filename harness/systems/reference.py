@@ -132,7 +132,11 @@ class ReferenceService:
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
         config = json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode()
-        files = {control.ARCHIVE: for_python(self._archive, host.python), "config.json": config, _DEPLOYMENT: self._deployment.encode()}
+        files = {
+            control.ARCHIVE: for_python(self._archive, host.python),
+            "config.json": config,
+            _DEPLOYMENT: self._deployment.encode(),
+        }
         present = self._digests(host, list(files))
         if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
             self._take_over(host)

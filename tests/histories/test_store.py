@@ -92,7 +92,9 @@ LIFE = b'{"node":"n1","incarnation":%d,"seq":%d,"mono_ns":1,"event":"start"}'
 @pytest.mark.parametrize("between", [b"", b"\n"], ids=["glued", "on-a-line-of-its-own"])
 def test_a_line_that_a_killed_process_left_half_written_ends_its_life_only(tmp_path: Path, between: bytes) -> None:
     (tmp_path / "trace").mkdir()
-    (tmp_path / "trace/n1.jsonl").write_bytes(LIFE % (1, 0) + b"\n" + b'{"node":"n1",' + between + LIFE % (2, 0) + b"\n")
+    (tmp_path / "trace/n1.jsonl").write_bytes(
+        LIFE % (1, 0) + b"\n" + b'{"node":"n1",' + between + LIFE % (2, 0) + b"\n"
+    )
     torn: dict[str, str] = {}
     lines = read_traces(tmp_path, torn)["n1"]
     assert [(line["incarnation"], line["seq"]) for line in lines] == [(1, 0), (2, 0)]
