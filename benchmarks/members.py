@@ -31,6 +31,7 @@ sys.path[:] = [
 ]
 
 # ruff: noqa: E402
+from harness.bytecode import with_bytecode
 from harness.deploy.package import build_node_archive
 from harness.systems.reference_client import ReferenceClient
 
@@ -95,7 +96,7 @@ def cluster(count: int, voters: int, **membership: Any) -> Iterator[list[Node]]:
     with tempfile.TemporaryDirectory(prefix="members-") as place:
         directory = Path(place)
         archive = directory / "node.pyz"
-        archive.write_bytes(build_node_archive())
+        archive.write_bytes(with_bytecode(build_node_archive()))
         nodes = [Node(i + 1, directory, archive, config) for i in range(count)]
         try:
             yield nodes
