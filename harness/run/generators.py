@@ -289,6 +289,17 @@ class PerKey(Generator):
         return self if self.current is None else replace(self, current=self.current.update(op, outcome))
 
 
+@dataclass(frozen=True)
+class Shared(Generator):
+    """As `PerKey`, but each client takes its own share of the keys."""
+
+    keys: tuple[str, ...]
+    make: Callable[[str], Generator]
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        return PerKey(self.keys[context.client :: context.clients], self.make).next(context)
+
+
 def each(make: Callable[[Context], Op]) -> Generator:
     return Each(make)
 
@@ -331,3 +342,7 @@ def until_ok(inner: Generator) -> Generator:
 
 def per_key(keys: Sequence[str], make: Callable[[str], Generator]) -> Generator:
     return PerKey(tuple(keys), make)
+
+
+def shared(keys: Sequence[str], make: Callable[[str], Generator]) -> Generator:
+    return Shared(tuple(keys), make)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ..run.generators import Context, Generator, each, limit, per_key, sequence, stagger, until_ok
+from ..run.generators import Context, Generator, each, limit, per_key, sequence, shared, stagger, until_ok
 from ..systems.base import Op
 from ..systems.reference_calls import SETTLED
 from ..systems.task_name import TaskName
@@ -61,7 +61,7 @@ class TaskWorkload:
     spec: TaskSpec
 
     def load(self) -> Generator:
-        return sequence(per_key(self.agents, self._spawned), self.spec.paced(each(self._operation)))
+        return sequence(shared(self.agents, self._spawned), self.spec.paced(each(self._operation)))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
         """Tasks that were submitted last may take their time: read when all have ended, or, after a while, as it is."""

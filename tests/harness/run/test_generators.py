@@ -14,6 +14,7 @@ from harness.run.generators import (
     mix,
     per_key,
     sequence,
+    shared,
     stagger,
     time_limit,
     until_ok,
@@ -70,6 +71,19 @@ def test_per_key_visits_each_key_until_it_is_done():
     outcomes = [Outcome("fail"), Outcome("ok"), Outcome("fail"), Outcome("fail"), Outcome("fail")]
     generator = per_key(("a", "b"), lambda key: until_ok(limit(2, each(lambda _: Op("read", key)))))
     assert [emit.op.key for emit in take(generator, 9, outcomes)] == ["a", "a", "b", "b"]
+
+
+def test_shared_keys_are_each_visited_by_one_client():
+    generator = shared(("a", "b", "c", "d", "e"), lambda key: listed([Op("spawn", key)]))
+    visited = []
+    for client in range(2):
+        state: Generator = generator
+        while True:
+            emit, state = state.next(Context(1, "w", client, 2, len(visited), 0))
+            if emit is None:
+                break
+            visited.append((client, emit.op.key))
+    assert visited == [(0, "a"), (0, "c"), (0, "e"), (1, "b"), (1, "d")]
 
 
 def test_listed_gives_each_once():
