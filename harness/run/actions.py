@@ -40,6 +40,9 @@ class ActionDone:
 LANE_REST_NS = 1_000_000_000
 """How long a lane stays free after a heal, so that what had failed is back before the next of its kind fails."""
 
+LATE_PART = 10
+"""A fault may reach past the end of the load by this part of its time: what is planned to the end begins a little late on real hosts."""
+
 
 @dataclass(slots=True)
 class _Fault:
@@ -58,12 +61,15 @@ class Faults:
     except that what was on before waits until everything has been on once. Those that wait for an event begin at the first one that comes while they could.
     """
 
-    def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = ()) -> None:
+    def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = (), load_ns: int | None = None) -> None:
+        """`load_ns`: when the load ends. Who waited for his lane so long that he would reach past it does not begin: nobody would meet him."""
+        self._load_ns = load_ns
         ordered = sorted(load, key=lambda intent: (intent.at_ns, intent.id))
         self._waiting = deque(_Fault(intent) for intent in ordered if intent.on is None)
         self._armed = [_Fault(intent) for intent in ordered if intent.on is not None]
         self._set_off: list[tuple[int, _Fault]] = []
         """What an event has set off, and when it begins."""
+        self._too_late: list[_Fault] = []
         self._held: list[_Fault] = []
         """Their time has come, but their lanes are taken."""
         self._on: list[_Fault] = []
@@ -81,7 +87,8 @@ class Faults:
     @property
     def never_begun(self) -> list[Intent]:
         """Those whose turn has not come."""
-        return [fault.intent for fault in (*self._held, *self._waiting, *self._armed, *(f for _, f in self._set_off))]
+        set_off = (fault for _, fault in self._set_off)
+        return [fault.intent for fault in (*self._too_late, *self._held, *self._waiting, *self._armed, *set_off)]
 
     def listening(self, now_ns: int) -> frozenset[str]:
         """The events that would set something off."""
@@ -121,11 +128,22 @@ class Faults:
         """Those whose time has come, taken off their list."""
         while self._waiting and self._waiting[0].intent.at_ns <= now_ns:
             self._held.append(self._waiting.popleft())
+        late = [fault for fault in self._held if not self._fits(fault, now_ns)]
+        if late:
+            self._too_late += late
+            self._held = [fault for fault in self._held if fault not in late]
         begun = [fault for at_ns, fault in self._set_off if at_ns <= now_ns]
         if begun:
             self._set_off = [(at_ns, fault) for at_ns, fault in self._set_off if at_ns > now_ns]
             self._on += begun
         return begun + self._let_in(now_ns)
+
+    def _fits(self, fault: _Fault, now_ns: int) -> bool:
+        """Its planned time fits in any case; it is the wait that may have made it too late."""
+        if not fault.intent.lane or fault.intent.for_ns is None or self._load_ns is None:
+            return True
+        lasts_ns = fault.intent.for_ns
+        return now_ns + lasts_ns <= self._load_ns + lasts_ns // LATE_PART
 
     def _let_in(self, now_ns: int) -> list[_Fault]:
         """Of those whose time has come those whose lanes are free."""

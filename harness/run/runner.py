@@ -114,7 +114,7 @@ class Runner:
         self._clients = {slot.slot: _Client(slot, self._load(slot), slot.slot) for slot in self.plan.slots}
         self._retired = max(self._clients, default=0) + 1
         rest = self.plan.liveness.intents if self.plan.liveness is not None else ()
-        self._faults = Faults(self.plan.intents, rest)
+        self._faults = Faults(self.plan.intents, rest, self.plan.timing.load_ns)
 
     def _load(self, slot: Slot) -> Generator:
         plan = self.plan

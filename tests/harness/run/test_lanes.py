@@ -64,3 +64,18 @@ def test_a_plan_of_before_has_no_lanes_in_its_json() -> None:
 
     plain, laned = kill("a", 0, ""), kill("b", 0)
     assert "lane" not in _intent_json(plain) and Intent(**json.loads(json.dumps(_intent_json(laned)))) == laned
+
+
+def test_a_fault_that_waited_so_long_that_the_load_would_be_over_does_not_begin() -> None:
+    faults = Faults([kill("a", 0), kill("b", 2)], load_ns=4 * SECOND)
+    (a,) = faults.due(0)
+    faults.ended(SECOND, ActionDone(a))
+    (heal,) = faults.due(2 * SECOND)
+    faults.ended(2 * SECOND + SECOND // 2, ActionDone(heal))
+    assert faults.due(3 * SECOND + SECOND // 2) == [], "it would last to 4.5 s"
+    assert [intent.id for intent in faults.never_begun] == ["b"] and faults.next_ns() == []
+
+
+def test_a_fault_that_is_planned_to_the_end_may_begin_a_little_late() -> None:
+    faults = Faults([kill("a", 3)], load_ns=4 * SECOND)
+    assert names(faults.due(3 * SECOND + SECOND // 20)) == [("inject", "a")]
