@@ -11,12 +11,20 @@ from ..waiting import expect
 from .setups import THREE
 
 KEYS = 5
+MEASURED_S = 20.0
+"""A node probes each of the others once a second; a busy machine takes its time."""
 LONG_MS = 3000
 """A task that keeps its agent busy while others are routed."""
 
 
 def spawn(cluster: Deployed) -> str:
     first, second = cluster.names[:2]
+    cluster.until(
+        f"{first} to have measured the way to {second}",
+        lambda: (cluster.status(first).get("rtt_ns") or {}).get(second),
+        MEASURED_S,
+        seen=lambda: cluster.status(first).get("rtt_ns"),
+    )
     answer, took_ms = cluster.spawn("s4-a", "code", second, through=first)
     record, network_ns = answer["record"], answer["network_ns"]
     expect(

@@ -7,7 +7,8 @@ becomes short as others, independently, say the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log, log10
+
+from .logarithm import log10_thousandths
 
 HEALTH_LIMIT = 8
 CONFIRMATIONS = 3
@@ -54,13 +55,12 @@ class Suspicion:
         confirmed = min(len(self.accusers) - 1, self.wanted)
         if confirmed >= self.wanted:
             return self.start_ns + self.shortest_ns
-        # In thousandths, so that the last bit of a logarithm is the same nowhere and matters nowhere.
-        share = round(1000 * log(confirmed + 1) / log(self.wanted + 1))
+        share = 1000 * log10_thousandths(confirmed + 1) // log10_thousandths(self.wanted + 1)
         excess_ns = (LONGEST - 1) * self.shortest_ns * (1000 - share) // 1000
         return self.start_ns + self.shortest_ns + excess_ns
 
 
 def make_suspicion(now_ns: int, accuser: str, members: int, periods: int, period_ns: int) -> Suspicion:
     """In a cluster of `members`. With two, nobody else can confirm anything."""
-    shortest_ns = max(1000, round(1000 * periods * log10(members + 1))) * period_ns // 1000
+    shortest_ns = max(1000, periods * log10_thousandths(members + 1)) * period_ns // 1000
     return Suspicion(now_ns, shortest_ns, max(0, min(CONFIRMATIONS, members - 2)), {accuser: None})

@@ -7,11 +7,11 @@ has heard it with great probability, whatever the size of the cluster, and a dat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, log10
 from typing import Any
 
 from ..entry import canonical
 from ..value import frozen
+from .logarithm import log10_ceiling
 from .watcher import ALIVE, FAILED, SUSPECT
 
 TELLINGS = 4
@@ -58,7 +58,7 @@ class Rumours:
 
     def take(self, members: int, first: Sequence[Rumour] = ()) -> list[list[Any]]:
         """The rows for one datagram, `first` before all others and as often as wanted; counts what it gives."""
-        most = TELLINGS * ceil(log10(members + 1))
+        most = TELLINGS * log10_ceiling(members + 1)
         rows, room = [row(rumour) for rumour in first], ROOM
         for rumour in sorted(self._told, key=lambda rumour: self._told[rumour]):
             if rumour in first:

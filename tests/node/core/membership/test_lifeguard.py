@@ -33,7 +33,7 @@ def test_a_suspicion_becomes_shorter_as_others_confirm_it() -> None:
 
 
 def test_with_two_members_nobody_can_confirm_and_with_three_one_can() -> None:
-    assert make_suspicion(0, "n1", 2, 5, S).end_ns == 2386 * MS
+    assert make_suspicion(0, "n1", 2, 5, S).end_ns == 2385 * MS
     three = make_suspicion(0, "n1", 3, 5, S)
     assert three.end_ns == 6 * 3010 * MS
     assert three.confirm("n2") and three.end_ns == 3010 * MS

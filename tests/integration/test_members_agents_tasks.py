@@ -1,0 +1,44 @@
+"""Members, agents and tasks under faults, in the simulator: the correct node stands them, and the flaws' campaigns are red."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.load import load_campaign
+from harness.search.trial import Task, Trial, run_trial
+from harness.search.zoo_campaigns import attempt, read_state, summary, wanted
+from node.flaws import FLAWS, SHOWN
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICKEST = ("task-lost-on-failover", "host-outlives-lease", "ghost-member")
+
+
+def trial(name: str, seed: int) -> Trial:
+    path = ROOT / f"campaigns/{name}.yaml"
+    return run_trial(Task(load_campaign(path, hosts="sim"), seed, swarm=False, directory=path.parent))
+
+
+def test_tasks_in_flight_take_effect_once_whatever_becomes_of_their_hosts() -> None:
+    found = trial("tasks-in-flight", 11)
+    assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+
+
+@pytest.mark.parametrize("flaw", QUICKEST)
+def test_the_campaign_of_a_flaw_is_red(flaw: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    shown = attempt(flaw, 3, flawed=True)
+    assert any(objection.startswith(FLAWS[flaw].checker + "/") for objection in shown.objections), shown
+
+
+def test_every_flaw_of_these_parts_has_its_campaign_and_was_caught() -> None:
+    assert [name for name in SHOWN if not (ROOT / f"campaigns/flaws/{name}.yaml").is_file()] == []
+    rows = summary(read_state(ROOT / "benchmarks/zoo-campaigns.jsonl"), SHOWN)
+    assert [row["flaw"] for row in rows if not row["as_expected"]] == []
+    assert [row["flaw"] for row in rows if row["alarms"]] == []
+
+
+def test_trials_that_were_made_are_not_made_again() -> None:
+    every = list(wanted([], ["ghost-member"], 2))
+    assert every == [(name, seed, flawed) for seed in (1, 2) for name in ["ghost-member"] for flawed in (True, False)]
