@@ -158,18 +158,26 @@ class Prober:
         waiting = self._pings.get(peer)
         if waiting is not None and waiting[0] == number:
             del self._pings[peer]
+            is_first = not way.rtt_ns
             way.round_trip(now_ns - waiting[1])
+            if is_first:
+                # Later ones wait for the next round: who asks how far it is to somebody need not know the latest.
+                self._tell_own()
         elif self._burst is not None and self._burst[:2] == (peer, number):
             _, _, sent_ns, length = self._burst
             self._burst = None
             way.burst(length, now_ns - sent_ns)
 
-    def _tell(self) -> None:
+    def _tell_own(self) -> Measured:
         measured = self._measured()
         if measured != self._told:
             self._told = measured
             self._out.emit(measured)
             self._fresh_reports = True
+        return measured
+
+    def _tell(self) -> None:
+        measured = self._tell_own()
         if self._here:
             if self._fresh_reports:
                 self._fresh_reports = False

@@ -89,6 +89,18 @@ def test_a_member_is_pinged_at_once_and_its_round_trip_is_known_after_one_answer
     assert stage.last(Measured).rtt_ns == stage.prober.status()["rtt_ns"]
 
 
+def test_a_first_measurement_is_told_at_once_and_not_a_round_later() -> None:
+    stage = Stage(link=line(3, 10_000_000))
+    told_ns: list[int] = []
+    while not any(isinstance(signal, Measured) for signal in stage.signals):
+        stage.answers.sort()
+        stage.now, peer, number = stage.answers.pop(0)
+        stage.prober.on_message(stage.now, peer, ProbePong(number))
+        stage.settle()
+        told_ns.append(stage.now)
+    assert told_ns and told_ns[-1] < 100 * MS
+
+
 def test_the_bandwidth_comes_near_that_of_the_link() -> None:
     for bytes_per_s in (125_000, 1_250_000, 12_500_000, 125_000_000):
         stage = Stage(link=line(5, bytes_per_s))
