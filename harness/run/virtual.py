@@ -32,6 +32,8 @@ ELECTION_NS = 5_000_000_000
 
 SAMPLE_EVERY_NS = 1_000_000_000
 PROGRESS_EVERY_NS = 500_000_000
+SETTLE_NS = 5_000_000_000
+SETTLE_STEP_NS = 100_000_000
 
 
 @dataclass(slots=True)
@@ -134,7 +136,16 @@ class VirtualDriver:
             self._progress(step.phase)
 
     def final_states(self) -> dict[str, Mapping[str, Any]]:
-        """What every running node says at the end."""
+        """What every running node says at the end. Nodes that host agents are never at rest: they are asked again for a while, as on real hosts, until they agree."""
+        states = self._states()
+        busy = (self._plan.options.get("system") or {}).get("agents") is not None
+        until_ns = self._cluster.now_ns + (SETTLE_NS if busy else 0)
+        while self._cluster.now_ns < until_ns and not _agree(states):
+            self._cluster.run_until(self._cluster.now_ns + SETTLE_STEP_NS)
+            states = self._states()
+        return states
+
+    def _states(self) -> dict[str, Mapping[str, Any]]:
         states: dict[str, Mapping[str, Any]] = {}
 
         def keep(node: str) -> Callable[[Answer], None]:
@@ -246,3 +257,7 @@ class VirtualDriver:
         if self._now_ns() >= self._next_progress_ns:
             self._next_progress_ns = self._now_ns() + PROGRESS_EVERY_NS
             self._tell(phase.value, f"{self._now_ns() / 1e9:.1f} s simulated · {self._journal.summary()}")
+
+
+def _agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
+    return len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
