@@ -35,7 +35,7 @@ from .journal import Journal
 from .matching import PLAN_FILE, match_to_hosts, never_begun
 from .nemesis import Nemesis
 from .plan import Plan
-from .record import RUN_FILE, RunFacts
+from .record import RUN_FILE, RunFacts, states_agree
 from .runner import Phase
 from .sampler import Sampler
 from .threads import RunClock, ThreadDriver
@@ -273,8 +273,7 @@ def _final_states(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[s
     while True:
         answers = on_all(hosts, lambda host: service.status(host, dial)).values
         states = {name: state for name, state in answers.items() if state is not None}
-        settled = len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
-        if (settled and len(states) == len(hosts)) or not states or time.monotonic() > deadline_s:
+        if (states_agree(states) and len(states) == len(hosts)) or not states or time.monotonic() > deadline_s:
             return states
         time.sleep(SETTLE_STEP_S)
 

@@ -76,6 +76,11 @@ def load_record(run_dir: Path) -> RunRecord:
     return record_of(read_facts(run_dir), read_history(run_dir / "history.jsonl"), read_traces(run_dir), faults)
 
 
+def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether all nodes that answered say that they are at the same place in the same state."""
+    return len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
+
+
 def record_of(
     facts: RunFacts, history: History, traces: Mapping[str, Sequence[Mapping[str, Any]]], faults: Sequence[Fault]
 ) -> RunRecord:

@@ -25,6 +25,7 @@ from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
 from .plan import Plan
+from .record import states_agree
 from .runner import Completion, Invocation, OpDone, Phase, Runner
 
 ELECTION_NS = 5_000_000_000
@@ -140,7 +141,7 @@ class VirtualDriver:
         states = self._states()
         busy = (self._plan.options.get("system") or {}).get("agents") is not None
         until_ns = self._cluster.now_ns + (SETTLE_NS if busy else 0)
-        while self._cluster.now_ns < until_ns and not _agree(states):
+        while self._cluster.now_ns < until_ns and not states_agree(states):
             self._cluster.run_until(self._cluster.now_ns + SETTLE_STEP_NS)
             states = self._states()
         return states
@@ -257,7 +258,3 @@ class VirtualDriver:
         if self._now_ns() >= self._next_progress_ns:
             self._next_progress_ns = self._now_ns() + PROGRESS_EVERY_NS
             self._tell(phase.value, f"{self._now_ns() / 1e9:.1f} s simulated · {self._journal.summary()}")
-
-
-def _agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
-    return len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
