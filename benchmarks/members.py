@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import socket
 import statistics
@@ -34,6 +35,8 @@ sys.path[:] = [
 from harness.bytecode import with_bytecode
 from harness.deploy.package import build_node_archive
 from harness.systems.reference_client import ReferenceClient
+from node.cluster_config import MembershipConfig
+from node.core.detector.lifeguard import LONGEST
 
 CLUSTER, PORT, UDP_PORT = "benchmark", 10_000, 9_999
 WAIT_S = 60.0
@@ -51,7 +54,7 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-I", str(self._archive), "--config", str(self.directory / "config.json")]
+        command = [sys.executable, "-I", "-S", str(self._archive), "--config", str(self.directory / "config.json")]
         with (self.directory / "out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)
 
@@ -134,7 +137,7 @@ def all_active(nodes: Sequence[Node]) -> Callable[[], bool]:
     return look
 
 
-def up(count: int, agents: int, voters: int) -> dict[str, Any]:
+def up(count: int, agents: int, voters: int, at_once: int) -> dict[str, Any]:
     with cluster(count, voters) as nodes:
         began_ns = time.monotonic_ns()
         for node in nodes:
@@ -143,14 +146,17 @@ def up(count: int, agents: int, voters: int) -> dict[str, Any]:
         wait_for(f"{count} members that are ACTIVE", all_active(nodes))
         active_s = (time.monotonic_ns() - began_ns) / 1e9
 
-        def spawn(number: int) -> Mapping[str, Any]:
-            fields = {"agent": f"a{number}.generic", "type": "generic", "on": nodes[number % count].name}
-            return nodes[number % count].ask({"do": "agents.spawn", "with": fields, "await": True}, 30.0)
+        def deploy(numbers: range) -> int:
+            """How many of these run."""
+            wanted = [{"agent": f"a{i}.generic", "type": "generic", "on": nodes[i % count].name} for i in numbers]
+            node = nodes[numbers.start // at_once % count]
+            answer = node.ask({"do": "agents.deploy", "with": {"agents": wanted}, "await": True}, 30.0)
+            return sum(record["state"] == "running" for record in answer.get("records", {}).values())
 
         with ThreadPoolExecutor(32) as pool:
-            answers = list(pool.map(spawn, range(agents)))
+            batches = [range(first, min(first + at_once, agents)) for first in range(0, agents, at_once)]
+            running = sum(pool.map(deploy, batches))
         running_s = (time.monotonic_ns() - began_ns) / 1e9
-        running = sum(bool(answer.get("awaited")) for answer in answers)
         return {
             "nodes": count,
             "processes_started_s": round(started_s, 2),
@@ -163,6 +169,12 @@ def up(count: int, agents: int, voters: int) -> dict[str, Any]:
 def _busy(until_s: float) -> None:
     while time.monotonic() < until_s:
         pass
+
+
+def bound_ms(count: int, period_ms: int) -> float:
+    """Fixed in advance: three periods until somebody probes a victim, and the longest suspicion, as if nobody else confirmed it."""
+    defaults = MembershipConfig()
+    return period_ms * (3 + LONGEST * defaults.suspicion_periods * math.log10(count + 1))
 
 
 def detect(count: int, kills: int, busy: int, period_ms: int) -> dict[str, Any]:
@@ -181,7 +193,7 @@ def detect(count: int, kills: int, busy: int, period_ms: int) -> dict[str, Any]:
         sent = [
             a.get("detector_datagrams", 0) - b.get("detector_datagrams", 0) for a, b in zip(after, before, strict=True)
         ]
-        loops = [multiprocessing.Process(target=_busy, args=(time.monotonic() + 30.0 * kills,)) for _ in range(busy)]
+        loops = [multiprocessing.Process(target=_busy, args=(time.monotonic() + 60.0 * kills,)) for _ in range(busy)]
         for loop in loops:
             loop.start()
         killed: dict[str, int] = {}
@@ -190,11 +202,12 @@ def detect(count: int, kills: int, busy: int, period_ms: int) -> dict[str, Any]:
                 time.sleep(5.0)
                 killed[victim.name] = time.monotonic_ns()
                 victim.kill()
-                time.sleep(10.0)
+                time.sleep(max(10.0, bound_ms(count, period_ms) / 1000 - 5.0))
         finally:
             for loop in loops:
                 loop.terminate()
         took_ms, missed, wrong = [], 0, 0
+        limit_ms = bound_ms(count, period_ms)
         for node in nodes[:-kills]:
             lines = node.traces("suspect", "failed")
             for name, at_ns in killed.items():
@@ -212,6 +225,8 @@ def detect(count: int, kills: int, busy: int, period_ms: int) -> dict[str, Any]:
             "kills": len(killed),
             "detected": len(took_ms),
             "missed": missed,
+            "bound_ms": round(limit_ms, 1),
+            "beyond_bound": sum(moment > limit_ms for moment in took_ms),
             "detection_ms": {"median": round(statistics.median(took_ms), 1), "max": round(max(took_ms), 1)}
             if took_ms
             else None,
@@ -257,6 +272,7 @@ def main() -> int:
     parser.add_argument("what", choices=("up", "detect", "migrate"))
     parser.add_argument("--nodes", type=int, nargs="+", default=[])
     parser.add_argument("--agents", type=int, default=512)
+    parser.add_argument("--at-once", type=int, default=64, help="agents in one command")
     parser.add_argument("--voters", type=int, default=5)
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--busy", type=int, default=8)
@@ -265,7 +281,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.what == "up":
-        found = [up(count, min(given.agents, 16 * count), given.voters) for count in given.nodes or [32]]
+        found = [up(count, min(given.agents, 16 * count), given.voters, given.at_once) for count in given.nodes or [32]]
     elif given.what == "detect":
         found = [detect(count, given.kills, given.busy, given.period_ms) for count in given.nodes or [8, 16, 32]]
     else:

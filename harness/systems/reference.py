@@ -174,6 +174,7 @@ class ReferenceService:
         supervise = [
             host.python,
             "-I",
+            "-S",
             files.path(control.ARCHIVE),
             "--supervise",
             "--config",

@@ -10,6 +10,8 @@ from ..wire import Decoder, Frame
 from .options import Limits
 
 _CHUNK = 256 * 1024
+_READ = 64 * 1024
+"""Bytes read at once: a larger buffer for every read would come from the kernel and go back to it, at three system calls."""
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
@@ -61,7 +63,7 @@ class Connection:
     def receive(self, now_ns: int) -> bool:
         """Read once into the decoder. False at the end of the stream. Raises `OSError` when the connection broke."""
         try:
-            data = self.sock.recv(_CHUNK)
+            data = self.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
             return True
         if not data:

@@ -29,6 +29,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.util
+import site
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +103,9 @@ def load_handlers(path: Path) -> dict[str, Handler]:
     spec = importlib.util.spec_from_file_location("node_handlers", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"handlers: {path} is no Python file\n{hint}")
+    if sys.flags.no_site:
+        # A node starts without the host's packages, which it does not need; handlers may.
+        site.main()
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

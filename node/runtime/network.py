@@ -102,7 +102,7 @@ class Network:
                 owner.on_ready(mask, now_ns)
         # After reading: a node that was paused must see what came meanwhile before it calls anyone silent.
         if now_ns >= self._next_housekeeping_ns:
-            self._next_housekeeping_ns = now_ns + self._shared.limits.housekeeping_ns
+            self._next_housekeeping_ns = now_ns + self._shared.limits.housekeeping_ns * self._shared.slowness
             self._housekeeping(now_ns)
         events, self._events = self._events, []
         return events

@@ -10,7 +10,7 @@ from ..wire import Kind, encode
 from .logs import NodeLog
 from .options import Limits
 
-PEERS_PINGED_OFTEN = 8
+PEERS_PINGED_OFTEN = 4
 
 
 class Flushable(Protocol):
@@ -28,7 +28,7 @@ class Shared:
         self.lost_datagrams = 0
         """Datagrams that did not get out: no route, a full buffer, an address that is none."""
         self.slowness = 1
-        """How many times rarer pings are than in a small cluster, and how much longer silence is suffered: with 31 peers, pings alone would keep a processor busy."""
+        """How many times rarer pings and housekeeping are than in a small cluster, and how much longer silence is suffered: with 31 peers, they alone would keep a processor busy."""
         self._dirty: dict[Flushable, None] = {}
 
     def crowd(self, peers: int) -> None:

@@ -44,6 +44,8 @@ CHECKPOINT = "agents/checkpoint"
 MIGRATE = "agents/migrate"
 CONFIRM = "agents/confirm"
 CONFIRM_NS = 500 * MS
+REPORTED_AT_ONCE = 64
+"""Agents in one `agents.started`, at most."""
 FIRST_TOKEN = -1_000_000_000
 """Tokens of this machine's reads: below all others'."""
 
@@ -73,6 +75,7 @@ class Agents:
         self._resume_at: int | None = None
         """The index to be applied before work goes on."""
         self._applied = 0
+        self._reports = 0
         self._registered = False
         self._migrating = False
         """Whether the timer of migrations is set."""
@@ -214,18 +217,23 @@ class Agents:
         for agent, epoch in running.items():
             if before.get(agent) != epoch:
                 self._out.trace("agent-started", agent=agent, epoch=epoch)
-                self._report(now_ns, self._live[agent])
+        self._report(now_ns, [self._live[agent] for agent in running])
         self._told = running
         self._out.emit(AgentsHere(running, {agent: self._live[agent].state.data for agent in running}))
 
     def _may_work(self, live: Live) -> bool:
         return live.resumed or not (live.paused or self._suspended)
 
-    def _report(self, now_ns: int, live: Live) -> None:
-        if not live.reported:
-            live.reported = True
-            fields = {"agent": live.agent, "epoch": live.epoch, "spawn_ns": now_ns - live.placed_ns}
-            self._out.emit(Submit(f"agents/started/{live.agent}", ["agents.started", fields]))
+    def _report(self, now_ns: int, running: list[Live]) -> None:
+        """Tell the log that these run, those of a step with one command: each entry goes to every node."""
+        fresh = [live for live in running if not live.reported]
+        for first in range(0, len(fresh), REPORTED_AT_ONCE):
+            some = fresh[first : first + REPORTED_AT_ONCE]
+            for live in some:
+                live.reported = True
+            self._reports += 1
+            started = {live.agent: [live.epoch, now_ns - live.placed_ns] for live in some}
+            self._out.emit(Submit(f"agents/started/{self._reports}", ["agents.started", {"agents": started}]))
 
     def _go_on(self, now_ns: int) -> None:
         """Take every migration as far as it goes now."""

@@ -9,15 +9,15 @@ whole transaction and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..entry import canonical
+from ..value import frozen
 
 MicroOp = Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mismatch:
     """Why a transaction was refused: the key, and the value that was there."""
 

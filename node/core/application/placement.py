@@ -35,7 +35,7 @@ Record = dict[str, Any]
 class Placement:
     name = "agents"
     commands = tuple(FIELDS)
-    for_clients = ("agents.spawn", "agents.move", "agents.stop")
+    for_clients = ("agents.spawn", "agents.deploy", "agents.move", "agents.stop")
 
     def __init__(self, config: NodeConfig, members_view: Mapping[str, Mapping[str, Any]]) -> None:
         self._flaws = Flaws.from_names(config.flaws)
@@ -48,6 +48,7 @@ class Placement:
         """By host and slot: the agent that has it, or that it is held for."""
         self._apply: Mapping[str, Callable[[int, Fields], Result]] = {
             "agents.spawn": self._spawn,
+            "agents.deploy": self._deploy,
             "agents.started": self._started,
             "agents.checkpoint": self._checkpoint,
             "agents.move": self._move,
@@ -121,14 +122,26 @@ class Placement:
         self.view.saved[agent] = KeyedState()
         return self._answer(agent)
 
+    def _deploy(self, index: int, fields: Fields) -> Result:
+        """Each as by a spawn of its own, in order; those that cannot be placed keep none of the others from it."""
+        placed, refusals = {}, {}
+        for item in fields["agents"]:
+            result = self._spawn(index, {**item, "from": fields.get("from")})
+            if result["status"] == "ok":
+                placed[item["agent"]] = {key: result[key] for key in ("host", "slot", "epoch")}
+            else:
+                refusals[item["agent"]] = result
+        if not placed:
+            return next(iter(refusals.values()))
+        reasons = {agent: [result["error"], result["message"]] for agent, result in refusals.items()}
+        return done(placed=placed, refused=reasons)
+
     def _started(self, index: int, fields: Fields) -> Result:
-        agent = fields["agent"]
-        problem = self._epoch_problem(agent, fields["epoch"])
-        if problem is not None:
-            return problem
-        if self.view[agent]["state"] == "placed":
-            self._put(agent, state="running", spawn_ns=fields["spawn_ns"])
-        return self._answer(agent)
+        """Those that are not under this epoch any more are passed over."""
+        for agent, (epoch, spawn_ns) in fields["agents"].items():
+            if self._epoch_problem(agent, epoch) is None and self.view[agent]["state"] == "placed":
+                self._put(agent, state="running", spawn_ns=spawn_ns)
+        return done()
 
     def _checkpoint(self, index: int, fields: Fields) -> Result:
         """The pieces of one checkpoint take effect together, with the last: nobody starts from half of one."""

@@ -52,10 +52,39 @@ def _lost(value: Any) -> str | None:
     return None
 
 
+def _agents(value: Any) -> str | None:
+    """Many to place with one command; no name twice."""
+    if not isinstance(value, list) or not 1 <= len(value) <= DEPLOYED_LIMIT:
+        return f"is not a list of 1 to {DEPLOYED_LIMIT} agents"
+    seen: dict[str, None] = {}
+    for item in value:
+        if not isinstance(item, Mapping):
+            return f"has {str(item)[:80]!r}, which is not an object with agent, type and perhaps on"
+        problem = _fields_problem("an agent in it", _DEPLOYED, item)
+        if problem is not None:
+            return f"is wrong: {problem}"
+        if item["agent"] in seen:
+            return f"names {item['agent']} twice"
+        seen[item["agent"]] = None
+    return None
+
+
+def _started(value: Any) -> str | None:
+    """By agent: the epoch under which it runs, and how long its start took."""
+    good = isinstance(value, Mapping) and len(value) > 0
+    for agent, pair in value.items() if good else ():
+        good = good and not _name(agent) and isinstance(pair, list) and len(pair) == 2
+        good = good and not any(map(_number, pair))
+    return None if good else 'is not {"agent": [epoch, ns until it ran], …}'
+
+
+DEPLOYED_LIMIT = 64
+_DEPLOYED: Mapping[str, Check] = {"agent": _name, "type": _type, "on": _name_or_null}
 _AGENT: Mapping[str, Check] = {"agent": _name, "epoch": _number}
 FIELDS: Mapping[str, Mapping[str, Check]] = {
     "agents.spawn": {"agent": _name, "type": _type, "from": _name_or_null, "on": _name_or_null},
-    "agents.started": {**_AGENT, "spawn_ns": _number},
+    "agents.deploy": {"agents": _agents, "from": _name_or_null},
+    "agents.started": {"agents": _started},
     "agents.checkpoint": {**_AGENT, "number": _number, "changes": _changes, "gone": _gone, "more": _flag},
     "agents.move": {**_AGENT, "to": _name},
     "agents.cancel": {**_AGENT, "since": _number},
@@ -69,7 +98,10 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
 
 def fields_problem(command: str, fields: Mapping[str, Any]) -> str | None:
     """What is wrong, with the field and its value. A field that may be null may be absent."""
-    checks = FIELDS[command]
+    return _fields_problem(command, FIELDS[command], fields)
+
+
+def _fields_problem(command: str, checks: Mapping[str, Check], fields: Mapping[str, Any]) -> str | None:
     for name in fields:
         if name not in checks:
             return f"{command} has no field {str(name)[:80]!r}; its fields are {', '.join(checks)}"

@@ -29,12 +29,16 @@ def _gone(record: Record | None) -> bool:
 
 _SETTLED: dict[str, tuple[str, Callable[[Record | None], bool]]] = {
     "agents.spawn": ("agent", _runs),
+    "agents.deploy": ("agents", _runs),
     "agents.move": ("agent", _runs),
     "agents.stop": ("agent", _gone),
     "tasks.submit": ("task", _ended),
     "members.leave": ("name", _gone),
 }
 """By command: the field that names its subject, and when its end has come."""
+
+_MANY = ("agents.deploy",)
+"""Commands about several subjects: `records` in the answer instead of `record`."""
 
 
 class Awaiting:
@@ -52,46 +56,60 @@ class Awaiting:
         if request.call[0] not in _SETTLED:
             return False
         pending.stage, pending.answer = Stage.AWAITING, body
-        self._waiting.setdefault(_subject(pending), {})[pending.token] = pending
+        app, subjects = _subjects(pending)
+        for subject in subjects:
+            self._waiting.setdefault((app, subject), {})[pending.token] = pending
         return True
 
     def settled(self, applied: int) -> list[Pending]:
         """Those whose end has come; they wait no more."""
-        return [p for waiting in list(self._waiting.values()) for p in self._settled_of(waiting, applied)]
+        waiting = {p.token: p for some in self._waiting.values() for p in some.values()}
+        return self._settled_of(waiting, applied)
 
     def changed(self, signal: Changed, applied: int) -> list[Pending]:
         self._views[signal.app] = signal.view
-        subjects = (self._waiting.get((signal.app, id_)) for id_ in signal.ids)
-        return [p for waiting in subjects if waiting for p in self._settled_of(waiting, applied)]
+        found = (self._waiting.get((signal.app, id_)) for id_ in signal.ids)
+        touched = {p.token: p for some in found if some for p in some.values()}
+        return self._settled_of(touched, applied)
 
     def answer(self, pending: Pending, *, awaited: bool) -> dict[str, Any]:
         """The answer with the record as it stands, and the measured way to where its subject is."""
-        app, subject = _subject(pending)
-        record = self._views.get(app, {}).get(subject)
+        app, subjects = _subjects(pending)
+        records = [self._views.get(app, {}).get(subject) for subject in subjects]
+        if pending.request is not None and pending.request.call is not None and pending.request.call[0] in _MANY:
+            return {**(pending.answer or {}), "awaited": awaited, "records": dict(zip(subjects, records, strict=True))}
+        record = records[0]
         host = None if record is None else record.get("host")
         network_ns = 0 if host in (None, self._me) else self.rtt_ns.get(str(host))
         return {**(pending.answer or {}), "awaited": awaited, "record": record, "network_ns": network_ns}
 
     def forget(self, pending: Pending) -> None:
-        waiting = self._waiting.get(_subject(pending))
-        if waiting is not None:
-            waiting.pop(pending.token, None)
-            if not waiting:
-                del self._waiting[_subject(pending)]
+        app, subjects = _subjects(pending)
+        for key in ((app, subject) for subject in subjects):
+            waiting = self._waiting.get(key)
+            if waiting is not None:
+                waiting.pop(pending.token, None)
+                if not waiting:
+                    del self._waiting[key]
 
     def _settled_of(self, waiting: dict[int, Pending], applied: int) -> list[Pending]:
-        return [p for p in list(waiting.values()) if self._is_settled(p, applied)]
+        return [p for p in waiting.values() if self._is_settled(p, applied)]
 
     def _is_settled(self, pending: Pending, applied: int) -> bool:
         assert pending.request is not None and pending.request.call is not None and pending.answer is not None
-        app, subject = _subject(pending)
+        app, subjects = _subjects(pending)
         if app not in self._views or applied < pending.answer.get("index", 0):
             return False
         _, is_so = _SETTLED[pending.request.call[0]]
-        return is_so(self._views.get(app, {}).get(subject))
+        records = self._views.get(app, {})
+        return all(is_so(records.get(subject)) for subject in subjects)
 
 
-def _subject(pending: Pending) -> tuple[str, str]:
+def _subjects(pending: Pending) -> tuple[str, list[str]]:
+    """The application and the ids that the command is about: of a deployment, those that were placed."""
     assert pending.request is not None and pending.request.call is not None
     command, fields = pending.request.call
-    return command.partition(".")[0], str(fields[_SETTLED[command][0]])
+    app = command.partition(".")[0]
+    if command in _MANY:
+        return app, list((pending.answer or {}).get("placed", {}))
+    return app, [str(fields[_SETTLED[command][0]])]

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ..entry import Command
+from ..value import frozen
 from .request import ClientRequest
 
 
@@ -26,7 +27,7 @@ class Stage(Enum):
     AWAITING = "awaiting"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Another node, whose client asked: whom to answer, and under which number; valid in `term` alone."""
 

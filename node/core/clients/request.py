@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 from ..entry import canonical
+from ..value import frozen
 
 DEADLINE_MS = 5_000
 DEADLINE_LIMIT_MS = 60_000
@@ -17,7 +17,7 @@ COMMAND_CHARACTERS = 128 * 1024
 LEVELS = ("linearizable", "sequential", "stale")
 ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
 VIEW = "view"
-FROM_HERE = ("agents.spawn", "tasks.submit")
+FROM_HERE = ("agents.spawn", "agents.deploy", "tasks.submit")
 """Their field `from`, when absent, is the node that was asked: routing goes by where a request came in."""
 _LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
 _INT64 = 1 << 63
@@ -53,7 +53,7 @@ class NoCalls:
         return f"there is no command {_short(command)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientRequest:
     """`admin` names the administrative request; `body` is the whole, for its further fields. `call` is a command of a replicated application;
     `awaits`: the answer waits until what it asked for is so.

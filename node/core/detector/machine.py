@@ -125,7 +125,7 @@ class Detector:
         for name in [name for name in self._beliefs if name not in lives]:
             belief = self._beliefs.pop(name)
             record = signal.view.get(name)
-            if belief == ALIVE and record is not None and record["state"] == FAILED_STATE:
+            if belief != FAILED and record is not None and record["state"] == FAILED_STATE:
                 # What others found out, the log says; this observer changes its mind with it.
                 self._suspect(name, record["incarnation"])
                 self._out.trace("failed", target=name, target_incarnation=record["incarnation"])

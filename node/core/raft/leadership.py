@@ -49,11 +49,12 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 def broadcast(s: RaftState, now_ns: int) -> None:
     """Begin a round: tell everyone who leads, and learn who still follows."""
-    s.round_wanted = False
+    s.round_wanted = s.news_wanted = False
     s.round += 1
     s.rounds.append((s.round, now_ns, s.wall.ns))
     for peer, progress in s.progress.items():
         commit = s.commit if s.flaws.heartbeat_commit_unbounded else min(s.commit, progress.match)
+        progress.told = max(progress.told, commit)
         s.out.send(peer, Heartbeat(s.term, s.round, commit))
     read_index.join_round(s)
     confirm(s, now_ns)

@@ -147,6 +147,9 @@ class Raft:
             leadership.on_timer(s, now_ns)
         elif key == contact.TIMER:
             contact.on_timer(s, now_ns)
+        else:
+            for pace in (s.learner_pace, s.news_pace):
+                pace.armed = pace.armed and key != pace.timer
 
     def on_storage(self, now_ns: int, op: int) -> None:
         s = self.state
@@ -181,6 +184,8 @@ class Raft:
             if s.round_wanted:
                 leadership.broadcast(s, now_ns)
             replication.replicate(s, now_ns)
+            if s.news_wanted:
+                replication.tell_commit(s, now_ns)
         elif s.reads_wanted or s.reads_asked:
             read_index.ask_leader(s, now_ns)
         if s.fresh:

@@ -38,6 +38,8 @@ class Progress:
     flying: deque[int] = field(default_factory=deque)
     torn: bool = False
     acked_round: int = 0
+    told: int = 0
+    """The highest commit index that was sent to it."""
     snapshot: Snapshot | None = None
     offset: int = 0
 

@@ -7,7 +7,7 @@ fsync. All entries of one step share one batch on disk and one message to each n
 from __future__ import annotations
 
 from ..entry import CONFIG, Command, Entry, make_entry
-from ..messages import AppendEntries, AppendReply
+from ..messages import AppendEntries, AppendReply, Heartbeat
 from ..signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
 from . import leadership, membership, rewind, snapshotting
 from .configuration import quorum_value
@@ -36,9 +36,28 @@ def propose(s: RaftState, request: Propose) -> None:
 def replicate(s: RaftState, now_ns: int) -> None:
     """At the end of a leader's step: send to each node what it lacks and may be sent."""
     last = s.log.last_index
+    in_step: list[tuple[str, Progress]] = []
     for peer, progress in s.progress.items():
         if progress.next <= last or progress.mode is SNAPSHOT:
+            if progress.mode is REPLICATE and not s.voters.get(peer):
+                in_step.append((peer, progress))
+            else:
+                _send_entries(s, now_ns, peer, progress)
+    if in_step and s.learner_pace.due(s, now_ns):
+        for peer, progress in in_step:
             _send_entries(s, now_ns, peer, progress)
+
+
+def tell_commit(s: RaftState, now_ns: int) -> None:
+    """Tell those who would otherwise hear of a commit only with the next heartbeat. Repeats the present round, so it proves nothing new."""
+    if not s.news_pace.due(s, now_ns):
+        return
+    s.news_wanted = False
+    for peer, progress in s.progress.items():
+        commit = min(s.commit, progress.match)
+        if progress.told < commit:
+            progress.told = commit
+            s.out.send(peer, Heartbeat(s.term, s.round, commit))
 
 
 def _send_entries(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
@@ -59,6 +78,7 @@ def _send_batch(s: RaftState, now_ns: int, peer: str, progress: Progress) -> Non
     assert term is not None, (previous, s.log.base_index)
     entries = _batch(s, progress.next)
     s.out.send(peer, AppendEntries(s.term, previous, term, entries, s.commit))
+    progress.told = max(progress.told, min(s.commit, previous + len(entries)))
     if progress.mode is PROBE:
         progress.waiting, progress.sent_ns = True, now_ns
         return
@@ -225,7 +245,7 @@ def advance_commit(s: RaftState, now_ns: int) -> None:
     s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
     if s.config.agents is not None:
         # Agents are hosted by followers too, who would otherwise hear only with the next heartbeat that they have one to start.
-        s.round_wanted = True
+        s.news_wanted = True
     follow_commit(s, now_ns, index)
 
 

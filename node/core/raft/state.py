@@ -23,6 +23,7 @@ from ..storage.snapshot_file import Snapshot
 from ..storage.wal import Base, Cut, Doubt, Hard
 from ..wall import Wall
 from .configuration import Voters, weights_from_parity
+from .pace import Pace
 from .progress import Progress
 from .split_vote import write_vote
 
@@ -145,6 +146,10 @@ class RaftState:
     reads_new: list[int | RemoteRead] = field(default_factory=list)
     reads_round: deque[RoundReads] = field(default_factory=deque)
     round_wanted: bool = False
+    news_wanted: bool = False
+    """Others should hear of a commit before the next heartbeat."""
+    learner_pace: Pace = field(default_factory=lambda: Pace("learners"))
+    news_pace: Pace = field(default_factory=lambda: Pace("news"))
     handover: Handover | None = None
     target: tuple[int, Voters] | None = None
 

@@ -61,6 +61,18 @@ def test_a_spawn_goes_where_it_is_told_or_where_it_comes_from_or_where_there_is_
     }
 
 
+def test_many_are_placed_by_one_command_and_who_finds_no_place_keeps_none_of_the_others_from_it() -> None:
+    s = Stage()
+    agents = [{"agent": name, "type": "code", "on": host} for name, host in (("a", "n1"), ("b", "n1"), ("c", "n1"))]
+    answer = s.do("deploy", agents=[*agents, {"agent": "d", "type": "data"}], **{"from": "n3"})
+    placed = {agent: (where["host"], where["slot"], where["epoch"]) for agent, where in answer["placed"].items()}
+    assert placed == {"a": ("n1", 0, 1), "b": ("n1", 1, 1), "d": ("n3", 0, 1)}
+    assert answer["refused"] == {"c": ["no-room", "all 2 slots of n1 are taken"]}
+    again = s.do("deploy", agents=agents[:2])
+    assert [where["epoch"] for where in again["placed"].values()] == [1, 1], "they are there already"
+    assert s.error("deploy", agents=[{"agent": "e", "type": "code", "on": "n9"}]) == "not-found", "nobody was placed"
+
+
 def test_the_weaker_of_two_members_counts_as_fuller() -> None:
     s = Stage(n1=member(cpu_percent=50), n2=member(), n3=member(memory_mib=512))
     hosts = [s.do("spawn", agent=f"a{i}", type="code")["host"] for i in range(4)]
@@ -109,7 +121,7 @@ def test_half_a_checkpoint_is_forgotten_with_its_host() -> None:
 def test_a_migration_holds_a_slot_and_a_switch_makes_the_old_epoch_void() -> None:
     s = Stage()
     s.do("spawn", agent="a", type="code", on="n1")
-    s.do("started", agent="a", epoch=1, spawn_ns=7)
+    s.do("started", agents={"a": [1, 7], "gone": [1, 7]})
     assert s.do("move", agent="a", epoch=1, to="n2")["moving"] == {"to": "n2", "incarnation": 1, "slot": 0, "since": 3}
     assert s.error("move", agent="a", epoch=1, to="n3") == "moving"
     assert s.do("spawn", agent="b", type="code", on="n2")["slot"] == 1, "slot 0 is held"
@@ -117,7 +129,9 @@ def test_a_migration_holds_a_slot_and_a_switch_makes_the_old_epoch_void() -> Non
     assert s.do("switch", agent="a", epoch=1, to="n2", since=3)["epoch"] == s.index
     assert s.record()["host"] == "n2" and s.record()["state"] == "placed" and s.record()["switched"] == 3
     assert s.error("switch", agent="a", epoch=1, to="n2", since=3) == "stale-epoch"
-    assert s.error("started", agent="a", epoch=1, spawn_ns=7) == "stale-epoch"
+    before = s.record()
+    s.do("started", agents={"a": [1, 7]})
+    assert s.record() == before, "its epoch is another one by now"
     assert s.error("checkpoint", agent="a", epoch=1, number=1, changes={}, gone=[], more=False) == "stale-epoch"
     assert s.do("moved", agent="a", since=3, pause_ns=5)["status"] == "ok" and s.record()["pause_ns"] == 5
     assert s.do("spawn", agent="c", type="code", on="n1")["slot"] == 0
@@ -177,6 +191,10 @@ def test_agent_epoch_unchecked(flaw: str | None) -> None:
         ("spawn", {"agent": "a", "type": "poet"}, "type of agents.spawn is none of generic"),
         ("spawn", {"agent": "a", "type": []}, "type of agents.spawn is none of generic"),
         ("spawn", {"agent": "a", "type": "code", "where": 1}, "has no field 'where'; its fields are agent, type"),
+        ("deploy", {"agents": [{"agent": "a", "type": "code"}] * 2}, "agents of agents.deploy names a twice"),
+        ("deploy", {"agents": [{"agent": "a"}]}, "type of an agent in it is none of generic"),
+        ("deploy", {"agents": []}, "is not a list of 1 to 64 agents"),
+        ("started", {"agents": {"a": [1]}}, "is not {"),
         ("move", {"agent": "a", "epoch": 1, "to": None}, "to of agents.move is not a name"),
         ("move", {"agent": "a", "epoch": True, "to": "n1"}, "epoch of agents.move is not an integer"),
         ("respawn", {"agent": "a", "epoch": 1, "to": "n1", "lost": {"age_ns": 1}}, "lost of agents.respawn is not"),
