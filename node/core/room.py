@@ -1,7 +1,7 @@
 """How much room members have for agents: pure functions of the members' records, which placement and balancing share.
 
-Places are hard: an agent takes one of a member's `slots`. Processor and memory are soft: an agent counts as a sixteenth of a processor and 64 MiB, so that of two members with as
-many slots the weaker one counts as fuller, and an ordinary member (16 slots, 100 %, 1024 MiB) is as full by one measure as by another.
+An agent takes one of a member's `slots`, and counts as a sixteenth of a processor and 64 MiB of memory: an ordinary member (16 slots, 100 %, 1024 MiB) has as many places by one measure as
+by another, and a weaker one fewer, whatever slots it has.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def target_lost(agent: Record, members: Mapping[str, Record]) -> bool:
     return _gone(member, moving["incarnation"]) or not hosting(member)
 
 
-def utilisation(member: Record, used: int) -> int:
-    """In thousandths: of what the member has least of. A member without slots is full."""
+def places(member: Record) -> int:
+    """How many agents the member can have, by what it has least of."""
     capacity = member["capacity"]
     slots: int = capacity["slots"]
     cpu_percent: int = capacity["cpu_percent"]
     memory_mib: int = capacity["memory_mib"]
-    if not slots:
-        return 1000
-    return max(
-        1000 * used // slots,
-        1000 * used * AGENT_CPU_PERCENT_16 // (16 * cpu_percent),
-        1000 * used * AGENT_MEMORY_MIB // memory_mib,
-    )
+    return min(slots, 16 * cpu_percent // AGENT_CPU_PERCENT_16, memory_mib // AGENT_MEMORY_MIB)
+
+
+def utilisation(member: Record, used: int) -> int:
+    """In thousandths of its places. A member without any is full."""
+    there = places(member)
+    return 1000 * used // there if there else 1000
 
 
 def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
@@ -62,11 +62,11 @@ def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
 
 
 def most_room(members: Mapping[str, Record], used: Mapping[str, int]) -> str | None:
-    """The member that is the least full with one agent more; of equals the first by name. None: no slot is free."""
+    """The member that is the least full with one agent more; of equals the first by name. None: no place is free."""
     best: tuple[int, str] | None = None
     for name, member in members.items():
         count = used.get(name, 0)
-        if hosting(member) and count < member["capacity"]["slots"]:
+        if hosting(member) and count < places(member):
             offer = (utilisation(member, count + 1), name)
             if best is None or offer < best:
                 best = offer

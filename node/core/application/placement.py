@@ -23,7 +23,7 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..entry import canonical
 from ..keyed_state import KeyedState, Placements, Stage
-from ..room import hosting, most_room, orphaned
+from ..room import hosting, most_room, orphaned, places
 from .placement_fields import FIELDS, fields_problem
 from .pool import agent_view, hosts_view
 from .replicated import Fields, done, refused, text_digest
@@ -106,7 +106,7 @@ class Placement:
                 return problem
         host = asked or (origin if self._has_room(origin) else most_room(self._members, self._used()))
         if host is None:
-            return refused("no-room", f"no member has a free slot for {agent}")
+            return refused("no-room", f"no member has a place for {agent}")
         self.view[agent] = {
             "type": fields["type"],
             **self._place(agent, host, index),
@@ -287,12 +287,12 @@ class Placement:
         if not hosting(member):
             return refused("not-active", f"{name} is {member['state']} as {member['role']}: no agent may come to it")
         if not self._has_room(name):
-            return refused("no-room", f"all {member['capacity']['slots']} slots of {name} are taken")
+            return refused("no-room", f"all {places(member)} places of {name} are taken")
         return None
 
     def _has_room(self, name: str | None) -> bool:
         member = self._members.get(name) if name is not None else None
-        return hosting(member) and self._free_slot(str(name)) < member["capacity"]["slots"]  # type: ignore[index]
+        return member is not None and hosting(member) and len(self._slots.get(str(name), ())) < places(member)
 
     def _free_slot(self, host: str) -> int:
         taken = self._slots.get(host, {})

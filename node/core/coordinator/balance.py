@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..room import Record, hosting, most_room, orphaned, used_slots, utilisation
+from ..room import Record, hosting, most_room, orphaned, places, used_slots, utilisation
 
 Plan = list[tuple[str, str]]
 """Agents with where they shall go, in that order."""
@@ -43,7 +43,7 @@ def plan_moves(members: Mapping[str, Record], agents: Mapping[str, Record], perc
     giver was: the sorted list of utilisations falls with each move, so the plan ends. The agent with the least state goes. Slots that an agent leaves count as taken, for it
     leaves them later.
     """
-    hosts = [name for name in sorted(members) if hosting(members[name]) and members[name]["capacity"]["slots"]]
+    hosts = [name for name in sorted(members) if hosting(members[name]) and places(members[name])]
     if len(hosts) < 2:
         return []
     homes = {
@@ -78,7 +78,7 @@ def _best_step(
     taken: Mapping[str, int],
 ) -> tuple[str, str, str] | None:
     """An agent, from where and to where; None when nothing helps."""
-    takers = [host for host in count if taken[host] < members[host]["capacity"]["slots"]]
+    takers = [host for host in count if taken[host] < places(members[host])]
     for giver in sorted(count, key=lambda host: (-utilisation(members[host], count[host]), host)):
         agent = next((name for name in movable if agents[name]["host"] == giver), None)
         others = [(utilisation(members[host], count[host] + 1), host) for host in takers if host != giver]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.core.coordinator.balance import plan_departures, plan_moves, plan_respawns
 from node.core.keyed_state import KeyedState
-from node.core.room import hosting, orphaned, used_slots, utilisation
+from node.core.room import hosting, orphaned, places, used_slots, utilisation
 
 from .records import agent, member
 
@@ -50,6 +50,17 @@ def test_a_member_that_leaves_is_emptied() -> None:
     assert plan_departures(members, agents) == [("a", "n2"), ("b", "n3")], "c is on its way"
 
 
+def test_a_member_has_as_many_places_as_what_it_has_least_of_allows() -> None:
+    assert places(member()) == 16, "an ordinary member: by slots, by processor and by memory"
+    assert places(member(slots=4)) == 4
+    assert places(member(cpu_percent=25)) == 4, "a quarter of a processor, whatever its slots"
+    assert places(member(memory_mib=200)) == 3
+    assert places(member(cpu_percent=3)) == 0 and utilisation(member(cpu_percent=3), 0) == 1000
+    weak, strong = {"n1": member(cpu_percent=25), "n2": member()}, {f"a{i}": agent("n2") for i in range(12)}
+    moved = [to for _, to in plan_moves(weak, strong, 20)]
+    assert moved == ["n1", "n1"], "two of four there, ten of sixteen here"
+
+
 NAMES = ("n1", "n2", "n3", "n4")
 MEMBER = st.builds(
     member,
@@ -66,7 +77,7 @@ MEMBER = st.builds(
 def worlds(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """Members with agents in their slots, some of them on their way."""
     members = {name: draw(MEMBER) for name in NAMES if draw(st.booleans())}
-    free = {name: record["capacity"]["slots"] for name, record in members.items()}
+    free = {name: places(record) for name, record in members.items()}
     agents = {}
     for i in range(draw(st.integers(0, 14))):
         host = draw(st.sampled_from(NAMES))
@@ -97,7 +108,7 @@ def test_balancing_is_never_worse_ends_and_fits(world: tuple[dict[str, Any], dic
         assert old["moving"] is None and not orphaned(old, members) and to != old["host"]
         agents[name] = {**old, "moving": {"to": to, "incarnation": 1}}
         assert fullness(members, agents) < before, "each step makes the fullest less full"
-        assert hosting(members[to]) and used_slots(agents)[to] <= members[to]["capacity"]["slots"]
+        assert hosting(members[to]) and used_slots(agents)[to] <= places(members[to])
     for name, record in agents.items():
         agents[name] = {**record, "moving": None, "host": (record["moving"] or {"to": record["host"]})["to"]}
     again = plan_moves(members, agents, percent)
@@ -114,9 +125,9 @@ def test_everybody_lost_finds_the_room_that_there_is(world: tuple[dict[str, Any]
     assert len(dict(plan)) == len(plan) and all(name in lost for name, _ in plan)
     for _, to in plan:
         used[to] = used.get(to, 0) + 1
-    assert all(used[to] <= members[to]["capacity"]["slots"] and hosting(members[to]) for _, to in plan)
+    assert all(used[to] <= places(members[to]) and hosting(members[to]) for _, to in plan)
     if len(plan) < len(lost):
-        assert all(used.get(name, 0) >= m["capacity"]["slots"] for name, m in members.items() if hosting(m))
+        assert all(used.get(name, 0) >= places(m) for name, m in members.items() if hosting(m))
 
 
 @settings(max_examples=200, deadline=None)

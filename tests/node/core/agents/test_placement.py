@@ -67,7 +67,7 @@ def test_many_are_placed_by_one_command_and_who_finds_no_place_keeps_none_of_the
     answer = s.do("deploy", agents=[*agents, {"agent": "d", "type": "data"}], **{"from": "n3"})
     placed = {agent: (where["host"], where["slot"], where["epoch"]) for agent, where in answer["placed"].items()}
     assert placed == {"a": ("n1", 0, 1), "b": ("n1", 1, 1), "d": ("n3", 0, 1)}
-    assert answer["refused"] == {"c": ["no-room", "all 2 slots of n1 are taken"]}
+    assert answer["refused"] == {"c": ["no-room", "all 2 places of n1 are taken"]}
     again = s.do("deploy", agents=agents[:2])
     assert [where["epoch"] for where in again["placed"].values()] == [1, 1], "they are there already"
     assert s.error("deploy", agents=[{"agent": "e", "type": "code", "on": "n9"}]) == "not-found", "nobody was placed"
