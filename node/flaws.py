@@ -72,6 +72,15 @@ class Flaws:
     agent_epoch_unchecked: bool = False
     host_outlives_lease: bool = False
     two_hosts_after_switch: bool = False
+    seeds_ignored: bool = False
+    capacities_ignored: bool = False
+    stop_and_copy: bool = False
+    crdt_id_reuse: bool = False
+    tombstone_collected_early: bool = False
+    crdt_id_reuse: bool = False
+    lww_tie: bool = False
+    tombstone_collected_early: bool = False
+    texts_overwrite: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

@@ -1,10 +1,10 @@
-"""Checker `agents`: each epoch of an agent is one host's, work of an older epoch than the newest is refused, and a host that hears no quorum runs none.
+"""Checker `agents`: each epoch of an agent is one host's, work of an older epoch than the newest is refused, a host that hears no quorum runs none, and no host more than it can bear.
 
 An agent's *epoch* is the index of the log entry that placed it, so a later placement has a greater one, and whether an epoch was still the newest when something was accepted needs no
 clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
 
 Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and `task-effect` (`worker`,
-`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and `agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
+`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and `agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures; `capacity` (`places`), how many agents the host can bear by its own configuration. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .selection import options_of
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
 STANDING, CANCELLED = "agent-standing", "agent-move-cancelled"
+CAPACITY = "capacity"
+_MEASURES = ("slots", "cpu_percent", "memory_mib")
 _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("worker", "the effect of a task")}
 
 
@@ -36,6 +38,7 @@ class AgentsChecker:
         epochs = _one_host_an_epoch(traces, findings)
         for incarnation in traces:
             _suspended_without_quorum(incarnation, findings)
+            _within_capacity(incarnation, findings)
             _newest_only(incarnation, epochs, findings)
             _rolled_back_by_the_log(incarnation, findings)
             _pauses(incarnation, options_of(record, self.name).get("max_pause_s"), findings)
@@ -90,6 +93,28 @@ def _suspended_without_quorum(incarnation: Incarnation, findings: Findings) -> N
             lost = line
         elif event == "quorum":
             lost = None
+
+
+def _within_capacity(incarnation: Incarnation, findings: Findings) -> None:
+    """A host must not run more agents than it has places for; the first time that it does is told."""
+    running: dict[str, Line] = {}
+    capacity: Line | None = None
+    for position, line in enumerate(incarnation.lines):
+        if position in incarnation.gaps:
+            running.clear()  # Some may have been stopped in the lines that are missing.
+        event = line["event"]
+        if event == CAPACITY:
+            capacity = line
+        elif event == STARTED:
+            running[line["agent"]] = line
+        elif event in (STOPPED, SUSPENDED):
+            running.pop(line["agent"], None)
+        if event == STARTED and capacity is not None and len(running) > capacity["places"]:
+            offers = ", ".join(f"{name} {capacity[name]}" for name in _MEASURES if name in capacity)
+            text = f"{incarnation.node} ran {len(running)} agents at one time, and has places for {capacity['places']} ({offers})"
+            details = {"agents": sorted(running), "traces": [excerpt(capacity), excerpt(line)]}
+            findings.add("beyond-capacity", sentence(text), details=details)
+            return
 
 
 def _newest_only(incarnation: Incarnation, epochs: Mapping[str, Mapping[int, Line]], findings: Findings) -> None:

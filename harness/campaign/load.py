@@ -150,9 +150,11 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
             if name not in known:
                 problems.append(Problem(("faults", index), f"no node {name!r}", hint=suggest(name, known)))
     problems += _core_problems(campaign, nodes)
-    for name in campaign.system.voters or {}:
-        if name not in nodes:
-            problems.append(Problem(("system", "voters", name), f"no node {name!r}", hint=suggest(name, nodes)))
+    system = campaign.system
+    for field in ("voters", "learners", "seeds", "capacities"):
+        for name in getattr(system, field) or ():
+            if name not in nodes:
+                problems.append(Problem(("system", field, name), f"no node {name!r}", hint=suggest(name, nodes)))
     for index, flaw in enumerate(campaign.system.flaws):
         if flaw not in FLAWS:
             problems.append(Problem(("system", "flaws", index), f"no flaw {flaw!r}", hint=suggest(flaw, list(FLAWS))))

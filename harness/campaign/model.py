@@ -14,7 +14,7 @@ from ..durations import Duration, PositiveDuration
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
 from ..workloads import WORKLOADS, WorkloadSpec
-from .node_sections import AgentsSection, MembershipSection
+from .node_sections import AgentsSection, CapacitySection, MembershipSection
 
 Provider = Literal["local", "sim", "ssh"]
 
@@ -89,6 +89,12 @@ class SystemSpec(_Model):
     learners: list[str] = Field(
         default_factory=list, description="nodes that do not vote: they join a cluster begun without them"
     )
+    seeds: list[str] = Field(
+        default_factory=list, description="nodes to whose addresses beacons go, also where no broadcast does"
+    )
+    capacities: dict[str, CapacitySection] = Field(
+        default_factory=dict, description="what these nodes have to offer, unlike the others"
+    )
 
     @model_validator(mode="after")
     def _a_file_or_the_reference(self) -> SystemSpec:
@@ -96,8 +102,10 @@ class SystemSpec(_Model):
             raise ValueError(f"system {self.name!r} is not built in; give `file:`, a Python file that defines it")
         if self.file is None and self.options:
             raise ValueError("`options` belong to a system from a `file`")
-        if self.membership is None and (self.agents is not None or self.discover or self.learners):
-            raise ValueError("`agents`, `discover` and `learners` need members: add `membership: {}`")
+        members_only = ("agents", "discover", "learners", "seeds", "capacities")
+        given = [f"`{name}`" for name in members_only if getattr(self, name) not in (None, False, [], {})]
+        if self.membership is None and given:
+            raise ValueError(f"{' and '.join(given)} without members: add `membership: {{}}`")
         return self
 
 

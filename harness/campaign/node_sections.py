@@ -1,4 +1,4 @@
-"""The node's sections `membership` and `agents` as campaigns write them: times with units, everything else as the node has it.
+"""The node's sections `membership`, `agents` and `memory` as campaigns write them: times with units, everything else as the node has it.
 
 membership: {detector: swim, swim_period: 200ms}        → {"detector": "swim", "swim_period_ns": 200000000}
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from node.cluster_config import AgentsConfig, MembershipConfig, agents_from, membership_from
+from node.cluster_config import AgentsConfig, MembershipConfig, MemoryConfig, agents_from, membership_from, memory_from
 from node.errors import ConfigError
 
 from ..durations import parse_ns
@@ -46,5 +46,18 @@ def _agents(value: Any) -> dict[str, Any] | None:
     return _section(value, AgentsConfig, lambda section: agents_from({"membership": {}, "agents": section}))
 
 
+def _memory(value: Any) -> dict[str, Any] | None:
+    return _section(value, MemoryConfig, lambda section: memory_from({"memory": section}))
+
+
+def _capacity(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{value!r} is no capacity; write for example {{slots: 4, cpu_percent: 50}}")
+    _section({"capacity": value}, MembershipConfig, lambda section: membership_from({"membership": section}))
+    return dict(value)
+
+
 MembershipSection = Annotated[dict[str, Any] | None, BeforeValidator(_membership)]
 AgentsSection = Annotated[dict[str, Any] | None, BeforeValidator(_agents)]
+CapacitySection = Annotated[dict[str, int], BeforeValidator(_capacity)]
+MemorySection = Annotated[dict[str, Any] | None, BeforeValidator(_memory)]

@@ -143,6 +143,8 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "agents": spec.agents,
         "discover": spec.discover,
         "learners": list(spec.learners),
+        "seeds": list(spec.seeds),
+        "capacities": dict(spec.capacities),
     }
 
 

@@ -17,9 +17,11 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from node.cluster_config import MembershipConfig
 from node.config import NodeConfig, default_voters
 from node.core.storage.snapshot_file import TEMPORARY
 from node.errors import ConfigError
@@ -27,6 +29,7 @@ from node.runtime import control
 from node.runtime.control import Control
 
 from ..bytecode import for_python
+from ..deploy.authority import LASTING_LIFE, LIFE, Authority
 from ..deploy.package import build_node_archive, digest
 from ..errors import CampaignError, DeployError
 from ..hosts.base import SERVICE_HOOK, Host
@@ -36,6 +39,8 @@ from .reference_client import ReferenceClient
 
 FOLDER = "reference"
 ASK_S = 1.0
+TLS_FILES = {"ca": "tls-ca.pem", "certificate": "tls-certificate.pem", "key": "tls-key.pem"}
+DATAGRAM_KEY = "datagram.key"
 _DEPLOYMENT = "deployment"
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _WAIT_STEP_S = 0.05
@@ -52,7 +57,8 @@ class ReferenceOptions:
     `metrics` ("127.0.0.1:9101") is where each node serves metrics and health over HTTP; None: nowhere.
 
     `membership` and `agents` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
-    names, and must find the others. `learners` do not vote: they join a cluster that was begun without them.
+    names, and must find the others. `learners` do not vote: they join a cluster that was begun without them. Beacons go to the `seeds`, besides where they go anyway;
+    `capacities` are what some nodes have to offer, unlike the others.
     """
 
     cluster: str = "reference"
@@ -73,6 +79,10 @@ class ReferenceOptions:
     agents: Mapping[str, Any] | None = None
     discover: bool = False
     learners: Sequence[str] = ()
+    seeds: Sequence[str] = ()
+    capacities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    tls: bool = False
+    authority: str | None = None
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> ReferenceOptions:
@@ -101,9 +111,19 @@ def node_config(name: str, addresses: Mapping[str, str], options: ReferenceOptio
         "lease_reads": options.lease_reads,
         "snapshot_threshold": options.snapshot_threshold,
         "max_batch": options.max_batch,
-        "membership": None if options.membership is None else {**options.membership, "join": joins},
+        "membership": None if options.membership is None else _membership(name, addresses, options),
         "agents": None if options.agents is None else dict(options.agents),
     }
+
+
+def _membership(name: str, addresses: Mapping[str, str], options: ReferenceOptions) -> dict[str, Any]:
+    section: dict[str, Any] = {**(options.membership or {}), "join": name in options.learners}
+    if options.seeds:
+        udp_port = section.get("udp_port", MembershipConfig().udp_port)
+        section["seeds"] = [[addresses[seed], udp_port] for seed in options.seeds if seed != name]
+    if name in options.capacities:
+        section["capacity"] = {**section.get("capacity", {}), **options.capacities[name]}
+    return section
 
 
 @dataclass
@@ -119,6 +139,9 @@ class ReferenceService:
             self.options = ReferenceOptions.from_mapping(self.options)
         self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self._archive = build_node_archive()
+        self._authority = authority_of(self.options)
+        self.client_tls = None if self._authority is None else self._authority.client("harness")
+        """What clients of this cluster connect with; None: plainly."""
 
     @property
     def port(self) -> int:
@@ -147,6 +170,7 @@ class ReferenceService:
             self.stop(host)
         for name, content in changed.items():
             host.put(content, self.control_of(host).path(name))
+        self._certify(host)
 
     def followed(self, host: Host) -> Mapping[str, Any]:
         """What the node writes down as it happens, and where it begins a snapshot."""
@@ -163,7 +187,8 @@ class ReferenceService:
             raise DeployError(f"the reference system's options: {error.message}", hint=error.hint) from None
         places = {"listen": options.listen, "metrics": options.metrics}
         given = {name: place for name, place in places.items() if place is not None}
-        return {**config, **given, "seed": options.seed, "record_inputs": options.record_inputs}
+        secured = {} if self._authority is None else {"tls": TLS_FILES, "datagram_key": DATAGRAM_KEY}
+        return {**config, **given, **secured, "seed": options.seed, "record_inputs": options.record_inputs}
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
         """A node that runs already keeps its environment until it is restarted."""
@@ -296,7 +321,7 @@ done; exit 1"""
         self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S
     ) -> Mapping[str, Any] | None:
         """One administrative request; None when the node does not answer, which is an answer too."""
-        client = ReferenceClient(self.cluster_id, "service")
+        client = ReferenceClient(self.cluster_id, "service", self.client_tls)
         deadline_s = time.monotonic() + timeout_s
         try:
             client.open(node, dial, timeout_s)
@@ -307,6 +332,17 @@ done; exit 1"""
             client.close()
 
     # On the host
+
+    def _certify(self, host: Host) -> None:
+        """Certificates anew at each installation: a node that runs finds them by itself, and drops nothing for it."""
+        if self._authority is None:
+            return
+        path = self.control_of(host).path
+        issued = self._authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
+        host.put(self._authority.datagram_key, path(DATAGRAM_KEY), mode=0o600)
+        host.put(self._authority.certificate, path(TLS_FILES["ca"]), mode=0o600)
+        host.put(issued.key, path(TLS_FILES["key"]), mode=0o600)
+        host.put(issued.certificate, path(TLS_FILES["certificate"]), mode=0o600)
 
     def _take_over(self, host: Host) -> None:
         """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
@@ -343,4 +379,18 @@ def service(options: Mapping[str, Any]) -> ReferenceService:
 
 
 def client(options: Mapping[str, Any]) -> ReferenceClient:
-    return ReferenceClient(ReferenceOptions.from_mapping(options).cluster)
+    """Raises `CampaignError` for a cluster with TLS whose authority is only in the service's memory."""
+    chosen = ReferenceOptions.from_mapping(options)
+    if chosen.tls and chosen.authority is None:
+        raise CampaignError("a client cannot find this cluster's authority", hint="give `authority`, its directory")
+    authority = authority_of(chosen)
+    return ReferenceClient(chosen.cluster, tls=None if authority is None else authority.client("client"))
+
+
+def authority_of(options: ReferenceOptions) -> Authority | None:
+    """None without `tls`."""
+    if not options.tls:
+        return None
+    if options.authority is None:
+        return Authority.new(options.cluster)
+    return Authority.kept(options.cluster, Path(options.authority))

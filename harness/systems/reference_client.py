@@ -14,11 +14,13 @@ sent is `info`.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node.runtime.identity import Identity, identity_of
 from node.wire import Decoder, FrameError, Kind, encode
 
 from .base import Dial, Op, Outcome
@@ -214,8 +216,10 @@ def _extra(reply: Mapping[str, Any]) -> dict[str, Any]:
 class ReferenceClient:
     """The protocol over one blocking socket. After doubt, or whatever else disturbs the stream, the connection is closed."""
 
-    def __init__(self, cluster: str, name: str = "client") -> None:
+    def __init__(self, cluster: str, name: str = "client", tls: ssl.SSLContext | None = None) -> None:
+        """`tls` is for clusters whose nodes have certificates (`harness/deploy/authority.py`)."""
         self.protocol = ReferenceProtocol()
+        self._cluster, self._tls = cluster, tls
         self._hello = encode(Kind.HELLO, {"cluster": cluster, "role": "client", "name": name})
         self._socket: socket.socket | None = None
         self._decoder = Decoder()
@@ -227,6 +231,8 @@ class ReferenceClient:
         self._socket = dial(node, timeout_s)
         self._decoder = Decoder()
         try:
+            if self._tls is not None:
+                self._socket = self._secured(self._socket, node, self._tls, deadline_s)
             self._socket.sendall(self._hello)
             kind, payload = self._next_frame(deadline_s)
             if kind is not Kind.HELLO:
@@ -281,6 +287,20 @@ class ReferenceClient:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _secured(self, sock: socket.socket, node: str, tls: ssl.SSLContext, deadline_s: float) -> ssl.SSLSocket:
+        """The socket with TLS around it, to this very node. Raises `OSError`."""
+        secured = tls.wrap_socket(sock, do_handshake_on_connect=False)
+        try:
+            secured.settimeout(_left_s(deadline_s))
+            secured.do_handshake()
+            found = identity_of(secured.getpeercert())
+            if found != Identity(self._cluster, "node", node):
+                raise ConnectionRefusedError(f"{node} was dialled; the certificate is that of {found}")
+        except BaseException:
+            secured.close()
+            raise
+        return secured
 
     def _send(self, body: Mapping[str, Any], deadline_s: float) -> None:
         if self._socket is None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MUCH, MUCH_CHARACTERS = "learn-much", 32 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class TaskName:
@@ -18,7 +20,7 @@ class TaskName:
     type: str = "generic"
     handler: str = "echo"
     amount: int = 0
-    """Milliseconds of a sleep; how often a `fail` fails; else a number to work on."""
+    """Milliseconds of a sleep; how often a `fail` fails; else a number to work on. `learn-much` is the handler `learn` with 32 KiB for its key."""
     strategy: str = "local-first"
     priority: int = 0
     steps: int = 0
@@ -37,7 +39,8 @@ class TaskName:
 
     def fields(self) -> Mapping[str, Any]:
         """What the node is told with `tasks.submit`."""
-        work = {"type": self.type, "handler": self.handler, "payload": self._payload()}
+        handler = "learn" if self.handler == MUCH else self.handler
+        work = {"type": self.type, "handler": handler, "payload": self._payload()}
         return {
             "task": str(self),
             **work,
@@ -51,6 +54,8 @@ class TaskName:
             return {"ms": self.amount}
         if self.handler == "learn":
             return {"set": {f"k{self.amount}": self.number}}
+        if self.handler == MUCH:
+            return {"set": {f"k{self.amount}": str(self.number).ljust(MUCH_CHARACTERS, ".")}}
         if self.handler == "digest":
             return {"text": str(self.number) * self.amount}
         return {"value": self.number}

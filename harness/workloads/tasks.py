@@ -22,7 +22,7 @@ SPAWN_GAP_NS = 200_000_000
 SETTLE_TRIES = 40
 SETTLE_GAP_NS = 250_000_000
 
-Handler = Literal["echo", "sleep", "digest", "learn"]
+Handler = Literal["echo", "sleep", "digest", "learn", "learn-much"]
 Strategy = Literal["local-first", "latency-aware", "bandwidth-aware", "round-robin"]
 
 
@@ -31,7 +31,7 @@ def _usual_mix() -> dict[Handler, int]:
 
 
 class TaskSpec(WorkloadSpec):
-    """`agents` of type generic; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
+    """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
 
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 40.0

@@ -10,9 +10,10 @@ only when they are applied and the agent is still here: a log that is read again
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ...cluster_config import AgentsConfig
+from ...cluster_config import AgentsConfig, Capacity
 from ...config import MS, NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
@@ -22,6 +23,7 @@ from ..events import Connected, Datagram, Disconnected
 from ..keyed_state import STATE_CHARACTERS, Placements, changes_problem
 from ..messages import Message
 from ..outbox import Outbox
+from ..room import places
 from ..signals import (
     AgentsHere,
     AgentWork,
@@ -58,6 +60,7 @@ class Agents:
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
         self._me = config.node
         self._config = config.agents or AgentsConfig()
+        self._capacity = asdict(config.membership.capacity if config.membership is not None else Capacity())
         self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         self._incarnation = incarnation
@@ -92,6 +95,7 @@ class Agents:
 
     def start(self, now_ns: int) -> None:
         """Nothing of an earlier incarnation runs here."""
+        self._out.trace("capacity", places=places({"capacity": self._capacity}), **self._capacity)
         self._out.set_timer(CHECKPOINT, now_ns + self._config.checkpoint_ns)
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:

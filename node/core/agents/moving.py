@@ -124,7 +124,7 @@ class Moves:
         """Every migration as far as it goes without an answer. Only where a quorum is heard: the agent must not stand still, or be switched, on the word of one."""
         for out in self.outgoing.values():
             if out.phase is Phase.COPYING and out.piece is None:
-                if out.converged():
+                if out.converged() or self._flaws.stop_and_copy:
                     out.phase = Phase.STANDING
                     out.stood_ns, out.live.paused = now_ns, True
                     self._out.trace("agent-standing", agent=out.live.agent, epoch=out.live.epoch, since=out.since)

@@ -12,10 +12,12 @@ disk was replaced, and which counts from 1 again, comes back at all: whoever nam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ...cluster_config import ROLES
+from ...cluster_config import ROLES, Capacity
 from ...config import NodeConfig
+from ...flaws import Flaws
 from ..entry import canonical
 from ..lifecycle import FAILED, JOINING, LEAVING, REMOVED, TRANSITIONS
 from .replicated import Fields, done, refused, text_digest
@@ -37,6 +39,7 @@ class Members:
     for_clients = ("members.leave",)
 
     def __init__(self, config: NodeConfig) -> None:
+        self._flaws = Flaws.from_names(config.flaws)
         self.view: dict[str, Record] = {}
         self.fresh: dict[str, None] = {}
         self._gone: dict[str, tuple[int, int]] = {}
@@ -112,7 +115,10 @@ class Members:
         if record is None and len(self.view) >= MEMBER_LIMIT and not self._make_room(index):
             return refused("full", f"there are {MEMBER_LIMIT} members, and none of them has failed")
         self._gone.pop(name, None)
-        self.view[name] = {**_address(fields), "incarnation": incarnation, "state": JOINING, "since": index}
+        own = _own_words(fields)
+        if self._flaws.capacities_ignored:
+            own["capacity"] = asdict(Capacity())
+        self.view[name] = {**own, "incarnation": incarnation, "state": JOINING, "since": index}
         self.fresh[name] = None
         return _at(name, self.view[name])
 
@@ -172,7 +178,7 @@ def _at(name: str, record: Record) -> Result:
     return done(name=name, state=record["state"], incarnation=record["incarnation"], since=record["since"])
 
 
-def _address(fields: Fields) -> Record:
+def _own_words(fields: Fields) -> Record:
     """The part of a record that the member itself says."""
     own = {name: fields[name] for name in ("host", "port", "role")}
     return {**own, "udp_port": fields["udp"], "capacity": dict(fields["capacity"])}

@@ -121,7 +121,7 @@ class Discovery:
         data = self._encode(BEACON, now_ns, turn)
         if self._options.broadcast:
             self._out.broadcast(self._options.udp_port, data)
-        for host, port in self._options.seeds:
+        for host, port in () if self._flaws.seeds_ignored else self._options.seeds:
             self._out.datagram(host, port, data)
         if turn is not None:
             place = self.table.places[turn]
