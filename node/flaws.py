@@ -76,8 +76,6 @@ class Flaws:
     capacities_ignored: bool = False
     stop_and_copy: bool = False
     crdt_id_reuse: bool = False
-    tombstone_collected_early: bool = False
-    crdt_id_reuse: bool = False
     lww_tie: bool = False
     tombstone_collected_early: bool = False
     texts_overwrite: bool = False

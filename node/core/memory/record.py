@@ -1,0 +1,302 @@
+"""One record of agent memory as a state that joins: changes made at the same time on different nodes all stay (docs/concepts/memory.md).
+
+A join-semilattice in the manner of Almeida, Shoker, Baquero 2018, "Delta state replicated data types": an observed-remove map (section 7) of multi-value registers,
+observed-remove sets, and counters with a cell for each replica. A state holds what its context `c` has seen, and nothing else: whoever's context includes another's
+has the join of the two already. That is what most joins come to, and they cost a look at the contexts.
+
+A cell is told up by its owner alone, so its sum grows with the owner's numbers, and the larger is the later. A deletion cannot take a number out of a maximum: it notes how much
+it saw (the reset), which is subtracted when the cell is read.
+
+States are values: functions return new ones, which share what did not change. They are canonical, lists and keys sorted: equal states are equal JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import vector
+from .schema import COUNT, FIELDS, INTEGER, SCORE, SET, TEXT, TRITS, WRITTEN, thousandths
+from .vector import Dot, Vector
+
+State = Mapping[str, Any]
+NOTHING: Vector = {}
+CONTEXT, COUNTS, SCORES, SETS, TEXTS = ("c", "n", "q", "s", "t")
+_EMPTY: State = {CONTEXT: {}}
+
+
+def changed(state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot) -> State:
+    """The state once `fields` are changed under a new dot; from None: a new record. What is changed must be fine (`schema.change_problem`)."""
+    before = state or _EMPTY
+    types = FIELDS[kind]
+    parts = {part: dict(before[part]) for part in _JOINS if part in before}
+    for field, value in fields.items():
+        part, write = _WRITES[types[field]]
+        held = parts.setdefault(part, {})
+        held[field] = write(held.get(field), value, dot)
+    after: dict[str, Any] = {CONTEXT: vector.stepped(before[CONTEXT], dot)}
+    for part in _JOINS:
+        if part in parts:
+            after[part] = dict(sorted(parts[part].items()))
+    return after
+
+
+def deleted(state: State, dot: Dot) -> State:
+    """The tombstone: nothing of what was seen is left, and that it was seen."""
+    after: dict[str, Any] = {CONTEXT: vector.stepped(state[CONTEXT], dot)}
+    for part in (COUNTS, SCORES):
+        if part in state:
+            after[part] = {
+                field: {name: _reset(cell) for name, cell in cells.items()} for field, cells in state[part].items()
+            }
+    return after
+
+
+def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHING) -> State:
+    """The least state that says all that both say. It is `a` or `b` itself when that one has seen everything of the other.
+
+    `a_seen` and `b_seen` are what their holders have seen besides, of all records (their vectors). These matter where a tombstone was collected and the record made anew: its
+    context is short then, and an old state that arrives late must not bring back what was deleted.
+    """
+    if _includes(a[CONTEXT], a_seen, b[CONTEXT]):
+        return a
+    if _includes(b[CONTEXT], b_seen, a[CONTEXT]):
+        return b
+    return _Join(a, b, a_seen, b_seen).state()
+
+
+def unseen(state: State, seen: Vector) -> State | None:
+    """What of a state is news to a holder of the vector `seen` who does not have the record: because it is new, or was deleted and its tombstone collected. None: nothing is."""
+    if vector.includes(seen, state[CONTEXT]):
+        return None
+    if not any(seen.get(replica, 0) >= number for replica, number in _dots(state)):
+        return state
+    return _Join(_EMPTY, state, seen, NOTHING).state()
+
+
+def live(state: State) -> bool:
+    """Whether anything is left of the record: if not, it is a tombstone."""
+    if TEXTS in state or SETS in state:
+        return True
+    return any(
+        _counts(cell)
+        for part in (COUNTS, SCORES)
+        for cells in state.get(part, NOTHING).values()
+        for cell in cells.values()
+    )
+
+
+def shown(kind: str, state: State) -> dict[str, Any]:
+    """`{"fields": …, "conflicts": {field: values}}`: a conflict lists the different values that were written concurrently, the one in `fields` last."""
+    fields: dict[str, Any] = {}
+    conflicts: dict[str, list[Any]] = {}
+    for field, type_ in FIELDS[kind].items():
+        held = state.get(_WRITES[type_][0], NOTHING).get(field)
+        if held is None:
+            continue
+        if type_ in WRITTEN:
+            fields[field] = held[-1][2]
+            values = list(dict.fromkeys(value for _, _, value in reversed(held)))
+            if len(values) > 1:
+                conflicts[field] = values[::-1]
+        elif type_ == SET:
+            fields[field] = sorted(held)
+        else:
+            value = _read(type_, held)
+            if value is not None:
+                fields[field] = value
+    return {"fields": fields, "conflicts": conflicts}
+
+
+def visible(state: State) -> State:
+    """The state without what only joining needs: the context, and in cells what was reset. The same on all nodes that have seen the same changes, whether tombstones were collected or not."""
+    out: dict[str, Any] = {part: state[part] for part in (SETS, TEXTS) if part in state}
+    for part in (COUNTS, SCORES):
+        fields = {field: _left(cells) for field, cells in state.get(part, NOTHING).items()}
+        fields = {field: cells for field, cells in fields.items() if cells}
+        if fields:
+            out[part] = fields
+    return out
+
+
+def overwritten(state: State) -> State:
+    """With one version of each text, that of the largest dot: how multi-value registers are done wrong (a flaw)."""
+    if all(len(versions) == 1 for versions in state.get(TEXTS, NOTHING).values()):
+        return state
+    return {**state, TEXTS: {field: versions[-1:] for field, versions in state[TEXTS].items()}}
+
+
+def newest_dot(state: State) -> Dot:
+    """The largest number in the context (of several replicas with it, the last). Numbers of different replicas do not say which came first."""
+    context: Vector = state[CONTEXT]
+    return max(context.items(), key=lambda dot: (dot[1], dot[0]))
+
+
+def concurrent(a: State, b: State) -> bool:
+    """Whether each has seen a change that the other has not."""
+    return vector.concurrent(a[CONTEXT], b[CONTEXT])
+
+
+class _Join:
+    """Of two states of which neither has seen all of the other. `known`: up to where each has seen the replicas of the other."""
+
+    def __init__(self, a: State, b: State, a_seen: Vector, b_seen: Vector) -> None:
+        self.a, self.b = a, b
+        self.known_a = {who: max(a[CONTEXT].get(who, 0), a_seen.get(who, 0)) for who in b[CONTEXT]}
+        self.known_b = {who: max(b[CONTEXT].get(who, 0), b_seen.get(who, 0)) for who in a[CONTEXT]}
+
+    def state(self) -> State:
+        out: dict[str, Any] = {CONTEXT: vector.joined(self.a[CONTEXT], self.b[CONTEXT])}
+        for part, join in _JOINS.items():
+            mine, theirs = self.a.get(part, NOTHING), self.b.get(part, NOTHING)
+            fields = {field: join(self, mine.get(field), theirs.get(field)) for field in sorted({**mine, **theirs})}
+            fields = {field: held for field, held in fields.items() if held}
+            if fields:
+                out[part] = fields
+        return out
+
+    def versions(self, mine: list[Any] | None, theirs: list[Any] | None) -> list[Any]:
+        """Of things with dots those that both have, and those that the other one has not seen."""
+        mine, theirs = mine or [], theirs or []
+        kept = [one for one in mine if _among(theirs, one) or self.known_b[one[0]] < one[1]]
+        kept += [one for one in theirs if not _among(mine, one) and self.known_a[one[0]] < one[1]]
+        return sorted(kept, key=_dot)
+
+    def elements(self, mine: dict[str, Any] | None, theirs: dict[str, Any] | None) -> dict[str, Any]:
+        mine, theirs = mine or {}, theirs or {}
+        kept = {
+            element: self.versions(mine.get(element), theirs.get(element)) for element in sorted({**mine, **theirs})
+        }
+        return {element: dots for element, dots in kept.items() if dots}
+
+    def cells(self, mine: dict[str, Any] | None, theirs: dict[str, Any] | None) -> dict[str, Any]:
+        """A cell that one side lacks stays if the other has it from a later change of its owner than that side has seen.
+
+        A side that has seen all of them, and lacks the cell, has collected it. Otherwise the owner may have told up a cell that was opened before, so its name says nothing.
+        """
+        mine, theirs = mine or {}, theirs or {}
+        kept = {}
+        for name in sorted({**mine, **theirs}):
+            one, other, owner = mine.get(name), theirs.get(name), _owner(name)
+            if one is not None and other is not None:
+                kept[name] = one if one == other else list(map(max, one, other))
+            elif one is not None and self.known_b[owner] < self.a[CONTEXT][owner]:
+                kept[name] = one
+            elif other is not None and self.known_a[owner] < self.b[CONTEXT][owner]:
+                kept[name] = other
+        return kept
+
+
+_JOINS: Mapping[str, Callable[[_Join, Any, Any], Any]] = {
+    COUNTS: _Join.cells,
+    SCORES: _Join.cells,
+    SETS: _Join.elements,
+    TEXTS: _Join.versions,
+}
+"""The parts of a state, in their order in it."""
+
+
+def _includes(context: Vector, seen: Vector, other: Vector) -> bool:
+    return all(context.get(replica, 0) >= number or seen.get(replica, 0) >= number for replica, number in other.items())
+
+
+def _dots(state: State) -> Iterator[Dot]:
+    """The dot of everything in it; of a cell the last that its owner may have told it up with."""
+    for versions in state.get(TEXTS, NOTHING).values():
+        for replica, number, _ in versions:
+            yield replica, number
+    for elements in state.get(SETS, NOTHING).values():
+        for dots in elements.values():
+            for replica, number in dots:
+                yield replica, number
+    for part in (COUNTS, SCORES):
+        for cells in state.get(part, NOTHING).values():
+            for name in cells:
+                owner = _owner(name)
+                yield owner, state[CONTEXT][owner]
+
+
+def _among(things: list[Any], one: list[Any]) -> bool:
+    return any(thing[1] == one[1] and thing[0] == one[0] for thing in things)
+
+
+def _dot(thing: list[Any]) -> Dot:
+    return thing[0], thing[1]
+
+
+def _owner(name: str) -> str:
+    """Of a cell, by its name."""
+    return name.rpartition(":")[0]
+
+
+def _written(held: Any, value: Any, dot: Dot) -> list[Any]:
+    """All versions seen so far are replaced."""
+    return [[*dot, value]]
+
+
+def _added(held: dict[str, Any] | None, elements: list[str], dot: Dot) -> dict[str, Any]:
+    """An element that is there already gets the new dot for the old ones, so that it survives a deletion that has not seen this change."""
+    return dict(sorted({**(held or {}), **{element: [[*dot]] for element in elements}}.items()))
+
+
+def _counted(held: dict[str, Any] | None, more: int, dot: Dot) -> dict[str, Any]:
+    return _told_up(held or {}, [more], dot)
+
+
+def _rated(held: dict[str, Any] | None, score: float, dot: Dot) -> dict[str, Any]:
+    return _told_up(held or {}, [thousandths(score), 1], dot)
+
+
+def _told_up(cells: dict[str, Any], more: list[int], dot: Dot) -> dict[str, Any]:
+    """The replica's own cell goes on, also after a deletion; of several, which collecting may leave behind, the one opened last."""
+    replica, number = dot
+    own = max(
+        (name for name in cells if _owner(name) == replica), key=lambda name: int(name.rpartition(":")[2]), default=None
+    )
+    if own is None:
+        return dict(sorted({**cells, f"{replica}:{number}": [*more, *(0 for _ in more)]}.items()))
+    told, reset = _halves(cells[own])
+    return {**cells, own: [*map(int.__add__, told, more), *reset]}
+
+
+_WRITES: Mapping[str, tuple[str, Callable[[Any, Any, Dot], Any]]] = {
+    TEXT: (TEXTS, _written),
+    INTEGER: (TEXTS, _written),
+    TRITS: (TEXTS, _written),
+    COUNT: (COUNTS, _counted),
+    SCORE: (SCORES, _rated),
+    SET: (SETS, _added),
+}
+"""By type: in which part of a state its fields are, and how one is changed."""
+
+
+def _halves(cell: list[int]) -> tuple[list[int], list[int]]:
+    """What was told, and how much of it was reset."""
+    half = len(cell) // 2
+    return cell[:half], cell[half:]
+
+
+def _reset(cell: list[int]) -> list[int]:
+    told, _ = _halves(cell)
+    return told + told
+
+
+def _counts(cell: list[int]) -> bool:
+    """Whether more was told than was reset: of a score the ratings decide, for one may be 0."""
+    return cell[len(cell) // 2 - 1] > cell[-1]
+
+
+def _left(cells: dict[str, Any]) -> dict[str, list[int]]:
+    """By cell: what was told and not reset, where there is any."""
+    return {name: list(map(int.__sub__, *_halves(cell))) for name, cell in cells.items() if _counts(cell)}
+
+
+def _read(type_: str, cells: dict[str, Any]) -> int | float | None:
+    """The sum, or the mean to the nearest thousandth; None when nothing is left."""
+    totals = list(map(sum, zip(*_left(cells).values(), strict=True)))
+    if not totals:
+        return None
+    if type_ == COUNT:
+        return int(totals[0])
+    total, ratings = totals
+    return (2 * total + ratings) // (2 * ratings) / 1000
