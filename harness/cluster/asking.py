@@ -10,6 +10,7 @@ One thread uses an `Asker`. Answers are as the protocol has them (docs/reference
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -37,10 +38,11 @@ class Refused(Exception):
 
 
 class Asker:
-    """`dial(node, timeout_s)` gives a socket to a node's client port."""
+    """`dial(node, timeout_s)` gives a socket to a node's client port; `tls` is for nodes with certificates."""
 
-    def __init__(self, cluster: str, dial: Dial) -> None:
+    def __init__(self, cluster: str, dial: Dial, tls: ssl.SSLContext | None = None) -> None:
         self._cluster = cluster
+        self._tls = tls
         self._dial = dial
         self._clients: dict[str, ReferenceClient] = {}
 
@@ -62,7 +64,7 @@ class Asker:
             except OSError:
                 # It broke while nobody looked. The commands of the cluster are harmless when they are sent twice.
                 self.forget(node)
-        client = ReferenceClient(self._cluster, "asker")
+        client = ReferenceClient(self._cluster, "asker", self._tls)
         client.open(node, self._dial, max(0.01, min(timeout_s, deadline_s - time.monotonic())))
         self._clients[node] = client
         try:

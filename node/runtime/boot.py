@@ -5,7 +5,8 @@
 
 The configuration is the core's (`node/config.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
 node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks), `metrics`
-("127.0.0.1:9101": serve metrics and health over HTTP there).
+("127.0.0.1:9101": serve metrics and health over HTTP there), `tls` ({"ca", "certificate", "key"}: paths of PEM files) and `datagram_key` (the path of its
+file), both from the configuration's folder on; SIGHUP has their files read again.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port is
 not to be had · 1 a bug, with its traceback.
@@ -26,12 +27,13 @@ from typing import Any
 from ..config import NodeConfig
 from ..errors import ConfigError
 from .home import Home, HomeError
-from .options import EXIT_CONFIG, EXIT_ENVIRONMENT, Address, RuntimeOptions, resolve
+from .options import EXIT_CONFIG, EXIT_ENVIRONMENT, Address, RuntimeOptions, TlsFiles, resolve
 from .supervisor import daemonise
 
 LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
-_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers", "metrics")
+_RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers", "metrics", "tls", "datagram_key")
+_TLS_FILES = tuple(TlsFiles.__dataclass_fields__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +61,12 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
         runtime = Runtime(options, Core(config))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, frame: runtime.stop())
+        if options.tls is not None or options.datagram_key is not None:
+            signal.signal(signal.SIGHUP, lambda received, frame: runtime.reload())
         return runtime.run()
+    except ConfigError as error:
+        print(f"{options.directory}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
     except (HomeError, OSError) as error:
         print(f"{options.directory}: {error}", file=sys.stderr)
         return EXIT_ENVIRONMENT
@@ -112,8 +119,27 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
         udp_port=None if config.membership is None else config.membership.udp_port,
         metrics=None if metrics is None else _resolve("metrics", metrics).sockaddr[:2],
         handlers=None if handlers is None else Path(handlers),
+        tls=_tls(content.get("tls"), path.parent),
+        datagram_key=_file(content.get("datagram_key"), "datagram_key", path.parent),
         workers=0 if config.agents is None else config.agents.workers,
     )
+
+
+def _tls(value: Any, folder: Path) -> TlsFiles | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or sorted(value) != sorted(_TLS_FILES):
+        raise ConfigError(f"tls: {value!r} is not an object of {', '.join(_TLS_FILES)}", "leave it out for plaintext")
+    files = {name: _file(value[name], f"tls.{name}", folder) for name in _TLS_FILES}
+    return TlsFiles(**{name: file for name, file in files.items() if file is not None})
+
+
+def _file(value: Any, field: str, folder: Path) -> Path | None:
+    if value is None and not field.startswith("tls."):
+        return None
+    if not isinstance(value, str) or not (folder / value).is_file():
+        raise ConfigError(f"{field}: {value!r} is not a file", f"write a path, absolute or from {folder} on")
+    return folder / value
 
 
 def _join(host: str, port: int) -> str:

@@ -1,13 +1,18 @@
-"""One non-blocking TCP connection that carries frames: bounded in both directions, silent about their meaning."""
+"""One non-blocking TCP connection that carries frames, through TLS or not: bounded in both directions, silent about their meaning."""
 
 from __future__ import annotations
 
 import selectors
 import socket
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ..wire import Decoder, Frame
 from .options import Limits
+from .refusals import Refused
+
+if TYPE_CHECKING:
+    from .tls import Session
 
 _CHUNK = 256 * 1024
 _READ = 64 * 1024
@@ -21,12 +26,21 @@ class Connection:
 
     `owner` is what the selector hands back when the socket is ready. `last_read_ns` is when bytes came last, `last_frame_ns` when the
     decoder last stood between two frames.
+
+    With `tls`, what is queued waits until the handshake is complete and its owner's judge has let the peer pass.
     """
 
     def __init__(
-        self, sock: socket.socket, selector: selectors.BaseSelector, owner: Any, limit_bytes: int, now_ns: int
+        self,
+        sock: socket.socket,
+        selector: selectors.BaseSelector,
+        owner: Any,
+        limit_bytes: int,
+        now_ns: int,
+        tls: Session | None = None,
     ) -> None:
         self.sock = sock
+        self.tls = tls
         self.decoder = Decoder()
         self.last_read_ns = now_ns
         self.last_frame_ns = now_ns
@@ -35,23 +49,42 @@ class Connection:
         self._owner = owner
         self._limit_bytes = limit_bytes
         self._out = bytearray()
+        self._plain = bytearray()
+        """With TLS: what is still to be sealed."""
+        self._fresh = True
+        """Nothing has come yet."""
         self._interest = READ
         selector.register(sock, READ, owner)
 
     @property
     def queued_bytes(self) -> int:
-        return len(self._out)
+        return len(self._out) + len(self._plain)
 
     def queue(self, data: bytes) -> bool:
         """Take `data` for sending. False when the other side reads too slowly: the bound is reached and nothing was taken."""
-        if len(self._out) + len(data) > self._limit_bytes:
+        if self.queued_bytes + len(data) > self._limit_bytes:
             return False
-        self._out += data
+        if self.tls is None:
+            self._out += data
+        elif not self.tls.failed:
+            self._plain += data
         return True
+
+    def shake(self) -> None:
+        """Begin the handshake, as the side that dialled. Raises `OSError` when the connection is gone."""
+        assert self.tls is not None
+        self._out += self.tls.begin()
+        self.flush()
+
+    def speak_plainly(self) -> None:
+        """There is no TLS to be had with this peer; what is queued from now on goes as it is."""
+        self.tls = None
+        self._plain = bytearray()
+        self._fresh = False
 
     def flush(self) -> None:
         """Send what the kernel takes; the rest goes when the socket is writable. Raises `OSError` when the connection is gone."""
-        while self._out:
+        while self._out or self._seal():
             with memoryview(self._out)[:_CHUNK] as chunk:
                 try:
                     sent = self.sock.send(chunk)
@@ -60,8 +93,18 @@ class Connection:
             del self._out[:sent]
         self.watch(READ | WRITE if self._out else READ)
 
+    def _seal(self) -> bool:
+        """Seal some of what waits, so much as the socket may take at once. Whether there was any, and it could be."""
+        if not self._plain or self.tls is None or not self.tls.established:
+            return False
+        with memoryview(self._plain)[:_CHUNK] as chunk:
+            self._out += self.tls.seal(chunk)
+            sealed = len(chunk)
+        del self._plain[:sealed]
+        return True
+
     def receive(self, now_ns: int) -> bool:
-        """Read once into the decoder. False at the end of the stream. Raises `OSError` when the connection broke."""
+        """Read once into the decoder. False at the end of the stream. Raises `OSError` when the connection broke, `Refused` for a peer that may not go on."""
         try:
             data = self.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
@@ -71,8 +114,24 @@ class Connection:
         self.last_read_ns = now_ns
         if not self.decoder.pending:
             self.last_frame_ns = now_ns
-        self.decoder.feed(data)
-        return True
+        if self.tls is None:
+            fresh, self._fresh = self._fresh, False
+            if fresh and data.startswith(b"\x16\x03"):
+                raise Refused("tls", "it speaks TLS; here is none")
+            self.decoder.feed(data)
+            return True
+        try:
+            self.decoder.feed(self.tls.take(data))
+        except Refused:
+            # It is told why by TLS, if it is still there.
+            self._out += self.tls.outgoing()
+            with suppress(OSError):
+                self.flush()
+            raise
+        self._out += self.tls.outgoing()
+        if self._out or self._plain:
+            self.flush()
+        return not self.tls.ended
 
     def next_frame(self, now_ns: int) -> Frame | None:
         """The next whole frame. Raises `FrameError`."""
@@ -95,7 +154,7 @@ class Connection:
             self.closed = True
             self._selector.unregister(self.sock)
             self.sock.close()
-            self._out = bytearray()
+            self._out, self._plain = bytearray(), bytearray()
 
 
 def tune(sock: socket.socket, limits: Limits) -> None:

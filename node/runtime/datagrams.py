@@ -8,8 +8,11 @@ import struct
 from ipaddress import ip_address
 
 from ..core.datagrams import LIMIT
+from .authentic import OVERHEAD, Signer, Verifier
 from .connection import READ
 from .options import Address
+from .rates import Rates
+from .refusals import Refused
 from .shared import Shared
 
 _TAKEN_A_TURN = 256
@@ -21,11 +24,17 @@ _IFF_UP, _IFF_BROADCAST = 0x1, 0x2
 
 
 class Datagrams:
-    """`receive` gives (host, port, data). All is IPv4 unless the node listens on an IPv6 address; IPv6 has no broadcast, so seeds find the others there."""
+    """`receive` gives (host, port, data). With a key, whatever is not signed by one of ours, or has come before, is not among it: the core never sees that.
+
+    All is IPv4 unless the node listens on an IPv6 address; IPv6 has no broadcast, so seeds find the others there."""
 
     def __init__(self, shared: Shared, listen: Address, port: int) -> None:
         self._shared, self._listen, self._port = shared, listen, port
         self._socket: socket.socket | None = None
+        self._longest = LIMIT if shared.datagram_keys is None else LIMIT + OVERHEAD
+        self._rates = Rates(shared.limits.datagrams_per_s, shared.limits.datagrams_burst)
+        self._signer = Signer(shared.cluster, shared.node, shared.incarnation)
+        self._verifier = Verifier(shared.cluster, shared.node)
 
     def open(self) -> None:
         """Bind the port on every address, which broadcasts need. Raises `OSError`."""
@@ -49,21 +58,45 @@ class Datagrams:
         """The port as it is bound, once it is."""
         return None if self._socket is None else int(self._socket.getsockname()[1])
 
-    def receive(self) -> list[tuple[str, int, bytes]]:
+    def meet(self, sender: str, incarnation: int) -> None:
+        """A certificate has vouched for this sender in this incarnation."""
+        self._verifier.meet(sender, incarnation)
+
+    def receive(self, now_ns: int) -> list[tuple[str, int, bytes]]:
         """What has come, up to a bound; the selector says when there is more."""
         assert self._socket is not None
         taken = []
         for _ in range(_TAKEN_A_TURN):
             try:
-                data, sender = self._socket.recvfrom(LIMIT + 1)
+                data, sender = self._socket.recvfrom(self._longest + 1)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 continue  # An ICMP error about something sent earlier.
-            taken.append((str(sender[0]), int(sender[1]), data))
+            host = str(sender[0])
+            try:
+                if not self._rates.allow(host, now_ns):
+                    raise Refused("flood", "it sends too many datagrams")
+                opened = self._open(data)
+            except Refused as refused:
+                self._shared.refusals.add(host, refused)
+                continue
+            if opened is not None:
+                taken.append((host, int(sender[1]), opened))
         return taken
 
     def send(self, host: str, port: int, data: bytes) -> None:
+        self._send(host, port, self._sign(data))
+
+    def _open(self, data: bytes) -> bytes | None:
+        keys = self._shared.datagram_keys
+        return data if keys is None else self._verifier.open(keys.value, data)
+
+    def _sign(self, data: bytes) -> bytes:
+        keys = self._shared.datagram_keys
+        return data if keys is None else self._signer.sign(keys.value, data)
+
+    def _send(self, host: str, port: int, data: bytes) -> None:
         if self._socket is None:
             return
         try:
@@ -74,8 +107,9 @@ class Datagrams:
             self._shared.lost_datagrams += 1
 
     def broadcast(self, port: int, data: bytes) -> None:
+        signed = self._sign(data)
         for address in broadcast_addresses():
-            self.send(address, port, data)
+            self._send(address, port, signed)
 
     def close(self) -> None:
         if self._socket is not None:

@@ -14,9 +14,17 @@ from ..core.events import ClientGone, Event, Received, Request
 from ..core.messages import from_wire
 from ..wire import Frame, FrameError, Kind, encode, frame
 from .connection import READ, WRITE, Connection
+from .identity import Identity
+from .refusals import Refused
 from .shared import Shared
 
 PONG = encode(Kind.PONG, {})
+_HINT = "use a certificate of this cluster, with your own name"
+_ANSWERS = {
+    "plaintext": FrameError("tls-required", "TLS 1.3 is spoken here", "give a certificate of this cluster's authority"),
+    "tls": FrameError("bad-magic", "TLS was spoken where there is none", "connect without TLS"),
+}
+"""What they hear whose hello was not reached; whoever fails in the handshake hears it from TLS."""
 
 
 class Role(Enum):
@@ -29,8 +37,8 @@ class Role(Enum):
 class Hall(Protocol):
     """Where accepted connections report: the network."""
 
-    def admit(self, inbound: Inbound) -> str | None:
-        """A stranger gave a good hello. Returns why it may not stay, or None."""
+    def admit(self, inbound: Inbound, incarnation: object) -> str | None:
+        """A stranger gave a good hello, as a node with its incarnation. Returns why it may not stay, or None."""
         ...
 
     def deliver(self, event: Event, raw: bytes | None) -> None: ...
@@ -43,10 +51,11 @@ class Hall(Protocol):
 
 
 class Inbound:
-    """`name` is the peer's name for a node, the connection's own name ("c17") for a client."""
+    """`name` is the peer's name for a node, the connection's own name ("c17") for a client. `host` is the address that it came from."""
 
-    def __init__(self, connection_number: int, shared: Shared, hall: Hall, accepted_ns: int) -> None:
+    def __init__(self, connection_number: int, shared: Shared, hall: Hall, accepted_ns: int, host: str) -> None:
         self.role = Role.STRANGER
+        self.host = host
         self.name = f"c{connection_number}"
         self.connection: Connection
         self._shared = shared
@@ -54,6 +63,11 @@ class Inbound:
         self._since_ns = accepted_ns
         self._in_flight = 0
         self._half_closed = False
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who its certificate says that it is; None without TLS."""
+        return None if self.connection.tls is None else self.connection.tls.peer
 
     def on_ready(self, mask: int, now_ns: int) -> None:
         connection = self.connection
@@ -65,6 +79,8 @@ class Inbound:
                 self._take_all(now_ns)
             if mask & WRITE and not connection.closed:
                 self.flush()
+        except Refused as refused:
+            self.turn_away(refused, now_ns)
         except OSError as error:
             self.close(str(error))
 
@@ -92,6 +108,10 @@ class Inbound:
             if age_ns > limits.linger_ns:
                 self.close("refused")
         elif self.role is Role.STRANGER and age_ns > limits.hello_ns:
+            if connection.tls is not None and not connection.tls.established:
+                self._shared.refusals.add(self.host, Refused("handshake-timeout", "it did not complete its handshake"))
+                self.close("no handshake in time")
+                return
             self.refuse(
                 FrameError(
                     "no-hello", f"no hello within {limits.hello_ns // 1_000_000} ms", "send the hello frame first"
@@ -113,6 +133,16 @@ class Inbound:
         self._shared.log.warning(
             "connection refused", role=self.role.value, name=self.name, error=error.reason, reason=error.message
         )
+        self._see_off(error, now_ns)
+
+    def turn_away(self, refused: Refused, now_ns: int) -> None:
+        """Refuse whoever is not who may come. It learns why, in words that tell nothing else."""
+        self._shared.refusals.add(self.host, refused)
+        if refused.reason == "plaintext":
+            self.connection.speak_plainly()
+        self._see_off(_ANSWERS.get(refused.reason, FrameError("not-admitted", refused.message, _HINT)), now_ns)
+
+    def _see_off(self, error: FrameError, now_ns: int) -> None:
         self._leave_role(Role.CLOSING)
         self._since_ns = now_ns
         self.connection.queue(encode(Kind.ERROR, error.body()))
@@ -145,6 +175,8 @@ class Inbound:
                 self._take(found, now_ns)
             except FrameError as error:
                 self.refuse(error, now_ns)
+            except Refused as refused:
+                self.turn_away(refused, now_ns)
 
     def _take(self, found: Frame, now_ns: int) -> None:
         if self.role is Role.STRANGER:
@@ -171,14 +203,20 @@ class Inbound:
         problem = self._shared.wrong_hello(found.payload)
         if problem is not None:
             raise FrameError("bad-hello", problem, "check the cluster's name and the port")
-        if found.payload["role"] == "node":
-            self.name = found.payload["name"]
+        role, name = found.payload["role"], found.payload["name"]
+        refused = self._shared.wrong_identity(self.identity, role, name)
+        if refused is not None:
+            raise refused
+        if role == "node":
+            self.name = name
             self.role = Role.NODE
         else:
             self.role = Role.CLIENT
-        problem = self._hall.admit(self)
+        problem = self._hall.admit(self, found.payload.get("incarnation"))
         if problem is not None:
             self.role = Role.STRANGER
+            if role == "node":
+                raise Refused("not-a-member", problem)
             raise FrameError("not-admitted", problem, "use a connection that you have, or another node")
         self._queue(self._shared.hello)
 

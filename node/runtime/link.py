@@ -3,7 +3,7 @@
 Each node sends on the connection that it dialled and receives on those that it accepted. Two connections a pair cost a few sockets and
 spare the race in which both sides dial at once and each closes the other's.
 
-    IDLE --dial--> CONNECTING --connected, hello sent--> GREETING --right hello came--> UP
+    IDLE --dial--> CONNECTING --connected, TLS if any, hello sent--> GREETING --right hello came--> UP
       ^---------------- refused, foreign, silent, slow, closed -----------------------'
 
 While UP the peer answers a ping each quarter of a second (rarer among many); messages go the other way only.
@@ -18,6 +18,7 @@ from enum import Enum
 from ..wire import Frame, FrameError, Kind, encode, frame
 from .connection import READ, WRITE, Connection, tune
 from .options import Address
+from .refusals import Refused
 from .shared import Shared
 
 PING = encode(Kind.PING, {})
@@ -96,6 +97,9 @@ class Link:
                     self._take(found, now_ns)
             if mask & WRITE and not connection.closed:
                 connection.flush()
+        except Refused as refused:
+            self._shared.refusals.add(self.peer, refused)
+            self._fail(refused.message)
         except OSError as error:
             self._fail(str(error))
         except FrameError as error:
@@ -122,7 +126,9 @@ class Link:
             self._fail(str(error))
             return
         tune(sock, self._shared.limits)
-        self._connection = Connection(sock, self._shared.selector, self, self._shared.limits.peer_queue_bytes, now_ns)
+        shared = self._shared
+        tls = shared.session(self.peer)
+        self._connection = Connection(sock, shared.selector, self, shared.limits.peer_queue_bytes, now_ns, tls)
         self.state = State.CONNECTING
         try:
             sock.connect(self.address.sockaddr)
@@ -143,7 +149,10 @@ class Link:
     def _greet(self, connection: Connection) -> None:
         self.state = State.GREETING
         connection.queue(self._shared.hello)
-        connection.flush()
+        if connection.tls is None:
+            connection.flush()
+        else:
+            connection.shake()
 
     def _take(self, found: Frame, now_ns: int) -> None:
         if found.kind is Kind.PONG and self.state is State.UP:

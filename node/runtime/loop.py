@@ -44,13 +44,14 @@ from .logs import NodeLog, TraceFile
 from .network import Incoming, Network, too_large_reply
 from .options import EXIT_ENVIRONMENT, EXIT_HALTED, EXIT_STOPPED, RuntimeOptions
 from .recording import effect_crc, encode_header, encode_step
-from .shared import Shared
+from .secrecy import shared_of
 from .storage import StorageThread
 from .tasks import TaskThreads
 from .timers import TimerTable
 
 if TYPE_CHECKING:
     from .metrics import Metrics
+    from .shared import Shared
 
 
 class StepCore(Protocol):
@@ -75,6 +76,7 @@ class Runtime:
         self._log: NodeLog
         self._trace: TraceFile
         self._inputs: InputsWriter | None = None
+        self._shared: Shared
         self._network: Network | None = None
         self._storage: StorageThread
         self._tasks: TaskThreads | None = None
@@ -86,10 +88,8 @@ class Runtime:
         incarnation = self._home.next_incarnation()
         self._log = NodeLog(self._home.log, node=self._options.node, incarnation=incarnation)
         self._trace = TraceFile(self._home.trace, self._options.node, incarnation)
-        network = self._network = Network(
-            self._options,
-            Shared(self._options.node, self._options.cluster, incarnation, self._options.limits, self._log),
-        )
+        self._shared = shared_of(self._options, incarnation, self._log)
+        network = self._network = Network(self._options, self._shared)
         self._storage = StorageThread(self._disk, network.wake)
         self._storage.start()
         if self._options.workers:
@@ -113,6 +113,12 @@ class Runtime:
         """End in order; from any thread, and from signal handlers."""
         self._stopping.set()
         if self._network is not None:
+            self._network.wake()
+
+    def reload(self) -> None:
+        """Take new certificates and keys from their files now; from any thread, and from signal handlers."""
+        if self._network is not None:
+            self._shared.reload()
             self._network.wake()
 
     def _start_event(self, incarnation: int) -> Start:
@@ -160,7 +166,7 @@ class Runtime:
             else:
                 network.flush()
             if self._metrics is not None and self._metrics.wanted:
-                self._metrics.publish(self._core.status())  # type: ignore[attr-defined]
+                self._metrics.publish({**self._core.status(), **self._shared.status()})  # type: ignore[attr-defined]
         if self._halted is not None:
             self._log.error("halted", reason=self._halted)
             return EXIT_HALTED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import deque
 from contextlib import suppress
 
 from ..core.events import Connected, Datagram, Disconnected, Event
@@ -17,6 +18,8 @@ from .datagrams import Datagrams
 from .inbound import Inbound, Role
 from .link import Link
 from .options import RuntimeOptions, numeric
+from .rates import origin
+from .refusals import Refused
 from .shared import Shared
 
 _ACCEPTS_A_TURN = 64
@@ -178,12 +181,14 @@ class Network:
 
     # What links and accepted connections report
 
-    def admit(self, inbound: Inbound) -> str | None:
+    def admit(self, inbound: Inbound, incarnation: object) -> str | None:
         if inbound.role is Role.CLIENT:
             if len(self._clients) >= self._shared.limits.clients:
                 return f"{len(self._clients)} clients are connected already"
             self._clients[inbound.name] = inbound
             return None
+        if self._datagrams is not None and inbound.identity is not None and type(incarnation) is int:
+            self._datagrams.meet(inbound.name, incarnation)
         link = self._links.get(inbound.name)
         if link is None:
             return f"{inbound.name!r} is not a peer of {self._options.node}"
@@ -212,14 +217,14 @@ class Network:
 
     def _take_datagrams(self) -> None:
         assert self._datagrams is not None
-        for host, port, data in self._datagrams.receive():
+        for host, port, data in self._datagrams.receive(time.monotonic_ns()):
             self.deliver(Datagram(host, port, data, self._wall_ns), None)
 
     def _accept(self, now_ns: int) -> None:
         assert self._listener is not None
         for _ in range(_ACCEPTS_A_TURN):
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
                 tune(sock, self._shared.limits)
             except (BlockingIOError, InterruptedError):
                 return
@@ -230,23 +235,34 @@ class Network:
                 self._shared.selector.unregister(self._listener)
                 break
             self._accepted += 1
-            inbound = Inbound(self._accepted, self._shared, self, now_ns)
-            inbound.connection = Connection(
-                sock, self._shared.selector, inbound, self._shared.limits.client_queue_bytes, now_ns
-            )
+            host, shared = str(address[0]), self._shared
+            if shared.tls is not None and not shared.handshakes.allow(host, now_ns):
+                shared.refusals.add(host, Refused("rate", "it connects too often"))
+                sock.close()
+                continue
+            inbound = Inbound(self._accepted, shared, self, now_ns, host)
+            queue_bytes = shared.limits.client_queue_bytes
+            inbound.connection = Connection(sock, shared.selector, inbound, queue_bytes, now_ns, shared.session(None))
             self._inbound[inbound] = None
         self._evict_strangers()
 
     def _evict_strangers(self) -> None:
-        """Too many connections that never said hello: the oldest go, so that those who do say it still get in."""
+        """Too many connections that never said hello: the oldest go of whoever has most of them, so that others still get in."""
         unnamed = [inbound for inbound in self._inbound if inbound.role in (Role.STRANGER, Role.CLOSING)]
-        for inbound in unnamed[: max(0, len(unnamed) - self._shared.limits.unidentified)]:
-            inbound.close("too many connections without a hello")
+        excess = len(unnamed) - self._shared.limits.unidentified
+        if excess <= 0:
+            return
+        held: dict[str, deque[Inbound]] = {}
+        for inbound in unnamed:
+            held.setdefault(origin(inbound.host), deque()).append(inbound)
+        for _ in range(excess):
+            max(held.values(), key=len).popleft().close("too many connections without a hello")
 
     def _housekeeping(self, now_ns: int) -> None:
         if self._listen_again and self._listener is not None:
             self._listen_again = False
             self._shared.selector.register(self._listener, READ, self._listener)
+        self._shared.look_at_files(now_ns)
         for link in self._links.values():
             link.tick(now_ns)
         for inbound in list(self._inbound):

@@ -46,6 +46,14 @@ class Limits:
     requests_in_flight: int = 256
     """Per client connection; one more is answered `busy`."""
     user_timeout_ms: int = 2000
+    handshakes_per_s: int = 100
+    """TLS handshakes of one address: they are dear."""
+    handshakes_burst: int = 300
+    datagrams_per_s: int = 1000
+    """Of one address, before anything is done for them."""
+    datagrams_burst: int = 2000
+    files_look_ns: int = 1 * SECOND
+    """How often files of certificates and keys are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,15 @@ class Address:
     def __str__(self) -> str:
         host, port = self.sockaddr[:2]
         return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: authorities that are trusted (several while one takes over from another), this node's certificate, its key (mode 0600)."""
+
+    ca: Path
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,10 @@ class RuntimeOptions:
     """Where metrics and health are served over HTTP; None: nowhere."""
     handlers: Path | None = None
     """A Python file with more handlers of tasks."""
+    tls: TlsFiles | None = None
+    """None: connections are plaintext, and everybody is believed."""
+    datagram_key: Path | None = None
+    """A file with one or two keys that authenticate datagrams; None: whoever sends one is believed."""
     workers: int = 0
     """Tasks that run at one time, at most; 0: this node runs none."""
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..wire import Kind, encode
+from .identity import Identity
 from .logs import NodeLog
 from .options import Limits
+from .rates import Rates
+from .refusals import Refusals, Refused
+from .rotating import Rotating
+
+if TYPE_CHECKING:
+    from .authentic import Keys
+    from .tls import Credentials, Session
 
 PEERS_PINGED_OFTEN = 4
 
@@ -18,9 +26,27 @@ class Flushable(Protocol):
 
 
 class Shared:
-    def __init__(self, node: str, cluster: str, incarnation: int, limits: Limits, log: NodeLog) -> None:
+    """`tls` and `datagram_keys` are None where connections, or datagrams, are plain."""
+
+    def __init__(
+        self,
+        node: str,
+        cluster: str,
+        incarnation: int,
+        limits: Limits,
+        log: NodeLog,
+        tls: Rotating[Credentials] | None = None,
+        datagram_keys: Rotating[Keys] | None = None,
+    ) -> None:
         self.node = node
         self.cluster = cluster
+        self.incarnation = incarnation
+        self.tls = tls
+        self.datagram_keys = datagram_keys
+        self.refusals = Refusals(log)
+        self.handshakes = Rates(limits.handshakes_per_s, limits.handshakes_burst)
+        self._next_look_ns = 0
+        self._files_wanted = False
         self.limits = limits
         self.log = log
         self.selector = selectors.DefaultSelector()
@@ -43,6 +69,57 @@ class Shared:
         dirty = list(self._dirty)
         self._dirty.clear()
         return dirty
+
+    def reload(self) -> None:
+        """Look at the files of certificates and keys at the next housekeeping; from any thread, and from signal handlers."""
+        self._files_wanted = True
+
+    def look_at_files(self, now_ns: int) -> None:
+        """Housekeeping: connections and datagrams from now on use what the files hold."""
+        wanted, self._files_wanted = self._files_wanted, False
+        if wanted or now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + self.limits.files_look_ns
+            for files in (self.tls, self.datagram_keys):
+                if files is not None:
+                    files.look(force=wanted)
+
+    def status(self) -> dict[str, Any]:
+        """What metrics tell of the sockets: refusals by reason, datagrams that were lost, and how long our certificate is valid."""
+        told: dict[str, Any] = {"refused": self.refusals.counts, "lost_datagrams": self.lost_datagrams}
+        if self.tls is not None:
+            told["certificate_expires_s"] = self.tls.value.expires_s
+        return told
+
+    def session(self, peer: str | None) -> Session | None:
+        """The TLS of a new connection: to `peer`, or accepted when that is None. None where there is no TLS."""
+        if self.tls is None:
+            return None
+        from .tls import Session
+
+        if peer is None:
+            return Session(self.tls.value.accepting, True, self._judge_stranger)
+        return Session(self.tls.value.dialling, False, lambda found: self._judge_peer(found, peer))
+
+    def _judge_stranger(self, found: Identity | None) -> Refused | None:
+        if found is None:
+            return Refused("name", "its certificate names no node or client")
+        if found.cluster != self.cluster:
+            return Refused("cluster", "its certificate is of another cluster")
+        return None
+
+    def _judge_peer(self, found: Identity | None, peer: str) -> Refused | None:
+        refused = self._judge_stranger(found)
+        if refused is None and found != Identity(self.cluster, "node", peer):
+            return Refused("name", f"{peer} was dialled; the certificate is that of {found}")
+        return refused
+
+    def wrong_identity(self, found: Identity | None, role: str, name: str) -> Refused | None:
+        """Why who gave such a hello is not who the certificate names, or None. A client is called as it likes; that it is one must be certified."""
+        if self.tls is None or (found is not None and found.role == role and (role == "client" or found.name == name)):
+            return None
+        if found is not None and found.role != role:
+            return Refused("role", f"it says that it is a {role}, and shows the certificate of {found}")
+        return Refused("name", f"it says that it is {role} {name!r}, and shows the certificate of {found}")
 
     def wrong_hello(self, hello: Mapping[str, Any], expected_name: str | None = None) -> str | None:
         """Why this hello is refused, or None when it is one of ours (and of `expected_name`, if given)."""

@@ -1,0 +1,41 @@
+"""A bound on how often something may come from each address, in bounded memory.
+
+The generic cell rate algorithm (ITU-T I.371, annex A): of each address one number is kept, the time at which what came from it would have come at the bounded
+rate; who is ahead of that by more than the burst is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+
+ADDRESSES = 4096
+SECOND = 1_000_000_000
+
+
+class Rates:
+    """`per_s` events a second of each address, and `burst` at once. Of more than `ADDRESSES` of them, the one not heard for longest is forgotten."""
+
+    def __init__(self, per_s: int, burst: int) -> None:
+        self._interval_ns = SECOND // per_s
+        self._ahead_ns = self._interval_ns * burst
+        self._due_ns: dict[str, int] = {}
+
+    def allow(self, host: str, now_ns: int) -> bool:
+        """Whether one more may come from `host` now; what is refused does not count."""
+        who = origin(host)
+        due_ns = max(self._due_ns.pop(who, 0), now_ns)
+        allowed = due_ns - now_ns < self._ahead_ns
+        self._due_ns[who] = due_ns + self._interval_ns if allowed else due_ns
+        if len(self._due_ns) > ADDRESSES:
+            del self._due_ns[next(iter(self._due_ns))]
+        return allowed
+
+
+def origin(host: str) -> str:
+    """Who is behind an address: of IPv6 its /64, in which one machine has as many addresses as it likes."""
+    if ":" not in host:
+        return host
+    try:
+        return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8].hex()
+    except OSError:
+        return host
