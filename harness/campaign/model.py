@@ -96,6 +96,11 @@ class SystemSpec(_Model):
         default_factory=dict, description="what these nodes have to offer, unlike the others"
     )
 
+    tls: bool | None = Field(
+        default=None,
+        description="certificates for nodes and clients, signed datagrams; default: on `ssh` hosts, not elsewhere",
+    )
+
     @model_validator(mode="after")
     def _a_file_or_the_reference(self) -> SystemSpec:
         if self.file is None and self.name != "reference":

@@ -61,7 +61,10 @@ def _demonstrate(where: Lab) -> None:
     from ..cluster.watch import Watch
 
     say("deploying nodes, each of which is told of itself alone")
-    with Deployed(DEMO, where.hosts, where.provider) as cluster, Watch(CLUSTER, cluster.dial, cluster.names) as watch:
+    with (
+        Deployed(DEMO, where.hosts, where.provider) as cluster,
+        Watch(CLUSTER, cluster.dial, cluster.names, tls=cluster.service.client_tls) as watch,
+    ):
         if not out.is_terminal:
 
             def tell(step: str, sentence: str) -> None:

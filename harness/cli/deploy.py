@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -56,19 +57,25 @@ def status(inventory: Path, as_json: bool) -> int:
 @JSON
 def down(inventory: Path, as_json: bool) -> int:
     """Stop the nodes and remove what was put there."""
+    from ..deploy.authority import kept_directory
     from ..deploy.deploy import deploy_down
 
     service, hosts = _cluster(inventory, "default")
-    return _show(lambda: deploy_down(service, hosts), as_json)
+    code = _show(lambda: deploy_down(service, hosts), as_json)
+    if code == 0:
+        shutil.rmtree(kept_directory(inventory.stem))
+    return code
 
 
 def _cluster(inventory: Path, timing: str) -> tuple[Any, Any]:
+    from ..deploy.authority import kept_directory
     from ..hosts.ssh import SshProvider
     from ..systems.reference import ReferenceService
 
     provider = SshProvider.from_file(inventory)
     hosts = provider.up()
-    return ReferenceService({"cluster": inventory.stem, "timing": timing, "keep_data": True}), hosts
+    options = {"cluster": inventory.stem, "timing": timing, "keep_data": True, "tls": True}
+    return ReferenceService({**options, "authority": str(kept_directory(inventory.stem))}), hosts
 
 
 def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:

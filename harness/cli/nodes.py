@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,7 @@ def command(host: str | None, where: str | None, name: str | None, once: bool, a
     from ..cluster.watch import Watch
     from ..errors import HostError
 
-    with _dial(where) as (dial, cluster), Watch(name or cluster, dial, [host], every_s=0.5) as watch:
+    with _dial(where) as (dial, cluster), Watch(name or cluster, dial, [host], 0.5, _tls(where, name)) as watch:
         seen = watch.now()
         if not seen.answered:
             raise HostError(
@@ -106,6 +107,17 @@ def _dial(where: str | None) -> Iterator[tuple[Dial, str]]:
     lab = LocalProvider.find(where)
     hosts = {str(host["name"]): str(host["address"]) for host in lab.status()["hosts"] if host["name"] != CLIENTS}
     yield _by_name(hosts, lambda address, timeout_s: lab.dial(address, PORT, timeout_s=timeout_s)), "reference"
+
+
+def _tls(where: str | None, name: str | None) -> ssl.SSLContext | None:
+    """What a cluster that was deployed to an inventory from here is asked with; None where its nodes are not known to have certificates."""
+    from ..deploy.authority import Authority, kept_directory
+
+    if where is None or not Path(where).is_file():
+        return None
+    cluster = name or Path(where).stem
+    directory = kept_directory(cluster)
+    return Authority.kept(cluster, directory).client("nodes") if directory.exists() else None
 
 
 def _by_name(addresses: dict[str, str], dial: Dial) -> Dial:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from ..nemesis.faults import Intent, Resolved
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..run.interrupts import Interrupts
-from ..systems.reference import ReferenceService
+from ..systems.reference import SECURED, ReferenceService
 from .asking import Asker, Json
 from .setup import CLUSTER, Setup
 from .waiting import Missed, until
@@ -47,9 +48,9 @@ class Deployed:
         self.voters = self.names[: setup.voters]
         self.learners = self.names[setup.voters :]
         self.started: list[str] = []
-        self.service = ReferenceService(setup.options(self.names))
         self._provider = provider
-        self.asker = Asker(CLUSTER, self.dial)
+        self.service = self._new_service(setup)
+        self.asker = Asker(CLUSTER, self.dial, self.service.client_tls)
         self._faulty = ExitStack()
         """What there is for faults: taken down before the nodes are."""
         self._injector: HostInjector | None = None
@@ -84,8 +85,12 @@ class Deployed:
         self.asker.close()
         deploy_down(self.service, list(self.hosts.values()))
         self.setup, self.started = setup, []
-        self.service = ReferenceService(setup.options(self.names))
+        self.service = self._new_service(setup)
+        self.asker = Asker(CLUSTER, self.dial, self.service.client_tls)
         self._begin()
+
+    def _new_service(self, setup: Setup) -> ReferenceService:
+        return ReferenceService(replace(setup.options(self.names), tls=self._provider.name in SECURED))
 
     def _begin(self) -> None:
         self.start(*self.names[: len(self.names) - self.setup.late])

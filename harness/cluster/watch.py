@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Sequence
 
@@ -15,8 +16,15 @@ EVERY_S = 0.3
 class Watch:
     """Asks the first of `nodes` that answers, and stays with it while it does."""
 
-    def __init__(self, cluster: str, dial: Dial, nodes: Sequence[str], every_s: float = EVERY_S) -> None:
-        self._asker = Asker(cluster, dial)
+    def __init__(
+        self,
+        cluster: str,
+        dial: Dial,
+        nodes: Sequence[str],
+        every_s: float = EVERY_S,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._asker = Asker(cluster, dial, tls)
         self._nodes = list(nodes)
         self._every_s = every_s
         self._ended = threading.Event()

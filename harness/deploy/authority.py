@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,6 +30,7 @@ from node.runtime.authentic import KEY_BYTES
 from node.runtime.identity import Identity
 
 from ..errors import DeployError
+from ..hosts.local.state import default_directory
 
 LIFE = timedelta(days=2)
 LASTING_LIFE = timedelta(days=90)
@@ -117,6 +119,12 @@ class Authority:
     def client(self, name: str) -> ssl.SSLContext:
         """For connections to nodes of this cluster. Whose certificate the other side shows is for its user to compare: an authority vouches for all of them."""
         return client_context(self.certificate, self.issue(Identity(self.cluster, "client", name)))
+
+
+def kept_directory(cluster: str) -> Path:
+    """Where this user keeps the authority of a cluster that is deployed to stay: beside the labs, which have keys as well."""
+    labs = default_directory()
+    return labs.with_name(f"{labs.name}-authorities") / quote(cluster, safe="")
 
 
 def client_context(authorities: bytes, shown: Issued | None) -> ssl.SSLContext:

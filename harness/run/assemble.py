@@ -124,11 +124,13 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     from ..systems.reference_client import ReferenceClient
 
     service = ReferenceService(reference_options(plan))
-    return System(service, lambda: ReferenceClient(service.cluster_id))
+    return System(service, lambda: ReferenceClient(service.cluster_id, tls=service.client_tls))
 
 
 def reference_options(plan: Plan) -> Mapping[str, Any]:
-    """The options of the reference node, the same for real hosts and for the simulator."""
+    """The options of the reference node, the same for real hosts and for the simulator, which has no use for `tls`."""
+    from ..systems.reference import SECURED
+
     spec = SystemSpec.model_validate(plan.options["system"])
     return {
         "cluster": f"{plan.campaign}-{plan.seed}",
@@ -145,6 +147,7 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "learners": list(spec.learners),
         "seeds": list(spec.seeds),
         "capacities": dict(spec.capacities),
+        "tls": plan.options.get("hosts", {}).get("provider") in SECURED if spec.tls is None else spec.tls,
     }
 
 

@@ -48,6 +48,10 @@ _ENDINGS = 5
 _ENDS_AGAIN = 3
 
 
+SECURED = frozenset({"ssh", "vagrant"})
+"""Providers whose hosts have TLS unless it is said otherwise: what joins them is not this machine alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReferenceOptions:
     """`cluster` names the cluster in hellos. `voters` are weights by node, None for one each. `preferred` is the 50/50 tiebreak's node.
@@ -59,6 +63,8 @@ class ReferenceOptions:
     `membership` and `agents` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
     names, and must find the others. `learners` do not vote: they join a cluster that was begun without them. Beacons go to the `seeds`, besides where they go anyway;
     `capacities` are what some nodes have to offer, unlike the others.
+
+    `tls`: nodes and clients have certificates, and datagrams are signed. The authority is in this process's memory, or, for a cluster that stays, in the directory `authority`.
     """
 
     cluster: str = "reference"
