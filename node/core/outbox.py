@@ -1,6 +1,6 @@
 """Where machines put their outputs: effects for the driver and signals for each other.
 
-Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of the log
+Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of a log
 is on its way to disk the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an
 operation are held here and leave together with it.
 """
@@ -31,7 +31,7 @@ from .messages import Message
 from .signals import Signal
 
 HELD_LIMIT = 8192
-"""Held effects, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs."""
+"""Effects held for one operation, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs."""
 SIGNAL_LIMIT = 1_000_000
 
 
@@ -41,8 +41,8 @@ class Outbox:
         self.halted: str | None = None
         self._storage: list[Effect] = []
         self._effects: list[Effect] = []
-        self._held: deque[Effect] = deque()
-        self._unissued: int | None = None
+        self._held: dict[int, deque[Effect]] = {}
+        """By reserved operation, what waits for it: each log has one at most."""
         self._op = 0
         self._generations: dict[str, int] = {}
 
@@ -63,8 +63,11 @@ class Outbox:
         else:
             self._put(Send(peer, message, (after,)), after)
 
-    def reply(self, client: str, body: Mapping[str, Any]) -> None:
-        self._effects.append(Reply(client, body))
+    def reply(self, client: str, body: Mapping[str, Any], after: int | None = None) -> None:
+        if after is None:
+            self._effects.append(Reply(client, body))
+        else:
+            self._put(Reply(client, body, (after,)), after)
 
     def trace(self, event: str, after: int | None = None, **fields: Any) -> None:
         if after is None:
@@ -108,19 +111,12 @@ class Outbox:
 
     def reserve(self, op: int) -> None:
         """`op` will be issued in a later step (or at the end of this one): hold what waits for it."""
-        self._unissued = op
+        self._held[op] = deque(maxlen=HELD_LIMIT)
 
-    def issued(self) -> None:
+    def issued(self, op: int) -> None:
         """The reserved operation is issued now: let go of what was held for it."""
-        self._unissued = None
-        if self._held:
-            self._effects.extend(self._held)
-            self._held.clear()
+        self._effects.extend(self._held.pop(op))
 
     def _put(self, effect: Effect, after: int) -> None:
-        if after != self._unissued:
-            self._effects.append(effect)
-            return
-        if len(self._held) >= HELD_LIMIT:
-            self._held.popleft()
-        self._held.append(effect)
+        held = self._held.get(after)
+        (self._effects if held is None else held).append(effect)
