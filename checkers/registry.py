@@ -27,6 +27,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "lww": ("workloads.lww", "LwwChecker"),
     "crdt": ("workloads.crdt", "CrdtChecker"),
     "tasks": ("workloads.tasks", "TasksChecker"),
+    "memory": ("workloads.memory", "MemoryChecker"),
     "agents": ("workloads.agents", "AgentsChecker"),
     "fencing-tokens": ("workloads.fencing", "FencingTokensChecker"),
     "failure-detector": ("workloads.failure_detector", "FailureDetectorChecker"),
