@@ -446,7 +446,7 @@ ZOO = (
         "seeds-ignored",
         "Nodes are found by broadcast alone",
         "Beacons go to the local network and nowhere else: the addresses of seeds are read and not used, so a node across a router is never found.",
-        "the published design (UDP broadcast on one port); Elasticsearch's multicast discovery, removed for it (issue 12999)",
+        "the published design (UDP broadcast on one port); Elasticsearch before 2.0, which found nodes by multicast unless it was told otherwise",
         "membership",
         (),
         campaign=True,

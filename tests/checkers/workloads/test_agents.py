@@ -97,3 +97,24 @@ def test_only_the_log_gives_an_agent_back_to_the_host_that_it_was_to_leave() -> 
     cancelled = started(Lines(), "n1", 5).line("n1", "agent-standing", 10, agent="a", epoch=5, since=7)
     cancelled.line("n1", "agent-move-cancelled", 20, agent="a", epoch=5, since=7)
     valid(started(cancelled, "n1", 5).quiet().judge("agents"))
+
+
+def capacity(lines: Lines, node: str, places: int, **measures: int) -> Lines:
+    return lines.line(node, "capacity", places=places, **measures)
+
+
+def test_no_host_runs_more_agents_than_it_has_places_for() -> None:
+    lines = capacity(Lines(), "n1", 2, slots=16, cpu_percent=13, memory_mib=1024)
+    started(started(lines, "n1", 5), "n1", 6, "b").line("n1", "agent-stopped", agent="a", epoch=5)
+    valid(started(lines, "n1", 7, "c").quiet().judge("agents"))
+    anomaly = only(started(lines, "n1", 8, "d").judge("agents"), "beyond-capacity", ())
+    assert anomaly.explanation == (
+        "n1 ran 3 agents at one time, and has places for 2 (slots 16, cpu_percent 13, memory_mib 1024)."
+    )
+    assert anomaly.details["agents"] == ["b", "c", "d"]
+
+
+def test_agents_that_were_suspended_or_ran_before_a_boot_take_no_place() -> None:
+    lines = suspended(started(capacity(Lines(), "n1", 1), "n1", 5), "n1", 5)
+    started(lines, "n1", 6, "b").boot("n1")
+    valid(started(capacity(lines, "n1", 1), "n1", 7, "c").quiet().judge("agents"))

@@ -10,6 +10,7 @@ from harness.campaign.load import dump_campaign, load_campaign
 from harness.errors import CampaignError
 from harness.nemesis.schedule import expand
 from harness.run.assemble import default_voters, make_plan
+from harness.run.simulated import node_configs
 
 CAMPAIGNS = sorted((Path(__file__).parents[3] / "campaigns").rglob("*.yaml"))
 
@@ -115,3 +116,33 @@ def test_the_seed_determines_the_schedule_and_removing_a_fault_leaves_the_others
 def test_of_an_even_number_of_nodes_the_first_counts_double():
     assert default_voters(["a", "b", "c", "d"]) == {"a": 2, "b": 1, "c": 1, "d": 1}
     assert default_voters(["a", "b", "c"]) == {"a": 1, "b": 1, "c": 1}
+
+
+UNLIKE = GOOD.replace(
+    "seed: 7",
+    """system:
+  membership: {broadcast: false, capacity: {slots: 8}}
+  seeds: [n1]
+  learners: [n3]
+  capacities: {n2: {cpu_percent: 25}}
+seed: 7""",
+)
+
+
+def test_seeds_are_named_by_node_and_unlike_capacities_by_node_too(tmp_path):
+    configs = node_configs(make_plan(load_campaign(write(tmp_path, UNLIKE)), tmp_path))
+    sections = {name: config.membership for name, config in configs.items()}
+    port = sections["n1"].udp_port
+    address = configs["n1"].peers["n1"][0]
+    assert sections["n1"].seeds == () and sections["n3"].seeds == ((address, port),)
+    offers = {name: (section.capacity.slots, section.capacity.cpu_percent) for name, section in sections.items()}
+    assert offers == {"n1": (8, 100), "n2": (8, 25), "n3": (8, 100)}
+    assert [section.join for section in sections.values()] == [False, False, True]
+
+
+def test_unlike_nodes_are_members_that_there_are_with_capacities_that_can_be(tmp_path):
+    assert "no node 'n9'" in refusal(tmp_path, UNLIKE.replace("seeds: [n1]", "seeds: [n9]"))
+    assert "no node 'n7'" in refusal(tmp_path, UNLIKE.replace("{n2:", "{n7:"))
+    assert "slots" in refusal(tmp_path, UNLIKE.replace("{cpu_percent: 25}", "{slots: 17}"))
+    alone = UNLIKE.replace("  membership: {broadcast: false, capacity: {slots: 8}}\n", "")
+    assert "`learners` and `seeds` and `capacities` without members: add `membership: {}`" in refusal(tmp_path, alone)

@@ -24,7 +24,7 @@ def test_what_is_placed_here_runs_and_says_so() -> None:
     w.run(50)
     n1 = w.hosts["n1"]
     assert n1.running == {"a": 4} and w.record()["state"] == "running" and w.record()["spawn_ns"] == 0
-    assert [event for event, _ in n1.traces] == ["agent-placed", "agent-started"]
+    assert [event for event, _ in n1.traces] == ["capacity", "agent-placed", "agent-started"]
     assert n1.traced("agent-placed")[0]["origin"] == "spawn"
     w.append("agents.stop", {"agent": "a"})
     w.run(50)

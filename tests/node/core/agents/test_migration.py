@@ -66,6 +66,20 @@ def test_ten_megabytes_move_with_a_pause_for_the_last_change_only() -> None:
     assert switched["bytes"] > 10_000_000 and switched["pause_ns"] < 20 * MS
 
 
+def test_stop_and_copy_pauses_for_all_of_the_state() -> None:
+    assert moved("stop-and-copy") > 5 * moved()
+
+
+def moved(*flaws: str) -> int:
+    """For how long an agent of ten megabytes stands still, in ns."""
+    w = World(*flaws)
+    w.spawn("a", "n1")
+    filled(w, 1000, 10_000)
+    w.move("a", "n2")
+    assert w.run(3000, lambda: w.where() == ["n2"]) and len(w.hosts["n2"].state["a"]) == 1000
+    return int(w.hosts["n1"].traced("agent-switched")[0]["pause_ns"])
+
+
 def test_an_agent_that_changes_faster_than_it_is_copied_moves_in_the_end() -> None:
     w = World()
     w.spawn("a", "n1")
@@ -122,7 +136,7 @@ def test_a_target_that_never_answers_is_given_up_and_the_agent_works_on() -> Non
     assert w.where() == [], "it stands still already, for there was little to copy"
     w.run(2000)
     assert w.where() == ["n1"] and w.record()["moving"] is None
-    told = [event for event, _ in w.hosts["n1"].traces if event not in ("agent-checkpoint", "agent-placed")]
+    told = [event for event, _ in w.hosts["n1"].traces if event not in ("capacity", "agent-checkpoint", "agent-placed")]
     assert told == [
         "agent-started",
         "agent-standing",

@@ -228,6 +228,14 @@ def test_one_seed_is_enough_across_subnets(seed: int) -> None:
     assert all(complete_ns(net, name, 16) is not None for name in net.nodes)
 
 
+def test_without_broadcast_nobody_is_found_by_a_node_that_ignores_its_seeds() -> None:
+    net = Net(1)
+    for name in ("n1", "n2", "n3"):
+        net.add(Discovery, make_config(name, ("seeds-ignored",), broadcast=False, seeds=[[host_of("n1"), PORT]]))
+    net.run(3 * S)
+    assert all(not node.traced("discovered") for node in net.nodes.values())
+
+
 def test_32_nodes_that_start_together_find_each_other_and_calm_down() -> None:
     net = cluster(32, 1)
     net.run(500 * MS)

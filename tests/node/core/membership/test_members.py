@@ -55,6 +55,14 @@ def test_a_whole_life() -> None:
     assert app.view == {} and list(app.fresh) == ["n4"]
 
 
+@pytest.mark.parametrize("flaws", [(), ("capacities-ignored",)])
+def test_what_a_member_can_bear_is_what_it_says_of_itself(flaws: tuple[str, ...]) -> None:
+    app = Members(make_config("n1", flaws))
+    weak = {"slots": 4, "cpu_percent": 25, "memory_mib": 256}
+    run(app, join(capacity=weak))
+    assert app.view["n4"]["capacity"] == (CAPACITY if flaws else weak)
+
+
 def test_a_record() -> None:
     app = members()
     run(app, join(), first=7)
