@@ -63,9 +63,13 @@ class Node:
         self.process.kill()
         self.process.wait()
 
-    def ask(self, body: Mapping[str, Any], timeout_s: float = 20.0) -> Mapping[str, Any]:
+    def client(self, timeout_s: float = 20.0) -> ReferenceClient:
         client = ReferenceClient(CLUSTER)
         client.open(self.name, lambda _, limit_s: socket.create_connection((self.address, PORT), limit_s), timeout_s)
+        return client
+
+    def ask(self, body: Mapping[str, Any], timeout_s: float = 20.0) -> Mapping[str, Any]:
+        client = self.client(timeout_s)
         try:
             return client.request({"deadline_ms": int(timeout_s * 1000), **body}, timeout_s)
         finally:
@@ -86,7 +90,9 @@ class Node:
 
 
 @contextmanager
-def cluster(count: int, voters: int, **membership: Any) -> Iterator[list[Node]]:
+def cluster(
+    count: int, voters: int, memory: Mapping[str, Any] | None = None, **membership: Any
+) -> Iterator[list[Node]]:
     """Nodes that are not started yet: the first ones vote, each is told of two seeds."""
     names = [f"n{i + 1}" for i in range(count)]
     seeds = [[f"127.0.7.{i}", UDP_PORT] for i in (1, 2)]
@@ -95,6 +101,7 @@ def cluster(count: int, voters: int, **membership: Any) -> Iterator[list[Node]]:
         "timing": "default" if count > 8 else "fast",
         "membership": {"seeds": seeds, "broadcast": False, **membership},
         "agents": {},
+        **({} if memory is None else {"memory": memory}),
     }
     with tempfile.TemporaryDirectory(prefix="members-") as place:
         directory = Path(place)

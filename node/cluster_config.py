@@ -19,6 +19,9 @@ HOUR = 3600 * SECOND
 
 ROLES = ("hybrid", "coordinator", "worker")
 DETECTORS = ("swim", "heartbeat")
+SYNCS = ("delta_only", "full_snapshot", "on_demand", "continuous")
+CONFLICTS = ("merge", "latest-wins")
+RETENTIONS = ("none", "oldest")
 STRATEGIES = ("local-first", "latency-aware", "bandwidth-aware", "round-robin")
 AGENT_TYPES = ("generic", "coordinator", "code", "vision", "voice", "data", "system")
 
@@ -74,6 +77,39 @@ class AgentsConfig:
     workers: int = 4
     """Tasks that run at one time on this node, at most."""
     probe_ns: int = 1 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConfig:
+    """Agent memory. `bandwidth_bps` is in bits per second, for all syncs that this node sends; 0: no cap. A chunk has about `chunk_bytes` before base64.
+
+    A TRMM delta is written after `delta_every` changes, a snapshot after 100 deltas.
+    """
+
+    sync: str = "delta_only"
+    sync_ns: int = 10 * SECOND
+    conflicts: str = "merge"
+    retention: str = "none"
+    bandwidth_bps: int = 0
+    chunk_bytes: int = 256 << 10
+    delta_every: int = 1000
+
+
+def memory_from(data: Mapping[str, Any]) -> MemoryConfig | None:
+    """The section `memory` of a configuration. Raises `ConfigError`."""
+    section = read_section(data, "memory", tuple(MemoryConfig.__dataclass_fields__))
+    if section is None:
+        return None
+    default = MemoryConfig()
+    return MemoryConfig(
+        sync=read_choice(section, "sync", SYNCS),
+        sync_ns=read_integer(section, "sync_ns", default.sync_ns, MS, HOUR),
+        conflicts=read_choice(section, "conflicts", CONFLICTS),
+        retention=read_choice(section, "retention", RETENTIONS),
+        bandwidth_bps=read_integer(section, "bandwidth_bps", 0, 0, 1 << 40),
+        chunk_bytes=read_integer(section, "chunk_bytes", default.chunk_bytes, 1 << 10, 700 << 10),
+        delta_every=read_integer(section, "delta_every", default.delta_every, 1, 1_000_000),
+    )
 
 
 def membership_from(data: Mapping[str, Any]) -> MembershipConfig | None:
@@ -132,7 +168,7 @@ def agents_from(data: Mapping[str, Any]) -> AgentsConfig | None:
     return AgentsConfig(follow_preferred=read_boolean(section, "follow_preferred", False), **numbers)
 
 
-def section_to_json(section: MembershipConfig | AgentsConfig | None) -> dict[str, Any] | None:
+def section_to_json(section: MembershipConfig | AgentsConfig | MemoryConfig | None) -> dict[str, Any] | None:
     return None if section is None else asdict(section)
 
 

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cluster_config import AgentsConfig, MembershipConfig, agents_from, membership_from, section_to_json
+from .cluster_config import (
+    AgentsConfig,
+    MembershipConfig,
+    MemoryConfig,
+    agents_from,
+    membership_from,
+    memory_from,
+    section_to_json,
+)
 from .errors import ConfigError
 from .fields import read_address, read_boolean, read_integer, read_name
 from .flaws import Flaws
@@ -56,6 +64,7 @@ class NodeConfig:
     """The coordinator preferred in a 50/50 split: weight 2 when `voters` is not given and the nodes are even in number."""
     membership: MembershipConfig | None = None
     agents: AgentsConfig | None = None
+    memory: MemoryConfig | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NodeConfig:
@@ -91,6 +100,7 @@ class NodeConfig:
             preferred=preferred,
             membership=membership,
             agents=agents_from(data),
+            memory=memory_from(data),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -110,6 +120,7 @@ class NodeConfig:
             "preferred": self.preferred,
             "membership": section_to_json(self.membership),
             "agents": section_to_json(self.agents),
+            "memory": section_to_json(self.memory),
         }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .deployed import Deployed
 from .scenarios.load import measured_rtts
+from .scenarios.memory import learn, same, sync
 from .scenarios.setups import QUICK, STILL
 from .setup import Setup
 
@@ -22,6 +23,7 @@ RTTS_MS = (2, 10, 30)
 """The round trips between node 1 and the others that the links are given."""
 MORE_AGENTS = 6
 TASK_MS, LONG_MS, EVERY_S = 100, 1000, 0.15
+EPISODES, NEW_EPISODES = 200, 10
 """How long tasks take, those that are running when a node is lost take, and how often one arrives."""
 
 DEMO = Setup(
@@ -30,6 +32,7 @@ DEMO = Setup(
     learners=1,
     membership={**QUICK, "capacity": {"slots": 8}},
     agents={**STILL, "balance_ns": 1_500_000_000, "balance_percent": 30},
+    memory={"sync": "on_demand"},
 )
 
 Say = Callable[[str, str], None]
@@ -92,6 +95,8 @@ def _routed_by_latency(cluster: Deployed, say: Say) -> str:
 def _node_lost(cluster: Deployed, lost: str, say: Say) -> None:
     first = cluster.names[0]
     tasks = _submit(cluster, "lost", first, LONG_MS, 0.0, strategy="round-robin")
+    learn(cluster, first, "known", EPISODES)
+    whole = sync(cluster, lost, first)
     running = Counter(str(task["host"]) for task in cluster.running())
     with cluster.fault("kill", nodes=[lost]) as injected_ns:
         say(
@@ -111,15 +116,20 @@ def _node_lost(cluster: Deployed, lost: str, say: Say) -> None:
             f"all {len(records)} tasks done, {again} of them after another attempt: " + _counts(hosts.items()),
         )
         behind = int(cluster.status(cluster.leader() or first).get("commit", 0))
+        learn(cluster, first, "new", NEW_EPISODES)
     cluster.settle()
     snapshots = len(cluster.traces(lost, "snapshot-installed"))
-    how = (
-        "from a snapshot" if snapshots else "from the log alone, by what it lacked (memory's deltas are not there yet)"
-    )
+    how = "from a snapshot" if snapshots else "from the log alone, by what it lacked"
     say(
         "return",
         f"{lost} is back and ACTIVE as incarnation {cluster.members()[lost]['incarnation']}, caught up {how}"
         + (f", at index {behind}" if behind else ""),
+    )
+    delta = sync(cluster, lost, first)
+    same(cluster, [lost, first])
+    say(
+        "memory",
+        f"a delta of {delta['records']} episodes, {delta['bytes']} bytes, brought its memory up to date; the {whole['records']} from before, {whole['bytes']} bytes, were on its disk",
     )
 
 

@@ -16,7 +16,7 @@ CLUSTER = "reference"
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """`membership` and `agents` are sections of the nodes' configuration. `timing` is Raft's."""
+    """`membership`, `agents` and `memory` are sections of the nodes' configuration. `timing` is Raft's."""
 
     name: str
     voters: int
@@ -25,6 +25,7 @@ class Setup:
     timing: str = "default"
     membership: Mapping[str, Any] = field(default_factory=dict)
     agents: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] | None = None
 
     @property
     def hosts(self) -> int:
@@ -39,5 +40,6 @@ class Setup:
             learners=names[self.voters : self.hosts],
             membership=dict(self.membership),
             agents=dict(self.agents),
+            memory=None if self.memory is None else dict(self.memory),
             discover=True,
         )

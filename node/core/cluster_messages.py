@@ -73,4 +73,74 @@ class AgentAck:
     whole: bool
 
 
-CLUSTER_MESSAGES: tuple[type[Any], ...] = (SubmitCommand, ProbePing, ProbePong, ProbeReport, AgentPiece, AgentAck)
+@frozen
+class MemoryAsk:
+    """What do you have beyond `vector`? Send chunk `chunk`, from 1, of the asker's sync `session`."""
+
+    TAG: ClassVar[str] = "memory.ask"
+    session: int
+    chunk: int
+    vector: Json
+
+
+@frozen
+class MemoryChunk:
+    """Chunk `chunk` of `session`: a TRMM delta in base64. `last`: that is all that the sender held when its vector was `vector`."""
+
+    TAG: ClassVar[str] = "memory.chunk"
+    session: int
+    chunk: int
+    last: bool
+    vector: Json
+    data: str
+
+
+@frozen
+class MemoryPush:
+    """`work` is {"record": [kind, id, state], "dot": [replica, number]}: a change of the sender's. Answered by `MemoryStored` when it is durable and `wanted`."""
+
+    TAG: ClassVar[str] = "memory.push"
+    number: int
+    wanted: bool
+    work: Json
+
+
+@frozen
+class MemoryStored:
+    TAG: ClassVar[str] = "memory.stored"
+    number: int
+
+
+@frozen
+class MemoryFetch:
+    """What is your state of this record?"""
+
+    TAG: ClassVar[str] = "memory.fetch"
+    number: int
+    kind: str
+    record: str
+
+
+@frozen
+class MemoryState:
+    """`work` is {"state": state or null}."""
+
+    TAG: ClassVar[str] = "memory.state"
+    number: int
+    work: Json
+
+
+CLUSTER_MESSAGES: tuple[type[Any], ...] = (
+    SubmitCommand,
+    ProbePing,
+    ProbePong,
+    ProbeReport,
+    AgentPiece,
+    AgentAck,
+    MemoryAsk,
+    MemoryChunk,
+    MemoryPush,
+    MemoryStored,
+    MemoryFetch,
+    MemoryState,
+)

@@ -7,6 +7,7 @@ of what these say: a node without the section has the same traces, byte for byte
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..config import NodeConfig
@@ -19,8 +20,10 @@ from .coordinator.machine import Coordinator
 from .datagrams import Note
 from .detector.machine import Detector
 from .discovery.machine import Discovery
-from .events import Connected, Datagram, Disconnected, Start, TaskDone
+from .events import Connected, Datagram, Disconnected, Request, Start, TaskDone
 from .membership.machine import Membership
+from .memory.machine import MemoryMachine
+from .memory.request import by_the_log, command_of
 from .messages import Message
 from .outbox import Outbox
 from .prober.machine import Prober
@@ -83,11 +86,28 @@ class Composition:
         if config.agents is not None:
             self._tasks = TaskMachine(*parts)
             members += [Prober(*parts), Agents(*parts), Coordinator(*parts), self._tasks]
+        self._memory: MemoryMachine | None = None
+        if config.memory is not None:
+            self._memory = MemoryMachine(config, out, wall, event, chance, lambda: self._others(config.node))
+            members.append(self._memory)
         self.members = {member.name: member for member in members}
 
     @property
     def all(self) -> list[Machine]:
         return [self.clients, self.application, self.raft, *self.members.values()]
+
+    def on_memory_request(self, now_ns: int, event: Request) -> None:
+        """What is to be linearizable is a command for the log, everything else for this node's memory."""
+        if self._memory is not None and not by_the_log(event.body):
+            self._memory.on_request(now_ns, event)
+            return
+        op = "" if self._memory is None else self._memory.next_op()
+        command, fields = command_of(event.body, op)
+        body = {**event.body, "do": command, "with": fields}
+        self.clients.on_request(now_ns, replace(event, body=body))
+
+    def _others(self, me: str) -> list[str]:
+        return [name for name in self.roster.names if name != me]
 
     def on_task(self, now_ns: int, event: TaskDone) -> None:
         """Work that this node's machine of tasks asked for has ended."""

@@ -172,6 +172,9 @@ class Core:
             machine.on_storage(now_ns, event.op)
 
     def _request(self, now_ns: int, event: Request) -> None:
+        if isinstance(event.body, Mapping) and "memory" in event.body:
+            self._composition.on_memory_request(now_ns, event)
+            return
         admin = event.body.get("admin") if isinstance(event.body, Mapping) else None
         if admin not in ("status", "digest", "trace-marker"):
             self._composition.clients.on_request(now_ns, event)

@@ -13,6 +13,16 @@ HEARTBEAT_NS, SILENCE_NS = 5_000_000_000 // SCALE, 30_000_000_000 // SCALE
 THREE = Setup("three nodes", voters=3, membership=QUICK, agents=STILL)
 FOUR = Setup("three nodes and one that joins", voters=3, learners=1, late=1, membership=QUICK, agents=STILL)
 FIVE = Setup("five nodes", voters=5, membership=QUICK, agents=STILL)
+MEMORY = Setup(
+    "three nodes with memory and one that joins",
+    voters=3,
+    learners=1,
+    late=1,
+    membership=QUICK,
+    agents=STILL,
+    memory={"sync": "on_demand"},
+)
+PERIODIC = Setup("three nodes that sync every 10 s", voters=3, membership=QUICK, agents=STILL, memory={})
 HEARTBEAT = Setup(
     "three nodes with the plain heartbeat",
     voters=3,

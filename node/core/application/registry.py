@@ -10,6 +10,7 @@ from typing import Any
 
 from ...config import NodeConfig
 from .members import Members
+from .memory import Memory
 from .placement import Placement
 from .replicated import Replicated
 from .tasks import Tasks
@@ -25,6 +26,8 @@ class Applications:
             if config.agents is not None:
                 agents = self.by_name["agents"] = Placement(config, members.view)
                 self.by_name["tasks"] = Tasks(config, agents.view)
+        if config.memory is not None:
+            self.by_name["memory"] = Memory(config)
         self._owners = {command: app for app in self.by_name.values() for command in app.commands}
         self.names = tuple(self.by_name)
         self.for_clients = tuple(name for app in self.by_name.values() for name in app.for_clients)

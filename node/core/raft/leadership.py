@@ -26,7 +26,8 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     s.round, s.lease_void = 0, False
     s.contact_ns = s.beat_ns = now_ns
     contact.note(s, now_ns, now_ns)
-    wanted, s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, [], []
+    wanted = [token for _, token in s.reads_asked] + s.reads_wanted
+    s.reads_wanted, s.reads_asked = [], []
     s.reads_new.extend(wanted)
     s.tell_leader()
     s.out.set_timer(HEARTBEAT, now_ns + s.timing.heartbeat_ns)

@@ -190,7 +190,7 @@ class Raft:
             read_index.ask_leader(s, now_ns)
         if s.fresh:
             s.trace_appended()
-        if s.config.membership is not None and s.voters_told != s.voters:
+        if s.tells_voters and s.voters_told != s.voters:
             s.voters_told = s.voters
             s.out.emit(VotersChanged(s.voters))
         if s.journal.staged and s.journal.flush() is not None:

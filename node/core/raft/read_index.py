@@ -37,24 +37,28 @@ def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
 
 
 def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
-    if m.incarnation != s.incarnation or m.context != s.context or not s.reads_asked:
+    """An answer serves all reads that were asked with its context or before. A late one is as good: where a round trip takes longer than this node waits
+    before it asks again, there are no others.
+    """
+    if m.incarnation != s.incarnation or m.context > s.context:
         return
-    asked, s.reads_asked = s.reads_asked, []
+    answered = [token for context, token in s.reads_asked if context <= m.context]
+    s.reads_asked = [(context, token) for context, token in s.reads_asked if context > m.context]
     if m.ok:
-        for token in asked:
+        for token in answered:
             s.out.emit(ReadReady(token, m.index))
     else:
-        s.reads_wanted += asked
+        s.reads_wanted += answered
 
 
 def ask_leader(s: RaftState, now_ns: int) -> None:
-    """On a follower, at the end of a step: ask for the reads that wait; ask again, anew, when no answer came."""
-    if s.reads_asked and now_ns - s.asked_ns >= 2 * s.timing.heartbeat_ns:
-        s.reads_wanted, s.reads_asked = s.reads_asked + s.reads_wanted, []
-    if s.leader is None or s.reads_asked or not s.reads_wanted:
+    """On a follower, at the end of a step: ask for the reads that wait; ask again, for all of them, when no answer came."""
+    again = bool(s.reads_asked) and now_ns - s.asked_ns >= 2 * s.timing.heartbeat_ns
+    if s.leader is None or (s.reads_asked and not again) or not (s.reads_wanted or again):
         return
     s.context += 1
-    s.reads_asked, s.reads_wanted, s.asked_ns = s.reads_wanted, [], now_ns
+    s.reads_asked += [(s.context, token) for token in s.reads_wanted]
+    s.reads_wanted, s.asked_ns = [], now_ns
     s.out.send(s.leader, ReadIndex(s.term, s.incarnation, s.context), s.journal.gate)
 
 

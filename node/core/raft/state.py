@@ -130,7 +130,8 @@ class RaftState:
     incoming: Incoming | None = None
 
     reads_wanted: list[int] = field(default_factory=list)
-    reads_asked: list[int] = field(default_factory=list)
+    reads_asked: list[tuple[int, int]] = field(default_factory=list)
+    """(context that it was first asked with, token)."""
     asked_ns: int = 0
     context: int = 0
 
@@ -152,6 +153,11 @@ class RaftState:
     news_pace: Pace = field(default_factory=lambda: Pace("news"))
     handover: Handover | None = None
     target: tuple[int, Voters] | None = None
+
+    @property
+    def tells_voters(self) -> bool:
+        """Whether there is another machine that counts votes."""
+        return self.config.membership is not None or self.config.memory is not None
 
     @property
     def me(self) -> str:

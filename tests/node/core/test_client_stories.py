@@ -176,3 +176,18 @@ def test_administration() -> None:
     assert [fields for *_, event, fields in cluster.traces if event == "marker"] == [{"marker": "here"}]
     digests = {cluster.call(name, {"admin": "digest"})["digest"] for name in cluster.nodes}
     assert len(digests) == 1
+
+
+def test_a_follower_reads_where_a_round_trip_takes_longer_than_its_patience() -> None:
+    """It asks again after two heartbeats; each answer is of an ask before."""
+    cluster = Cluster(
+        3,
+        delay=(70 * MS, 80 * MS),
+        timing={"heartbeat_ns": 50 * MS, "election_min_ns": 900 * MS, "election_max_ns": 1800 * MS},
+    )
+    cluster.start()
+    leader = cluster.wait_leader(30_000 * MS)
+    cluster.run(2000 * MS)
+    follower = next(name for name in cluster.nodes if name != leader)
+    answer = cluster.call(follower, {"ops": [["r", "k"]], "deadline_ms": 2000})
+    assert answer["status"] == "ok", answer

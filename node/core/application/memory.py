@@ -1,0 +1,112 @@
+"""The application `memory`: changes of agent memory that are to be linearizable, in the order of the log.
+
+It holds what came by the log alone, and every node joins its records into its own memory, where they meet the changes that did not. Their replica is `log`, their number the
+index of their entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from ...config import NodeConfig
+from ...flaws import Flaws
+from ..entry import canonical
+from ..memory.conflicts import conflicts_of
+from ..memory.schema import LIMITS, change_problem, record_problem
+from ..memory.store import LOG, Full, Key, Store
+from .replicated import Fields, Result, done, refused
+
+COMMANDS = ("memory.change", "memory.delete")
+_FIELDS = {"memory.change": ("kind", "record", "fields", "op"), "memory.delete": ("kind", "record", "op")}
+REMEMBERED = 4096
+"""Commands whose answer is remembered: a message that brings one to the leader may come twice, and a count must not."""
+OP_CHARACTERS = 128
+
+
+class Memory:
+    name = "memory"
+    commands = COMMANDS
+    for_clients = COMMANDS
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._flaws = Flaws.from_names(config.flaws)
+        assert config.memory is not None
+        self._rule = config.memory.conflicts
+        self._store = self._empty()
+        self._answers: dict[str, Result] = {}
+        """By `op`, the latest last."""
+        self.view: dict[str, Any] = {}
+        """By "kind/record": (kind, record, state)."""
+        self.fresh: dict[str, None] = {}
+
+    def problem(self, command: str, fields: Fields) -> str | None:
+        if self._rule != "merge":
+            return f"with conflicts: {self._rule} there are no linearizable changes; use the level eventual or quorum"
+        unknown = next((name for name in fields if name not in _FIELDS[command]), None)
+        if unknown is not None:
+            return f"{command} has no field {str(unknown)[:80]!r}; its fields are {', '.join(_FIELDS[command])}"
+        op = fields.get("op")
+        if not isinstance(op, str) or not 1 <= len(op) <= OP_CHARACTERS:
+            return (
+                f"op of {command} is {str(op)[:80]!r}, not a name of 1-{OP_CHARACTERS} characters for this one command"
+            )
+        if command == "memory.change":
+            return change_problem(fields.get("kind"), fields.get("record"), fields.get("fields"))
+        return record_problem(fields.get("kind"), fields.get("record"))
+
+    def apply(self, index: int, command: str, fields: Fields) -> Result:
+        """Once for each `op`."""
+        answered = self._answers.get(fields["op"])
+        if answered is None:
+            answered = self._answers[fields["op"]] = self._apply(index, command, fields)
+            if len(self._answers) > REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+        return answered
+
+    def _apply(self, index: int, command: str, fields: Fields) -> Result:
+        store, key = self._store, (fields["kind"], fields["record"])
+        # The index is the dot's number, so numbers have gaps; nothing counts on their having none here.
+        store.vector[LOG] = index - 1
+        if command == "memory.delete":
+            if store.delete(*key, 0) is None:
+                return refused("not-found", f"there is no {key[0]} {key[1]} that came by the log")
+        else:
+            try:
+                store.change(*key, fields["fields"], 0)
+            except Full as full:
+                return refused("memory-full", f"{full} (limit {LIMITS[key[0]]})")
+        self._note(key)
+        return done()
+
+    def query(self, fields: Fields) -> Any:
+        """`{"kind", "record"}`: the record as the log alone has it; nothing: how many there are of each kind."""
+        if fields.get("kind") is None:
+            return dict(self._store.live)
+        return self._store.shown(str(fields["kind"]), str(fields.get("record")))
+
+    def dump(self) -> Any:
+        records = [[kind, record, state] for (kind, record), state in sorted(self._store.records.items())]
+        return {"records": records, "answers": [[op, answer] for op, answer in self._answers.items()]}
+
+    def digest(self) -> str:
+        parts = [f"{self._store.digest:032x}", sorted(map(list, self._store.tombstones)), list(self._answers)]
+        return hashlib.blake2b(canonical(parts).encode(), digest_size=16).hexdigest()
+
+    def restore(self, data: Any) -> None:
+        self.fresh.update(dict.fromkeys(self.view))
+        self.view = {}
+        self._store = self._empty()
+        data = data or {"records": [], "answers": []}
+        self._answers = {op: answer for op, answer in data["answers"]}
+        for kind, record, state in data["records"]:
+            self._store.restore(kind, record, state)
+            self._note((kind, record))
+
+    def _note(self, key: Key) -> None:
+        name = "/".join(key)
+        self.view[name] = (*key, self._store.records[key])
+        self.fresh[name] = None
+
+    def _empty(self) -> Store:
+        return Store(conflicts_of(self._rule, self._flaws), LOG, {})

@@ -1,0 +1,65 @@
+"""What this node writes down of its memory, and when: the log at once, a TRMM delta now and then, a snapshot after a hundred of them.
+
+A delta is a short cut for recovery and lets the log begin anew; the log alone holds everything that was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..outbox import Outbox
+from .files import Found
+from .store import Key, Store
+from .trmm import Item
+from .writer import Writer
+
+DELTAS = 100
+"""Deltas after a snapshot, at most: then it is time for the next one."""
+
+
+class Keeper:
+    """Fills `store` with what was found, and keeps it on disk from then on."""
+
+    def __init__(self, out: Outbox, found: Found, store: Store, delta_every: int) -> None:
+        for kind, record, state in found.records:
+            store.restore(kind, record, state)
+        self._store = store
+        self._delta_every = delta_every
+        self._writer = Writer(out, found)
+        if found.metadata.get("replica") != store.replica:
+            self._writer.stage((), {}, (), {"replica": store.replica})
+
+    @property
+    def gate(self) -> int | None:
+        """The operation after which everything so far is durable; None when it is."""
+        return self._writer.gate
+
+    def keep(self, records: Sequence[Item], moved: Mapping[str, int]) -> int:
+        """Write down these states, and that the vector moved. Returns the gate."""
+        self._writer.stage(records, moved, ())
+        gate = self._writer.gate
+        assert gate is not None
+        return gate
+
+    def forget(self, keys: Sequence[Key]) -> None:
+        """These were collected."""
+        self._writer.stage((), {}, keys)
+
+    def done(self, op: int) -> bool:
+        return self._writer.done(op)
+
+    def flush(self, time_ms: int) -> None:
+        writer = self._writer
+        writer.flush()
+        if len(writer.fresh) + len(writer.gone) < self._delta_every or writer.compacting:
+            return
+        metadata = {"vector": dict(self._store.vector), "replica": self._store.replica}
+        if writer.rebase or writer.deltas >= DELTAS:
+            writer.write_snapshot(self._items(self._store.records), metadata, time_ms)
+        else:
+            fresh = [key for key in writer.fresh if key in self._store.records]
+            writer.write_delta(self._items(fresh), list(writer.gone), metadata, time_ms)
+
+    def _items(self, keys: Iterable[Key]) -> list[tuple[str, str, Any]]:
+        return [(*key, self._store.records[key]) for key in keys]

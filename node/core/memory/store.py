@@ -1,0 +1,177 @@
+"""All records that this node holds, with the vector of what it has seen.
+
+Pure: changes come in, states come out. Who writes them down and who sends them is not its concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .conflicts import Conflicts, State, room_problem
+from .schema import KINDS, LIMITS, record_problem
+from .vector import Vector, concurrent, covers, includes, joined
+
+Key = tuple[str, str]
+"""(kind, record)."""
+LOG = "log"
+"""The replica of changes that came through the replicated log. Every node has these from there, so no sync looks at them."""
+
+
+class Full(Exception):
+    """A change for which there is no room. The text says what is full."""
+
+
+class Store:
+    """`records`: the record changed longest ago first."""
+
+    def __init__(self, conflicts: Conflicts, replica: str, vector: Vector) -> None:
+        self._conflicts = conflicts
+        self.replica = replica
+        self.vector = dict(vector)
+        self.records: dict[Key, State] = {}
+        self.tombstones: dict[Key, None] = {}
+        self.live = dict.fromkeys(KINDS, 0)
+        self.digest = 0
+        """Of all live records: equal for equal contents, in whatever order they came."""
+        self._parts: dict[Key, int] = {}
+        """Each live record's share of the digest."""
+
+    @property
+    def number(self) -> int:
+        """Of the last change made here."""
+        return self.vector.get(self.replica, 0)
+
+    def change(self, kind: str, record: str, fields: Mapping[str, Any], wall_ms: int) -> State:
+        """Change a record, or insert it. Raises `Full`."""
+        before = self.records.get((kind, record))
+        if self.full(kind, record):
+            raise Full(f"this node holds {self.live[kind]} records of kind {kind}, the most there may be")
+        problem = room_problem(self._conflicts, kind, before, fields)
+        if problem is not None:
+            raise Full(problem)
+        return self._made(kind, record, self._conflicts.changed(before, kind, fields, self._dot(), wall_ms))
+
+    def delete(self, kind: str, record: str, wall_ms: int) -> State | None:
+        """None when there is nothing to delete."""
+        before = self.records.get((kind, record))
+        if before is None or not self._conflicts.live(before):
+            return None
+        return self._made(kind, record, self._conflicts.deleted(before, self._dot(), wall_ms))
+
+    def join(self, kind: str, record: str, state: State) -> State | None:
+        """Take in what somebody else holds. The record's new state, or None when it says nothing new.
+
+        What the vector covers was seen before: what is not here of that was removed since, even if its tombstone is collected by now.
+        """
+        key = (kind, record)
+        before = self.records.get(key)
+        if before is None:
+            after = self._conflicts.unseen(state, self.vector)
+        else:
+            after = self._conflicts.joined(before, state, self.vector)
+        if after is None or after is before or after == before:
+            return None
+        self._put(key, after)
+        return after
+
+    def full(self, kind: str, record: str) -> bool:
+        """Whether this would be an insert at the limit."""
+        return self.live[kind] >= LIMITS[kind] and (kind, record) not in self._parts
+
+    def conflicting(self, kind: str, record: str, state: State) -> bool:
+        """Whether somebody changed this record without having seen a change that is here, and the other way round."""
+        before = self.records.get((kind, record))
+        return before is not None and concurrent(before["c"], state["c"])
+
+    def problem(self, item: Any) -> str | None:
+        """What is wrong with (kind, record, state) from a peer, which may be anything."""
+        if not isinstance(item, (list, tuple)) or len(item) != 3:
+            return f"{str(item)[:80]} is no record"
+        kind, record, state = item
+        return record_problem(kind, record) or self._conflicts.problem(kind, state)
+
+    def restore(self, kind: str, record: str, state: State) -> None:
+        """Take in what this node's own files hold: the vector is not asked."""
+        before = self.records.get((kind, record))
+        self._put((kind, record), state if before is None else self._conflicts.joined(before, state))
+
+    def shown(self, kind: str, record: str) -> dict[str, Any] | None:
+        state = self.records.get((kind, record))
+        return None if state is None or not self._conflicts.live(state) else self._conflicts.shown(kind, state)
+
+    def ids(self, kind: str) -> list[str]:
+        """Of live records."""
+        return sorted(record for of, record in self._parts if of == kind)
+
+    def oldest(self, kind: str) -> str | None:
+        """The live record of this kind that was changed longest ago."""
+        return next((record for of, record in self.records if of == kind and (of, record) in self._parts), None)
+
+    def beyond(self, vector: Vector) -> Iterator[Key]:
+        """Records with something that `vector` does not cover."""
+        for key, state in self.records.items():
+            if not includes(vector, known(state)):
+                yield key
+
+    def advance(self, vector: Vector) -> Vector:
+        """A sync is complete: all that `vector` covers is here. Returns what moved."""
+        moved = {replica: n for replica, n in vector.items() if not covers(self.vector, replica, n)}
+        self.vector = joined(self.vector, moved)
+        return moved
+
+    def heard(self, replica: str, number: int) -> Vector:
+        """That change is here, alone: the vector moves if nothing is missing before it."""
+        if number != self.vector.get(replica, 0) + 1:
+            return {}
+        self.vector[replica] = number
+        return {replica: number}
+
+    def collectable(self, vectors: list[Vector]) -> list[Key]:
+        """Tombstones that every one of these has seen. Those of the log stay, for the log would bring the record back."""
+        return [
+            key
+            for key in self.tombstones
+            if LOG not in self.records[key]["c"]
+            and all(includes(vector, self.records[key]["c"]) for vector in [self.vector, *vectors])
+        ]
+
+    def collect(self, key: Key) -> None:
+        if key in self.tombstones:
+            del self.records[key], self.tombstones[key]
+
+    def check(self) -> None:
+        live = [key for key, state in self.records.items() if self._conflicts.live(state)]
+        assert self.live == {kind: sum(of == kind for of, _ in live) for kind in KINDS}, self.live
+        parts = [self._conflicts.digest(*key, self.records[key]) for key in live]
+        assert self.digest == sum(parts) % (1 << 128)
+        assert sorted(self.tombstones) == sorted(key for key in self.records if key not in self._parts)
+
+    def _dot(self) -> tuple[str, int]:
+        return self.replica, self.number + 1
+
+    def _made(self, kind: str, record: str, state: State) -> State:
+        self.vector[self.replica] = self.number + 1
+        self._put((kind, record), state)
+        return state
+
+    def _put(self, key: Key, state: State) -> None:
+        self.records.pop(key, None)
+        self.records[key] = state
+        before = self._parts.pop(key, None)
+        self.tombstones.pop(key, None)
+        if before is not None:
+            self.live[key[0]] -= 1
+            self.digest = (self.digest - before) % (1 << 128)
+        if self._conflicts.live(state):
+            part = self._parts[key] = self._conflicts.digest(*key, state)
+            self.live[key[0]] += 1
+            self.digest = (self.digest + part) % (1 << 128)
+        else:
+            self.tombstones[key] = None
+
+
+def known(state: State) -> Vector:
+    """The context without the log's part."""
+    context: Vector = state["c"]
+    return context if LOG not in context else {who: n for who, n in context.items() if who != LOG}

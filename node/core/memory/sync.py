@@ -1,0 +1,147 @@
+"""Anti-entropy between two nodes: one asks with its vector, the other tells what it has beyond it, in chunks.
+
+The asker asks for one chunk at a time, so what is on the way is bounded, and a cut costs one chunk: the same one is asked for again. The teller keeps for each
+asker the list of records of its session; it sends their states as they are when their chunk is due, which is never less than the session promised.
+
+Both are pure: what they return is sent by their owner.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...cluster_config import MS, SECOND
+from ..cluster_messages import MemoryAsk, MemoryChunk
+from ..entry import canonical
+from .store import Key, Store
+from .trmm import Trmm, encode
+from .vector import Vector
+
+PATIENCE_NS = 2 * SECOND
+"""How long to wait for a chunk before it is asked for again, at least."""
+PATIENCE_MAX_NS = 60 * SECOND
+ASKS_LIMIT = 6
+"""Asks for one chunk without an answer, after which another peer is tried."""
+RECORD_OVERHEAD = 64
+
+
+@dataclass(slots=True)
+class Asking:
+    """A session under way with `peer`: the next chunk is `chunk`, asked for `asks` times, last at `asked_ns`."""
+
+    peer: str
+    session: int
+    vector: Vector
+    began_ns: int
+    chunk: int = 1
+    asks: int = 1
+    asked_ns: int = 0
+    records: int = 0
+    bytes: int = 0
+
+    def ask(self, now_ns: int) -> MemoryAsk:
+        self.asked_ns = now_ns
+        return MemoryAsk(self.session, self.chunk, self.vector)
+
+    def late(self, now_ns: int, gap_ns: int) -> bool:
+        """`gap_ns`: how long this session's chunks take to come."""
+        return now_ns - self.asked_ns >= min(PATIENCE_MAX_NS, max(PATIENCE_NS, 4 * gap_ns))
+
+
+@dataclass(slots=True)
+class Telling:
+    """What is told to one asker. `starts`: where in `keys` each chunk that was sent began, the next one's last."""
+
+    session: int
+    keys: list[Key]
+    vector: Vector
+    starts: list[int] = field(default_factory=lambda: [0])
+
+
+class Teller:
+    """About `chunk_bytes` of records go into a chunk, by their JSON."""
+
+    def __init__(self, store: Store, chunk_bytes: int) -> None:
+        self._store = store
+        self._chunk_bytes = chunk_bytes
+        self._tellings: dict[str, Telling] = {}
+
+    def tell(self, peer: str, ask: MemoryAsk, time_ms: int) -> MemoryChunk | None:
+        """The chunk that was asked for; None when that session is not known here any more."""
+        telling = self._tellings.get(peer)
+        if telling is None or telling.session != ask.session:
+            if ask.chunk != 1:
+                return None
+            keys = list(self._store.beyond(ask.vector))
+            telling = self._tellings[peer] = Telling(ask.session, keys, dict(self._store.vector))
+        if not 1 <= ask.chunk <= len(telling.starts):
+            return None
+        start = telling.starts[ask.chunk - 1]
+        # Where a chunk ends is settled when it is first sent: the asker may take that one, although it has asked again.
+        settled = telling.starts[ask.chunk] if ask.chunk < len(telling.starts) else None
+        records, end = self._some(telling.keys, start, settled)
+        if settled is None:
+            telling.starts.append(end)
+        last = end >= len(telling.keys)
+        data = encode(Trmm(True, time_ms, None, records, [], {"vector": telling.vector}))
+        return MemoryChunk(ask.session, ask.chunk, last, telling.vector, base64.b64encode(data).decode("ascii"))
+
+    def forget(self, peer: str) -> None:
+        self._tellings.pop(peer, None)
+
+    def fingerprint(self) -> Any:
+        return [[peer, t.session, len(t.keys), t.starts] for peer, t in self._tellings.items()]
+
+    def _some(self, keys: list[Key], start: int, end: int | None) -> tuple[list[tuple[str, str, Any]], int]:
+        """From `start` to `end`, or as many as a chunk takes, one at least; and where the next chunk begins. A record that was collected meanwhile is left out."""
+        records: list[tuple[str, str, Any]] = []
+        size, at = 0, start
+        while at < (len(keys) if end is None else end):
+            state = self._store.records.get(keys[at])
+            if state is not None:
+                cost = len(canonical(state)) + RECORD_OVERHEAD
+                if end is None and records and size + cost > self._chunk_bytes:
+                    break
+                size += cost
+                records.append((*keys[at], state))
+            at += 1
+        return records, at
+
+
+@dataclass(slots=True)
+class Cap:
+    """A bandwidth cap: a bucket of half a second that fills at `bits_per_s`; what does not fit in it waits. 0: no cap."""
+
+    bits_per_s: int
+    free_ns: int = 0
+    queue: deque[tuple[str, Any, int]] = field(default_factory=deque)
+
+    def put(self, peer: str, message: Any, size: int) -> None:
+        self.queue.append((peer, message, size))
+
+    def due(self, now_ns: int) -> list[tuple[str, Any]]:
+        """Take what may be sent now."""
+        out = []
+        while self.queue and (self.bits_per_s == 0 or self.free_ns <= now_ns):
+            peer, message, size = self.queue.popleft()
+            if self.bits_per_s:
+                self.free_ns = max(self.free_ns, now_ns) + size * 8 * SECOND // self.bits_per_s
+            out.append((peer, message))
+        return out
+
+    @property
+    def next_ns(self) -> int | None:
+        return self.free_ns if self.queue else None
+
+
+CAPPED_CHUNK_NS = 500 * MS
+
+
+def chunk_bytes_under(cap_bits_per_s: int, wanted: int) -> int:
+    """With a cap a chunk takes half a second at most, so that it is kept in every second, and not only in the mean."""
+    if not cap_bits_per_s:
+        return wanted
+    return max(512, min(wanted, cap_bits_per_s * CAPPED_CHUNK_NS // (8 * SECOND) * 3 // 4))

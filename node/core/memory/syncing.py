@@ -1,0 +1,123 @@
+"""With whom this node syncs, and when: one session at a time, the peers in turn; and what it has heard of their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...cluster_config import MemoryConfig
+from ..cluster_messages import MemoryAsk, MemoryChunk
+from ..outbox import Outbox
+from .store import Store
+from .sync import ASKS_LIMIT, Asking, Cap, Teller, chunk_bytes_under
+from .vector import Vector, joined
+
+ENVELOPE_BYTES = 160
+"""Of a chunk's message and frame, besides its data."""
+
+
+class Syncing:
+    def __init__(
+        self, options: MemoryConfig, out: Outbox, store: Store, peers: Callable[[], Sequence[str]], first_session: int
+    ) -> None:
+        """`first_session` is drawn anew in each life: a teller may remember the sessions of the last one."""
+        self._options, self._out, self._store, self._peers = options, out, store, peers
+        self._teller = Teller(store, chunk_bytes_under(options.bandwidth_bps, options.chunk_bytes))
+        self._cap = Cap(options.bandwidth_bps)
+        self._asking: Asking | None = None
+        self._session = first_session
+        self._turn = 0
+        self._gap_ns = 0
+        """How long the last chunk took to come."""
+        self._vectors: dict[str, Vector] = {}
+        """By peer: its vector as it said last."""
+        self.sent_bytes = 0
+
+    def begin(self, now_ns: int, peer: str | None = None, *, asked: bool = False) -> str | None:
+        """Ask this peer, or the next in turn, unless a session is under way; `asked` by a client: even then. Returns who is asked."""
+        peers = list(self._peers())
+        if not peers or (peer is not None and peer not in peers) or (self._asking is not None and not asked):
+            return None
+        if peer is None:
+            self._turn += 1
+            peer = peers[self._turn % len(peers)]
+        self._session += 1
+        vector = {} if self._options.sync == "full_snapshot" else dict(self._store.vector)
+        self._asking = Asking(peer, self._session, vector, now_ns)
+        self._ask(now_ns, self._asking)
+        return peer
+
+    def on_ask(self, now_ns: int, peer: str, ask: MemoryAsk, time_ms: int, gate: int | None) -> None:
+        vector = {who: n for who, n in ask.vector.items() if type(n) is int}
+        if self._options.sync != "full_snapshot":
+            self._vectors[peer] = vector
+        chunk = self._teller.tell(peer, MemoryAsk(ask.session, ask.chunk, vector), time_ms)
+        if chunk is not None:
+            self.put(peer, chunk, len(chunk.data), gate)
+
+    def put(self, peer: str, message: Any, size: int, gate: int | None) -> None:
+        """Send it when the cap allows; never before what it tells of is durable here."""
+        self._cap.put(peer, (message, gate), size + ENVELOPE_BYTES)
+
+    def send_due(self, now_ns: int) -> int | None:
+        """Send what may go; when the next may."""
+        for peer, (message, gate) in self._cap.due(now_ns):
+            self.sent_bytes += len(getattr(message, "data", "")) + ENVELOPE_BYTES
+            self._out.send(peer, message, gate)
+        return self._cap.next_ns
+
+    def expects(self, peer: str, chunk: MemoryChunk) -> Asking | None:
+        """The session that this is the next chunk of."""
+        asking = self._asking
+        if asking is None or (asking.peer, asking.session, asking.chunk) != (peer, chunk.session, chunk.chunk):
+            return None
+        return asking
+
+    def took(self, now_ns: int, chunk: MemoryChunk, records: int, size: int) -> Vector | None:
+        """That chunk is in. The vector that this node has reached, if it was the last; otherwise the next is asked for."""
+        asking = self._asking
+        assert asking is not None
+        asking.records += records
+        asking.bytes += size
+        self._gap_ns = now_ns - asking.asked_ns
+        if chunk.last:
+            self._asking = None
+            vector = {who: n for who, n in chunk.vector.items() if type(n) is int and n >= 0}
+            if self._options.sync != "full_snapshot":
+                self._vectors[asking.peer] = joined(self._vectors.get(asking.peer, {}), vector)
+            return vector
+        asking.chunk += 1
+        asking.asks = 1
+        self._ask(now_ns, asking)
+        return None
+
+    def on_tick(self, now_ns: int) -> None:
+        asking = self._asking
+        if asking is None or not asking.late(now_ns, self._gap_ns):
+            return
+        if asking.peer not in self._peers() or asking.asks >= ASKS_LIMIT:
+            self._asking = None
+            self.begin(now_ns)
+            return
+        asking.asks += 1
+        self._ask(now_ns, asking)
+
+    def on_connected(self, now_ns: int, peer: str) -> None:
+        """What was on the way is lost: the same chunk again."""
+        if self._asking is not None and self._asking.peer == peer:
+            self._ask(now_ns, self._asking)
+
+    def vectors(self) -> list[Vector] | None:
+        """Of all peers; None while one of them has not said its vector."""
+        peers = list(self._peers())
+        if any(peer not in self._vectors for peer in peers):
+            return None
+        return [self._vectors[peer] for peer in peers]
+
+    def fingerprint(self) -> Any:
+        asking = self._asking
+        under_way = None if asking is None else [asking.peer, asking.session, asking.chunk, asking.asks]
+        return [under_way, self._session, self._turn, self._teller.fingerprint(), len(self._cap.queue), self._vectors]
+
+    def _ask(self, now_ns: int, asking: Asking) -> None:
+        self._out.send(asking.peer, asking.ask(now_ns))

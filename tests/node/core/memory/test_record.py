@@ -1,0 +1,421 @@
+"""Records that join: stories of two nodes, and histories of several against the definition of what must be visible (oracle.py)."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.core.entry import canonical
+from node.core.memory import record as records
+from node.core.memory.conflicts import conflicts_of, room_problem
+from node.core.memory.record import (
+    changed,
+    concurrent,
+    deleted,
+    joined,
+    live,
+    newest_dot,
+    overwritten,
+    shown,
+    unseen,
+    visible,
+)
+from node.core.memory.schema import ELEMENTS_LIMIT
+from node.core.memory.shape import state_problem
+from node.flaws import Flaws
+
+from .oracle import NONE, Known, Operation
+from .oracle import shown as expected
+
+A, B, C = "n1.1.a", "n2.1.b", "n3.1.c"
+
+
+def fields_of(state: Any, kind: str = "episode") -> dict[str, Any]:
+    return shown(kind, state)["fields"]
+
+
+def test_a_state_is_the_json_of_the_contract() -> None:
+    state = changed(None, "episode", {"goal": "g", "quality": 0.8, "agents": ["x", "a"]}, (A, 1))
+    assert state == {
+        "c": {A: 1},
+        "q": {"quality": {f"{A}:1": [800, 1, 0, 0]}},
+        "s": {"agents": {"a": [[A, 1]], "x": [[A, 1]]}},
+        "t": {"goal": [[A, 1, "g"]]},
+    }
+    assert changed(None, "fact", {"times_used": 2}, (A, 7)) == {"c": {A: 7}, "n": {"times_used": {f"{A}:7": [2, 0]}}}
+    assert shown("episode", state) == {"fields": {"goal": "g", "quality": 0.8, "agents": ["a", "x"]}, "conflicts": {}}
+
+
+def test_of_two_texts_written_at_once_both_are_told_until_one_is_chosen() -> None:
+    base = changed(None, "episode", {"goal": "g", "outcome": "o"}, (A, 1))
+    one, other = (
+        changed(base, "episode", {"goal": "from a"}, (A, 2)),
+        changed(base, "episode", {"goal": "from b"}, (B, 1)),
+    )
+    both = joined(one, other)
+    assert shown("episode", both) == {
+        "fields": {"goal": "from b", "outcome": "o"},
+        "conflicts": {"goal": ["from a", "from b"]},
+    }
+    chosen = changed(both, "episode", {"goal": "from a"}, (C, 1))
+    assert joined(chosen, both) is chosen and joined(other, chosen) is chosen
+    assert shown("episode", chosen) == {"fields": {"goal": "from a", "outcome": "o"}, "conflicts": {}}
+
+
+def test_two_who_write_the_same_are_no_conflict() -> None:
+    both = joined(changed(None, "fact", {"concept": "x"}, (A, 1)), changed(None, "fact", {"concept": "x"}, (B, 1)))
+    assert len(both["t"]["concept"]) == 2 and shown("fact", both) == {"fields": {"concept": "x"}, "conflicts": {}}
+
+
+def test_what_was_counted_at_once_is_summed_and_ratings_are_averaged() -> None:
+    one = changed(changed(None, "fact", {"times_used": 2, "confidence": 1}, (A, 1)), "fact", {"times_used": 3}, (A, 2))
+    other = changed(None, "fact", {"times_used": 10, "confidence": 0}, (B, 1))
+    third = changed(None, "fact", {"confidence": 0.001}, (C, 1))
+    assert fields_of(joined(joined(one, other), third), "fact") == {"times_used": 15, "confidence": 0.334}
+
+
+def test_a_deletion_removes_what_was_seen_and_nothing_else() -> None:
+    base = changed(
+        None, "fact", {"concept": "x", "knowledge": "k", "times_used": 3, "confidence": 0.5, "sources": ["s"]}, (A, 1)
+    )
+    gone = deleted(base, (B, 1))
+    more = changed(base, "fact", {"knowledge": "new", "times_used": 4, "confidence": 1, "sources": ["s"]}, (A, 2))
+    assert not live(gone) and shown("fact", gone) == {"fields": {}, "conflicts": {}}
+    left = joined(gone, more)
+    assert left == joined(more, gone) and live(left)
+    assert fields_of(left, "fact") == {"knowledge": "new", "times_used": 4, "confidence": 1.0, "sources": ["s"]}
+
+
+def test_a_cell_goes_on_after_a_deletion() -> None:
+    gone = deleted(changed(None, "profile", {"attempts": 3}, (A, 1)), (A, 2))
+    again = changed(gone, "profile", {"attempts": 2}, (A, 3))
+    assert again["n"] == {"attempts": {f"{A}:1": [5, 3]}} and fields_of(again, "profile") == {"attempts": 2}
+    assert not live(deleted(again, (B, 1)))
+
+
+def test_a_rating_of_zero_is_a_rating() -> None:
+    assert live(changed(None, "profile", {"score": 0}, (A, 1)))
+    assert fields_of(changed(None, "profile", {"score": 0}, (A, 1)), "profile") == {"score": 0.0}
+
+
+def test_two_deletions_at_once_subtract_once() -> None:
+    base = changed(None, "profile", {"attempts": 3}, (A, 1))
+    more = changed(base, "profile", {"attempts": 4}, (A, 2))
+    both = joined(deleted(base, (B, 1)), deleted(more, (C, 1)))
+    assert both["n"]["attempts"] == {f"{A}:1": [7, 7]} and not live(both)
+
+
+def test_an_old_state_that_arrives_after_the_tombstone_is_gone_brings_nothing_back() -> None:
+    """The record is deleted, collected, and made anew by another: its context does not cover the old one any more. The vector of its holder does."""
+    old = changed(None, "fact", {"concept": "old", "times_used": 3, "sources": ["s"]}, (A, 1))
+    late = changed(old, "fact", {"knowledge": "not seen here"}, (B, 1))
+    vector = {A: 1, C: 1}  # C deleted it
+    assert unseen(old, vector) is None
+    assert shown("fact", unseen(late, vector) or {})["fields"] == {"knowledge": "not seen here"}
+    anew = changed(None, "fact", {"concept": "new"}, (C, 2))
+    assert joined(anew, old, {**vector, C: 2}) is anew
+    assert fields_of(joined(anew, late, {**vector, C: 2}), "fact") == {"concept": "new", "knowledge": "not seen here"}
+    assert fields_of(joined(late, anew, {}, {**vector, C: 2}), "fact") == {
+        "concept": "new",
+        "knowledge": "not seen here",
+    }
+    assert unseen(late, {}) is late, "nothing is taken out, nothing is made anew"
+
+
+def test_a_cell_that_was_collected_elsewhere_comes_back_with_what_was_told_since() -> None:
+    base = changed(None, "profile", {"attempts": 3}, (A, 1))
+    gone = deleted(base, (B, 1))
+    again = changed(gone, "profile", {"attempts": 2}, (A, 2))
+    news = unseen(again, gone["c"])
+    assert news is not None and fields_of(news, "profile") == {"attempts": 2}
+
+
+def test_the_digest_is_that_of_what_there_is_to_see() -> None:
+    rule = conflicts_of("merge", Flaws())
+    base = changed(None, "profile", {"attempts": 3}, (A, 1))
+    gone = deleted(base, (B, 1))
+    again, anew = changed(gone, "profile", {"score": 1}, (C, 1)), changed(None, "profile", {"score": 1}, (C, 1))
+    assert rule.digest("profile", "p", gone) == 0
+    assert again != anew and rule.digest("profile", "p", again) == rule.digest("profile", "p", anew)
+    assert rule.digest("profile", "q", anew) != rule.digest("profile", "p", anew) != rule.digest("fact", "p", anew)
+    assert rule.digest("profile", "p", base).bit_length() <= 128
+
+
+def test_newest_and_concurrent() -> None:
+    base = changed(None, "fact", {"concept": "x"}, (A, 5))
+    one, other = changed(base, "fact", {"concept": "y"}, (B, 5)), changed(base, "fact", {"concept": "z"}, (C, 1))
+    assert newest_dot(one) == (B, 5) and newest_dot(other) == (A, 5)
+    assert concurrent(one, other) and not concurrent(base, one) and not concurrent(one, one)
+
+
+def test_a_set_has_a_limit_that_a_join_may_pass() -> None:
+    rule, state = conflicts_of("merge", Flaws()), None
+    names = [f"s{number}" for number in range(ELEMENTS_LIMIT + 1)]
+    for number, start in enumerate(range(0, ELEMENTS_LIMIT, 64), 1):
+        state = changed(state, "fact", {"sources": names[start : start + 64]}, (A, number))
+    assert room_problem(rule, "fact", state, {"sources": ["s1", "s2"]}) is None
+    assert (
+        room_problem(rule, "fact", state, {"sources": [names[-1]]})
+        == "sources would have 257 elements, and may have 256"
+    )
+    assert room_problem(rule, "fact", None, {"sources": ["s1"]}) is None
+    state = joined(state, changed(None, "fact", {"sources": [names[-1]]}, (B, 1)))
+    assert (
+        len(fields_of(state, "fact")["sources"]) == 257
+        and room_problem(rule, "fact", state, {"sources": ["s1"]}) is None
+    )
+
+
+@pytest.mark.parametrize("flaw", [None, "texts-overwrite"])
+def test_texts_overwrite(flaw: str | None) -> None:
+    rule = conflicts_of("merge", Flaws.from_names([flaw] if flaw else []))
+    one, other = changed(None, "fact", {"concept": "x"}, (A, 1)), changed(None, "fact", {"concept": "y"}, (B, 1))
+    both = rule.joined(one, other)
+    assert shown("fact", both)["fields"] == {"concept": "y"}
+    assert shown("fact", both)["conflicts"] == ({} if flaw else {"concept": ["x", "y"]})
+    assert overwritten(one) is one
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, "the state is None"),
+        ({}, "the vector is None"),
+        ({"c": {}}, "seen nothing"),
+        ({"c": {A: True}}, "not an integer"),
+        ({"c": {A: 1 << 63}}, "not an integer"),
+        ({"c": {"": 1}}, "not a replica"),
+        ({"c": {A: 1}, "x": {}}, "its parts are"),
+        ({"c": {A: 1}, "t": {}}, "left out when empty"),
+        ({"c": {A: 1}, "t": {"nothing": [[A, 1, "x"]]}}, "not one of its type"),
+        ({"c": {A: 1}, "t": {"sources": [[A, 1, "x"]]}}, "not one of its type"),
+        ({"c": {A: 1}, "t": {"concept": []}}, "not a list of things"),
+        ({"c": {A: 1}, "t": {"concept": [[A, 2, "x"]]}}, "not in the context"),
+        ({"c": {A: 1}, "t": {"concept": [[A, 1, 5]]}}, "not a text"),
+        ({"c": {A: 1}, "t": {"concept": [[A, 1]]}}, "a replica and a number and a value"),
+        ({"c": {A: 2}, "t": {"concept": [[A, 1, "x"], [A, 2, "x"]]}}, "one of each replica"),
+        ({"c": {A: 1, B: 1}, "t": {"concept": [[B, 1, "x"], [A, 1, "x"]]}}, "not sorted"),
+        ({"c": {A: 1}, "s": {"sources": {"": [[A, 1]]}}}, "1-64 characters"),
+        ({"c": {A: 1}, "s": {"sources": {"x": []}}}, "not a list"),
+        ({"c": {A: 1}, "s": {"sources": {"x": [[A, 1, "y"]]}}}, "a replica and a number"),
+        ({"c": {A: 1}, "n": {"times_used": {A: [1, 0]}}}, "not named by"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:01": [1, 0]}}}, "not named by"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:2": [1, 0]}}}, "not named by"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:1": [1, 2]}}}, "more was reset"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:1": [0, 0]}}}, "counts nothing"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:1": [1, -1]}}}, "integers"),
+        ({"c": {A: 1}, "n": {"times_used": {f"{A}:1": [1.0, 0]}}}, "integers"),
+        ({"c": {A: 1}, "q": {"confidence": {f"{A}:1": [1, 0]}}}, "list of 4"),
+    ],
+)
+def test_a_state_from_elsewhere_is_refused_by_name(state: Any, words: str) -> None:
+    assert words in str(state_problem("fact", state))
+
+
+def test_the_context_of_a_hostile_state_is_answered_shortly() -> None:
+    assert len(str(state_problem("fact", {"c": {"x" * 10_000_000: 1}}))) < 300
+    assert len(str(state_problem("fact", {"c": {A: 1}, "t": {"concept": [[A, 1, 10**5000]]}}))) < 300
+    assert len(str(state_problem("fact", {"c": {A: 1}, "n": {"times_used": {f"{A}:{'9' * 6000}": [1, 0]}}}))) < 300
+
+
+texts = st.sampled_from(["x", "y", "z"])
+episodes = st.fixed_dictionaries(
+    {},
+    optional={
+        "goal": texts,
+        "outcome": texts,
+        "duration_ms": st.integers(0, 3),
+        "quality": st.sampled_from([0, 0.25, 0.5, 1]),
+        "agents": st.lists(texts, min_size=1, max_size=2),
+    },
+).filter(bool)
+facts = st.fixed_dictionaries(
+    {},
+    optional={
+        "concept": texts,
+        "times_used": st.integers(1, 5),
+        "times_helpful": st.integers(1, 5),
+        "confidence": st.sampled_from([0, 0.333, 1]),
+        "sources": st.lists(texts, min_size=1, max_size=2),
+    },
+).filter(bool)
+REPLICAS = (A, B, C, "log")
+steps = st.one_of(
+    st.tuples(st.just("change"), st.sampled_from(REPLICAS), episodes),
+    st.tuples(st.just("change"), st.sampled_from(REPLICAS), episodes),
+    st.tuples(st.just("delete"), st.sampled_from(REPLICAS)),
+    st.tuples(st.just("send"), st.sampled_from(REPLICAS)),
+    st.tuples(st.just("deliver"), st.sampled_from(REPLICAS), st.integers(0, 5)),
+    st.tuples(st.just("deliver"), st.sampled_from(REPLICAS), st.integers(0, 5)),
+)
+
+
+@dataclass
+class Replica:
+    name: str
+    state: Any = None
+    known: Known = NONE
+    number: int = 0
+
+    def dot(self) -> tuple[str, int]:
+        self.number += 1
+        return self.name, self.number
+
+
+@dataclass
+class World:
+    """Replicas of one record, and messages that are late, lost, doubled and out of order: who sends leaves a copy of its state, whoever takes one chooses which."""
+
+    kind: str = "episode"
+    replicas: dict[str, Replica] = field(default_factory=lambda: {name: Replica(name) for name in REPLICAS})
+    sent: list[tuple[Any, Known]] = field(default_factory=list)
+    reached: list[tuple[Any, Known]] = field(default_factory=list)
+
+    def do(self, step: tuple[Any, ...]) -> None:
+        verb, replica = step[0], self.replicas[step[1]]
+        if verb == "change" or (verb == "delete" and replica.state is not None):
+            fields = step[2] if verb == "change" else None
+            operation = Operation(replica.dot(), fields, replica.known)
+            before = copy.deepcopy(replica.state)
+            after = (
+                changed(replica.state, self.kind, fields, operation.dot)
+                if fields
+                else deleted(replica.state, operation.dot)
+            )
+            assert replica.state == before, "an argument was changed"
+            if before is not None:
+                assert joined(before, after) is after and joined(after, before) is after, (
+                    "a change says all that was said"
+                )
+            self.put(replica, after, replica.known | {operation})
+        elif verb == "send" and replica.state is not None:
+            self.sent.append((replica.state, replica.known))
+        elif verb == "deliver" and self.sent:
+            state, known = self.sent[-1 - step[2] % len(self.sent)]
+            self.take(replica, state, known)
+
+    def take(self, replica: Replica, state: Any, known: Known) -> None:
+        before = copy.deepcopy((replica.state, state))
+        after = state if replica.state is None else joined(replica.state, state)
+        assert (replica.state, state) == before, "an argument was changed"
+        self.put(replica, after, replica.known | known)
+
+    def put(self, replica: Replica, state: Any, known: Known) -> None:
+        replica.state, replica.known = state, known
+        self.reached.append((state, known))
+        check(self.kind, state, known)
+
+    def settle(self) -> None:
+        """Everybody hears of everything, twice round."""
+        for one, other in [*itertools.permutations(self.replicas.values(), 2)] * 2:
+            if one.state is not None:
+                self.take(other, one.state, one.known)
+        states = [replica.state for replica in self.replicas.values()]
+        assert all(state == states[0] for state in states)
+
+
+def check(kind: str, state: Any, known: Known) -> None:
+    """What is shown is what must be; and the state is canonical, and fine for others."""
+    wanted = expected(kind, known)
+    assert live(state) == (wanted is not None)
+    assert shown(kind, state) == (wanted or {"fields": {}, "conflicts": {}})
+    assert state_problem(kind, state) is None
+    assert state["c"] == {name: max(o.dot[1] for o in known if o.dot[0] == name) for name, _ in {o.dot for o in known}}
+    assert json.dumps(state, separators=(",", ":")) == canonical(state), "keys are sorted"
+    assert state_problem(kind, json.loads(canonical(state))) is None
+
+
+@given(st.lists(steps, max_size=60))
+def test_every_history_shows_what_it_must_and_converges(history: list[tuple[Any, ...]]) -> None:
+    world = World()
+    for step in history:
+        world.do(step)
+    world.settle()
+
+
+@given(st.lists(steps, max_size=30), st.data())
+def test_joining_is_idempotent_commutative_and_associative(history: list[tuple[Any, ...]], data: st.DataObject) -> None:
+    world = World()
+    for step in history:
+        world.do(step)
+    if not world.reached:
+        return
+    one = st.sampled_from(world.reached)
+    for _ in range(5):
+        (a, a_known), (b, b_known), (c, _) = data.draw(st.tuples(one, one, one))
+        assert joined(a, a) is a
+        both = joined(a, b)
+        assert both == joined(b, a)
+        check("episode", both, a_known | b_known)
+        assert joined(both, c) == joined(a, joined(b, c))
+        assert joined(both, a) is both and joined(a, both) is both
+        if a_known == b_known:
+            assert a == b, "a state is what was seen, and nothing else"
+
+
+@given(st.lists(st.tuples(st.booleans(), facts), min_size=1, max_size=6), st.lists(st.integers(0, 5), max_size=12))
+def test_the_short_way_is_what_joining_part_by_part_comes_to(changes: list[Any], order: list[int]) -> None:
+    """A state whose context includes the other's is the join: compared with the long way, which looks at everything."""
+    states: list[Any] = []
+    here: dict[str, Any] = {}
+    for number, (delete, fields) in enumerate(changes, 1):
+        name = REPLICAS[order[number % len(order)] % 4] if order else A
+        before = here.get(name)
+        if delete and before is not None:
+            here[name] = deleted(before, (name, number))
+        else:
+            here[name] = changed(before, "fact", fields, (name, number))
+        states.append(here[name])
+        if order:
+            other = REPLICAS[order[-number % len(order)] % 4]
+            here[other] = joined(here[name], here[other]) if other in here else here[name]
+            states.append(here[other])
+    for a, b in itertools.product(states, states):
+        assert joined(a, b) == records._Join(a, b, {}, {}).state()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_anything_may_come_from_a_peer(value: Any) -> None:
+    state_problem("episode", value)
+    state_problem("fact", {"c": {A: 1}, "t": value, "s": {"sources": value}})
+    for part, name in (("t", "concept"), ("s", "sources"), ("n", "times_used"), ("q", "confidence")):
+        assert isinstance(state_problem("fact", {"c": {A: 1}, part: {name: value}}), str)
+        assert isinstance(state_problem("fact", {"c": {A: 1}, part: {name: {f"{A}:1": value}}}), str) or part in "nq"
+
+
+@given(st.lists(steps, min_size=1, max_size=25), st.data())
+@settings(max_examples=50)
+def test_a_state_with_anything_changed_in_it_is_judged_without_raising(
+    history: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    world = World()
+    for step in history:
+        world.do(step)
+    if not world.reached:
+        return
+    state = json.loads(canonical(data.draw(st.sampled_from(world.reached))[0]))
+    holders = [state]
+    for item in holders:
+        values = item.values() if isinstance(item, dict) else item
+        holders += [value for value in values if isinstance(value, (dict, list))]
+    holder = data.draw(st.sampled_from([h for h in holders if h]))
+    key = data.draw(st.sampled_from(list(holder) if isinstance(holder, dict) else list(range(len(holder)))))
+    holder[key] = data.draw(
+        st.sampled_from([None, True, -1, 0, 1, 1 << 70, 1.5, "", "x", [], {}, [[]], {"": 0}, [A, 1], float("nan")])
+    )
+    if state_problem("episode", state) is None:
+        shown("episode", state)
+        visible(state)
+        joined(state, deleted(state, ("n9", 1)))
