@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import CorruptionError
@@ -30,11 +30,12 @@ _DELTA = re.compile(r"memory-delta-(\d{8,12})\.trmd")
 
 @frozen
 class Mark:
-    """Where a file stands: it covers the log up to this frame, of this checksum, and all deltas up to this number."""
+    """Where a file stands: it covers the log up to this frame, of this checksum, and all deltas up to this number. The log has all frames from `first` on."""
 
     frame: int
     checksum: int
     delta: int
+    first: int
 
 
 @frozen
@@ -109,16 +110,18 @@ def recover(files: Mapping[str, bytes]) -> Found:
 
 def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
     """Read the newest intact snapshot and all deltas that are younger. Returns what the chain covers, and what all of them give."""
-    covered = Mark(0, 0, 0)
+    covered = Mark(0, 0, 0, 1)
     parts: list[Part] = []
     found.snapshot = _read(found, files, SNAPSHOT, parts)
     if found.snapshot is None:
         found.backup = _read(found, files, BACKUP, parts)
     else:
         _verify(found, files, BACKUP)
-    snapshot = found.snapshot or found.backup
-    if snapshot is not None:
-        covered, found.head = snapshot, checksum(files[SNAPSHOT if found.snapshot is not None else BACKUP])
+    if found.snapshot is not None:
+        covered, found.head = found.snapshot, checksum(files[SNAPSHOT])
+    elif found.backup is not None:
+        # What is older than this one may have gone since it was written.
+        covered, found.head = replace(found.backup, first=found.backup.frame + 1), checksum(files[BACKUP])
     for number, name in _numbered(_DELTA, files):
         found.delta_files.append((name, number))
         found.delta = number
@@ -128,7 +131,8 @@ def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
         follows = header.base is not None and header.base == found.head
         mark = _read(found, files, name, parts, follows)
         if mark is not None and follows:
-            covered, found.head, found.deltas = mark, header.checksum, found.deltas + 1
+            covered, found.head = replace(mark, first=covered.first), header.checksum
+            found.deltas += 1
         elif mark is not None:
             found.damaged.append(f"{name}: the file that it follows is not here")
     return covered, parts
@@ -150,7 +154,7 @@ def _read(found: Found, files: Mapping[str, bytes], name: str, parts: list[Part]
     try:
         trmm = decode(files[name], name)
         metadata = dict(trmm.metadata)
-        mark = _mark(metadata.pop(MARK, None), name)
+        mark = _mark(metadata.pop(MARK, None))
         vector = joined(found.metadata.get("vector", {}), checked_vector(metadata.get("vector", {})))
     except CorruptionError as error:
         found.damaged.append(error.message)
@@ -164,20 +168,25 @@ def _read(found: Found, files: Mapping[str, bytes], name: str, parts: list[Part]
     return mark
 
 
-def _mark(value: object, name: str) -> Mark:
-    if isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value):
+def _mark(value: object) -> Mark:
+    if isinstance(value, list) and len(value) == 4 and all(type(number) is int for number in value):
         return Mark(*value)
-    raise ValueError(f"its mark is {str(value)[:80]}, not three numbers")
+    raise ValueError(f"its mark is {str(value)[:80]}, not four numbers")
 
 
 def _log(found: Found, files: Mapping[str, bytes], covered: Mark) -> list[Part]:
     """Read the frames that the chain does not cover. Those that follow it without a gap move the vector."""
     run = last = (covered.frame, covered.checksum)
-    newest, gap = 0, False
+    before: Frame | None = None
     parts: list[Part] = []
     vector: dict[str, int] = found.metadata.get("vector", {})
     for name, frame in _frames(found, files):
-        newest = max(newest, frame.number)
+        if not _follows(frame, before, covered.first):
+            after = "" if before is None else f", and comes after frame {before.number}"
+            found.damaged.append(
+                f"{name}: frame {frame.number} at byte {frame.at} does not follow what is before it{after}"
+            )
+        before = frame
         if frame.number <= covered.frame:
             continue
         last = max(last, (frame.number, frame.checksum))
@@ -191,17 +200,23 @@ def _log(found: Found, files: Mapping[str, bytes], covered: Mark) -> list[Part]:
         if (frame.number, frame.previous) == (run[0] + 1, run[1]):
             run = (frame.number, frame.checksum)
             vector = joined(vector, change.vector)
-        elif not gap:
-            gap = True
-            found.damaged.append(f"{name}: frame {frame.number} at byte {frame.at} does not follow frame {run[0]}")
+    newest = 0 if before is None else before.number
     if newest < covered.frame:
         found.damaged.append(f"the log ends at frame {newest}, and frame {covered.frame} was in it")
+    elif run != last:
+        found.damaged.append(f"the log is without a gap up to frame {run[0]} only, and frame {last[0]} is the last")
     found.metadata["vector"] = vector
     found.whole = found.torn is None and run == last and newest >= covered.frame
     found.frame, found.checksum = last
     if found.segments and found.whole:
         found.current = found.segments[-1][0]
     return parts
+
+
+def _follows(frame: Frame, before: Frame | None, first: int) -> bool:
+    if before is None:
+        return frame.number <= first
+    return (frame.number, frame.previous) == (before.number + 1, before.checksum)
 
 
 def _frames(found: Found, files: Mapping[str, bytes]) -> Iterator[tuple[str, Frame]]:

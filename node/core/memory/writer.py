@@ -121,7 +121,7 @@ class Writer:
         missing = [key for key in (*self.fresh, *self.gone) if key not in told]
         assert not missing, f"the delta does not tell of {missing[:3]}, and it would cover the frames that do"
         self._delta += 1
-        name, mark = delta_name(self._delta), Mark(self._frame, self._checksum, self._delta)
+        name, mark = delta_name(self._delta), self._mark()
         self._delta_files.append((name, self._delta))
         self.deltas += 1
         renamed = self._write(Trmm(True, time_ms, self._head, records, removed, _marked(metadata, mark)), name)
@@ -129,9 +129,9 @@ class Writer:
 
     def write_snapshot(self, records: Sequence[Item], metadata: Mapping[str, Any], time_ms: int) -> int:
         """All records. Returns the operation after which it is durable. The next frame begins a new segment. Not while `compacting`."""
-        mark = Mark(self._frame, self._checksum, self._delta)
         if self._snapshot is not None:
             self._backup = self._snapshot
+        mark = self._mark()
         renamed = self._write(
             Trmm(False, time_ms, None, records, [], _marked(metadata, mark)),
             SNAPSHOT,
@@ -166,6 +166,13 @@ class Writer:
         self._out.store(FsyncDir(end, (renamed,)))
         return end
 
+    def _mark(self) -> Mark:
+        """Of a file that is written now."""
+        kept = self._backup
+        here = [number for _, number in self._segments if number is not None]
+        first = kept.frame + 1 if kept is not None else min([self._frame + 1, *here])
+        return Mark(self._frame, self._checksum, self._delta, first)
+
     def _remove_old(self, after: int) -> None:
         """What `.bak` covers: segments of which no frame is younger, and deltas."""
         kept = self._backup
@@ -186,4 +193,4 @@ class Writer:
 
 
 def _marked(metadata: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
-    return {**metadata, MARK: [mark.frame, mark.checksum, mark.delta]}
+    return {**metadata, MARK: [mark.frame, mark.checksum, mark.delta, mark.first]}

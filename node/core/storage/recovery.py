@@ -55,14 +55,23 @@ def recover(files: Mapping[str, bytes], flaws: Flaws = _NO_FLAWS) -> Recovered:
             state.snapshot = parse_snapshot(files[FILE].decode("ascii", "replace"), FILE)
         except CorruptionError:
             if flaws.snapshot_torn_install:
-                return Recovered(segment=1 << 20, stale=sorted(files))
+                return Recovered(segment=1 << 20, stale=[name for name in sorted(files) if _own(name)])
             raise
     if TEMPORARY in files:
         state.stale.append(TEMPORARY)
-    segments = sorted(name for name in files if name.startswith("wal-") and name.endswith(".log"))
+    segments = sorted(filter(_segment, files))
     _read_newest(state, files, segments, flaws)
     _join_snapshot(state)
     return state
+
+
+def _segment(name: str) -> bool:
+    return name.startswith("wal-") and name.endswith(".log")
+
+
+def _own(name: str) -> bool:
+    """Others keep files in this directory too."""
+    return name in (FILE, TEMPORARY) or _segment(name)
 
 
 def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[str], flaws: Flaws) -> None:

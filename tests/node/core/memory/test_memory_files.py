@@ -1,0 +1,306 @@
+"""The memory's files: at every crash point nothing acknowledged is lost, and any damage is noticed and costs no more than it must."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+
+import pytest
+
+from harness.simulator.disk import Disk as SimulatedDisk
+from node.core.memory.files import BACKUP, SNAPSHOT, Found, recover
+from node.core.memory.log import read_frame, scan
+from node.core.memory.trmm import Trmm, encode
+from node.core.memory.writer import Writer
+from node.core.outbox import Outbox
+from node.core.storage import recovery
+from node.flaws import Flaws
+from tests.node.core.disk import Disk as CachedDisk
+
+from .life import KEYS, Ledger, Life, numbers
+
+
+class PowerDisk(SimulatedDisk):
+    """The simulator's: a power loss keeps a prefix of the changes of names, and of unsynced writes nothing, parts or all."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed, 1)
+
+    def apply(self, effect: object) -> None:
+        name = type(effect).__name__
+        arguments = [getattr(effect, field) for field in ("file", "to", "data", "size") if hasattr(effect, field)]
+        getattr(self, {"FsyncDir": "fsync_dir"}.get(name, name.lower()))(*arguments)
+
+
+STORY: list[Callable[[Life], None]] = [
+    *[lambda life, key=key: life.put(key) for key in KEYS],
+    Life.snapshot,
+    lambda life: life.put(KEYS[0]),
+    lambda life: life.remove(KEYS[1]),
+    Life.delta,
+    lambda life: life.put(KEYS[2]),
+    Life.delta,
+    lambda life: life.put(KEYS[1]),
+    Life.snapshot,
+    lambda life: life.put(KEYS[3]),
+    Life.delta,
+    lambda life: life.remove(KEYS[0]),
+    Life.snapshot,
+    lambda life: life.put(KEYS[4]),
+    Life.delta,
+    lambda life: life.put(KEYS[2]),
+    lambda life: life.remove(KEYS[3]),
+]
+"""With all that happens to files: two snapshots after the first, deltas between, removals before and after each."""
+
+
+def told(disk: CachedDisk | PowerDisk, crash_at: int, settled: bool) -> tuple[Ledger, bool]:
+    """The story up to its `crash_at`-th effect, each step made durable before the next (`settled`) or while the one before is under way.
+
+    Whether it came to its end before."""
+    ledger = Ledger()
+    life, effects = Life(disk, ledger, "a"), 0
+    for step in [*STORY, None]:
+        if step is not None:
+            step(life)
+        life.flush()
+        while life.queue and (settled or step is None or len(life.queue) > 6):
+            if effects == crash_at:
+                return ledger, False
+            life.perform()
+            effects += 1
+            life.flush()
+    return ledger, True
+
+
+def points(settled: bool) -> Iterator[int]:
+    at = 0
+    while not told(CachedDisk(), at, settled)[1]:
+        yield at
+        at += 1
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_killed_process_loses_nothing_at_any_point(settled: bool) -> None:
+    for at in points(settled):
+        disk = CachedDisk()
+        ledger, _ = told(disk, at, settled)
+        found = recover(disk.files())
+        ledger.judge(found)
+        assert found.whole and not found.damaged and found.torn is None, at
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_power_loss_loses_nothing_acknowledged_at_any_point(settled: bool) -> None:
+    """By the simulator's disk; first all that is not synced is lost, then whatever the draws say."""
+    torn = 0
+    for at in points(settled):
+        for seed in range(12):
+            disk = PowerDisk(seed * 1000 + at)
+            ledger, _ = told(disk, at, settled)
+            if seed == 0:
+                disk.lose(None)
+            else:
+                disk.power_loss()
+            found = recover(disk.files())
+            ledger.judge(found)
+            assert not found.damaged and found.whole == (found.torn is None), (at, seed, found.damaged)
+            torn += found.torn is not None
+    assert torn
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_names_that_survive_each_for_themselves_lose_nothing_acknowledged(settled: bool) -> None:
+    for at in points(settled):
+        for seed in range(8):
+            disk = CachedDisk()
+            ledger, _ = told(disk, at, settled)
+            disk.power_cut(Random(seed), torn=seed % 2 == 1)
+            found = recover(disk.files())
+            ledger.judge(found)
+            assert found.whole == (found.torn is None), (at, seed, found.damaged)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_many_lives_on_one_disk(block: int) -> None:
+    """Effects of different files in any order that they allow; kills and power losses; each life goes on with what the last one left."""
+    for seed in range(block * 60, block * 60 + 60):
+        random, ledger, disk = Random(seed), Ledger(), PowerDisk(seed)
+        for number in range(6):
+            life = Life(disk, ledger, f"r{number}")
+            for _ in range(random.randrange(60)):
+                step = random.choice("ppprdsffeeeeee")
+                if step == "p":
+                    life.put(random.choice(KEYS))
+                elif step == "r":
+                    life.remove(random.choice(KEYS))
+                elif step == "d":
+                    life.delta()
+                elif step == "s" and random.random() < 0.4:
+                    life.snapshot()
+                elif step == "f":
+                    life.flush()
+                else:
+                    life.perform(random)
+            if random.random() < 0.6:
+                disk.power_loss()
+        found = recover(disk.files())
+        ledger.judge(found)
+        assert not any("does not follow" in place for place in found.damaged), (seed, found.damaged)
+
+
+@cache
+def left() -> tuple[dict[str, bytes], Ledger]:
+    """What the story leaves: both snapshots, deltas, two segments; nothing is under way."""
+    disk = CachedDisk()
+    ledger, ended = told(disk, 10_000, settled=True)
+    assert ended
+    return disk.files(), ledger
+
+
+def test_what_is_left_at_the_end() -> None:
+    files, ledger = left()
+    assert sorted(files) == [
+        "memory-delta-00000003.trmd",
+        "memory-delta-00000004.trmd",
+        "memory-log-00000003.trml",
+        "memory-log-00000004.trml",
+        "memory.trmm",
+        "memory.trmm.bak",
+    ]
+    found = recover(files)
+    assert (found.whole, found.damaged, found.torn, found.deltas) == (True, [], None, 1)
+    assert ledger.judge(found) == {KEYS[1]: 9, KEYS[2]: 13, KEYS[4]: 12}
+    assert found.metadata == {"replica": "a", "vector": {"a": 11}}
+    assert (list(found.fresh), list(found.gone)) == ([KEYS[2]], [KEYS[3]])
+
+
+def damages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each cut, and each byte flipped: (the first byte that is another, what is left)."""
+    for position in range(len(data)):
+        yield position, data[:position]
+        yield position, data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]
+
+
+@pytest.mark.parametrize("name", sorted(left()[0]))
+def test_one_damaged_file_is_noticed_and_loses_no_more_than_its_own_frames(name: str) -> None:
+    files, ledger = left()
+    whole = numbers(recover(files))
+    newest = name == "memory-log-00000004.trml"
+    frames = scan(files[name]).frames if name.endswith(".trml") else []
+    ends = {0, *(frame.at for frame in frames)}
+    for position, damaged in damages(files[name]):
+        found = recover({**files, name: damaged})
+        got = ledger.honest(found)
+        if not newest:
+            assert got == whole and (found.whole or frames), (position, found)
+        for frame in frames:
+            hit = frame.at <= position < frame.at + 28 + len(frame.payload)
+            if not hit and len(damaged) >= frame.at + 28 + len(frame.payload):
+                for kind, ident, state in read_frame(frame).records:
+                    assert got.get((kind, ident), 0) >= state["n"] or (kind, ident) not in whole, (
+                        position,
+                        kind,
+                        ident,
+                    )
+        unseen = newest and len(damaged) in ends
+        assert found.damaged or found.torn or unseen, position
+        assert found.head is None or not (found.damaged or found.torn)
+
+
+def test_the_log_makes_good_what_snapshots_and_deltas_lost() -> None:
+    files, ledger = left()
+    bad = {name: data[:-1] + b"?" for name, data in files.items() if not name.endswith((".trml", ".bak"))}
+    found = recover({**files, **bad})
+    assert ledger.judge(found) == ledger.judge(recover(files)) and found.whole
+    assert [place.partition(":")[0] for place in found.damaged] == sorted(bad, key=lambda name: name != SNAPSHOT)
+    assert found.backup is not None and found.snapshot is None
+
+
+def test_a_damaged_snapshot_does_not_take_the_place_of_the_one_before() -> None:
+    files, ledger = left()
+    disk = PowerDisk()
+    disk.replace({**files, SNAPSHOT: files[SNAPSHOT][:-1]})
+    life = Life(disk, ledger, "b")
+    assert life.replica == "a" and life.writer.compacting, (
+        "nothing is missing: the replica goes on, with a new snapshot"
+    )
+    life.settle()
+    assert disk.files()[BACKUP] == files[BACKUP] and disk.files()[SNAPSHOT] != files[SNAPSHOT]
+    found = recover(disk.files())
+    assert found.whole and ledger.judge(found) == life.records
+
+
+def test_a_gap_in_the_log_leaves_the_vector_before_it_and_keeps_the_records_behind_it() -> None:
+    disk, ledger = CachedDisk(), Ledger()
+    life = Life(disk, ledger, "a")
+    for key in KEYS[:4]:
+        life.put(key)
+        life.settle()
+    name = "memory-log-00000001.trml"
+    frames = scan(disk.files()[name]).frames
+    data = bytearray(disk.files()[name])
+    data[frames[1].at + 30] ^= 1
+    found = recover({name: bytes(data)})
+    assert not found.whole and found.torn is None
+    assert found.metadata["vector"] == {"a": 1} and numbers(found) == {KEYS[0]: 1, KEYS[2]: 3, KEYS[3]: 4}
+    ledger.honest(found)
+    assert f"{name}: frame 2 at byte {frames[1].at} does not fit its checksum" in found.damaged
+
+
+def test_a_removal_that_was_read_counts_even_when_the_log_before_it_is_lost() -> None:
+    """The record is in the backup, its removal behind a gap: it must not come back, for no peer would tell of its removal again."""
+    files, ledger = left()
+    bad = {name: data[:-1] + b"?" for name, data in files.items() if name == SNAPSHOT or name.endswith(".trmd")}
+    name = "memory-log-00000003.trml"
+    data = bytearray(files[name])
+    data[30] ^= 1
+    found = recover({**files, **bad, name: bytes(data)})
+    assert not found.whole
+    assert KEYS[3] not in ledger.honest(found) and KEYS[3] in found.removed
+
+
+def test_deltas_that_lost_their_base_give_their_records_alone() -> None:
+    files, _ = left()
+    alone = {name: data for name, data in files.items() if name == "memory-delta-00000004.trmd"}
+    found = recover(alone)
+    assert numbers(found) == {KEYS[4]: 12} and found.metadata["vector"] == {} and found.head is None
+    assert found.damaged == ["memory-delta-00000004.trmd: the file that it follows is not here"]
+
+
+def test_other_files_are_left_alone_by_either_recovery() -> None:
+    files, _ = left()
+    raft = {"wal-00000001.log": b"", "snapshot": b"torn", "snapshot.tmp": b""}
+    assert recover({**files, **raft, "memory-log-x.trml": b"?"}) == recover(files)
+    assert recovery.recover({"wal-00000001.log": b"", **files}) == recovery.recover({"wal-00000001.log": b""})
+    flaws = Flaws.from_names(["snapshot-torn-install"])
+    assert recovery.recover({**files, **raft}, flaws).stale == sorted(raft)
+
+
+def test_ten_thousand_episodes_are_recovered_in_a_moment() -> None:
+    """Half of them in the snapshot, half in the log."""
+    records = [("episode", f"e{n}", {"c": {"a": n}, "t": {"goal": [["a", n, "goal " * 20]]}}) for n in range(10_000)]
+    out = Outbox()
+    disk = CachedDisk()
+    writer = Writer(out, Found())
+    for n in range(0, 10_000, 100):
+        writer.stage(records[n : n + 100], {"a": n + 100}, ())
+        writer.flush()
+        if n == 5000:
+            writer.write_snapshot(records[: n + 100], {"vector": {"a": n + 100}}, 0)
+        for effect in out.take():
+            disk.apply(effect)  # type: ignore[arg-type]
+            writer.done(effect.op)  # type: ignore[union-attr]
+    files = disk.files()
+    begun = time.process_time()
+    found = recover(files)
+    assert time.process_time() - begun < 2
+    assert found.whole and len(found.records) == 10_000 and found.metadata["vector"] == {"a": 10_000}
+
+
+def test_a_file_of_records_that_no_writer_of_files_made_is_told() -> None:
+    for metadata in ({}, {"files": [1, 2]}, {"files": ["1", 2, 3, 1]}, {"files": [1, 2, 3, 1], "vector": {"a": "1"}}):
+        found = recover({SNAPSHOT: encode(Trmm(False, 0, None, [("fact", "f", {})], [], metadata))})
+        assert len(found.damaged) == 1 and found.records == [] and found.snapshot is None, metadata
