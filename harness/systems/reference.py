@@ -60,7 +60,7 @@ class ReferenceOptions:
 
     `metrics` ("127.0.0.1:9101") is where each node serves metrics and health over HTTP; None: nowhere.
 
-    `membership` and `agents` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
+    `membership`, `agents` and `memory` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
     names, and must find the others. `learners` do not vote: they join a cluster that was begun without them. Beacons go to the `seeds`, besides where they go anyway;
     `capacities` are what some nodes have to offer, unlike the others.
 
@@ -83,6 +83,7 @@ class ReferenceOptions:
     metrics: str | None = None
     membership: Mapping[str, Any] | None = None
     agents: Mapping[str, Any] | None = None
+    memory: Mapping[str, Any] | None = None
     discover: bool = False
     learners: Sequence[str] = ()
     seeds: Sequence[str] = ()
@@ -119,6 +120,7 @@ def node_config(name: str, addresses: Mapping[str, str], options: ReferenceOptio
         "max_batch": options.max_batch,
         "membership": None if options.membership is None else _membership(name, addresses, options),
         "agents": None if options.agents is None else dict(options.agents),
+        "memory": None if options.memory is None else dict(options.memory),
     }
 
 
@@ -145,8 +147,9 @@ class ReferenceService:
             self.options = ReferenceOptions.from_mapping(self.options)
         self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self._archive = build_node_archive()
-        self._authority = authority_of(self.options)
-        self.client_tls = None if self._authority is None else self._authority.client("harness")
+        self.authority = authority_of(self.options)
+        """Who vouches for nodes and clients; None without TLS."""
+        self.client_tls = None if self.authority is None else self.authority.client("harness")
         """What clients of this cluster connect with; None: plainly."""
 
     @property
@@ -193,7 +196,7 @@ class ReferenceService:
             raise DeployError(f"the reference system's options: {error.message}", hint=error.hint) from None
         places = {"listen": options.listen, "metrics": options.metrics}
         given = {name: place for name, place in places.items() if place is not None}
-        secured = {} if self._authority is None else {"tls": TLS_FILES, "datagram_key": DATAGRAM_KEY}
+        secured = {} if self.authority is None else {"tls": TLS_FILES, "datagram_key": DATAGRAM_KEY}
         return {**config, **given, **secured, "seed": options.seed, "record_inputs": options.record_inputs}
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
@@ -341,12 +344,12 @@ done; exit 1"""
 
     def _certify(self, host: Host) -> None:
         """Certificates anew at each installation: a node that runs finds them by itself, and drops nothing for it."""
-        if self._authority is None:
+        if self.authority is None:
             return
         path = self.control_of(host).path
-        issued = self._authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
-        host.put(self._authority.datagram_key, path(DATAGRAM_KEY), mode=0o600)
-        host.put(self._authority.certificate, path(TLS_FILES["ca"]), mode=0o600)
+        issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
+        host.put(self.authority.datagram_key, path(DATAGRAM_KEY), mode=0o600)
+        host.put(self.authority.certificate, path(TLS_FILES["ca"]), mode=0o600)
         host.put(issued.key, path(TLS_FILES["key"]), mode=0o600)
         host.put(issued.certificate, path(TLS_FILES["certificate"]), mode=0o600)
 

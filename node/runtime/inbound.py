@@ -137,6 +137,8 @@ class Inbound:
 
     def turn_away(self, refused: Refused, now_ns: int) -> None:
         """Refuse whoever is not who may come. It learns why, in words that tell nothing else."""
+        if self.role is Role.CLOSING:
+            return  # What it still says, such as that its TLS broke off, is no news.
         self._shared.refusals.add(self.host, refused)
         if refused.reason == "plaintext":
             self.connection.speak_plainly()

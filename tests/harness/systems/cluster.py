@@ -52,7 +52,7 @@ class Cluster:
         return found[0]
 
     def client(self, node: str) -> ReferenceClient:
-        client = ReferenceClient("test")
+        client = ReferenceClient("test", tls=self.service.client_tls)
         client.open(node, self.dial, 5.0)
         self._clients.append(client)
         return client
