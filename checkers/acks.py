@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from histories import MISMATCH, Operation, Type
 
-READS = frozenset({"read", "r", "get", "scan", "final-read"})
+READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest"})
+OF_MEMORY = frozenset({"learn", "forget", "recall", "memory-digest"})
 
 
 def is_write(op: Operation) -> bool:
@@ -28,6 +29,11 @@ def is_write(op: Operation) -> bool:
 def is_stale(op: Operation) -> bool:
     """Whether it asked for, or was answered with, less than linearizability: a marked answer is no evidence against it."""
     return op.level not in (None, "linearizable") or bool(op.extra.get("stale"))
+
+
+def without_log(op: Operation) -> bool:
+    """Whether it is about agent memory at a level in which the log has no part: any node may answer, with or without a quorum of it."""
+    return op.f in OF_MEMORY and op.level != "linearizable"
 
 
 def log_index(op: Operation) -> int | None:

@@ -10,10 +10,10 @@ quorum while another one has).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from histories import Type
+from histories import Operation, Type
 
 from . import acks
 from .budget import OutOfBudget
@@ -35,12 +35,12 @@ class QuorumChecker:
     name = "quorum"
 
     def applies(self, record: RunRecord) -> bool:
-        if not any(acks.is_write(op) for op in record.history.operations()):
+        if not any(acks.is_write(op) for op in _of_the_log(record)):
             return False
         return bool(record.voters) or any(record.traces.values())
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        operations = record.history.operations()
+        operations = _of_the_log(record)
         findings = Findings()
         facts: Survey | None = None
         trouble: str | None = None
@@ -67,10 +67,19 @@ class QuorumChecker:
         return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
 
 
+def _of_the_log(record: RunRecord) -> Sequence[Operation]:
+    """Without those that never asked for a quorum of the log."""
+    operations = record.history.operations()
+    return (
+        [op for op in operations if not acks.without_log(op)] if any(map(acks.without_log, operations)) else operations
+    )
+
+
 def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
-    if not any(acks.is_write(op) for op in record.history.operations()):
+    operations = _of_the_log(record)
+    if not any(acks.is_write(op) for op in operations):
         return "the history has no writes"
-    succeeded = any(op.type is Type.OK for op in record.history.operations())
+    succeeded = any(op.type is Type.OK for op in operations)
     if not succeeded and not stats["Q2"]["writes_begun_inside"]:
         return "no operation succeeded, and none was tried while no quorum could exist"
     if facts is None:

@@ -14,7 +14,7 @@ from ..durations import Duration, PositiveDuration
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
 from ..workloads import WORKLOADS, WorkloadSpec
-from .node_sections import AgentsSection, CapacitySection, MembershipSection
+from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection
 
 Provider = Literal["local", "sim", "ssh"]
 
@@ -85,6 +85,7 @@ class SystemSpec(_Model):
         default=None, description="members that find and watch each other; {} for the defaults"
     )
     agents: AgentsSection = Field(default=None, description="agents and tasks on these members; {} for the defaults")
+    memory: MemorySection = Field(default=None, description="agent memory on every node; {} for the defaults")
     discover: bool = Field(default=False, description="each node is told of itself alone, and must find the others")
     learners: list[str] = Field(
         default_factory=list, description="nodes that do not vote: they join a cluster begun without them"

@@ -27,10 +27,11 @@ def _section(value: Any, kind: type[Any], judge: Callable[[Mapping[str, Any]], A
     fields = tuple(kind.__dataclass_fields__)
     section = {}
     for name, given in value.items():
-        if f"{name}{_SUFFIX}" in fields:
+        if name not in fields and f"{name}{_SUFFIX}" in fields:
             section[f"{name}{_SUFFIX}"] = parse_ns(given)
         else:
-            section[name] = given
+            # Where another field has the short name, as `sync` beside `sync_ns`, the long one takes a time with a unit.
+            section[name] = parse_ns(given) if name.endswith(_SUFFIX) and isinstance(given, str) else given
     try:
         judge(section)
     except ConfigError as error:

@@ -56,7 +56,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
             "checks": campaign.checks,
-            "check_options": {**campaign.check_options, **_bounds(campaign.liveness)},
+            "check_options": {**_rules(campaign.system), **campaign.check_options, **_bounds(campaign.liveness)},
             "expect": campaign.expect,
         },
         liveness=_liveness(campaign.liveness),
@@ -65,6 +65,11 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
 
 def _liveness(spec: LivenessSpec | None) -> Liveness | None:
     return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
+
+
+def _rules(system: SystemSpec) -> dict[str, Any]:
+    """By what the checker `memory` names a loss."""
+    return {} if system.memory is None else {"memory": {"conflicts": system.memory.get("conflicts", "merge")}}
 
 
 def _bounds(spec: LivenessSpec | None) -> dict[str, Any]:
@@ -143,6 +148,7 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "seed": plan.seed,
         "membership": spec.membership,
         "agents": spec.agents,
+        "memory": spec.memory,
         "discover": spec.discover,
         "learners": list(spec.learners),
         "seeds": list(spec.seeds),

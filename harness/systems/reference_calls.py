@@ -1,28 +1,25 @@
-"""Operations on agents and tasks, each as a short conversation with one node: it yields bodies of requests, is sent the replies, and returns the outcome.
+"""Operations on tasks (of agents: `agent_calls`; of memory: `memory_calls`), each as a short conversation with one node: it yields bodies of requests, is sent the replies, and returns the outcome.
 
 submit   value: a task's id (`task_name`)              → accepted into the replicated queue
 effects                                                → [{"task", "claim"}, …]: the ledger of accepted results, whole, in order
-spawn    value: an agent's id, `<name>.<type>`         → {"host", "epoch"}
-migrate  value: [agent, node]                          → {"host", "epoch"} once it runs there
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from .agent_calls import AGENT_CALLS, AGENT_CHANGES, SETTLED, Body, Talk, outcome_of
 from .base import Op, Outcome
+from .memory_calls import CHANGES, MEMORY_CALLS
 from .task_name import TaskName
 
-Body = Mapping[str, Any]
-Talk = Generator[Body, Body, Outcome]
 PAGE = 5000
-SETTLED = "settled"
 
 
 def submit(op: Op) -> Talk:
     reply = yield {"do": "tasks.submit", "with": dict(TaskName.parse(op.value).fields())}
-    return _outcome(op, reply, op.value)
+    return outcome_of(op, reply, op.value, changes=True)
 
 
 def effects(op: Op) -> Talk:
@@ -32,7 +29,7 @@ def effects(op: Op) -> Talk:
     if op.value == SETTLED:
         reply = yield {"view": "tasks", "level": op.level}
         if reply.get("status") != "ok":
-            return _outcome(op, reply, None)
+            return outcome_of(op, reply, None, changes=False)
         counts = reply["results"][0]
         if counts["queued"] + counts["assigned"]:
             return Outcome("fail", op.value, "unfinished", {"unfinished": counts["queued"] + counts["assigned"]})
@@ -40,7 +37,7 @@ def effects(op: Op) -> Talk:
         view = {"effects": start, "limit": PAGE}
         reply = yield {"view": "tasks", "with": view, "level": op.level}
         if reply.get("status") != "ok":
-            return _outcome(op, reply, None)
+            return outcome_of(op, reply, None, changes=False)
         page = reply["results"][0]
         if page["from"] > start:
             return Outcome("fail", None, "ledger-forgotten", {"from": page["from"]})
@@ -49,45 +46,14 @@ def effects(op: Op) -> Talk:
                 found.append({"task": task, "claim": token})
         start = page["next"]
         if start >= page["total"]:
-            return _outcome(op, reply, found)
+            return outcome_of(op, reply, found, changes=False)
 
 
-def spawn(op: Op) -> Talk:
-    _, _, kind = op.value.partition(".")
-    reply = yield {"do": "agents.spawn", "with": {"agent": op.value, "type": kind}, "await": True}
-    return _outcome(op, reply, _place(reply))
-
-
-def migrate(op: Op) -> Talk:
-    agent, target = op.value
-    reply = yield {"view": "agents", "with": {"agent": agent}, "level": "linearizable"}
-    if reply.get("status") != "ok":
-        return Outcome("fail", op.value, str(reply.get("error", "refused")))
-    record = (reply.get("results") or [None])[0]
-    if not isinstance(record, Mapping):
-        return Outcome("fail", op.value, "not-found")
-    fields = {"agent": agent, "epoch": record["epoch"], "to": target}
-    reply = yield {"do": "agents.move", "with": fields, "await": True}
-    return _outcome(op, reply, _place(reply))
-
-
-CALLS: dict[str, Callable[[Op], Talk]] = {"submit": submit, "effects": effects, "spawn": spawn, "migrate": migrate}
-CHANGING = ("submit", "spawn", "migrate")
+CALLS: dict[str, Callable[[Op], Talk]] = {
+    "submit": submit,
+    "effects": effects,
+    **AGENT_CALLS,
+    **MEMORY_CALLS,
+}
+CHANGING = ("submit", *AGENT_CHANGES, *CHANGES)
 """Those that may have taken effect when no answer came."""
-
-
-def _place(reply: Body) -> Mapping[str, Any] | None:
-    record = reply.get("record")
-    if not isinstance(record, Mapping):
-        return None
-    return {"host": record.get("host"), "epoch": record.get("epoch"), "awaited": reply.get("awaited")}
-
-
-def _outcome(op: Op, reply: Body, value: Any) -> Outcome:
-    names = {"index": "log_index", "term": "term", "node": "served_by", "network_ns": "network_ns"}
-    extra = {to: reply[name] for name, to in names.items() if reply.get(name) is not None}
-    status, error = reply.get("status"), reply.get("error")
-    if status == "ok":
-        return Outcome("ok", value, None, extra)
-    doubtful = status != "fail" and op.f in CHANGING
-    return Outcome("info" if doubtful else "fail", op.value, str(error or "refused"), extra)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .agents import AgentSpec, AgentWorkload
 from .base import Workload, WorkloadSpec
+from .memory import MemorySpec, MemoryWorkload
 from .register import SEEN, Register, RegisterSpec
 from .sets import Set, SetSpec
 from .tasks import TaskSpec, TaskWorkload
@@ -14,12 +16,18 @@ WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] 
     "register": (RegisterSpec, Register),
     "set": (SetSpec, Set),
     "tasks": (TaskSpec, TaskWorkload),
+    "agents": (AgentSpec, AgentWorkload),
+    "memory": (MemorySpec, MemoryWorkload),
 }
 """Name in the campaign → (its spec, its maker). A later workload is a file and a line here."""
 
 __all__ = [
     "SEEN",
     "WORKLOADS",
+    "AgentSpec",
+    "AgentWorkload",
+    "MemorySpec",
+    "MemoryWorkload",
     "Register",
     "RegisterSpec",
     "Set",
