@@ -29,6 +29,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "tasks": ("workloads.tasks", "TasksChecker"),
     "memory": ("workloads.memory", "MemoryChecker"),
     "agents": ("workloads.agents", "AgentsChecker"),
+    "pool": ("workloads.pool", "PoolChecker"),
     "fencing-tokens": ("workloads.fencing", "FencingTokensChecker"),
     "failure-detector": ("workloads.failure_detector", "FailureDetectorChecker"),
     "membership": ("workloads.membership", "MembershipChecker"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .agent_calls import AGENT_CALLS, AGENT_CHANGES, SETTLED, Body, Talk, outcome_of
+from .agent_calls import AGENT_CALLS, AGENT_CHANGES, SETTLED, Talk, outcome_of
 from .base import Op, Outcome
 from .memory_calls import CHANGES, MEMORY_CALLS
 from .task_name import TaskName

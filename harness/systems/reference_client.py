@@ -23,8 +23,9 @@ from typing import Any
 from node.runtime.identity import Identity, identity_of
 from node.wire import Decoder, FrameError, Kind, encode
 
+from .agent_calls import Talk
 from .base import Dial, Op, Outcome
-from .reference_calls import CALLS, CHANGING, Talk
+from .reference_calls import CALLS, CHANGING
 
 WRITES = frozenset({"w", "append", "cas"})
 ANSWER_MARGIN_MS = 25

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ..run.generators import Context, Generator, each, limit, per_key, sequence, shared, stagger, until_ok
+from ..systems.agent_calls import SETTLED
 from ..systems.base import Op
-from ..systems.reference_calls import SETTLED
 from ..systems.task_name import TaskName
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
 from .register import unique_value
