@@ -67,6 +67,8 @@ def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHIN
 
 def unseen(state: State, seen: Vector) -> State | None:
     """What of a state is news to a holder of the vector `seen` who does not have the record: because it is new, or was deleted and its tombstone collected. None: nothing is."""
+    if not any(replica in seen for replica in state[CONTEXT]):
+        return state
     if vector.includes(seen, state[CONTEXT]):
         return None
     if not any(seen.get(replica, 0) >= number for replica, number in _dots(state)):

@@ -15,9 +15,8 @@ from typing import Any
 
 from ...cluster_config import MS, SECOND
 from ..cluster_messages import MemoryAsk, MemoryChunk
-from ..entry import canonical
 from .store import Key, Store
-from .trmm import Trmm, encode
+from .trmm import Item, Trmm, encode
 from .vector import Vector
 
 PATIENCE_NS = 2 * SECOND
@@ -25,7 +24,9 @@ PATIENCE_NS = 2 * SECOND
 PATIENCE_MAX_NS = 60 * SECOND
 ASKS_LIMIT = 6
 """Asks for one chunk without an answer, after which another peer is tried."""
-RECORD_OVERHEAD = 64
+FIRST_RECORDS = 64
+AHEAD = 2
+"""Chunks of a long session that are asked for before the first of them is in, so that one side makes while the other takes."""
 
 
 @dataclass(slots=True)
@@ -37,14 +38,24 @@ class Asking:
     vector: Vector
     began_ns: int
     chunk: int = 1
+    ahead: int = 0
+    """The first chunk that was not asked for."""
     asks: int = 1
     asked_ns: int = 0
     records: int = 0
     bytes: int = 0
 
-    def ask(self, now_ns: int) -> MemoryAsk:
+    def ask(self, now_ns: int) -> list[MemoryAsk]:
+        """For the next chunk, and, once the session is known to be long, for those after it that were not asked for yet."""
         self.asked_ns = now_ns
-        return MemoryAsk(self.session, self.chunk, self.vector)
+        end = self.chunk + (AHEAD if self.chunk > 1 else 1)
+        first, self.ahead = max(self.chunk, self.ahead), max(self.ahead, end)
+        return [MemoryAsk(self.session, chunk, self.vector) for chunk in range(first, end)]
+
+    def again(self, now_ns: int) -> list[MemoryAsk]:
+        """What was asked for may be lost."""
+        self.ahead = self.chunk
+        return self.ask(now_ns)
 
     def late(self, now_ns: int, gap_ns: int) -> bool:
         """`gap_ns`: how long this session's chunks take to come."""
@@ -59,6 +70,8 @@ class Telling:
     keys: list[Key]
     vector: Vector
     starts: list[int] = field(default_factory=lambda: [0])
+    bytes: int = 0
+    """Of all chunks so far."""
 
 
 class Teller:
@@ -82,11 +95,19 @@ class Teller:
         start = telling.starts[ask.chunk - 1]
         # Where a chunk ends is settled when it is first sent: the asker may take that one, although it has asked again.
         settled = telling.starts[ask.chunk] if ask.chunk < len(telling.starts) else None
-        records, end = self._some(telling.keys, start, settled)
+        count = self._count(telling) if settled is None else settled - start
+        while True:
+            end = min(start + count, len(telling.keys))
+            data = encode(
+                Trmm(True, time_ms, None, self._some(telling.keys[start:end]), [], {"vector": telling.vector})
+            )
+            if settled is not None or count <= 1 or len(data) <= self._chunk_bytes:
+                break
+            count //= 2
         if settled is None:
             telling.starts.append(end)
+            telling.bytes += len(data)
         last = end >= len(telling.keys)
-        data = encode(Trmm(True, time_ms, None, records, [], {"vector": telling.vector}))
         return MemoryChunk(ask.session, ask.chunk, last, telling.vector, base64.b64encode(data).decode("ascii"))
 
     def forget(self, peer: str) -> None:
@@ -95,20 +116,17 @@ class Teller:
     def fingerprint(self) -> Any:
         return [[peer, t.session, len(t.keys), t.starts] for peer, t in self._tellings.items()]
 
-    def _some(self, keys: list[Key], start: int, end: int | None) -> tuple[list[tuple[str, str, Any]], int]:
-        """From `start` to `end`, or as many as a chunk takes, one at least; and where the next chunk begins. A record that was collected meanwhile is left out."""
-        records: list[tuple[str, str, Any]] = []
-        size, at = 0, start
-        while at < (len(keys) if end is None else end):
-            state = self._store.records.get(keys[at])
-            if state is not None:
-                cost = len(canonical(state)) + RECORD_OVERHEAD
-                if end is None and records and size + cost > self._chunk_bytes:
-                    break
-                size += cost
-                records.append((*keys[at], state))
-            at += 1
-        return records, at
+    def _count(self, telling: Telling) -> int:
+        """How many records are likely to fill a chunk, by those that were sent; at first a few."""
+        sent = telling.starts[-1]
+        if not sent:
+            return FIRST_RECORDS
+        return max(1, self._chunk_bytes * 9 // 10 * sent // telling.bytes)
+
+    def _some(self, keys: list[Key]) -> list[Item]:
+        """A record that was collected meanwhile is left out."""
+        found = ((key, self._store.records.get(key)) for key in keys)
+        return [(*key, state) for key, state in found if state is not None]
 
 
 @dataclass(slots=True)

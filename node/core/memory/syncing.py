@@ -44,7 +44,7 @@ class Syncing:
         self._session += 1
         vector = {} if self._options.sync == "full_snapshot" else dict(self._store.vector)
         self._asking = Asking(peer, self._session, vector, now_ns)
-        self._ask(now_ns, self._asking)
+        self._send(self._asking, self._asking.ask(now_ns))
         return peer
 
     def on_ask(self, now_ns: int, peer: str, ask: MemoryAsk, time_ms: int, gate: int | None) -> None:
@@ -88,7 +88,7 @@ class Syncing:
             return vector
         asking.chunk += 1
         asking.asks = 1
-        self._ask(now_ns, asking)
+        self._send(asking, asking.ask(now_ns))
         return None
 
     def on_tick(self, now_ns: int) -> None:
@@ -100,12 +100,12 @@ class Syncing:
             self.begin(now_ns)
             return
         asking.asks += 1
-        self._ask(now_ns, asking)
+        self._send(asking, asking.again(now_ns))
 
     def on_connected(self, now_ns: int, peer: str) -> None:
         """What was on the way is lost: the same chunk again."""
         if self._asking is not None and self._asking.peer == peer:
-            self._ask(now_ns, self._asking)
+            self._send(self._asking, self._asking.again(now_ns))
 
     def vectors(self) -> list[Vector] | None:
         """Of all peers; None while one of them has not said its vector."""
@@ -119,5 +119,6 @@ class Syncing:
         under_way = None if asking is None else [asking.peer, asking.session, asking.chunk, asking.asks]
         return [under_way, self._session, self._turn, self._teller.fingerprint(), len(self._cap.queue), self._vectors]
 
-    def _ask(self, now_ns: int, asking: Asking) -> None:
-        self._out.send(asking.peer, asking.ask(now_ns))
+    def _send(self, asking: Asking, asks: list[MemoryAsk]) -> None:
+        for ask in asks:
+            self._out.send(asking.peer, ask)

@@ -151,6 +151,11 @@ class World:
             self.ask(node, other)
             self.answer(node, 0)
 
+    def gossip(self, node: Node) -> None:
+        for one in self.nodes:
+            for other in self.nodes:
+                self.sync(one, other.index)
+
     def collect(self, node: Node) -> None:
         memory = node.memory
         if memory.state is None or live(memory.state):
@@ -220,9 +225,10 @@ steps = st.one_of(
     st.tuples(st.just("sync"), nodes, nodes),
     st.tuples(st.just("ask"), nodes, nodes),
     st.tuples(st.just("answer"), nodes, few),
+    st.tuples(st.just("gossip"), nodes),
     st.tuples(st.just("collect"), nodes),
 )
-damage = st.one_of(steps, steps, st.tuples(st.just("save"), nodes), st.tuples(st.just("go_back"), nodes))
+damage = st.one_of(steps, st.tuples(st.sampled_from(["save", "go_back", "collect", "delete", "gossip"]), nodes))
 everybody = [("sync", a, b) for a in range(3) for b in range(3) if a != b]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.simulator.disk import Disk as SimulatedDisk
 from node.core.memory.files import BACKUP, SNAPSHOT, Found, recover
-from node.core.memory.log import read_frame, scan
+from node.core.memory.log import encode_frame, read_frame, scan
 from node.core.memory.trmm import Trmm, encode
 from node.core.memory.writer import Writer
 from node.core.outbox import Outbox
@@ -189,14 +189,14 @@ def test_one_damaged_file_is_noticed_and_loses_no_more_than_its_own_frames(name:
     files, ledger = left()
     whole = numbers(recover(files))
     newest = name == "memory-log-00000004.trml"
-    frames = scan(files[name]).frames if name.endswith(".trml") else []
-    ends = {0, *(frame.at for frame in frames)}
+    there = scan(files[name]).frames if name.endswith(".trml") else []
+    ends = {0, *(frame.at for frame in there)}
     for position, damaged in damages(files[name]):
         found = recover({**files, name: damaged})
         got = ledger.honest(found)
         if not newest:
-            assert got == whole and (found.whole or frames), (position, found)
-        for frame in frames:
+            assert got == whole and (found.whole or there), (position, found)
+        for frame in there:
             hit = frame.at <= position < frame.at + 28 + len(frame.payload)
             if not hit and len(damaged) >= frame.at + 28 + len(frame.payload):
                 for kind, ident, state in read_frame(frame).records:
@@ -240,14 +240,14 @@ def test_a_gap_in_the_log_leaves_the_vector_before_it_and_keeps_the_records_behi
         life.put(key)
         life.settle()
     name = "memory-log-00000001.trml"
-    frames = scan(disk.files()[name]).frames
+    second = scan(disk.files()[name]).frames[1].at
     data = bytearray(disk.files()[name])
-    data[frames[1].at + 30] ^= 1
+    data[second + 30] ^= 1
     found = recover({name: bytes(data)})
     assert not found.whole and found.torn is None
     assert found.metadata["vector"] == {"a": 1} and numbers(found) == {KEYS[0]: 1, KEYS[2]: 3, KEYS[3]: 4}
     ledger.honest(found)
-    assert f"{name}: frame 2 at byte {frames[1].at} does not fit its checksum" in found.damaged
+    assert f"{name}: frame 2 at byte {second} does not fit its checksum" in found.damaged
 
 
 def test_a_removal_that_was_read_counts_even_when_the_log_before_it_is_lost() -> None:
@@ -260,6 +260,34 @@ def test_a_removal_that_was_read_counts_even_when_the_log_before_it_is_lost() ->
     found = recover({**files, **bad, name: bytes(data)})
     assert not found.whole
     assert KEYS[3] not in ledger.honest(found) and KEYS[3] in found.removed
+
+
+def frames(*payloads: str, number: int = 1, previous: int = 0) -> tuple[bytes, int]:
+    """A segment of frames with these payloads, and the last one's checksum."""
+    data = b""
+    for position, payload in enumerate(payloads):
+        frame, previous = encode_frame(number + position, previous, payload.encode())
+        data += frame
+    return data, previous
+
+
+def test_a_frame_of_another_past_proves_nothing() -> None:
+    """Its number fits, but what its vector counts on is a frame that is not the one before it: old files came back."""
+    here, checksum = frames('{"v":{"a":1}}', '{"v":{"a":2}}')
+    _, other = frames('{"v":{"a":1}}', '{"v":{"b":7}}')
+    for previous, vector, whole in ((checksum, {"a": 2, "b": 8}, True), (other, {"a": 2}, False)):
+        later, _ = frames('{"v":{"b":8}}', number=3, previous=previous)
+        found = recover({"memory-log-00000001.trml": here, "memory-log-00000002.trml": later})
+        assert (found.metadata["vector"], found.whole, bool(found.damaged)) == (vector, whole, not whole)
+
+
+def test_a_record_that_came_back_after_its_removal_is_kept_by_the_file_that_tells_so() -> None:
+    """The delta covers the frame with the removal, and its record is younger; the delta's base is lost."""
+    log, last = frames('{"r":[["fact","f",{"n":1}]]}', '{"x":[["fact","f"]]}')
+    metadata = {"files": [2, last, 1, 1]}
+    delta = encode(Trmm(True, 0, 7, [("fact", "f", {"n": 2})], [("fact", "f")], metadata))
+    found = recover({"memory-log-00000001.trml": log, "memory-delta-00000001.trmd": delta})
+    assert found.records == [("fact", "f", {"n": 2})] and found.removed == []
 
 
 def test_deltas_that_lost_their_base_give_their_records_alone() -> None:
