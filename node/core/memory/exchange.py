@@ -71,6 +71,7 @@ class Exchange:
                 digest=f"{self._store.digest:032x}",
                 vector=dict(self._store.vector),
             )
+            self._syncing.look_on(now_ns)
 
     def join(self, records: Sequence[Any], peer: str, *, keep: bool = True) -> list[Item] | None:
         """The records whose state changed by it, written down if `keep`; None when something there is no record."""

@@ -31,6 +31,8 @@ class Syncing:
         """How long the last chunk took to come."""
         self._vectors: dict[str, Vector] = {}
         """By peer: its vector as it said last."""
+        self._heard: dict[str, None] = {}
+        """Peers from whom a sync was complete in this life."""
         self.sent_bytes = 0
 
     def begin(self, now_ns: int, peer: str | None = None, *, asked: bool = False) -> str | None:
@@ -82,6 +84,7 @@ class Syncing:
         self._gap_ns = now_ns - asking.asked_ns
         if chunk.last:
             self._asking = None
+            self._heard[asking.peer] = None
             vector = {who: n for who, n in chunk.vector.items() if type(n) is int and n >= 0}
             if self._options.sync != "full_snapshot":
                 self._vectors[asking.peer] = joined(self._vectors.get(asking.peer, {}), vector)
@@ -90,6 +93,12 @@ class Syncing:
         asking.asks = 1
         self._send(asking, asking.ask(now_ns))
         return None
+
+    def look_on(self, now_ns: int) -> None:
+        """An empty memory asks the peers one after the other, until one of them has something."""
+        unheard = [peer for peer in self._peers() if peer not in self._heard]
+        if unheard and not self._store.records:
+            self.begin(now_ns, unheard[0])
 
     def on_tick(self, now_ns: int) -> None:
         asking = self._asking
