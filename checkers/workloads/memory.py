@@ -1,7 +1,7 @@
 """Checker `memory`: agent memory that any node changes at any time loses nothing that it acknowledged, shows nothing that nobody wrote, and becomes the same everywhere.
 
 *Lost*: an acknowledged element, text or count that a final read lacks, although no deletion can have seen it, and nothing that is shown can have replaced it. *Phantom*: what nobody
-wrote, or whose change was refused. *Went back*: a node shows less than it did. *Stale*: a read shows less than its level promises. *Not converged*: nodes differ after the quiet period.
+wrote, or whose change was refused. *Resurrected*: what was deleted where it was known. *Went back*: a node shows less than it did. *Stale*: a read shows less than its level promises. *Not converged*: nodes differ after the quiet period.
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ class MemoryChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         memory = read_memory(record)
         findings = Findings()
-        latest_wins = options_of(record, self.name).get("conflicts") == LATEST_WINS
+        options = options_of(record, self.name)
+        latest_wins = options.get("conflicts") == LATEST_WINS
         quiet_ns = record.phases.get("quiet_end")
         finals = Finals() if quiet_ns is None else finals_of(memory, quiet_ns)
-        lost(memory, finals, latest_wins, findings)
+        losses = Findings()
+        lost(memory, finals, latest_wins, losses)
+        counted = latest_wins and options.get("overwritten") == "counted"
+        if not counted:
+            findings.extend(losses)
         if quiet_ns is not None:
             differing(memory, finals, quiet_ns, findings)
         compared = 0
@@ -42,7 +47,7 @@ class MemoryChecker:
             phantoms(one, findings)
             if not latest_wins:
                 # There records are replaced whole: what a node no longer shows is told as a loss.
-                sweep = Sweep(one, memory.excuses, findings)
+                sweep = Sweep(one, memory.excuses, findings, quiet_ns)
                 sweep.walk()
                 compared += sweep.compared
         sides = {served_by(op) for one in memory.records.values() for op in one.changes if op.type is Type.OK}
@@ -51,6 +56,7 @@ class MemoryChecker:
             "changed_at": len(sides),
             "reads_compared": compared,
             "final_nodes": len(finals.nodes),
+            **({"overwritten": sum(losses.counts.values())} if counted else {}),
         }
         return conclude(self.name, findings, stats, all_of(_doubts(record, finals, len(sides))))
 

@@ -103,7 +103,7 @@ def _tell_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_wi
     if len(loss.reads) < len(reads):
         text += f"; {_named(reads.keys() - loss.reads.keys())} shows it"
     ops, details = [loss.change, read], {"key": record.name[1], "places": [list(place) for place in loss.places]}
-    winner = _winner(record, view) if latest_wins else None
+    winner = _winner(record, view, loss.change) if latest_wins else None
     if winner is not None:
         kind, how = _won(loss.change, winner)
         text += f". What won is {described(winner)}, {how}"
@@ -117,12 +117,19 @@ def _tell_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_wi
     )
 
 
-def _winner(record: Record, view: View) -> Operation | None:
-    """Of the changes that survived, the one that began last."""
+def _winner(record: Record, view: View, change: Operation) -> Operation | None:
+    """Of the changes that survived, that with the next time stamp (`ts`) above; where none is told, the one that began last."""
     texts = [(name, text) for name, shown in view.texts.items() for text in shown]
     alive = [op for place in view.elements for op in record.adds.get(place, ())]
     alive += [op for place in texts for op in record.writes.get(place, ())]
+    later = [op for op in alive if _later(op.extra.get("ts"), change.extra.get("ts"))]
+    if later:
+        return min(later, key=lambda op: op.extra["ts"])
     return max(alive, key=lambda op: op.invoke_index, default=None)
+
+
+def _later(stamp: Any, other: Any) -> bool:
+    return isinstance(stamp, list) and isinstance(other, list) and stamp > other
 
 
 def _won(change: Operation, winner: Operation) -> tuple[str, str]:

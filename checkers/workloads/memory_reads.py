@@ -1,4 +1,5 @@
-"""What reads of agent memory may show while changes go on: nothing that nobody wrote, nothing less than their node showed before, nothing less than their level promises.
+"""What reads of agent memory may show while changes go on: nothing that nobody wrote, nothing that their node
+deleted, nothing less than it showed before, nothing less than their level promises.
 
 One sweep over each record's operations in the order of the history: what is known when a read begins must be in it.
 """
@@ -14,9 +15,23 @@ from ..acks import served_by
 from ..findings import Findings
 from ..wording import indices, ms_between, on_key, show
 from .conclusion import sentence
-from .memory_records import Excuses, Place, Record, Span, View, counts_of, described, elements_of, end_of, met, texts_of
+from .memory_records import (
+    FORGET,
+    LINEARIZABLE,
+    QUORUM,
+    Excuses,
+    Place,
+    Record,
+    Span,
+    View,
+    counts_of,
+    described,
+    elements_of,
+    end_of,
+    met,
+    texts_of,
+)
 
-QUORUM, LINEARIZABLE = "quorum", "linearizable"
 Source = tuple[Operation, Operation]
 """(the change, what made it known: the change itself, or a read that showed it)."""
 
@@ -30,6 +45,8 @@ class Known:
     counts: dict[str, tuple[int, Operation]] = field(default_factory=dict)
     added: dict[str, tuple[int, Operation]] = field(default_factory=dict)
     """Sums of acknowledged changes, and the last of them."""
+    gone: dict[Place, Operation] = field(default_factory=dict)
+    """What was here when somebody deleted the record, and who."""
 
     def change(self, op: Operation, counted: bool = True) -> None:
         for place in elements_of(op):
@@ -55,6 +72,11 @@ class Known:
                 if name not in self.counts or self.counts[name][0] <= count:
                     self.counts[name] = (count, read)
 
+    def delete(self, op: Operation, seen: Iterable[Place]) -> None:
+        for place in seen:
+            self.gone[place] = op
+            self.elements.pop(place, None)
+
     def forget_doubtful(self) -> None:
         """A crash may take what nobody was promised, and what others than this node promised to keep."""
         self.elements = {place: source for place, source in self.elements.items() if _durable_here(source)}
@@ -74,18 +96,30 @@ class Sweep:
     record: Record
     excuses: Excuses
     findings: Findings
+    quiet_ns: int | None = None
     local: dict[str, Known] = field(default_factory=dict)
     promised: dict[str, Known] = field(default_factory=lambda: {QUORUM: Known(), LINEARIZABLE: Known()})
     last_ns: dict[str, int] = field(default_factory=dict)
+    doomed: dict[int, list[Place]] = field(default_factory=dict)
+    """By deletion: what its node held when it began."""
+    removed: dict[Place, Operation] = field(default_factory=dict)
+    """What no node may show in the end."""
     compared: int = 0
 
     def walk(self) -> None:
         acknowledged = [op for op in self.record.changes if op.type is Type.OK]
         points: list[tuple[int, bool, Operation, View | None]] = [(end_of(op), True, op, None) for op in acknowledged]
+        points += [
+            (index, index > op.invoke_index, op, None)
+            for op in self.record.deleted
+            for index in (op.invoke_index, end_of(op))
+        ]
         points += [(op.invoke_index, False, op, view) for op, view in self.record.reads]
         points += [(end_of(op), True, op, view) for op, view in self.record.reads]
         for _, ended, op, view in sorted(points, key=lambda point: point[0]):
-            if ended:
+            if op.f == FORGET:
+                self._delete(op, ended)
+            elif ended:
                 self._take_in(op, view)
             elif view is not None:
                 self._judge(op, view)
@@ -93,11 +127,35 @@ class Sweep:
     def _judge(self, read: Operation, view: View) -> None:
         node = served_by(read) or ""
         if read.level != QUORUM:
+            final = self.quiet_ns is not None and read.invoke_ns >= self.quiet_ns
+            self._back(read, view, self.removed if final else self._of_node(node, read).gone)
             self._compare(read, view, self._of_node(node, read), "replica-went-back", f"{node} had it")
         if read.level in self.promised:
             self._drop_unpromised(read)
             what = f"it was promised to reads of level {read.level}"
             self._compare(read, view, self.promised[read.level], f"stale-{read.level}-read", what)
+
+    def _delete(self, op: Operation, ended: bool) -> None:
+        """A deletion takes what its node held: it must not come back to that node, and in the end to none."""
+        known = self._of_node(served_by(op) or "", op)
+        if not ended:
+            self.doomed[op.invoke_index] = list(known.elements)
+            return
+        seen = self.doomed.pop(op.invoke_index)
+        known.delete(op, seen)
+        if not self.excuses.lost_with_a_disk(op):
+            self.removed.update(dict.fromkeys(seen, op))
+
+    def _back(self, read: Operation, view: View, gone: dict[Place, Operation]) -> None:
+        for place in sorted(view.elements & gone.keys(), key=str):
+            deletion = gone.pop(place)
+            if any(end_of(add) > deletion.invoke_index for add in self.record.adds.get(place, ())):
+                continue
+            text = (
+                f"{show(place[1])} of {place[0]} is in {described(read)}, which began {ms_between(deletion, read):g} ms after it had been deleted "
+                f"where it was known: {described(deletion)}"
+            )
+            self._add("resurrected", [deletion, read], text)
 
     def _take_in(self, op: Operation, view: View | None) -> None:
         node = served_by(op) or ""

@@ -21,6 +21,7 @@ from ..wording import describe
 from .selection import Name
 
 LEARN, FORGET, RECALL, DIGEST = "learn", "forget", "recall", "memory-digest"
+QUORUM, LINEARIZABLE = "quorum", "linearizable"
 EVICTED = "memory-evicted"
 NEVER_ENDED = 1 << 62
 """The end of an operation of which nobody knows whether, and when, it took effect: after all others."""
@@ -99,6 +100,8 @@ class Record:
     counts: dict[str, list[tuple[Operation, int]]] = field(default_factory=dict)
     refused: dict[Place, Operation] = field(default_factory=dict)
     deletions: Deletions = field(default_factory=Deletions)
+    deleted: list[Operation] = field(default_factory=list)
+    """Acknowledged deletions of what a node held."""
     reads: list[tuple[Operation, View]] = field(default_factory=list)
     last_change_ns: int = 0
     """When the last change or deletion ended whose end is known."""
@@ -154,6 +157,9 @@ def read_memory(run: RunRecord) -> Memory:
             record.learn(op)
         elif op.type is not Type.FAIL:
             record.deletions.add(op)
+            if op.type is Type.OK and op.level != LINEARIZABLE:
+                # By the log only what came by the log is deleted.
+                record.deleted.append(op)
     evicted = {
         f"{line['kind']}/{line['record']}"
         for lines in run.traces.values()
@@ -185,7 +191,7 @@ class Excuses:
 
     def lost_with_a_disk(self, change: Operation) -> bool:
         """Whether it was promised to be durable on one node alone, whose disk forgot later."""
-        if change.level in ("quorum", "linearizable"):
+        if change.level in (QUORUM, LINEARIZABLE):
             return False
         return any(change.invoke_ns <= over_ns for _, over_ns in self.forgot.get(served_by(change) or "", ()))
 

@@ -48,7 +48,7 @@ CHANGES = ("learn", "forget")
 
 
 def _outcome(op: Op, reply: Body, value: Any) -> Outcome:
-    names = {"node": "served_by", "dot": "dot"}
+    names = {"node": "served_by", "dot": "dot", "w": "ts"}
     if op.f in CHANGES:
         # Where the log has it. What a read saw was more than the log.
         names |= {"index": "log_index", "term": "term"}

@@ -18,10 +18,17 @@ class Book(Lines):
         self.quiet_from: int | None = None
 
     def learn(
-        self, client: int, fields: dict[str, Any], *, key: str = "episode/e1", level: str = "eventual", ends: str = "ok"
+        self,
+        client: int,
+        fields: dict[str, Any],
+        *,
+        key: str = "episode/e1",
+        level: str = "eventual",
+        ends: str = "ok",
+        **more: Any,
     ) -> Book:
         value = {"kind": key.partition("/")[0], "record": key.partition("/")[2], "fields": fields}
-        return self._did(client, "learn", value, key, level, ends)
+        return self._did(client, "learn", value, key, level, ends, **more)
 
     def forget(self, client: int, *, key: str = "episode/e1", level: str = "eventual", ends: str = "ok") -> Book:
         return self._did(
@@ -83,9 +90,9 @@ class Book(Lines):
         quiet_ns = len(self.operations.events) * MS if self.quiet_from is None else self.quiet_from * MS
         return self.quiet().judge("memory", **{"phases": {"quiet_end": quiet_ns}, **record})
 
-    def _did(self, client: int, f: str, value: Any, key: str, level: str, ends: str) -> Book:
+    def _did(self, client: int, f: str, value: Any, key: str, level: str, ends: str, **more: Any) -> Book:
         if ends == "ok":
-            self.operations.ok(client, f, value, key=key, level=level, served_by=f"n{client}")
+            self.operations.ok(client, f, value, key=key, level=level, served_by=f"n{client}", **more)
         elif ends == "fail":
             self.operations.fail(client, f, value, key=key)
         else:

@@ -145,6 +145,22 @@ def test_with_latest_wins_a_loss_names_what_won():
     assert "lost-update" in kinds(both().everywhere(None).result(**LATEST))
 
 
+def test_with_latest_wins_time_stamps_say_what_won():
+    """The clock of n1 is ahead: c, written there before a was, has the later stamp."""
+    book = Book().learn(1, {"agents": ["c"]}, ts=[50, "n1", 1]).learn(2, {"agents": ["a"]}, ts=[30, "n2", 1])
+    book.learn(1, {"agents": ["d"]}, ts=[60, "n1", 2]).everywhere({"agents": ["c", "d"]})
+    anomaly = only(book.result(**LATEST), "lost-to-an-earlier-update", (0, 2, 6))
+    assert anomaly.details["won"] == 0
+
+
+def test_with_latest_wins_losses_may_be_counted_alone():
+    counted = {"options": {"memory": {"conflicts": "latest-wins", "overwritten": "counted"}}}
+    stats = valid(both().learn(2, {"times_used": 2}).everywhere({"agents": ["b"]}).result(**counted))
+    assert stats["overwritten"] == 2
+    apart = both().final().recall(1, {"agents": ["a"]}).recall(2, {"agents": ["b"]}).recall(3, {"agents": ["b"]})
+    only(apart.result(**counted), "not-converged", (4, 6))
+
+
 def test_what_a_disk_lost_that_alone_had_it_is_no_violation_and_what_a_quorum_had_is():
     wiped = both().everywhere({"agents": ["b"]}).fault("wipe", "n1", 1.5, 3)
     assert valid(wiped.result())["excused_by_lost_disks"] == 1
@@ -250,6 +266,39 @@ def test_a_deletion_that_began_in_time_explains_it():
     valid(gone.result())
     later = both().recall(3, {"agents": ["a", "b"]}).recall(3, {"agents": ["b"]}).forget(1).everywhere(None)
     only(later.result(), "replica-went-back", (0, 4, 6))
+
+
+def test_what_was_deleted_where_it_was_known_does_not_come_back():
+    """n3 had shown a, and b was unknown there."""
+    book = both().recall(3, {"agents": ["a"]}).forget(3).recall(3, {"agents": ["a"]}).everywhere({"agents": ["b"]})
+    anomaly = only(book.result(), "resurrected", (6, 8))
+    assert anomaly.explanation.startswith(
+        "On key episode/e1, a of agents is in recall by process 3 (index 8 to 9, 0.008 s to 0.009 s), which began 1 ms after it had been deleted where it was known: forget"
+    )
+    last = both().recall(3, {"agents": ["a"]}).forget(3).everywhere({"agents": ["a", "b"]})
+    only(last.result(), "resurrected", (6, 8))
+    valid(
+        both()
+        .recall(3, {"agents": ["a"]})
+        .forget(3)
+        .recall(1, {"agents": ["a"]})
+        .everywhere({"agents": ["b"]})
+        .result()
+    )
+    own = both().forget(1).everywhere({"agents": ["a", "b"]})
+    only(own.result(), "resurrected", (4, 6))
+
+
+def test_what_a_deletion_had_not_seen_or_lost_again_may_come_back():
+    valid(both().forget(3).everywhere({"agents": ["a", "b"]}).result())
+    shown = both().recall(3, {"agents": ["a"]})
+    valid(shown.forget(3, ends="info").everywhere({"agents": ["a", "b"]}).result())
+    log = both().recall(3, {"agents": ["a"]}).forget(3, level="linearizable").everywhere({"agents": ["a", "b"]})
+    valid(log.result())
+    wiped = both().recall(3, {"agents": ["a"]}).forget(3).fault("wipe", "n3", 7.5, 7.6)
+    valid(wiped.everywhere({"agents": ["a", "b"]}).result())
+    again = both().recall(3, {"agents": ["a"]}).forget(3).learn(2, {"agents": ["a"]})
+    valid(again.everywhere({"agents": ["a", "b"]}).result())
 
 
 def test_counts_and_texts_of_a_node_do_not_go_back():
