@@ -36,15 +36,14 @@ def command(only: str | None, inventory: Path | None, logs: Path | None, as_json
     from ..cluster.table import results_table, summary
 
     scenarios = bench.chosen(only, SCENARIOS)
-    results = [bench.not_yet(scenario) for scenario in scenarios if scenario.run is None]
+    results = []
     needed = bench.hosts_needed(scenarios)
-    if needed:
-        with Progress() as progress:
-            progress.show("hosts", "of the inventory" if inventory else f"{needed} local ones")
-            with lab(needed, inventory, "bench") as where:
-                for result in bench.run(scenarios, where, progress.show, logs):
-                    progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
-                    results.append(result)
+    with Progress() as progress:
+        progress.show("hosts", "of the inventory" if inventory else f"{needed} local ones")
+        with lab(needed, inventory, "bench") as where:
+            for result in bench.run(scenarios, where, progress.show, logs):
+                progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
+                results.append(result)
     if as_json:
         out.print_json(json.dumps(bench.document(results)))
     else:

@@ -41,20 +41,16 @@ def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario
 
 
 def hosts_needed(scenarios: Iterable[Scenario]) -> int:
-    """How many hosts the largest of their clusters has; 0 when none of them can happen."""
-    return max((s.setup.hosts for s in scenarios if s.run is not None and s.setup is not None), default=0)
-
-
-def not_yet(scenario: Scenario) -> Result:
-    return Result(scenario, f"not yet: {scenario.waits_for}", None)
+    """How many hosts the largest of their clusters has."""
+    return max((scenario.setup.hosts for scenario in scenarios), default=0)
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """1 when one failed, else 4 when one that can happen was not measured, else 0."""
+    """1 when one failed, else 4 when one was not measured, else 0."""
     results = list(results)
     if any(result.passed is False for result in results):
         return 1
-    return 4 if any(result.passed is None and result.scenario.run is not None for result in results) else 0
+    return 4 if any(result.passed is None for result in results) else 0
 
 
 def document(results: Iterable[Result]) -> dict[str, Any]:
@@ -78,8 +74,7 @@ def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]
     """By the cluster they need, smallest first; in a group, those first that need it fresh."""
     groups: dict[str, tuple[Setup, list[Scenario]]] = {}
     for scenario in scenarios:
-        if scenario.run is not None and scenario.setup is not None:
-            groups.setdefault(scenario.setup.name, (scenario.setup, []))[1].append(scenario)
+        groups.setdefault(scenario.setup.name, (scenario.setup, []))[1].append(scenario)
     for _, members in groups.values():
         members.sort(key=lambda scenario: (not scenario.fresh, scenario.number))
     return sorted(groups.values(), key=lambda group: group[0].hosts)
@@ -121,7 +116,6 @@ def _run_group(
 
 def attempt(scenario: Scenario, cluster: Deployed) -> Result:
     """Run it, and leave the cluster without agents, as the next one expects it."""
-    assert scenario.run is not None
     began_s = time.monotonic()
     try:
         measured = scenario.run(cluster)

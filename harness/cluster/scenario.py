@@ -13,17 +13,16 @@ from .setup import Setup
 class Scenario:
     """`run` makes it happen and returns what it measured, in words; it raises `Missed` or `Refused` when the promise was not kept.
 
-    Without `run` it cannot happen yet, and `waits_for` says for what. `fresh`: it needs a deployment on which nothing happened yet.
+    `fresh`: it needs a deployment on which nothing happened yet.
     """
 
     number: int
     category: str
     name: str
     promised: str
-    setup: Setup | None = None
-    run: Callable[[Deployed], str] | None = None
+    setup: Setup
+    run: Callable[[Deployed], str]
     fresh: bool = False
-    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

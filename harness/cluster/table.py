@@ -100,9 +100,7 @@ def summary(results: Iterable[Result]) -> str:
     results = list(results)
     passed = sum(1 for result in results if result.passed)
     failed = sum(1 for result in results if result.passed is False)
-    waiting = [result.scenario.number for result in results if result.passed is None and result.scenario.run is None]
-    unmeasured = len(results) - passed - failed - len(waiting)
+    unmeasured = len(results) - passed - failed
     parts = [f"{passed} passed", f"{failed} failed"]
     parts += [f"{unmeasured} not measured"] if unmeasured else []
-    parts += [f"{len(waiting)} not there yet ({', '.join(map(str, waiting))})"] if waiting else []
     return " · ".join(parts)

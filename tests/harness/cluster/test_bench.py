@@ -7,27 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cluster import bench
-from harness.cluster.scenario import Result, Scenario
+from harness.cluster.scenario import Result
 from harness.cluster.scenarios import SCENARIOS
 from harness.cluster.setup import Setup
 from harness.cluster.table import summary
 from harness.errors import CampaignError
-
-MEMORY = [8, 9, 10, 11, 21, 24]
 
 
 def ran(number: int, passed: bool | None) -> Result:
     return Result(SCENARIOS[number], "something", passed)
 
 
-def test_all_24_are_there_and_what_waits_for_memory_cannot_run() -> None:
+def test_all_24_are_there() -> None:
     assert list(SCENARIOS) == list(range(1, 25))
-    assert [number for number, scenario in SCENARIOS.items() if scenario.run is None] == MEMORY
-    assert all(scenario.setup is not None for scenario in SCENARIOS.values() if scenario.run is not None)
 
 
 def test_no_two_setups_have_one_name() -> None:
-    setups = [scenario.setup for scenario in SCENARIOS.values() if scenario.setup is not None]
+    setups = [scenario.setup for scenario in SCENARIOS.values()]
     assert all(one == other for one in setups for other in setups if one.name == other.name)
 
 
@@ -47,11 +43,11 @@ def test_what_is_no_number_of_a_scenario_is_refused_by_name(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(SCENARIOS)), unique=True))
-def test_groups_hold_each_scenario_that_can_run_once_smallest_cluster_first(numbers: list[int]) -> None:
+def test_groups_hold_each_scenario_once_smallest_cluster_first(numbers: list[int]) -> None:
     wanted = [SCENARIOS[number] for number in numbers]
     groups = bench.grouped(wanted)
     held = sorted(scenario.number for _, members in groups for scenario in members)
-    assert held == sorted(number for number in numbers if number not in MEMORY)
+    assert held == sorted(numbers)
     assert [setup.hosts for setup, _ in groups] == sorted(setup.hosts for setup, _ in groups)
     assert all(scenario.setup == setup for setup, members in groups for scenario in members)
     assert bench.hosts_needed(wanted) == max((setup.hosts for setup, _ in groups), default=0)
@@ -66,23 +62,21 @@ def test_who_needs_a_fresh_cluster_is_the_first_on_it() -> None:
 
 
 def test_a_failure_is_told_before_what_could_not_be_measured() -> None:
-    not_yet = [bench.not_yet(SCENARIOS[number]) for number in MEMORY]
-    assert bench.exit_code([ran(1, True), *not_yet]) == 0
-    assert bench.exit_code([ran(1, True), ran(2, None), *not_yet]) == 4
+    assert bench.exit_code([ran(1, True), ran(8, True)]) == 0
+    assert bench.exit_code([ran(1, True), ran(2, None)]) == 4
     assert bench.exit_code([ran(1, False), ran(2, None)]) == 1
 
 
-def test_the_document_has_every_field_in_the_order_of_numbers_and_what_is_not_there_has_not_passed() -> None:
-    document = bench.document([bench.not_yet(SCENARIOS[8]), ran(2, False), ran(1, True)])
+def test_the_document_has_every_field_in_the_order_of_numbers_and_what_was_not_measured_has_not_passed() -> None:
+    document = bench.document([ran(8, None), ran(2, False), ran(1, True)])
     rows = document["scenarios"]
     assert [(row["number"], row["passed"]) for row in rows] == [(1, True), (2, False), (8, None)]
-    assert rows[2]["measured"] == "not yet: agent memory"
     assert set(rows[0]) == {"number", "name", "category", "promised", "measured", "passed"}
 
 
-def test_the_summary_counts_what_is_not_there_by_itself() -> None:
-    results = [ran(1, True), ran(2, True), ran(3, False), ran(4, None), bench.not_yet(SCENARIOS[8])]
-    assert summary(results) == "2 passed · 1 failed · 1 not measured · 1 not there yet (8)"
+def test_the_summary_counts_what_was_not_measured_by_itself() -> None:
+    results = [ran(1, True), ran(2, True), ran(3, False), ran(4, None)]
+    assert summary(results) == "2 passed · 1 failed · 1 not measured"
 
 
 def test_a_setup_takes_voters_first_and_tells_each_node_of_itself_alone() -> None:
@@ -90,8 +84,3 @@ def test_a_setup_takes_voters_first_and_tells_each_node_of_itself_alone() -> Non
     assert options.voters == {"n1": 1, "n2": 1}
     assert list(options.learners) == ["n3"]
     assert options.discover and options.membership == {} and options.agents == {"balance_ns": 0}
-
-
-def test_a_scenario_without_a_run_says_what_it_waits_for() -> None:
-    result = bench.not_yet(Scenario(1, "c", "n", "p", waits_for="rain"))
-    assert (result.measured, result.passed) == ("not yet: rain", None)
