@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from node.config import MS
+from node.core.memory.schema import LIMITS
 
 from ..cluster import Cluster
 from ..disk import Disk
@@ -225,3 +226,78 @@ def test_nothing_acknowledged_is_lost_in_storms(seed: int) -> None:
 
 def _keep(told: dict[str, list[tuple[str, int]]], element: str, number: int) -> Callable[[dict[str, Any]], None]:
     return lambda answer: told[answer["status"]].append((element, number))
+
+
+def test_at_the_limit_an_insert_is_refused_and_everything_else_goes_on() -> None:
+    cluster = memory(sync="on_demand")
+    for number in range(LIMITS["profile"]):
+        body = {"memory": "change", "kind": "profile", "record": f"a{number}/text", "fields": {"attempts": 1}}
+        assert cluster.call("n1", body)["status"] == "ok"
+    one_more = {"memory": "change", "kind": "profile", "record": "new/text", "fields": {"attempts": 1}}
+    assert cluster.call("n1", one_more)["error"] == "memory-full"
+    assert cluster.call("n1", {**one_more, "record": "a0/text"})["status"] == "ok", "it is there already"
+    assert cluster.call("n1", {"memory": "delete", "kind": "profile", "record": "a1/text"})["status"] == "ok"
+    assert cluster.call("n1", one_more)["status"] == "ok"
+
+
+def test_what_a_peer_acknowledged_is_taken_beyond_the_limit() -> None:
+    cluster = memory(sync="on_demand")
+    cluster.partition(["n1"], ["n2"], ["n3"])
+    for name in ("n1", "n2"):
+        for number in range(LIMITS["profile"] - 5):
+            body = {"memory": "change", "kind": "profile", "record": f"{name}.{number}/t", "fields": {"attempts": 1}}
+            assert cluster.call(name, body)["status"] == "ok"
+    cluster.heal()
+    cluster.call("n1", {"memory": "sync", "from": "n2"})
+    cluster.run(SECOND)
+    assert len(cluster.call("n1", {"memory": "list", "kind": "profile"})["records"]) == 50
+
+
+def test_a_declared_retention_takes_the_record_changed_longest_ago_and_says_so() -> None:
+    cluster = memory(sync="on_demand", retention="oldest")
+    for number in [*range(LIMITS["profile"]), 0, 99]:
+        body = {"memory": "change", "kind": "profile", "record": f"a{number}/t", "fields": {"attempts": 1}}
+        assert cluster.call("n1", body)["status"] == "ok"
+    assert [line["record"] for line in traced(cluster, "memory-evicted")] == ["a1/t"], "a0 was changed again since"
+
+
+def test_continuous_sync_sends_each_change_at_once() -> None:
+    cluster = memory(sync="continuous", sync_ns=3600 * SECOND)
+    cluster.run(2 * SECOND)
+    change(cluster, "n1", "e1", goal="g")
+    cluster.run(50 * MS)
+    assert [get(cluster, name, "e1") is not None for name in NAMES] == [True, True, True]
+
+
+@pytest.mark.parametrize(("bits", "used"), [(64_000, 0.9), (512_000, 0.5)])
+def test_a_bandwidth_cap_is_kept_within_a_tenth(bits: int, used: float) -> None:
+    """`used`: how much of it at least; where a chunk is on its way for as long as it takes to be sent, that is less."""
+    cluster = memory(sync="on_demand", bandwidth_bps=bits)
+    cluster.partition(["n1"], ["n2", "n3"])
+    for number in range(120):
+        change(cluster, "n1", f"e{number}", goal="g" * 300, agents=[f"a{number}"])
+    cluster.cuts = set()
+    before = cluster.call("n1", {"admin": "status"})["memory_synced_bytes"]
+    cluster.call("n2", {"memory": "sync", "from": "n1"})
+
+    def done() -> list[dict[str, Any]]:
+        return [line for line in traced(cluster, "memory-synced", "n2") if line["records"] == 120]
+
+    line = cluster.run_until(done, 120 * SECOND, "the sync")[0]
+    sent = cluster.call("n1", {"admin": "status"})["memory_synced_bytes"] - before
+    assert used <= 8 * sent * SECOND / line["took_ns"] / bits <= 1.1, (sent, line)
+
+
+def test_latest_wins_is_alike_everywhere_too_and_loses_what_was_acknowledged() -> None:
+    cluster = memory(conflicts="latest-wins")
+    change(cluster, "n1", "f1", concept="fire", times_used=1)
+    converge(cluster)
+    cluster.partition(["n1"], ["n2", "n3"])
+    change(cluster, "n1", "f1", sources=["left"])
+    cluster.run(10 * MS)
+    change(cluster, "n2", "f1", sources=["right"])
+    cluster.heal()
+    converge(cluster)
+    assert get(cluster, "n1", "f1", "fact")["fields"]["sources"] == ["right"]
+    refused = change(cluster, "n1", "f1", "linearizable", concept="x")
+    assert refused["error"] == "bad-request" and "latest-wins" in refused["message"]
