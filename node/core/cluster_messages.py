@@ -85,13 +85,14 @@ class MemoryAsk:
 
 @frozen
 class MemoryChunk:
-    """Chunk `chunk` of `session`: a TRMM delta in base64. `last`: that is all that the sender held when its vector was `vector`."""
+    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when it is large. `last`: that is all that the sender held when its vector was `vector`."""
 
     TAG: ClassVar[str] = "memory.chunk"
     session: int
     chunk: int
     last: bool
     vector: Json
+    packed: bool
     data: str
 
 

@@ -5,7 +5,6 @@ Whatever comes is judged before it is joined, and written down before anybody is
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, MemoryPush, 
 from ..outbox import Outbox
 from .keeper import Keeper
 from .store import Key, Store
+from .sync import unpack
 from .syncing import Syncing
 from .trmm import Item, decode
 
@@ -49,7 +49,7 @@ class Exchange:
         if asking is None:
             return
         try:
-            data = base64.b64decode(message.data, validate=True)
+            data = unpack(message.packed, message.data)
             records = decode(data).records
         except (ValueError, CorruptionError) as error:
             self._out.trace("memory-garbage", peer=peer, reason=str(error))

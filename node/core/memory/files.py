@@ -83,6 +83,7 @@ class Found:
     """The segment to go on with; None when a new one is to be begun."""
     delta_files: list[tuple[str, int]] = field(default_factory=list)
     delta: int = 0
+    """The last delta's number, whether it is still there or not."""
     snapshot: Mark | None = None
     backup: Mark | None = None
     """Of those snapshots that are intact; the second only when the first is not."""
@@ -122,9 +123,10 @@ def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
     elif found.backup is not None:
         # What is older than this one may have gone since it was written.
         covered, found.head = replace(found.backup, first=found.backup.frame + 1), checksum(files[BACKUP])
+    found.delta = covered.delta
     for number, name in _numbered(_DELTA, files):
         found.delta_files.append((name, number))
-        found.delta = number
+        found.delta = max(found.delta, number)
         header = _verify(found, files, name)
         if header is None or number <= covered.delta:
             continue

@@ -9,6 +9,7 @@ Both are pure: what they return is sent by their owner.
 from __future__ import annotations
 
 import base64
+import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ PATIENCE_MAX_NS = 60 * SECOND
 ASKS_LIMIT = 6
 """Asks for one chunk without an answer, after which another peer is tried."""
 FIRST_RECORDS = 64
+PLAIN_BYTES = 720 << 10
+UNPACKED_BYTES = 64 << 20
 AHEAD = 2
 """Chunks of a long session that are asked for before the first of them is in, so that one side makes while the other takes."""
 
@@ -108,7 +111,8 @@ class Teller:
             telling.starts.append(end)
             telling.bytes += len(data)
         last = end >= len(telling.keys)
-        return MemoryChunk(ask.session, ask.chunk, last, telling.vector, base64.b64encode(data).decode("ascii"))
+        packed, text = pack(data)
+        return MemoryChunk(ask.session, ask.chunk, last, telling.vector, packed, text)
 
     def forget(self, peer: str) -> None:
         self._tellings.pop(peer, None)
@@ -127,6 +131,29 @@ class Teller:
         """A record that was collected meanwhile is left out."""
         found = ((key, self._store.records.get(key)) for key in keys)
         return [(*key, state) for key, state in found if state is not None]
+
+
+def pack(data: bytes) -> tuple[bool, str]:
+    """As it travels. One record alone may be so large that it would not fit a message; what makes it so is text, of which little is left by zlib."""
+    packed = len(data) > PLAIN_BYTES
+    if packed:
+        data = zlib.compress(data, 6)
+    return packed, base64.b64encode(data).decode("ascii")
+
+
+def unpack(packed: bool, text: str) -> bytes:
+    """Raises ValueError for what `pack` does not make, and beyond `UNPACKED_BYTES`."""
+    data = base64.b64decode(text, validate=True)
+    if not packed:
+        return data
+    unpacker = zlib.decompressobj()
+    try:
+        out = unpacker.decompress(data, UNPACKED_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"the chunk is no zlib: {error}") from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError(f"the chunk is cut, or has more than {UNPACKED_BYTES} bytes")
+    return out
 
 
 @dataclass(slots=True)

@@ -1,0 +1,134 @@
+"""Syncs between two stores, without nodes: what is asked for, what is told, and that every cut is made good."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.core.cluster_messages import MemoryAsk, MemoryChunk
+from node.core.memory.conflicts import conflicts_of
+from node.core.memory.store import Store
+from node.core.memory.sync import UNPACKED_BYTES, Asking, Cap, Teller, chunk_bytes_under, pack, unpack
+from node.core.memory.trmm import decode
+from node.flaws import Flaws
+
+S = 1_000_000_000
+
+
+def store(replica: str, count: int = 0, size: int = 20) -> Store:
+    made = Store(conflicts_of("merge", Flaws()), replica, {})
+    for number in range(count):
+        made.change("episode", f"{replica}-{number}", {"goal": "g" * size, "agents": [f"a{number}"]}, 0)
+    return made
+
+
+def take(into: Store, chunk: MemoryChunk) -> int:
+    records = decode(unpack(chunk.packed, chunk.data)).records
+    assert all(into.problem(item) is None for item in records)
+    for item in records:
+        into.join(*item)
+    if chunk.last:
+        into.advance(dict(chunk.vector))
+    return len(records)
+
+
+@given(
+    count=st.integers(0, 60),
+    chunk_bytes=st.integers(300, 4000),
+    lost=st.lists(st.booleans(), max_size=40),
+    more=st.data(),
+)
+def test_a_sync_cut_at_any_chunk_goes_on_and_misses_nothing(
+    count: int, chunk_bytes: int, lost: list[bool], more: st.DataObject
+) -> None:
+    """Chunks that do not arrive are asked for again, while the teller's memory changes."""
+    here, there = store("n1", count), store("n2")
+    promised = dict(here.vector)
+    teller = Teller(here, chunk_bytes)
+    number, taken = 1, 0
+    while True:
+        chunk = teller.tell("n2", MemoryAsk(7, number, {}), 0)
+        assert chunk is not None
+        if lost and lost.pop():
+            if count and more.draw(st.booleans()):
+                here.change("episode", f"n1-{more.draw(st.integers(0, count - 1))}", {"outcome": "o" * 50}, 0)
+            continue
+        taken += take(there, chunk)
+        number += 1
+        if chunk.last:
+            break
+    assert there.vector == promised
+    assert {key for key in here.records if key in there.records} == set(here.records)
+    assert taken == count, "no record twice, none left out"
+
+
+def test_only_what_the_asker_lacks_is_told() -> None:
+    here, there = store("n1", 30), store("n2")
+    teller = Teller(here, 100_000)
+    first = teller.tell("n2", MemoryAsk(1, 1, dict(there.vector)), 0)
+    assert first is not None and take(there, first) == 30 and there.digest == here.digest
+    for number in (3, 7):
+        here.change("episode", f"n1-{number}", {"outcome": "new"}, 0)
+    second = teller.tell("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
+    assert second is not None and take(there, second) == 2 and there.digest == here.digest
+
+
+def test_a_chunk_that_was_never_begun_and_a_session_that_is_not_known_are_not_answered() -> None:
+    teller = Teller(store("n1", 30), 400)
+    assert teller.tell("n2", MemoryAsk(1, 2, {}), 0) is None
+    assert teller.tell("n2", MemoryAsk(1, 1, {}), 0) is not None
+    assert teller.tell("n2", MemoryAsk(1, 3, {}), 0) is None
+    assert teller.tell("n2", MemoryAsk(1, 0, {}), 0) is None
+
+
+def test_an_asker_goes_ahead_once_the_session_is_known_to_be_long() -> None:
+    asking = Asking("n1", 7, {}, 0)
+    assert [ask.chunk for ask in asking.ask(0)] == [1]
+    asking.chunk = 2
+    assert [ask.chunk for ask in asking.ask(0)] == [2, 3]
+    asking.chunk = 3
+    assert [ask.chunk for ask in asking.ask(0)] == [4]
+    assert [ask.chunk for ask in asking.again(0)] == [3, 4], "both may be lost"
+
+
+@given(st.integers(1, 10**9), st.lists(st.integers(1, 10**6), min_size=1, max_size=30))
+def test_a_cap_lets_through_no_more_than_its_rate(bits: int, sizes: list[int]) -> None:
+    """All but the last message fit into the time until it left."""
+    cap = Cap(bits)
+    for position, size in enumerate(sizes):
+        cap.put("n2", position, size)
+    now, sent, order = 5 * S, 0, []
+    while cap.queue:
+        for _, position in cap.due(now):
+            assert sent * 8 * S <= bits * (now - 5 * S + 1) + 8 * S
+            sent += sizes[position]
+            order.append(position)
+        now = cap.next_ns or now
+    assert order == list(range(len(sizes)))
+    assert Cap(0).next_ns is None
+
+
+def test_with_a_cap_a_chunk_takes_half_a_second_at_most() -> None:
+    assert chunk_bytes_under(0, 256 << 10) == 256 << 10
+    assert chunk_bytes_under(64_000, 256 << 10) == 3000
+    assert chunk_bytes_under(100, 256 << 10) == 512
+
+
+@given(st.binary(max_size=2000), st.integers(0, 2))
+def test_what_is_packed_is_unpacked(data: bytes, times: int) -> None:
+    data = data * (1 + times * 700)
+    assert unpack(*pack(data)) == data
+
+
+@pytest.mark.parametrize(("packed", "text"), [(False, "&"), (True, "AAAA"), (True, "")])
+def test_what_is_no_chunk_is_refused(packed: bool, text: str) -> None:
+    with pytest.raises(ValueError):
+        unpack(packed, text)
+
+
+def test_a_chunk_that_would_swell_beyond_reason_is_refused() -> None:
+    packed, text = pack(b"\0" * (UNPACKED_BYTES + 1))
+    assert packed
+    with pytest.raises(ValueError, match="more than"):
+        unpack(packed, text)
