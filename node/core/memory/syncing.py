@@ -33,6 +33,8 @@ class Syncing:
         """By peer: its vector as it said last."""
         self._heard: dict[str, None] = {}
         """Peers from whom a sync was complete in this life."""
+        self._met: dict[str, None] = {}
+        """Peers that were connected to since they were asked last: what was cut off may know much."""
         self.sent_bytes = 0
 
     def begin(self, now_ns: int, peer: str | None = None, *, asked: bool = False) -> str | None:
@@ -95,14 +97,23 @@ class Syncing:
         return None
 
     def look_on(self, now_ns: int) -> None:
-        """An empty memory asks the peers one after the other, until one of them has something."""
-        unheard = [peer for peer in self._peers() if peer not in self._heard]
-        if unheard and not self._store.records:
-            self.begin(now_ns, unheard[0])
+        """Between two turns: who has come back is asked; and an empty memory asks one peer after the other, until one of them has something."""
+        if self._asking is not None:
+            return
+        peers = self._peers()
+        due = [peer for peer in self._met if peer in peers]
+        if not self._store.records:
+            due += [peer for peer in peers if peer not in self._heard]
+        if due:
+            self._met.pop(due[0], None)
+            self.begin(now_ns, due[0])
 
     def on_tick(self, now_ns: int) -> None:
         asking = self._asking
-        if asking is None or not asking.late(now_ns, self._gap_ns):
+        if asking is None:
+            self.look_on(now_ns)
+            return
+        if not asking.late(now_ns, self._gap_ns):
             return
         if asking.peer not in self._peers() or asking.asks >= ASKS_LIMIT:
             self._asking = None
@@ -112,9 +123,11 @@ class Syncing:
         self._send(asking, asking.again(now_ns))
 
     def on_connected(self, now_ns: int, peer: str) -> None:
-        """What was on the way is lost: the same chunk again."""
+        """What was on the way is lost: the same chunk again. Whoever is there again is asked soon."""
         if self._asking is not None and self._asking.peer == peer:
             self._send(self._asking, self._asking.again(now_ns))
+        elif self._options.sync in ("delta_only", "continuous"):
+            self._met[peer] = None
 
     def vectors(self) -> list[Vector] | None:
         """Of all peers; None while one of them has not said its vector."""
