@@ -72,6 +72,9 @@ class Exchange:
                 vector=dict(self._store.vector),
             )
             self._syncing.look_on(now_ns)
+        early = self._syncing.next_early()
+        if early is not None:
+            self.on_chunk(now_ns, peer, early)
 
     def join(self, records: Sequence[Any], peer: str, *, keep: bool = True) -> list[Item] | None:
         """The records whose state changed by it, written down if `keep`; None when something there is no record."""

@@ -222,25 +222,24 @@ def _follows(frame: Frame, before: Frame | None, first: int) -> bool:
 
 
 def _frames(found: Found, files: Mapping[str, bytes]) -> Iterator[tuple[str, Frame]]:
-    """All intact frames, segment by segment. Damage after the last of them tore the log's end."""
-    open_end: str | None = None
+    """All intact frames, segment by segment. Damage with none of them after it is the log's torn end."""
+    open_end: list[str] = []
     for number, name in _numbered(_SEGMENT, files):
         scanned = scan(files[name])
-        if open_end is not None and scanned.frames:
-            found.damaged.append(open_end)
-            open_end = None
-        for _, what in scanned.damage:
-            if open_end is not None:
-                found.damaged.append(open_end)
-            open_end = f"{name}: {what}"
-        if open_end is not None and scanned.frames and not scanned.torn:
-            found.damaged.append(open_end)
-            open_end = None
+        places = [f"{name}: {what}" for _, what in scanned.damage]
+        if scanned.frames:
+            inside = len(places) - scanned.torn
+            found.damaged += [*open_end, *places[:inside]]
+            open_end = places[inside:]
+        else:
+            open_end += places
         found.segments.append((name, scanned.frames[0].number if scanned.frames else None))
         found.segment = number
         for frame in scanned.frames:
             yield name, frame
-    found.torn = open_end
+    if open_end:
+        found.torn = open_end.pop()
+        found.damaged += open_end
 
 
 def _join(found: Found, parts: list[Part], covered: int) -> None:

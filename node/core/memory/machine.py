@@ -32,6 +32,8 @@ TICK = "memory/tick"
 SYNC = "memory/sync"
 SEND = "memory/send"
 TICK_NS = 200 * MS
+FIRST_NS = SECOND // 2
+"""From the start to the first sync, at most."""
 PENDING_LIMIT = 4096
 FIRST_TOKEN = -2_000_000_000
 """Tokens of this machine's reads: below those of all others."""
@@ -93,9 +95,7 @@ class MemoryMachine:
 
     def start(self, now_ns: int) -> None:
         self._out.set_timer(TICK, now_ns + TICK_NS)
-        empty = not self._store.records
-        first_ns = SECOND // 2 if empty or self._options.sync != "on_demand" else self._options.sync_ns
-        self._out.set_timer(SYNC, now_ns + min(first_ns, self._options.sync_ns))
+        self._out.set_timer(SYNC, now_ns + min(FIRST_NS, self._options.sync_ns))
 
     def on_request(self, now_ns: int, event: Request) -> None:
         """A client's request about memory, except changes at level `linearizable`, which the log takes."""
@@ -117,7 +117,7 @@ class MemoryMachine:
         elif request.operation in ("change", "delete"):
             self._change(now_ns, event.client, request)
         elif request.operation == "sync":
-            peer = self._syncing.begin(now_ns, request.peer, asked=True)
+            peer = self._syncing.begin(now_ns, request.peer)
             if peer is None:
                 self._fail(event.client, request.id, "not-found", f"there is no peer {request.peer or ''} to sync from")
             else:
@@ -161,8 +161,8 @@ class MemoryMachine:
     def on_timer(self, now_ns: int, key: str) -> None:
         if key == SYNC:
             self._out.set_timer(SYNC, now_ns + self._options.sync_ns)
-            if self._options.sync != "on_demand" or not self._store.records:
-                self._syncing.begin(now_ns)
+            if self._options.sync != "on_demand":
+                self._syncing.periodic(now_ns)
             self._exchange.collect()
         elif key == TICK:
             self._out.set_timer(TICK, now_ns + TICK_NS)
@@ -179,6 +179,8 @@ class MemoryMachine:
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         if isinstance(event, Connected):
             self._syncing.on_connected(now_ns, event.peer)
+        else:
+            self._syncing.on_disconnected(now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
         self._release_reads()
@@ -236,7 +238,7 @@ class MemoryMachine:
         self._answer(client, request.id, {"dot": list(dot)})
         if self._options.sync == "continuous":
             for peer in self._peers():
-                self._syncing.put(peer, push, len(str(state)), gate)
+                self._syncing.put(now_ns, peer, push, len(str(state)), gate)
 
     def _make_room(self, kind: str, record: str, wall_ms: int) -> None:
         """By the declared policy alone."""

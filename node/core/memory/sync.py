@@ -18,11 +18,13 @@ from ...cluster_config import MS, SECOND
 from ..cluster_messages import MemoryAsk, MemoryChunk
 from .store import Key, Store
 from .trmm import Item, Trmm, encode
-from .vector import Vector
+from .vector import Vector, includes
 
 PATIENCE_NS = 2 * SECOND
 """How long to wait for a chunk before it is asked for again, at least."""
 PATIENCE_MAX_NS = 60 * SECOND
+CAPPED_PATIENCE_NS = 10 * SECOND
+"""For a first chunk under a bandwidth cap, which may stand in a row behind those of others."""
 ASKS_LIMIT = 6
 """Asks for one chunk without an answer, after which another peer is tried."""
 FIRST_RECORDS = 64
@@ -43,6 +45,8 @@ class Asking:
     chunk: int = 1
     ahead: int = 0
     """The first chunk that was not asked for."""
+    early: dict[int, MemoryChunk] = field(default_factory=dict)
+    """Chunks that have overtaken the next one."""
     asks: int = 1
     asked_ns: int = 0
     records: int = 0
@@ -61,8 +65,13 @@ class Asking:
         return self.ask(now_ns)
 
     def late(self, now_ns: int, gap_ns: int) -> bool:
-        """`gap_ns`: how long this session's chunks take to come."""
+        """`gap_ns`: how long chunks take to come."""
         return now_ns - self.asked_ns >= min(PATIENCE_MAX_NS, max(PATIENCE_NS, 4 * gap_ns))
+
+    @property
+    def begun(self) -> bool:
+        """Whether the peer has answered."""
+        return self.chunk > 1
 
 
 @dataclass(slots=True)
@@ -91,28 +100,35 @@ class Teller:
         if telling is None or telling.session != ask.session:
             if ask.chunk != 1:
                 return None
-            keys = list(self._store.beyond(ask.vector))
-            telling = self._tellings[peer] = Telling(ask.session, keys, dict(self._store.vector))
-        if not 1 <= ask.chunk <= len(telling.starts):
+            vector = dict(self._store.vector)
+            # Between nodes that are even, which is nearly always, nothing has to be looked at.
+            keys = [] if includes(ask.vector, vector) else list(self._store.beyond(ask.vector))
+            telling = self._tellings[peer] = Telling(ask.session, keys, vector)
+        if not 1 <= ask.chunk < len(telling.starts) + AHEAD:
             return None
-        start = telling.starts[ask.chunk - 1]
-        # Where a chunk ends is settled when it is first sent: the asker may take that one, although it has asked again.
-        settled = telling.starts[ask.chunk] if ask.chunk < len(telling.starts) else None
-        count = self._count(telling) if settled is None else settled - start
-        while True:
-            end = min(start + count, len(telling.keys))
-            data = encode(
-                Trmm(True, time_ms, None, self._some(telling.keys[start:end]), [], {"vector": telling.vector})
-            )
-            if settled is not None or count <= 1 or len(data) <= self._chunk_bytes:
-                break
-            count //= 2
-        if settled is None:
-            telling.starts.append(end)
-            telling.bytes += len(data)
-        last = end >= len(telling.keys)
+        while ask.chunk > len(telling.starts):
+            # Asks may overtake each other: where this chunk begins is where the one before ends.
+            self._made(telling, len(telling.starts), time_ms)
+        data = self._made(telling, ask.chunk, time_ms)
+        last = telling.starts[ask.chunk] >= len(telling.keys)
         packed, text = pack(data)
         return MemoryChunk(ask.session, ask.chunk, last, telling.vector, packed, text)
+
+    def _made(self, telling: Telling, chunk: int, time_ms: int) -> bytes:
+        """Where a chunk ends is settled when it is first made: the asker may take that one, although it has asked again."""
+        start = telling.starts[chunk - 1]
+        settled = chunk < len(telling.starts)
+        count = telling.starts[chunk] - start if settled else self._count(telling)
+        while True:
+            some = telling.keys[start : start + count]
+            data = encode(Trmm(True, time_ms, None, self._some(some), [], {"vector": telling.vector}))
+            if settled or count <= 1 or len(data) <= self._chunk_bytes:
+                break
+            count //= 2
+        if not settled:
+            telling.starts.append(start + len(some))
+            telling.bytes += len(data)
+        return data
 
     def forget(self, peer: str) -> None:
         self._tellings.pop(peer, None)
@@ -158,28 +174,29 @@ def unpack(packed: bool, text: str) -> bytes:
 
 @dataclass(slots=True)
 class Cap:
-    """A bandwidth cap: a bucket of half a second that fills at `bits_per_s`; what does not fit in it waits. 0: no cap."""
+    """A bandwidth cap: messages leave one after the other, each when it would have gone through a line of `bits_per_s`. 0: no cap."""
 
     bits_per_s: int
     free_ns: int = 0
-    queue: deque[tuple[str, Any, int]] = field(default_factory=deque)
+    queue: deque[tuple[int, str, Any]] = field(default_factory=deque)
 
-    def put(self, peer: str, message: Any, size: int) -> None:
-        self.queue.append((peer, message, size))
+    def put(self, now_ns: int, peer: str, message: Any, size: int) -> None:
+        """`size` in bytes."""
+        cost_ns = size * 8 * SECOND // self.bits_per_s if self.bits_per_s else 0
+        self.free_ns = max(self.free_ns, now_ns) + cost_ns
+        self.queue.append((self.free_ns if self.bits_per_s else now_ns, peer, message))
 
     def due(self, now_ns: int) -> list[tuple[str, Any]]:
         """Take what may be sent now."""
         out = []
-        while self.queue and (self.bits_per_s == 0 or self.free_ns <= now_ns):
-            peer, message, size = self.queue.popleft()
-            if self.bits_per_s:
-                self.free_ns = max(self.free_ns, now_ns) + size * 8 * SECOND // self.bits_per_s
+        while self.queue and self.queue[0][0] <= now_ns:
+            _, peer, message = self.queue.popleft()
             out.append((peer, message))
         return out
 
     @property
     def next_ns(self) -> int | None:
-        return self.free_ns if self.queue else None
+        return self.queue[0][0] if self.queue else None
 
 
 CAPPED_CHUNK_NS = 500 * MS

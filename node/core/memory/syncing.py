@@ -1,4 +1,7 @@
-"""With whom this node syncs, and when: one session at a time, the peers in turn; and what it has heard of their vectors."""
+"""With whom this node syncs, and when: one session at a time, all peers one after the other in each interval; and what it has heard of their vectors.
+
+An ask costs two small messages where two nodes are even. So everybody is asked, and what one node knows all know an interval later, however many they are.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ...cluster_config import MemoryConfig
 from ..cluster_messages import MemoryAsk, MemoryChunk
 from ..outbox import Outbox
 from .store import Store
-from .sync import ASKS_LIMIT, Asking, Cap, Teller, chunk_bytes_under
+from .sync import ASKS_LIMIT, CAPPED_PATIENCE_NS, PATIENCE_NS, Asking, Cap, Teller, chunk_bytes_under
 from .vector import Vector, joined
 
 ENVELOPE_BYTES = 160
@@ -24,6 +27,8 @@ class Syncing:
         self._options, self._out, self._store, self._peers = options, out, store, peers
         self._teller = Teller(store, chunk_bytes_under(options.bandwidth_bps, options.chunk_bytes))
         self._cap = Cap(options.bandwidth_bps)
+        self._patience_ns = CAPPED_PATIENCE_NS if options.bandwidth_bps else min(PATIENCE_NS, options.sync_ns // 4)
+        """How long a peer may take to answer at all."""
         self._asking: Asking | None = None
         self._session = first_session
         self._turn = 0
@@ -33,18 +38,25 @@ class Syncing:
         """By peer: its vector as it said last."""
         self._heard: dict[str, None] = {}
         """Peers from whom a sync was complete in this life."""
-        self._met: dict[str, None] = {}
-        """Peers that were connected to since they were asked last: what was cut off may know much."""
+        self._due: dict[str, None] = {}
+        """Peers to ask, in this order."""
+        self._cut: dict[str, None] = {}
+        """Peers whose connection is gone."""
         self.sent_bytes = 0
 
-    def begin(self, now_ns: int, peer: str | None = None, *, asked: bool = False) -> str | None:
-        """Ask this peer, or the next in turn, unless a session is under way; `asked` by a client: even then. Returns who is asked."""
-        peers = list(self._peers())
-        if not peers or (peer is not None and peer not in peers) or (self._asking is not None and not asked):
-            return None
+    def periodic(self, now_ns: int) -> None:
+        """An interval is over. Everything crosses with `full_snapshot`, so that only the next in turn is asked for it."""
+        order = self._in_turn()
+        self._due |= dict.fromkeys(order[:1] if self._options.sync == "full_snapshot" else order)
+        self.look_on(now_ns)
+
+    def begin(self, now_ns: int, peer: str | None = None) -> str | None:
+        """Ask this peer, or the next in turn, now. Returns who is asked; None when there is nobody of that name, or at all."""
         if peer is None:
-            self._turn += 1
-            peer = peers[self._turn % len(peers)]
+            peer = next(iter(self._in_turn()), None)
+        if peer is None or peer not in self._peers():
+            return None
+        self._due.pop(peer, None)
         self._session += 1
         vector = {} if self._options.sync == "full_snapshot" else dict(self._store.vector)
         self._asking = Asking(peer, self._session, vector, now_ns)
@@ -57,11 +69,11 @@ class Syncing:
             self._vectors[peer] = vector
         chunk = self._teller.tell(peer, MemoryAsk(ask.session, ask.chunk, vector), time_ms)
         if chunk is not None:
-            self.put(peer, chunk, len(chunk.data), gate)
+            self.put(now_ns, peer, chunk, len(chunk.data), gate)
 
-    def put(self, peer: str, message: Any, size: int, gate: int | None) -> None:
+    def put(self, now_ns: int, peer: str, message: Any, size: int, gate: int | None) -> None:
         """Send it when the cap allows; never before what it tells of is durable here."""
-        self._cap.put(peer, (message, gate), size + ENVELOPE_BYTES)
+        self._cap.put(now_ns, peer, (message, gate), size + ENVELOPE_BYTES)
 
     def send_due(self, now_ns: int) -> int | None:
         """Send what may go; when the next may."""
@@ -71,11 +83,17 @@ class Syncing:
         return self._cap.next_ns
 
     def expects(self, peer: str, chunk: MemoryChunk) -> Asking | None:
-        """The session that this is the next chunk of."""
+        """The session that this is the next chunk of. One that came early is kept."""
         asking = self._asking
-        if asking is None or (asking.peer, asking.session, asking.chunk) != (peer, chunk.session, chunk.chunk):
+        if asking is None or (asking.peer, asking.session) != (peer, chunk.session):
             return None
-        return asking
+        if asking.chunk < chunk.chunk < asking.ahead:
+            asking.early[chunk.chunk] = chunk
+        return asking if chunk.chunk == asking.chunk else None
+
+    def next_early(self) -> MemoryChunk | None:
+        """The next chunk, when it came before its turn."""
+        return None if self._asking is None else self._asking.early.pop(self._asking.chunk, None)
 
     def took(self, now_ns: int, chunk: MemoryChunk, records: int, size: int) -> Vector | None:
         """That chunk is in. The vector that this node has reached, if it was the last; otherwise the next is asked for."""
@@ -97,15 +115,14 @@ class Syncing:
         return None
 
     def look_on(self, now_ns: int) -> None:
-        """Between two turns: who has come back is asked; and an empty memory asks one peer after the other, until one of them has something."""
+        """Ask the next who is due; an empty memory asks one peer after the other, until one of them has something."""
         if self._asking is not None:
             return
         peers = self._peers()
-        due = [peer for peer in self._met if peer in peers]
+        due = [peer for peer in self._due if peer in peers and peer not in self._cut]
         if not self._store.records:
             due += [peer for peer in peers if peer not in self._heard]
         if due:
-            self._met.pop(due[0], None)
             self.begin(now_ns, due[0])
 
     def on_tick(self, now_ns: int) -> None:
@@ -113,21 +130,33 @@ class Syncing:
         if asking is None:
             self.look_on(now_ns)
             return
+        if not asking.begun and now_ns - asking.asked_ns >= self._patience_ns:
+            # Perhaps it stands still, or is gone. The others are not to wait for it; it is due again in the next interval.
+            self._asking = None
+            self.look_on(now_ns)
+            return
         if not asking.late(now_ns, self._gap_ns):
             return
         if asking.peer not in self._peers() or asking.asks >= ASKS_LIMIT:
             self._asking = None
-            self.begin(now_ns)
+            self.look_on(now_ns)
             return
         asking.asks += 1
         self._send(asking, asking.again(now_ns))
 
     def on_connected(self, now_ns: int, peer: str) -> None:
         """What was on the way is lost: the same chunk again. Whoever is there again is asked soon."""
+        self._cut.pop(peer, None)
         if self._asking is not None and self._asking.peer == peer:
             self._send(self._asking, self._asking.again(now_ns))
         elif self._options.sync in ("delta_only", "continuous"):
-            self._met[peer] = None
+            self._due[peer] = None
+
+    def on_disconnected(self, now_ns: int, peer: str) -> None:
+        self._cut[peer] = None
+        if self._asking is not None and self._asking.peer == peer and not self._asking.begun:
+            self._asking = None
+            self.look_on(now_ns)
 
     def vectors(self) -> list[Vector] | None:
         """Of all peers; None while one of them has not said its vector."""
@@ -139,7 +168,22 @@ class Syncing:
     def fingerprint(self) -> Any:
         asking = self._asking
         under_way = None if asking is None else [asking.peer, asking.session, asking.chunk, asking.asks]
-        return [under_way, self._session, self._turn, self._teller.fingerprint(), len(self._cap.queue), self._vectors]
+        return [
+            under_way,
+            self._session,
+            list(self._due),
+            list(self._cut),
+            self._teller.fingerprint(),
+            len(self._cap.queue),
+            self._vectors,
+        ]
+
+    def _in_turn(self) -> list[str]:
+        """All peers, another one first each time."""
+        peers = list(self._peers())
+        self._turn += 1
+        first = self._turn % len(peers) if peers else 0
+        return peers[first:] + peers[:first]
 
     def _send(self, asking: Asking, asks: list[MemoryAsk]) -> None:
         for ask in asks:

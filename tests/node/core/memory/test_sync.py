@@ -78,8 +78,18 @@ def test_a_chunk_that_was_never_begun_and_a_session_that_is_not_known_are_not_an
     teller = Teller(store("n1", 30), 400)
     assert teller.tell("n2", MemoryAsk(1, 2, {}), 0) is None
     assert teller.tell("n2", MemoryAsk(1, 1, {}), 0) is not None
-    assert teller.tell("n2", MemoryAsk(1, 3, {}), 0) is None
+    assert teller.tell("n2", MemoryAsk(1, 4, {}), 0) is None
     assert teller.tell("n2", MemoryAsk(1, 0, {}), 0) is None
+
+
+def test_an_ask_that_overtakes_another_is_answered_with_what_its_turn_would_have_brought() -> None:
+    in_order, overtaken = Teller(store("n1", 30), 600), Teller(store("n1", 30), 600)
+    chunks = [in_order.tell("n2", MemoryAsk(1, number, {}), 0) for number in (1, 2, 3)]
+    assert [overtaken.tell("n2", MemoryAsk(1, number, {}), 0) for number in (1, 3, 2)] == [
+        chunks[0],
+        chunks[2],
+        chunks[1],
+    ]
 
 
 def test_an_asker_goes_ahead_once_the_session_is_known_to_be_long() -> None:
@@ -94,19 +104,23 @@ def test_an_asker_goes_ahead_once_the_session_is_known_to_be_long() -> None:
 
 @given(st.integers(1, 10**9), st.lists(st.integers(1, 10**6), min_size=1, max_size=30))
 def test_a_cap_lets_through_no_more_than_its_rate(bits: int, sizes: list[int]) -> None:
-    """All but the last message fit into the time until it left."""
     cap = Cap(bits)
     for position, size in enumerate(sizes):
-        cap.put("n2", position, size)
+        cap.put(5 * S, "n2", position, size)
     now, sent, order = 5 * S, 0, []
     while cap.queue:
         for _, position in cap.due(now):
-            assert sent * 8 * S <= bits * (now - 5 * S + 1) + 8 * S
             sent += sizes[position]
             order.append(position)
+        assert sent * 8 * S <= bits * (now - 5 * S + len(sizes))
         now = cap.next_ns or now
     assert order == list(range(len(sizes)))
-    assert Cap(0).next_ns is None
+
+
+def test_without_a_cap_nothing_waits() -> None:
+    cap = Cap(0)
+    cap.put(3 * S, "n2", "m", 10**9)
+    assert cap.due(3 * S) == [("n2", "m")] and cap.next_ns is None
 
 
 def test_with_a_cap_a_chunk_takes_half_a_second_at_most() -> None:
