@@ -183,7 +183,7 @@ class Excuses:
             span = (fault.start_ns, FOREVER_NS if fault.over_ns is None else fault.over_ns)
             lost = _forgets(fault)
             for node in lost:
-                self.forgot.setdefault(node, []).append(span)
+                self.forgot.setdefault(node, []).append((fault.start_ns, min(span[1], _empty_from_ns(fault))))
             for node in may_be_down(fault):
                 self.crashed.setdefault(node, []).append(span)
             if lost or changes_voters(fault):
@@ -201,6 +201,11 @@ def _forgets(fault: Fault) -> frozenset[str]:
     if fault.kind == "wipe" or (fault.kind == "disk" and effect in _FORGETTING):
         return targets(fault)
     return forgets(fault)
+
+
+def _empty_from_ns(fault: Fault) -> int:
+    """From when on whatever the node knows was told to it afterwards: a disk that was seen empty has nothing more to lose. One that is damaged may."""
+    return FOREVER_NS if fault.kind == "disk" or fault.seen_ns is None else fault.seen_ns
 
 
 def met(spans: Sequence[Span], start_ns: int, end_ns: int) -> bool:

@@ -30,8 +30,12 @@ def operations(generator: Generator, count: int, client: int = 0, outcome: Outco
 
 def test_every_change_can_be_found_again() -> None:
     workload = MemoryWorkload("memory", MemorySpec(texts=100))
-    changes = [op.value["fields"] for client in range(3) for op in operations(workload.load(), 200, client) if op.f == "learn"]
-    elements = [element for fields in changes for value in fields.values() if isinstance(value, list) for element in value]
+    changes = [
+        op.value["fields"] for client in range(3) for op in operations(workload.load(), 200, client) if op.f == "learn"
+    ]
+    elements = [
+        element for fields in changes for value in fields.values() if isinstance(value, list) for element in value
+    ]
     texts = [value for fields in changes for value in fields.values() if isinstance(value, str)]
     assert len(elements) > 100 and len(set(elements)) == len(elements)
     assert len(texts) > 100 and len(set(texts)) == len(texts)
@@ -39,7 +43,9 @@ def test_every_change_can_be_found_again() -> None:
 
 
 def test_records_kinds_levels_and_deletions_are_those_of_the_spec() -> None:
-    spec = MemorySpec(kinds=("fact",), records=5, forgotten=1, levels={"quorum": 1}, change_levels={"eventual": 1, "linearizable": 1})
+    spec = MemorySpec(
+        kinds=("fact",), records=5, forgotten=1, levels={"quorum": 1}, change_levels={"eventual": 1, "linearizable": 1}
+    )
     ops = operations(MemoryWorkload("memory", spec).load(), 400)
     assert {op.key for op in ops} == {f"fact/r{i}" for i in range(5)}
     assert {op.key for op in ops if op.f == "forget"} == {"fact/r4"}
@@ -96,7 +102,9 @@ def test_answers_are_told_as_they_are() -> None:
     _, refused = talk(LEARN, {"status": "fail", "error": "memory-full"})
     assert (refused.type, refused.error) == ("fail", "memory-full")
     record = {"fields": {"times_used": 1}, "conflicts": {}}
-    _, read = talk(Op("recall", "fact/f", None, "linearizable"), {"status": "ok", "record": record, "index": 7, "node": "n1"})
+    _, read = talk(
+        Op("recall", "fact/f", None, "linearizable"), {"status": "ok", "record": record, "index": 7, "node": "n1"}
+    )
     assert (read.type, read.value, read.extra) == ("ok", record, {"served_by": "n1"})
     _, nothing = talk(Op("recall", "fact/f"), {"status": "ok", "record": None, "node": "n1"})
     assert (nothing.type, nothing.value) == ("ok", None)
@@ -105,7 +113,11 @@ def test_answers_are_told_as_they_are() -> None:
 
 
 def test_a_change_without_an_answer_is_in_doubt_and_a_read_is_not() -> None:
-    for op, kind in ((LEARN, "info"), (Op("forget", "fact/f", {"kind": "fact", "record": "f"}), "info"), (Op("recall", "fact/f"), "fail")):
+    for op, kind in (
+        (LEARN, "info"),
+        (Op("forget", "fact/f", {"kind": "fact", "record": "f"}), "info"),
+        (Op("recall", "fact/f"), "fail"),
+    ):
         protocol = ReferenceProtocol()
         protocol.begin(op, 1.0)
         assert protocol.expire().type == kind
