@@ -27,8 +27,6 @@ class Keeper:
         self._store = store
         self._delta_every = delta_every
         self._writer = Writer(out, found)
-        if found.metadata.get("replica") != store.replica:
-            self._writer.stage((), {}, (), {"replica": store.replica})
 
     @property
     def gate(self) -> int | None:
@@ -54,7 +52,7 @@ class Keeper:
         writer.flush()
         if len(writer.fresh) + len(writer.gone) < self._delta_every or writer.compacting:
             return
-        metadata = {"vector": dict(self._store.vector), "replica": self._store.replica}
+        metadata = {"vector": dict(self._store.vector)}
         if writer.rebase or writer.deltas >= DELTAS:
             writer.write_snapshot(self._items(self._store.records), metadata, time_ms)
         else:

@@ -57,12 +57,8 @@ class MemoryMachine:
         self._flaws = Flaws.from_names(config.flaws)
         self._peers = peers
         found = recover(event.files)
-        replica = found.metadata.get("replica")
-        if replica is None or not found.whole:
-            drawn = chance.between("memory", "replica", 0, (1 << 32) - 1)
-            replica = f"{config.node}.{event.incarnation}.{drawn:08x}"
-            if self._flaws.crdt_id_reuse:
-                replica = config.node
+        drawn = chance.between("memory", "replica", 0, (1 << 32) - 1)
+        replica = config.node if self._flaws.crdt_id_reuse else f"{config.node}.{event.incarnation}.{drawn:08x}"
         self._store = Store(
             conflicts_of(config.memory.conflicts, self._flaws), replica, found.metadata.get("vector", {})
         )
@@ -74,7 +70,7 @@ class MemoryMachine:
         self._exchange = Exchange(out, self._store, self._keeper, self._syncing, self._flaws)
         self._reads: dict[int, tuple[str, MemoryRequest, int, int | None]] = {}
         """By token: linearizable reads (client, request, deadline, index to be applied)."""
-        self._life, self._ops = f"{replica}/{event.incarnation}", 0
+        self._ops = 0
         self._number = 0
         self._token = FIRST_TOKEN
         self._applied = 0
@@ -136,7 +132,7 @@ class MemoryMachine:
     def next_op(self) -> str:
         """A name that no other command for the log has: neither of another life, nor of another node."""
         self._ops += 1
-        return f"{self._life}/{self._ops}"
+        return f"{self._store.replica}/{self._ops}"
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         if isinstance(message, MemoryAsk):
