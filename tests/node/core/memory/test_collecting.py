@@ -247,7 +247,7 @@ def play(history: list[Any], **rules: bool) -> World:
 
 
 @given(histories(steps, 60))
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_nothing_is_lost_and_nothing_comes_back(history: list[Any]) -> None:
     play(history).settle()
 
@@ -257,7 +257,7 @@ collected_everywhere = [*deleted_everywhere, *(("collect", index) for index in r
 
 
 @given(histories(steps, 40))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_nor_once_the_record_was_collected_and_made_anew(history: list[Any]) -> None:
     world = play(collected_everywhere)
     assert all(node.memory.state is None for node in world.nodes)
@@ -278,7 +278,7 @@ def test_nor_once_the_record_was_collected_and_made_anew(history: list[Any]) -> 
         ("change", 2, {"concept": "y"}),
     ]
 )
-@settings(max_examples=300)
+@settings(max_examples=60)
 def test_nor_when_memories_go_back(history: list[Any]) -> None:
     play(history).settle()
 
