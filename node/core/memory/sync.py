@@ -18,7 +18,7 @@ from ...cluster_config import MS, SECOND
 from ..cluster_messages import MemoryAsk, MemoryChunk
 from .store import Key, Store
 from .trmm import Item, Trmm, encode
-from .vector import Vector, includes
+from .vector import Vector
 
 PATIENCE_NS = 2 * SECOND
 """How long to wait for a chunk before it is asked for again, at least."""
@@ -101,9 +101,7 @@ class Teller:
             if ask.chunk != 1:
                 return None
             vector = dict(self._store.vector)
-            # Between nodes that are even, which is nearly always, nothing has to be looked at.
-            keys = [] if includes(ask.vector, vector) else list(self._store.beyond(ask.vector))
-            telling = self._tellings[peer] = Telling(ask.session, keys, vector)
+            telling = self._tellings[peer] = Telling(ask.session, list(self._store.beyond(ask.vector)), vector)
         if not 1 <= ask.chunk < len(telling.starts) + AHEAD:
             return None
         while ask.chunk > len(telling.starts):

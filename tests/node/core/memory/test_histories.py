@@ -93,8 +93,8 @@ class World:
                 else deleted(replica.state, operation.dot)
             )
             assert canonical(replica.state) == before, "an argument was changed"
-            if before is not None:
-                assert joined(before, after) is after and joined(after, before) is after, (
+            if replica.state is not None:
+                assert joined(replica.state, after) is after and joined(after, replica.state) is after, (
                     "a change says all that was said"
                 )
             self.put(replica, after, replica.known | {operation})

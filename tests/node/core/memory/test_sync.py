@@ -146,3 +146,14 @@ def test_a_chunk_that_would_swell_beyond_reason_is_refused() -> None:
     assert packed
     with pytest.raises(ValueError, match="more than"):
         unpack(packed, text)
+
+
+def test_what_a_node_holds_beyond_its_own_vector_is_told_too() -> None:
+    """After a gap in a damaged log a record is there, and the vector does not say so."""
+    other, here, there = store("n1", 3), store("n2"), store("n3")
+    here.restore("episode", "n1-2", other.records["episode", "n1-2"])
+    assert here.vector == {} and list(here.beyond({})) == [("episode", "n1-2")]
+    chunk = Teller(here, 1000).tell("n3", MemoryAsk(1, 1, dict(there.vector)), 0)
+    assert chunk is not None and take(there, chunk) == 1
+    here.advance(other.vector)
+    assert list(here.beyond(other.vector)) == []
