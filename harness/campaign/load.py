@@ -18,6 +18,7 @@ from node.flaws import FLAWS
 from ..errors import CampaignError
 from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
+from ..nemesis.member_specs import Action, MembershipSpec
 from ..nemesis.mix import changes_voters, planned
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
@@ -149,6 +150,9 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
         for name in item.spec.names():
             if name not in known:
                 problems.append(Problem(("faults", index), f"no node {name!r}", hint=suggest(name, known)))
+        if isinstance(item.spec, MembershipSpec) and item.spec.action is Action.LEAVE and not _has_members(campaign):
+            hint = "add `membership: {}` to the system, or use `action: remove`, which is of voters alone"
+            problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
     problems += _core_problems(campaign, nodes)
     system = campaign.system
     for field in ("voters", "learners", "seeds", "capacities"):
@@ -165,6 +169,11 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
                     Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
                 )
     return problems
+
+
+def _has_members(campaign: Campaign) -> bool:
+    """Of another system nobody knows before it was asked."""
+    return campaign.system.membership is not None or campaign.system.file is not None
 
 
 def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:

@@ -31,6 +31,7 @@ OF_THE_SYSTEM: Mapping[str, str] = {
     "voters": "voters",
     "membership": "voters",
     "replacement": "replacement",
+    "departure": "members",
     "clock": "clock",
     "clock-drift": "clock",
     "clock-strobe": "clock",

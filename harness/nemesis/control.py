@@ -11,8 +11,8 @@ the harness then.
 A service whose node writes traces may offer `followed(host)`: `{"trace": path, "files": {path: event}}`, its trace on that host, and files whose appearance is one of
 the events of `triggers`; faults may then wait for what the node does.
 
-It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, and `replacement(host)`, how a node comes
-back on an empty disk.
+It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, `replacement(host)`, how a node comes
+back on an empty disk, and, where nodes are members that join by themselves, `leave(hosts, dial, node, timeout_s)` and `members(hosts, dial)`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ class Reconfigurable(Protocol):
 @runtime_checkable
 class Replaceable(Protocol):
     def replacement(self, host: Host) -> Replacement: ...
+
+
+@runtime_checkable
+class Leavable(Protocol):
+    """`leave` asks that a member leaves, and waits until it is gone, without a vote. `members`: by name the state of each, None when nobody can tell."""
+
+    def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None: ...
+
+    def members(self, hosts: Sequence[Host], dial: Dial) -> Mapping[str, str] | None: ...
 
 
 def is_supervised(service: Service) -> bool:

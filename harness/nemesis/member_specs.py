@@ -1,4 +1,4 @@
-"""Faults of the cluster's membership: voters that leave and come back, as they are or on an empty disk."""
+"""Faults of the cluster's membership: voters that leave and come back, as they are, on an empty disk, or as new members."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from .timing import Aimed
 class Action(str, Enum):
     REMOVE = "remove"
     REPLACE = "replace"
+    LEAVE = "leave"
+
+
+_NEEDS = {Action.REMOVE: "membership", Action.REPLACE: "replacement", Action.LEAVE: "departure"}
 
 
 class MembershipSpec(Aimed):
-    """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are exchanged for empty ones."""
+    """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are exchanged for empty ones. `leave`: they are
+    members no more, and do not run; when they are started again they join anew.
+    """
 
     kind: ClassVar[str] = "membership"
     lane: ClassVar[str] = "members"
@@ -27,7 +33,7 @@ class MembershipSpec(Aimed):
         return {"target": self.target, "action": self.action.value}
 
     def needs(self) -> frozenset[str]:
-        return frozenset({"membership" if self.action is Action.REMOVE else "replacement"})
+        return frozenset({_NEEDS[self.action]})
 
     def variant(self) -> str:
         return f"{self.action.value}-{super().variant()}"

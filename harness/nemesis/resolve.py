@@ -161,7 +161,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
             off |= held
         elif kind in nodes:
             nodes[kind].update(what["nodes"])
-        elif kind == "wipe":
+        elif kind == "wipe" or (kind == "membership" and what["action"] == "leave"):
             nodes["kill"].update(what["nodes"])
         elif kind == "disk":
             for node in what["nodes"]:

@@ -46,6 +46,7 @@ _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.js
 _WAIT_STEP_S = 0.05
 _ENDINGS = 5
 _ENDS_AGAIN = 3
+_LEAVE_STEP_S = 0.2
 
 
 SECURED = frozenset({"ssh", "vagrant"})
@@ -145,6 +146,8 @@ class ReferenceService:
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
             self.options = ReferenceOptions.from_mapping(self.options)
+        if self.options.membership is not None:
+            self.capabilities |= {"members"}
         self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self._archive = build_node_archive()
         self.authority = authority_of(self.options)
@@ -325,6 +328,34 @@ done; exit 1"""
             f"voters {dict(voters)} were not in force within {timeout_s:g} s; the last answer was {answer}",
             hint="the change needs a leader and a quorum of the old and the new weights",
         )
+
+    def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
+        """Ask until it is no member, and votes no more. Raises `DeployError` when that is not so in time."""
+        deadline_s = time.monotonic() + timeout_s
+        answer: Mapping[str, Any] | None = None
+        while True:
+            leader = self.leader(hosts, dial)
+            members = self.members(hosts, dial)
+            if members is not None and node not in members:
+                return
+            if time.monotonic() >= deadline_s:
+                break
+            body = {"do": "members.leave", "with": {"name": node}, "deadline_ms": int(ASK_S * 1000)}
+            answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else answer
+            time.sleep(_LEAVE_STEP_S)
+        raise DeployError(
+            f"{node} did not leave the members within {timeout_s:g} s; the last answer was {answer}",
+            hint="its agents must find room elsewhere, and there must be a quorum",
+        )
+
+    def members(self, hosts: Sequence[Host], dial: Dial) -> Mapping[str, str] | None:
+        """The state of each, as the leader has it in the log; None when nobody leads, or answers."""
+        leader = self.leader(hosts, dial)
+        body = {"view": "members", "level": "linearizable", "deadline_ms": int(ASK_S * 1000)}
+        answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
+        if answer is None or answer.get("status") != "ok":
+            return None
+        return {name: str(record["state"]) for name, record in answer["results"][0].items()}
 
     def _ask(
         self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S

@@ -1,7 +1,7 @@
-"""Voters leave through the log and come back, some of them on an empty disk.
+"""Voters leave through the log and come back, some of them on an empty disk, or as new members.
 
-The weights are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The process that a
-replacement kills is leased like any other.
+The weights, and who is a member, are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The process that a
+replacement kills, and that of a member that left, is leased like any other.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from ..agents import Json
 from ..control import Replaceable
 from ..faults import Observation, Resolved, Situation
 from ..targets import may_leave
-from ..wanted import Want
+from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
+from .departure import are_back, are_gone, come_back, depart
 from .processes import is_running, states
 from .voters import VOTERS_S, known_weights, look_at, move
 
@@ -30,19 +31,30 @@ def _replaces(host: Host) -> str:
     return "the agent empties the node's directory"
 
 
+def _departs(host: Host) -> str:
+    return "the cluster lets the member go, and its process is killed"
+
+
 class Membership(Package):
     kinds = ("membership",)
     waits = True
-    abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces}
+    abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces, "departure": _departs}
 
     def prepare(self, fault: Resolved, ground: Ground) -> Json:
         """Waits for its turn when others are away, or down: what could be done without when it was resolved may be needed meanwhile."""
         nodes: list[str] = fault.what["nodes"]
         ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
         deadline_s = time.monotonic() + VOTERS_S
+
+        def check(known: Mapping[str, int]) -> None:
+            _need_others(nodes, known, ground)
+
         while True:
             try:
-                move(ground, dict.fromkeys(nodes, 0), lambda known: _need_others(nodes, known, ground))
+                if fault.what["action"] == "leave":
+                    depart(ground, nodes, check)
+                else:
+                    move(ground, dict.fromkeys(nodes, 0), check)
             except NotNow:
                 if time.monotonic() > deadline_s:
                     raise
@@ -62,6 +74,8 @@ class Membership(Package):
         return {}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        if fault.what["action"] == "leave":
+            yield from of_nodes(fault.what["nodes"], "process", {"killed": True})
         if fault.what["action"] != "replace":
             return
         service = ground.cluster.service
@@ -74,6 +88,8 @@ class Membership(Package):
             yield node, "replacement", {"ident": fault.intent.id, "directory": made.directory, "files": files}
 
     def finish(self, fault: Resolved, ground: Ground) -> Json:
+        if fault.what["action"] == "leave":
+            come_back(ground, fault.what["nodes"])
         move(ground, fault.what["weights"])
         _away(ground).pop(fault.intent.id, None)
         return {}
@@ -81,6 +97,9 @@ class Membership(Package):
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         weights = dict.fromkeys(fault.what["nodes"], 0) if on else fault.what["weights"]
         voters = look_at(ground, weights)
+        if fault.what["action"] == "leave":
+            own = are_gone(ground, fault.what["nodes"]) if on else are_back(ground, fault.what["nodes"])
+            return Observation(voters.verified and own.verified, {**voters.observed, **own.observed})
         if fault.what["action"] != "replace":
             return Observation(voters.verified, voters.observed)
         doubting = _in_doubt(fault.what["nodes"], ground)

@@ -1,15 +1,18 @@
-"""Voters that leave through the log and come back, some of them on an empty disk."""
+"""Voters that leave through the log and come back, some of them on an empty disk, or as new members."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from node.core.lifecycle import REMOVED
 
 from ...errors import FaultError
 from ...nemesis.faults import Observation, Resolved, Situation
 from ...nemesis.targets import may_leave
 from ...systems.forgotten import forgotten_log
+from ..departure import Departure, Return, members_seen
 from ..node import Process
 from ..options import MILLISECOND, SECOND
 from ..reconfigure import Reconfiguration
@@ -23,29 +26,35 @@ Moved = Callable[["FaultError | None"], None]
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Weights to move to, and who hears that it was done, or why not."""
+    """Weights to move to, and who hears that it was done, or why not. `leaves`: the nodes are to be no members at all."""
 
     ident: str
     weights: Mapping[str, int]
     deadline_ns: int
     then: Moved
+    leaves: bool = False
 
 
 class MembershipFaults:
-    """`_away` maps a fault to the weights that its nodes shall have again; what cannot be brought back at its heal is at the final one."""
+    """`_away` maps a fault to the weights that its nodes shall have again; what cannot be brought back at its heal is at the final one. `_left` are the nodes that left, or were to, by fault."""
 
     def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
         self._ground, self._situation = ground, situation
         self._away: dict[str, Mapping[str, int]] = {}
+        self._left: dict[str, list[str]] = {}
         self._moves: deque[_Move] = deque()
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        nodes = list(fault.what["nodes"])
+        nodes, leaves = list(fault.what["nodes"]), fault.what["action"] == "leave"
         self._away[fault.intent.id] = dict(fault.what["weights"])
+        if leaves:
+            self._left[fault.intent.id] = nodes
 
         def gone(error: FaultError | None) -> None:
             if error is not None:
                 then(error)
+            elif leaves:
+                self._stop(fault.intent.id, nodes, then)
             elif fault.what["action"] == "replace" and (voting := self._voting(nodes)):
                 # A voter's disk is part of what a quorum knows: none is taken while anybody might count on it.
                 then(FaultError(f"{', '.join(voting)} keeps its disk: it votes again", "what else changes voters?"))
@@ -54,17 +63,25 @@ class MembershipFaults:
             else:
                 then(self._seen(dict.fromkeys(nodes, 0)))
 
-        self._move(f"{fault.intent.id}-out", dict.fromkeys(nodes, 0), gone)
+        self._move(f"{fault.intent.id}-out", dict.fromkeys(nodes, 0), gone, leaves)
 
     def heal(self, fault: Resolved, then: Then) -> None:
-        weights = dict(fault.what["weights"])
+        weights, left = dict(fault.what["weights"]), self._left.get(fault.intent.id, [])
 
         def back(error: FaultError | None) -> None:
             if error is None:
                 self._away.pop(fault.intent.id, None)
-            then(error or self._seen(weights))
+                self._left.pop(fault.intent.id, None)
+            then(error or self._seen(weights, members=left))
 
-        self._move(f"{fault.intent.id}-back", weights, back)
+        def joined(error: FaultError | None) -> None:
+            if error is None:
+                self._move(f"{fault.intent.id}-back", weights, back)
+            else:
+                then(error)
+
+        self._ground.start(self._ground.down.pop(fault.intent.id, []))
+        self._rejoin(left, joined)
 
     def forget(self) -> None:
         """Nothing: what is in the log is undone through the log (`bring_back`)."""
@@ -72,20 +89,45 @@ class MembershipFaults:
     def bring_back(self, then: Callable[[FaultError | None], None]) -> None:
         """All that are still away, when everything else is healed."""
         weights = {node: weight for away in self._away.values() for node, weight in away.items()}
+        left = [node for nodes in self._left.values() for node in nodes]
         self._away.clear()
-        if weights:
-            self._move("all-back", weights, then)
-        else:
-            then(None)
+        self._left.clear()
+
+        def joined(error: FaultError | None) -> None:
+            if error is None and weights:
+                self._move("all-back", weights, then)
+            else:
+                then(error)
+
+        self._rejoin(left, joined)
 
     @property
     def away(self) -> dict[str, int]:
         """Nodes that some fault keeps from voting: weight 0, whatever others ask for."""
         return {node: 0 for weights in self._away.values() for node in weights}
 
-    def _move(self, ident: str, weights: Mapping[str, int], then: Moved) -> None:
+    def _rejoin(self, nodes: list[str], then: Moved) -> None:
+        """Wait until all of them are members again."""
+        if nodes:
+            deadline_ns = self._ground.cluster.now_ns + DEADLINE_NS
+            Return(
+                self._ground.cluster, nodes, deadline_ns, lambda: self._situation().leader, self._revive, then
+            ).look()
+        else:
+            then(None)
+
+    def _revive(self, node: str) -> None:
+        """A process that was let go, after its fault had been given up, is no member as long as it lives: it is started anew."""
+        cluster = self._ground.cluster
+        line = cluster.latest[node].get("lifecycle")
+        own = line is not None and line["incarnation"] == cluster.nodes[node].incarnation
+        if own and line is not None and line["to"] == REMOVED and node in cluster.up:
+            cluster.kill(node)
+            self._ground.start([node])
+
+    def _move(self, ident: str, weights: Mapping[str, int], then: Moved, leaves: bool = False) -> None:
         """One change at a time: two would each undo the other's."""
-        self._queue(_Move(ident, weights, self._ground.cluster.now_ns + DEADLINE_NS, then))
+        self._queue(_Move(ident, weights, self._ground.cluster.now_ns + DEADLINE_NS, then, leaves))
 
     def _queue(self, move: _Move) -> None:
         self._moves.append(move)
@@ -104,13 +146,23 @@ class MembershipFaults:
             late = cluster.now_ns >= move.deadline_ns
             cluster.schedule(cluster.now_ns + AGAIN_NS, self._ended, move, error if late else None, not late)
             return
+
+        def leader() -> str | None:
+            return self._situation().leader
+
+        def ended(error: FaultError | None) -> None:
+            self._ended(move, error)
+
+        if move.leaves:
+            Departure(cluster, move.ident, list(move.weights), move.deadline_ns, leader, ended).ask()
+            return
         Reconfiguration(
             cluster,
             move.ident,
             lambda: {**self._situation().voters, **move.weights},
             move.deadline_ns,
-            lambda: self._situation().leader,
-            lambda error: self._ended(move, error),
+            leader,
+            ended,
         ).ask()
 
     def _ended(self, move: _Move, error: FaultError | None, again: bool = False) -> None:
@@ -152,6 +204,23 @@ class MembershipFaults:
 
         ground.later(BOOT_NS, then, judged)
 
-    def _seen(self, weights: Mapping[str, int]) -> Observation:
-        now = self._situation().voters
-        return Observation(all(now.get(node, 0) == held for node, held in weights.items()), {"voters": dict(now)})
+    def _stop(self, ident: str, nodes: list[str], then: Then) -> None:
+        """What was let go does not run."""
+        ground = self._ground
+        for node in nodes:
+            ground.cluster.kill(node)
+        ground.down[ident] = nodes
+
+        def judged() -> Observation:
+            voters, down = self._seen(dict.fromkeys(nodes, 0)), ground.processes(nodes, Process.DOWN, Process.HALTED)
+            return Observation(voters.verified and down.verified, {**voters.observed, "left": nodes, **down.observed})
+
+        ground.later(BOOT_NS, then, judged)
+
+    def _seen(self, weights: Mapping[str, int], members: Sequence[str] = ()) -> Observation:
+        situation = self._situation()
+        now, here = situation.voters, members_seen(self._ground.cluster, situation.leader)
+        right = all(now.get(node, 0) == held for node, held in weights.items()) and all(
+            node in here for node in members
+        )
+        return Observation(right, {"voters": dict(now), **({"members": sorted(here)} if members else {})})
