@@ -6,9 +6,7 @@ of what these say: a node without the section has the same traces, byte for byte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
 
 from ..config import NodeConfig
 from .agents.machine import Agents
@@ -17,14 +15,13 @@ from .application.registry import Applications
 from .chance import Chance
 from .clients.machine import Clients
 from .coordinator.machine import Coordinator
-from .datagrams import Note
 from .detector.machine import Detector
 from .discovery.machine import Discovery
-from .events import Connected, Datagram, Disconnected, Request, Start, TaskDone
+from .events import Request, Start, TaskDone
+from .machine import Machine, Member
 from .membership.machine import Membership
 from .memory.machine import MemoryMachine
 from .memory.request import by_the_log, command_of
-from .messages import Message
 from .outbox import Outbox
 from .prober.machine import Prober
 from .raft.machine import Raft
@@ -33,37 +30,6 @@ from .roster.machine import Roster
 from .submitter.machine import Submitter
 from .tasks.machine import TaskMachine
 from .wall import Wall
-
-
-class Machine(Protocol):
-    """What `Core` needs of each. `signals` maps the types that it handles to the handlers."""
-
-    name: str
-    signals: Mapping[type[Any], Any]
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None: ...
-
-    def on_timer(self, now_ns: int, key: str) -> None: ...
-
-    def on_storage(self, now_ns: int, op: int) -> None: ...
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None: ...
-
-    def flush(self, now_ns: int) -> None: ...
-
-    def status(self) -> dict[str, Any]: ...
-
-    def check(self) -> None: ...
-
-    def fingerprint(self) -> Any: ...
-
-
-class Member(Machine, Protocol):
-    """A machine of the cluster's optional parts: it is started, and may take datagrams."""
-
-    def start(self, now_ns: int) -> None: ...
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None: ...
 
 
 class Composition:

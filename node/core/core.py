@@ -18,7 +18,7 @@ from typing import Any
 from ..config import NodeConfig
 from ..errors import CorruptionError
 from ..flaws import Flaws
-from .composition import Composition, Machine
+from .composition import Composition
 from .datagrams import decode_datagram
 from .effects import Effect
 from .events import (
@@ -34,6 +34,7 @@ from .events import (
     TaskDone,
     TimerFired,
 )
+from .machine import Machine
 from .messages import MESSAGES
 from .outbox import Outbox
 from .wall import Wall

@@ -18,9 +18,9 @@ from ...config import MS, NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
 from ..cluster_messages import AgentAck, AgentPiece
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected
+from ..events import Connected, Disconnected
 from ..keyed_state import STATE_CHARACTERS, Placements, changes_problem
+from ..machine import Member
 from ..messages import Message
 from ..outbox import Outbox
 from ..room import places
@@ -54,7 +54,7 @@ FIRST_TOKEN = -1_000_000_000
 Record = Mapping[str, Any]
 
 
-class Agents:
+class Agents(Member):
     name = "agents"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -105,9 +105,6 @@ class Agents:
             self._moves.on_ack(now_ns, peer, message)
             self._go_on(now_ns)
 
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """Agents' state goes over connections only."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         if key == CHECKPOINT:
             self._out.set_timer(CHECKPOINT, now_ns + self._config.checkpoint_ns)
@@ -119,9 +116,6 @@ class Agents:
             self._go_on(now_ns)
         elif key == CONFIRM:
             self._asked = False
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """An agent's state is kept by the log."""
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         if isinstance(event, Connected):

@@ -12,8 +12,7 @@ from typing import Any
 from ...config import NodeConfig
 from ...flaws import Flaws
 from ..entry import CONFIG, NOOP, Entry, canonical
-from ..events import Connected, Disconnected
-from ..messages import Message
+from ..machine import Machine
 from ..outbox import Outbox
 from ..signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
 from .kv import KeyValue, Mismatch
@@ -29,7 +28,7 @@ VIEW = "view"
 DIGEST_EVERY = 1000
 
 
-class Application:
+class Application(Machine):
     name = "application"
 
     def __init__(self, config: NodeConfig, out: Outbox, applications: Applications) -> None:
@@ -63,21 +62,6 @@ class Application:
             # With agents the state may have many MiB, and a status is asked for every second: `digest` is a question of its own.
             status["digest"] = self.digest()
         return status
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the application: {message}")
-
-    def on_timer(self, now_ns: int, key: str) -> None:
-        """None is set."""
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """The applied state is rebuilt from log and snapshot; it stores nothing itself."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """No peer is known here."""
-
-    def flush(self, now_ns: int) -> None:
-        """Nothing waits for the end of a step here."""
 
     def check(self) -> None:
         assert self.applied >= 0

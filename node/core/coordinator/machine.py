@@ -11,9 +11,7 @@ from typing import Any
 from ...cluster_config import AgentsConfig
 from ...config import MS, NodeConfig
 from ..chance import Chance
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected
-from ..messages import Message
+from ..machine import Member
 from ..outbox import Outbox
 from ..room import Record, orphaned, target_lost
 from ..signals import Changed, Detected, LeaderChanged, Submit, Submitted, Transfer, Withdraw
@@ -27,7 +25,7 @@ TRANSFER_NS = 5_000 * MS
 FIRST_TOKEN = -2_000_000_000
 
 
-class Coordinator:
+class Coordinator(Member):
     name = "coordinator"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -57,15 +55,6 @@ class Coordinator:
             Submitted: self._on_submitted,
         }
 
-    def start(self, now_ns: int) -> None:
-        """There is nothing to do before this node leads."""
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the coordinator: {message}")
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for the coordinator."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         if not self._leads:
             return
@@ -76,12 +65,6 @@ class Coordinator:
         elif key == BALANCE:
             self._out.set_timer(BALANCE, now_ns + self._config.balance_ns)
             self._balance()
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Whether a member is there is the detector's to say."""
 
     def flush(self, now_ns: int) -> None:
         if self._leads and self._stale:

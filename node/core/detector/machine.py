@@ -12,10 +12,10 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
 from ..datagrams import Note, encode_datagram
-from ..events import Connected, Datagram, Disconnected
+from ..events import Datagram
 from ..lifecycle import FAILED as FAILED_STATE
 from ..lifecycle import HERE
-from ..messages import Message
+from ..machine import Member
 from ..outbox import Outbox
 from ..signals import Changed, Detected
 from .heartbeat import Heartbeat
@@ -27,7 +27,7 @@ SUSPECTS = 256
 """Names remembered as suspect, at most, members or not any more."""
 
 
-class Detector:
+class Detector(Member):
     name = "detector"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -60,12 +60,6 @@ class Detector:
         """Datagrams that were none of this detector's."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {Changed: self._on_changed}
 
-    def start(self, now_ns: int) -> None:
-        """Whom to watch is in the log."""
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the detector: {message}")
-
     def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
         if note.sender == self._config.node:
             return
@@ -80,12 +74,6 @@ class Detector:
         self._armed_ns = None
         self.watcher.on_time(now_ns)
         self._say()
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Beliefs are not stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """A connection says little of who is alive: it may break by itself, and stay up when nobody is behind it."""
 
     def flush(self, now_ns: int) -> None:
         if not self._touched:

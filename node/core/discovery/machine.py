@@ -17,8 +17,8 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
 from ..datagrams import LIMIT, Note, encode_datagram
-from ..events import Connected, Datagram, Disconnected
-from ..messages import Message
+from ..events import Datagram
+from ..machine import Member
 from ..outbox import Outbox
 from ..signals import Found
 from .beacon import make_body, read_body
@@ -37,7 +37,7 @@ REPLIES_PER_NS = 100 * MS
 FORGET_BEACONS = 30
 
 
-class Discovery:
+class Discovery(Member):
     name = "discovery"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -65,9 +65,6 @@ class Discovery:
         self._window_ns = now_ns
         self._beacon(now_ns)
 
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for discovery: {message}")
-
     def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
         if note.sender == self._config.node:
             return
@@ -93,15 +90,6 @@ class Discovery:
         for name in [name for name in self._replied_ns if name not in self.table.places]:
             del self._replied_ns[name]
         self._beacon(now_ns)
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Whom it found before it stopped, a node finds again."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Finding nodes needs no connection."""
-
-    def flush(self, now_ns: int) -> None:
-        """Nothing waits for the end of a step."""
 
     def status(self) -> dict[str, Any]:
         return {"discovered": len(self.table.places), "beacons_ignored": self.ignored}

@@ -16,8 +16,8 @@ from ...cluster_config import AgentsConfig
 from ...config import NodeConfig
 from ..chance import Chance
 from ..cluster_messages import ProbePing, ProbePong, ProbeReport
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected
+from ..events import Connected, Disconnected
+from ..machine import Member
 from ..messages import Message
 from ..outbox import Outbox
 from ..signals import Changed, Distances, LeaderChanged, Measured
@@ -36,7 +36,7 @@ ROWS = 256
 _FAILED = "FAILED"
 
 
-class Prober:
+class Prober(Member):
     name = "prober"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -87,12 +87,6 @@ class Prober:
                 self._reports[peer] = report
                 self._fresh_reports = True
 
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for the prober."""
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         """A new connection is measured at once, as nothing on it is known to be like before; what was asked over one that broke is lost."""
         peer = event.peer
@@ -102,9 +96,6 @@ class Prober:
             self._pings.pop(peer, None)
             if self._burst is not None and self._burst[0] == peer:
                 self._burst = None
-
-    def flush(self, now_ns: int) -> None:
-        """All is done in rounds."""
 
     def status(self) -> dict[str, Any]:
         measured = self._measured()

@@ -14,6 +14,7 @@ from ...flaws import Flaws
 from ..chance import Chance
 from ..events import Connected, Disconnected, Start
 from ..log import Log
+from ..machine import Machine
 from ..messages import (
     AppendEntries,
     AppendReply,
@@ -55,7 +56,7 @@ _FROM_LEADER = dict.fromkeys((Heartbeat, AppendEntries, InstallSnapshot, Timeout
 _ANSWERS = dict.fromkeys((VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply))
 
 
-class Raft:
+class Raft(Machine):
     name = "raft"
 
     def __init__(self, config: NodeConfig, out: Outbox, wall: Wall) -> None:

@@ -10,10 +10,8 @@ from typing import Any
 
 from ...config import MS, NodeConfig
 from ..chance import Chance
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected
 from ..lifecycle import LEAVING
-from ..messages import Message
+from ..machine import Member
 from ..outbox import Outbox
 from ..signals import Changed, LeaderChanged, SetVoters, VotersChanged
 
@@ -22,7 +20,7 @@ AGAIN_NS = 2000 * MS
 """A leader may refuse for a while, or an operator may have asked for other weights meanwhile."""
 
 
-class Retirement:
+class Retirement(Member):
     name = "retirement"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -38,23 +36,8 @@ class Retirement:
             LeaderChanged: self._on_leader,
         }
 
-    def start(self, now_ns: int) -> None:
-        """Raft says who votes."""
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the retirement: {message}")
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for it."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         self._waits = False
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Weights do not depend on connections."""
 
     def flush(self, now_ns: int) -> None:
         """The one who leads takes the weight of those who leave."""

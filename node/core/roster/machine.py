@@ -11,10 +11,8 @@ from typing import Any
 
 from ...config import MS, NodeConfig
 from ..chance import Chance
-from ..datagrams import Note
 from ..effects import Meet, Part
-from ..events import Connected, Datagram, Disconnected
-from ..messages import Message
+from ..machine import Member
 from ..outbox import Outbox
 from ..signals import Changed, Found, RosterChanged
 
@@ -24,7 +22,7 @@ STRANGERS = 64
 """Nodes that were found and are no members, at most; the one found first is forgotten first."""
 
 
-class Roster:
+class Roster(Member):
     name = "roster"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -50,15 +48,6 @@ class Roster:
         """Who gets the log: configured nodes, voters and members, this node too."""
         return list(dict.fromkeys((*self._settled, *self._members, *self._leaving)))
 
-    def start(self, now_ns: int) -> None:
-        """The driver knows the configured addresses."""
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the roster: {message}")
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for the roster."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         """Those whose time has come get the log no more."""
         before = self.names
@@ -69,15 +58,6 @@ class Roster:
         self._tell(before)
         if self._leaving:
             self._out.set_timer(TIMER, min(self._leaving.values()))
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Who is known does not depend on who is connected."""
-
-    def flush(self, now_ns: int) -> None:
-        """Nothing waits for the end of a step."""
 
     def status(self) -> dict[str, Any]:
         return {}

@@ -13,9 +13,8 @@ from typing import Any
 from ...config import MS, NodeConfig
 from ..chance import Chance
 from ..cluster_messages import SubmitCommand
-from ..datagrams import Note
 from ..entry import Command, canonical
-from ..events import Connected, Datagram, Disconnected
+from ..machine import Member
 from ..messages import Message
 from ..outbox import Outbox
 from ..signals import Applied, LeaderChanged, Propose, Submit, Submitted, Withdraw
@@ -33,7 +32,7 @@ class Wish:
     sent_ns: int = -RETRY_NS
 
 
-class Submitter:
+class Submitter(Member):
     """`problem` judges a command by the application's word, before it gets into the log."""
 
     name = "submitter"
@@ -55,9 +54,6 @@ class Submitter:
             LeaderChanged: self._on_leader,
         }
 
-    def start(self, now_ns: int) -> None:
-        """Wishes do not outlive the process: their owners have them again from the replicated state."""
-
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         assert isinstance(message, SubmitCommand)
         command = message.work.get("command")
@@ -66,20 +62,11 @@ class Submitter:
         elif self._here:
             self._out.emit(Propose(0, command))
 
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """Commands come over connections only."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         self._armed = False
         for wish in self._wishes.values():
             if now_ns - wish.sent_ns >= RETRY_NS:
                 self._bring(now_ns, wish)
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """What was sent over a connection that broke is sent again in time."""
 
     def flush(self, now_ns: int) -> None:
         if self._wishes and not self._armed:

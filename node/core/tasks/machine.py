@@ -14,9 +14,8 @@ from typing import Any
 
 from ...config import NodeConfig
 from ..chance import Chance
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected, TaskDone
-from ..messages import Message
+from ..events import TaskDone
+from ..machine import Member
 from ..outbox import Outbox
 from ..routing import Measures
 from ..signals import AgentsHere, Changed, Distances, LeaderChanged, Submitted
@@ -24,7 +23,7 @@ from .dispatcher import ASSIGN, RELEASE, Dispatcher
 from .host import RESULT, Host
 
 
-class TaskMachine:
+class TaskMachine(Member):
     name = "tasks"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -38,23 +37,8 @@ class TaskMachine:
             Distances: self._on_distances,
         }
 
-    def start(self, now_ns: int) -> None:
-        """What is to be done comes from the replicated state."""
-
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for the tasks: {message}")
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for the tasks."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
         self._dispatcher.on_timer(now_ns)
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """A host that is cut off is the detector's business."""
 
     def on_task(self, now_ns: int, event: TaskDone) -> None:
         self._host.on_task(event)
