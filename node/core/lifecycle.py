@@ -9,7 +9,7 @@ DEGRADED, LEAVING, FAILED, REMOVED = "DEGRADED", "LEAVING", "FAILED", "REMOVED"
 
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     DISCOVERING: (JOINING,),
-    JOINING: (ACTIVE,),
+    JOINING: (ACTIVE, REMOVED),
     ACTIVE: (SYNCING, DEGRADED, LEAVING),
     SYNCING: (ACTIVE,),
     DEGRADED: (ACTIVE, FAILED),
@@ -17,7 +17,8 @@ TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     FAILED: (JOINING, REMOVED),
     REMOVED: (),
 }
-"""`FAILED → JOINING` is the next incarnation, which replaces the one that failed; no record is DISCOVERING or REMOVED."""
+"""`FAILED → JOINING` is the next incarnation, which replaces the one that failed. `JOINING → REMOVED`: a registration is taken back, for the node was never heard of again. No
+record is DISCOVERING or REMOVED."""
 HERE = (ACTIVE, SYNCING, DEGRADED, LEAVING)
 """States of members that belong to the cluster now: a newcomer does not yet, one that failed does not any more."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..cluster_config import AGENT_TYPES, STRATEGIES
+from ..cluster_config import AGENT_TYPES, STRATEGIES, AgentsConfig
 from .entry import canonical
 
 PAYLOAD_LIMIT = 64 << 10
@@ -51,6 +51,15 @@ def normal(fields: Mapping[str, Any]) -> dict[str, Any]:
         "from": fields.get("from"),
         "steps": steps,
         "bytes": length + len(canonical(steps)),
+    }
+
+
+def limits(fields: Mapping[str, Any]) -> dict[str, int]:
+    """By what a submission is bounded. It is no part of what was asked for: another node may give other bounds to the same task."""
+    default = AgentsConfig()
+    return {
+        "max_queue": fields.get("max_queue", default.queue),
+        "max_retries": fields.get("max_retries", default.retries),
     }
 
 
@@ -145,6 +154,8 @@ _SUBMIT: Mapping[str, Check] = {
     "priority": _between(-1_000_000, 1_000_000),
     "from": _no_one_or_name,
     "steps": _steps,
+    "max_queue": _between(1, 1_000_000),
+    "max_retries": _between(0, 100),
 }
 _COMMANDS: Mapping[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "tasks.submit": ({"task": name, "type": _TYPE, "handler": name}, _SUBMIT),

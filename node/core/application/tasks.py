@@ -12,9 +12,10 @@ Data-Intensive Applications*, chapter 8).
 A chain is a task with further steps. When a step is done the next one, `{type, handler, payload}`, is queued in its place with the value of the former as `payload["input"]`; retries count anew,
 attempts go on. The queue's order is priority, greater first, then the index of submission.
 
-Everything is bounded: `agents.queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their records, the oldest forgotten first (a forgotten
+Everything is bounded: `max_queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their records, the oldest forgotten first (a forgotten
 id may be submitted anew); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was forgotten is counted. What changes no more is kept as text too, so that a
-dump of much history is mostly a list of texts. `agents.queue` and `agents.retries` must be the same on all nodes.
+dump of much history is mostly a list of texts. `max_queue` and `max_retries` come with the submission, from the configuration of the node that took it: so all nodes go by the same, whatever they are
+configured with themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...cluster_config import AgentsConfig
 from ...config import NodeConfig
 from ...flaws import Flaws
 from .. import task_fields
@@ -51,8 +51,6 @@ class Tasks:
     for_clients = ("tasks.submit",)
 
     def __init__(self, config: NodeConfig, agents_view: Mapping[str, Any]) -> None:
-        limits = config.agents or AgentsConfig()
-        self._queue_limit, self._retries = limits.queue, limits.retries
         self._flaws = Flaws.from_names(config.flaws)
         self._agents = agents_view
         self.view: dict[str, Record] = {}
@@ -137,7 +135,7 @@ class Tasks:
 
     def _submit(self, index: int, fields: Fields) -> Result:
         """The same task again is answered as it stands; for a client asks again when it does not know."""
-        wish = task_fields.normal(fields)
+        wish, limits = task_fields.normal(fields), task_fields.limits(fields)
         text = canonical(wish)
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
         id_ = wish.pop("task")
@@ -147,10 +145,11 @@ class Tasks:
                 return done(task=id_, state=known["state"], submitted=known["submitted"])
             return refused("conflict", f"task {id_!r} was submitted with other fields, at index {known['submitted']}")
         unfinished = self._counts[QUEUED] + self._counts[ASSIGNED]
-        if unfinished >= self._queue_limit:
-            return refused("busy", f"{unfinished} tasks are not finished, and there may be {self._queue_limit}")
+        if unfinished >= limits["max_queue"]:
+            return refused("busy", f"{unfinished} tasks are not finished, and there may be {limits['max_queue']}")
         record: Record = {
             **wish,
+            "max_retries": limits["max_retries"],
             **dict.fromkeys(("token", "agent", "epoch", "host", "value", "reason", "finished")),
             **dict.fromkeys(("step", "attempt", "retries"), 0),
             "state": QUEUED,
@@ -221,7 +220,7 @@ class Tasks:
         """Queued again with the reason, which tells the leader to wait for the back-off; or given up."""
         id_, value = fields["task"], fields["value"]
         reason = (value if isinstance(value, str) else canonical(value))[:REASON_LIMIT]
-        if record["retries"] < self._retries:
+        if record["retries"] < record["max_retries"]:
             again = {**_FREE, "retries": record["retries"] + 1, "reason": reason}
             self._put(id_, record, {**record, **again})
         else:

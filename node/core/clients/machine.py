@@ -12,6 +12,7 @@ from typing import Any
 from ...config import MS, NodeConfig, weights_problem
 from ...flaws import Flaws
 from ..events import ClientGone, Connected, Disconnected, Request
+from ..machine import Machine
 from ..messages import Forward, ForwardReply, Message
 from ..outbox import Outbox
 from ..signals import (
@@ -41,7 +42,7 @@ from .routing import Router
 TIMER = "clients/deadline"
 
 
-class Clients:
+class Clients(Machine):
     name = "clients"
 
     def __init__(
@@ -77,7 +78,7 @@ class Clients:
     def on_request(self, now_ns: int, event: Request) -> None:
         """A client's request; `status`, `digest` and `trace-marker` are answered by `Core`."""
         try:
-            request = parse(event.body, self._calls, self._config.node)
+            request = parse(event.body, self._calls, self._config.node, self._config.agents)
         except ValueError as error:
             id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
             self._reply(event.client, id_, replies.failed("bad-request", str(error)))
@@ -124,9 +125,6 @@ class Clients:
             else:
                 possible = pending.doubt or pending.stage in (Stage.PROPOSED, Stage.FORWARDED, Stage.ADMIN)
                 self._finish(pending, replies.timed_out(possible))
-
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing of a request is stored but by way of the log."""
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         """What was forwarded over the connection that broke may be lost."""

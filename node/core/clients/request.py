@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
+from ...cluster_config import AgentsConfig
 from ..entry import canonical
 from ..value import frozen
 
@@ -76,8 +77,10 @@ class ClientRequest:
 NO_CALLS = NoCalls()
 
 
-def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "") -> ClientRequest:
-    """Raises ValueError with a sentence that names the field and shows its value."""
+def parse(
+    body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "", limits: AgentsConfig | None = None
+) -> ClientRequest:
+    """`limits`: what this node bounds tasks by. Raises ValueError with a sentence that names the field and shows its value."""
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
     id_ = body.get("id")
@@ -91,7 +94,7 @@ def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "") -> Cli
     if body.get("open") is True:
         return ClientRequest(Kind.OPEN, id_, deadline_ms)
     if "do" in body:
-        return _call(body, id_, deadline_ms, calls, me)
+        return _call(body, id_, deadline_ms, calls, me, limits)
     level = body.get("level", "linearizable")
     if level not in LEVELS:
         raise ValueError(f"level is {_short(level)}, not one of {', '.join(LEVELS)}")
@@ -104,10 +107,15 @@ def parse(body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "") -> Cli
     return ClientRequest(Kind.WRITE, id_, deadline_ms, level, session, seq, seen, ops)
 
 
-def _call(body: Mapping[str, Any], id_: Any, deadline_ms: int, calls: Calls, me: str) -> ClientRequest:
+def _call(
+    body: Mapping[str, Any], id_: Any, deadline_ms: int, calls: Calls, me: str, limits: AgentsConfig | None
+) -> ClientRequest:
     command, fields = body["do"], body.get("with", {})
     if command in FROM_HERE and isinstance(fields, dict):
         fields = {"from": me, **fields}
+        if command == "tasks.submit" and limits is not None:
+            # They go into the log with it, so that every node counts alike. A client may ask for other retries, not for a longer queue.
+            fields = {"max_retries": limits.retries, **fields, "max_queue": limits.queue}
     if command not in calls.for_clients:
         known = ", ".join(calls.for_clients) or "none: this node has no `membership` section"
         raise ValueError(f"do is {_short(command)}, not one of {known}")

@@ -43,9 +43,11 @@ def own_command(name: str, record: Record, needed: bool) -> Command | None:
     return None
 
 
-def leader_command(name: str, record: Record, belief: str | None) -> Command | None:
-    """What the leader proposes because of what it believes; nothing while it has not heard of the member in any way."""
+def leader_command(name: str, record: Record, belief: str | None, silent: bool = False) -> Command | None:
+    """What the leader proposes because of what it believes; nothing while it has not heard of the member in any way. `silent`: a newcomer that has had its time."""
     state = record["state"]
+    if silent and state == JOINING:
+        return remove(name, record)
     if belief == "suspect" and state == ACTIVE:
         return move(name, record, DEGRADED)
     if belief == "alive" and state == DEGRADED:

@@ -17,11 +17,9 @@ from ...config import MS, NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
 from ..cluster_messages import SubmitCommand
-from ..datagrams import Note
 from ..entry import Command
-from ..events import Connected, Datagram, Disconnected
 from ..lifecycle import ACTIVE, DISCOVERING, FAILED, HERE, JOINING, LEAVING, REMOVED
-from ..messages import Message
+from ..machine import Member
 from ..outbox import Outbox
 from ..signals import (
     Applied,
@@ -40,11 +38,14 @@ from .desires import Belief, hosts_anything, join_command, leader_command, move,
 TIMER = "membership/again"
 AGAIN_NS = 300 * MS
 """After it changed nothing, or when nobody is known to lead."""
+JOINS = "membership/joins"
+JOIN_NS = 60_000 * MS
+"""So long after its registration, as the leader saw it, a newcomer must have become active; else the registration is taken back. One that was only slow registers anew."""
 OWN = "membership/own"
 FOUND_LIMIT = 64
 
 
-class Membership:
+class Membership(Member):
     name = "membership"
 
     def __init__(self, config: NodeConfig, out: Outbox, incarnation: int, chance: Chance) -> None:
@@ -85,6 +86,8 @@ class Membership:
         """What was submitted and not seen applied yet."""
         self._spent: dict[str, Command] = {}
         """What was applied, and is wanted still: it was refused, or changed nothing. It is not asked for again before the timer."""
+        self._joins: dict[str, tuple[int, int]] = {}
+        """While this node leads, by newcomer: `since` of its registration, and when this node saw that."""
         self._armed = False
         self._dirty = True
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -101,13 +104,10 @@ class Membership:
     def start(self, now_ns: int) -> None:
         self._note_state()
 
-    def on_message(self, now_ns: int, peer: str, message: Message) -> None:
-        raise AssertionError(f"no message is for membership: {message}")
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """None is for it."""
-
     def on_timer(self, now_ns: int, key: str) -> None:
+        if key == JOINS:
+            self._dirty = True
+            return
         self._armed = False
         self._spent.clear()
         self._dirty = True
@@ -117,19 +117,14 @@ class Membership:
             for name in voters or self._found:
                 self._out.send(name, SubmitCommand({"command": wish}))
 
-    def on_storage(self, now_ns: int, op: int) -> None:
-        """Nothing is stored: whether this node is a member is in the log."""
-
-    def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Who is a member does not depend on who is connected."""
-
     def flush(self, now_ns: int) -> None:
         """Once all signals of the step are heard: say what changed, and what is wanted."""
         if self._dirty:
             self._dirty = False
             self._note_state()
             self._note_view()
-            self._want(self._desires())
+            self._note_joins(now_ns)
+            self._want(self._desires(now_ns))
         asking = OWN in self._wishes and self._leader is None
         if not self._armed and (self._spent or asking):
             self._armed = True
@@ -151,13 +146,14 @@ class Membership:
             self._spent,
             list(self._found),
             self._was_member,
+            self._joins,
         ]
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
         if signal.app == "members":
             self._members = signal.view
             own = signal.view.get(self._me)
-            if own is not None and own["incarnation"] == self._incarnation:
+            if own is not None and own["incarnation"] == self._incarnation and own["state"] != JOINING:
                 self._was_member = True
             for name in signal.ids:
                 record = signal.view.get(name)
@@ -223,12 +219,25 @@ class Membership:
             self._view = view
             self._out.trace("view", epoch=self._applied, members=view)
 
-    def _desires(self) -> dict[str, Command]:
+    def _note_joins(self, now_ns: int) -> None:
+        """The timer goes off when the next newcomer has had its time."""
+        joining = self._members.items() if self._leading else ()
+        before, self._joins = self._joins, {}
+        for name, record in joining:
+            if record["state"] == JOINING:
+                since, seen_ns = before.get(name, (-1, now_ns))
+                self._joins[name] = (record["since"], seen_ns if since == record["since"] else now_ns)
+        due = [seen_ns + JOIN_NS for _, seen_ns in self._joins.values() if seen_ns + JOIN_NS > now_ns]
+        if due:
+            self._out.set_timer(JOINS, min(due))
+
+    def _desires(self, now_ns: int) -> dict[str, Command]:
         """By key, of this node and, if it leads, of the others."""
         desires: dict[str, Command | None] = {OWN: self._own_desire()}
         if self._leading:
             for name, record in sorted(self._members.items()):
-                desires[f"membership/{name}"] = leader_command(name, record, self._belief(name, record))
+                silent = name in self._joins and now_ns - self._joins[name][1] >= JOIN_NS
+                desires[f"membership/{name}"] = leader_command(name, record, self._belief(name, record), silent)
             if self._flaws.ghost_member:
                 desires.update(self._ghosts())
         return {key: command for key, command in desires.items() if command is not None}

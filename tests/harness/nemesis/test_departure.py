@@ -98,7 +98,9 @@ def test_who_leaves_is_recorded_with_the_weight_to_come_back_with() -> None:
 
 def test_a_cluster_without_members_has_none_that_leave(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("name: c\nworkloads: [{register: {}}]\nfaults: [{membership: {action: leave, target: one, after: 1s, for: 1s}}]\n")
+    path.write_text(
+        "name: c\nworkloads: [{register: {}}]\nfaults: [{membership: {action: leave, target: one, after: 1s, for: 1s}}]\n"
+    )
     with pytest.raises(CampaignError, match="`action: leave` needs members"):
         load_campaign(path)
     assert load_campaign(path, ["system.membership={}"]).faults
@@ -118,9 +120,7 @@ def members(lab: LocalProvider) -> Iterator[ReferenceService]:
         service.uninstall(host)
 
 
-def test_on_hosts_a_member_leaves_and_joins_anew(
-    lab: LocalProvider, members: ReferenceService, tmp_path: Path
-) -> None:
+def test_on_hosts_a_member_leaves_and_joins_anew(lab: LocalProvider, members: ReferenceService, tmp_path: Path) -> None:
     hosts = list(lab.hosts)
     with running(lab, members, tmp_path / "ledger.jsonl") as injector:  # type: ignore[arg-type]  # any service will do
         dial = injector._cluster.dial

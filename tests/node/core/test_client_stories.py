@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.config import MS
+from node.config import MS, NodeConfig
+from node.core.application.registry import Applications
 from node.core.application.sessions import Sessions
 from node.core.clients.request import parse
 from node.core.messages import Forward, ForwardReply, Heartbeat
@@ -161,6 +162,18 @@ def test_too_many_requests_are_refused_as_busy() -> None:
 def test_a_bad_request_is_told_which_field_is_wrong(body: dict[str, object], field: str) -> None:
     with pytest.raises(ValueError, match=field):
         parse(body)
+
+
+def test_the_bounds_of_a_task_are_those_of_the_node_that_is_asked() -> None:
+    config = NodeConfig.from_json(
+        {"node": "n1", "cluster": "c", "peers": {"n1": ["127.0.0.1", 1]}, "membership": {}, "agents": {"queue": 7}}
+    )
+    task = {"task": "t1", "type": "code", "handler": "echo"}
+    asked = {"id": 1, "do": "tasks.submit", "with": {**task, "max_retries": 0, "max_queue": 9}}
+    call = parse(asked, Applications(config), "n1", config.agents).call
+    assert call == ("tasks.submit", {"from": "n1", **task, "max_retries": 0, "max_queue": 7})
+    call = parse({**asked, "with": task}, Applications(config), "n1", config.agents).call
+    assert call is not None and (call[1]["max_retries"], call[1]["max_queue"]) == (3, 7)
 
 
 def test_administration() -> None:

@@ -9,7 +9,7 @@ from node.core.chance import Chance
 from node.core.cluster_messages import SubmitCommand
 from node.core.effects import Send, SetTimer, Trace
 from node.core.entry import make_entry
-from node.core.membership.machine import Membership
+from node.core.membership.machine import JOIN_NS, JOINS, Membership
 from node.core.outbox import Outbox
 from node.core.signals import (
     Applied,
@@ -108,6 +108,38 @@ def test_a_newcomer_that_knows_no_leader_asks_the_voters_that_it_found() -> None
     n4.machine.on_timer(n4.now, timer.key)
     n4.tell()
     assert not [e for e in n4.effects if isinstance(e, Send)], "the submitter knows whom to ask"
+
+
+def test_the_leader_takes_back_the_registration_of_a_newcomer_that_never_came() -> None:
+    n1 = Life("n1")
+    n1.lead()
+    n1.apply(n1=record("n1"))
+    assert n1.apply(n4=record("n4", "JOINING")) == []
+    (timer,) = [e for e in n1.effects if isinstance(e, SetTimer) and e.key == JOINS]
+    assert timer.at_ns == n1.now + JOIN_NS
+    n1.now = timer.at_ns
+    n1.machine.on_timer(n1.now, timer.key)
+    assert n1.tell() == [remove(since=2)]
+    assert n1.apply(n4=None) == ["membership/n4"]
+
+
+def test_one_that_became_active_in_time_stays() -> None:
+    n1 = Life("n1")
+    n1.lead()
+    n1.apply(n1=record("n1"), n4=record("n4", "JOINING"))
+    n1.now += JOIN_NS - 1
+    n1.apply(n4=record("n4"))
+    n1.now += 1
+    n1.machine.on_timer(n1.now, JOINS)
+    assert n1.tell() == []
+
+
+def test_a_newcomer_that_was_only_slow_registers_anew() -> None:
+    n4 = Life()
+    n4.apply(n4=record("n4", "JOINING"))
+    assert n4.apply(n4=None) == [join()], "it was no member yet, so this is not the end of its life"
+    refusal = {"status": "fail", "error": "stale-incarnation", "incarnation": 1, "since": 2}
+    assert n4.tell(Submitted("membership/own", 3, refusal)) == [join(since=2)]
 
 
 def test_a_restarted_node_replaces_its_former_life() -> None:

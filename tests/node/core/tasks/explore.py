@@ -117,7 +117,7 @@ class World:
         self.submitted: dict[str, int] = {}
 
     def config_of(self, name: str) -> Any:
-        return config(name, self.flaws, workers=2, backoff_ns=5 * MS, retries=100)
+        return config(name, self.flaws, workers=2, backoff_ns=5 * MS)
 
     def submit(self) -> None:
         id_, steps = f"t{len(self.submitted)}", self.random.randint(0, 2)
@@ -125,6 +125,7 @@ class World:
         chain = [{"type": self.random.choice(("generic", "code")), "handler": "echo"} for _ in range(steps)]
         strategy = self.random.choice(("local-first", "round-robin", "latency-aware"))
         fields = submission(id_, steps=chain, strategy=strategy, priority=self.random.randint(0, 2), **{"from": "n2"})
+        fields["max_retries"] = 100
         self.log.append(("tasks.submit", fields))
 
     def trouble(self) -> None:

@@ -206,6 +206,24 @@ def test_a_question_that_is_none_is_answered_with_what_is_wrong() -> None:
     assert app.query({"task": "nowhere"}) is None
 
 
+def test_nodes_that_are_configured_unlike_go_by_what_came_with_the_submission() -> None:
+    nodes = [Log(queue=queue, retries=retries) for queue, retries in ((1, 0), (50, 7))]
+    for log in nodes:
+        log.say("tasks.submit", **submission("t1", max_queue=2, max_retries=1))
+        log.say("tasks.submit", **submission("t2", max_queue=2, max_retries=1))
+        assert log.say("tasks.submit", **submission("t3", max_queue=2, max_retries=1))["error"] == "busy"
+        for _ in range(2):
+            log.result("t1", log.assign("t1")["token"], "it broke", ok=False)
+        assert log.app.view["t1"]["state"] == "dead"
+    assert nodes[0].text() == nodes[1].text()
+
+
+def test_the_same_task_from_a_node_with_other_bounds_is_the_same_task() -> None:
+    log = Log()
+    log.submit("t1", max_retries=1)
+    assert log.submit("t1", max_retries=5)["status"] == "ok" and log.app.view["t1"]["max_retries"] == 1
+
+
 def test_flaw_result_without_token_check() -> None:
     log = Log(flaws=("result-without-token-check",))
     log.submit("t1")
@@ -225,6 +243,7 @@ def test_flaw_lost_worker_acknowledged() -> None:
     assert log.ledger == []
 
 
+BOUNDS = {"max_queue": 4, "max_retries": 1}
 IDS = st.sampled_from([f"t{i}" for i in range(5)])
 AGENTS = st.sampled_from(["a1", "a2", "c1"])
 
@@ -235,7 +254,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.agents = {"a1": agent("n1"), "a2": agent("n2"), "c1": agent("n3", type_="code")}
-        self.log = Log(self.agents, queue=4, retries=1)
+        self.log = Log(self.agents)
         self.twice = Tasks(self.log.config, self.agents)
         self.tokens: list[tuple[str, int, int]] = []
         self.accepted: dict[str, None] = {}
@@ -253,7 +272,7 @@ class Life(RuleBasedStateMachine):
     @rule(id_=IDS, chain=st.booleans(), priority=st.integers(0, 2))
     def submit(self, id_: str, chain: bool, priority: int) -> None:
         steps = [{"type": "code", "handler": "echo", "payload": {}}] if chain else []
-        answer = self._say("tasks.submit", **submission(id_, steps=steps, priority=priority))
+        answer = self._say("tasks.submit", **submission(id_, steps=steps, priority=priority, **BOUNDS))
         if answer["status"] == "ok":
             self.accepted[id_] = None
         else:

@@ -44,7 +44,10 @@ class Log:
         return self.app.apply(self.index, command, fields)
 
     def submit(self, id_: str, **more: Any) -> dict[str, Any]:
-        return self.say("tasks.submit", **submission(id_, **more))
+        """With the bounds of this node's configuration, as it would fill them in."""
+        assert self.config.agents is not None
+        bounds = {"max_queue": self.config.agents.queue, "max_retries": self.config.agents.retries}
+        return self.say("tasks.submit", **submission(id_, **{**bounds, **more}))
 
     def assign(self, id_: str, name: str = "a1", **more: Any) -> dict[str, Any]:
         """With what the leader would know now, unless `more` says otherwise."""
