@@ -58,9 +58,9 @@ def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHIN
     `a_seen` and `b_seen` are what their holders have seen besides, of all records (their vectors). These matter where a tombstone was collected and the record made anew: its
     context is short then, and an old state that arrives late must not bring back what was deleted.
     """
-    if _includes(a[CONTEXT], a_seen, b[CONTEXT]):
+    if vector.includes(a[CONTEXT], b[CONTEXT]) and not _doubtful(a, b[CONTEXT], b_seen):
         return a
-    if _includes(b[CONTEXT], b_seen, a[CONTEXT]):
+    if vector.includes(b[CONTEXT], a[CONTEXT]) and not _doubtful(b, a[CONTEXT], a_seen):
         return b
     return _Join(a, b, a_seen, b_seen).state()
 
@@ -198,8 +198,11 @@ _JOINS: Mapping[str, Callable[[_Join, Any, Any], Any]] = {
 """The parts of a state, in their order in it."""
 
 
-def _includes(context: Vector, seen: Vector, other: Vector) -> bool:
-    return all(context.get(replica, 0) >= number or seen.get(replica, 0) >= number for replica, number in other.items())
+def _doubtful(state: State, context: Vector, seen: Vector) -> bool:
+    """Whether there is something in the state that a holder of the other has seen by its vector alone: it may be missing there because it was collected."""
+    return bool(seen) and any(
+        context.get(replica, 0) < number <= seen.get(replica, 0) for replica, number in _dots(state)
+    )
 
 
 def _dots(state: State) -> Iterator[Dot]:

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from node.core.memory.conflicts import conflicts_of, room_problem
-from node.core.memory.record import changed, concurrent, deleted, joined, live, newest_dot, overwritten, shown, unseen
+from node.core.memory.record import (
+    changed,
+    concurrent,
+    deleted,
+    joined,
+    live,
+    newest_dot,
+    overwritten,
+    shown,
+    unseen,
+    visible,
+)
 from node.core.memory.schema import ELEMENTS_LIMIT
 from node.core.memory.shape import state_problem
 from node.flaws import Flaws
@@ -98,7 +109,7 @@ def test_an_old_state_that_arrives_after_the_tombstone_is_gone_brings_nothing_ba
     assert unseen(old, vector) is None
     assert shown("fact", unseen(late, vector) or {})["fields"] == {"knowledge": "not seen here"}
     anew = changed(None, "fact", {"concept": "new"}, (C, 2))
-    assert joined(anew, old, {**vector, C: 2}) is anew
+    assert visible(joined(anew, old, {**vector, C: 2})) == visible(anew)
     assert fields_of(joined(anew, late, {**vector, C: 2}), "fact") == {"concept": "new", "knowledge": "not seen here"}
     assert fields_of(joined(late, anew, {}, {**vector, C: 2}), "fact") == {
         "concept": "new",
