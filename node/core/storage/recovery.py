@@ -14,9 +14,11 @@ from ...errors import CorruptionError
 from ...flaws import Flaws
 from ..entry import Entry
 from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
-from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, scan
+from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, encode_batch, encode_record, scan
 
 _NO_FLAWS = Flaws()
+_FIRST_BATCH = len(encode_batch([encode_record(record) for record in (Base(0, 0), Hard(0, ""), Doubt(None))]))
+"""Bytes that a new node writes before it takes part in anything."""
 _HINT = (
     "do not repair it by hand: empty this node's data directory and let the leader fill it again, or restore a backup"
 )
@@ -89,7 +91,7 @@ def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[st
             break
         state.torn = state.torn or found.damage is Damage.TAIL
     else:
-        _nothing_intact(state, segments)
+        _nothing_intact(state, files, segments)
         return
     name = state.current = segments[position]
     doubt = _replay(state, name, scanned.records)
@@ -102,9 +104,12 @@ def _refuse_middle(name: str, found: Scan) -> None:
         raise CorruptionError(f"{name}: {found.detail}, and intact batches follow it", _HINT)
 
 
-def _nothing_intact(state: Recovered, segments: list[str]) -> None:
-    """No segment can be read: a fresh node, or one that crashed in its first batch, which holds no vote and no entry yet."""
-    state.torn = False
+def _nothing_intact(state: Recovered, files: Mapping[str, bytes], segments: list[str]) -> None:
+    """No segment can be read: a fresh node, or one that crashed in its first batch, which holds no vote and no entry yet.
+
+    Where the file is longer than that batch, more was written, and votes and entries that were acknowledged are lost with it.
+    """
+    state.torn = any(len(files[name]) > _FIRST_BATCH for name in segments)
     if state.snapshot is not None:
         raise CorruptionError(
             "there is a snapshot but no intact log segment (wal-*.log) with the node's term and vote", _HINT

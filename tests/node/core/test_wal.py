@@ -151,3 +151,13 @@ def test_a_log_without_its_snapshot_and_a_snapshot_without_a_log_are_refused() -
         recover({segment_name(1): later})
     with pytest.raises(CorruptionError, match="no intact log segment"):
         recover({"snapshot": make_snapshot(3, 2, {"n1": 1}, "{}", "d").text.encode()})
+
+
+def test_a_log_whose_only_sector_is_gone_is_no_fresh_one() -> None:
+    """A crash in the very first batch leaves no more than that; where there was more, there were votes and entries."""
+    first = encode_batch([encode_record(record) for record in (Base(0, 0), Hard(0, ""), Doubt(None))])
+    assert not recover({segment_name(1): bytes(len(first))}).torn
+    assert not recover({segment_name(1): first[:-1]}).torn
+    voted = first + encode_batch([encode_record(Hard(1, "n2"))])
+    assert not recover({segment_name(1): voted}).torn
+    assert recover({segment_name(1): bytes(len(voted))}).torn
