@@ -264,6 +264,16 @@ def test_the_log_makes_good_what_snapshots_and_deltas_lost() -> None:
     assert found.backup is not None and found.snapshot is None
 
 
+@pytest.mark.parametrize("rest", [{"memory-log-00000004.trml": b""}, {}])
+def test_a_log_that_ends_before_what_a_delta_covers_is_doubted(rest: dict[str, bytes]) -> None:
+    """What the delta covers is here, but who knows what came after it."""
+    files, ledger = left()
+    found = recover({**{name: data for name, data in files.items() if name != "memory-log-00000004.trml"}, **rest})
+    assert found.damaged == ["the log ends at frame 11, and frame 12 was in it"]
+    assert not found.whole and found.current is None and found.frame == 12
+    assert ledger.honest(found)[KEYS[4]] == 12
+
+
 def test_a_damaged_snapshot_does_not_take_the_place_of_the_one_before() -> None:
     files, ledger = left()
     disk = PowerDisk()
