@@ -52,8 +52,8 @@ class Found:
     """`records` are to be joined, in any order; a key may repeat. None of `removed` is among them. `metadata` has, as `vector`, what is proven.
 
     `damaged` names each place that is not as it was written. `torn` is damage at the end of the log: a crash tears what was being written, and
-    nobody was told of it, but from the bytes it may as well be something that was acknowledged. `whole`: nothing can be missing, for the damage, if any, is made
-    good by other files. Otherwise a new replica has to begin.
+    nobody was told of it, but from the bytes it may as well be something that was acknowledged. `whole`: nothing that was written
+    is missing, for the damage, if any, is made good by other files; only what is cut from the log's end where a frame ended is never noticed.
 
     The rest is for the writer. Nothing found is known to be durable: a killed process leaves writes that no fsync has followed.
     """
