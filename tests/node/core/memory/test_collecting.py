@@ -74,7 +74,8 @@ class World:
     def __init__(self, *, strict: bool = True, whole: bool = True) -> None:
         self.strict, self.whole = strict, whole
         self.nodes = [Node(index) for index in range(3)]
-        self.pushes: list[tuple[Any, tuple[str, int], Known]] = []
+        self.pushes: list[tuple[Any, tuple[str, int], Known, list[int]]] = []
+        """With the lives of all nodes then: a message goes to a process, and does not outlive it."""
         self.answers: list[Answer] = []
 
     def do(self, step: tuple[Any, ...]) -> None:
@@ -97,12 +98,14 @@ class World:
         state = changed(memory.state, KIND, fields, operation.dot) if fields else deleted(memory.state, operation.dot)
         vector = stepped(memory.vector, operation.dot)
         node.memory = Memory(state, vector, memory.floor, memory.known | {operation})
-        self.pushes.append((state, operation.dot, node.memory.known))
+        self.pushes.append((state, operation.dot, node.memory.known, [each.life for each in self.nodes]))
 
     def push(self, node: Node, which: int) -> None:
         """A change that was sent to all arrives: late, twice, or never."""
         if self.pushes:
-            state, (replica, number), known = self.pushes[-1 - which % len(self.pushes)]
+            state, (replica, number), known, lives = self.pushes[-1 - which % len(self.pushes)]
+            if lives[node.index] != node.life:
+                return
             self._take(node, state, known)
             if number == node.memory.vector.get(replica, 0) + 1:
                 node.memory.vector = stepped(node.memory.vector, (replica, number))
