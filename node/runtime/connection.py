@@ -121,17 +121,19 @@ class Connection:
             self.decoder.feed(data)
             return True
         try:
-            self.decoder.feed(self.tls.take(data))
+            plain = self.tls.take(data)
         except Refused:
             # It is told why by TLS, if it is still there.
             self._out += self.tls.outgoing()
             with suppress(OSError):
                 self.flush()
             raise
+        self.decoder.feed(plain)
         self._out += self.tls.outgoing()
         if self._out or self._plain:
             self.flush()
-        return not self.tls.ended
+        # What came with the farewell counts; the end of the stream follows it.
+        return bool(plain) or not self.tls.ended
 
     def next_frame(self, now_ns: int) -> Frame | None:
         """The next whole frame. Raises `FrameError`."""

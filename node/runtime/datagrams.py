@@ -26,7 +26,8 @@ _IFF_UP, _IFF_BROADCAST = 0x1, 0x2
 class Datagrams:
     """`receive` gives (host, port, data). With a key, whatever is not signed by one of ours, or has come before, is not among it: the core never sees that.
 
-    All is IPv4 unless the node listens on an IPv6 address; IPv6 has no broadcast, so seeds find the others there."""
+    All is IPv4 unless the node listens on an IPv6 address; IPv6 has no broadcast, so seeds find the others there.
+    """
 
     def __init__(self, shared: Shared, listen: Address, port: int) -> None:
         self._shared, self._listen, self._port = shared, listen, port

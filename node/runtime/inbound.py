@@ -19,7 +19,7 @@ from .refusals import Refused
 from .shared import Shared
 
 PONG = encode(Kind.PONG, {})
-_HINT = "use a certificate of this cluster, with your own name"
+_HINT = "come as a member of this cluster, with your own name and certificate, if it has any"
 _ANSWERS = {
     "plaintext": FrameError("tls-required", "TLS 1.3 is spoken here", "give a certificate of this cluster's authority"),
     "tls": FrameError("bad-magic", "TLS was spoken where there is none", "connect without TLS"),
