@@ -12,16 +12,22 @@ from harness.search.zoo_campaigns import attempt, read_state, summary, wanted
 from node.flaws import FLAWS, SHOWN
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICKEST = ("task-lost-on-failover", "host-outlives-lease", "ghost-member")
+QUICKEST = ("task-lost-on-failover", "host-outlives-lease", "ghost-member", "seeds-ignored", "capacities-ignored")
 
 
-def trial(name: str, seed: int) -> Trial:
+def trial(name: str, seed: int, *overrides: str) -> Trial:
     path = ROOT / f"campaigns/{name}.yaml"
-    return run_trial(Task(load_campaign(path, hosts="sim"), seed, swarm=False, directory=path.parent))
+    return run_trial(Task(load_campaign(path, overrides, hosts="sim"), seed, swarm=False, directory=path.parent))
 
 
 def test_tasks_in_flight_take_effect_once_whatever_becomes_of_their_hosts() -> None:
     found = trial("tasks-in-flight", 11)
+    assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+
+
+@pytest.mark.parametrize("name", ["agents", "members"])
+def test_agents_and_members_may_come_and_go_under_faults(name: str) -> None:
+    found = trial(name, 5, "load=25s")
     assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
 
 

@@ -13,14 +13,16 @@ from ..control import Leavable
 from ..faults import Observation
 from .base import Ground
 from .processes import is_running, states
-from .voters import VOTERS_S, Check, known_weights
+from .voters import Check, known_weights
 
+MEMBERS_S = 40.0
+"""More than a change of voters has: agents are moved first, and a member that is suspected wrongly must clear itself before it can leave."""
 LOOK_S = 0.1
 SEEN_S = 5.0
 BACK = "ACTIVE"
 
 
-def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float = VOTERS_S) -> None:
+def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float = MEMBERS_S) -> None:
     """All of them, one after the other. Holds off every change of voters meanwhile: they would each undo the other's."""
     service, hosts = _service(ground), list(ground.cluster.hosts.values())
     deadline_s = time.monotonic() + timeout_s
@@ -42,7 +44,7 @@ def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float 
         ground.moving.release()
 
 
-def come_back(ground: Ground, nodes: Sequence[str], timeout_s: float = VOTERS_S) -> None:
+def come_back(ground: Ground, nodes: Sequence[str], timeout_s: float = MEMBERS_S) -> None:
     """Wait until they are members. One that was let go after its fault had been given up runs still, and is started anew."""
     cluster = ground.cluster
     deadline_s = time.monotonic() + timeout_s

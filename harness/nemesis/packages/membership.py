@@ -19,7 +19,7 @@ from ..faults import Observation, Resolved, Situation
 from ..targets import may_leave
 from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
-from .departure import are_back, are_gone, come_back, depart
+from .departure import MEMBERS_S, are_back, are_gone, come_back, depart
 from .processes import is_running, states
 from .voters import VOTERS_S, known_weights, look_at, move
 
@@ -44,14 +44,15 @@ class Membership(Package):
         """Waits for its turn when others are away, or down: what could be done without when it was resolved may be needed meanwhile."""
         nodes: list[str] = fault.what["nodes"]
         ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
-        deadline_s = time.monotonic() + VOTERS_S
+        leaves = fault.what["action"] == "leave"
+        deadline_s = time.monotonic() + (MEMBERS_S if leaves else VOTERS_S)
 
         def check(known: Mapping[str, int]) -> None:
             _need_others(nodes, known, ground)
 
         while True:
             try:
-                if fault.what["action"] == "leave":
+                if leaves:
                     depart(ground, nodes, check)
                 else:
                     move(ground, dict.fromkeys(nodes, 0), check)
