@@ -27,6 +27,8 @@ class Keeper:
         self._store = store
         self._delta_every = delta_every
         self._writer = Writer(out, found)
+        self._anew = bool(found.damaged or found.torn)
+        """Files were damaged: a snapshot is due at once, so that the next start is not troubled by them again."""
 
     @property
     def gate(self) -> int | None:
@@ -50,8 +52,10 @@ class Keeper:
     def flush(self, time_ms: int) -> None:
         writer = self._writer
         writer.flush()
-        if len(writer.fresh) + len(writer.gone) < self._delta_every or writer.compacting:
+        due = self._anew or len(writer.fresh) + len(writer.gone) >= self._delta_every
+        if not due or writer.compacting:
             return
+        self._anew = False
         metadata = {"vector": dict(self._store.vector)}
         if writer.rebase or writer.deltas >= DELTAS:
             writer.write_snapshot(self._items(self._store.records), metadata, time_ms)
