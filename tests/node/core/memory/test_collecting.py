@@ -187,7 +187,7 @@ class World:
         memory.known |= known
 
     def settle(self) -> None:
-        for _ in range(2):
+        for _ in range(3):
             for node in self.nodes:
                 for other in self.nodes:
                     self.sync(node, other.index)
