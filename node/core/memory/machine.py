@@ -85,11 +85,14 @@ class MemoryMachine:
             QuorumLost: lambda now, signal: self._on_contact(False),
             QuorumRegained: lambda now, signal: self._on_contact(True),
         }
-        out.trace("memory-start", replica=replica, records=len(self._store.records), digest=self._digest())
-        for place in [*found.damaged, *([found.torn] if found.torn else [])]:
-            out.trace("memory-damage", place=place)
+        self._damage = [*found.damaged, *([found.torn] if found.torn else [])]
 
     def start(self, now_ns: int) -> None:
+        """The first line of a life is that of the log, so this is not said before."""
+        records = len(self._store.records)
+        self._out.trace("memory-start", replica=self._store.replica, records=records, digest=self._digest())
+        for place in self._damage:
+            self._out.trace("memory-damage", place=place)
         self._out.set_timer(TICK, now_ns + TICK_NS)
         self._out.set_timer(SYNC, now_ns + min(FIRST_NS, self._options.sync_ns))
 
