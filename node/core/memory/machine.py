@@ -162,7 +162,9 @@ class MemoryMachine:
             self._out.set_timer(SYNC, now_ns + self._options.sync_ns)
             if self._options.sync != "on_demand":
                 self._syncing.periodic(now_ns)
-            self._exchange.collect()
+            if self._options.conflicts == "merge":
+                # A time that is forgotten could not beat a clock that is behind.
+                self._exchange.collect()
         elif key == TICK:
             self._out.set_timer(TICK, now_ns + TICK_NS)
             self._expire(now_ns)
@@ -229,12 +231,13 @@ class MemoryMachine:
             return
         dot = (self._store.replica, self._store.number)
         gate = self._keeper.keep([(*key, state)], {dot[0]: dot[1]})
+        answer = {"dot": list(dot), **({"w": state["w"]} if "w" in state else {})}
         push = MemoryPush(0, False, {"record": [*key, state], "dot": list(dot)})
         if request.level == "quorum":
             self._number += 1
-            self._wait(now_ns, client, request, MemoryPush(self._number, True, push.work), gate)
+            self._wait(now_ns, client, request, MemoryPush(self._number, True, push.work), gate, answer)
             return
-        self._answer(client, request.id, {"dot": list(dot)})
+        self._answer(client, request.id, answer)
         if self._options.sync == "continuous":
             for peer in self._peers():
                 self._syncing.put(now_ns, peer, push, len(str(state)), gate)
@@ -251,21 +254,29 @@ class MemoryMachine:
             if state is not None:
                 self._keeper.keep([(kind, victim, state)], {dot[0]: dot[1]})
 
-    def _wait(self, now_ns: int, client: str, request: MemoryRequest, message: Any, gate: int | None) -> None:
+    def _wait(
+        self,
+        now_ns: int,
+        client: str,
+        request: MemoryRequest,
+        message: Any,
+        gate: int | None,
+        answer: dict[str, Any] | None = None,
+    ) -> None:
         deadline_ns = now_ns + request.deadline_ms * MS
-        waiting = Waiting(self._number, client, request.id, deadline_ns, (request.kind, request.record), message, gate)
-        waiting.written = request.operation != "get"
+        key = (request.kind, request.record)
+        waiting = Waiting(self._number, client, request.id, deadline_ns, key, message, gate, answer)
         self._complete(self._quorums.begin(waiting))
 
     def _complete(self, waiting: Waiting | None) -> None:
         if waiting is None:
             return
-        more = {} if waiting.written else {"record": self._store.shown(*waiting.key)}
+        more = waiting.answer or {"record": self._store.shown(*waiting.key)}
         self._answer(waiting.client, waiting.id, more)
 
     def _expire(self, now_ns: int) -> None:
         for waiting in self._quorums.expired(now_ns):
-            if waiting.written:
+            if waiting.answer is not None:
                 message = "it is here, and was not seen durable on a quorum before the deadline"
                 body = {"id": waiting.id, "status": "info", "error": "timeout", "message": message, "node": self._me}
                 self._out.reply(waiting.client, body)

@@ -26,10 +26,10 @@ class Waiting:
     key: Key
     message: Any
     gate: int | None = None
+    answer: dict[str, Any] | None = None
+    """What to say of a change once it is complete; it was made here, so it cannot be said to have failed any more. None: it is a read."""
     answered: dict[str, None] = field(default_factory=dict)
     sent_ns: int = 0
-    written: bool = False
-    """Whether something was changed, so that it cannot be said to have failed any more."""
 
     def enough(self, me: str, voters: Mapping[str, int]) -> bool:
         have = sum(weight for name, weight in voters.items() if name in self.answered or (name == me and not self.gate))

@@ -13,7 +13,7 @@ from ..cluster_messages import MemoryAsk, MemoryChunk
 from ..outbox import Outbox
 from .store import Store
 from .sync import ASKS_LIMIT, CAPPED_PATIENCE_NS, PATIENCE_NS, Asking, Cap, Teller, chunk_bytes_under
-from .vector import Vector, joined
+from .vector import Vector
 
 ENVELOPE_BYTES = 160
 """Of a chunk's message and frame, besides its data."""
@@ -35,7 +35,7 @@ class Syncing:
         self._gap_ns = 0
         """How long the last chunk took to come."""
         self._vectors: dict[str, Vector] = {}
-        """By peer: its vector as it said last."""
+        """By peer: its vector when the last complete sync from it began. One that it says in an ask would not do: what it did before it saw a deletion may be on its way yet."""
         self._heard: dict[str, None] = {}
         """Peers from whom a sync was complete in this life."""
         self._due: dict[str, None] = {}
@@ -65,8 +65,6 @@ class Syncing:
 
     def on_ask(self, now_ns: int, peer: str, ask: MemoryAsk, time_ms: int, gate: int | None) -> None:
         vector = {who: n for who, n in ask.vector.items() if type(n) is int}
-        if self._options.sync != "full_snapshot":
-            self._vectors[peer] = vector
         chunk = self._teller.tell(peer, MemoryAsk(ask.session, ask.chunk, vector), time_ms)
         if chunk is not None:
             self.put(now_ns, peer, chunk, len(chunk.data), gate)
@@ -106,8 +104,7 @@ class Syncing:
             self._asking = None
             self._heard[asking.peer] = None
             vector = {who: n for who, n in chunk.vector.items() if type(n) is int and n >= 0}
-            if self._options.sync != "full_snapshot":
-                self._vectors[asking.peer] = joined(self._vectors.get(asking.peer, {}), vector)
+            self._vectors[asking.peer] = vector
             return vector
         asking.chunk += 1
         asking.asks = 1
