@@ -5,7 +5,7 @@ Whatever comes is judged before it is joined, and written down before anybody is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import CorruptionError
@@ -13,14 +13,17 @@ from ...flaws import Flaws
 from ..cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, MemoryPush, MemoryState, MemoryStored
 from ..outbox import Outbox
 from .keeper import Keeper
+from .record import NOTHING
 from .store import Key, Store
-from .sync import unpack
+from .sync import Asking, unpack
 from .syncing import Syncing
 from .trmm import Item, decode
+from .vector import Vector, joined, vector_problem
 
 
 class Exchange:
-    def __init__(self, out: Outbox, store: Store, keeper: Keeper, syncing: Syncing, flaws: Flaws) -> None:
+    def __init__(self, me: str, out: Outbox, store: Store, keeper: Keeper, syncing: Syncing, flaws: Flaws) -> None:
+        self._me, self._closed = me, False
         self._out, self._store, self._keeper, self._syncing, self._flaws = out, store, keeper, syncing, flaws
 
     def on_ask(self, now_ns: int, peer: str, message: MemoryAsk, time_ms: int) -> None:
@@ -50,17 +53,16 @@ class Exchange:
             return
         try:
             data = unpack(message.packed, message.data)
-            records = decode(data).records
+            trmm = decode(data)
+            theirs, floor = _vector(trmm.metadata, "vector"), _vector(trmm.metadata, "floor")
         except (ValueError, CorruptionError) as error:
             self._out.trace("memory-garbage", peer=peer, reason=str(error))
             return
-        if self.join(records, peer) is None:
+        if self.join(trmm.records, peer, theirs) is None:
             return
-        vector = self._syncing.took(now_ns, message, len(records), len(data))
-        if vector is not None:
-            moved = self._store.advance(vector)
-            if moved:
-                self._keeper.keep([], moved)
+        asking.sent |= {(kind, record): None for kind, record, _ in trmm.records}
+        if self._syncing.took(now_ns, message, len(trmm.records), len(data)) is not None:
+            self._complete(asking, theirs, floor, trmm.metadata.get("whole") is True)
             self._out.trace(
                 "memory-synced",
                 peer=peer,
@@ -76,9 +78,24 @@ class Exchange:
         if early is not None:
             self.on_chunk(now_ns, peer, early)
 
-    def join(self, records: Sequence[Any], peer: str, *, keep: bool = True) -> list[Item] | None:
+    def _complete(self, asking: Asking, theirs: Vector, floor: Vector, whole: bool) -> None:
+        """All that the peer held when its vector was `theirs` is here."""
+        changed, gone = self._store.absent(asking.sent, theirs) if whole else ([], [])
+        moved = self._store.advance(theirs)
+        self._store.floor = joined(self._store.floor, floor)
+        if not self._closed and self._syncing.heard_all:
+            self._closed = True
+            moved |= self._store.close(self._me)
+        if changed or gone or moved:
+            self._keeper.keep(changed, moved, gone)
+        if gone:
+            self._out.trace("memory-collected", records=[list(key) for key in gone])
+
+    def join(
+        self, records: Sequence[Any], peer: str, theirs: Vector = NOTHING, *, keep: bool = True
+    ) -> list[Item] | None:
         """The records whose state changed by it, written down if `keep`; None when something there is no record."""
-        joined = []
+        changed: list[Item] = []
         for item in records:
             problem = self._store.problem(item)
             if problem is not None:
@@ -87,21 +104,31 @@ class Exchange:
             kind, record, state = item
             if self._store.conflicting(kind, record, state):
                 self._out.trace("memory-conflict", kind=kind, record=record, peer=peer)
-            after = self._store.join(kind, record, state)
+            after = self._store.join(kind, record, state, theirs)
             if after is not None:
-                joined.append((kind, record, after))
-        if joined and keep:
-            self._keeper.keep(joined, {})
-        return joined
+                changed.append((kind, record, after))
+        if changed and keep:
+            self._keeper.keep(changed, {})
+        return changed
 
     def collect(self) -> None:
         """Tombstones that everybody has seen go."""
         vectors = self._syncing.vectors()
-        if vectors is None and not self._flaws.tombstone_collected_early:
+        early = self._flaws.tombstone_collected_early
+        if vectors is None and not early:
             return
-        gone: list[Key] = self._store.collectable([] if self._flaws.tombstone_collected_early else vectors or [])
+        gone: list[Key] = self._store.collectable([] if early else vectors or [])
         for key in gone:
-            self._store.collect(key)
+            self._store.collect(key, noted=not early)
         if gone:
-            self._keeper.forget(gone)
+            self._keeper.keep((), {}, gone)
             self._out.trace("memory-collected", records=[list(key) for key in gone])
+
+
+def _vector(metadata: Mapping[str, Any], name: str) -> Vector:
+    """Raises ValueError for what is no vector."""
+    vector = metadata.get(name, {})
+    problem = vector_problem(vector)
+    if problem is not None:
+        raise ValueError(f"{name}: {problem}")
+    return dict(vector)

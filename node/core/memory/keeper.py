@@ -26,6 +26,7 @@ class Keeper:
             store.restore(kind, record, state)
         self._store = store
         self._delta_every = delta_every
+        self._floor = dict(store.floor)
         self._writer = Writer(out, found)
         self._anew = bool(found.damaged or found.torn)
         """Files were damaged: a snapshot is due at once, so that the next start is not troubled by them again."""
@@ -35,16 +36,12 @@ class Keeper:
         """The operation after which everything so far is durable; None when it is."""
         return self._writer.gate
 
-    def keep(self, records: Sequence[Item], moved: Mapping[str, int]) -> int:
-        """Write down these states, and that the vector moved. Returns the gate."""
-        self._writer.stage(records, moved, ())
+    def keep(self, records: Sequence[Item], moved: Mapping[str, int], gone: Sequence[Key] = ()) -> int:
+        """Write down these states, that the vector moved, and which records are gone. Returns the gate."""
+        self._writer.stage(records, moved, gone, self._news())
         gate = self._writer.gate
         assert gate is not None
         return gate
-
-    def forget(self, keys: Sequence[Key]) -> None:
-        """These were collected."""
-        self._writer.stage((), {}, keys)
 
     def done(self, op: int) -> bool:
         return self._writer.done(op)
@@ -56,12 +53,19 @@ class Keeper:
         if not due or writer.compacting:
             return
         self._anew = False
-        metadata = {"vector": dict(self._store.vector)}
+        metadata = {"vector": dict(self._store.vector), "floor": dict(self._store.floor)}
         if writer.rebase or writer.deltas >= DELTAS:
             writer.write_snapshot(self._items(self._store.records), metadata, time_ms)
         else:
             fresh = [key for key in writer.fresh if key in self._store.records]
             writer.write_delta(self._items(fresh), list(writer.gone), metadata, time_ms)
+
+    def _news(self) -> dict[str, Any]:
+        """The floor, when it has moved since it was written down."""
+        if self._floor == self._store.floor:
+            return {}
+        self._floor = dict(self._store.floor)
+        return {"floor": self._floor}
 
     def _items(self, keys: Iterable[Key]) -> list[tuple[str, str, Any]]:
         return [(*key, self._store.records[key]) for key in keys]

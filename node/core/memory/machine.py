@@ -60,14 +60,17 @@ class MemoryMachine:
         drawn = chance.between("memory", "replica", 0, (1 << 32) - 1)
         replica = config.node if self._flaws.crdt_id_reuse else f"{config.node}.{event.incarnation}.{drawn:08x}"
         self._store = Store(
-            conflicts_of(config.memory.conflicts, self._flaws), replica, found.metadata.get("vector", {})
+            conflicts_of(config.memory.conflicts, self._flaws),
+            replica,
+            found.metadata.get("vector", {}),
+            found.metadata.get("floor"),
         )
         self._keeper = Keeper(out, found, self._store, config.memory.delta_every)
         self._quorums = Quorums(config.node)
         self._quorums.voters = dict(config.voters)
         first_session = chance.between("memory", "session", 0, (1 << 48) - 1)
         self._syncing = Syncing(config.memory, out, self._store, peers, first_session)
-        self._exchange = Exchange(out, self._store, self._keeper, self._syncing, self._flaws)
+        self._exchange = Exchange(config.node, out, self._store, self._keeper, self._syncing, self._flaws)
         self._reads: dict[int, tuple[str, MemoryRequest, int, int | None]] = {}
         """By token: linearizable reads (client, request, deadline, index to be applied)."""
         self._ops = 0

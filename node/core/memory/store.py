@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .conflicts import Conflicts, State, room_problem
+from .record import NOTHING
 from .schema import KINDS, LIMITS, record_problem
+from .trmm import Item
 from .vector import Vector, concurrent, covers, includes, joined
 
 Key = tuple[str, str]
@@ -25,10 +27,12 @@ class Full(Exception):
 class Store:
     """`records`: the record changed longest ago first."""
 
-    def __init__(self, conflicts: Conflicts, replica: str, vector: Vector) -> None:
+    def __init__(self, conflicts: Conflicts, replica: str, vector: Vector, floor: Vector | None = None) -> None:
         self._conflicts = conflicts
         self.replica = replica
         self.vector = dict(vector)
+        self.floor = dict(floor or {})
+        """The contexts of all that was collected, joined."""
         self.records: dict[Key, State] = {}
         self.tombstones: dict[Key, None] = {}
         self.live = dict.fromkeys(KINDS, 0)
@@ -61,8 +65,8 @@ class Store:
             return None
         return self._made(kind, record, self._conflicts.deleted(before, self._dot(), wall_ms))
 
-    def join(self, kind: str, record: str, state: State) -> State | None:
-        """Take in what somebody else holds. The record's new state, or None when it says nothing new.
+    def join(self, kind: str, record: str, state: State, theirs: Vector = NOTHING) -> State | None:
+        """Take in what somebody else holds, whose vector is `theirs`. The record's new state, or None when it says nothing new.
 
         What the vector covers was seen before: what is not here of that was removed since, even if its tombstone is collected by now.
         """
@@ -71,11 +75,35 @@ class Store:
         if before is None:
             after = self._conflicts.unseen(state, self.vector)
         else:
-            after = self._conflicts.joined(before, state, self.vector)
+            after = self._conflicts.joined(before, state, self.vector, theirs)
         if after is None or after is before or after == before:
             return None
         self._put(key, after)
         return after
+
+    def absent(self, sent: Mapping[Key, None], theirs: Vector) -> tuple[list[Item], list[Key]]:
+        """After an answer that was whole: what `theirs` covers of other records than those was deleted there. The states that changed, and the keys that are gone."""
+        changed: list[Item] = []
+        gone: list[Key] = []
+        for key in [key for key in self.records if key not in sent]:
+            state = self.records[key]
+            left = self._conflicts.unseen(state, theirs)
+            if left is None:
+                self._forget(key)
+                gone.append(key)
+            elif left is not state:
+                self._put(key, left)
+                changed.append((*key, left))
+        return changed, gone
+
+    def close(self, node: str) -> Vector:
+        """Nothing more will ever be heard of this node's earlier lives than is here. Returns how the vector moved."""
+        last: Vector = {}
+        for state in self.records.values():
+            for replica, number in state["c"].items():
+                if replica != self.replica and replica.rpartition(".")[0].rpartition(".")[0] == node:
+                    last[replica] = max(number, last.get(replica, 0))
+        return self.advance(last)
 
     def full(self, kind: str, record: str) -> bool:
         """Whether this would be an insert at the limit."""
@@ -143,10 +171,12 @@ class Store:
             and all(includes(vector, self.records[key]["c"]) for vector in [self.vector, *vectors])
         ]
 
-    def collect(self, key: Key) -> None:
+    def collect(self, key: Key, *, noted: bool = True) -> None:
+        """`noted`: in the floor, by which those who come back with it are told. Not so with a flaw."""
         if key in self.tombstones:
-            del self.records[key], self.tombstones[key]
-            self._stray.pop(key, None)
+            if noted:
+                self.floor = joined(self.floor, self.records[key]["c"])
+            self._forget(key)
 
     def check(self) -> None:
         live = [key for key, state in self.records.items() if self._conflicts.live(state)]
@@ -164,6 +194,15 @@ class Store:
         self.vector[self.replica] = self.number + 1
         self._put((kind, record), state)
         return state
+
+    def _forget(self, key: Key) -> None:
+        del self.records[key]
+        self.tombstones.pop(key, None)
+        self._stray.pop(key, None)
+        part = self._parts.pop(key, None)
+        if part is not None:
+            self.live[key[0]] -= 1
+            self.digest = (self.digest - part) % (1 << 128)
 
     def _put(self, key: Key, state: State) -> None:
         self.records.pop(key, None)

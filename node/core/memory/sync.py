@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...cluster_config import MS, SECOND
 from ..cluster_messages import MemoryAsk, MemoryChunk
 from .store import Key, Store
 from .trmm import Item, Trmm, encode
-from .vector import Vector
+from .vector import Vector, includes
 
 PATIENCE_NS = 2 * SECOND
 """How long to wait for a chunk before it is asked for again, at least."""
@@ -47,6 +48,8 @@ class Asking:
     """The first chunk that was not asked for."""
     early: dict[int, MemoryChunk] = field(default_factory=dict)
     """Chunks that have overtaken the next one."""
+    sent: dict[Key, None] = field(default_factory=dict)
+    """What came so far."""
     asks: int = 1
     asked_ns: int = 0
     records: int = 0
@@ -81,6 +84,8 @@ class Telling:
     session: int
     keys: list[Key]
     vector: Vector
+    said: Mapping[str, Any]
+    """The metadata of its chunks."""
     starts: list[int] = field(default_factory=lambda: [0])
     bytes: int = 0
     """Of all chunks so far."""
@@ -101,7 +106,10 @@ class Teller:
             if ask.chunk != 1:
                 return None
             vector = dict(self._store.vector)
-            telling = self._tellings[peer] = Telling(ask.session, list(self._store.beyond(ask.vector)), vector)
+            whole = not includes(ask.vector, self._store.floor)
+            keys = list(self._store.records) if whole else list(self._store.beyond(ask.vector))
+            said = {"vector": vector, "floor": self._store.floor, "whole": whole}
+            telling = self._tellings[peer] = Telling(ask.session, keys, vector, said)
         if not 1 <= ask.chunk < len(telling.starts) + AHEAD:
             return None
         while ask.chunk > len(telling.starts):
@@ -119,7 +127,7 @@ class Teller:
         count = telling.starts[chunk] - start if settled else self._count(telling)
         while True:
             some = telling.keys[start : start + count]
-            data = encode(Trmm(True, time_ms, None, self._some(some), [], {"vector": telling.vector}))
+            data = encode(Trmm(True, time_ms, None, self._some(some), [], telling.said))
             if settled or count <= 1 or len(data) <= self._chunk_bytes:
                 break
             count //= 2

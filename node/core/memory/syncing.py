@@ -89,6 +89,11 @@ class Syncing:
             asking.early[chunk.chunk] = chunk
         return asking if chunk.chunk == asking.chunk else None
 
+    @property
+    def heard_all(self) -> bool:
+        """Whether a sync from each peer was complete in this life."""
+        return all(peer in self._heard for peer in self._peers())
+
     def next_early(self) -> MemoryChunk | None:
         """The next chunk, when it came before its turn."""
         return None if self._asking is None else self._asking.early.pop(self._asking.chunk, None)

@@ -23,14 +23,18 @@ def store(replica: str, count: int = 0, size: int = 20) -> Store:
     return made
 
 
-def take(into: Store, chunk: MemoryChunk) -> int:
-    records = decode(unpack(chunk.packed, chunk.data)).records
-    assert all(into.problem(item) is None for item in records)
-    for item in records:
-        into.join(*item)
+def take(into: Store, chunk: MemoryChunk, sent: dict[tuple[str, str], None] | None = None) -> int:
+    trmm = decode(unpack(chunk.packed, chunk.data))
+    theirs, sent = trmm.metadata["vector"], {} if sent is None else sent
+    assert all(into.problem(item) is None for item in trmm.records)
+    for item in trmm.records:
+        into.join(*item, theirs)
+        sent[item[0], item[1]] = None
     if chunk.last:
-        into.advance(dict(chunk.vector))
-    return len(records)
+        if trmm.metadata["whole"]:
+            into.absent(sent, theirs)
+        into.advance(theirs)
+    return len(trmm.records)
 
 
 @given(
@@ -157,3 +161,34 @@ def test_what_a_node_holds_beyond_its_own_vector_is_told_too() -> None:
     assert chunk is not None and take(there, chunk) == 1
     here.advance(other.vector)
     assert list(here.beyond(other.vector)) == []
+
+
+def test_a_memory_that_went_back_hears_of_a_deletion_that_was_collected() -> None:
+    here, there = store("n1", 3), store("n2")
+    old = dict(here.records)
+    chunk = Teller(here, 10_000).tell("n2", MemoryAsk(1, 1, {}), 0)
+    assert chunk is not None and take(there, chunk) == 3
+    here.delete("episode", "n1-1", 0)
+    chunk = Teller(here, 10_000).tell("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
+    assert chunk is not None and take(there, chunk) == 1
+    assert here.collectable([there.vector]) == [("episode", "n1-1")]
+    here.collect(("episode", "n1-1"))
+    back = store("n3")
+    for key, state in old.items():
+        back.restore(*key, state)
+    back.advance({"n1": 3})
+    mine = back.change("episode", "n3-own", {"goal": "mine"}, 0)
+    chunk = Teller(here, 10_000).tell("n3", MemoryAsk(1, 1, dict(back.vector)), 0)
+    assert chunk is not None
+    take(back, chunk)
+    assert sorted(back.records) == [("episode", "n1-0"), ("episode", "n1-2"), ("episode", "n3-own")]
+    assert back.records["episode", "n3-own"] == mine, "nobody there had heard of it"
+    back.check()
+
+
+def test_what_is_left_of_an_earlier_life_is_all_there_will_be_of_it() -> None:
+    old, now, other = store("n1.1.aa", 2), store("n1.2.bb"), store("n11.1.cc", 1)
+    for key, state in [*list(old.records.items())[1:], *other.records.items()]:
+        now.restore(*key, state)
+    assert now.close("n1") == {"n1.1.aa": 2}
+    assert now.vector == {"n1.1.aa": 2}
