@@ -23,7 +23,17 @@ CORE = [
     ROOT / "node/runtime/gate.py",
 ]
 CORE_IMPORTS = {
-    *("__future__", "base64", "binascii", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools"),
+    *(
+        "__future__",
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "enum",
+        "functools",
+    ),
     *("hashlib", "heapq", "itertools", "json", "operator", "random", "re", "struct", "typing", "zlib"),
 }
 """Whatever else the standard library has, a core does without until somebody has thought about it."""
