@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,8 @@ from .console import out
 from .options import json_option
 
 if TYPE_CHECKING:
+    import ssl
+
     from ..cluster.watch import Watch
     from ..systems.base import Dial
 

@@ -10,14 +10,16 @@ One thread uses an `Asker`. Answers are as the protocol has them (docs/reference
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..systems.base import Dial
 from ..systems.reference_client import ReferenceClient
 from .waiting import STEP_S, Missed
+
+if TYPE_CHECKING:
+    import ssl
 
 Json = Mapping[str, Any]
 

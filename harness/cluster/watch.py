@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..systems.base import Dial
 from .asking import Asker
 from .picture import Picture, look
+
+if TYPE_CHECKING:
+    import ssl
 
 EVERY_S = 0.3
 

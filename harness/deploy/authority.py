@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography import x509
@@ -31,6 +31,9 @@ from node.runtime.identity import Identity
 
 from ..errors import DeployError
 from ..hosts.local.state import default_directory
+
+if TYPE_CHECKING:
+    import ssl
 
 LIFE = timedelta(days=2)
 LASTING_LIFE = timedelta(days=90)
@@ -129,6 +132,9 @@ def kept_directory(cluster: str) -> Path:
 
 def client_context(authorities: bytes, shown: Issued | None) -> ssl.SSLContext:
     """TLS 1.3 that trusts these authorities (PEM) alone, and shows this certificate, if any."""
+    # Here, because it takes its time to load, and most clusters on this machine have no use for it.
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -14,11 +14,10 @@ sent is `info`.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from node.runtime.identity import Identity, identity_of
 from node.wire import Decoder, FrameError, Kind, encode
@@ -26,6 +25,10 @@ from node.wire import Decoder, FrameError, Kind, encode
 from .agent_calls import Talk
 from .base import Dial, Op, Outcome
 from .reference_calls import CALLS, CHANGING
+
+if TYPE_CHECKING:
+    # It takes its time to load, and not every Python has it.
+    import ssl
 
 WRITES = frozenset({"w", "append", "cas"})
 ANSWER_MARGIN_MS = 25

@@ -176,7 +176,8 @@ def test_a_node_tells_an_impostor_nothing(kind: str, tmp_path: Path) -> None:
             service.uninstall(hosts[0])
     assert impostor.dialled >= 3
     assert impostor.told == b""
-    assert b"test" not in impostor.raw and b"n1" not in impostor.raw
+    # Random bytes of a few hellos hold any two letters now and then.
+    assert not [word for word in (b"tribulation", b'"cluster"', b'"n1"') if word in impostor.raw]
 
 
 def beacon(sender: str, at: tuple[str, int]) -> bytes:
