@@ -70,7 +70,6 @@ class Exchange:
                 bytes=asking.bytes,
                 took_ns=now_ns - asking.began_ns,
                 full=not asking.vector,
-                digest=f"{self._store.digest:032x}",
                 vector=dict(self._store.vector),
             )
             self._syncing.look_on(now_ns)

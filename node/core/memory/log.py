@@ -67,14 +67,18 @@ class Batch:
         self._metadata: dict[str, Any] = {}
 
     def add(
-        self, records: Iterable[Item], vector: Mapping[str, int], removed: Iterable[Key], metadata: Mapping[str, Any]
+        self,
+        records: Iterable[tuple[Key, str]],
+        vector: Mapping[str, int],
+        removed: Iterable[Key],
+        metadata: Mapping[str, Any],
     ) -> None:
-        """`removed` before `records`, as in a frame."""
+        """`removed` before `records`, as in a frame. Of a record, its key and the canonical JSON of its state."""
         for key in removed:
             self._records.pop(key, None)
             self._removed[key] = None
-        for kind, ident, state in records:
-            self._records[kind, ident] = canonical([kind, ident, state])
+        for key, text in records:
+            self._records[key] = f"[{canonical(key[0])},{canonical(key[1])},{text}]"
         self._vector.update(vector)
         self._metadata.update(metadata)
 

@@ -93,7 +93,7 @@ class MemoryMachine:
     def start(self, now_ns: int) -> None:
         """The first line of a life is that of the log, so this is not said before."""
         records = len(self._store.records)
-        self._out.trace("memory-start", replica=self._store.replica, records=records, digest=self._digest())
+        self._out.trace("memory-start", replica=self._store.replica, records=records)
         for place in self._damage:
             self._out.trace("memory-damage", place=place)
         self._out.set_timer(TICK, now_ns + TICK_NS)

@@ -36,12 +36,23 @@ class Store:
         self.records: dict[Key, State] = {}
         self.tombstones: dict[Key, None] = {}
         self.live = dict.fromkeys(KINDS, 0)
-        self.digest = 0
-        """Of all live records: equal for equal contents, in whatever order they came."""
         self._stray: dict[Key, None] = {}
         """Records that had something beyond the vector when they were put: pushed out of turn, or from behind a gap in a damaged log."""
-        self._parts: dict[Key, int] = {}
+        self._sum = 0
+        self._unsummed: dict[Key, None] = {}
+        """Live records whose share is not in the sum yet: it costs as much as the rest of a join, and is seldom asked for."""
+        self._parts: dict[Key, int | None] = {}
         """Each live record's share of the digest."""
+
+    @property
+    def digest(self) -> int:
+        """Of all live records: equal for equal contents, in whatever order they came."""
+        for key in self._unsummed:
+            part = self._parts[key] = self._conflicts.digest(*key, self.records[key])
+            self._sum += part
+        self._unsummed = {}
+        self._sum %= 1 << 128
+        return self._sum
 
     @property
     def number(self) -> int:
@@ -199,27 +210,28 @@ class Store:
         del self.records[key]
         self.tombstones.pop(key, None)
         self._stray.pop(key, None)
-        part = self._parts.pop(key, None)
-        if part is not None:
-            self.live[key[0]] -= 1
-            self.digest = (self.digest - part) % (1 << 128)
+        self._leave(key)
 
     def _put(self, key: Key, state: State) -> None:
         self.records.pop(key, None)
         self.records[key] = state
         if not includes(self.vector, known(state)):
             self._stray[key] = None
-        before = self._parts.pop(key, None)
+        self._leave(key)
         self.tombstones.pop(key, None)
-        if before is not None:
-            self.live[key[0]] -= 1
-            self.digest = (self.digest - before) % (1 << 128)
         if self._conflicts.live(state):
-            part = self._parts[key] = self._conflicts.digest(*key, state)
+            self._parts[key] = None
+            self._unsummed[key] = None
             self.live[key[0]] += 1
-            self.digest = (self.digest + part) % (1 << 128)
         else:
             self.tombstones[key] = None
+
+    def _leave(self, key: Key) -> None:
+        """It counts as live no more, if it did."""
+        if key in self._parts:
+            self.live[key[0]] -= 1
+            self._sum -= self._parts.pop(key) or 0
+            self._unsummed.pop(key, None)
 
 
 def known(state: State) -> Vector:

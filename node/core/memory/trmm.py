@@ -67,20 +67,26 @@ class Header:
     checksum: int
 
 
-def encode(trmm: Trmm) -> bytes:
-    """Raises ValueError for an unknown kind, for a value that JSON cannot say, and beyond `SIZE_LIMIT`."""
+Texts = Mapping[Key, "tuple[State, str]"]
+"""By key: a state and its canonical JSON, of those that were encoded before."""
+
+
+def encode(trmm: Trmm, texts: Texts | None = None) -> bytes:
+    """`texts` spares the work for states that are the very ones. Raises ValueError for an unknown kind, for a value that JSON cannot say, and beyond `SIZE_LIMIT`."""
     records: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
     removed: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
     flags = DELTA if trmm.delta else 0
     for kind, ident, state in trmm.records:
-        _known(records, kind).append(_record(ident, state))
+        known = texts.get((kind, ident)) if texts else None
+        text = known[1] if known is not None and known[0] is state else canonical(state)
+        _known(records, kind).append(_record(ident, text))
         if not flags & VECTORS and kind == "episode" and _has_vector(state):
             flags |= VECTORS
     for kind, ident in trmm.removed:
         data = _id(ident)
         _known(removed, kind).append(_SIZE.pack(len(data)) + data)
     parts = [_section(name, records[kind], removed[kind]) for kind, name in SECTIONS.items()]
-    body = b"".join([*parts, _section(_METADATA, [_record("", trmm.metadata)], [])])
+    body = b"".join([*parts, _section(_METADATA, [_record("", canonical(trmm.metadata))], [])])
     if len(body) > SIZE_LIMIT - _HEADER.size - _CRC.size:
         raise ValueError(f"a TRMM has at most {SIZE_LIMIT} bytes, and here the body has {len(body)}")
     counts = [len(items) for items in records.values()]
@@ -226,8 +232,8 @@ def _known(of: dict[str, list[bytes]], kind: str) -> list[bytes]:
     return of[kind]
 
 
-def _record(ident: str, state: State) -> bytes:
-    name, text = _id(ident), canonical(state).encode("ascii")
+def _record(ident: str, content: str) -> bytes:
+    name, text = _id(ident), content.encode("ascii")
     return _RECORD.pack(len(name), len(text)) + name + text
 
 

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..effects import Append, Fsync, FsyncDir, Remove, Rename, Write
+from ..entry import canonical
 from ..outbox import Outbox
 from ..storage.group_commit import GroupCommit
 from .files import BACKUP, MARK, SNAPSHOT, TEMPORARY, Found, Mark, delta_name, segment_name
 from .log import Batch, encode_frame
-from .trmm import Item, Key, Trmm, checksum, encode
+from .trmm import Item, Key, State, Trmm, checksum, encode
 
 
 class Writer:
@@ -41,6 +42,8 @@ class Writer:
         self.deltas = found.deltas
         """In the chain since the last snapshot."""
         self.fresh = dict(found.fresh)
+        self._texts: dict[Key, tuple[State, str]] = {}
+        """Of what was staged since then: the log and the next delta have the same JSON."""
         self.gone = dict(found.gone)
         if found.segments:
             self._commit.secure(found.segments[-1][0])
@@ -75,12 +78,14 @@ class Writer:
     ) -> None:
         """For the next frame: `removed` keys first, then states of `records`; entries of the vector and of the metadata that changed."""
         items, keys = list(records), list(removed)
-        self._batch.add(items, vector, keys, metadata or {})
+        texts = [((kind, ident), canonical(state)) for kind, ident, state in items]
+        self._batch.add(texts, vector, keys, metadata or {})
         for key in keys:
             self.fresh.pop(key, None)
             self.gone[key] = None
-        for kind, ident, _ in items:
+        for (kind, ident, state), (_, text) in zip(items, texts, strict=True):
             self.fresh[kind, ident] = None
+            self._texts[kind, ident] = (state, text)
         self._commit.reserve()
 
     def flush(self) -> int | None:
@@ -145,7 +150,7 @@ class Writer:
     def _write(self, trmm: Trmm, name: str, keep_as: str | None = None) -> int:
         """Under a temporary name; under its own once it is durable, and the log as far as it covers it. Returns the operation that renames."""
         assert not self.compacting, "two at once would share their temporary name"
-        out, data = self._out, encode(trmm)
+        out, data = self._out, encode(trmm, self._texts)
         write, fsync = out.next_op(), out.next_op()
         out.store(Write(write, TEMPORARY, data))
         out.store(Fsync(fsync, TEMPORARY, (write,)))
@@ -157,6 +162,7 @@ class Writer:
         rename = out.next_op()
         out.store(Rename(rename, TEMPORARY, name, before))
         self._head = checksum(data)
+        self._texts.clear()
         self.fresh.clear()
         self.gone.clear()
         return rename

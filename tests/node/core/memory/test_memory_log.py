@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.core.entry import canonical
 from node.core.memory.log import Batch, Change, encode_frame, read_frame, scan
 
 Key = tuple[str, str]
@@ -22,7 +23,7 @@ def segment(*batches: Batch) -> tuple[bytes, list[int]]:
 
 def batch(number: int) -> Batch:
     made = Batch()
-    made.add([("fact", "f\udc00ü", {"n": number})], {"n1": number}, [("episode", "e")], {})
+    made.add([(("fact", "f\udc00ü"), canonical({"n": number}))], {"n1": number}, [("episode", "e")], {})
     return made
 
 
@@ -36,7 +37,9 @@ def test_of_what_was_staged_the_last_state_of_each_record_is_read(
 ) -> None:
     made, now, removed = Batch(), {}, {}
     for records, keys in staged:
-        made.add([(*key, {"n": n}) for key, n in records.items()], {"n1": len(records)}, keys, {"replica": "r"})
+        made.add(
+            [(key, canonical({"n": n})) for key, n in records.items()], {"n1": len(records)}, keys, {"replica": "r"}
+        )
         now = {key: n for key, n in now.items() if key not in keys} | records
         removed.update(dict.fromkeys(keys))
     (frame,) = scan(encode_frame(7, 9, made.payload())[0]).frames
