@@ -74,7 +74,8 @@ class MemoryMachine:
         self._reads: dict[int, tuple[str, MemoryRequest, int, int | None]] = {}
         """By token: linearizable reads (client, request, deadline, index to be applied)."""
         self._ops = 0
-        self._number = 0
+        self._number = chance.between("memory", "number", 0, (1 << 48) - 1)
+        """Of the last request to peers. Drawn, so that no late answer to an earlier life counts for this one."""
         self._token = FIRST_TOKEN
         self._applied = 0
         self._contact = True

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from node.config import MS
+from node.core.cluster_messages import MemoryPush
 from node.core.memory.schema import LIMITS
 
 from ..cluster import Cluster
@@ -301,3 +302,24 @@ def test_latest_wins_is_alike_everywhere_too_and_loses_what_was_acknowledged() -
     assert get(cluster, "n1", "f1", "fact")["fields"]["sources"] == ["right"]
     refused = change(cluster, "n1", "f1", "linearizable", concept="x")
     assert refused["error"] == "bad-request" and "latest-wins" in refused["message"]
+
+
+def test_a_late_answer_to_an_earlier_life_counts_for_nothing() -> None:
+    """Each life numbers its requests from a drawn number: a peer's word that something is durable is about one of them."""
+    cluster = memory(sync="on_demand")
+    sent: list[int] = []
+    transmit = cluster.transmit
+
+    def watch(sender: str, receiver: str, message: Any) -> None:
+        if sender == "n1" and isinstance(message, MemoryPush):
+            sent.append(message.number)
+        transmit(sender, receiver, message)
+
+    cluster.transmit = watch  # type: ignore[method-assign]
+    change(cluster, "n1", "e1", "quorum", goal="g")
+    first = set(sent)
+    restart(cluster, "n1")
+    cluster.wait_leader()
+    cluster.run(SECOND)
+    change(cluster, "n1", "e2", "quorum", goal="g")
+    assert first and not first & (set(sent) - first) and len(set(sent)) > len(first)
