@@ -85,13 +85,12 @@ class MemoryAsk:
 
 @frozen
 class MemoryChunk:
-    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when it is large. `last`: that is all that the sender held when its vector was `vector`."""
+    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when it is large. `last`: that is all that the sender held when its vector was what the delta's metadata say."""
 
     TAG: ClassVar[str] = "memory.chunk"
     session: int
     chunk: int
     last: bool
-    vector: Json
     packed: bool
     data: str
 

@@ -13,7 +13,7 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..entry import canonical
 from ..memory.conflicts import conflicts_of
-from ..memory.schema import LIMITS, change_problem, record_problem
+from ..memory.schema import change_problem, record_problem
 from ..memory.store import LOG, Full, Key, Store
 from .replicated import Fields, Result, done, refused
 
@@ -75,7 +75,7 @@ class Memory:
             try:
                 store.change(*key, fields["fields"], 0)
             except Full as full:
-                return refused("memory-full", f"{full} (limit {LIMITS[key[0]]})")
+                return refused("memory-full", str(full))
         self._note(key)
         return done()
 

@@ -61,7 +61,7 @@ class Exchange:
         if self.join(trmm.records, peer, theirs) is None:
             return
         asking.sent |= {(kind, record): None for kind, record, _ in trmm.records}
-        if self._syncing.took(now_ns, message, len(trmm.records), len(data)) is not None:
+        if self._syncing.took(now_ns, message, theirs, len(trmm.records), len(data)):
             self._complete(asking, theirs, floor, trmm.metadata.get("whole") is True)
             self._out.trace(
                 "memory-synced",

@@ -13,8 +13,8 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
 from ..cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, MemoryPush, MemoryState, MemoryStored
-from ..datagrams import Note
-from ..events import Connected, Datagram, Disconnected, Request, Start
+from ..events import Connected, Disconnected, Request, Start
+from ..machine import Member
 from ..messages import Message
 from ..outbox import Outbox
 from ..signals import Applied, Changed, QuorumLost, QuorumRegained, ReadReady, ReadRequest, Restore, VotersChanged
@@ -39,7 +39,7 @@ FIRST_TOKEN = -2_000_000_000
 """Tokens of this machine's reads: below those of all others."""
 
 
-class MemoryMachine:
+class MemoryMachine(Member):
     name = "memory"
 
     def __init__(
@@ -152,14 +152,12 @@ class MemoryMachine:
             self._exchange.on_fetch(peer, message)
         elif isinstance(message, MemoryState):
             waiting = self._quorums.waiting.get(message.number)
-            if waiting is not None and message.work.get("state") is not None:
-                self._exchange.join([(*waiting.key, message.work["state"])], peer)
+            state = message.work.get("state")
+            if waiting is None or (state is not None and self._exchange.join([(*waiting.key, state)], peer) is None):
+                return  # Too late, or garbage: whoever sends that has not said what it holds.
             self._complete(self._quorums.answered(peer, message.number))
         elif isinstance(message, MemoryStored):
             self._complete(self._quorums.answered(peer, message.number))
-
-    def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """Memory goes over connections only."""
 
     def on_timer(self, now_ns: int, key: str) -> None:
         if key == SYNC:

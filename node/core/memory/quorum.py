@@ -82,11 +82,6 @@ class Quorums:
                 out += [(name, waiting.message) for name in silent if self.voters[name] > 0]
         return out
 
-    def next_ns(self) -> int | None:
-        """When the next deadline or repetition is."""
-        times = [min(w.deadline_ns, w.sent_ns + RETRY_NS) for w in self.waiting.values()]
-        return min(times) if times else None
-
     def _take_if_enough(self, waiting: Waiting) -> Waiting | None:
         if not waiting.enough(self._me, self.voters):
             return None

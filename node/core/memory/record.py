@@ -128,12 +128,6 @@ def overwritten(state: State) -> State:
     return {**state, TEXTS: {field: versions[-1:] for field, versions in state[TEXTS].items()}}
 
 
-def newest_dot(state: State) -> Dot:
-    """The largest number in the context (of several replicas with it, the last). Numbers of different replicas do not say which came first."""
-    context: Vector = state[CONTEXT]
-    return max(context.items(), key=lambda dot: (dot[1], dot[0]))
-
-
 def concurrent(a: State, b: State) -> bool:
     """Whether each has seen a change that the other has not."""
     return vector.concurrent(a[CONTEXT], b[CONTEXT])

@@ -16,6 +16,8 @@ DEADLINE_LIMIT_MS = 60_000
 LEVELS = ("eventual", "quorum", "linearizable")
 OPERATIONS = ("change", "delete", "get", "list", "digest", "sync")
 _CHANGES = ("change", "delete")
+QUORUM = (*_CHANGES, "get")
+"""What can be asked of a quorum."""
 
 
 @frozen
@@ -55,6 +57,9 @@ def parse(body: Mapping[str, Any]) -> MemoryRequest:
     level = body.get("level", "eventual")
     if level not in LEVELS:
         raise ValueError(f"level is {_short(level)}, not one of {', '.join(LEVELS)}")
+    if level == "quorum" and operation not in QUORUM:
+        what = f"{operation} is answered by this node alone; only {', '.join(QUORUM)} have that level"
+        raise ValueError(f"level is 'quorum', and {what}")
     if operation == "sync":
         peer = body.get("from")
         if peer is not None and not isinstance(peer, str):

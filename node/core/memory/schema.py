@@ -10,6 +10,8 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .trits import strange
+
 TEXT, INTEGER, TRITS = WRITTEN = ("text", "integer", "hypervector")
 COUNT, SCORE, SET = ("count", "score", "set")
 
@@ -50,8 +52,6 @@ ELEMENTS_LIMIT = 256
 INTEGER_LIMIT = 1 << 53
 COUNT_LIMIT = 1 << 40
 TRITS_LIMIT = 10_000
-_PAIRS, _LAST_PAIR = bytes(range(9)), bytes(range(12))
-"""The bytes of packed trits: everywhere, and at the end."""
 
 
 def change_problem(kind: Any, record: Any, fields: Any) -> str | None:
@@ -130,8 +130,7 @@ def _trits(value: Any) -> str | None:
         packed = binascii.a2b_base64(value)
     except ValueError:
         return wanted
-    strange = packed[:-1].translate(None, _PAIRS) or packed[-1:].translate(None, _LAST_PAIR)
-    if strange or 2 * len(packed) > TRITS_LIMIT:
+    if strange(packed) or 2 * len(packed) > TRITS_LIMIT:
         return wanted
     return None if binascii.b2a_base64(packed, newline=False).decode("ascii") == value else wanted
 

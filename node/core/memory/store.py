@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .conflicts import Conflicts, State, room_problem
-from .record import NOTHING
+from .record import NOTHING, concurrent
 from .schema import KINDS, LIMITS, record_problem
 from .trmm import Item
-from .vector import Vector, concurrent, covers, includes, joined
+from .vector import Vector, beyond, includes, joined, met
 
 Key = tuple[str, str]
 """(kind, record)."""
@@ -123,7 +123,7 @@ class Store:
     def conflicting(self, kind: str, record: str, state: State) -> bool:
         """Whether somebody changed this record without having seen a change that is here, and the other way round."""
         before = self.records.get((kind, record))
-        return before is not None and concurrent(before["c"], state["c"])
+        return before is not None and concurrent(before, state)
 
     def problem(self, item: Any) -> str | None:
         """What is wrong with (kind, record, state) from a peer, which may be anything."""
@@ -162,7 +162,7 @@ class Store:
 
     def advance(self, vector: Vector) -> Vector:
         """A sync is complete: all that `vector` covers is here. Returns what moved."""
-        moved = {replica: n for replica, n in vector.items() if not covers(self.vector, replica, n)}
+        moved = beyond(vector, self.vector)
         self.vector = joined(self.vector, moved)
         return moved
 
@@ -175,12 +175,9 @@ class Store:
 
     def collectable(self, vectors: list[Vector]) -> list[Key]:
         """Tombstones that every one of these has seen. Those of the log stay, for the log would bring the record back."""
-        return [
-            key
-            for key in self.tombstones
-            if LOG not in self.records[key]["c"]
-            and all(includes(vector, self.records[key]["c"]) for vector in [self.vector, *vectors])
-        ]
+        common = met([self.vector, *vectors])
+        contexts = ((key, self.records[key]["c"]) for key in self.tombstones)
+        return [key for key, context in contexts if LOG not in context and includes(common, context)]
 
     def collect(self, key: Key, *, noted: bool = True) -> None:
         """`noted`: in the floor, by which those who come back with it are told. Not so with a flaw."""

@@ -1,6 +1,6 @@
 """Anti-entropy between two nodes: one asks with its vector, the other tells what it has beyond it, in chunks.
 
-The asker asks for one chunk at a time, so what is on the way is bounded, and a cut costs one chunk: the same one is asked for again. The teller keeps for each
+The asker asks for one chunk at first and then for two at a time, so what is on the way is bounded, and a cut costs no more than these: they are asked for again. The teller keeps for each
 asker the list of records of its session; it sends their states as they are when their chunk is due, which is never less than the session promised.
 
 Both are pure: what they return is sent by their owner.
@@ -30,7 +30,9 @@ ASKS_LIMIT = 6
 """Asks for one chunk without an answer, after which another peer is tried."""
 FIRST_RECORDS = 64
 PLAIN_BYTES = 720 << 10
+"""Of a TRMM that travels as it is: with base64 and its envelope it fits a frame of 1 MiB."""
 UNPACKED_BYTES = 64 << 20
+"""Of one that was packed, at most."""
 AHEAD = 2
 """Chunks of a long session that are asked for before the first of them is in, so that one side makes while the other takes."""
 
@@ -83,9 +85,8 @@ class Telling:
 
     session: int
     keys: list[Key]
-    vector: Vector
     said: Mapping[str, Any]
-    """The metadata of its chunks."""
+    """The metadata of its chunks: the teller's vector and floor when the session began, and whether that is the `whole` memory."""
     starts: list[int] = field(default_factory=lambda: [0])
     bytes: int = 0
     """Of all chunks so far."""
@@ -105,11 +106,10 @@ class Teller:
         if telling is None or telling.session != ask.session:
             if ask.chunk != 1:
                 return None
-            vector = dict(self._store.vector)
             whole = not includes(ask.vector, self._store.floor)
             keys = list(self._store.records) if whole else list(self._store.beyond(ask.vector))
-            said = {"vector": vector, "floor": self._store.floor, "whole": whole}
-            telling = self._tellings[peer] = Telling(ask.session, keys, vector, said)
+            said = {"vector": dict(self._store.vector), "floor": self._store.floor, "whole": whole}
+            telling = self._tellings[peer] = Telling(ask.session, keys, said)
         if not 1 <= ask.chunk < len(telling.starts) + AHEAD:
             return None
         while ask.chunk > len(telling.starts):
@@ -118,7 +118,7 @@ class Teller:
         data = self._made(telling, ask.chunk, time_ms)
         last = telling.starts[ask.chunk] >= len(telling.keys)
         packed, text = pack(data)
-        return MemoryChunk(ask.session, ask.chunk, last, telling.vector, packed, text)
+        return MemoryChunk(ask.session, ask.chunk, last, packed, text)
 
     def _made(self, telling: Telling, chunk: int, time_ms: int) -> bytes:
         """Where a chunk ends is settled when it is first made: the asker may take that one, although it has asked again."""
@@ -135,9 +135,6 @@ class Teller:
             telling.starts.append(start + len(some))
             telling.bytes += len(data)
         return data
-
-    def forget(self, peer: str) -> None:
-        self._tellings.pop(peer, None)
 
     def fingerprint(self) -> Any:
         return [[peer, t.session, len(t.keys), t.starts] for peer, t in self._tellings.items()]

@@ -98,8 +98,8 @@ class Syncing:
         """The next chunk, when it came before its turn."""
         return None if self._asking is None else self._asking.early.pop(self._asking.chunk, None)
 
-    def took(self, now_ns: int, chunk: MemoryChunk, records: int, size: int) -> Vector | None:
-        """That chunk is in. The vector that this node has reached, if it was the last; otherwise the next is asked for."""
+    def took(self, now_ns: int, chunk: MemoryChunk, theirs: Vector, records: int, size: int) -> bool:
+        """That chunk is in. True when it was the last, and all that `theirs` covers is here; otherwise the next is asked for."""
         asking = self._asking
         assert asking is not None
         asking.records += records
@@ -108,13 +108,12 @@ class Syncing:
         if chunk.last:
             self._asking = None
             self._heard[asking.peer] = None
-            vector = {who: n for who, n in chunk.vector.items() if type(n) is int and n >= 0}
-            self._vectors[asking.peer] = vector
-            return vector
+            self._vectors[asking.peer] = theirs
+            return True
         asking.chunk += 1
         asking.asks = 1
         self._send(asking, asking.ask(now_ns))
-        return None
+        return False
 
     def look_on(self, now_ns: int) -> None:
         """Ask the next who is due; an empty memory asks one peer after the other, until one of them has something."""

@@ -17,6 +17,7 @@ _LAST = [(a,) for a in (-1, 0, 1)]
 _BYTES = {trits: byte for byte, trits in enumerate([*_PAIRS, *_LAST])}
 _TRITS: list[tuple[int, ...]] = list(_BYTES)
 _WITHIN, _AT_END = bytes(range(9)), bytes(range(12))
+"""The bytes of packed trits: everywhere, and at the end."""
 
 
 def pack(trits: Sequence[int]) -> bytes:
@@ -30,10 +31,15 @@ def pack(trits: Sequence[int]) -> bytes:
 
 def unpack(packed: bytes) -> list[int]:
     """Raises ValueError for bytes that `pack` does not make."""
-    wrong = packed[:-1].translate(None, _WITHIN) + packed[-1:].translate(None, _AT_END)
+    wrong = strange(packed)
     if wrong:
         raise ValueError(f"no trits are packed as the byte {wrong[0]} at {packed.index(wrong[:1])}")
     return list(chain.from_iterable(map(_TRITS.__getitem__, packed)))
+
+
+def strange(packed: bytes) -> bytes:
+    """Those bytes that no trits are packed as, in order: none of what `pack` makes."""
+    return packed[:-1].translate(None, _WITHIN) + packed[-1:].translate(None, _AT_END)
 
 
 def to_text(trits: Sequence[int]) -> str:

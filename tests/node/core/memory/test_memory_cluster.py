@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from node.config import MS
-from node.core.cluster_messages import MemoryPush
+from node.core.cluster_messages import MemoryPush, MemoryState
 from node.core.memory.schema import LIMITS
 
 from ..cluster import Cluster
@@ -95,6 +95,30 @@ def test_a_change_at_level_quorum_is_on_most_disks_when_it_is_acknowledged() -> 
     cluster.run(2 * SECOND)
     assert change(cluster, "n1", "e2", "quorum", goal="g")["error"] == "no-quorum"
     assert change(cluster, "n1", "e2", goal="g")["status"] == "ok", "what is eventual goes on"
+
+
+def test_what_one_node_alone_would_answer_is_not_called_a_quorums() -> None:
+    cluster = memory(sync="on_demand")
+    for body in ({"memory": "list", "kind": "fact"}, {"memory": "digest"}, {"memory": "sync"}):
+        answer = cluster.call("n1", {**body, "level": "quorum"})
+        assert answer["error"] == "bad-request" and "answered by this node alone" in answer["message"]
+
+
+def test_garbage_is_no_answer_to_a_read_at_level_quorum() -> None:
+    """Who sends what is no state has not said what it holds."""
+    cluster = memory(sync="on_demand")
+    change(cluster, "n1", "e1", "quorum", goal="g")
+    transmit = cluster.transmit
+
+    def spoil(sender: str, receiver: str, message: Any) -> None:
+        if isinstance(message, MemoryState):
+            message = MemoryState(message.number, {"state": {"c": {}}})
+        transmit(sender, receiver, message)
+
+    cluster.transmit = spoil  # type: ignore[method-assign]
+    body = {"memory": "get", "kind": "episode", "record": "e1", "level": "quorum", "deadline_ms": 1500}
+    assert cluster.call("n1", body)["error"] == "timeout"
+    assert traced(cluster, "memory-garbage", "n1")
 
 
 def test_a_linearizable_change_goes_through_the_log_and_meets_the_others_there() -> None:

@@ -13,7 +13,6 @@ from node.core.memory.record import (
     deleted,
     joined,
     live,
-    newest_dot,
     overwritten,
     shown,
     unseen,
@@ -137,10 +136,9 @@ def test_the_digest_is_that_of_what_there_is_to_see() -> None:
     assert rule.digest("profile", "p", base).bit_length() <= 128
 
 
-def test_newest_and_concurrent() -> None:
+def test_concurrent() -> None:
     base = changed(None, "fact", {"concept": "x"}, (A, 5))
     one, other = changed(base, "fact", {"concept": "y"}, (B, 5)), changed(base, "fact", {"concept": "z"}, (C, 1))
-    assert newest_dot(one) == (B, 5) and newest_dot(other) == (A, 5)
     assert concurrent(one, other) and not concurrent(base, one) and not concurrent(one, one)
 
 
