@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from .errors import ConfigError
-from .zoo import ZOO, Flaw
+from .flaw import Flaw
+from .zoo import ZOO
 
 FLAWS: dict[str, Flaw] = {flaw.name: flaw for flaw in ZOO}
 HUNTED = tuple(name for name, flaw in FLAWS.items() if not flaw.campaign)

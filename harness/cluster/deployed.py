@@ -25,7 +25,8 @@ from ..nemesis.faults import Intent, Resolved
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..run.interrupts import Interrupts
-from ..systems.reference import SECURED, ReferenceService
+from ..systems.reference import ReferenceService
+from ..systems.reference_options import SECURED
 from .asking import Asker, Json
 from .setup import CLUSTER, Setup
 from .waiting import Missed, until

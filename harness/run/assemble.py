@@ -134,7 +134,7 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
 
 def reference_options(plan: Plan) -> Mapping[str, Any]:
     """The options of the reference node, the same for real hosts and for the simulator, which has no use for `tls`."""
-    from ..systems.reference import SECURED
+    from ..systems.reference_options import SECURED
 
     spec = SystemSpec.model_validate(plan.options["system"])
     return {

@@ -30,7 +30,7 @@ from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
-from ..systems.reference import ReferenceOptions, node_config
+from ..systems.reference_options import ReferenceOptions, node_config
 from .assemble import make_plan, reference_options
 from .execute import Settings, open_run_folder
 from .journal import Journal

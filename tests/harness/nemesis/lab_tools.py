@@ -19,6 +19,7 @@ from harness.nemesis import clock_library
 from harness.nemesis.faults import Intent, Resolved
 from harness.nemesis.injector import HostInjector
 from harness.nemesis.ledger import Ledger
+from harness.systems.reference import ReferenceService
 
 from .plain_service import Plain
 
@@ -46,6 +47,20 @@ def deploy(service: Plain, hosts: list[Host], *, clocks: bool) -> None:
         service.install(host, hosts)
         service.start(host, clock_library.environment(host) if clocks else {})
         service.wait_ready(host, 5)
+
+
+@contextlib.contextmanager
+def reference_on(lab: LocalProvider, **options: Any) -> Iterator[ReferenceService]:
+    """The reference cluster on all hosts of the lab, ready; nothing is left of it afterwards."""
+    service = ReferenceService({"timing": "fast", "seed": 7, **options})
+    for host in lab.hosts:
+        service.install(host, list(lab.hosts))
+        service.start(host, {})
+    for host in lab.hosts:
+        service.wait_ready(host, 20)
+    yield service
+    for host in lab.hosts:
+        service.uninstall(host)
 
 
 @contextlib.contextmanager

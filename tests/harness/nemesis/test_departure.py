@@ -19,7 +19,7 @@ from harness.simulator.departure import members_seen
 from harness.simulator.injector import SimInjector
 from harness.simulator.options import SECOND
 from harness.systems.reference import ReferenceService
-from tests.harness.nemesis.lab_tools import await_that, fault, running
+from tests.harness.nemesis.lab_tools import await_that, fault, reference_on, running
 from tests.harness.simulator.real import ask, follower, leader, real_cluster
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -108,16 +108,9 @@ def test_a_cluster_without_members_has_none_that_leave(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def members(lab: LocalProvider) -> Iterator[ReferenceService]:
-    service = ReferenceService({"timing": "fast", "seed": 7, "membership": QUICK, "agents": {"balance_ns": 0}})
-    assert "members" in service.capabilities
-    for host in lab.hosts:
-        service.install(host, list(lab.hosts))
-        service.start(host, {})
-    for host in lab.hosts:
-        service.wait_ready(host, 20)
-    yield service
-    for host in lab.hosts:
-        service.uninstall(host)
+    with reference_on(lab, membership=QUICK, agents={"balance_ns": 0}) as service:
+        assert "members" in service.capabilities
+        yield service
 
 
 def test_on_hosts_a_member_leaves_and_joins_anew(lab: LocalProvider, members: ReferenceService, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from harness.simulator.injector import SimInjector
 from harness.simulator.options import SECOND
 from harness.systems.reference import ReferenceService
 from node.core.raft.configuration import is_quorum, step_towards
-from tests.harness.nemesis.lab_tools import fault, running
+from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -191,15 +191,8 @@ def test_a_node_whose_replacement_died_half_way_runs_again(sleeper: subprocess.P
 
 @pytest.fixture(scope="module")
 def reference(lab: LocalProvider) -> Iterator[ReferenceService]:
-    service = ReferenceService({"timing": "fast", "seed": 7})
-    for host in lab.hosts:
-        service.install(host, list(lab.hosts))
-        service.start(host, {})
-    for host in lab.hosts:
-        service.wait_ready(host, 20)
-    yield service
-    for host in lab.hosts:
-        service.uninstall(host)
+    with reference_on(lab) as service:
+        yield service
 
 
 def test_on_hosts_voters_are_removed_and_replaced_and_come_back(

@@ -19,7 +19,7 @@ ROOT = Path(node.__file__).parent.parent
 HARNESS = Path(harness.__file__).parent
 CORE = [
     *sorted((ROOT / "node/core").rglob("*.py")),
-    *(ROOT / "node" / f"{name}.py" for name in ("config", "flaws", "zoo", "errors")),
+    *(ROOT / "node" / f"{name}.py" for name in ("config", "flaw", "flaws", "zoo", "zoo_cluster", "zoo_log", "errors")),
     ROOT / "node/runtime/gate.py",
 ]
 CORE_IMPORTS = {
