@@ -38,7 +38,7 @@ from node.runtime.authentic import Signer, Verifier
 from node.runtime.connection import Connection
 from node.runtime.identity import Identity
 from node.runtime.options import TlsFiles
-from node.runtime.tls import Session, load_credentials
+from node.runtime.tls import Credentials, Session, load_credentials
 from node.wire import Kind, encode
 from tests.harness.systems.cluster import Cluster
 
@@ -101,9 +101,9 @@ def figures(latencies: list[float], spent_s: float, seconds: float) -> dict[str,
     }
 
 
-def bare(frames: int = 20_000, handshakes: int = 200) -> dict[str, float]:
-    """Processor time in µs: of a frame of 200 bytes from one `Connection` to another, both sides together, alone or 16 at once; of a handshake, and of signing and verifying a datagram."""
-    authority, selector = Authority.new("test"), selectors.DefaultSelector()
+def _credentials() -> Credentials:
+    """Of one node, from files that are gone afterwards."""
+    authority = Authority.new("test")
     with tempfile.TemporaryDirectory() as directory:
         files = TlsFiles(*(Path(directory) / name for name in TlsFiles.__dataclass_fields__))
         issued = authority.node("n1")
@@ -113,39 +113,45 @@ def bare(frames: int = 20_000, handshakes: int = 200) -> dict[str, float]:
             (files.key, issued.key),
         ):
             write_secret(path, content)
-        credentials = load_credentials(files, Identity("test", "node", "n1"), in_time=True)
+        return load_credentials(files, Identity("test", "node", "n1"), in_time=True)
 
-    def pair(tls: bool) -> tuple[Connection, Connection]:
-        here, there = socket.socketpair()
-        sessions = [None, None]
-        if tls:
-            sessions = [
-                Session(credentials.dialling, False, lambda _: None),
-                Session(credentials.accepting, True, lambda _: None),
-            ]
-        ends = [
-            Connection(sock, selector, None, 1 << 23, 0, session)
-            for sock, session in zip((here, there), sessions, strict=True)
+
+def _pair(selector: selectors.BaseSelector, credentials: Credentials | None) -> tuple[Connection, Connection]:
+    """Two connected ends, with their handshake done when there are `credentials`."""
+    sessions: list[Session | None] = [None, None]
+    if credentials is not None:
+        sessions = [
+            Session(credentials.dialling, False, lambda _: None),
+            Session(credentials.accepting, True, lambda _: None),
         ]
-        for end in ends:
-            end.sock.setblocking(False)
-        if tls:
-            ends[0].shake()
-            while not (ends[0].tls.established and ends[1].tls.established):
-                for end in reversed(ends):
-                    end.receive(0)
-        return ends[0], ends[1]
+    ends = [
+        Connection(sock, selector, None, 1 << 23, 0, session)
+        for sock, session in zip(socket.socketpair(), sessions, strict=True)
+    ]
+    for end in ends:
+        end.sock.setblocking(False)
+    if credentials is not None:
+        ends[0].shake()
+        while not all(end.tls is not None and end.tls.established for end in ends):
+            for end in reversed(ends):
+                end.receive(0)
+    return ends[0], ends[1]
 
-    def each(count: int, act: Callable[[], object]) -> float:
-        began_s = time.process_time()
-        for _ in range(count):
-            act()
-        return round((time.process_time() - began_s) / count * 1e6, 1)
 
+def _each_us(count: int, act: Callable[[], object]) -> float:
+    began_s = time.process_time()
+    for _ in range(count):
+        act()
+    return round((time.process_time() - began_s) / count * 1e6, 1)
+
+
+def bare(frames: int = 20_000, handshakes: int = 200) -> dict[str, float]:
+    """Processor time in µs: of a frame of 200 bytes from one `Connection` to another, both sides together, alone or 16 at once; of a handshake, and of signing and verifying a datagram."""
+    credentials, selector = _credentials(), selectors.DefaultSelector()
     found: dict[str, float] = {}
     data = encode(Kind.REQUEST, {"id": 1, "ops": [["w", "k", "x" * 150]]})
     for way in WAYS:
-        one, other = pair(way == "tls")
+        one, other = _pair(selector, credentials if way == "tls" else None)
         for batch in (1, 16):
 
             def carry(one: Connection = one, other: Connection = other, batch: int = batch) -> None:
@@ -156,17 +162,17 @@ def bare(frames: int = 20_000, handshakes: int = 200) -> dict[str, float]:
                 while other.next_frame(0) is not None:
                     pass
 
-            found[f"{way} frame, {batch} at once"] = round(each(frames // batch, carry) / batch, 1)
+            found[f"{way} frame, {batch} at once"] = round(_each_us(frames // batch, carry) / batch, 1)
         one.close()
         other.close()
 
     def handshake() -> None:
-        for end in pair(True):
+        for end in _pair(selector, credentials):
             end.close()
 
-    found["handshake"] = each(handshakes, handshake)
+    found["handshake"] = _each_us(handshakes, handshake)
     keys, signer, verifier = (b"k" * 32,), Signer("test", "n1", 1), Verifier("test", "n2")
-    found["datagram of 1400 bytes signed and verified"] = each(
+    found["datagram of 1400 bytes signed and verified"] = _each_us(
         frames, lambda: verifier.open(keys, signer.sign(keys, b"x" * 1400))
     )
     return found

@@ -96,7 +96,6 @@ class SystemSpec(_Model):
     capacities: dict[str, CapacitySection] = Field(
         default_factory=dict, description="what these nodes have to offer, unlike the others"
     )
-
     tls: bool | None = Field(
         default=None,
         description="certificates for nodes and clients, signed datagrams; default: on `ssh` hosts, not elsewhere",
