@@ -9,6 +9,9 @@ from checkers import CheckResult
 from .lines import Lines
 from .stories import MS
 
+FACT = "fact/f1"
+LATEST = {"options": {"memory": {"conflicts": "latest-wins"}}}
+
 
 class Book(Lines):
     """Nodes n1 to n3. Event number i happens at i ms; what comes after `final` comes after the quiet period."""
@@ -99,3 +102,16 @@ class Book(Lines):
             # Never answered: a process of its own, since it does nothing more.
             self.operations.begin(100 + len(self.operations.events), f, value, key, level=level)
         return self
+
+
+def both() -> Book:
+    """Two nodes each added an element."""
+    return Book().learn(1, {"agents": ["a"]}).learn(2, {"agents": ["b"]})
+
+
+def counted(*shown: int | None, ends: str = "ok") -> Book:
+    book = Book().learn(1, {"times_used": 2}, key=FACT).learn(2, {"times_used": 3}, key=FACT)
+    book.learn(3, {"times_used": 4}, key=FACT, ends=ends).final()
+    for client, count in enumerate(shown, 1):
+        book.recall(client, None if count is None else {"times_used": count}, key=FACT)
+    return book
