@@ -152,6 +152,11 @@ def test_an_agent_that_is_killed_is_started_again_and_faults_stay_on(
 
 def test_a_watchdog_that_is_killed_is_replaced_at_the_next_renewal(lab: LocalProvider, injector: HostInjector) -> None:
     n1 = lab.hosts[0]
+    # A watchdog that guards nothing goes when all is healed, and may be on its way.
+    cut = fault("cut", edges=[["n2", "n1"]])
+    assert injector.inject(cut).verified
+    await_that("one watchdog", lambda: len(programs(n1, "watchdog")) == 1)
     (old,) = programs(n1, "watchdog")
     n1.run(["kill", "-9", str(old)])
     await_that("another watchdog", lambda: [pid for pid in programs(n1, "watchdog") if pid != old] != [])
+    assert injector.heal(cut).verified
