@@ -62,7 +62,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
         return {}
     disk, process, done = claimed["disk"], claimed["process"], claimed["done"]
     trouble = wanted.get("trouble", {})
-    _revive(disk)
+    _revive(disk, process)
     if claimed["trouble"] or trouble:
         _set_trouble(disk, trouble)
     for one in _new(wanted, done, "damage"):
@@ -94,7 +94,7 @@ def undo(force: Json) -> list[str]:
         # It was taken away, and everything with it.
         return []
     disk, process, undone = force["disk"], force["process"], []
-    if _revive(disk):
+    if _revive(disk, process):
         undone.append(f"disk: {disk['directory']} is served again")
     trouble = ask(disk["state"], {"do": "status"})["trouble"]
     if wrong := [name for name, value in trouble.items() if value]:
@@ -155,14 +155,15 @@ def _set_trouble(disk: Json, trouble: Json) -> None:
     ask(disk["state"], {"do": "trouble", "trouble": trouble})
 
 
-def _revive(disk: Json) -> bool:
-    """Says whether the daemon had to be started again."""
+def _revive(disk: Json, process: Json) -> bool:
+    """Says whether the daemon had to be started again. A process that came up before it would write beneath the mount, where nobody looks."""
     try:
         ask(disk["state"], {"do": "status"})
         return False
     except DiskError:
         command = [sys.executable, "-I", _program(disk), "serve", disk["directory"], disk["state"]]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=REVIVE_S)
+        with _down(process):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=REVIVE_S)
         if done.returncode != 0:
             raise RuntimeError(f"no fault disk over {disk['directory']}: {done.stderr.strip()[-300:]}") from None
         return True
