@@ -4,6 +4,9 @@ The chain is the newest intact snapshot and the deltas that follow it, each nami
 after that are read one by one. Frames and deltas that follow a gap still give their records, but what they say of the vector counted on
 something that is lost, so the vector stays where the gap begins.
 
+What damage hid may be there again at a later boot, beside what was written meanwhile. So a life that may not see all goes on with a number beyond all that can be
+hidden, by the number of its start, and after a gap from a checksum of its own, to which no older frame is the next: what these say of the vector counts on frames that this life never had.
+
 Collected records need an order: what was read from before a record's removal is dropped, however much of the log between is lost. So each
 part has a position, the last frame that it covers.
 """
@@ -11,6 +14,7 @@ part has a position, the last frame that it covers.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +26,8 @@ from .trmm import Header, Item, Key, checksum, decode, verify
 from .vector import joined
 
 SNAPSHOT, BACKUP, TEMPORARY = "memory.trmm", "memory.trmm.bak", "memory.tmp"
+LONGEST = 1 << 32
+"""More frames than one life writes."""
 MARK = "files"
 """The entry of a file's metadata that is the writer's own."""
 _SEGMENT = re.compile(r"memory-log-(\d{8,12})\.trml")
@@ -74,7 +80,9 @@ class Found:
     """Changed, and collected, since the chain's last file."""
     frame: int = 0
     checksum: int = 0
-    """Of the last frame, intact or covered."""
+    """Of the last frame, intact or covered; after a gap, this life's own."""
+    skip: int = 0
+    """How many numbers the next frame leaves out, for frames that may be hidden."""
     segments: list[tuple[str, int | None]] = field(default_factory=list)
     """Names, oldest first, each with the number of its first intact frame."""
     segment: int = 0
@@ -98,11 +106,11 @@ def delta_name(number: int) -> str:
     return f"memory-delta-{number:08d}.trmd"
 
 
-def recover(files: Mapping[str, bytes]) -> Found:
-    """`files` are all in the data directory, by name; those of others are left alone."""
+def recover(files: Mapping[str, bytes], life: int = 0) -> Found:
+    """`files` are all in the data directory, by name; those of others are left alone. `life` is the number of this start: no other has the same."""
     found = Found(stale=[TEMPORARY] if TEMPORARY in files else [])
     covered, written = _chain(found, files)
-    framed = _log(found, files, covered)
+    framed = _log(found, files, covered, life)
     _join(found, [*framed, *written], covered.frame)
     if found.damaged or found.torn:
         found.head = None
@@ -176,14 +184,14 @@ def _mark(value: object) -> Mark:
     raise ValueError(f"its mark is {str(value)[:80]}, not four numbers")
 
 
-def _log(found: Found, files: Mapping[str, bytes], covered: Mark) -> list[Part]:
+def _log(found: Found, files: Mapping[str, bytes], covered: Mark, life: int) -> list[Part]:
     """Read the frames that the chain does not cover. Those that follow it without a gap move the vector."""
     run = last = (covered.frame, covered.checksum)
     before: Frame | None = None
     parts: list[Part] = []
     vector: dict[str, int] = found.metadata.get("vector", {})
     for name, frame in _frames(found, files):
-        if not _follows(frame, before, covered.first):
+        if not _follows(frame, before, covered):
             after = "" if before is None else f", and comes after frame {before.number}"
             found.damaged.append(
                 f"{name}: frame {frame.number} at byte {frame.at} does not follow what is before it{after}"
@@ -199,7 +207,7 @@ def _log(found: Found, files: Mapping[str, bytes], covered: Mark) -> list[Part]:
             continue
         parts.append(Part(frame.number, change.records, change.removed))
         found.metadata.update(change.metadata)
-        if (frame.number, frame.previous) == (run[0] + 1, run[1]):
+        if frame.number > run[0] and frame.previous == run[1]:
             run = (frame.number, frame.checksum)
             vector = joined(vector, change.vector)
     newest = 0 if before is None else before.number
@@ -210,15 +218,22 @@ def _log(found: Found, files: Mapping[str, bytes], covered: Mark) -> list[Part]:
     found.metadata["vector"] = vector
     found.whole = found.torn is None and run == last and newest >= covered.frame
     found.frame, found.checksum = last
+    if not found.whole:
+        found.skip = max(0, life * LONGEST - found.frame)
+    if run != last:
+        found.checksum = zlib.crc32(b"life %d after frame %d, %d" % (life, *last))
     if found.segments and found.whole:
         found.current = found.segments[-1][0]
     return parts
 
 
-def _follows(frame: Frame, before: Frame | None, first: int) -> bool:
+def _follows(frame: Frame, before: Frame | None, covered: Mark) -> bool:
+    """Numbers may be left out between a frame and the next."""
+    if frame.number > covered.frame and frame.previous == covered.checksum:
+        return True
     if before is None:
-        return frame.number <= first
-    return (frame.number, frame.previous) == (before.number + 1, before.checksum)
+        return frame.number <= covered.first
+    return frame.number > before.number and frame.previous == before.checksum
 
 
 def _frames(found: Found, files: Mapping[str, bytes]) -> Iterator[tuple[str, Frame]]:

@@ -56,7 +56,7 @@ class MemoryMachine(Member):
         self._me, self._options, self._out, self._wall = config.node, config.memory, out, wall
         self._flaws = Flaws.from_names(config.flaws)
         self._peers = peers
-        found = recover(event.files)
+        found = recover(event.files, event.incarnation)
         drawn = chance.between("memory", "replica", 0, (1 << 32) - 1)
         replica = config.node if self._flaws.crdt_id_reuse else f"{config.node}.{event.incarnation}.{drawn:08x}"
         self._store = Store(

@@ -29,7 +29,7 @@ class Writer:
         self._out = out
         self._commit = GroupCommit(out)
         self._batch = Batch()
-        self._frame, self._checksum = found.frame, found.checksum
+        self._frame, self._checksum, self._skip = found.frame, found.checksum, found.skip
         self._segments = list(found.segments)
         self._segment = found.segment
         self._current = found.current
@@ -94,7 +94,8 @@ class Writer:
             return None
         out, gate = self._out, self._commit.issue()
         begun = self._current is None
-        self._frame += 1
+        self._frame += 1 + self._skip
+        self._skip = 0
         data, self._checksum = encode_frame(self._frame, self._checksum, self._batch.payload())
         self._batch = Batch()
         if self._current is None:

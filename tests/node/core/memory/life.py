@@ -27,7 +27,7 @@ class Ledger:
     """What was done in all lives. A dot is (replica, n); its change has a number, and is a put or a removal."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.lives = self.number = 0
         self.puts: dict[tuple[str, int], tuple[Key, int]] = {}
         self.removals: dict[Key, list[int]] = {key: [] for key in KEYS}
         self.acked: dict[Key, int] = {}
@@ -65,15 +65,16 @@ def numbers(found: Found) -> dict[Key, int]:
 
 
 class Life:
-    """From a boot to a crash."""
+    """From a boot to a crash. `damaged`: something that was acknowledged may be missing from the disk."""
 
-    def __init__(self, disk: Disk, ledger: Ledger, name: str) -> None:
+    def __init__(self, disk: Disk, ledger: Ledger, name: str, *, damaged: bool = False) -> None:
         self.disk, self.ledger = disk, ledger
-        self.found = recover(disk.files())
-        self.records = ledger.judge(self.found)
+        ledger.lives += 1
+        self.found = recover(disk.files(), ledger.lives)
+        self.records = ledger.honest(self.found) if damaged else ledger.judge(self.found)
         self.vector: dict[str, int] = dict(self.found.metadata["vector"])
         old = self.found.metadata.get("replica")
-        self.replica: str = old if old is not None and self.found.whole else name
+        self.replica: str = old if old is not None and self.found.whole and not damaged else name
         self.out = Outbox()
         self.writer = Writer(self.out, self.found)
         self.queue: list[StorageEffect] = []

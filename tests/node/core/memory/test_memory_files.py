@@ -54,6 +54,7 @@ STORY: list[Callable[[Life], None]] = [
     lambda life: life.remove(KEYS[3]),
 ]
 """With all that happens to files: two snapshots after the first, deltas between, removals before and after each."""
+CHANGES = [step for step in STORY if step not in (Life.snapshot, Life.delta)]
 
 
 def told(disk: CachedDisk | PowerDisk, crash_at: int, settled: bool) -> tuple[Ledger, bool]:
@@ -303,6 +304,56 @@ def test_a_gap_in_the_log_leaves_the_vector_before_it_and_keeps_the_records_behi
     assert found.metadata["vector"] == {"a": 1} and numbers(found) == {KEYS[0]: 1, KEYS[2]: 3, KEYS[3]: 4}
     ledger.honest(found)
     assert f"{name}: frame 2 at byte {second} does not fit its checksum" in found.damaged
+
+
+def test_what_damage_hid_is_of_another_history_when_it_comes_back() -> None:
+    """A second life knows the log up to frame 3 without frame 2, and goes on from there; then frame 4 of the first is seen again, whose vector counts on frame 2."""
+    disk, ledger = PowerDisk(), Ledger()
+    life = Life(disk, ledger, "a")
+    for key in KEYS[:4]:
+        life.put(key)
+        life.settle()
+    name = "memory-log-00000001.trml"
+    whole = disk.files()
+    second, fourth = (scan(whole[name]).frames[number].at for number in (1, 3))
+    lost = bytearray(whole[name])
+    lost[second + 30] ^= 1
+    disk.replace({name: bytes(lost[:fourth]) + bytes(len(lost) - fourth)})
+    life = Life(disk, ledger, "b", damaged=True)
+    life.put(KEYS[0])
+    life.settle()
+    assert SNAPSHOT in disk.files() and recover(disk.files()).metadata["vector"] == {"a": 1, "b": 1}
+    disk.replace({**disk.files(), name: bytes(lost)})
+    found = recover(disk.files())
+    assert ledger.honest(found)[KEYS[3]] == 4 and KEYS[1] not in numbers(found)
+    assert found.metadata["vector"] == {"a": 1, "b": 1}
+
+
+def test_no_damage_that_comes_and_goes_makes_a_vector_say_too_much() -> None:
+    """Lives on a disk of which each boot sees other parts: what a life wrote is there, and not, and there again."""
+    for seed in range(400):
+        random = Random(seed)
+        disk, ledger = PowerDisk(), Ledger()
+        written: dict[str, bytes] = {}
+        shown: dict[str, bytes] = {}
+        for number in range(8):
+            life = Life(disk, ledger, f"life{number}", damaged=True)
+            for _ in range(random.randrange(8)):
+                random.choice(CHANGES if random.random() < 0.8 else STORY)(life)
+            life.settle()
+            files = disk.files()
+            written = {name: written[name] if data == shown.get(name) else data for name, data in files.items()}
+            shown = {name: _perhaps_damaged(random, data) for name, data in written.items()}
+            disk.replace(shown)
+        ledger.honest(recover(disk.files(), ledger.lives + 1))
+
+
+def _perhaps_damaged(random: Random, data: bytes) -> bytes:
+    if not data or random.random() < 0.4:
+        return data
+    at = random.randrange(len(data))
+    size = min(len(data) - at, random.choice((1, 200, 100_000)))
+    return data[:at] + bytes(size) + data[at + size :]
 
 
 def test_a_removal_that_was_read_counts_even_when_the_log_before_it_is_lost() -> None:
