@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import HostError
+from ...wan import Regions
 from ..connection import Target
 from ..errors import ConnectError
 from ..parallel import on_all
 from ..remote import RemoteHost
-from ...wan import Regions
 from . import launch, measure, state, wire
 from .plan import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
