@@ -15,13 +15,12 @@ from itertools import pairwise
 import numpy as np
 
 from checkers.result import Fault
-from histories import Operation, Type
+from histories import MISMATCH, Operation, Type
 
 from . import words
 
 LEAST_NS, MOST_NS = 1_000_000_000, 15_000_000_000
 EVERYWHERE = "all"
-MISMATCH = "mismatch"
 MOST_FAULTS = 40
 """Faults whose cost is shown."""
 PARTS = ("before", "during", "after")

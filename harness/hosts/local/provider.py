@@ -94,7 +94,7 @@ class LocalProvider:
         try:
             self._make_ready()
             if created and self.regions is not None:
-                self.measured = measure.require(self.regions, self.hosts, self._socket)
+                self.measured = measure.require(self.regions, self.hosts, self.socket_at)
         except BaseException:
             if created:
                 self.down()
@@ -264,8 +264,8 @@ class LocalProvider:
                 return
 
     def _dial_from(self, place: str | None, address: str, port: int, timeout_s: float, kind: int) -> socket.socket:
-        """A socket made in the lab by the supervisor, then connected here: a socket stays in the network it was made in."""
-        made = self._socket(place, socket.AF_INET6 if ":" in address else socket.AF_INET, kind, timeout_s)
+        """A socket made in the lab, then connected here."""
+        made = self.socket_at(place, socket.AF_INET6 if ":" in address else socket.AF_INET, kind, timeout_s)
         try:
             if kind == socket.SOCK_STREAM:
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -275,26 +275,9 @@ class LocalProvider:
             raise
         return made
 
-    def _socket(self, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
-        """An unbound one in that place; None: the controller's."""
-        descriptor: int | None = None
-        try:
-            connection = wire.connect(self._lab, timeout_s)
-        except OSError as error:
-            raise ConnectionAbortedError(
-                f"lab {self.lab_name!r} is down: no supervisor answers ({error.strerror or error})"
-            ) from None
-        with contextlib.closing(connection) as supervisor:
-            try:
-                wire.send(supervisor, {"do": "socket", "place": place, "family": int(family), "kind": int(kind)})
-                answer, descriptor = wire.receive(supervisor)
-            except wire.WireError as error:
-                raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {error}") from None
-        if descriptor is None:
-            raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {answer.get('error')}")
-        made = socket.socket(fileno=descriptor)
-        made.settimeout(timeout_s)
-        return made
+    def socket_at(self, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
+        """A new one in the network of that host, or of the controller (None)."""
+        return wire.socket_at(self._lab, place, family, kind, timeout_s)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
