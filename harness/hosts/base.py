@@ -99,6 +99,15 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Apart(Protocol):
+    """A provider that may place its hosts in regions."""
+
+    def distances(self) -> Mapping[str, str]:
+        """By pair of regions, what was measured between them, in words; empty when there are none, or they were there before."""
+        ...
+
+
+@runtime_checkable
 class Powered(Protocol):
     """A provider that can do to its hosts, from outside, what no host can undo by itself: `capabilities` has `power` and `freeze`.
 

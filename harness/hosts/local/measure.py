@@ -42,6 +42,14 @@ class Measured:
     there_bps: float | None = None
     back_bps: float | None = None
 
+    def told(self) -> str:
+        rates = [
+            f"{rate / 1e6:.2f} Mbit/s {way}"
+            for rate, way in ((self.there_bps, "there"), (self.back_bps, "back"))
+            if rate
+        ]
+        return ", ".join([f"{self.rtt_ms:.1f} ms there and back", *rates])
+
 
 def require(regions: Regions, hosts: Sequence[Host], make: MakeSocket) -> list[Measured]:
     """All pairs, at the same time. Raises one `HostError` that names each that is not as asked."""

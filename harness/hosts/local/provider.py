@@ -171,6 +171,9 @@ class LocalProvider:
             raise OSError(f"no client place {client!r} in lab {self.lab_name!r}, only {CLIENTS!r}")
         return self._dial_from(CLIENTS, address, port, timeout_s, kind)
 
+    def distances(self) -> Mapping[str, str]:
+        return {"-".join(one.pair): one.told() for one in self.measured}
+
     def client_host(self) -> RemoteHost | None:
         return self._clients
 
