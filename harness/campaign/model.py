@@ -16,7 +16,7 @@ from ..nemesis.specs import FaultSpec
 from ..wan import Regions
 from ..workloads import WORKLOADS, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection
-from .regions import Sizes, WanSpec, check_regions, regions_of
+from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 
 Provider = Literal["local", "sim", "ssh"]
 
@@ -167,6 +167,14 @@ class Campaign(_Model):
     check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
     check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
     expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _faults_may_aim_at_regions(cls, data: Any) -> Any:
+        hosts = data.get("hosts") if isinstance(data, Mapping) else None
+        if isinstance(hosts, Mapping) and hosts.get("regions"):
+            return {**data, "faults": with_targets(data.get("faults") or [], hosts["regions"])}
+        return data
 
     @field_validator("faults", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -15,6 +15,7 @@ from ..wan import SEPARATOR, Regions, Way
 MOST_REGIONS = 8
 MOST_DELAY_NS = 2_000_000_000
 _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
+_TARGET = re.compile(r"region\(([a-z][a-z0-9]*)\)")
 
 Sizes = dict[str, Annotated[int, Field(ge=1, le=32)]]
 
@@ -66,6 +67,24 @@ def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
             )
         if f"{ends[1]}{SEPARATOR}{ends[0]}" in wan.between:  # type: ignore[union-attr]
             raise ValueError(f"`between: {pair}` is given both ways; once is for both")
+
+
+def with_targets(faults: Any, sizes: Any) -> Any:
+    """The faults as written, with the nodes of a region in place of `target: region(NAME)`; a region that there is not stays, and is refused as no target."""
+    usable = isinstance(sizes, Mapping) and all(type(size) is int and 0 < size <= 32 for size in sizes.values())
+    if not isinstance(faults, list) or not usable:
+        return faults
+    return [
+        {name: _aimed(spec, Regions(sizes)) for name, spec in item.items()} if isinstance(item, Mapping) else item
+        for item in faults
+    ]
+
+
+def _aimed(spec: Any, regions: Regions) -> Any:
+    target = spec.get("target") if isinstance(spec, Mapping) else None
+    match = _TARGET.fullmatch(target) if isinstance(target, str) else None
+    nodes = [node for node, region in regions.names.items() if match and region == match[1]]
+    return {**spec, "target": nodes} if nodes else spec
 
 
 def regions_of(sizes: Mapping[str, int], wan: WanSpec | None) -> Regions:

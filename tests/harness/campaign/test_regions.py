@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from harness.campaign.load import dump_campaign, load_campaign
 from harness.campaign.model import HostsSpec
+from harness.errors import CampaignError
 from harness.wan import Regions, Way
 
 MS = 1_000_000
@@ -58,6 +59,12 @@ def test_the_campaign_keeps_its_regions_wherever_it_runs_and_when_it_is_resolved
     campaign = load_campaign(ROOT / "campaigns/three-regions.yaml", hosts=hosts)
     assert campaign.hosts.provider == hosts and campaign.hosts.placed is not None
     assert dict(campaign.hosts.placed.sizes) == {"eu": 2, "us": 2, "ap": 1}
+    assert [item.spec.target for item in campaign.faults] == [["n1", "n2"], ["n3", "n4"]]  # type: ignore[union-attr]
     resolved = tmp_path / "resolved.yaml"
     resolved.write_text(dump_campaign(campaign))
     assert load_campaign(resolved) == campaign
+
+
+def test_a_region_that_there_is_not_is_no_target() -> None:
+    with pytest.raises(CampaignError, match=r"target 'region\(asia\)' is none of"):
+        load_campaign(ROOT / "campaigns/three-regions.yaml", ["faults.partition.target=region(asia)"])
