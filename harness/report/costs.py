@@ -7,17 +7,18 @@ regions.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from checkers.result import Fault
-from histories import MISMATCH, Operation, Type
+from histories import MISMATCH, Operation
 
 from . import words
+from .series import OUTCOMES
 
 LEAST_NS, MOST_NS = 1_000_000_000, 15_000_000_000
 EVERYWHERE = "all"
@@ -70,7 +71,7 @@ def cost_rows(
             spans=[_told(span) for span in (one.before, one.during, one.after)],
             silent=words.duration(one.silent_ns),
         )
-        for one in costs(operations, faults, regions, load_ns)[: MOST_FAULTS * len({EVERYWHERE, *regions.values()})]
+        for one in costs(operations, faults, regions, load_ns)
     ]
 
 
@@ -84,13 +85,43 @@ def _told(span: Span | None) -> list[str]:
 def costs(
     operations: Sequence[Operation], faults: Sequence[Fault], regions: Mapping[str, str], load_ns: int
 ) -> list[Cost]:
-    """Fault by fault, and of each all clients first. `regions` is the region of each node, `load_ns` the end of the load."""
+    """Of the first faults, one by one, and of each all clients first. `regions` is the region of each node, `load_ns` the end of the load."""
     places = [EVERYWHERE, *dict.fromkeys(regions.values())]
-    of = {place: [op for op in operations if place in (EVERYWHERE, regions.get(op.node or ""))] for place in places}
-    return [_cost(fault, place, of[place], faults, load_ns) for fault in faults for place in places]
+    columns = _columns(operations)
+    at = {node: places.index(region) for node, region in regions.items()}
+    place_of = np.array([at.get(op.node or "", 0) for op in operations], dtype=np.int64)
+    chosen = [place_of >= 0, *(place_of == number for number in range(1, len(places)))]
+    of = {place: _ends(*(column[mask] for column in columns)) for place, mask in zip(places, chosen, strict=True)}
+    return [_cost(fault, place, of[place], faults, load_ns) for fault in faults[:MOST_FAULTS] for place in places]
 
 
-def _cost(fault: Fault, place: str, operations: Sequence[Operation], faults: Sequence[Fault], load_ns: int) -> Cost:
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Operations in the order of their invocations, in columns; `took_ns` of those without an end is -1. `ok_at_ns`: when the ok ones ended, in order."""
+
+    asked_ns: Any
+    outcome: Any
+    took_ns: Any
+    ok_at_ns: Any
+
+
+def _columns(operations: Sequence[Operation]) -> tuple[Any, Any, Any]:
+    """When each was asked for, when it ended (-1: never), and how."""
+    number = {kind: OUTCOMES.index(kind) for kind in OUTCOMES}
+    asked_ns = np.array([op.invoke_ns for op in operations], dtype=np.int64)
+    ended_ns = np.array([-1 if op.complete_ns is None else op.complete_ns for op in operations], dtype=np.int64)
+    outcome = np.array([0 if op.error == MISMATCH else number[op.type] for op in operations], dtype=np.int64)
+    return asked_ns, ended_ns, outcome
+
+
+def _ends(asked_ns: Any, ended_ns: Any, outcome: Any) -> _Ends:
+    order = np.argsort(asked_ns, kind="stable")
+    asked_ns, ended_ns, outcome = asked_ns[order], ended_ns[order], outcome[order]
+    took_ns = np.where(ended_ns < 0, -1, ended_ns - asked_ns)
+    return _Ends(asked_ns, outcome, took_ns, np.sort(ended_ns[(outcome == 0) & (ended_ns >= 0)]))
+
+
+def _cost(fault: Fault, place: str, ends: _Ends, faults: Sequence[Fault], load_ns: int) -> Cost:
     start_ns, end_ns = _on(fault, load_ns)
     others = [_on(other, load_ns) for other in faults if other is not fault]
     length_ns = min(MOST_NS, max(LEAST_NS, end_ns - start_ns))
@@ -99,10 +130,10 @@ def _cost(fault: Fault, place: str, operations: Sequence[Operation], faults: Seq
     return Cost(
         fault,
         place,
-        _span(operations, first_ns, start_ns),
-        _span(operations, start_ns, end_ns),
-        _span(operations, end_ns, last_ns),
-        _silent_ns(operations, start_ns, end_ns, load_ns),
+        before=_span(ends, first_ns, start_ns),
+        during=_span(ends, start_ns, end_ns),
+        after=_span(ends, end_ns, last_ns),
+        silent_ns=_silent_ns(ends, start_ns, end_ns, load_ns),
     )
 
 
@@ -112,27 +143,21 @@ def _on(fault: Fault, load_ns: int) -> tuple[int, int]:
     return fault.start_ns, max(fault.start_ns, min(ends[0] if ends else load_ns, load_ns))
 
 
-def _span(operations: Sequence[Operation], from_ns: int, to_ns: int) -> Span | None:
+def _span(ends: _Ends, from_ns: int, to_ns: int) -> Span | None:
     if to_ns <= from_ns:
         return None
-    asked = [op for op in operations if from_ns <= op.invoke_ns < to_ns]
-    counts, seconds = Counter(_outcome(op) for op in asked), (to_ns - from_ns) / 1e9
-    ok, info, fail = (counts[kind] / seconds for kind in (Type.OK, Type.INFO, Type.FAIL))
-    took_ns = [op.complete_ns - op.invoke_ns for op in asked if _is_ok(op) and op.complete_ns is not None]
-    p50, p99 = (float(q) for q in np.percentile(took_ns, (50, 99))) if took_ns else (None, None)
+    first, last = np.searchsorted(ends.asked_ns, (from_ns, to_ns))
+    outcome, took_ns, seconds = ends.outcome[first:last], ends.took_ns[first:last], (to_ns - from_ns) / 1e9
+    ok, info, fail = (float(count) / seconds for count in np.bincount(outcome, minlength=len(OUTCOMES)))
+    took_ns = took_ns[(outcome == 0) & (took_ns >= 0)]
+    p50, p99 = (float(q) for q in np.percentile(took_ns, (50, 99))) if len(took_ns) else (None, None)
     return Span(ok, info, fail, p50, p99)
 
 
-def _outcome(op: Operation) -> Type:
-    return Type.OK if op.error == MISMATCH else op.type
-
-
-def _is_ok(op: Operation) -> bool:
-    return _outcome(op) is Type.OK
-
-
-def _silent_ns(operations: Sequence[Operation], start_ns: int, end_ns: int, load_ns: int) -> int:
+def _silent_ns(ends: _Ends, start_ns: int, end_ns: int, load_ns: int) -> int:
     """Between two ok ends that follow one another, of which the later is after the fault's start and the earlier before its end."""
-    done = sorted(op.complete_ns for op in operations if _is_ok(op) and op.complete_ns is not None)
-    between = pairwise([0, *done, load_ns])
-    return max((later - earlier for earlier, later in between if later > start_ns and earlier < end_ns), default=0)
+    first, last = np.searchsorted(ends.ok_at_ns, (start_ns, end_ns))
+    inner = ends.ok_at_ns[max(0, first - 1) : last + 1].tolist()
+    before = [0] if first == 0 else []
+    after = [max(load_ns, end_ns)] if last == len(ends.ok_at_ns) else []
+    return max((later - earlier for earlier, later in pairwise([*before, *inner, *after])), default=0)
