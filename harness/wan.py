@@ -58,6 +58,11 @@ class Regions:
         found = {(a, b): self.way(names[a], names[b]) for a in names for b in names if names[a] != names[b]}
         return {link: way for link, way in found.items() if way != OPEN}
 
+    @property
+    def late_ns(self) -> int:
+        """What the longest way takes at most, when it is not full."""
+        return max((way.delay_ns + way.jitter_ns for way in self.ways.values()), default=0)
+
     def to_json(self) -> dict[str, Any]:
         ways = {SEPARATOR.join(pair): list(astuple(way)) for pair, way in self.ways.items()}
         return {"sizes": dict(self.sizes), "ways": ways}

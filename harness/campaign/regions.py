@@ -13,7 +13,7 @@ from ..nemesis.rate import Rate
 from ..wan import SEPARATOR, Regions, Way
 
 MOST_REGIONS = 8
-MOST_DELAY_NS = 2_000_000_000
+MOST_DELAY_NS = 1_000_000_000
 _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 _TARGET = re.compile(r"region\(([a-z][a-z0-9]*)\)")
 

@@ -171,6 +171,10 @@ class LocalProvider:
             raise OSError(f"no client place {client!r} in lab {self.lab_name!r}, only {CLIENTS!r}")
         return self._dial_from(CLIENTS, address, port, timeout_s, kind)
 
+    @property
+    def late_ns(self) -> int:
+        return self.regions.late_ns if self.regions else 0
+
     def distances(self) -> Mapping[str, str]:
         return {"-".join(one.pair): one.told() for one in self.measured}
 

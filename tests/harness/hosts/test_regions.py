@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import time
 from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import CampaignError, HostError
@@ -42,6 +43,7 @@ def regions(draw: st.DrawFn) -> Regions:
     return Regions(sizes, {pair: draw(ways) for pair in pairs})
 
 
+@settings(max_examples=40)
 @given(regions())
 def test_every_region_is_a_subnet_and_no_address_is_anybody_elses(placed: Regions) -> None:
     every = plan.machines(placed.nodes, placed)
@@ -60,6 +62,7 @@ def test_every_region_is_a_subnet_and_no_address_is_anybody_elses(placed: Region
     assert not any(a.overlaps(b) for a, b in combinations(networks, 2))
 
 
+@settings(max_examples=40)
 @given(regions(), st.booleans())
 def test_a_host_knows_its_own_subnet_by_heart_and_nobody_beyond(placed: Regions, ipv6: bool) -> None:
     every = plan.machines(placed.nodes, placed)
@@ -84,6 +87,7 @@ def test_a_lab_without_regions_is_what_it_always_was() -> None:
     assert plan.routes(every[0], None, True) == [] and ways_between(plan.subnets(), None) == {}
 
 
+@settings(max_examples=40)
 @given(regions())
 def test_each_way_that_is_not_open_is_shaped_at_its_sink_and_queued_once(placed: Regions) -> None:
     subnets = plan.subnets(placed)
@@ -147,11 +151,16 @@ def test_regions_are_routed_measured_and_stay_as_they_are(labs: Path) -> None:
     _broadcasts_stay_at_home(lab)
     for family, address in ((socket.AF_INET, "10.77.2.3"), (socket.AF_INET6, "fd77:0:0:2::3")):
         with lab.socket_at("n1", family, socket.SOCK_STREAM, 10.0) as sock:
+            began_s = time.monotonic()
             sock.connect((address, 22))
+            assert time.monotonic() - began_s >= 2 * FAR.delay_ns / 1e9
             assert sock.recv(4) == b"SSH-"
     with lab.dial("10.77.2.3", 22, timeout_s=10.0) as sock:
         assert sock.getsockname()[0] == "10.77.0.200" and sock.recv(4) == b"SSH-"
 
+    asked = Regions({"eu": 2, "us": 1}, {("eu", "us"): Way(50 * MS)})
+    with pytest.raises(HostError, match=r"eu-us: a round trip takes \d+\.\d ms, not 100 ms"):
+        measure.require(asked, hosts, lab.socket_at)
     with pytest.raises(HostError, match="is up with other regions"):
         LocalProvider(nodes=3, name="apart", directory=labs, regions=Regions({"eu": 2, "us": 1})).up()
     assert LocalProvider.find("apart", labs).regions == APART

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from checkers.result import Fault
+from harness.report import write_report
 from harness.report.costs import Cost, cost_rows, costs
 from histories import Operation, Type
+
+from .folders import write_run
 
 S = 1_000_000_000
 REGIONS = {"n1": "eu", "n2": "us"}
@@ -73,3 +78,12 @@ def test_a_fault_that_was_never_healed_was_on_until_the_loads_end() -> None:
 def test_a_cas_that_did_not_match_was_answered() -> None:
     (cost,) = costs([operation(5, "n1", Type.FAIL, error="mismatch")], [fault("f", 4, 8, 8)], {}, 10 * S)
     assert cost.during is not None and (cost.during.ok_per_s, cost.during.fail_per_s) == (0.25, 0)
+
+
+def test_the_page_has_a_row_for_the_clients_of_each_region(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "campaign.yaml").write_text("name: invented\nhosts: {provider: local, regions: {eu: 2, us: 3}}\n")
+    page = write_report(folder).read_text(encoding="utf-8")
+    section = page[page.index("What each fault cost") : page.index("<h2>Timeline</h2>")]
+    counted = [section.count(f"<td>{place}</td>") for place in ("all", "eu", "us")]
+    assert counted[0] > 0 and set(counted) == {counted[0]}
