@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from ...errors import CampaignError
 from ...wan import Regions
 
-CONTROLLER = "10.77.0.254"
 CLIENTS = "clients"
 SSH_PORT = 22
 MAX_NODES = 99
