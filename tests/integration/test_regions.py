@@ -8,18 +8,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM
 
 import pytest
 
+from checkers import Budget
+from harness.campaign.load import load_campaign
 from harness.cluster.deployed import Deployed
 from harness.cluster.scenarios.load import _lead as lead
 from harness.cluster.scenarios.memory import ask, learn, same, sync
 from harness.cluster.setup import Setup
 from harness.hosts.local import LocalProvider, measure
+from harness.report.costs import costs
+from harness.run.assemble import make_plan
+from harness.run.simulated import simulate
+from harness.run.verdict import judge_record
 from harness.wan import Regions, Way
 from tests.integration.running import await_that
 
+ROOT = Path(__file__).parents[2]
 MS = 1_000_000
 BEACON_NS = 200 * MS
 CAP_BPS = 400_000
@@ -138,3 +146,21 @@ def round_trip_ms(lab: LocalProvider) -> float:
                 receiver.recv(16)
             took_s.append(time.monotonic() - began_s)
     return min(took_s) * 1e3
+
+
+def test_whoever_loses_a_region_loses_nothing_else() -> None:
+    """The campaign, in the simulator: each region's loss costs its own clients all of its time, and the others an election at most."""
+    path = ROOT / "campaigns/three-regions.yaml"
+    campaign = load_campaign(path, ["load=46s"], hosts="sim")
+    done = simulate(make_plan(campaign, path.parent))
+    judgement = judge_record(done.record, done.facts, Budget(time_s=60.0), "in memory")
+    assert judgement.document["verdict"] == "valid", judgement.document["checkers"]
+    assert campaign.hosts.placed is not None
+    operations = done.record.history.operations()
+    found = costs(operations, done.record.faults, campaign.hosts.placed.names, int(done.facts.phases["load_end"]))
+    silent_s = {(cost.fault.kind, cost.place): cost.silent_ns / 1e9 for cost in found}
+    assert silent_s["cut", "eu"] > 11 and silent_s["power", "us"] > 9
+    assert (
+        max(silent_s[kind, place] for kind, place in (("cut", "us"), ("cut", "ap"), ("power", "eu"), ("power", "ap")))
+        < 5
+    )
