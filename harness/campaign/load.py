@@ -110,9 +110,10 @@ def _index(place: list[Any], part: str, override: str) -> int:
 
 def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
     given = data.get("hosts")
-    nodes = given.get("nodes") if isinstance(given, dict) else None
     if hosts in ("sim", "local"):
-        data["hosts"] = {"provider": hosts, **({"nodes": nodes} if nodes is not None else {})}
+        kept = ("nodes", "regions", "wan")
+        found = given if isinstance(given, dict) else {}
+        data["hosts"] = {"provider": hosts, **{name: found[name] for name in kept if found.get(name) is not None}}
     elif Path(hosts).suffix in (".yaml", ".yml"):
         data["hosts"] = {"provider": "ssh", "inventory": hosts}
     else:

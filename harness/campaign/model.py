@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ..durations import Duration, PositiveDuration
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
+from ..wan import Regions
 from ..workloads import WORKLOADS, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection
+from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 
 Provider = Literal["local", "sim", "ssh"]
 
@@ -32,6 +34,38 @@ class HostsSpec(_Model):
     nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (local, sim)")
     inventory: str | None = Field(default=None, description="ssh: path of the inventory YAML")
     keep: bool = Field(default=False, description="local: leave the hosts up after the run")
+    regions: Sizes | None = Field(
+        default=None, description="local, sim: nodes of each region, a routed subnet each; together they are `nodes`"
+    )
+    wan: WanSpec | None = Field(default=None, description="what lies between regions, for as long as the hosts are up")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _regions_say_how_many(cls, data: Any) -> Any:
+        sizes = data.get("regions") if isinstance(data, Mapping) else None
+        if isinstance(sizes, Mapping) and "nodes" not in data and all(type(size) is int for size in sizes.values()):
+            return {**data, "nodes": sum(sizes.values())}
+        return data
+
+    @model_validator(mode="after")
+    def _regions_fit(self) -> HostsSpec:
+        if self.regions is None:
+            if self.wan is not None:
+                raise ValueError("`wan` is between regions: give `regions:` as well")
+            return self
+        if self.provider not in ("local", "sim"):
+            raise ValueError(f"`regions` are made of local hosts or simulated, not of provider {self.provider}")
+        check_regions(self.regions, self.wan)
+        if sum(self.regions.values()) != self.nodes:
+            raise ValueError(
+                f"`regions` have {sum(self.regions.values())} nodes together, and `nodes` says {self.nodes}"
+            )
+        return self
+
+    @property
+    def placed(self) -> Regions | None:
+        """The regions with what lies between them; None: one network for all."""
+        return None if self.regions is None else regions_of(self.regions, self.wan)
 
     @model_validator(mode="after")
     def _inventory_goes_with_ssh(self) -> HostsSpec:
@@ -133,6 +167,14 @@ class Campaign(_Model):
     check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
     check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
     expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _faults_may_aim_at_regions(cls, data: Any) -> Any:
+        hosts = data.get("hosts") if isinstance(data, Mapping) else None
+        if isinstance(hosts, Mapping) and hosts.get("regions"):
+            return {**data, "faults": with_targets(data.get("faults") or [], hosts["regions"])}
+        return data
 
     @field_validator("faults", mode="before")
     @classmethod

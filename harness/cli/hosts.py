@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
+from ..errors import CampaignError
 from .console import out, say
+
+if TYPE_CHECKING:
+    from ..campaign.model import HostsSpec
 
 DEFAULT_LAB = "default"
 
@@ -18,22 +24,63 @@ def command() -> None:
 
 
 @command.command("up")
-@click.option("--nodes", type=click.IntRange(1, 32), default=5, show_default=True)
+@click.option("--nodes", type=click.IntRange(1, 32), default=None, help="How many; 5, or as many as the regions have.")
+@click.option("--regions", metavar="eu=2,us=2", default=None, help="A routed subnet each, with so many hosts.")
+@click.option(
+    "--wan",
+    metavar="[PAIR:]delay=40ms,rate=20mbit",
+    multiple=True,
+    help="What lies between regions, or between two of them (`eu-us:delay=90ms`): delay, jitter, rate.",
+)
 @click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def up(nodes: int, name: str, as_json: bool) -> None:
+def up(nodes: int | None, regions: str | None, wan: tuple[str, ...], name: str, as_json: bool) -> None:
     """Bring up a lab of NODES hosts; it goes down by itself 10 minutes after its last use."""
     from ..hosts.local import LocalProvider
 
-    say(f"bringing up {nodes} local hosts")
-    provider = LocalProvider(nodes=nodes, name=name)
+    spec = _spec(nodes, regions, wan)
+    say(f"bringing up {spec.nodes} local hosts")
+    provider = LocalProvider(nodes=spec.nodes, name=name, regions=spec.placed)
     hosts = [{"name": host.name, "address": host.address} for host in provider.up()]
     provider.close()
+    measured = [asdict(one) for one in provider.measured]
     if as_json:
-        out.print_json(json.dumps({"lab": name, "hosts": hosts}))
+        more = {"regions": dict(spec.placed.names), "measured": measured} if spec.placed else {}
+        out.print_json(json.dumps({"lab": name, "hosts": hosts, **more}))
         return
     for host in hosts:
-        out.print(f"{host['name']}  {host['address']}")
+        region = f"  {spec.placed.of(host['name'])}" if spec.placed else ""
+        out.print(f"{host['name']}  {host['address']}{region}")
+    for pair, told in provider.distances().items():
+        say(f"{pair}: {told}")
+
+
+def _spec(nodes: int | None, regions: str | None, wan: tuple[str, ...]) -> HostsSpec:
+    """As a campaign's `hosts:` would have it. Raises `CampaignError`."""
+    from pydantic import ValidationError
+
+    from ..campaign.model import HostsSpec
+
+    data: dict[str, Any] = {} if nodes is None else {"nodes": nodes}
+    if regions is not None:
+        data["regions"] = _fields("--regions", regions)
+    for each in wan:
+        pair, separator, rest = each.rpartition(":")
+        found = data.setdefault("wan", {})
+        (found.setdefault("between", {}).setdefault(pair, {}) if separator else found).update(_fields("--wan", rest))
+    try:
+        return HostsSpec.model_validate(data)
+    except ValidationError as error:
+        told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        hint = "for example --regions eu=2,us=2,ap=1 --wan delay=40ms,rate=20mbit --wan us-ap:delay=90ms"
+        raise CampaignError(f"such hosts cannot be: {told}", hint=hint) from None
+
+
+def _fields(option: str, text: str) -> dict[str, Any]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if bad := [name for name, separator, value in pairs if not (name and separator and value)]:
+        raise CampaignError(f"{option} {text!r}: {bad[0]!r} is not name=value", hint="separate them by commas")
+    return {name.strip(): int(value) if value.isdecimal() else value.strip() for name, _, value in pairs}
 
 
 @command.command("down")

@@ -99,6 +99,18 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Apart(Protocol):
+    """A provider that may place its hosts in regions. `late_ns`: how long the longest way between two of them takes."""
+
+    @property
+    def late_ns(self) -> int: ...
+
+    def distances(self) -> Mapping[str, str]:
+        """By pair of regions, what was measured between them, in words; empty when there are none, or they were there before."""
+        ...
+
+
+@runtime_checkable
 class Powered(Protocol):
     """A provider that can do to its hosts, from outside, what no host can undo by itself: `capabilities` has `power` and `freeze`.
 

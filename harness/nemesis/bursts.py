@@ -33,6 +33,7 @@ def burst(
 ) -> dict[Edge, Seen | None]:
     """`count` packets over each, one each `every_ns`, and what came within `late_ns` of the last; None where nothing did."""
     number = secrets.randbits(32) if number is None else number
+    late_ns += cluster.late_ns
     every_ns = max(every_ns, len(edges) * 1_000_000_000 // PACKETS_A_SECOND)
     sinks: dict[str, dict[str, int]] = {}
     for source, sink in edges:

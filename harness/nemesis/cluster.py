@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from ..errors import FaultError, HostError
-from ..hosts.base import Host, Powered, Provider
+from ..hosts.base import Apart, Host, Powered, Provider
 from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
 from . import fault_disk
@@ -43,6 +43,8 @@ class Cluster:
         self.dial: Dial = dial or self._dial_service
         self.lease_s = lease_s
         self.provider = provider
+        self.late_ns = provider.late_ns if isinstance(provider, Apart) else 0
+        """How long the longest way between two hosts takes of its own."""
         self.voters = dict(voters) if voters else dict.fromkeys(self.hosts, 1)
         self.off: frozenset[str] = frozenset()
         self.leased: frozenset[str] = frozenset()

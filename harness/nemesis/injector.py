@@ -60,7 +60,7 @@ class HostInjector:
     ) -> None:
         self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters)
         self._ledger, self._clock = ledger, clock
-        self._reach = Reachability(self._cluster.agents)
+        self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)
         self._clocks = Clocks(self._cluster.nodes)
         self._ground = Ground(self._cluster, self._reach, seed)
         self._background = Background(

@@ -24,11 +24,14 @@ SAMPLE_AGE_NS = 500_000_000
 
 @dataclass(slots=True)
 class Reachability:
-    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` are not asked, and none of their links is up."""
+    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` are not asked, and none of their links is up.
+
+    `late_s` is how long the longest link takes of its own."""
 
     agents: Mapping[str, AgentClient]
     links: frozenset[Edge] = frozenset()
     off: frozenset[str] = frozenset()
+    late_s: float = 0.0
     _epoch: int = 0
 
     def connect(self) -> None:
@@ -72,9 +75,9 @@ class Reachability:
     def _hear(self, wanted: Set[Edge], unwanted: Set[Edge], timeout_s: float) -> set[Edge]:
         """Raise the epoch and listen until all that is wanted was heard and nothing unwanted could still come, or time is up."""
         self._epoch += 1
-        epoch, deadline_s = self._epoch, time.monotonic() + timeout_s
+        epoch, deadline_s = self._epoch, time.monotonic() + timeout_s + 2 * self.late_s
         require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")
-        grace_ends_s = time.monotonic() + GRACE_S
+        grace_ends_s = time.monotonic() + GRACE_S + self.late_s
         while True:
             heard = {(a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch}
             now_s = time.monotonic()
@@ -82,7 +85,7 @@ class Reachability:
             if settled or now_s >= deadline_s:
                 return heard
             if not wanted <= heard:
-                grace_ends_s = now_s + GRACE_S
+                grace_ends_s = now_s + GRACE_S + self.late_s
             time.sleep(LOOK_S_PER_VERTEX * len(self.agents))
 
     def sample(self) -> dict[Edge, bool]:

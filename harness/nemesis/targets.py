@@ -24,7 +24,7 @@ def validate_target(target: Target | None) -> Target | None:
     """A single node's name needs brackets, so that a misspelt word is not taken for a node."""
     if isinstance(target, str) and target not in WORDS and not (_RANDOM.fullmatch(target) or _ROLE.fullmatch(target)):
         raise ValueError(
-            f"target {target!r} is none of {', '.join(WORDS)}, random(K), role(NAME); a node is named in a list: [{target}]"
+            f"target {target!r} is none of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list: [{target}]"
         )
     if isinstance(target, list) and (not target or len(set(target)) != len(target)):
         raise ValueError(f"target {target!r} must name at least one node, and none twice")

@@ -17,11 +17,10 @@ from checkers.result import RunRecord
 
 from ..errors import TribulationError
 from ..run.plan import Plan
-from ..run.simulated import node_configs, simulate, world_of
+from ..run.simulated import cluster_of, simulate
 from ..run.virtual import ELECTION_NS
 from ..search.pool import LocalWorkers, in_order
 from ..search.signature import Signature, fails_alike, signatures
-from ..simulator.cluster import SimCluster
 from ..simulator.injector import SimInjector
 from .distance import Distance, Outcomes, distance, outcomes, slots_of
 from .pinning import PinnedPlan
@@ -181,7 +180,7 @@ def first_leader(record: RunRecord) -> str | None:
 
 def elected(plan: Plan) -> str | None:
     """Who leads in the simulator when the load begins."""
-    cluster = SimCluster(node_configs(plan), plan.seed, replace(world_of(plan), fence=False))
+    cluster = cluster_of(plan)
     cluster.start_all()
     injector = SimInjector(cluster)
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from checkers.result import Fault
 from histories import NEMESIS, History, read_history
 
 from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
+from ..wan import Regions
 
 UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
 """What stands in for `verdict.json` when the run never got that far."""
@@ -44,6 +47,8 @@ class RunFiles:
     clocks: Sequence[ClockSample] = ()
     shrink: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """The region of each node, where the campaign has regions."""
 
 
 def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
@@ -72,15 +77,17 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         )
         verdict = UNDECIDED
     campaign = folder / "campaign.yaml"
+    campaign_yaml = campaign.read_text(encoding="utf-8") if campaign.is_file() else ""
     return RunFiles(
         folder=folder.resolve(),
         history=history,
         verdict=verdict,
         faults=_faults(folder, verdict),
-        campaign_yaml=campaign.read_text(encoding="utf-8") if campaign.is_file() else "",
+        campaign_yaml=campaign_yaml,
         clocks=_clocks(history),
         shrink=_read_json(folder / "shrink.json"),
         notes=notes,
+        regions=_regions(campaign_yaml),
     )
 
 
@@ -122,6 +129,12 @@ def _clocks(history: History) -> list[ClockSample]:
         if event.process == NEMESIS and event.f == "clock-offsets"
         for host, sample in event.value.items()
     ]
+
+
+def _regions(campaign_yaml: str) -> Mapping[str, str]:
+    """The campaign was checked when it was resolved."""
+    hosts = (yaml.safe_load(campaign_yaml) or {}).get("hosts") or {}
+    return Regions(hosts["regions"]).names if hosts.get("regions") else {}
 
 
 def _read_json(path: Path) -> Any:

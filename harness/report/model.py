@@ -18,6 +18,7 @@ from checkers.result import Fault
 from histories import Operation, Type
 
 from . import series, words
+from .costs import MOST_FAULTS, CostRow, cost_rows
 from .load import RunFiles
 from .witness import Witness, witness
 
@@ -96,6 +97,8 @@ class Report:
     witnesses: Sequence[Witness]
     hidden_witnesses: int
     faults: Sequence[FaultRow]
+    costs: Sequence[CostRow]
+    costs_hidden: int
     checkers: Sequence[CheckerRow]
     load: Sequence[LoadRow]
     campaign_yaml: str
@@ -119,6 +122,8 @@ def build(run: RunFiles) -> Report:
         witnesses=witnesses,
         hidden_witnesses=hidden,
         faults=[_fault_row(fault) for fault in run.faults],
+        costs=cost_rows(operations, run.faults, run.regions, _load_ns(run)),
+        costs_hidden=max(0, len(run.faults) - MOST_FAULTS),
         checkers=[_checker_row(name, result) for name, result in _checkers(run)],
         load=_load(operations),
         campaign_yaml=run.campaign_yaml,
@@ -225,6 +230,10 @@ def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, st
 def _end_ns(run: RunFiles) -> int:
     marks = [int(at) for at in (run.verdict.get("phases") or {}).values() if at is not None]
     return max([run.history.duration_ns, *marks, *(fault.healed_ns or 0 for fault in run.faults)])
+
+
+def _load_ns(run: RunFiles) -> int:
+    return int((run.verdict.get("phases") or {}).get("load_end") or _end_ns(run))
 
 
 def _fault_row(fault: Fault) -> FaultRow:

@@ -87,7 +87,8 @@ def make_provider(campaign: Campaign, directory: Path) -> Provider:
     from ..hosts.local import LocalProvider
 
     # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
-    return LocalProvider(nodes=campaign.hosts.nodes, name=f"run-{os.getpid()}")
+    regions = campaign.hosts.placed
+    return LocalProvider(nodes=campaign.hosts.nodes, name=f"run-{os.getpid()}", regions=regions)
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:

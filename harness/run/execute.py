@@ -21,7 +21,7 @@ from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import TribulationError
-from ..hosts.base import Host, Provider
+from ..hosts.base import Apart, Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.following import Following, events_of
@@ -123,9 +123,16 @@ def _run_to_its_facts(run: Run) -> None:
             interrupts.raise_if_asked()
             with run.phase("abilities"):
                 match_to_hosts(run, hosts)
+            _tell_distances(run)
             facts = _deployed_run(run, hosts)
             facts.write(run.run_dir)
         interrupts.raise_if_asked()
+
+
+def _tell_distances(run: Run) -> None:
+    """What lies between regions belongs to what the run was made on."""
+    if isinstance(run.provider, Apart) and (found := run.provider.distances()):
+        run.backends = {**run.backends, "between regions": found}
 
 
 def _interrupted(run: Run) -> Interrupted:

@@ -22,7 +22,7 @@ from histories.store import RunStore
 from node.config import NodeConfig
 from node.core_source import fingerprint
 
-from ..campaign.model import Campaign
+from ..campaign.model import Campaign, HostsSpec
 from ..garbage import rare_collections
 from ..nemesis.ledger import MemoryLedger, faults_of
 from ..simulator.cluster import SimCluster
@@ -113,7 +113,7 @@ def simulate(
 
     `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
-    cluster = SimCluster(node_configs(plan), plan.seed, replace(world_of(plan), fence=False))
+    cluster = cluster_of(plan)
     watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster)
@@ -143,6 +143,13 @@ def simulate(
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)
+
+
+def cluster_of(plan: Plan) -> SimCluster:
+    """The plan's cluster before anything happens."""
+    hosts = HostsSpec.model_validate(plan.options.get("hosts") or {})
+    options = replace(world_of(plan), fence=False)
+    return SimCluster(node_configs(plan), plan.seed, options, regions=hosts.placed)
 
 
 def world_of(plan: Plan) -> SimOptions:

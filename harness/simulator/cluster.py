@@ -23,6 +23,7 @@ from node.core.effects import Broadcast, Effect, Reply, Send, SendDatagram, Trac
 from node.core.events import Event
 
 from ..nemesis.faults import CLIENTS
+from ..wan import Regions
 from .clients import Callback, Clients
 from .codec import Codec
 from .datagrams import Datagrams
@@ -52,12 +53,15 @@ class SimCluster:
         options: SimOptions | None = None,
         *,
         make_core: Callable[[Any], Stepper] = Core,
+        regions: Regions | None = None,
     ) -> None:
         self.seed = seed
         self.options = options or SimOptions()
         self.kernel = Kernel()
         names = tuple(sorted(configs))
         self.network = Network(self.kernel, seed, (*names, CLIENTS), self.options)
+        if regions is not None:
+            self.network.lay(regions)
         self.codec = Codec(seed, self.options.codec_one_in)
         self.exhausted: set[str] = set()
         """Nodes that get no descriptor for another connection."""
@@ -73,7 +77,7 @@ class SimCluster:
             self.exhausted,
         )
         self.clients = Clients(self.kernel, self.network, self.options, self._deliver, self._alive, self.exhausted)
-        self.datagrams = Datagrams(self.network, configs, self._deliver)
+        self.datagrams = Datagrams(self.network, configs, self._deliver, regions)
         self.nodes = {
             name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
         }

@@ -7,14 +7,21 @@ from typing import Any
 
 from node.core.events import Datagram, Event
 
+from ..wan import Regions
 from .network import Network
 
 
 class Datagrams:
-    """Hosts are told apart by address and port, as their configurations have them. One broadcast domain holds them all."""
+    """Hosts are told apart by address and port, as their configurations have them. One broadcast domain holds them all, or those of a region."""
 
-    def __init__(self, network: Network, configs: Mapping[str, Any], deliver: Callable[[str, Event], None]) -> None:
-        self._network, self._deliver = network, deliver
+    def __init__(
+        self,
+        network: Network,
+        configs: Mapping[str, Any],
+        deliver: Callable[[str, Event], None],
+        regions: Regions | None = None,
+    ) -> None:
+        self._network, self._deliver, self._regions = network, deliver, regions
         self._places: dict[tuple[str, int], str] = {}
         self._of: dict[str, tuple[str, int]] = {}
         for name, config in configs.items():
@@ -33,6 +40,6 @@ class Datagrams:
             self._network.udp(link, self._deliver, target, Datagram(*self._of[node], data))
 
     def broadcast(self, node: str, port: int, data: bytes) -> None:
-        for host, theirs in self._places:
-            if theirs == port:
+        for (host, theirs), other in self._places.items():
+            if theirs == port and (self._regions is None or self._regions.of(other) == self._regions.of(node)):
                 self.send(node, host, port, data)

@@ -1,5 +1,7 @@
 """The graph of the network: directed links between vertices, each with its latency, cuts, clogs and shaping.
 
+What lies between regions is on a link for good (`lay`): faults add to it, and no heal takes it off.
+
 A packet is judged when it *arrives*, for a cut drops at the receiver. What a stream carries is not lost in a cut: it waits, as TCP
 retransmits, and goes on after the heal in its order; a datagram is lost. A clogged link loses nothing and delivers nothing. The network
 carries calls, not messages, and knows nothing of connections: `peers.py` and `clients.py` build those on it.
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..wan import Regions
 from .chance import ONE_MILLION, draw, exponential, happens, key_of, mix
 from .kernel import Kernel
 from .options import MILLISECOND, SECOND, SimOptions
@@ -75,7 +78,8 @@ class Link:
 
     `cuts` and `clogs` count the faults that cut or clog it. `waiting` is what TCP will retransmit, `clogged` what is stuck on its way.
     `counter`, `datagrams`, `probes` and `streams` number what it carried of each kind, for the draws. `free_ns` is when a link with a
-    rate has let through what came so far; `refused` counts the packets that were dropped for their checksum.
+    rate has let through what came so far; `refused` counts the packets that were dropped for their checksum. `shaping` is all that is on: the faults'
+    `shapings` and what `lasts`.
     """
 
     source: str
@@ -87,6 +91,7 @@ class Link:
     clogged_until_ns: int = 0
     shapings: dict[str, Shaping] = field(default_factory=dict)
     shaping: Shaping | None = None
+    lasts: Shaping | None = None
     counter: int = 0
     datagrams: int = 0
     probes: int = 0
@@ -143,6 +148,14 @@ class Network:
     def latency_ns(self, bits: int) -> int:
         return self._latency_min_ns + exponential(bits, self._latency_mean_ns)
 
+    def lay(self, regions: Regions) -> None:
+        """From now on, and through every heal, links between regions are as long and as narrow as that."""
+        for edge, way in regions.links().items():
+            link = self.links.get(edge)
+            if link is not None:
+                lasts = Shaping(delay_ns=way.delay_ns, jitter_ns=way.jitter_ns, rate_bps=way.rate_bps)
+                link.lasts = link.shaping = lasts
+
     # What is done to links
 
     def cut(self, source: str, target: str) -> None:
@@ -166,7 +179,7 @@ class Network:
         for link in self.links.values():
             link.clogged_until_ns = 0
             link.shapings.clear()
-            link.shaping = None
+            link.shaping = link.lasts
             while link.clogs:
                 self.unclog(link.source, link.target)
             while link.cuts:
@@ -195,7 +208,7 @@ class Network:
         link.shapings.pop(name, None)
         if shaping is not None:
             link.shapings[name] = shaping
-        link.shaping = None
+        link.shaping = link.lasts
         for part in link.shapings.values():
             link.shaping = part if link.shaping is None else link.shaping.and_also(part)
 

@@ -68,9 +68,14 @@ class Link:
         if self.state is State.IDLE:
             if now_ns >= self._dial_at_ns:
                 self._dial(now_ns)
-        elif self.state is not State.UP:
+        elif self.state is State.CONNECTING:
             if now_ns - self._dialled_ns >= limits.dial_attempt_ns:
-                self._fail(f"no answer within {limits.dial_attempt_ns // 1_000_000} ms ({self.state.value})")
+                self._fail(f"no answer within {limits.dial_attempt_ns // 1_000_000} ms")
+        elif self.state is State.GREETING:
+            # Each round trip of TLS and hello has its own time: a far peer is not a silent one.
+            assert self._connection is not None
+            if now_ns - self._connection.last_read_ns >= limits.hello_ns:
+                self._fail(f"connected, but no word within {limits.hello_ns // 1_000_000} ms")
         else:
             assert self._connection is not None
             slowness = self._shared.slowness

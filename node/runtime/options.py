@@ -26,14 +26,14 @@ class Limits:
     """
 
     dial_attempt_ns: int = 700 * MS
-    """One attempt: connect and hello. Attempts are spaced by the back-off, counted from their start."""
+    """One attempt to connect, of one round trip; `hello_ns` is for each that follows. Attempts are spaced by the back-off, counted from their start."""
     backoff_first_ns: int = 20 * MS
     backoff_cap_ns: int = 500 * MS
     ping_interval_ns: int = 250 * MS
     peer_silence_ns: int = 1 * SECOND
     inbound_silence_ns: int = 3 * SECOND
     hello_ns: int = 1 * SECOND
-    """A connection that has not said who it is by then is closed (slow loris)."""
+    """A connection that has not said who it is by then is closed (slow loris); so is one that we made and that is silent for so long before it has."""
     frame_ns: int = 10 * SECOND
     """A frame once begun must be complete by then."""
     linger_ns: int = 1 * SECOND

@@ -2,7 +2,7 @@
 # Process 1 of a local host, until it has built the host's own view of the machine and becomes its init (tini) with sshd.
 #
 # The supervisor has made the file system read-only and /dev small already (shared by all hosts); here comes what each host has alone:
-# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 CONTROLLER NEIGHBOURS DROPPED SSHD DIRECTORY UNATTENDED.
+# its /proc, memory disks, real disks, address. Environment: LAB BASE MACHINE ADDRESS ADDRESS6 GATEWAY NETWORK DROPPED SSHD DIRECTORY UNATTENDED.
 set -eu
 
 echo ready # the namespaces exist: the supervisor can plug in eth0
@@ -43,11 +43,11 @@ if [ -d /proc/sys/net/ipv6 ]; then
     echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6
     printf 'addr add %s/64 dev eth0 nodad\n' "$ADDRESS6" | ip -batch -
 fi
-# A default route lets limited broadcast and multicast leave; nothing forwards them out of the lab.
-printf '%s\n' 'link set lo up' "addr add $ADDRESS/24 brd + dev eth0" 'link set eth0 up' "route add default via $CONTROLLER" | ip -batch -
+# A default route lets limited broadcast and multicast leave; nothing forwards them.
+printf '%s\n' 'link set lo up' "addr add $ADDRESS/24 brd + dev eth0" 'link set eth0 up' "route add default via $GATEWAY" | ip -batch -
 # All namespaces of the machine share one table of learned neighbours (1024 entries): a full mesh of 33 would overflow it. Permanent
-# entries do not count, and need no asking.
-printf '%s\n' "$NEIGHBOURS" | ip -batch -
+# entries do not count, and need no asking. In a lab of regions there are more routes as well.
+printf '%s\n' "$NETWORK" | ip -batch -
 
 # As init starts units: in name order, each to its end, when one can log in. What they leave running belongs to init. /run/booted says that all
 # have ended, with a line for each that failed.

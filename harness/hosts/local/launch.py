@@ -9,12 +9,14 @@ import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import paramiko
 
 from ...errors import HostError
-from .plan import HOME, SSH_PORT, machines
+from ...wan import Regions
+from .plan import HOME, SSH_PORT, Machine, machines
 
 PACKAGES = {
     "sshd": "openssh-server",
@@ -112,9 +114,10 @@ def find_python() -> str:
     )
 
 
-def write_lab(lab: Path, name: str, nodes: int, lease_s: float) -> None:
+def write_lab(lab: Path, name: str, nodes: int, lease_s: float, regions: Regions | None) -> None:
     """All files of a new lab: description, keys, sshd's configuration, the hosts' /etc, their disks."""
-    for machine in machines(nodes):
+    every = machines(nodes, regions)
+    for machine in every:
         for at in ("srv", "var/lib", "var/log", "var/tmp"):
             (lab / "hosts" / machine.name / at).mkdir(parents=True)
         (lab / "hosts" / machine.name / "var/tmp").chmod(0o1777)
@@ -123,9 +126,10 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float) -> None:
         _generate_key(lab / key)
     shutil.copy(lab / "key.pub", lab / "ssh" / "authorized_keys")
     (lab / "ssh" / "sshd_config").write_text(_SSHD_CONFIG)
-    user = _write_etc(lab / "etc", nodes)
+    user = _write_etc(lab / "etc", every)
     sshd = shutil.which("sshd", path=SEARCH_PATH)
     settings = {"name": name, "nodes": nodes, "lease_s": lease_s, "user": user, "sshd": sshd}
+    settings["regions"] = regions.to_json() if regions else None
     # Last, and at once: a directory with this file is a lab.
     (lab / "lab.json.new").write_text(json.dumps(settings))
     (lab / "lab.json.new").rename(lab / "lab.json")
@@ -138,7 +142,7 @@ def _generate_key(path: Path) -> None:
     Path(f"{path}.pub").write_text(f"{key.get_name()} {key.get_base64()} tribulation lab\n")
 
 
-def _write_etc(etc: Path, nodes: int) -> str:
+def _write_etc(etc: Path, every: Sequence[Machine]) -> str:
     """The hosts' users and names; returns the login. It gets `sh` and an unlocked account whatever it has on the machine."""
     etc.mkdir()
     uid, gid = os.geteuid(), os.getegid()
@@ -153,7 +157,7 @@ def _write_etc(etc: Path, nodes: int) -> str:
         (etc / "shadow").write_text(f"{user}:*:19000:0:99999:7:::\n")
         (etc / "shadow").chmod(0o600)
     # A name of its own for the IPv6 address: resolvers would prefer it to the other.
-    names = [line for m in machines(nodes) for line in (f"{m.address} {m.name}", f"{m.address6} {m.name}-ipv6")]
+    names = [line for m in every for line in (f"{m.address} {m.name}", f"{m.address6} {m.name}-ipv6")]
     (etc / "hosts").write_text("\n".join(["127.0.0.1 localhost", "::1 localhost", *names]) + "\n")
     # No name server can be reached from a lab: let lookups fail at once instead of waiting for the machine's.
     (etc / "resolv.conf").write_text("")

@@ -1,4 +1,4 @@
-"""What the supervisor does to the kernel: the shared view of the file system, the switch, and hosts that boot and lose power.
+"""What the supervisor does to the kernel: the shared view of the file system, and hosts that boot and lose power.
 
 Runs as process 1 of the lab's own PID namespace, inside the lab's own network and mount namespaces (as root) or user namespace as well
 (as anybody else): nothing here can touch the machine's, and all of it is gone when that process is. Standard library only.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import groups
 from .freezing import continue_all, stop_all
-from .plan import BRIDGE, CONTROLLER, CONTROLLER6, CONTROLLER_MAC, Machine, neighbours
+from .plan import Machine
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
 DROPPED_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-mknod"
@@ -96,30 +96,11 @@ def _disk_mounts() -> list[str]:
     return list(dict.fromkeys(point.encode().decode("unicode_escape") for point in points))
 
 
-def has_ipv6() -> bool:
-    return os.path.isdir("/proc/sys/net/ipv6")
-
-
-def build_switch(nodes: int) -> None:
-    """The bridge that all hosts' cables end at; the controller's address is its own. A fixed MAC, or it would change with the ports."""
-    ip_batch(
-        [
-            "link set lo up",
-            f"link add {BRIDGE} address {CONTROLLER_MAC} type bridge mcast_snooping 0 forward_delay 0",
-            f"link set {BRIDGE} up",
-            f"addr add {CONTROLLER}/24 brd + dev {BRIDGE}",
-        ]
-    )
-    if has_ipv6():
-        Path(f"/proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6").write_text("0\n")
-        ip_batch([f"addr add {CONTROLLER6}/64 dev {BRIDGE} nodad"])
-    ip_batch(neighbours(nodes, None, has_ipv6()))
-
-
 class Host:
     """One local host: powered on when its init runs. Its namespaces live as long as that: power off forgets all connections."""
 
-    def __init__(self, machine: Machine, lab: Path, environment: Mapping[str, str], nodes: int) -> None:
+    def __init__(self, machine: Machine, lab: Path, environment: Mapping[str, str], network: Sequence[str]) -> None:
+        """`network`: what its `ip` is told when it has booted."""
         self.machine = machine
         self.boots = 0
         self._directory = lab / "hosts" / machine.name
@@ -129,7 +110,8 @@ class Host:
             "MACHINE": machine.name,
             "ADDRESS": machine.address,
             "ADDRESS6": machine.address6,
-            "NEIGHBOURS": "\n".join(neighbours(nodes, machine, has_ipv6())),
+            "GATEWAY": machine.subnet.gateway,
+            "NETWORK": "\n".join(network),
         }
         self._outer: subprocess.Popen[bytes] | None = None
         self._init_pid = 0
@@ -193,7 +175,7 @@ class Host:
         machine = self.machine
         return [
             f"link add {machine.link} type veth peer name eth0 address {machine.mac} netns {self._outer.pid}",
-            f"link set {machine.link} master {BRIDGE} up",
+            f"link set {machine.link} master {machine.subnet.bridge} up",
         ]
 
     def go(self) -> None:

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import HostError
+from ...wan import Regions
 from ..connection import Target
 from ..errors import ConnectError
 from ..parallel import on_all
 from ..remote import RemoteHost
-from . import launch, state, wire
-from .plan import CLIENTS, CONTROLLER, DIRECTORY, SSH_PORT, Machine, check_names, machines
+from . import launch, measure, state, wire
+from .plan import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
 LEASE_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
@@ -37,17 +38,27 @@ BOOT_HOOKS_S = 60
 
 
 class LocalProvider:
-    """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory."""
+    """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory.
+
+    `regions`: a routed subnet each, and what lies between them, which is measured when the lab is made (`measured`).
+    """
 
     name = "local"
     capabilities = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
 
     def __init__(
-        self, nodes: int = 5, name: str = "default", directory: str | Path | None = None, lease_s: float = LEASE_S
+        self,
+        nodes: int = 5,
+        name: str = "default",
+        directory: str | Path | None = None,
+        lease_s: float = LEASE_S,
+        regions: Regions | None = None,
     ) -> None:
-        check_names(name, nodes)
+        check_names(name, nodes, regions)
         self.lab_name = name
         self.nodes = nodes
+        self.regions = regions
+        self.measured: Sequence[measure.Measured] = ()
         self.lease_s = lease_s
         self.hosts: Sequence[RemoteHost] = ()
         self.client_addresses: Mapping[str, Sequence[str]] = {}
@@ -64,7 +75,7 @@ class LocalProvider:
         lab = state.find_lab(Path(directory) if directory else state.default_directory(), name)
         if not lab.alive or not lab.nodes:
             raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up")
-        return cls(lab.nodes, name, directory)
+        return cls(lab.nodes, name, directory, regions=lab.regions)
 
     def up(self) -> Sequence[RemoteHost]:
         self._base = state.private_directory(self._base)
@@ -77,8 +88,13 @@ class LocalProvider:
             elif lab.nodes != self.nodes:
                 message = f"lab {self.lab_name!r} is up with {lab.nodes} hosts, not {self.nodes}"
                 raise HostError(message, hint="tri hosts down, then up again; or use another lab name")
+            elif lab.regions != self.regions:
+                message = f"lab {self.lab_name!r} is up with other regions, or with something else between them"
+                raise HostError(message, hint="tri hosts down, then up again; or use another lab name")
         try:
             self._make_ready()
+            if created and self.regions is not None:
+                self.measured = measure.require(self.regions, self.hosts, self.socket_at)
         except BaseException:
             if created:
                 self.down()
@@ -155,6 +171,13 @@ class LocalProvider:
             raise OSError(f"no client place {client!r} in lab {self.lab_name!r}, only {CLIENTS!r}")
         return self._dial_from(CLIENTS, address, port, timeout_s, kind)
 
+    @property
+    def late_ns(self) -> int:
+        return self.regions.late_ns if self.regions else 0
+
+    def distances(self) -> Mapping[str, str]:
+        return {"-".join(one.pair): one.told() for one in self.measured}
+
     def client_host(self) -> RemoteHost | None:
         return self._clients
 
@@ -165,7 +188,7 @@ class LocalProvider:
             state.remove_stale(self._lab)
         self._lab.mkdir(mode=0o700)
         try:
-            launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s)
+            launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s, self.regions)
         except BaseException:
             state.remove_stale(self._lab)
             raise
@@ -190,8 +213,9 @@ class LocalProvider:
         if self._clients is None or self._clients.target.host_key != host_key:
             self._python = launch.find_python()
             user = state.read_settings(self._lab)["user"]
-            *self.hosts, self._clients = (self._host(machine, user, host_key) for machine in machines(self.nodes))
-            clients = machines(self.nodes)[-1]
+            every = machines(self.nodes, self.regions)
+            *self.hosts, self._clients = (self._host(machine, user, host_key) for machine in every)
+            clients = every[-1]
             self.client_addresses = {CLIENTS: (clients.address, clients.address6)}
         on_all([*self.hosts, self._clients], self._await_login).require("logging in to local hosts")
 
@@ -209,7 +233,8 @@ class LocalProvider:
             open_socket=open_socket,
             max_channels=64,
         )
-        return RemoteHost(target, directory=DIRECTORY, python=self._python, control=(CONTROLLER, SSH_PORT), wrap=False)
+        control = (machine.subnet.gateway, SSH_PORT)
+        return RemoteHost(target, directory=DIRECTORY, python=self._python, control=control, wrap=False)
 
     def _await_login(self, host: RemoteHost, timeout_s: float = 60.0) -> None:
         """sshd needs a moment to listen; a host that lost its power in the meantime will not come at all."""
@@ -246,26 +271,9 @@ class LocalProvider:
                 return
 
     def _dial_from(self, place: str | None, address: str, port: int, timeout_s: float, kind: int) -> socket.socket:
-        """A socket made in the lab by the supervisor, then connected here: a socket stays in the network it was made in."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        descriptor: int | None = None
+        """A socket made in the lab, then connected here."""
+        made = self.socket_at(place, socket.AF_INET6 if ":" in address else socket.AF_INET, kind, timeout_s)
         try:
-            connection = wire.connect(self._lab, timeout_s)
-        except OSError as error:
-            raise ConnectionAbortedError(
-                f"lab {self.lab_name!r} is down: no supervisor answers ({error.strerror or error})"
-            ) from None
-        with contextlib.closing(connection) as supervisor:
-            try:
-                wire.send(supervisor, {"do": "socket", "place": place, "family": int(family), "kind": int(kind)})
-                answer, descriptor = wire.receive(supervisor)
-            except wire.WireError as error:
-                raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {error}") from None
-        if descriptor is None:
-            raise OSError(f"lab {self.lab_name!r}: no socket from its supervisor: {answer.get('error')}")
-        made = socket.socket(fileno=descriptor)
-        try:
-            made.settimeout(timeout_s)
             if kind == socket.SOCK_STREAM:
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.connect((address, port))
@@ -273,6 +281,10 @@ class LocalProvider:
             made.close()
             raise
         return made
+
+    def socket_at(self, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
+        """A new one in the network of that host, or of the controller (None)."""
+        return wire.socket_at(self._lab, place, family, kind, timeout_s)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -21,17 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import HostError
+from ...wan import Regions
 from .plan import ALIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One lab as found on disk. `nodes` is 0 when its description cannot be read."""
+    """One lab as found on disk. `nodes` is 0 when its description cannot be read; `regions` None: one network for all."""
 
     name: str
     directory: Path
     nodes: int
     alive: bool
+    regions: Regions | None = None
 
 
 def default_directory() -> Path:
@@ -87,10 +89,12 @@ def list_labs(directory: str | Path | None = None) -> list[Lab]:
 
 
 def find_lab(base: Path, name: str) -> Lab:
-    nodes = 0
+    nodes, regions = 0, None
     with contextlib.suppress(OSError, ValueError, KeyError):
-        nodes = int(read_settings(base / name)["nodes"])
-    return Lab(name, base / name, nodes, is_alive(base / name))
+        settings = read_settings(base / name)
+        nodes = int(settings["nodes"])
+        regions = Regions.from_json(settings["regions"]) if settings["regions"] else None
+    return Lab(name, base / name, nodes, is_alive(base / name), regions)
 
 
 def read_settings(lab: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 
 | request | answer |
 |---|---|
-| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease |
+| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease; `between`: by what means regions are apart |
 | `{"do": "renew"}` | the lease starts again |
 | `{"do": "boot", "hosts": […]}` | when it is done |
 | `{"do": "power_off", "hosts": […], "lease_s": 10 or null}` | when it is done; with a lease they boot by themselves when it ends |
@@ -35,10 +35,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import wire
-from .machinery import DROPPED_CAPABILITIES, Host, MachineError, boot, build_switch, build_view, power_off, socket_in
+from ...wan import Regions
+from . import between, wire
+from .machinery import DROPPED_CAPABILITIES, Host, MachineError, boot, build_view, power_off, socket_in
 from .outages import Outages
-from .plan import ALIVE, CONTROLLER, DIRECTORY, machines
+from .plan import ALIVE, DIRECTORY, Machine, machines, neighbours, routes, subnets
+from .switch import build_switch, has_ipv6
 
 _CLIENT_TIMEOUT_S = 60.0
 _LOOK_AT_OUTAGES_S = 0.1
@@ -54,13 +56,14 @@ class Supervisor:
         environment = {
             "LAB": str(lab),
             "BASE": str(lab.parent),
-            "CONTROLLER": CONTROLLER,
             "DROPPED": DROPPED_CAPABILITIES,
             "SSHD": settings["sshd"],
             "DIRECTORY": DIRECTORY,
         }
-        self._nodes: int = settings["nodes"]
-        self._hosts = {m.name: Host(m, lab, environment, self._nodes) for m in machines(self._nodes)}
+        self._regions = Regions.from_json(settings["regions"]) if settings["regions"] else None
+        every = machines(settings["nodes"], self._regions)
+        self._hosts = {m.name: Host(m, lab, environment, self._network_of(m, every)) for m in every}
+        self._between = between.Between({})
         self._ending = threading.Event()
         # Power is switched by one request at a time; everything else may go on meanwhile.
         self._power = threading.Lock()
@@ -69,19 +72,25 @@ class Supervisor:
 
     def build(self) -> socket.socket:
         """The whole lab, running; returns the listening socket."""
-        build_switch(self._nodes)
+        every = subnets(self._regions)
+        build_switch([host.machine for host in self._hosts.values()], every)
+        self._between = between.build(between.ways_between(every, self._regions), has_ipv6())
         build_view(self._lab.parent, self._lab)
         # Others see by this lock, which dies with this process and no child inherits, that the lab lives. Opened only now: a file open
         # for writing would have kept the root from becoming read-only.
         self._alive = open(self._lab / ALIVE, "w")  # noqa: SIM115  (held until the end)
         fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
         boot(list(self._hosts.values()))
+        between.await_delays(self._between)
         os.chdir(self._lab)  # a unix socket's path may have 107 bytes only
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(wire.SOCKET)
         listener.listen(128)
         os.chdir("/")
         return listener
+
+    def _network_of(self, machine: Machine, every: Sequence[Machine]) -> list[str]:
+        return [*routes(machine, self._regions, has_ipv6()), *neighbours(every, machine, has_ipv6())]
 
     def serve(self, listener: socket.socket) -> None:
         """Until told to end, or until the lease is over."""
@@ -190,11 +199,13 @@ class Supervisor:
             "name": self._name,
             "lease_s": self._lease_s,
             "lease_left_s": max(0.0, self._expires_s - time.monotonic()),
+            "between": dict(self._between.means),
             "hosts": [
                 {
                     "name": name,
                     "address": host.machine.address,
                     "address6": host.machine.address6,
+                    "region": host.machine.subnet.region,
                     "on": host.on,
                     "frozen": host.frozen,
                     "boots": host.boots,

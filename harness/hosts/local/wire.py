@@ -5,6 +5,7 @@ Only the lab's owner can reach the socket: it lives in a directory of mode 0700.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -35,6 +36,27 @@ def connect(lab: Path, timeout_s: float) -> socket.socket:
     finally:
         os.close(directory)
     return sock
+
+
+def socket_at(lab: Path, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
+    """A socket made in that place by the supervisor and handed over: it stays in the network it was made in. Raises `OSError`."""
+    descriptor: int | None = None
+    try:
+        connection = connect(lab, timeout_s)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConnectionAbortedError(f"lab {lab.name!r} is down: no supervisor answers ({reason})") from None
+    with contextlib.closing(connection) as supervisor:
+        try:
+            send(supervisor, {"do": "socket", "place": place, "family": int(family), "kind": int(kind)})
+            answer, descriptor = receive(supervisor)
+        except WireError as error:
+            raise OSError(f"lab {lab.name!r}: no socket from its supervisor: {error}") from None
+    if descriptor is None:
+        raise OSError(f"lab {lab.name!r}: no socket from its supervisor: {answer.get('error')}")
+    made = socket.socket(fileno=descriptor)
+    made.settimeout(timeout_s)
+    return made
 
 
 def peer_pid(sock: socket.socket) -> int:

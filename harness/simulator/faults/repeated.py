@@ -115,7 +115,7 @@ class RepeatedFaults:
         links, up = self._ground.cluster.network.links, self._ground.cluster.up
         ways = (links[pair], links[pair[1], pair[0]])
         return all(node in up and not self._ground.is_held(node) for node in pair) and not any(
-            way.cuts or way.clogs or way.shaping for way in ways
+            way.cuts or way.clogs or way.shapings for way in ways
         )
 
 

@@ -123,6 +123,22 @@ print(json.dumps(seen))
     assert not (user.home / "labs" / "mine").exists()
 
 
+def test_an_ordinary_users_regions_are_apart_too(user: OrdinaryUser) -> None:
+    done = user.run("""
+from harness.wan import Regions, Way
+regions = Regions({"eu": 1, "us": 1}, {("eu", "us"): Way(5_000_000, 0, 2_000_000)})
+lab = LocalProvider(nodes=2, name="apart", directory="labs", regions=regions)
+try:
+    lab.up()
+    print(json.dumps([sorted(lab.status()["between"]), [one.rtt_ms for one in lab.measured]]))
+finally:
+    lab.down()
+""")
+    assert done.returncode == 0, done.stderr
+    means, (rtt_ms,) = json.loads(done.stdout)
+    assert means == ["delay", "rate"] and 9.8 <= rtt_ms <= 20
+
+
 def test_without_user_namespaces_one_message_says_what_to_do(user: OrdinaryUser) -> None:
     # The setting is one of each user namespace: forbidden in one of the test's own, the machine's stays as it is.
     forbid = (

@@ -1,0 +1,163 @@
+"""What each fault cost: how many operations ended how, and how long they took, before it, while it was on, and after. Pure.
+
+An operation belongs to the time at which it was asked for. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's start until it was seen healed; *before* and *after* are as long as that, but
+no longer than `MOST_NS`, and reach neither into another fault nor beyond the load. Clients are told apart by the region of the node that they talk to, where there are
+regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from checkers.result import Fault
+from histories import MISMATCH, Operation
+
+from . import words
+from .series import OUTCOMES
+
+LEAST_NS, MOST_NS = 1_000_000_000, 15_000_000_000
+EVERYWHERE = "all"
+MOST_FAULTS = 40
+"""Faults whose cost is shown."""
+PARTS = ("before", "during", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Ends of operations a second, and quantiles of the ok ones' latencies (None: there was none)."""
+
+    ok_per_s: float
+    info_per_s: float
+    fail_per_s: float
+    p50_ns: float | None
+    p99_ns: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one fault to the clients of one place. `silent_ns` is the longest time without an ok operation's end that reached into the fault; a part that has no time is None."""
+
+    fault: Fault
+    place: str
+    before: Span | None
+    during: Span | None
+    after: Span | None
+    silent_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """A cost as text. `spans` are the `PARTS`, each as ok, info, fail, p50, p99. `fault` is set in its first row alone."""
+
+    fault: str
+    place: str
+    spans: Sequence[Sequence[str]]
+    silent: str
+
+
+def cost_rows(
+    operations: Sequence[Operation], faults: Sequence[Fault], regions: Mapping[str, str], load_ns: int
+) -> list[CostRow]:
+    """Of the first faults, all clients and then those of each region."""
+    return [
+        CostRow(
+            fault=words.fault(one.fault) if one.place == EVERYWHERE else "",
+            place=one.place,
+            spans=[_told(span) for span in (one.before, one.during, one.after)],
+            silent=words.duration(one.silent_ns),
+        )
+        for one in costs(operations, faults, regions, load_ns)
+    ]
+
+
+def _told(span: Span | None) -> list[str]:
+    if span is None:
+        return ["–"] * 5
+    counts = (span.ok_per_s, span.info_per_s, span.fail_per_s)
+    return [*(f"{count:.1f}" for count in counts), words.duration(span.p50_ns), words.duration(span.p99_ns)]
+
+
+def costs(
+    operations: Sequence[Operation], faults: Sequence[Fault], regions: Mapping[str, str], load_ns: int
+) -> list[Cost]:
+    """Of the first faults, one by one, and of each all clients first. `regions` is the region of each node, `load_ns` the end of the load."""
+    places = [EVERYWHERE, *dict.fromkeys(regions.values())]
+    columns = _columns(operations)
+    at = {node: places.index(region) for node, region in regions.items()}
+    place_of = np.array([at.get(op.node or "", 0) for op in operations], dtype=np.int64)
+    chosen = [place_of >= 0, *(place_of == number for number in range(1, len(places)))]
+    of = {place: _ends(*(column[mask] for column in columns)) for place, mask in zip(places, chosen, strict=True)}
+    return [_cost(fault, place, of[place], faults, load_ns) for fault in faults[:MOST_FAULTS] for place in places]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Operations in the order of their invocations, in columns; `took_ns` of those without an end is -1. `ok_at_ns`: when the ok ones ended, in order."""
+
+    asked_ns: Any
+    outcome: Any
+    took_ns: Any
+    ok_at_ns: Any
+
+
+def _columns(operations: Sequence[Operation]) -> tuple[Any, Any, Any]:
+    """When each was asked for, when it ended (-1: never), and how."""
+    number = {kind: OUTCOMES.index(kind) for kind in OUTCOMES}
+    asked_ns = np.array([op.invoke_ns for op in operations], dtype=np.int64)
+    ended_ns = np.array([-1 if op.complete_ns is None else op.complete_ns for op in operations], dtype=np.int64)
+    outcome = np.array([0 if op.error == MISMATCH else number[op.type] for op in operations], dtype=np.int64)
+    return asked_ns, ended_ns, outcome
+
+
+def _ends(asked_ns: Any, ended_ns: Any, outcome: Any) -> _Ends:
+    order = np.argsort(asked_ns, kind="stable")
+    asked_ns, ended_ns, outcome = asked_ns[order], ended_ns[order], outcome[order]
+    took_ns = np.where(ended_ns < 0, -1, ended_ns - asked_ns)
+    return _Ends(asked_ns, outcome, took_ns, np.sort(ended_ns[(outcome == 0) & (ended_ns >= 0)]))
+
+
+def _cost(fault: Fault, place: str, ends: _Ends, faults: Sequence[Fault], load_ns: int) -> Cost:
+    start_ns, end_ns = _on(fault, load_ns)
+    others = [_on(other, load_ns) for other in faults if other is not fault]
+    length_ns = min(MOST_NS, max(LEAST_NS, end_ns - start_ns))
+    first_ns = max([0, start_ns - length_ns, *(end for start, end in others if start < start_ns)])
+    last_ns = min([load_ns, end_ns + length_ns, *(start for start, end in others if end > end_ns)])
+    return Cost(
+        fault,
+        place,
+        before=_span(ends, first_ns, start_ns),
+        during=_span(ends, start_ns, end_ns),
+        after=_span(ends, end_ns, last_ns),
+        silent_ns=_silent_ns(ends, start_ns, end_ns, load_ns),
+    )
+
+
+def _on(fault: Fault, load_ns: int) -> tuple[int, int]:
+    """From its start until it was seen healed; what was never healed was on until the load's end."""
+    ends = [at for at in (fault.healed_ns, fault.heal_ns) if at is not None]
+    return fault.start_ns, max(fault.start_ns, min(ends[0] if ends else load_ns, load_ns))
+
+
+def _span(ends: _Ends, from_ns: int, to_ns: int) -> Span | None:
+    if to_ns <= from_ns:
+        return None
+    first, last = np.searchsorted(ends.asked_ns, (from_ns, to_ns))
+    outcome, took_ns, seconds = ends.outcome[first:last], ends.took_ns[first:last], (to_ns - from_ns) / 1e9
+    ok, info, fail = (float(count) / seconds for count in np.bincount(outcome, minlength=len(OUTCOMES)))
+    took_ns = took_ns[(outcome == 0) & (took_ns >= 0)]
+    p50, p99 = (float(q) for q in np.percentile(took_ns, (50, 99))) if len(took_ns) else (None, None)
+    return Span(ok, info, fail, p50, p99)
+
+
+def _silent_ns(ends: _Ends, start_ns: int, end_ns: int, load_ns: int) -> int:
+    """Between two ok ends that follow one another, of which the later is after the fault's start and the earlier before its end."""
+    first, last = np.searchsorted(ends.ok_at_ns, (start_ns, end_ns))
+    inner = ends.ok_at_ns[max(0, first - 1) : last + 1].tolist()
+    before = [0] if first == 0 else []
+    after = [max(load_ns, end_ns)] if last == len(ends.ok_at_ns) else []
+    return max((later - earlier for earlier, later in pairwise([*before, *inner, *after])), default=0)
