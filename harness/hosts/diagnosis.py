@@ -40,7 +40,8 @@ def explain_tunnel(
     if isinstance(error, paramiko.ChannelException) and error.code == 1:
         hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"
         return ConnectError(name, "refused", f"{where}: may not connect us to {to}", hint)
-    if isinstance(error, paramiko.ChannelException):
+    # Of several refusals at once, paramiko keeps the reason of only one.
+    if isinstance(error, paramiko.ChannelException) or "Unable to open channel" in str(error):
         hint = "does that host listen on that port, and may the bastion reach it?"
         return ConnectError(name, "refused", f"{where}: has no connection to {to}", hint)
     if "imeout" in str(error):
