@@ -57,7 +57,7 @@ def test_a_campaign_cuts_and_kills_real_machines_and_leaves_them_as_they_were(ma
     assert document["ops"]["ok"] > 100
     assert machines.left_behind() == []
     healed = machines.tri("heal", "--hosts", str(machines.inventory), "--json")
-    assert json.loads(healed.stdout) == {"undone": []}
+    assert json.loads(healed.stdout) == {"undone": [], "faults": [], "failed": []}
 
 
 def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machines, tmp_path: Path) -> None:
