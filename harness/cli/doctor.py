@@ -39,10 +39,12 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
     wanted = None if campaign is None else _needs(campaign, hosts)
     say(f"trying what {hosts} hosts can do")
     faults: list[Able] = []
+    tried: list[str] = []
 
     def examine(provider: Provider, up: Sequence[Host]) -> None:
         from ..nemesis.abilities import survey
 
+        tried.extend(host.name for host in up)
         faults.extend(survey(provider, up) if wanted is None else survey(provider, up, wanted))
 
     inventory = None if hosts == "local" else hosts
@@ -52,7 +54,7 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
         told = {"probes": [asdict(result) for result in results], "faults": [asdict(able) for able in faults]}
         out.print_json(json.dumps({"ok": good, **told}))
     else:
-        _print(results, faults)
+        _print(results, faults, tried)
     return 0 if good else 4
 
 
@@ -66,7 +68,7 @@ def _needs(campaign: Path, hosts: str) -> frozenset[str]:
     return frozenset(needs_of(loaded) | possible_needs(loaded.faults))
 
 
-def _print(results: Sequence[ProbeResult], faults: Sequence[Able]) -> None:
+def _print(results: Sequence[ProbeResult], faults: Sequence[Able], tried: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("probe", "host", "", "detail"):
         table.add_column(heading, overflow="fold")
@@ -74,16 +76,15 @@ def _print(results: Sequence[ProbeResult], faults: Sequence[Able]) -> None:
         mark = "[green]ok[/]" if result.ok else "[red]missing[/]" if result.required else "[yellow]not here[/]"
         table.add_row(result.probe, result.host, mark, escape(_detail(result)))
     out.print(table)
-    if faults:
+    if faults and tried:
         out.print()
-        _print_faults(faults)
+        _print_faults(faults, tried)
 
 
-def _print_faults(faults: Sequence[Able]) -> None:
+def _print_faults(faults: Sequence[Able], hosts: Sequence[str]) -> None:
     """Fault × host, and below it why not, once for each reason."""
     from ..nemesis.abilities import ALL
 
-    hosts = list(dict.fromkeys(able.host for able in faults if able.host != ALL))
     table = Table(box=None, pad_edge=False)
     for heading in ("fault", *hosts):
         table.add_column(heading, overflow="fold")

@@ -20,6 +20,7 @@ from .base import Host, Provider
 from .errors import ConnectError, lost_or_late
 from .local import LocalProvider, launch
 from .parallel import on_all
+from .reach import reach_of
 from .remote import RemoteHost
 from .ssh import SshProvider
 
@@ -97,10 +98,12 @@ def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -
     try:
         hosts = provider.each(means=False)
         rows = on_all(hosts, lambda host: _doctor_host(host, ports)).require("probing")
-        examine(provider, [host for host in hosts if all(row.answered for row in rows[host.name])])
-        return [row for host in hosts for row in rows[host.name]] + [
-            _try("clock shim", MACHINE, _compiler, required=False)
-        ]
+        answering = [host for host in hosts if all(row.answered for row in rows[host.name])]
+        with_python = [host for host in answering if any(row.probe == "python" and row.ok for row in rows[host.name])]
+        reached = [row for port in ports for row in _reach_rows(provider, with_python, port)]
+        examine(provider, answering)
+        told = [[*rows[host.name], *(row for row in reached if row.host == host.name)] for host in hosts]
+        return [row for its in told for row in its] + [_try("clock shim", MACHINE, _compiler, required=False)]
     finally:
         provider.close()
 
@@ -108,6 +111,16 @@ def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -
 def _doctor_host(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
     login = _try("ssh login", host.name, lambda: f"{host.run('id -un').stdout.strip()}@{host.address}")
     return [login, *_host_rows(host, ports)] if login.ok else [replace(login, answered=False)]
+
+
+def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[ProbeResult]:
+    failures, probe = reach_of(provider, hosts, port), f"port {port} reached"
+    rows = []
+    for host in hosts:
+        error = failures.get(host.name)
+        detail = "by clients and all others" if error is None else " ".join(error.message.split())
+        rows.append(ProbeResult(probe, host.name, error is None, detail, None if error is None else error.hint))
+    return rows
 
 
 def _host_rows(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:

@@ -82,6 +82,10 @@ class Machines:
         return path
 
     @property
+    def key(self) -> Path:
+        return self._folder / "key"
+
+    @property
     def user(self) -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.machines import GATE, NAMES, ROOT, Machines
 
-IPV6 = "tests/integration/campaigns/cut-short.yaml"
+SHORT = "tests/integration/campaigns/cut-short.yaml"
 EVERY_LINK = "tests/integration/campaigns/total-cut.yaml"
 
 
@@ -24,7 +24,7 @@ def machines(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_a_campaign_runs_over_ipv6(machines: Machines) -> None:
     inventory = machines.write_inventory("six.yaml", at='address: "[fd78::{i}]"')
-    ended = machines.tri("run", IPV6, "--hosts", str(inventory), "--json")
+    ended = machines.tri("run", SHORT, "--hosts", str(inventory), "--json")
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout)
     assert document["verdict"] == "valid" and document["ops"]["ok"] > 50
@@ -55,6 +55,26 @@ def test_control_survives_a_total_cut_through_a_bastion_and_clients_go_that_way_
     assert machines.left_behind() == []
 
 
+def test_a_campaign_is_refused_where_ssh_has_a_way_and_the_clients_have_none(machines: Machines) -> None:
+    config = machines.inventory.parent / ".ssh/config"
+    config.parent.mkdir(exist_ok=True)
+    with machines.walled() as gate:
+        config.write_text(
+            f"Host 10.78.0.1 10.78.0.2 10.78.0.3\n  ProxyJump {gate}\nHost *\n  IdentityFile {machines.key}\n"
+        )
+        try:
+            refused = machines.tri("run", SHORT, "--hosts", str(machines.inventory))
+            doctor = machines.tri("doctor", SHORT, "--hosts", str(machines.inventory))
+        finally:
+            config.unlink()
+    assert refused.returncode == 4 and "not everybody reaches these hosts" in refused.stderr
+    assert refused.stderr.count("clients do not reach it: timed out") == 3 and "write `jump:`" in refused.stderr
+    assert "deploy" not in refused.stderr.partition("error:")[0] and machines.left_behind() == []
+    assert doctor.returncode == 4 and " ".join(doctor.stdout.split()).count("reached n") == 3
+    table = [line.split() for line in doctor.stdout.splitlines()]
+    assert ["fault", *NAMES] in table and ["kill", "works", "works", "works"] in table, doctor.stdout
+
+
 def test_the_bastions_key_is_checked_and_what_it_cannot_do_is_told(machines: Machines) -> None:
     known = machines.inventory.with_name("known_hosts").read_text().splitlines()
     without = machines.inventory.with_name("without-gate")
@@ -83,7 +103,7 @@ def test_this_machine_and_one_machine_twice_are_refused(machines: Machines) -> N
         key = next(line for line in known_lines(folder) if "]:2201 " in line).split(" ", 1)[1]
         known.write(f"[fd78::254]:2201 {key}\n")
     with machines.sshd_here("n1"):
-        refused = machines.tri("run", IPV6, "--hosts", str(here))
+        refused = machines.tri("run", SHORT, "--hosts", str(here))
         assert refused.returncode == 4 and "logging in failed on 3 of 3 hosts" in refused.stderr
         assert "n1 (" in refused.stderr and "is this machine itself" in refused.stderr
         assert "is the same machine as n3" in refused.stderr and "is the same machine as n2" in refused.stderr
