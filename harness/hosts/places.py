@@ -18,7 +18,7 @@ _JUMP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\s:@\[\]]+)(
 def place(text: str) -> str:
     """A name, or an address (IPv6 with or without brackets), without brackets. Raises `ValueError`."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if ":" in bare or _DIGITS.fullmatch(bare):
+    if ":" in bare or _DIGITS.fullmatch(bare) or bare != text:
         try:
             ipaddress.ip_address(bare)
         except ValueError:

@@ -48,6 +48,7 @@ class SshProvider:
             made = self.each()
             try:
                 Results(tuple(HostResult(host.name, host, host.refused) for host in made)).require("logging in")
+                self._require_places()
             except BaseException:
                 self.close()
                 raise
@@ -81,6 +82,16 @@ class SshProvider:
         seen = [host.control[0] for host in self.hosts if host.refused is None]
         self.client_addresses = {CLIENTS: tuple(dict.fromkeys(seen))}
         return self.hosts
+
+    def _require_places(self) -> None:
+        """To the hosts, clients come from the bastion: where that is one of the hosts, no fault could tell the two apart."""
+        behind = {host.control[0] for host in self.hosts if host.name in self._behind}
+        shared = [host.target.where for host in self.hosts if host.address in behind]
+        if shared:
+            raise HostError(
+                f"{', '.join(shared)} is the bastion too: to the other hosts, it and the clients have one address",
+                hint="go through a machine that is no host of the inventory",
+            )
 
     def down(self) -> None:
         """There is nothing to take down: the machines are their owner's."""
