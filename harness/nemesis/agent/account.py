@@ -4,15 +4,17 @@
     {"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}
 
 `at_ns` is wall time, of the harness where it is known: a fault may be what moves this host's clock. Appended and fsynced, `on` before anything is
-done; a torn last line is dropped. All calls are made under the store's lock.
+done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written keeps nobody from healing. All calls are
+made under the store's lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .store import Store
@@ -28,46 +30,40 @@ def begin(store: Store, faults: Iterable[Json], run: Json, at_ns: int) -> None:
 
 
 def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None = None) -> None:
-    """All but these have ended."""
+    """All but these have ended; on a disk that is full they have, too."""
     kept, at = {fault["id"] for fault in faults}, time.time_ns() if at_ns is None else at_ns
     ended = [fault["id"] for fault in still_on(store) if fault["id"] not in kept]
-    _append(store, [{"at_ns": at, "phase": "off", "id": ident, "who": who} for ident in ended])
+    with contextlib.suppress(OSError):
+        _append(store, [{"at_ns": at, "phase": "off", "id": ident, "who": who} for ident in ended])
 
 
 def still_on(store: Store) -> list[Json]:
     """The `on` lines without an `off`, oldest first."""
     on: dict[str, Json] = {}
     for line in _lines(store):
-        if line.get("phase") == "on":
+        if line["phase"] == "on":
             on[line["id"]] = line
         else:
-            on.pop(line.get("id", ""), None)
+            on.pop(line["id"], None)
     return list(on.values())
 
 
-def _lines(store: Store) -> list[Json]:
-    try:
-        with open(store.path(FILE)) as file:
-            return [json.loads(line) for line in file if line.endswith("\n")]
-    except FileNotFoundError:
-        return []
+def _lines(store: Store) -> Iterator[Json]:
+    with contextlib.suppress(FileNotFoundError), open(store.path(FILE), errors="replace") as file:
+        for text in file:
+            with contextlib.suppress(ValueError):
+                line = json.loads(text)
+                if isinstance(line, dict) and {"id", "phase", "at_ns"} <= line.keys():
+                    yield line
 
 
 def _append(store: Store, lines: list[Json]) -> None:
     if not lines:
         return
     with open(store.path(FILE), "a+b") as file:
-        # What was torn by a power loss stays unread, and does not spoil the line after it.
-        file.seek(0, os.SEEK_END)
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.truncate(_end_of_last_line(file))
-        file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+        file.seek(max(0, file.tell() - 1))
+        # What was torn by a power loss must not spoil the line after it.
+        torn = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * torn + "".join(json.dumps(line) + "\n" for line in lines).encode())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _end_of_last_line(file: Any) -> int:
-    file.seek(0)
-    return int(file.read().rfind(b"\n")) + 1
