@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .remote import RemoteHost
 OLDEST_PYTHON = (3, 10)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NETWORK = "/proc/self/ns/net"
-_LOOK = f'echo "$SSH_CONNECTION"; cat {_BOOT_ID}; readlink {_NETWORK}; true'
+_LOOK = f'echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo; echo "$(id -u) $(stat -c "%u %a" %s)"'
 _LOGIN_STEPS = 4
 """The connection, the greeting with the key exchange (twice as long), the key."""
 SUDO = "let this login use sudo without a password (a NOPASSWD line in /etc/sudoers.d), or log in as root without `sudo: true`"
@@ -46,8 +47,8 @@ def here() -> Identity | None:
 def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     """Log in, and learn who it is and the controller's address as it sees it; `timeout_s` is of each step. Raises `HostError`."""
     host.connection.connect(_LOGIN_STEPS * timeout_s)
-    lines = host.run(_LOOK, timeout_s=timeout_s).stdout.splitlines()
-    said = lines[0].split() if lines else []
+    look = _LOOK.replace("%s", shlex.quote(host.directory))
+    said, boot_id, network, owners = _lines(host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s).stdout)
     if len(said) != 4:
         raise HostError(
             f"{host.target.where}: does not tell who is logged in (SSH_CONNECTION is {' '.join(said)!r})",
@@ -55,13 +56,35 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
         )
     # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
     host.control = (said[0].removeprefix("::ffff:"), int(said[3]))
-    identity = Identity(lines[1].strip(), lines[2].strip()) if len(lines) == 3 else None
+    _require_own_directory(host, owners)
+    identity = Identity(boot_id[0], network[0]) if boot_id and network else None
     if identity is not None and identity == here():
         raise HostError(
             f"{host.target.where}: is this machine itself, where the harness runs",
             hint="faults would hit the harness and you: name another machine, or use --hosts local",
         )
     return identity
+
+
+def _lines(text: str) -> list[list[str]]:
+    """The words of each of the four lines; of what says something else, nothing."""
+    lines = [line.split() for line in text.splitlines()]
+    return lines if len(lines) == 4 else [[], [], [], []]
+
+
+def _require_own_directory(host: RemoteHost, owners: Sequence[str]) -> None:
+    """Its programs are run as root: nobody but root and this login may have put them there. Where there is no directory yet, it will be ours."""
+    if len(owners) != 3:
+        return
+    user, owner, mode = int(owners[0]), int(owners[1]), int(owners[2], 8)
+    if mode & 0o022 or (user == 0 and owner != 0):
+        whose = (
+            f"belongs to user number {owner}" if user == 0 and owner != 0 else f"may be written by others ({mode:o})"
+        )
+        raise HostError(
+            f"{host.target.where}: the directory {host.directory} {whose}",
+            hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
+        )
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:
