@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.hosts.base import Channel
-from harness.hosts.local import LocalProvider
+from harness.hosts.local import LocalProvider, launch
 from harness.hosts.remote import RemoteHost
 
 ROOT = Path(__file__).parents[3]
@@ -64,8 +65,7 @@ StrictModes no
 def sshd(host: RemoteHost, port: int, more: str) -> Channel:
     """Another server beside the host's own, for as long as the channel is open."""
     host.put(SSHD.format(port=port, more=more).encode(), f"/srv/sshd-{port}")
-    program = host.run("readlink -f /proc/$(pgrep -o -x sshd)/exe").stdout.strip()
-    serve = f"{program} -D -e -f /srv/sshd-{port} & cat >/dev/null; kill $!"
+    serve = f"{shutil.which('sshd', path=launch.SEARCH_PATH)} -D -e -f /srv/sshd-{port} & cat >/dev/null; kill $!"
     return host.start(serve)
 
 
@@ -119,10 +119,9 @@ def broken(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     channels: list[Channel] = []
     try:
         _, asks, full, old, fixed, _, slow, never = lab.up()
-        asks.run("mkdir -p /run/sudo && mount -t tmpfs tmpfs /run/sudo")
-        asks.put(ASKS.encode(), "/run/sudo/sudo", mode=0o755)
-        # In the way of the login's search path, where a sudo would be found.
-        asks.run("mkdir /run/bin /run/work && mount -t overlay -o lowerdir=/run/sudo:/usr/local/bin o /usr/local/bin")
+        asks.put(ASKS.encode(), "/srv/bin/sudo", mode=0o755)
+        # The first place in which a login's programs are looked for.
+        asks.run("mount --bind /srv/bin /usr/local/bin")
         full.run("mkdir /srv/full && mount -t tmpfs -o size=64k tmpfs /srv/full && ! head -c 1m /dev/zero >/srv/full/x")
         old.put(OLD.encode(), "/srv/old/python3", mode=0o755)
         fixed.run("mkdir /srv/fixed && mount -t tmpfs -o ro tmpfs /srv/fixed")
