@@ -76,6 +76,8 @@ def main() -> int:
 def _kill_in(
     name: str, inventory: Path, hosts: Sequence[RemoteHost], whole: Mapping[str, dict[str, Any]], tell: bool
 ) -> dict[str, Any]:
+    # Nobody renews the claim of the run that was killed last, and nobody should have to wait until that shows.
+    on_all(hosts, lambda host: host.run(["rm", "-f", f"{host.directory}/claim.json"])).require("freeing the hosts")
     with tempfile.TemporaryDirectory(prefix="tribulation-kill-") as folder:
         run = start(name, inventory.resolve(), Path(folder))
         try:
@@ -172,7 +174,7 @@ def tidy(host: RemoteHost) -> None:
     heal_each([host]).require("healing")
     ReferenceService().uninstall(host)
     remove(host)
-    host.run([*host.sudo, "rm", "-rf", "--", agent_directory(host.directory)])
+    host.run([*host.sudo, "rm", "-rf", "--", agent_directory(host.directory), f"{host.directory}/claim.json"])
 
 
 if __name__ == "__main__":

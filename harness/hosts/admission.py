@@ -48,11 +48,13 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     """Log in, and learn who it is and the controller's address as it sees it; `timeout_s` is of each step. Raises `HostError`."""
     host.connection.connect(_LOGIN_STEPS * timeout_s)
     look = _LOOK.replace("%s", shlex.quote(host.directory))
-    said, boot_id, network, owners = _lines(host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s).stdout)
+    done = host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s, check=False)
+    said, boot_id, network, owners = _lines(done.stdout)
     if len(said) != 4:
+        told = " ".join(f"{done.stdout} {done.stderr}".split())[:200]
         raise HostError(
-            f"{host.target.where}: does not tell who is logged in (SSH_CONNECTION is {' '.join(said)!r})",
-            hint="is it a full login by OpenSSH's sshd?",
+            f"{host.target.where}: lets us in, and does not do what a shell would: {told or 'it says nothing'}",
+            hint="the user needs a login shell there, not one that forbids logins or commands",
         )
     # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
     host.control = (said[0].removeprefix("::ffff:"), int(said[3]))

@@ -109,8 +109,7 @@ class SshProvider:
     ) -> socket.socket:
         if client != CLIENTS:
             raise OSError(f"no client place {client!r}, only {CLIENTS!r}")
-        hosts = self.hosts or self.make_hosts()
-        bastion = next((self._behind.get(host.name) for host in hosts if host.address == address), None)
+        bastion = self._bastion_before(address)
         if bastion is not None:
             if kind != socket.SOCK_STREAM:
                 raise OSError(f"only TCP goes through a bastion, so there is no other way to {address}:{port}")
@@ -180,6 +179,12 @@ class SshProvider:
             self._bastions[jump, entry.key] = Bastion(target)
         bastion = self._behind[entry.name] = self._bastions[jump, entry.key]
         return lambda timeout_s: bastion.channel_to(login, entry.port, timeout_s, entry.name)
+
+    def _bastion_before(self, address: str) -> Bastion | None:
+        if all(self.inventory.jump_of(entry) is None for entry in self.inventory.hosts):
+            return None
+        hosts = self.hosts or self.make_hosts()
+        return next((self._behind.get(host.name) for host in hosts if host.address == address), None)
 
     def _known_hosts(self) -> Path | None:
         own = self.inventory.known_hosts
