@@ -22,7 +22,8 @@ from .remote import RemoteHost
 OLDEST_PYTHON = (3, 10)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NETWORK = "/proc/self/ns/net"
-_LOOK = f'echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo; echo "$(id -u) $(stat -c "%u %a" %s)"'
+_LOOK = f"""echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo
+echo $(id -u; stat -c "%u %a" %s %s/..)"""
 _LOGIN_STEPS = 4
 """The connection, the greeting with the key exchange (twice as long), the key."""
 SUDO = "let this login use sudo without a password (a NOPASSWD line in /etc/sudoers.d), or log in as root without `sudo: true`"
@@ -75,18 +76,23 @@ def _lines(text: str) -> list[list[str]]:
 
 
 def _require_own_directory(host: RemoteHost, owners: Sequence[str]) -> None:
-    """Its programs are run as root: nobody but root and this login may have put them there. Where there is no directory yet, it will be ours."""
-    if len(owners) != 3:
+    """Its programs are run as root: nobody else may be able to put them there, nor have made it where anybody may make one.
+
+    `owners`: this login, then owner and mode of the directory and of the one above it. Where there is no directory yet, it will be ours.
+    """
+    if len(owners) != 5:
         return
-    user, owner, mode = int(owners[0]), int(owners[1]), int(owners[2], 8)
-    if mode & 0o022 or (user == 0 and owner != 0):
-        whose = (
-            f"belongs to user number {owner}" if user == 0 and owner != 0 else f"may be written by others ({mode:o})"
-        )
-        raise HostError(
-            f"{host.target.where}: the directory {host.directory} {whose}",
-            hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
-        )
+    user, owner, mode, above = int(owners[0]), int(owners[1]), int(owners[2], 8), int(owners[4], 8)
+    if mode & 0o022:
+        whose = f"may be written by others ({mode:o})"
+    elif above & 0o002 and owner not in (0, user):
+        whose = f"was made by user number {owner}, where anybody may make one"
+    else:
+        return
+    raise HostError(
+        f"{host.target.where}: the directory {host.directory} {whose}",
+        hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
+    )
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:
