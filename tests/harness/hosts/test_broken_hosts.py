@@ -1,6 +1,6 @@
 """Hosts that are broken in every way that operators meet: each gives one clear line with a hint, in time, beside the good host's results.
 
-`tri` runs in the lab's clients place, as a user would run it, over an inventory of one good host and eleven broken ones.
+`tri` runs in the lab's clients place, as a user would run it, over an inventory of one good host and twelve others.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Broken:
         if clients.run(["test", "-x", sys.executable, "-a", "-d", str(ROOT)], check=False).exit_code:
             pytest.skip(f"local hosts do not see {sys.executable} and {ROOT}: a place like /tmp is their own")
         clients.put(clients.target.key.read_bytes(), "/srv/key", mode=0o600)
-        ports = ("", ":2201", ":2202", ":2203", ":2204")
+        ports = ("", ":2201", ":2202", ":2203", ":2204", ":2206")
         names = [f"[{host.address}]{port}" if port else host.address for host in lab.hosts for port in ports]
         clients.put("".join(f"{name} {clients.target.host_key}" for name in names).encode(), "/srv/known_hosts")
         entries = "".join(f"  - {json.dumps(entry)}\n" for entry in self.entries())
@@ -102,7 +102,14 @@ class Broken:
         yield {"name": "slow", "address": at[6], "port": 2201, **own}
         never = {"login": at[7], "login_timeout": f"{LOGIN_S}s", **own}
         for index, (name, port) in enumerate(
-            {"silent": 2201, "hanging": 2202, "passwords": 2203, "wrong-key": 2204, "dropped": 2205}.items()
+            {
+                "silent": 2201,
+                "hanging": 2202,
+                "passwords": 2203,
+                "wrong-key": 2204,
+                "dropped": 2205,
+                "no-shell": 2206,
+            }.items()
         ):
             yield {"name": name, "address": f"192.0.2.{index + 1}", "port": port, **never}
 
@@ -129,6 +136,7 @@ def broken(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert [channel.read_line(20) for channel in channels] == ["ready", "ready"]
         keys = "AuthorizedKeysFile /var/lib/sshd/authorized_keys"
         channels.append(sshd(never, 2202, f"{keys}\nForceCommand sleep 600"))
+        channels.append(sshd(never, 2206, f"{keys}\nForceCommand echo This account is not available.; exit 1"))
         channels.append(sshd(never, 2203, "PubkeyAuthentication no\nPasswordAuthentication yes"))
         channels.append(sshd(never, 2204, "AuthorizedKeysFile /dev/null\nPasswordAuthentication no"))
         never.run("nft add table inet away; nft add chain inet away in '{ type filter hook input priority 0; }'")
@@ -149,6 +157,7 @@ WHY = {
     "passwords": ("the host takes no keys, only: password", "ssh-copy-id"),
     "wrong-key": ("login refused with the key /srv/key", "authorized_keys"),
     "dropped": (f"no connection within {LOGIN_S} s", "does a firewall drop the SSH port"),
+    "no-shell": ("does not do what a shell would: This account is not available.", "a login shell"),
     "full": ("No space left on device", "another `directory`"),
     "read-only": ("Read-only file system", "another `directory`"),
 }
@@ -181,4 +190,4 @@ def test_a_deployment_tells_of_each_that_cannot_be_used_beside_the_others(broken
     for name, (why, _) in WHY.items():
         if name not in ("full", "read-only"):
             assert not rows[name]["ok"] and why in rows[name]["detail"] and "\n" not in rows[name]["detail"], rows[name]
-    assert " of 12 hosts" in err and "hint:" in err
+    assert " of 13 hosts" in err and "hint:" in err
