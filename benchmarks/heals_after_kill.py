@@ -66,7 +66,8 @@ def main() -> int:
         whole = {host.name: look(host) for host in hosts}
         rows = [{"fault": name, **_kill_in(name, asked.inventory, hosts, whole, not asked.json)} for name in asked.only]
     finally:
-        on_all(hosts, tidy).require("tidying up")
+        for host, error in on_all(hosts, tidy).errors.items():
+            print(f"{host} is not tidy: {error}", file=sys.stderr)
         provider.close()
     if asked.json:
         print(json.dumps(rows, indent=1))

@@ -17,6 +17,9 @@ from ..hosts.base import Host
 from ..hosts.parallel import Results, on_all
 from .shipping import agent_directory, agent_program, bundle, remove
 
+HEAL_S = 90.0
+"""The last resort is patient: an overloaded machine takes its time to start Python alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Healed:
@@ -45,7 +48,7 @@ def _heal_one(host: Host) -> Healed:
         host.put(bundle(), program)
     try:
         answer = host.run(
-            [*host.sudo, host.python, "-I", program, "heal", agent_directory(host.directory)], timeout_s=30
+            [*host.sudo, host.python, "-I", program, "heal", agent_directory(host.directory)], timeout_s=HEAL_S
         )
     finally:
         if not was_there:
