@@ -34,7 +34,7 @@ from harness.nemesis.shipping import agent_directory, remove
 from harness.systems.reference import ReferenceService
 
 SLACK_S = 5.0
-IN_FORCE_S = 240.0
+IN_FORCE_S = 600.0
 LOOK_S = 0.2
 CLOCK_S = 2.0
 """By how much a clock may be off and still be called right: looking takes its time."""
