@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
+@click.argument("campaign", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--hosts", default="local", show_default=True, metavar="local|INVENTORY", help="Which hosts to try.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(hosts: str, as_json: bool) -> int:
-    """Try everything a campaign may need, faults one by one, and name what to install. Exit code 4 when something required is missing."""
+def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
+    """Try everything that campaigns may need, or only what CAMPAIGN does: faults one by one, on each host. Names what to install.
+
+    Exit code 4 when something required is missing: what no campaign can do without, and what CAMPAIGN cannot.
+    """
     from ..errors import CampaignError
     from ..hosts.probe import run_doctor
 
@@ -32,36 +36,80 @@ def command(hosts: str, as_json: bool) -> int:
         raise CampaignError(
             f"--hosts {hosts!r} is neither local nor an inventory file", hint="sim needs nothing but Python"
         )
+    wanted = None if campaign is None else _needs(campaign, hosts)
     say(f"trying what {hosts} hosts can do")
     faults: list[Able] = []
+    tried: list[str] = []
 
     def examine(provider: Provider, up: Sequence[Host]) -> None:
         from ..nemesis.abilities import survey
 
-        faults.extend(survey(provider, up))
+        tried.extend(host.name for host in up)
+        faults.extend(survey(provider, up) if wanted is None else survey(provider, up, wanted))
 
     inventory = None if hosts == "local" else hosts
     results = run_doctor("local" if inventory is None else "ssh", inventory=inventory, examine=examine)
-    missing = [result for result in results if result.required and not result.ok]
+    good = all(row.ok for row in results if row.required) and (wanted is None or all(able.ok for able in faults))
     if as_json:
         told = {"probes": [asdict(result) for result in results], "faults": [asdict(able) for able in faults]}
-        out.print_json(json.dumps({"ok": not missing, **told}))
+        out.print_json(json.dumps({"ok": good, **told}))
     else:
-        _print(results, faults)
-    return 4 if missing else 0
+        _print(results, faults, tried)
+    return 0 if good else 4
 
 
-def _print(results: Sequence[ProbeResult], faults: Sequence[Able]) -> None:
+def _needs(campaign: Path, hosts: str) -> frozenset[str]:
+    """What its faults take of hosts, those that are composed of what hosts can do included."""
+    from ..campaign.load import load_campaign
+    from ..nemesis.mix import possible_needs
+    from ..run.assemble import needs_of
+
+    loaded = load_campaign(campaign, [], hosts)
+    return frozenset(needs_of(loaded) | possible_needs(loaded.faults))
+
+
+def _print(results: Sequence[ProbeResult], faults: Sequence[Able], tried: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("probe", "host", "", "detail"):
         table.add_column(heading, overflow="fold")
     for result in results:
-        _add(table, result.probe, result, "[red]missing[/]" if result.required else "[yellow]not here[/]")
-    for able in faults:
-        _add(table, f"fault {able.ability}", able, "[yellow]not here[/]")
+        mark = "[green]ok[/]" if result.ok else "[red]missing[/]" if result.required else "[yellow]not here[/]"
+        table.add_row(result.probe, result.host, mark, escape(_detail(result)))
     out.print(table)
+    if faults and tried:
+        out.print()
+        _print_faults(faults, tried)
 
 
-def _add(table: Table, name: str, row: ProbeResult | Able, otherwise: str) -> None:
-    detail = row.detail if row.ok or not row.hint else f"{row.detail} — {row.hint}"
-    table.add_row(name, row.host, "[green]ok[/]" if row.ok else otherwise, escape(detail))
+def _print_faults(faults: Sequence[Able], hosts: Sequence[str]) -> None:
+    """Fault × host, and below it why not, once for each reason."""
+    from ..nemesis.abilities import ALL
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("fault", *hosts):
+        table.add_column(heading, overflow="fold")
+    for name in dict.fromkeys(able.ability for able in faults):
+        told = {able.host: able for able in faults if able.ability == name}
+        table.add_row(name, *(_cell(told.get(host) or told[ALL]) for host in hosts))
+    out.print(table)
+    for why, where in _reasons(faults).items():
+        out.print(f"{', '.join(where)}: {why}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(able: Able) -> str:
+    return "[green]works[/]" if able.ok else "[yellow]not here[/]"
+
+
+def _reasons(faults: Iterable[Able]) -> dict[str, list[str]]:
+    from ..nemesis.abilities import ALL
+
+    reasons: dict[str, list[str]] = {}
+    for able in faults:
+        if not able.ok:
+            where = able.ability if able.host == ALL else f"{able.ability} on {able.host}"
+            reasons.setdefault(_detail(able), []).append(where)
+    return reasons
+
+
+def _detail(row: ProbeResult | Able) -> str:
+    return row.detail if row.ok or not row.hint else f"{row.detail} — {row.hint}"

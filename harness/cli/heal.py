@@ -1,20 +1,24 @@
-"""`tri heal`: undo every fault that may still be in force, with or without a ledger. Safe to repeat."""
+"""`tri heal`: undo every fault that may still be in force, from any machine, with or without a ledger. Safe to repeat."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import TribulationError
 from .console import out, say
 
 if TYPE_CHECKING:
     from ..hosts.base import Host
     from ..hosts.local import LocalProvider
+    from ..hosts.parallel import HostResult
     from ..hosts.ssh import SshProvider
+    from ..nemesis.heal import Healed
 
 
 @click.command("heal")
@@ -24,25 +28,52 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An inventory; default: every local lab.",
 )
-@click.option("--json", "as_json", is_flag=True, help='Print {"undone": […]}.')
-def command(inventory: Path | None, as_json: bool) -> None:
-    """Undo faults on local labs, or on the hosts of an inventory, and say what was undone."""
-    from ..nemesis.heal import heal
+@click.option("--json", "as_json", is_flag=True, help='Print {"undone": […], "faults": […], "failed": […]}.')
+def command(inventory: Path | None, as_json: bool) -> int:
+    """Undo faults on local labs, or on the hosts of an inventory; say what was undone, and whose it was.
 
-    undone: list[str] = []
+    A host that cannot be reached keeps no other from being healed; the exit code is 4 then.
+    """
+    from ..nemesis.heal import heal_each
+
+    results: list[HostResult[Healed]] = []
     for cluster, provider in _clusters(inventory):
         say(f"healing {cluster}")
         try:
-            undone += heal(_everywhere(provider))
+            results += heal_each(_everywhere(provider))
         finally:
             provider.close()
+    undone = [f"{each.host}: {what}" for each in results if each.error is None for what in each.value.undone]
+    faults = [{"host": each.host, **fault} for each in results if each.error is None for fault in each.value.faults]
+    failed = [_failed(each) for each in results if each.error is not None]
     if as_json:
-        out.print_json(json.dumps({"undone": undone}))
-        return
+        out.print_json(json.dumps({"undone": undone, "faults": faults, "failed": failed}))
+    else:
+        _print(undone, faults)
+    for one in failed:
+        say(f"not healed: {one['host']}: {one['error']}" + (f" — {one['hint']}" if one["hint"] else ""))
+    return 4 if failed else 0
+
+
+def _print(undone: Sequence[str], faults: Sequence[Mapping[str, Any]]) -> None:
+    for fault in faults:
+        out.print(f"{fault['host']}: {_whose(fault)}", markup=False, highlight=False, soft_wrap=True)
     for entry in undone:
-        out.print(entry, markup=False, highlight=False)
+        out.print(entry, markup=False, highlight=False, soft_wrap=True)
     if not undone:
         say("nothing was in force")
+
+
+def _whose(fault: Mapping[str, Any]) -> str:
+    since = datetime.fromtimestamp(fault["at_ns"] / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{fault['id']} ({fault['kind']}) of {fault.get('run') or 'an unnamed run'}, by {fault.get('by')}, since {since}"
+
+
+def _failed(result: HostResult[Healed]) -> dict[str, str | None]:
+    error = result.error
+    known = error if isinstance(error, TribulationError) else None
+    said = known.message if known is not None else f"{type(error).__name__}: {error}"
+    return {"host": result.host, "error": " ".join(said.split()), "hint": known.hint if known is not None else None}
 
 
 def _clusters(inventory: Path | None) -> Iterator[tuple[str, SshProvider | LocalProvider]]:
@@ -59,6 +90,9 @@ def _clusters(inventory: Path | None) -> Iterator[tuple[str, SshProvider | Local
 
 
 def _everywhere(provider: SshProvider | LocalProvider) -> Sequence[Host]:
-    """The hosts, and the clients' place where that is one of its own: it can be cut off too."""
-    hosts, clients = provider.up(), provider.client_host()
+    """The hosts, reached or not, and the clients' place where that is one of its own: it can be cut off too."""
+    from ..hosts.ssh import SshProvider
+
+    hosts = provider.each(means=False) if isinstance(provider, SshProvider) else provider.up()
+    clients = provider.client_host()
     return [*hosts, *([clients] if clients is not None else [])]

@@ -22,8 +22,9 @@ from typing import Any
 import fabric
 import paramiko
 
-from .diagnosis import UnknownHostKey, explain
+from .diagnosis import UnknownHostKey, explain, explain_tunnel
 from .errors import ConnectError
+from .places import beside_port
 
 # Its tracebacks would go to stderr otherwise; what they say is in our errors.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -32,14 +33,14 @@ _CONNECT_FAILURES = (OSError, EOFError, paramiko.SSHException, paramiko.pkey.Unk
 
 _MACHINE_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
-OpenSocket = Callable[[float], socket.socket]
+OpenSocket = Callable[[float], socket.socket | paramiko.Channel]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """How to reach and trust one host.
 
-    `key` is a private key file; None means the user's agent and default keys. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
+    `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
     without it `known_hosts` must have it. `open_socket(timeout_s)` makes the TCP connection where a plain one would not do.
     `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection unless told otherwise.
     """
@@ -53,12 +54,13 @@ class Target:
     known_hosts: Path | None = None
     open_socket: OpenSocket | None = None
     user_config: bool = False
+    only_key: bool = True
     max_channels: int = 8
     connect_timeout_s: float = 10.0
 
     @property
     def where(self) -> str:
-        return f"{self.name} ({self.user + '@' if self.user else ''}{self.address}:{self.port})"
+        return f"{self.name} ({self.user + '@' if self.user else ''}{beside_port(self.address, self.port)})"
 
 
 class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
@@ -74,6 +76,11 @@ class Connection:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(target.max_channels)
         self._fabric: Any = None
+        self._gateways: list[Any] = []
+
+    def connect(self, timeout_s: float) -> None:
+        """Log in, unless that was done; each step of it has the target's limit as well. Raises `ConnectError`."""
+        self._transport(time.monotonic() + timeout_s)
 
     @contextlib.contextmanager
     def channel(self, timeout_s: float) -> Iterator[paramiko.Channel]:
@@ -111,6 +118,15 @@ class Connection:
         channel.close()
         self._slots.release()
 
+    def open_tunnel(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
+        """A connection that this machine makes to another, as something like a socket. Raises `ConnectError`."""
+        deadline_s = time.monotonic() + timeout_s
+        transport = self._transport(deadline_s)
+        try:
+            return _tunnel(transport, address, port, max(0.1, deadline_s - time.monotonic()))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise explain_tunnel(error, self.target.where, self.target.name, address, port, timeout_s) from None
+
     @property
     def alive(self) -> bool:
         made = self._fabric
@@ -118,9 +134,13 @@ class Connection:
 
     def close(self) -> None:
         with self._lock:
-            if self._fabric is not None:
-                self._fabric.close()
-                self._fabric = None
+            self._drop()
+
+    def _drop(self) -> None:
+        for made in (self._fabric, *self._gateways):
+            if made is not None:
+                made.client.close()
+        self._fabric, self._gateways = None, []
 
     def _transport(self, deadline_s: float) -> paramiko.Transport:
         if not self._lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
@@ -130,9 +150,7 @@ class Connection:
             if self.alive:
                 transport: paramiko.Transport = self._fabric.transport
                 return transport
-            if self._fabric is not None:
-                self._fabric.close()
-                self._fabric = None
+            self._drop()
             self._fabric = self._connect(min(self.target.connect_timeout_s, max(0.1, deadline_s - time.monotonic())))
             return self._fabric.transport  # type: ignore[no-any-return]
         finally:
@@ -140,18 +158,14 @@ class Connection:
 
     def _connect(self, timeout_s: float) -> Any:
         made: Any = None
-        sock: socket.socket | None = None
+        sock: socket.socket | paramiko.Channel | None = None
         try:
             if self.target.open_socket is not None:
                 # First of all: where that fails, the key's file may be gone as well, and is not the reason.
                 sock = self.target.open_socket(timeout_s)
             made = self._configure(timeout_s)
-            if sock is None and made.gateway is None:
-                sock = socket.create_connection((made.host, made.port), timeout=timeout_s)
-            if sock is not None:
-                _tune(sock)
-                made.connect_kwargs["sock"] = sock
-            made.open()
+            sock = sock or self._reach(made, timeout_s)
+            _open(made, sock)
         except BaseException as error:
             if made is not None:
                 made.client.close()
@@ -165,25 +179,40 @@ class Connection:
         made.transport.set_keepalive(5)
         return made
 
+    def _reach(self, made: Any, timeout_s: float) -> socket.socket | paramiko.Channel | None:
+        """The way to it: plainly, or through the jump hosts of the user's configuration, each in time. None: fabric runs a `ProxyCommand`."""
+        gateway = made.gateway
+        if gateway is None:
+            return socket.create_connection((made.host, made.port), timeout=timeout_s)
+        if isinstance(gateway, str):
+            return None
+        gateway.connect_timeout = 2 * timeout_s
+        gateway.connect_kwargs.update(_limits(timeout_s))
+        self._gateways.append(gateway)
+        _open(gateway, self._reach(gateway, timeout_s))
+        try:
+            return _tunnel(gateway.transport, made.host, int(made.port), timeout_s)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            where = f"{self.target.where}: jump host {beside_port(gateway.host, gateway.port)}"
+            raise explain_tunnel(error, where, self.target.name, made.host, made.port, timeout_s) from None
+
     def _configure(self, timeout_s: float) -> Any:
         """A fabric connection, not open yet, that trusts known keys only."""
         target = self.target
         _ensure_user_name()
         config = fabric.Config() if target.user_config else fabric.Config(ssh_config=paramiko.SSHConfig())
-        keywords: dict[str, Any] = {
-            "banner_timeout": timeout_s,
-            "auth_timeout": timeout_s,
-            "channel_timeout": timeout_s,
-        }
+        keywords = _limits(timeout_s)
         if target.key is not None:
-            keywords.update(pkey=_load_key(target.key), allow_agent=False, look_for_keys=False)
+            only = {"allow_agent": False, "look_for_keys": False} if target.only_key else {}
+            keywords.update(pkey=_load_key(target.key), **only)
         made: Any = fabric.Connection(
             target.address,
             user=target.user,
             # A port of 22 may be the default: let the user's configuration have its say.
             port=None if target.user_config and target.port == 22 else target.port,
             config=config,
-            connect_timeout=timeout_s,
+            # Of the greeting, which has a limit of its own, and the key exchange together: the sockets are ours.
+            connect_timeout=2 * timeout_s,
             connect_kwargs=keywords,
         )
         if target.host_key is not None:
@@ -203,6 +232,24 @@ class Connection:
                 made.client.load_system_host_keys(str(known_hosts))
         if isinstance(made.gateway, fabric.Connection):
             self._trust_known_hosts(made.gateway)
+
+
+def _limits(timeout_s: float) -> dict[str, Any]:
+    return {"banner_timeout": timeout_s, "auth_timeout": timeout_s, "channel_timeout": timeout_s}
+
+
+def _open(made: Any, sock: socket.socket | paramiko.Channel | None) -> None:
+    """Log in over `sock`."""
+    if sock is not None:
+        if isinstance(sock, socket.socket):
+            _tune(sock)
+        made.connect_kwargs["sock"] = sock
+        made.gateway = None
+    made.open()
+
+
+def _tunnel(transport: paramiko.Transport, address: str, port: int, timeout_s: float) -> paramiko.Channel:
+    return transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout_s)
 
 
 def _tune(sock: socket.socket) -> None:

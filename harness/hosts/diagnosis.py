@@ -12,6 +12,7 @@ from pathlib import Path
 import paramiko
 
 from .errors import ConnectError, Reason
+from .places import beside_port
 
 
 class UnknownHostKey(Exception):
@@ -29,6 +30,24 @@ def explain(
     """`error`, raised while connecting to the host `name`, in our words."""
     reason, what, hint = _diagnose(error, key, timeout_s)
     return error if isinstance(error, ConnectError) else ConnectError(name, reason, f"{where}: {what}", hint)
+
+
+def explain_tunnel(
+    error: BaseException, where: str, name: str, address: str, port: int, timeout_s: float
+) -> ConnectError:
+    """`error`, raised when the bastion at `where`, which let us in, was asked to connect further."""
+    to = beside_port(address, port)
+    if isinstance(error, paramiko.ChannelException) and error.code == 1:
+        hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"
+        return ConnectError(name, "refused", f"{where}: may not connect us to {to}", hint)
+    # Of several refusals at once, paramiko keeps the reason of only one.
+    if isinstance(error, paramiko.ChannelException) or "Unable to open channel" in str(error):
+        hint = "does that host listen on that port, and may the bastion reach it?"
+        return ConnectError(name, "refused", f"{where}: has no connection to {to}", hint)
+    if "imeout" in str(error):
+        hint = "is that host up, and does a firewall between it and the bastion drop the port?"
+        return ConnectError(name, "timeout", f"{where}: no connection to {to} within {timeout_s:.3g} s", hint)
+    return explain(error, where, name, timeout_s=timeout_s)
 
 
 def _diagnose(error: BaseException, key: Path | None, timeout_s: float) -> tuple[Reason, str, str]:
@@ -85,6 +104,9 @@ def _protocol(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]
             f"connected, but no SSH banner came within {timeout_s:.3g} s, or the connection was closed first",
             hint,
         )
+    if "No existing session" in text:
+        # That is how paramiko says that its key exchange was not over in time.
+        return "timeout", f"no SSH key exchange within {2 * timeout_s:.3g} s", "is the host overloaded?"
     if "imeout" in text:
         return "timeout", f"no answer within the deadline: {text}", "is the host overloaded, paused, or cut off?"
     return "lost", f"the connection broke: {text}", "did sshd or the host stop? its log (journalctl -u ssh) may say why"

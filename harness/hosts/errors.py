@@ -29,3 +29,8 @@ class CommandError(HostError):
         self.command = command
         self.command_exit_code = exit_code
         self.stderr = stderr
+
+
+def lost_or_late(error: Exception) -> bool:
+    """Whether a command has no exit code: its host may be of no more use."""
+    return isinstance(error, CommandError) and error.command_exit_code is None

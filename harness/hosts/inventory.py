@@ -10,34 +10,53 @@ Reads and checks it, all mistakes at once; opens no connection. docs/reference/h
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from ..durations import PositiveDuration
 from ..yaml_positions import Problem, load_yaml, validate
+from .places import Jump, at_peers, normal, place
 
 DEFAULT_DIRECTORY = "/var/tmp/tribulation"
+DEFAULT_LOGIN_TIMEOUT_NS = 10 * 10**9
 NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
 RESERVED = ("clients", "controller")
 CONSENT = "must be `true`: faults will be injected into these machines. Write it only if all of them may lose network, processes and data"
+DIRECT = "none"
+
+
+def _jump(text: str) -> str:
+    if text != DIRECT:
+        Jump.parse(text)
+    return text
+
+
+JumpText = Annotated[str, AfterValidator(_jump)]
 
 
 class InventoryHost(BaseModel):
-    """One machine. `address` is where the harness, the other hosts and the clients reach it."""
+    """One machine. `address` is where the other hosts and the clients reach it; one logs in there too, or at `login`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=f"^{NAME}$")
-    address: str = Field(pattern=r"^[^\s/@]+$")
+    address: Annotated[str, AfterValidator(at_peers)]
+    login: Annotated[str, AfterValidator(place)] | None = None
     port: int = Field(default=22, ge=1, le=65535)
     user: str | None = Field(default=None, min_length=1)
     key: Path | None = None
+    jump: JumpText | None = None
+    """The bastion through which one logs in, `user@host:port`; `none` where the inventory's does not apply."""
     sudo: bool = False
     directory: str = DEFAULT_DIRECTORY
     python: str = Field(default="python3", min_length=1)
     clock: Literal["library", "system"] = "library"
     """Which clock faults set: what a preloaded library shows to the service, or the machine's own, for all that runs there."""
+    login_timeout: PositiveDuration = DEFAULT_LOGIN_TIMEOUT_NS
+    """How long each step of a login may take: the connection, the greeting, the key, the first command."""
 
     @field_validator("name")
     @classmethod
@@ -57,13 +76,14 @@ class InventoryHost(BaseModel):
 
 
 class Inventory(BaseModel):
-    """`known_hosts` is where the machines' keys are looked up; default is the user's own file."""
+    """`known_hosts` is where the machines' keys are looked up; default is the user's own file. `jump` is the bastion of all hosts without one of their own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     consent: bool
     hosts: tuple[InventoryHost, ...] = Field(min_length=1)
     known_hosts: Path | None = None
+    jump: JumpText | None = None
 
     @field_validator("consent")
     @classmethod
@@ -71,6 +91,11 @@ class Inventory(BaseModel):
         if not consent:
             raise ValueError(CONSENT)
         return consent
+
+    def jump_of(self, host: InventoryHost) -> Jump | None:
+        """The bastion before this host, if there is one."""
+        text = host.jump or self.jump
+        return None if text is None or text == DIRECT else Jump.parse(text)
 
 
 def load_inventory(path: str | Path) -> Inventory:
@@ -87,25 +112,27 @@ def _absolute(folder: Path, path: Path | None) -> Path | None:
 
 
 def _duplicates(data: Any) -> list[Problem]:
-    """Two entries of one name would be one node twice; two of one address and port, one machine harmed as two."""
+    """Two entries of one name would be one node twice; two of one address, or of one login, one machine harmed as two."""
     problems: list[Problem] = []
     if not isinstance(data, dict) or not isinstance(data.get("hosts"), list):
         return problems
-    seen: dict[tuple[str, Any], int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for index, host in enumerate(data["hosts"]):
-        if not isinstance(host, dict):
-            continue
-        for field, value in (("name", host.get("name")), ("address", (host.get("address"), host.get("port", 22)))):
-            first = seen.setdefault((field, repr(value)), index)
-            if first != index and host.get(field) is not None:
-                message = f"already used by hosts[{first}]" + (" with the same port" if field == "address" else "")
-                problems.append(
-                    Problem(
-                        ("hosts", index, field),
-                        message,
-                        host[field],
-                        True,
-                        hint="each host needs its own name and address",
-                    )
-                )
+        for field, value, with_port in _unique(host) if isinstance(host, dict) else ():
+            first = seen.setdefault((field, value), index)
+            if first != index:
+                message = f"already used by hosts[{first}]" + (" with the same port" if with_port else "")
+                hint = "each host needs its own name, address and login"
+                problems.append(Problem(("hosts", index, field), message, host[field], True, hint=hint))
     return problems
+
+
+def _unique(host: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """What no other host may have: the field, its value in one spelling, and whether a port belongs to it."""
+    if host.get("name") is not None:
+        yield "name", repr(host["name"]), False
+    if host.get("address") is not None:
+        yield "address", normal(str(host["address"])), False
+    if host.get("login") is not None:
+        # Behind different bastions, equal addresses are different machines.
+        yield "login", repr((normal(str(host["login"])), host.get("port", 22), host.get("jump"))), True

@@ -11,15 +11,18 @@ import secrets
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import CampaignError, FaultError, HostError, TribulationError
+from .admission import require_python, require_sudo
 from .base import Host, Provider
+from .errors import ConnectError, lost_or_late
 from .local import LocalProvider, launch
 from .parallel import on_all
+from .reach import reach_of
 from .remote import RemoteHost
-from .ssh import OLDEST_PYTHON, SshProvider, python_version
+from .ssh import SshProvider
 
 MACHINE = "(this machine)"
 NODE_PORT = 10000
@@ -34,7 +37,7 @@ table inet tribulation_probe {
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One row: what was tried, where, whether it worked, what was seen, and what to do when it did not."""
+    """One row: what was tried, where, whether it worked, what was seen (in one line), and what to do when it did not."""
 
     probe: str
     host: str
@@ -42,6 +45,8 @@ class ProbeResult:
     detail: str
     hint: str | None = None
     required: bool = True
+    answered: bool = True
+    """False when the host gave no answer at all."""
 
 
 Examine = Callable[[Provider, Sequence[Host]], None]
@@ -90,33 +95,49 @@ def _doctor_local(ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
 
 
 def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
-    hosts = provider.make_hosts()
     try:
-        results = on_all(hosts, lambda host: _doctor_host(host, ports))
-        reached = {row.host for rows in results.require("probing").values() for row in rows if row.ok}
-        examine(provider, [host for host in hosts if host.name in reached])
-        return [row for rows in results.require("probing").values() for row in rows] + [
-            _try("clock shim", MACHINE, _compiler, required=False)
-        ]
+        hosts = provider.each(means=False)
+        rows = on_all(hosts, lambda host: _doctor_host(host, ports)).require("probing")
+        answering = [host for host in hosts if all(row.answered for row in rows[host.name])]
+        with_python = [host for host in answering if any(row.probe == "python" and row.ok for row in rows[host.name])]
+        reached = [row for port in ports for row in _reach_rows(provider, with_python, port)]
+        examine(provider, answering)
+        told = [[*rows[host.name], *(row for row in reached if row.host == host.name)] for host in hosts]
+        return [row for its in told for row in its] + [_try("clock shim", MACHINE, _compiler, required=False)]
     finally:
-        for host in hosts:
-            host.close()
+        provider.close()
 
 
 def _doctor_host(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
     login = _try("ssh login", host.name, lambda: f"{host.run('id -un').stdout.strip()}@{host.address}")
-    return [login, *_host_rows(host, ports)] if login.ok else [login]
+    return [login, *_host_rows(host, ports)] if login.ok else [replace(login, answered=False)]
+
+
+def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[ProbeResult]:
+    failures, probe = reach_of(provider, hosts, port), f"port {port} reached"
+    rows = []
+    for host in hosts:
+        error = failures.get(host.name)
+        detail = "by clients and all others" if error is None else " ".join(error.message.split())
+        rows.append(ProbeResult(probe, host.name, error is None, detail, None if error is None else error.hint))
+    return rows
 
 
 def _host_rows(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
-    rows = [
-        _try("sudo", host.name, lambda: _privileges(host)),
-        _try("python", host.name, lambda: _python(host)),
-        _try("nft", host.name, lambda: _nft_there(host)),
-        _try("disk", host.name, lambda: _disk(host)),
-        *(_try(f"port {port} free", host.name, lambda port=port: _port(host, port)) for port in ports),  # type: ignore[misc]
-        _try("libfaketime", host.name, lambda: _faketime(host), required=False),
+    """A host that does not answer any more is not asked any more: each question would take its whole time."""
+    probes: list[tuple[str, Callable[[], str], bool]] = [
+        ("sudo", lambda: _privileges(host), True),
+        ("python", lambda: f"{host.python} is {require_python(host)}", True),
+        ("nft", lambda: _nft_there(host), True),
+        ("disk", lambda: _disk(host), True),
+        *((f"port {port} free", lambda port=port: _port(host, port), True) for port in ports),
+        ("libfaketime", lambda: _faketime(host), False),
     ]
+    rows = []
+    for name, attempt, required in probes:
+        rows.append(_try(name, host.name, attempt, required))
+        if not rows[-1].answered:
+            break
     return rows
 
 
@@ -124,7 +145,9 @@ def _try(probe: str, host: str, attempt: Callable[[], str], required: bool = Tru
     try:
         return ProbeResult(probe, host, True, attempt(), None, required)
     except TribulationError as error:
-        return ProbeResult(probe, host, False, error.message, error.hint, required)
+        # A command that was not carried out to its end says nothing of what was asked.
+        answered = not (isinstance(error, ConnectError) or lost_or_late(error))
+        return ProbeResult(probe, host, False, " ".join(error.message.split()), error.hint, required, answered)
 
 
 def _programs() -> str:
@@ -178,6 +201,7 @@ def _compiler() -> str:
 
 
 def _privileges(host: RemoteHost) -> str:
+    require_sudo(host)
     who = host.run([*host.sudo, "id", "-un"]).stdout.strip()
     if host.sudo:
         return f"{' '.join(host.sudo)} makes {who}"
@@ -191,26 +215,15 @@ def _privileges(host: RemoteHost) -> str:
     return f"not needed: {who} has the capabilities"
 
 
-def _python(host: RemoteHost) -> str:
-    version = python_version(host)
-    text = ".".join(map(str, version))
-    if version < OLDEST_PYTHON:
-        raise HostError(
-            f"{host.python} is Python {text}; the node needs 3.10 or later",
-            hint="install a later one; name it as `python:`",
-        )
-    return f"{host.python} is {text}"
-
-
 def _nft_there(host: RemoteHost) -> str:
     """A table of the probe's own, dropping nothing, gone again whatever happens in between."""
     nft = " ".join([*host.sudo, "nft"])
-    try:
-        host.run(f"{nft} -f -", stdin=_NFT_RULES.encode())
-    except HostError as error:
-        raise HostError(error.message, hint="apt install nftables there; partitions need it") from None
-    finally:
-        host.run(f"{nft} delete table inet tribulation_probe", check=False)
+    done = host.run(f"{nft} -f -", stdin=_NFT_RULES.encode(), check=False)
+    host.run(f"{nft} delete table inet tribulation_probe", check=False)
+    if done.exit_code:
+        said = " ".join(done.stderr.split())[-300:]
+        hint = "apt install nftables there; partitions need it, and root or sudo"
+        raise HostError(f"{host.name}: {nft} exited with {done.exit_code}: {said}", hint=hint)
     return "own table, sets and drop rules for IPv4 and IPv6"
 
 
@@ -227,6 +240,8 @@ def _disk(host: RemoteHost) -> str:
 def _port(host: RemoteHost, port: int) -> str:
     script = f"import socket; s = socket.socket(); s.setsockopt(1, 2, 1); s.bind(('', {port}))"
     done = host.run([host.python, "-c", script], check=False)
+    if done.exit_code in (126, 127):
+        raise HostError(f"{host.name}: not tried, without Python", hint="install Python 3.10 or later there")
     if done.exit_code:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.exit_code}"]
         raise HostError(

@@ -51,6 +51,8 @@ class RemoteHost:
         self.target = target
         self.connection = Connection(target)
         self.clock = clock
+        self.refused: Exception | None = None
+        """Why this host must not be used, if so; raised by whatever is asked of it."""
         self._wrap = wrap
 
     def __repr__(self) -> str:
@@ -76,6 +78,7 @@ class RemoteHost:
 
     def start(self, command: str | Sequence[str], *, timeout_s: float = 20.0) -> Channel:
         text = _text(command)
+        self._refuse()
         channel = self.connection.open_channel(timeout_s)
         try:
             channel.settimeout(timeout_s)
@@ -107,7 +110,12 @@ class RemoteHost:
         """Drop the connection; the next call makes it again."""
         self.connection.close()
 
+    def _refuse(self) -> None:
+        if self.refused is not None:
+            raise self.refused
+
     def _execute(self, text: str, timeout_s: float, stdin: bytes | None, idempotent: bool) -> tuple[int, bytes, bytes]:
+        self._refuse()
         deadline_s = time.monotonic() + timeout_s
         try:
             return self._execute_once(text, timeout_s, deadline_s, stdin)
@@ -265,6 +273,8 @@ def _brief(text: str) -> str:
 
 
 def _hint(exit_code: int, said: str) -> str:
+    if "Read-only file system" in said:
+        return "that directory is on a file system that is mounted read-only: use another `directory`"
     if exit_code == 127:
         return "the program is not installed there, or not in that login's PATH"
     if exit_code == 126 or "ermission denied" in said or "not permitted" in said:

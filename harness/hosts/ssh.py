@@ -1,23 +1,27 @@
 """Real machines from an inventory: nothing is brought up, only logged in to and looked at.
 
-Faults reach them only because the inventory's owner wrote `consent: true` (inventory.py). Clients dial from the harness's machine.
+Faults reach them only because the inventory's owner wrote `consent: true` (inventory.py), and because they were let in (admission.py). Clients
+dial from the harness's machine, or from the bastion where there is one.
 """
 
 from __future__ import annotations
 
-import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import paramiko
+
 from ..errors import HostError
+from .admission import Identity, admit, require_means, resolve, twins
+from .bastion import Bastion
 from .connection import Target
 from .inventory import Inventory, InventoryHost, load_inventory
-from .parallel import on_all
+from .parallel import HostResult, Results, on_all
+from .places import Jump
 from .remote import RemoteHost
 
 CLIENTS = "clients"
-OLDEST_PYTHON = (3, 10)
 
 
 class SshProvider:
@@ -30,6 +34,8 @@ class SshProvider:
         self.inventory = inventory
         self.hosts: Sequence[RemoteHost] = ()
         self.client_addresses: Mapping[str, Sequence[str]] = {}
+        self._bastions: dict[tuple[Jump, Path | None], Bastion] = {}
+        self._behind: dict[str, Bastion] = {}
 
     @classmethod
     def from_file(cls, path: str | Path) -> SshProvider:
@@ -37,18 +43,55 @@ class SshProvider:
         return cls(load_inventory(path))
 
     def up(self) -> Sequence[RemoteHost]:
+        """All hosts, or one `HostError` that tells of each that cannot be used."""
         if not self.hosts:
-            made = self.make_hosts()
+            made = self.each()
             try:
-                on_all(made, inspect).require("logging in")
+                Results(tuple(HostResult(host.name, host, host.refused) for host in made)).require("logging in")
+                self._require_places()
             except BaseException:
-                for host in made:
-                    host.close()
+                self.close()
                 raise
-            self.hosts = made
-            # To the hosts, clients have the controller's addresses: only its SSH flow is exempt when clients are cut off.
-            self.client_addresses = {CLIENTS: tuple(dict.fromkeys(host.control[0] for host in made))}
         return self.hosts
+
+    def each(self, *, means: bool = True) -> Sequence[RemoteHost]:
+        """All hosts, those that cannot be used as well: whatever is asked of such a one raises why, at once.
+
+        `means`: whether a host without the privileges and the Python that it should have is one of these.
+        """
+        self.hosts = self.make_hosts()
+        timeouts_s = {entry.name: entry.login_timeout / 1e9 for entry in self.inventory.hosts}
+
+        def let_in(host: RemoteHost) -> Identity | None:
+            identity = admit(host, timeouts_s[host.name])
+            host.address = resolve(host, host.name in self._behind)
+            if means:
+                require_means(host)
+            return identity
+
+        results = on_all(self.hosts, let_in)
+        same = twins({name: identity for name, identity in results.values.items() if identity is not None})
+        for host in self.hosts:
+            host.refused = results.errors.get(host.name)
+            if host.name in same:
+                host.refused = HostError(
+                    f"{host.target.where}: is the same machine as {', '.join(same[host.name])}",
+                    hint="one entry a machine: a fault that hits one of them would hit the others as well",
+                )
+        # To the hosts, clients have the controller's addresses: only its SSH flow is exempt when clients are cut off.
+        seen = [host.control[0] for host in self.hosts if host.refused is None]
+        self.client_addresses = {CLIENTS: tuple(dict.fromkeys(seen))}
+        return self.hosts
+
+    def _require_places(self) -> None:
+        """To the hosts, clients come from the bastion: where that is one of the hosts, no fault could tell the two apart."""
+        behind = {host.control[0] for host in self.hosts if host.name in self._behind}
+        shared = [host.target.where for host in self.hosts if host.address in behind]
+        if shared:
+            raise HostError(
+                f"{', '.join(shared)} is the bastion too: to the other hosts, it and the clients have one address",
+                hint="go through a machine that is no host of the inventory",
+            )
 
     def down(self) -> None:
         """There is nothing to take down: the machines are their owner's."""
@@ -57,6 +100,8 @@ class SshProvider:
     def close(self) -> None:
         for host in self.hosts:
             host.close()
+        for bastion in self._bastions.values():
+            bastion.close()
         self.hosts, self.client_addresses = (), {}
 
     def dial(
@@ -64,6 +109,11 @@ class SshProvider:
     ) -> socket.socket:
         if client != CLIENTS:
             raise OSError(f"no client place {client!r}, only {CLIENTS!r}")
+        bastion = self._bastion_before(address)
+        if bastion is not None:
+            if kind != socket.SOCK_STREAM:
+                raise OSError(f"only TCP goes through a bastion, so there is no other way to {address}:{port}")
+            return bastion.dial(address, port, timeout_s)
         if kind == socket.SOCK_STREAM:
             made = socket.create_connection((address, port), timeout=timeout_s)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -87,18 +137,21 @@ class SshProvider:
         return tuple(self._host(entry) for entry in self.inventory.hosts)
 
     def _host(self, entry: InventoryHost) -> RemoteHost:
-        known_hosts = self.inventory.known_hosts or Path.home() / ".ssh" / "known_hosts"
+        login, timeout_s = entry.login or entry.address, entry.login_timeout / 1e9
         target = Target(
             name=entry.name,
-            address=entry.address,
+            address=login,
             port=entry.port,
             user=entry.user,
             key=entry.key,
-            known_hosts=known_hosts if known_hosts.exists() or self.inventory.known_hosts else None,
+            known_hosts=self._known_hosts(),
+            open_socket=self._way_to(entry, login),
             user_config=True,
+            connect_timeout_s=timeout_s,
         )
         return RemoteHost(
             target,
+            address=entry.address,
             directory=entry.directory,
             python=entry.python,
             control=("", entry.port),
@@ -106,32 +159,34 @@ class SshProvider:
             clock=entry.clock,
         )
 
+    def _way_to(self, entry: InventoryHost, login: str) -> Callable[[float], paramiko.Channel] | None:
+        """Through the bastion, one connection to which serves all hosts behind it."""
+        jump = self.inventory.jump_of(entry)
+        if jump is None:
+            return None
+        if (jump, entry.key) not in self._bastions:
+            target = Target(
+                name=jump.host,
+                address=jump.host,
+                port=jump.port,
+                user=jump.user,
+                key=entry.key,
+                only_key=False,
+                known_hosts=self._known_hosts(),
+                user_config=True,
+                connect_timeout_s=entry.login_timeout / 1e9,
+            )
+            self._bastions[jump, entry.key] = Bastion(target)
+        bastion = self._behind[entry.name] = self._bastions[jump, entry.key]
+        return lambda timeout_s: bastion.channel_to(login, entry.port, timeout_s, entry.name)
 
-def inspect(host: RemoteHost) -> None:
-    """Log in, learn the controller's address as the host sees it, and refuse a Python that the node does not run on."""
-    said = host.run('echo "$SSH_CONNECTION"').stdout.split()
-    if len(said) != 4:
-        raise HostError(
-            f"{host.target.where}: does not tell who is logged in (SSH_CONNECTION is {' '.join(said)!r})",
-            hint="is it a full login by OpenSSH's sshd?",
-        )
-    # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
-    host.control = (said[0].removeprefix("::ffff:"), int(said[3]))
-    if host.sudo:
-        host.run([*host.sudo, "true"])
-    version = python_version(host)
-    if version < OLDEST_PYTHON:
-        raise HostError(
-            f"{host.target.where}: {host.python} is Python {'.'.join(map(str, version))}; the node needs 3.10 or later",
-            hint="install a later one there and name it in the inventory as `python:`",
-        )
+    def _bastion_before(self, address: str) -> Bastion | None:
+        if all(self.inventory.jump_of(entry) is None for entry in self.inventory.hosts):
+            return None
+        hosts = self.hosts or self.make_hosts()
+        return next((self._behind.get(host.name) for host in hosts if host.address == address), None)
 
-
-def python_version(host: RemoteHost) -> tuple[int, ...]:
-    """`(major, minor, micro)` of the host's interpreter. Raises `HostError` when there is none."""
-    said = host.run([host.python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]).stdout.strip()
-    if not re.fullmatch(r"\d+\.\d+\.\d+", said):
-        raise HostError(
-            f"{host.target.where}: {host.python} does not tell its version: {said[:80]!r}", hint="is it Python?"
-        )
-    return tuple(int(part) for part in said.split("."))
+    def _known_hosts(self) -> Path | None:
+        own = self.inventory.known_hosts
+        users = Path.home() / ".ssh" / "known_hosts"
+        return own or (users if users.exists() else None)

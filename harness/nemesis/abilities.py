@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import FaultError, TribulationError
 from ..hosts.base import Host, Provider
+from ..hosts.errors import ConnectError, lost_or_late
 from ..hosts.parallel import on_all
 from .packages import PACKAGES
 from .packages.base import Probe
@@ -81,16 +82,29 @@ def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -
     wanted = sorted(name for name in names if name in PROBES)
     if not wanted:
         return []
-    found = on_all(hosts, lambda host: [_try(name, host) for name in wanted]).require(
-        "trying what hosts can do", FaultError
-    )
+    found = on_all(hosts, lambda host: _try_all(wanted, host)).require("trying what hosts can do", FaultError)
     return [able for host in hosts for able in found[host.name]]
 
 
-def survey(provider: Provider, hosts: Sequence[Host]) -> list[Able]:
-    """Everything that campaigns may ask for, on each of these hosts: a row for `tri doctor` each."""
-    never = lacking((*EVERY, *INSTEAD), provider)
-    names = sorted({*EVERY} - {able.ability for able in never})
+def _try_all(names: Sequence[str], host: Host) -> list[Able]:
+    """A host that does not answer any more is not asked any more: each question would take its whole time."""
+    tried: list[Able] = []
+    for name in names:
+        try:
+            tried.append(Able(name, host.name, True, PROBES[name](host)))
+        except TribulationError as error:
+            tried.append(Able(name, host.name, False, " ".join(error.message.split()), error.hint))
+            if isinstance(error, ConnectError) or lost_or_late(error):
+                break
+    rest = names[len(tried) :]
+    return [*tried, *(Able(name, host.name, False, "not tried: the host did not answer any more") for name in rest)]
+
+
+def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*EVERY, *INSTEAD)) -> list[Able]:
+    """What campaigns may ask for, or one does, on each of these hosts: a row for `tri doctor` each."""
+    wanted = frozenset(wanted)
+    never = lacking(wanted, provider)
+    names = sorted(wanted - {able.ability for able in never})
     tried = try_abilities(hosts, names)
     granted = [Able(name, ALL, True, f"every {provider.name} host can") for name in names if name not in PROBES]
     return sorted([*never, *granted, *tried], key=lambda able: (able.ability, able.host))
@@ -119,10 +133,3 @@ def backends(tried: Iterable[Able]) -> dict[str, dict[str, str]]:
         if able.ok:
             how.setdefault(able.ability, {})[able.host] = able.detail
     return how
-
-
-def _try(name: str, host: Host) -> Able:
-    try:
-        return Able(name, host.name, True, PROBES[name](host))
-    except TribulationError as error:
-        return Able(name, host.name, False, error.message, error.hint)

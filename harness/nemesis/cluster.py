@@ -37,7 +37,9 @@ class Cluster:
         lease_s: float,
         port: int,
         voters: Mapping[str, int] | None = None,
+        run: Mapping[str, str] | None = None,
     ) -> None:
+        self._run = dict(run or {})
         self.hosts = {host.name: host for host in hosts}
         self.service = service
         self.dial: Dial = dial or self._dial_service
@@ -141,11 +143,11 @@ class Cluster:
         assert host is not None, "only vertices with a host are told about one"
         library = self._libraries.get(name)
         disk = fault_disk.config(self.service, host) if name in self.hosts else {}
+        common = {"control": list(host.control), "fault_disk": disk, "run": self._run}
         if library is None:
-            return {"control": list(host.control), "fault_disk": disk, "clock": clock_of(host)}
+            return {**common, "clock": clock_of(host)}
         return {
-            "control": list(host.control),
-            "fault_disk": disk,
+            **common,
             "clock_file": library.file,
             "clock_library": library.library,
             "clock_environment": dict(library.environment),

@@ -25,6 +25,7 @@ from .covering import Covering, unseen
 from .faults import CLIENTS, Intent, Observation, Resolved, Situation
 from .ledger import Ledger
 from .outages import bring_back
+from .owners import asked_by, asked_of_hosts
 from .packages import Ground, Package, package_of
 from .packages.processes import is_running, states
 from .reachability import Reachability
@@ -42,7 +43,7 @@ _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
 class HostInjector:
-    """`Injector` over hosts. `clock` gives the run's time in ns, `seed` is the plan's: what is drawn on hosts is drawn from it. `start` before the first fault, `stop` at the end, always."""
+    """`Injector` over hosts. `clock` gives the run's time in ns, `seed` is the plan's: what is drawn on hosts is drawn from it. `run` is what hosts are told about whose faults these are. `start` before the first fault, `stop` at the end, always."""
 
     def __init__(
         self,
@@ -57,8 +58,10 @@ class HostInjector:
         dial: Dial | None = None,
         lease_s: float = LEASE_S,
         probe_port: int = PROBE_PORT,
+        run: str = "",
     ) -> None:
-        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters)
+        owner = {"run": run, "by": asked_by()}
+        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner)
         self._ledger, self._clock = ledger, clock
         self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)
         self._clocks = Clocks(self._cluster.nodes)
@@ -70,6 +73,7 @@ class HostInjector:
         self._covering = Covering()
         self._unfinished: dict[str, Resolved] = {}
         self._applied: dict[str, Json] = {}
+        self._told: dict[str, list[Json]] = {}
         self._lapsed: set[str] = set()
         self._change = threading.RLock()
 
@@ -255,22 +259,32 @@ class HostInjector:
 
     def _apply(self) -> None:
         """Send every host whose wanted state changed its new one, all at once."""
-        wants = [
-            want for fault in self._active.values() for want in package_of(fault.intent.kind).wants(fault, self._ground)
-        ]
+        wants, told = asked_of_hosts(self._active.values(), self._ground)
         wanted = wanted_by_host(wants, self._cluster.changeable())
-        changed = {name: state for name, state in wanted.items() if self._applied.get(name) != state}
+        changed = {
+            name: state
+            for name, state in wanted.items()
+            if self._applied.get(name) != state or self._told.get(name, []) != told.get(name, [])
+        }
         if not is_supervised(self._cluster.service):
             self._start_by_service(changed)
         for name in (*changed, *self._cluster.off):
             # What is in force on a host that is off, or was, is known only when it was told anew.
             self._applied.pop(name, None)
         requests = {
-            name: {"do": "set", "wanted": state, "lease_s": self._cluster.lease_s} for name, state in changed.items()
+            name: {
+                "do": "set",
+                "wanted": state,
+                "lease_s": self._cluster.lease_s,
+                "faults": told.get(name, []),
+                "at_ns": time.time_ns(),
+            }
+            for name, state in changed.items()
         }
         require(ask(self._cluster.agents, requests), "changing what is in force")
         # What is said of a start holds for this one change only.
         self._applied.update({name: _lasting(state) for name, state in changed.items()})
+        self._told.update({name: told.get(name, []) for name in changed})
 
     def _start_by_service(self, changed: dict[str, Json]) -> None:
         """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""

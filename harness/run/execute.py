@@ -231,7 +231,15 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         journal = Journal(stack.enter_context(Recorder(run.run_dir / "history.jsonl")))
         ledger = stack.enter_context(Ledger(run.run_dir / "ledger.jsonl"))
         injector = HostInjector(
-            hosts, provider, service, ledger, clock.now_ns, seed=run.plan.seed, voters=run.plan.voters, dial=dial
+            hosts,
+            provider,
+            service,
+            ledger,
+            clock.now_ns,
+            seed=run.plan.seed,
+            voters=run.plan.voters,
+            dial=dial,
+            run=f"{run.plan.campaign}, seed {run.plan.seed}",
         )
         with run.phase("agents"):
             injector.start()

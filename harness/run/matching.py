@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from histories.store import RunStore
 
 from ..hosts.base import Host
+from ..hosts.reach import require_reach
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
 from ..nemesis.faults import Intent
 from ..nemesis.mix import left_out, possible_needs
@@ -22,6 +23,9 @@ PLAN_FILE = "plan.json"
 
 def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
     """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
+    if run.provider.name != "local":
+        # A lab's hosts reach each other, and its clients them, by construction.
+        require_reach(run.provider, hosts, run.system.service.port)
     found: dict[str, dict[str, str]] = {}
     if run.composed:
         names = possible_needs(run.campaign.faults)

@@ -23,14 +23,17 @@ from tests.integration.running import await_that
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("n1", "n2", "n3")
+GATE = "n9"
+"""A machine more, of no inventory: where the others are behind a wall, the way to them."""
 
 OUTER = r"""
 set -eu
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
 if [ -e shadow ]; then mount --bind shadow /etc/shadow; fi
-printf '%s\n' 'link set lo up' 'link add br0 type bridge' 'link set br0 up' 'addr add 10.78.0.254/24 dev br0' | ip -batch -
-for i in 1 2 3; do
+printf '%s\n' 'link set lo up' 'link add br0 type bridge' 'link set br0 up' 'addr add 10.78.0.254/24 dev br0' 'addr add fd78::254/64 dev br0 nodad' | ip -batch -
+mount --bind hosts /etc/hosts
+for i in 1 2 3 9; do
     unshare --net --mount --uts --pid --fork --kill-child=SIGKILL --mount-proc sh "$MACHINE" $i &
     echo $! >n$i/pid
     until [ -e n$i/ready ]; do sleep 0.02; done
@@ -45,7 +48,7 @@ set -eu
 hostname n$1
 touch n$1/ready
 until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
-printf '%s\n' 'link set lo up' "addr add 10.78.0.$1/24 dev eth0" 'link set eth0 up' | ip -batch -
+printf '%s\n' 'link set lo up' "addr add 10.78.0.$1/24 dev eth0" "addr add fd78::$1/64 dev eth0 nodad" 'link set eth0 up' | ip -batch -
 exec "$SSHD" -D -e -f n$1/sshd_config 2>n$1/sshd.log
 """
 
@@ -56,24 +59,45 @@ class Machines:
     def __init__(self, folder: Path, labs: Path) -> None:
         self._folder, self._labs = folder, labs
         self._process: subprocess.Popen[str] | None = None
-        for number, name in enumerate(NAMES, start=1):
-            self._write_machine(name, number)
+        for name in (*NAMES, GATE):
+            self._write_machine(name, int(name[1:]))
         self._write_key(folder / "key")
         shutil.copy(folder / "key.pub", folder / "authorized_keys")
         if os.geteuid() == 0:
             (folder / "shadow").write_text("root:*:19000:0:99999:7:::\n")
         (folder / "machine.sh").write_text(MACHINE)
+        (folder / "hosts").write_text("127.0.0.1 localhost\n10.78.0.1 first.example\n")
         self.inventory = self.write_inventory("machines.yaml")
 
-    def write_inventory(self, name: str, *, known_hosts: str = "known_hosts") -> Path:
-        user = pwd.getpwuid(os.geteuid()).pw_name
+    def write_inventory(
+        self, name: str, *, known_hosts: str = "known_hosts", at: str = "address: 10.78.0.{i}", head: str = ""
+    ) -> Path:
+        """`at` says where each machine is, by its number `i`; `head` is what the inventory says of all."""
         lines = [
-            f"  - {{name: {name}, address: 10.78.0.{i}, port: 220{i}, user: {user}, key: key, directory: {self.directory(name)}}}"
+            f"  - {{name: {name}, {at.format(i=i)}, port: 220{i}, user: {self.user}, key: key, directory: {self.directory(name)}}}"
             for i, name in enumerate(NAMES, start=1)
         ]
         path = self._folder / name
-        path.write_text("\n".join(["consent: true", f"known_hosts: {known_hosts}", "hosts:", *lines]) + "\n")
+        path.write_text("\n".join(["consent: true", f"known_hosts: {known_hosts}", head, "hosts:", *lines]) + "\n")
         return path
+
+    @property
+    def key(self) -> Path:
+        return self._folder / "key"
+
+    @property
+    def user(self) -> str:
+        return pwd.getpwuid(os.geteuid()).pw_name
+
+    @contextmanager
+    def walled(self) -> Iterator[str]:
+        """Nothing goes from here to the machines but through the gate, which this names as a bastion."""
+        wall = "table inet wall { chain out { type filter hook output priority 0; ip daddr { 10.78.0.1, 10.78.0.2, 10.78.0.3 } drop; ip6 daddr { fd78::1, fd78::2, fd78::3 } drop; }; }"
+        assert self.run("nft", wall).returncode == 0
+        try:
+            yield f"{self.user}@10.78.0.9:2209"
+        finally:
+            assert self.run("nft", "delete table inet wall").returncode == 0
 
     def directory(self, name: str) -> Path:
         return self._folder / name / "tribulation"
@@ -127,6 +151,20 @@ class Machines:
             yield
             process.communicate(timeout=30)
 
+    @contextmanager
+    def sshd_here(self, name: str) -> Iterator[None]:
+        """Where `tri` runs, an sshd with the key and the port of this machine."""
+        assert self._process is not None
+        (init,) = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
+        enter = ["nsenter", "--target", init, *user, "--net", "--mount", "--pid", "--"]
+        serve = f"cd {self._folder} && {self._sshd()} -D -e -f {name}/sshd_config 2>here.log & cat; kill $!"
+        with subprocess.Popen([*enter, "sh", "-c", serve], stdin=subprocess.PIPE, env=launch.environment()) as process:
+            log = self._folder / "here.log"
+            await_that(lambda: log.exists() and "listening on" in log.read_text(), "an sshd beside tri")
+            yield
+            process.communicate(timeout=30)
+
     def programs(self) -> list[str]:
         """Command lines of everything of ours that runs on any machine."""
         script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done"
@@ -144,7 +182,8 @@ class Machines:
         folder.mkdir(parents=True)
         public = self._write_key(folder / "host_key")
         with open(self._folder / "known_hosts", "a") as known:
-            known.write(f"[10.78.0.{number}]:220{number} {public}\n")
+            for at in (f"10.78.0.{number}", f"fd78::{number}", *(["first.example"] if number == 1 else [])):
+                known.write(f"[{at}]:220{number} {public}\n")
         settings = {
             "Port": f"220{number}",
             "HostKey": folder / "host_key",

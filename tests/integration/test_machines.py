@@ -57,7 +57,7 @@ def test_a_campaign_cuts_and_kills_real_machines_and_leaves_them_as_they_were(ma
     assert document["ops"]["ok"] > 100
     assert machines.left_behind() == []
     healed = machines.tri("heal", "--hosts", str(machines.inventory), "--json")
-    assert json.loads(healed.stdout) == {"undone": []}
+    assert json.loads(healed.stdout) == {"undone": [], "faults": [], "failed": []}
 
 
 def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machines, tmp_path: Path) -> None:
@@ -87,7 +87,8 @@ def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machi
 
 
 def test_unknown_and_changed_host_keys_are_refused(machines: Machines) -> None:
-    known = machines.inventory.with_name("known_hosts").read_text().splitlines()
+    lines = machines.inventory.with_name("known_hosts").read_text().splitlines()
+    known = [next(line for line in lines if line.startswith(f"[10.78.0.{i}]")) for i in (1, 2, 3)]
     host, kind, _ = known[1].split()
     few = machines.inventory.with_name("few")
     for lines, said in (
@@ -96,8 +97,10 @@ def test_unknown_and_changed_host_keys_are_refused(machines: Machines) -> None:
     ):
         few.write_text("\n".join(lines) + "\n")
         inventory = machines.write_inventory("careful.yaml", known_hosts="few")
-        refused = machines.tri("deploy", "up", str(inventory))
+        refused = machines.tri("deploy", "up", str(inventory), "--json")
         assert refused.returncode == 4 and said in refused.stderr and "n2 (" in refused.stderr
+        assert {name: row["ok"] for name, row in rows(refused.stdout).items()} == {"n1": True, "n2": False, "n3": True}
+    assert machines.tri("deploy", "down", str(machines.inventory)).returncode == 0
     assert machines.left_behind() == []
 
 

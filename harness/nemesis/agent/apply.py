@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import account
 from .parts import PARTS
 from .store import Store
 
@@ -40,6 +41,7 @@ def undo_all(store: Store, who: str) -> list[str]:
         store.set_force({})
     if undone:
         store.write_journal({"who": who, "undone": undone})
+    account.end_others(store, (), who)
     return undone
 
 

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 
-from . import watchdog
+from . import account, watchdog
 from .parts import PARTS
 from .store import Store
 
@@ -49,7 +49,9 @@ def after_boot(store: Store, program: str) -> None:
             if part.NAME in force and part.NAME not in kept:
                 part.undo(force[part.NAME])
         store.set_force(kept)
-        if kept:
+        if not kept:
+            account.end_others(store, (), "boot")
+        else:
             # Switched on because nobody renewed anything: then nobody comes either.
             store.renew(0.0 if os.environ.get("UNATTENDED") else GRACE_S)
             watchdog.ensure(store, program)

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import IO, Any
 
-from . import addresses, boot, follow, processes, watchdog, wire
+from . import account, addresses, boot, follow, processes, watchdog, wire
 from .apply import apply, undo_all
 from .keeper import Keeper
 from .parts import PARTS
@@ -28,7 +28,7 @@ TAKE_OVER_S = 3.0
 
 
 class Agent:
-    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, peers."""
+    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, peers, run."""
 
     def __init__(self, store: Store, program: str) -> None:
         self._store, self._program = store, program
@@ -71,7 +71,10 @@ class Agent:
         with self._store.locked():
             self._store.renew(request["lease_s"])
             watchdog.ensure(self._store, self._program)
+            told = request.get("faults", [])
+            account.begin(self._store, told, self._config.get("run", {}), request.get("at_ns", time.time_ns()))
             apply(self._store, self._config, request["wanted"])
+            account.end_others(self._store, told, "harness", request.get("at_ns"))
         return {}
 
     def _renew(self, request: Json) -> Json:
@@ -188,10 +191,12 @@ def refuse(why: str) -> None:
 
 
 def heal(store: Store) -> None:
+    """`undone` is what was in force; `faults`, whose that was, as far as this host was told."""
     with store.locked():
+        faults = account.still_on(store)
         undone = undo_all(store, "heal")
         store.renew(0.0)
-    print(json.dumps(undone))
+    print(json.dumps({"undone": undone, "faults": faults}))
 
 
 def look(store: Store, program: str) -> None:

@@ -71,6 +71,52 @@ hosts:
     assert caught.value.exit_code == 2
 
 
+def test_logins_bastions_and_ipv6(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "consent: true\njump: ops@gate.example:2222\nhosts:\n"
+        '  - {name: n1, address: "[2001:db8::1]", login_timeout: 3s}\n'
+        "  - {name: n2, address: 10.0.0.2, login: 203.0.113.9, port: 2202, jump: none}\n"
+        "  - {name: n3, address: n3.example, login: n3, jump: '[2001:db8::9]:23'}\n",
+    )
+    inventory = load_inventory(path)
+    assert [str(inventory.jump_of(host)) for host in inventory.hosts] == [
+        "ops@gate.example:2222",
+        "None",
+        "[2001:db8::9]:23",
+    ]
+    hosts = SshProvider(inventory).make_hosts()
+    assert [host.address for host in hosts] == ["2001:db8::1", "10.0.0.2", "n3.example"]
+    assert [host.target.where for host in hosts] == ["n1 ([2001:db8::1]:22)", "n2 (203.0.113.9:2202)", "n3 (n3:22)"]
+    assert [host.target.connect_timeout_s for host in hosts] == [3.0, 10.0, 10.0]
+    assert [host.target.open_socket is not None for host in hosts] == [True, False, True]
+
+
+def test_all_mistakes_about_ways_are_told_at_once(tmp_path: Path) -> None:
+    text = """\
+consent: true
+jump: ops@gate:ssh
+hosts:
+  - {name: n1, address: fe80::1, login: 'root@n1'}
+  - {name: n2, address: 10.0.0.300, jump: fd00::1, login_timeout: 0s}
+  - {name: n3, address: fd00::3, login: gate, port: 2203}
+  - {name: n4, address: 'FD00:0::3', login: gate, port: 2203}
+"""
+    with pytest.raises(CampaignError) as caught:
+        load_inventory(written(tmp_path, text))
+    lines = [line.partition("vps.yaml:")[2] for line in caught.value.message.splitlines()]
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["2", "jump"],
+        ["4", "hosts[0].address"],
+        ["4", "hosts[0].login"],
+        ["5", "hosts[1].address"],
+        ["5", "hosts[1].jump"],
+        ["5", "hosts[1].login_timeout"],
+        ["7", "hosts[3].address"],
+        ["7", "hosts[3].login"],
+    ]
+
+
 def test_no_hosts_is_no_inventory(tmp_path: Path) -> None:
     with pytest.raises(CampaignError, match=r"vps.yaml:2: hosts: .*at least 1 item"):
         load_inventory(written(tmp_path, "consent: true\nhosts: []\n"))

@@ -107,6 +107,19 @@ def test_jump_hosts_of_the_users_configuration_are_used_and_their_keys_checked(o
         outside.run("rm /srv/home/.ssh/config")
 
 
+def test_a_directory_that_others_may_write_is_refused(outside: RemoteHost, lab: LocalProvider) -> None:
+    lab.hosts[1].run("mkdir -p -m 777 '/srv/open to all'")
+    exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/open to all"))
+    assert exit_code == 4 and "logging in failed on 1 of 2 hosts" in out
+    assert "the directory /srv/open to all may be written by others (777)" in out and "another `directory`" in out
+    if outside.target.user == "root":
+        lab.hosts[1].run(
+            "mkdir /srv/anybody && chmod 1777 /srv/anybody && mkdir /srv/anybody/s && chown 7 /srv/anybody/s"
+        )
+        exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/anybody/s"))
+        assert exit_code == 4 and "was made by user number 7, where anybody may make one" in out
+
+
 def test_unknown_hosts_are_refused(outside: RemoteHost) -> None:
     exit_code, out = provide(outside, inventory_of(outside).replace("known_hosts: known_hosts\n", ""))
     assert exit_code == 4 and "the host's key is not known" in out

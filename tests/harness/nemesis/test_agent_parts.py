@@ -10,7 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from harness.nemesis.agent import processes
+from harness.nemesis.agent import account, processes
 from harness.nemesis.agent.firewall import rules
 from harness.nemesis.agent.store import Store
 from harness.nemesis.shipping import bundle
@@ -44,6 +44,25 @@ def test_what_is_in_force_survives_and_a_lease_runs_out(tmp_path: Path) -> None:
     with open(store.path("journal.jsonl"), "a") as file:
         file.write('{"torn')
     assert [entry["who"] for entry in again.read_journal()] == ["heal"]
+
+
+def test_a_host_knows_whose_faults_are_on_also_after_a_torn_line(tmp_path: Path) -> None:
+    store, run = Store(str(tmp_path / "nemesis")), {"run": "quickstart, seed 7", "by": "ada@laptop"}
+    cut, delay = {"id": "cut.1", "kind": "cut"}, {"id": "link.1", "kind": "link"}
+    assert account.still_on(store) == []
+    account.begin(store, [cut], run, 5)
+    account.begin(store, [cut, delay], run, 6)
+    account.end_others(store, [cut, delay], "harness", 6)
+    assert account.still_on(store) == [
+        {"at_ns": 5, "phase": "on", **cut, **run},
+        {"at_ns": 6, "phase": "on", **delay, **run},
+    ]
+    with open(store.path(account.FILE), "ab") as file:
+        file.write(b'\xff[1]\n{"at_ns": 7, "phase": "off", "id": "cu')
+    account.end_others(store, [delay], "harness", 8)
+    assert [fault["id"] for fault in account.still_on(store)] == ["link.1"]
+    account.end_others(store, [], "watchdog")
+    assert account.still_on(store) == []
 
 
 def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_path: Path) -> None:

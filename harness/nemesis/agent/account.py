@@ -1,0 +1,69 @@
+"""The host's own copy of the ledger: which faults of which run touched it, and since when. It tells whoever heals without the run's folder.
+
+    {"at_ns": …, "phase": "on", "id": "cut-halves-7d4474.1", "kind": "cut", "run": "quickstart, seed 7", "by": "ada@laptop"}
+    {"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}
+
+`at_ns` is wall time, of the harness where it is known: a fault may be what moves this host's clock. Appended and fsynced, `on` before anything is
+done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written keeps nobody from healing. All calls are
+made under the store's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .store import Store
+
+Json = dict[str, Any]
+FILE = "ledger.jsonl"
+
+
+def begin(store: Store, faults: Iterable[Json], run: Json, at_ns: int) -> None:
+    """These are in force, or are about to be; those that are known to be are not told again."""
+    known = {fault["id"] for fault in still_on(store)}
+    _append(store, [{"at_ns": at_ns, "phase": "on", **fault, **run} for fault in faults if fault["id"] not in known])
+
+
+def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None = None) -> None:
+    """All but these have ended; on a disk that is full they have, too."""
+    kept, at = {fault["id"] for fault in faults}, time.time_ns() if at_ns is None else at_ns
+    ended = [fault["id"] for fault in still_on(store) if fault["id"] not in kept]
+    with contextlib.suppress(OSError):
+        _append(store, [{"at_ns": at, "phase": "off", "id": ident, "who": who} for ident in ended])
+
+
+def still_on(store: Store) -> list[Json]:
+    """The `on` lines without an `off`, oldest first."""
+    on: dict[str, Json] = {}
+    for line in _lines(store):
+        if line["phase"] == "on":
+            on[line["id"]] = line
+        else:
+            on.pop(line["id"], None)
+    return list(on.values())
+
+
+def _lines(store: Store) -> Iterator[Json]:
+    with contextlib.suppress(FileNotFoundError), open(store.path(FILE), errors="replace") as file:
+        for text in file:
+            with contextlib.suppress(ValueError):
+                line = json.loads(text)
+                if isinstance(line, dict) and {"id", "phase", "at_ns"} <= line.keys():
+                    yield line
+
+
+def _append(store: Store, lines: list[Json]) -> None:
+    if not lines:
+        return
+    with open(store.path(FILE), "a+b") as file:
+        file.seek(max(0, file.tell() - 1))
+        # What was torn by a power loss must not spoil the line after it.
+        torn = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * torn + "".join(json.dumps(line) + "\n" for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,33 @@
+"""Whose faults these are: what each host is told of them, so that whoever heals it later knows, without the run's folder."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterable
+
+from .agents import Json
+from .faults import Resolved
+from .packages import Ground, package_of
+from .wanted import Want
+
+
+def asked_by() -> str:
+    """Who runs the harness, and where."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def asked_of_hosts(faults: Iterable[Resolved], ground: Ground) -> tuple[list[Want], dict[str, list[Json]]]:
+    """What the faults want of the hosts, and by host, which of them want something of it."""
+    wants: list[Want] = []
+    told: dict[str, list[Json]] = {}
+    for fault in faults:
+        its = list(package_of(fault.intent.kind).wants(fault, ground))
+        wants += its
+        for name in {vertex for vertex, _, _ in its}:
+            told.setdefault(name, []).append({"id": fault.intent.id, "kind": fault.intent.kind})
+    return wants, told
