@@ -1,10 +1,11 @@
-"""`tri deploy up|status|down INVENTORY`: the reference cluster on machines of one's own, apart from a campaign."""
+"""`tri deploy up|upgrade|status|down INVENTORY`: the reference cluster on machines of one's own, apart from a campaign."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,22 @@ from ..errors import TribulationError
 from .console import out, say
 
 if TYPE_CHECKING:
+    from ..deploy.cluster import Deployment
     from ..deploy.deploy import HostResult
+    from ..deploy.plan import HostPlan
 
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done on each host, and do nothing.")
+TAKE_OVER = click.option(
+    "--take-over", is_flag=True, help="Break a claim whose owner did not renew it for two minutes."
+)
+TIMING = click.option(
+    "--timing", type=click.Choice(["default", "fast"]), help="Default: as the cluster has it, or default."
+)
+FIREWALL = click.option(
+    "--open-firewall", is_flag=True, help="Let the cluster through the hosts' own firewalls, as `firewall: true` does."
+)
 
 
 @click.group("deploy")
@@ -30,15 +43,18 @@ def command() -> None:
 
 @command.command("up")
 @INVENTORY
-@click.option("--timing", type=click.Choice(["default", "fast"]), default="default", show_default=True)
+@TIMING
+@FIREWALL
+@DRY_RUN
+@TAKE_OVER
 @JSON
-def up(inventory: Path, timing: str, as_json: bool) -> int:
-    """Install and start a node on every host; what is right already is left alone."""
-    from ..deploy.deploy import deploy_up
-
-    service, hosts = _cluster(inventory, timing)
-    say(f"deploying to {len(hosts)} hosts")
-    return _show(lambda: deploy_up(service, hosts), as_json)
+def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, take_over: bool, as_json: bool) -> int:
+    """Install and start a node on every host, all at once; what is right already is left alone."""
+    with _cluster(inventory, timing, open_firewall, only_looks=dry_run) as cluster:
+        if dry_run:
+            return _show_plans(cluster.plans_up, as_json)
+        say(f"deploying to {len(cluster.hosts)} hosts")
+        return _show(lambda: cluster.up(take_over), as_json)
 
 
 @command.command("status")
@@ -48,34 +64,82 @@ def status(inventory: Path, as_json: bool) -> int:
     """Ask every node how it is."""
     from ..deploy.deploy import deploy_status
 
-    service, hosts = _cluster(inventory, "default")
-    return _show(lambda: deploy_status(service, hosts), as_json)
+    with _cluster(inventory, only_looks=True) as cluster:
+        cluster.reach_all()
+        return _show(lambda: deploy_status(cluster.service, cluster.hosts), as_json)
 
 
 @command.command("down")
 @INVENTORY
+@DRY_RUN
+@TAKE_OVER
 @JSON
-def down(inventory: Path, as_json: bool) -> int:
-    """Stop the nodes and remove what was put there."""
+def down(inventory: Path, dry_run: bool, take_over: bool, as_json: bool) -> int:
+    """Stop the nodes, and leave every host as it was found."""
     from ..deploy.authority import kept_directory
-    from ..deploy.deploy import deploy_down
 
-    service, hosts = _cluster(inventory, "default")
-    code = _show(lambda: deploy_down(service, hosts), as_json)
+    with _cluster(inventory, only_looks=dry_run) as cluster:
+        if dry_run:
+            return _show_plans(cluster.plans_down, as_json)
+        code = _show(lambda: cluster.down(take_over), as_json)
     if code == 0:
-        shutil.rmtree(kept_directory(inventory.stem))
+        shutil.rmtree(kept_directory(inventory.stem), ignore_errors=True)
     return code
 
 
-def _cluster(inventory: Path, timing: str) -> tuple[Any, Any]:
+@contextmanager
+def _cluster(
+    inventory: Path, timing: str | None = None, firewall: bool = False, only_looks: bool = False
+) -> Iterator[Deployment]:
+    """`timing` None: as the hosts have it already. Who `only_looks` leaves no certificate authority behind that was not there."""
     from ..deploy.authority import kept_directory
-    from ..hosts.ssh import SshProvider
+    from ..deploy.cluster import Deployment
+    from ..hosts.ssh import SshProvider, inspect
     from ..systems.reference import ReferenceService
 
     provider = SshProvider.from_file(inventory)
-    hosts = provider.up()
-    options = {"cluster": inventory.stem, "timing": timing, "keep_data": True, "tls": True}
-    return ReferenceService({**options, "authority": str(kept_directory(inventory.stem))}), hosts
+    authority = kept_directory(inventory.stem)
+    for_now = only_looks and not authority.exists()
+    hosts = provider.make_hosts()
+    firewall = firewall or provider.inventory.firewall
+    cluster = Deployment(ReferenceService(_options(inventory, timing)), hosts, inspect, firewall, tell=say)
+    try:
+        if timing is None:
+            cluster.service = ReferenceService(_options(inventory, cluster.deployed_timing()))
+        yield cluster
+    finally:
+        if for_now:
+            shutil.rmtree(authority, ignore_errors=True)
+        for host in hosts:
+            host.close()
+
+
+def _options(inventory: Path, timing: Any) -> dict[str, Any]:
+    from ..deploy.authority import kept_directory
+
+    authority = str(kept_directory(inventory.stem))
+    chosen = "default" if timing is None else timing
+    return {"cluster": inventory.stem, "timing": chosen, "keep_data": True, "tls": True, "authority": authority}
+
+
+def _show_plans(make: Callable[[], Sequence[HostPlan]], as_json: bool) -> int:
+    """What would be done; exit code 4 when a host refuses."""
+    plans = make()
+    if as_json:
+        out.print_json(json.dumps({"plan": [plan.to_json() for plan in plans]}))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("host", "step", "detail"):
+            table.add_column(heading, overflow="fold")
+        for plan in plans:
+            for step in plan.steps:
+                table.add_row(plan.host, step.action, Text(step.detail))
+            for refusal in plan.refusals:
+                table.add_row(plan.host, "[red]refused[/]", Text(f"{refusal.message}; hint: {refusal.hint}"))
+            if not plan.steps and not plan.refusals:
+                table.add_row(plan.host, "-", "nothing to do")
+        out.print(table)
+    return 4 if any(plan.refusals for plan in plans) else 0
 
 
 def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:

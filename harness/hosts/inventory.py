@@ -64,6 +64,8 @@ class Inventory(BaseModel):
     consent: bool
     hosts: tuple[InventoryHost, ...] = Field(min_length=1)
     known_hosts: Path | None = None
+    firewall: bool = False
+    """Whether `tri deploy up` lets the cluster through the machines' own firewalls."""
 
     @field_validator("consent")
     @classmethod

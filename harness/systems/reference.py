@@ -41,7 +41,8 @@ FOLDER = "reference"
 ASK_S = 1.0
 TLS_FILES = {"ca": "tls-ca.pem", "certificate": "tls-certificate.pem", "key": "tls-key.pem"}
 DATAGRAM_KEY = "datagram.key"
-_DEPLOYMENT = "deployment"
+DEPLOYMENT = "deployment"
+TO_STAY = "to stay: "
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _WAIT_STEP_S = 0.05
 _ENDINGS = 5
@@ -56,14 +57,15 @@ class ReferenceService:
     options: Any = field(default_factory=ReferenceOptions)
     name: str = "reference"
     capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters", "replacement", "disk"})
+    archive: bytes = field(default_factory=build_node_archive, repr=False)
+    """The node's program; the one of this source tree unless another version is given."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
             self.options = ReferenceOptions.from_mapping(self.options)
         if self.options.membership is not None:
             self.capabilities |= {"members"}
-        self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
-        self._archive = build_node_archive()
+        self._deployment = f"{TO_STAY}{self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self.authority = authority_of(self.options)
         """Who vouches for nodes and clients; None without TLS."""
         self.client_tls = None if self.authority is None else self.authority.client("harness")
@@ -80,14 +82,9 @@ class ReferenceService:
     # Deployment
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
-        config = json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode()
-        files = {
-            control.ARCHIVE: for_python(self._archive, host.python),
-            "config.json": config,
-            _DEPLOYMENT: self._deployment.encode(),
-        }
+        files = self.files(host, cluster)
         present = self._digests(host, list(files))
-        if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
+        if present.get(DEPLOYMENT) != digest(files[DEPLOYMENT]):
             self._take_over(host)
             present = self._digests(host, list(files))
         changed = {name: content for name, content in files.items() if present.get(name) != digest(content)}
@@ -97,6 +94,26 @@ class ReferenceService:
         for name, content in changed.items():
             host.put(content, self.control_of(host).path(name))
         self._certify(host)
+
+    def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, bytes]:
+        """What lies in the service's folder and is compared, by name: no secret is among them."""
+        return {
+            control.ARCHIVE: for_python(self.archive, host.python),
+            "config.json": json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode(),
+            DEPLOYMENT: self._deployment.encode(),
+        }
+
+    def certificates(self, host: Host) -> Mapping[str, bytes]:
+        """Issued anew at each call; nothing without TLS. All but the authority's and the node's certificate are secrets."""
+        if self.authority is None:
+            return {}
+        issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
+        return {
+            DATAGRAM_KEY: self.authority.datagram_key,
+            TLS_FILES["ca"]: self.authority.certificate,
+            TLS_FILES["key"]: issued.key,
+            TLS_FILES["certificate"]: issued.certificate,
+        }
 
     def followed(self, host: Host) -> Mapping[str, Any]:
         """What the node writes down as it happens, and where it begins a snapshot."""
@@ -122,15 +139,7 @@ class ReferenceService:
         content = json.dumps(dict(environment), sort_keys=True).encode()
         if self._digests(host, [control.ENVIRONMENT]).get(control.ENVIRONMENT) != digest(content):
             host.put(content, files.path(control.ENVIRONMENT))
-        supervise = [
-            host.python,
-            "-I",
-            "-S",
-            files.path(control.ARCHIVE),
-            "--supervise",
-            "--config",
-            files.path("config.json"),
-        ]
+        supervise = self.supervise_words(host)
         hook = f"{host.directory.rstrip('/')}/{SERVICE_HOOK}"
         # Without the restart: what was kept down before a boot stays so after it.
         at_boot = f"#!/bin/sh\nexec {shlex.join(supervise)}\n"
@@ -141,6 +150,11 @@ class ReferenceService:
             raise DeployError(
                 f"{host.name}: the supervisor did not start: {said}", hint=f"try it by hand: {' '.join(supervise)}"
             )
+
+    def supervise_words(self, host: Host) -> list[str]:
+        """The command that leaves a supervisor behind."""
+        path = self.control_of(host).path
+        return [host.python, "-I", "-S", path(control.ARCHIVE), "--supervise", "--config", path("config.json")]
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
         """Ready: it recovered its log and listens. The host looks, so that waiting costs one command."""
@@ -289,19 +303,19 @@ done; exit 1"""
 
     def _certify(self, host: Host) -> None:
         """Certificates anew at each installation: a node that runs finds them by itself, and drops nothing for it."""
-        if self.authority is None:
-            return
-        path = self.control_of(host).path
-        issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
-        host.put(self.authority.datagram_key, path(DATAGRAM_KEY), mode=0o600)
-        host.put(self.authority.certificate, path(TLS_FILES["ca"]), mode=0o600)
-        host.put(issued.key, path(TLS_FILES["key"]), mode=0o600)
-        host.put(issued.certificate, path(TLS_FILES["certificate"]), mode=0o600)
+        for name, content in self.certificates(host).items():
+            host.put(content, self.control_of(host).path(name), mode=0o600)
 
     def _take_over(self, host: Host) -> None:
         """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
-        self.stop(host)
         files = self.control_of(host)
+        found = host.run(f"cat {quote(files.path(DEPLOYMENT))} 2>/dev/null || true").stdout
+        if found.startswith(TO_STAY) and not self.options.keep_data:
+            raise DeployError(
+                f"{host.name}: cluster {found.removeprefix(TO_STAY).strip()!r} was deployed to stay in {files.directory}",
+                hint="`tri run --attach` tests it as it is; `tri deploy down` removes it",
+            )
+        self.stop(host)
         if not self.options.keep_data:
             host.run(["rm", "-rf", "--", files.directory])
             return
