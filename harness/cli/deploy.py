@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ..deploy.cluster import Deployment
     from ..deploy.deploy import HostResult
     from ..deploy.plan import HostPlan
+    from ..deploy.status import NodeStatus
+    from ..systems.base import Dial
 
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -57,16 +60,35 @@ def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, 
         return _show(lambda: cluster.up(take_over), as_json)
 
 
+@command.command("upgrade")
+@INVENTORY
+@TIMING
+@DRY_RUN
+@TAKE_OVER
+@JSON
+def upgrade(inventory: Path, timing: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
+    """Bring a running cluster up to date, one node at a time, the leader last; asked again, it goes on where it stopped."""
+    from ..deploy.upgrade import Upgrade
+
+    with _cluster(inventory, timing, only_looks=dry_run) as cluster:
+        if dry_run:
+            return _show_plans(cluster.plans_up, as_json)
+        return _show(lambda: Upgrade(cluster, _dial(cluster), say).run(take_over), as_json)
+
+
 @command.command("status")
 @INVENTORY
 @JSON
 def status(inventory: Path, as_json: bool) -> int:
-    """Ask every node how it is."""
-    from ..deploy.deploy import deploy_status
+    """Ask every node how it is: its version, role, term, commit index, lag, and for how long it has run."""
+    from ..deploy.status import status_of
+    from ..deploy.upgrade import states_of
 
     with _cluster(inventory, only_looks=True) as cluster:
-        cluster.reach_all()
-        return _show(lambda: deploy_status(cluster.service, cluster.hosts), as_json)
+        seen = cluster.look()
+        return _show_status(
+            status_of(cluster, seen, states_of(cluster.service, cluster.hosts, _dial(cluster))), as_json
+        )
 
 
 @command.command("down")
@@ -114,6 +136,18 @@ def _cluster(
             host.close()
 
 
+def _dial(cluster: Deployment) -> Dial:
+    """From this machine, as clients do."""
+    addresses = {host.name: host.address for host in cluster.hosts}
+
+    def dial(node: str, timeout_s: float) -> socket.socket:
+        made = socket.create_connection((addresses[node], cluster.service.port), timeout=timeout_s)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    return dial
+
+
 def _options(inventory: Path, timing: Any) -> dict[str, Any]:
     from ..deploy.authority import kept_directory
 
@@ -142,6 +176,29 @@ def _show_plans(make: Callable[[], Sequence[HostPlan]], as_json: bool) -> int:
     return 4 if any(plan.refusals for plan in plans) else 0
 
 
+def _show_status(rows: Sequence[NodeStatus], as_json: bool) -> int:
+    if as_json:
+        out.print_json(json.dumps({"hosts": [_row(row) for row in rows]}))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("host", "", "detail", "version", "role", "term", "commit", "lag", "up"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            version = "" if row.version is None else row.version + ("" if row.current else " (another)")
+            figures = ("" if value is None else str(value) for value in (row.role, row.term, row.commit, row.lag))
+            up = "" if row.uptime_s is None else _duration(row.uptime_s)
+            table.add_row(row.host, _mark(row.ok), Text(row.detail), version, *figures, up)
+        out.print(table)
+    return _tell_hints([row.error for row in rows])
+
+
+def _duration(seconds: float) -> str:
+    """Its two largest parts: `3 d 4 h`, `5 min 2 s`."""
+    parts = [(int(seconds) // 86400, "d"), (int(seconds) // 3600 % 24, "h"), (int(seconds) // 60 % 60, "min")]
+    shown = [f"{value} {unit}" for value, unit in [*parts, (int(seconds) % 60, "s")] if value]
+    return " ".join(shown[:2]) or "0 s"
+
+
 def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
     """Every host's result, the good ones of an attempt that failed elsewhere too; then the error, if there was one."""
     from ..deploy.deploy import NotOnAllHosts
@@ -152,10 +209,18 @@ def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
         _print(error.results, as_json)
         raise
     _print(results, as_json)
-    errors = [result.error for result in results if result.error is not None]
+    return _tell_hints([result.error for result in results])
+
+
+def _tell_hints(errors: Sequence[Exception | None]) -> int:
+    """Each hint once; the exit code."""
     for hint in dict.fromkeys(error.hint for error in errors if isinstance(error, TribulationError) and error.hint):
         say(f"hint: {hint}")
-    return 4 if errors else 0
+    return 4 if any(error is not None for error in errors) else 0
+
+
+def _mark(ok: bool) -> str:
+    return "[green]ok[/]" if ok else "[red]failed[/]"
 
 
 def _print(results: Sequence[HostResult], as_json: bool) -> None:
@@ -166,12 +231,11 @@ def _print(results: Sequence[HostResult], as_json: bool) -> None:
     for heading in ("host", "", "detail", "s"):
         table.add_column(heading, overflow="fold")
     for result in results:
-        mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
-        table.add_row(result.host, mark, Text(result.detail), f"{result.elapsed_s:.2f}")
+        table.add_row(result.host, _mark(result.ok), Text(result.detail), f"{result.elapsed_s:.2f}")
     out.print(table)
 
 
-def _row(result: HostResult) -> dict[str, Any]:
+def _row(result: HostResult | NodeStatus) -> dict[str, Any]:
     """As JSON; an error as its whole text."""
     row = {field.name: getattr(result, field.name) for field in fields(result)}
-    return {**row, "error": None if result.error is None else str(result.error)}
+    return {**row, "ok": result.ok, "error": None if result.error is None else str(result.error)}

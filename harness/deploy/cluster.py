@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from node.runtime.control import ARCHIVE
+
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host
 from ..hosts.claims import Claims
@@ -22,6 +24,7 @@ from ..systems.reference import ReferenceService
 from .carry_out import Work, carry_out
 from .deploy import READY_S, HostResult, each, on_every, require_all
 from .observe import Observed, observe
+from .package import digest
 from .plan import HostPlan, Wanted, plan_down, plan_up
 from .wanted import deployed_timing, names_of, ports_of, wanted_of
 
@@ -52,13 +55,13 @@ class Deployment:
         """What the cluster that is there was told, so that nobody need say it again; None where there is none."""
         return deployed_timing([what for what in self.look().values() if isinstance(what, Observed)])
 
-    def reach_all(self) -> None:
-        """Log in everywhere. Raises `HostError` with every host's trouble."""
-        on_all(self.hosts, self.reach).require("logging in")
+    def program_of(self, host: Host) -> str:
+        """The digest of the program that this host is to have."""
+        return digest(self.service.files(host, self.hosts)[ARCHIVE])
 
     def plans_up(self, seen: Seen | None = None) -> list[HostPlan]:
         """Raises `NotOnAllHosts` when a host cannot be looked at; what a host refuses is in its plan."""
-        seen = self._all_seen(self.look() if seen is None else seen)
+        seen = self.all_seen(self.look() if seen is None else seen)
         return [self._plan_up(host, seen[host.name]) for host in self.hosts]
 
     def plans_down(self, seen: Seen | None = None) -> list[HostPlan]:
@@ -69,7 +72,7 @@ class Deployment:
 
     def up(self, take_over: bool = False) -> list[HostResult]:
         """Raises `NotOnAllHosts`; what was done on the other hosts stays, and the next call goes on from there."""
-        before = self._all_seen(self.look())
+        before = self.all_seen(self.look())
         refuse("deploying", self.service.name, [self._plan_up(host, before[host.name]) for host in self.hosts])
         with self.claimed("tri deploy up", self.hosts, take_over) as claims:
             seen = self.look_again(before)
@@ -108,7 +111,7 @@ class Deployment:
 
     def look_again(self, before: Mapping[str, Observed]) -> dict[str, Observed]:
         """Now that nobody else changes anything. Which folders were missing is known from before: the claim has made them."""
-        seen = self._all_seen(self.look())
+        seen = self.all_seen(self.look())
         return {name: replace(now, missing=before[name].missing) for name, now in seen.items()}
 
     def _plan_up(self, host: Host, observed: Observed) -> HostPlan:
@@ -117,7 +120,7 @@ class Deployment:
     def _wanted(self, host: Host, observed: Observed) -> Wanted:
         return wanted_of(self.service, host, self.hosts, observed, firewall=self.firewall)
 
-    def _all_seen(self, seen: Seen) -> dict[str, Observed]:
+    def all_seen(self, seen: Seen) -> dict[str, Observed]:
         def found(host: Host) -> str:
             what = seen[host.name]
             if isinstance(what, Exception):

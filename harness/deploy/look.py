@@ -33,7 +33,8 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
         "folder": os.path.isdir(folder),
         "config": _text(f"{folder}/config.json"),
         "certificate": _text(f"{folder}/{asked['certificate']}"),
-        "node": _process(folder, "node.pid"),
+        "node": (node := _process(folder, "node.pid")),
+        "node_s": _age_s(node),
         "supervisor": _process(folder, "supervisor.pid"),
         "kept_down": os.path.exists(f"{folder}/stopped"),
         "ports": [row for kind, port in asked["ports"] for row in _holders(kind, port, folder)],
@@ -96,6 +97,14 @@ def _process(folder: str, pid_file: str) -> int | None:
     text = _text(f"{folder}/{pid_file}").strip()
     ours = text.isdigit() and os.fsencode(folder + "/") in _read(f"/proc/{text}/cmdline")
     return int(text) if ours else None
+
+
+def _age_s(pid: int | None) -> float | None:
+    """For how long that process has run."""
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid is not None else []
+    if not fields:
+        return None
+    return float(_text("/proc/uptime").split()[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _holders(kind: str, port: int, folder: str) -> list[dict[str, Any]]:

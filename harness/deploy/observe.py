@@ -45,7 +45,7 @@ class Made:
 class Observed:
     """`missing` are the folders to be made, the topmost first, in `nearest`; `writable` is meant of the login itself.
 
-    `files` maps a name in the service's folder to its digest. `node` and `supervisor` are process numbers. `unit` is the text of our systemd unit, `active` and
+    `files` maps a name in the service's folder to its digest. `node` and `supervisor` are process numbers, `node_s` is for how long the node has run. `unit` is the text of our systemd unit, `active` and
     `enabled` what systemctl says of it. `rules` is the firewall as JSON, empty where it cannot be seen.
     """
 
@@ -63,6 +63,7 @@ class Observed:
     config: str = ""
     certificate: str = ""
     node: int | None = None
+    node_s: float | None = None
     supervisor: int | None = None
     kept_down: bool = False
     ports: Sequence[Taken] = ()

@@ -192,7 +192,7 @@ def _refusals(wanted: Wanted, observed: Observed) -> list[Refusal]:
         )
     for taken in observed.ports:
         if not taken.ours:
-            who = taken.who or "a process of another user"
+            who = taken.who or "a process that the login may not see"
             found.append(
                 Refusal(
                     f"port {taken.port}/{taken.kind} is taken by {who}",

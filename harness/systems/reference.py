@@ -224,7 +224,7 @@ done; exit 1"""
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
         """Who leads in the highest term, by its own word."""
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            answers = list(pool.map(lambda host: self._ask(host.name, dial, {"admin": "status"}), hosts))
+            answers = list(pool.map(lambda host: self.ask(host.name, dial, {"admin": "status"}), hosts))
         leading = [
             (answer["term"], answer["node"])
             for answer in answers
@@ -233,8 +233,8 @@ done; exit 1"""
         return max(leading)[1] if leading else None
 
     def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
-        status = self._ask(host.name, dial, {"admin": "status"})
-        state = self._ask(host.name, dial, {"admin": "digest"})
+        status = self.ask(host.name, dial, {"admin": "status"})
+        state = self.ask(host.name, dial, {"admin": "digest"})
         if status is None or state is None:
             return None
         # The digest last: its index is the one that it belongs to.
@@ -248,7 +248,7 @@ done; exit 1"""
         while (left_s := deadline_s - time.monotonic()) > 0:
             node = self.leader(hosts, dial) or hosts[0].name
             body = {"admin": "voters", "voters": dict(voters), "deadline_ms": max(1, int(left_s * 1000))}
-            answer = self._ask(node, dial, body, left_s)
+            answer = self.ask(node, dial, body, left_s)
             if answer is not None and answer.get("status") == "ok":
                 return
             time.sleep(min(0.1, max(0.0, deadline_s - time.monotonic())))
@@ -269,7 +269,7 @@ done; exit 1"""
             if time.monotonic() >= deadline_s:
                 break
             body = {"do": "members.leave", "with": {"name": node}, "deadline_ms": int(ASK_S * 1000)}
-            answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else answer
+            answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else answer
             time.sleep(_LEAVE_STEP_S)
         raise DeployError(
             f"{node} did not leave the members within {timeout_s:g} s; the last answer was {answer}",
@@ -280,14 +280,12 @@ done; exit 1"""
         """The state of each, as the leader has it in the log; None when nobody leads, or answers."""
         leader = self.leader(hosts, dial)
         body = {"view": "members", "level": "linearizable", "deadline_ms": int(ASK_S * 1000)}
-        answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
+        answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
         if answer is None or answer.get("status") != "ok":
             return None
         return {name: str(record["state"]) for name, record in answer["results"][0].items()}
 
-    def _ask(
-        self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S
-    ) -> Mapping[str, Any] | None:
+    def ask(self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S) -> Mapping[str, Any] | None:
         """One administrative request; None when the node does not answer, which is an answer too."""
         client = ReferenceClient(self.cluster_id, "service", self.client_tls)
         deadline_s = time.monotonic() + timeout_s

@@ -65,14 +65,16 @@ class Machines:
         (folder / "machine.sh").write_text(MACHINE)
         self.inventory = self.write_inventory("machines.yaml")
 
-    def write_inventory(self, name: str, *, known_hosts: str = "known_hosts") -> Path:
+    def write_inventory(self, name: str, *, known_hosts: str = "known_hosts", more: str = "") -> Path:
         user = pwd.getpwuid(os.geteuid()).pw_name
         lines = [
             f"  - {{name: {name}, address: 10.78.0.{i}, port: 220{i}, user: {user}, key: key, directory: {self.directory(name)}}}"
             for i, name in enumerate(NAMES, start=1)
         ]
         path = self._folder / name
-        path.write_text("\n".join(["consent: true", f"known_hosts: {known_hosts}", "hosts:", *lines]) + "\n")
+        path.write_text(
+            "\n".join(["consent: true", f"known_hosts: {known_hosts}", *more.splitlines(), "hosts:", *lines]) + "\n"
+        )
         return path
 
     def directory(self, name: str) -> Path:
@@ -126,6 +128,15 @@ class Machines:
             await_that(ready.exists, f"a listener on port {port} of {name}")
             yield
             process.communicate(timeout=30)
+
+    def as_found(self) -> dict[str, str]:
+        """What a deployment might leave on the machines: files and folders, users, firewall, programs."""
+        etc = sorted(path for path in Path("/etc").rglob("*") if path.is_file() and os.access(path, os.R_OK))
+        stamps = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in etc]
+        files = {name: self.run("find", str(self._folder / name)).stdout for name in NAMES}
+        firewall = {f"nft {name}": self.on(name, "nft", "list", "ruleset") for name in NAMES}
+        run = self.run("find", "/run", "/dev/shm").stdout
+        return {**files, **firewall, "etc": "\n".join(stamps), "run": run, "programs": "\n".join(self.programs())}
 
     def programs(self) -> list[str]:
         """Command lines of everything of ours that runs on any machine."""

@@ -104,7 +104,7 @@ def test_certificates_are_renewed_in_time_and_without_a_restart() -> None:
         ),
         (
             replace(UP, ports=[Taken("udp", 9999, "", False)]),
-            "port 9999/udp is taken by a process of another user",
+            "port 9999/udp is taken by a process that the login may not see",
             "stop",
         ),
         (Observed(writable=False), "the login may not write in /var/tmp/tribulation", "another `directory`"),
