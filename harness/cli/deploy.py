@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..errors import TribulationError
 from .console import out, say
+from .options import take_over_option
 
 if TYPE_CHECKING:
     from ..deploy.cluster import Deployment
@@ -49,7 +50,7 @@ def command() -> None:
 @TIMING
 @FIREWALL
 @DRY_RUN
-@TAKE_OVER
+@take_over_option
 @JSON
 def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, take_over: bool, as_json: bool) -> int:
     """Install and start a node on every host, all at once; what is right already is left alone."""
@@ -64,7 +65,7 @@ def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, 
 @INVENTORY
 @TIMING
 @DRY_RUN
-@TAKE_OVER
+@take_over_option
 @JSON
 def upgrade(inventory: Path, timing: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
     """Bring a running cluster up to date, one node at a time, the leader last; asked again, it goes on where it stopped."""
@@ -94,7 +95,7 @@ def status(inventory: Path, as_json: bool) -> int:
 @command.command("down")
 @INVENTORY
 @DRY_RUN
-@TAKE_OVER
+@take_over_option
 @JSON
 def down(inventory: Path, dry_run: bool, take_over: bool, as_json: bool) -> int:
     """Stop the nodes, and leave every host as it was found."""

@@ -58,18 +58,6 @@ def deploy_up(
     return on_every("deploying", service.name, hosts, up)
 
 
-def deploy_status(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
-    """Whether the service runs on each host. A host that cannot be asked is not ok; nothing is raised."""
-
-    def look(host: Host) -> str:
-        pid = service.pid(host)
-        if pid is None:
-            raise DeployError(f"{host.name}: {service.name} is not running", hint="start it with `tri deploy up`")
-        return f"running, pid {pid}"
-
-    return each(hosts, look)
-
-
 def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
     """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
 

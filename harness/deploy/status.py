@@ -54,12 +54,12 @@ def _row(
     current = None if found is None else found == cluster.program_of(host)
     if seen.node is None:
         hint = "start it with `tri deploy up`"
-        error = DeployError(f"{name}: {cluster.service.name} is not running", hint)
+        error = DeployError(f"{cluster.service.name} is not running", hint)
         return NodeStatus(name, error.message, version, current, error=error)
     running = f"running, pid {seen.node}"
     if state is None:
         hint = "is its port open to this machine? paused and overloaded nodes do not answer either"
-        error = DeployError(f"{name}: {running}, and it does not answer", hint)
+        error = DeployError(f"{running}, and it does not answer", hint)
         return NodeStatus(name, error.message, version, current, uptime_s=seen.node_s, error=error)
     commit = int(state["commit"])
     return NodeStatus(

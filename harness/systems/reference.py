@@ -216,6 +216,9 @@ done; exit 1"""
         return {to: host.get(files.path(name)) for to, name in sorted(wanted.items())}
 
     def uninstall(self, host: Host) -> None:
+        """Another cluster that was deployed to stay is left alone: who could not install anything must not remove it."""
+        if not self.options.keep_data and self._staying(host) is not None:
+            return
         self.stop(host)
         host.run(["rm", "-rf", "--", self.control_of(host).directory])
 
@@ -307,10 +310,10 @@ done; exit 1"""
     def _take_over(self, host: Host) -> None:
         """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
         files = self.control_of(host)
-        found = host.run(f"cat {quote(files.path(DEPLOYMENT))} 2>/dev/null || true").stdout
-        if found.startswith(TO_STAY) and not self.options.keep_data:
+        staying = self._staying(host)
+        if staying is not None and not self.options.keep_data:
             raise DeployError(
-                f"{host.name}: cluster {found.removeprefix(TO_STAY).strip()!r} was deployed to stay in {files.directory}",
+                f"{host.name}: cluster {staying!r} was deployed to stay in {files.directory}",
                 hint="`tri run --attach` tests it as it is; `tri deploy down` removes it",
             )
         self.stop(host)
@@ -324,6 +327,11 @@ done; exit 1"""
                 f"{host.name}: {files.directory} holds data of cluster {cluster!r}, not {self.cluster_id!r}",
                 hint="`tri deploy down` removes it",
             )
+
+    def _staying(self, host: Host) -> str | None:
+        """The cluster that was deployed to stay there, if one was."""
+        found = host.run(f"cat {quote(self.control_of(host).path(DEPLOYMENT))} 2>/dev/null || true").stdout
+        return found.removeprefix(TO_STAY).strip() if found.startswith(TO_STAY) else None
 
     def _digests(self, host: Host, names: Sequence[str]) -> Mapping[str, str]:
         """sha256 of those files that exist, by name, with one command."""

@@ -213,9 +213,11 @@ def test_another_deployments_data_is_wiped_or_kept_as_asked(service: ReferenceSe
     passing = ReferenceService({"cluster": "test", "port": service.port})
     with pytest.raises(DeployError, match="cluster 'test' was deployed to stay"):
         passing.install(host, [host])
+    passing.uninstall(host)
     assert service.pid(host) is not None and incarnation.read_text() == "2\n"
     with pytest.raises(DeployError, match="holds data of cluster 'test'"):
         ReferenceService({"cluster": "other", "keep_data": True}).install(host, [host])
+    keeper.uninstall(host)
 
 
 def test_wrong_options_are_refused_before_anything_is_touched(host: LoopbackHost) -> None:
