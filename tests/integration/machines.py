@@ -131,12 +131,12 @@ class Machines:
 
     def as_found(self) -> dict[str, str]:
         """What a deployment might leave on the machines: files and folders, users, firewall, programs."""
-        etc = sorted(path for path in Path("/etc").rglob("*") if path.is_file() and os.access(path, os.R_OK))
-        stamps = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in etc]
+        users = "".join(Path("/etc", name).read_text() for name in ("passwd", "group"))
+        folders = ("/etc/systemd/system", "/etc/tmpfiles.d", "/etc/cron.d", "/var/spool/cron", "/run")
+        etc = users + self.run("sh", "-c", f"find {' '.join(folders)} 2>/dev/null").stdout
         files = {name: self.run("find", str(self._folder / name)).stdout for name in NAMES}
         firewall = {f"nft {name}": self.on(name, "nft", "list", "ruleset") for name in NAMES}
-        run = self.run("find", "/run", "/dev/shm").stdout
-        return {**files, **firewall, "etc": "\n".join(stamps), "run": run, "programs": "\n".join(self.programs())}
+        return {**files, **firewall, "etc": etc, "programs": "\n".join(self.programs())}
 
     def programs(self) -> list[str]:
         """Command lines of everything of ours that runs on any machine."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.integration.machines import NAMES, Machines
+from tests.integration.running import await_that
 
 RULES = "table inet filter {{ chain in {{ type filter hook input priority 0; policy drop; iif lo accept; ct state established accept; tcp dport {port} accept; }}; }}"
 CAMPAIGN = "tests/integration/campaigns/three-machines.yaml"
@@ -90,6 +92,37 @@ def test_a_campaign_cuts_and_kills_real_machines_and_leaves_them_as_they_were(ma
     assert json.loads(healed.stdout) == {"undone": []}
 
 
+def test_a_cluster_that_stays_is_tested_again_and_again_and_by_one_at_a_time(machines: Machines) -> None:
+    inventory = str(machines.inventory)
+    attached = ("run", "tests/integration/campaigns/attached.yaml", "--hosts", inventory, "--attach", "--json")
+    assert machines.tri(*attached).returncode == 2, "nothing is deployed yet"
+    assert machines.tri("deploy", "up", inventory, "--timing", "fast").returncode == 0
+    before = rows(machines.tri("deploy", "status", inventory, "--json").stdout)
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(machines.tri, *attached)
+        await_that(lambda: (machines.directory("n1") / "claim.json").exists() or first.done(), "the run's claim")
+        refused = machines.tri("deploy", "down", inventory)
+        assert refused.returncode == 4 and "n1 is claimed by" in refused.stderr, (refused.stderr, first.result().stderr)
+        assert "attached.yaml" in refused.stderr and "hint: wait" in refused.stderr
+    for ended in (first.result(), machines.tri(*attached)):
+        assert ended.returncode == 0, ended.stderr
+        document = json.loads(ended.stdout)
+        assert document["verdict"] == "valid" and document["ops"]["ok"] > 50
+        assert [(fault["kind"], fault["verified"]) for fault in document["faults"]] == [("kill", True)]
+    after = rows(machines.tri("deploy", "status", inventory, "--json").stdout)
+    assert all(after[name]["ok"] and after[name]["lag"] == 0 for name in NAMES)
+    assert int(str(after["n1"]["commit"])) > int(str(before["n1"]["commit"]))
+    refused = machines.tri(*attached[:-2])
+    assert refused.returncode == 4 and "cluster 'machines' was deployed to stay" in refused.stderr
+    refused = machines.tri(*attached, "--set", "system.timing=default")
+    assert refused.returncode == 4 and "deployed with timing 'fast', and the campaign wants 'default'" in refused.stderr
+    assert (
+        rows(machines.tri("deploy", "status", inventory, "--json").stdout)["n2"]["detail"] == after["n2"]["detail"]
+    ), "nobody who was refused did any harm"
+    assert machines.tri("deploy", "down", inventory).returncode == 0
+    assert machines.left_behind() == []
+
+
 def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machines, tmp_path: Path) -> None:
     inventory = str(machines.inventory)
     with machines.listener("n2", 10000):
@@ -102,7 +135,7 @@ def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machi
         assert "n1:" not in message and "n3:" not in message and "\n\nhint: " in message
         (folder,) = {
             path.parent
-            for path in (machines.inventory.parent / "runs").rglob("logs")
+            for path in (machines.inventory.parent / "runs/three-machines").rglob("logs")
             if not (path.parent / "run.json").exists()
         }
         assert {path.parent.name for path in folder.glob("logs/*/node.log")} == set(NAMES)
