@@ -22,11 +22,14 @@ from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
 from ..systems.reference import ReferenceService
 from .carry_out import Work, carry_out
-from .deploy import READY_S, HostResult, each, on_every, require_all
+from .deploy import HostResult, each, on_every, require_all
 from .observe import Observed, observe
 from .package import digest
 from .plan import HostPlan, Wanted, plan_down, plan_up
 from .wanted import deployed_timing, names_of, ports_of, wanted_of
+
+READY_S = 120.0
+"""A small or an emulated machine takes its time to compile a node's modules the first time. One that keeps ending is told of sooner."""
 
 Seen = Mapping[str, Observed | Exception]
 """By host: what it has, or why it cannot be told."""

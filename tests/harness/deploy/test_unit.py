@@ -45,7 +45,7 @@ def test_it_may_write_in_its_folder_alone() -> None:
 def test_walls_leave_in_sight_what_it_needs() -> None:
     assert "BindPaths" not in settings(text())
     assert settings(text("/var/tmp/tribulation"))["BindPaths"] == "/var/tmp/tribulation"
-    assert settings(text("/home/me/tribulation"))["ProtectHome"] == "no"
+    assert settings(text("/root/tribulation"))["ProtectHome"] == "no"
     assert settings(text(executable="/root/.local/bin/python3.12"))["ProtectHome"] == "no"
 
 
@@ -55,7 +55,7 @@ def test_no_name_can_add_a_line_or_a_specifier() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("directory", ["/var/lib/tribulation", "/var/tmp/with space/50%", "/home/me/tribulation"])
+@pytest.mark.parametrize("directory", ["/var/lib/tribulation", "/var/tmp/with space/50%", "/root/tribulation"])
 def test_systemd_understands_it(directory: str, tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_text(text(directory))
