@@ -115,6 +115,8 @@ class Supervisor:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        # For systemd-tmpfiles, which removes what nobody touched for a month from /var/tmp, but nothing below a locked directory.
+        fcntl.flock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_SH)
         _write(self._directory / control.SUPERVISOR_PID, f"{os.getpid()}\n")
         self._kill_orphan()
         return True

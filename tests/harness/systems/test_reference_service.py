@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -150,6 +151,11 @@ def test_in_the_foreground_the_supervisor_tells_its_manager_when_the_node_is_rea
             wait_for(lambda: service.pid(host) is None, "the kill")
             second = subprocess.run(words, env=environment, timeout=20)
             assert second.returncode == 1, "one supervisor to a folder"
+            folder = os.open(service.control_of(host).directory, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                # So that what tidies up old files on a host passes it over.
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(folder)
             host.run(service.control_of(host).restart_command())
             service.wait_ready(host, 10)
             pid = service.pid(host)
