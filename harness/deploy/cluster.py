@@ -49,7 +49,7 @@ class Deployment:
     def look(self) -> Seen:
         def seen(host: Host) -> Observed:
             self.reach(host)
-            return observe(host, self.service, names_of(self.service, host, self.hosts), ports_of(self.service))
+            return observe(host, self.service, names_of(self.service, host, self.hosts), ports_of(self.service, host))
 
         results = on_all(self.hosts, seen)
         return {**results.values, **results.errors}

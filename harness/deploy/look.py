@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -37,7 +38,7 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
         "node_s": _age_s(node),
         "supervisor": _process(folder, "supervisor.pid"),
         "kept_down": os.path.exists(f"{folder}/stopped"),
-        "ports": [row for kind, port in asked["ports"] for row in _holders(kind, port, folder)],
+        "ports": [row for kind, port, address in asked["ports"] for row in _holders(kind, port, address, folder)],
         "unit": _text(unit),
         "active": _said("systemctl", "is-active", name) if systemd else "",
         "enabled": _said("systemctl", "is-enabled", name) if systemd else "",
@@ -107,9 +108,9 @@ def _age_s(pid: int | None) -> float | None:
     return float(_text("/proc/uptime").split()[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def _holders(kind: str, port: int, folder: str) -> list[dict[str, Any]]:
-    """Who has that port: none, or one row; without a name where one may not look at the process."""
-    inodes = _bound(kind, port)
+def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, Any]]:
+    """Who has that port of that address: none, or one row; without a name where one may not look at the process."""
+    inodes = _bound(kind, port, _numbers(address, port))
     if not inodes:
         return []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -120,16 +121,34 @@ def _holders(kind: str, port: int, folder: str) -> list[dict[str, Any]]:
     return [{"kind": kind, "port": port, "who": "", "ours": False}]
 
 
-def _bound(kind: str, port: int) -> set[str]:
-    """Inodes of the sockets that listen there, or, of UDP, are connected to nobody."""
+def _bound(kind: str, port: int, numbers: set[bytes]) -> set[str]:
+    """Inodes of the sockets that stand in the way: listening, or, of UDP, connected to nobody, at one of these addresses or at all of them. No numbers: all as well."""
     found: set[str] = set()
     for family in ("", "6"):
         for line in _text(f"/proc/net/{kind}{family}").splitlines()[1:]:
             fields = line.split()
             waits = fields[3] == _LISTENING if kind == "tcp" else fields[2].endswith(":0000")
-            if waits and int(fields[1].rpartition(":")[2], 16) == port:
+            where, _, number = fields[1].rpartition(":")
+            here = _in_order(where)
+            if waits and int(number, 16) == port and (not numbers or not any(here) or here in numbers):
                 found.add(fields[9])
     return found
+
+
+def _in_order(text: str) -> bytes:
+    """The kernel shows an address as words in this machine's byte order."""
+    words = [bytes.fromhex(text[start : start + 8]) for start in range(0, len(text), 8)]
+    return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+
+
+def _numbers(address: str, port: int) -> set[bytes]:
+    """An address as it may be bound, also as IPv6 sees one of IPv4. Nothing for all addresses, and for a name that means nothing here."""
+    try:
+        found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM) if address else []
+    except OSError:
+        return set()
+    plain = {socket.inet_pton(family, str(place[0]).partition("%")[0]) for family, _, _, _, place in found}
+    return {each for number in plain if any(number) for each in (number, b"\0" * 10 + b"\xff\xff" + number)}
 
 
 def _sockets(pid: str) -> set[str]:

@@ -20,6 +20,10 @@ MADE = "deployed.json"
 """In a host's directory: what deployment made outside of the service's folder, written before it is made, so that all of it can be taken away."""
 
 
+Port = tuple[str, int, str]
+"""`tcp` or `udp`, its number, and of which address; an empty one means all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A port that some process has. `who` is empty where the login may not see whose it is."""
@@ -87,7 +91,7 @@ class Observed:
             return None
 
 
-def observe(host: Host, service: ReferenceService, names: Sequence[str], ports: Sequence[tuple[str, int]]) -> Observed:
+def observe(host: Host, service: ReferenceService, names: Sequence[str], ports: Sequence[Port]) -> Observed:
     """Ask. `names` are files in the service's folder, `ports` those that the node is going to have."""
     asked = {
         "directory": host.directory.rstrip("/"),

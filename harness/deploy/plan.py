@@ -80,7 +80,7 @@ class HostPlan:
 class Wanted:
     """What one host is to have. `files` maps a name in the service's folder to its digest; `authority` is the digest of the certificate of who vouches, None without TLS.
 
-    `ports` are (`tcp` or `udp`, number). `openings` are empty unless the firewall is to be opened, which `firewall` says. `unit` is the text for a host where systemd runs the node.
+    `openings` are empty unless the firewall is to be opened, which `firewall` says. `unit` is the text for a host where systemd runs the node.
     """
 
     host: str
@@ -90,7 +90,6 @@ class Wanted:
     files: Mapping[str, str]
     environment: str
     authority: tuple[str, str] | None
-    ports: Sequence[tuple[str, int]]
     unit: str = ""
     firewall: bool = False
     openings: Sequence[Opening] = field(default_factory=tuple)

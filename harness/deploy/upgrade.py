@@ -120,6 +120,7 @@ class Upgrade:
         takes_away = plan.restarts and self.states()[host.name] is not None
         if takes_away:
             self._await_settled(None)
+            self._require_others(host.name)
             self._hand_over(host.name)
             self._await_settled(host.name)
         detail = carry_out(plan, self.cluster.work(host, observed, claims))
@@ -141,6 +142,14 @@ class Upgrade:
             raise DeployError(
                 f"the cluster is not well enough to go on after {self.settle_s:g} s: {reason}",
                 hint="`tri deploy status` shows every node; bring back what is missing, and upgrade again",
+            )
+
+    def _require_others(self, name: str) -> None:
+        voters: Mapping[str, int] = next((state["voters"] for state in self.states().values() if state), {})
+        if not is_quorum(voters, [host.name for host in self.cluster.hosts if host.name != name]):
+            raise DeployError(
+                f"the others are no quorum without {name}: writes would wait while it is away",
+                hint="`tri deploy up` restarts all nodes at once",
             )
 
     def _hand_over(self, name: str) -> None:

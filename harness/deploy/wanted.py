@@ -13,7 +13,7 @@ from ..hosts.base import Host
 from ..nemesis.injector import PROBE_PORT
 from ..systems.reference import TLS_FILES, ReferenceService
 from .firewall import Opening
-from .observe import Observed
+from .observe import Observed, Port
 from .package import digest
 from .plan import Wanted, digests
 from .unit import Unit
@@ -26,17 +26,20 @@ def names_of(service: ReferenceService, host: Host, hosts: Sequence[Host]) -> li
     return [*service.files(host, hosts), "environment.json", TLS_FILES["ca"]]
 
 
-def ports_of(service: ReferenceService) -> list[tuple[str, int]]:
+def ports_of(service: ReferenceService, host: Host) -> list[Port]:
     """Those that a node takes on its host: for the cluster, for members' datagrams, and for metrics."""
     options = service.options
-    ports = [("tcp", service.port)]
-    if options.listen is not None:
-        ports = [("tcp", int(options.listen.rpartition(":")[2]))]
+    ports: list[Port] = [_port(options.listen) if options.listen is not None else ("tcp", service.port, host.address)]
     if options.membership is not None:
-        ports.append(("udp", int(options.membership.get("udp_port", MembershipConfig().udp_port))))
+        ports.append(("udp", int(options.membership.get("udp_port", MembershipConfig().udp_port)), ""))
     if options.metrics is not None:
-        ports.append(("tcp", int(options.metrics.rpartition(":")[2])))
+        ports.append(_port(options.metrics))
     return ports
+
+
+def _port(place: str) -> Port:
+    address, _, port = place.rpartition(":")
+    return "tcp", int(port), address.strip("[]")
 
 
 def wanted_of(
@@ -59,7 +62,6 @@ def wanted_of(
         files=digests(service.files(host, hosts)),
         environment=digest(ENVIRONMENT),
         authority=None if service.authority is None else (TLS_FILES["ca"], digest(service.authority.certificate)),
-        ports=ports_of(service),
         unit=text,
         firewall=firewall,
         openings=openings_of(service, hosts) if firewall else (),
@@ -69,8 +71,9 @@ def wanted_of(
 def openings_of(service: ReferenceService, hosts: Sequence[Host]) -> list[Opening]:
     """From the other hosts and from where the harness is: the cluster's ports, and those of the probes by which faults are verified. Metrics stay closed."""
     metrics = service.options.metrics
-    served = () if metrics is None else (("tcp", int(metrics.rpartition(":")[2])),)
-    ports = [*(port for port in ports_of(service) if port not in served), ("tcp", PROBE_PORT), ("udp", PROBE_PORT)]
+    served = None if metrics is None else _port(metrics)
+    ports = [port[:2] for port in ports_of(service, hosts[0]) if port != served]
+    ports += [("tcp", PROBE_PORT), ("udp", PROBE_PORT)]
     sources = {number for host in hosts for place in (host.address, host.control[0]) for number in _numbers(place)}
     return [Opening(source, kind, port) for source in sorted(sources) for kind, port in ports]
 

@@ -25,7 +25,6 @@ WANTED = Wanted(
     files=FILES,
     environment="e1",
     authority=("tls-ca.pem", "ca1"),
-    ports=[("tcp", 10000)],
     unit="the unit",
 )
 UP = Observed(

@@ -23,6 +23,7 @@ from harness.systems.reference import ReferenceService
 from harness.systems.reference_client import ReferenceClient
 from histories import History, MemoryRecorder
 from tests.harness.hosts.conftest import await_true
+from tests.harness.systems.loopback import dial_to, free_port, make_hosts
 
 VOTERS = {"n1": 1, "n2": 1, "n3": 1}
 
@@ -88,6 +89,21 @@ def version(folder: Path, change: str) -> bytes:
     with open(folder / "runtime/boot.py", "a") as file:
         file.write(change)
     return build_node_archive(folder)
+
+
+def test_two_nodes_are_not_upgraded_one_at_a_time(tmp_path: Path) -> None:
+    hosts = make_hosts(tmp_path / "machines", 2)
+    options = {"cluster": "two", "timing": "fast", "keep_data": True, "port": free_port()}
+    cluster = Deployment(ReferenceService(options), hosts)
+    try:
+        cluster.up()
+        newer = another(cluster, version(tmp_path / "newer", "\n# a newer version\n"))
+        with pytest.raises(NotOnAllHosts, match="the others are no quorum without") as refused:
+            Upgrade(newer, dial_to(hosts, newer.service.port)).run()
+        assert "`tri deploy up` restarts all nodes at once" in (refused.value.hint or "")
+        assert [result.ok for result in refused.value.results].count(True) == 1
+    finally:
+        cluster.down()
 
 
 class Clients:
