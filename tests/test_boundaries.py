@@ -35,6 +35,8 @@ IMPURE = {
 DISTRIBUTION = {"yaml": "pyyaml"}
 ON_A_TARGET_ALONE = {"agent"}
 """Folders of the harness whose files are copied to hosts and run there by a bare Python."""
+SENT_AS_TEXT = {"look.py", "claim_file.py"}
+"""Files of the harness that are one program each for such a Python."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,12 @@ def test_what_runs_on_a_target_needs_only_its_python() -> None:
         if found.top not in sys.stdlib_module_names and not found.module.startswith(_home(found.path))
     ]
     assert _told(foreign) == []
+
+
+def test_what_is_sent_to_a_target_as_text_needs_nothing_beside_it() -> None:
+    sent = [found for found in IMPORTS["harness"] if found.path.name in SENT_AS_TEXT]
+    assert {found.path.name for found in sent} == SENT_AS_TEXT, "one has moved"
+    assert _told([found for found in sent if found.top not in sys.stdlib_module_names]) == []
 
 
 def test_no_two_packages_import_each_other() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .console import out, say
+from .options import take_over_option
 
 if TYPE_CHECKING:
     from ..cluster.lab import Lab
@@ -19,15 +20,16 @@ INVENTORY = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--hosts", "inventory", type=INVENTORY, help="An inventory of four hosts or more; default: a local lab of its own."
 )
-def command(inventory: Path | None) -> int:
+@take_over_option
+def command(inventory: Path | None, take_over: bool) -> int:
     """A cluster finds itself, routes 20 tasks by latency, loses a node, gets it back, and evens out its load.
 
     Exit code: 0 when all of it happened, 1 when a step did not, 4 environment.
     """
-    return demonstrate_on(inventory)
+    return demonstrate_on(inventory, take_over)
 
 
-def demonstrate_on(inventory: Path | None) -> int:
+def demonstrate_on(inventory: Path | None, take_over: bool = False) -> int:
     from ..cluster.asking import Refused
     from ..cluster.demo import DEMO
     from ..cluster.lab import lab
@@ -35,7 +37,7 @@ def demonstrate_on(inventory: Path | None) -> int:
     from ..errors import HostError
 
     say("bringing up hosts")
-    with lab(DEMO.hosts, inventory, "demo") as where:
+    with lab(DEMO.hosts, inventory, "demo", take_over=take_over) as where:
         if len(where.hosts) < DEMO.hosts:
             raise HostError(
                 f"the inventory has {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",

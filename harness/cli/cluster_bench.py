@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .console import Progress, out
-from .options import json_option
+from .options import json_option, take_over_option
 
 
 @click.command("cluster-bench")
@@ -24,8 +24,9 @@ from .options import json_option
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder for what the nodes of failed scenarios wrote.",
 )
+@take_over_option
 @json_option
-def command(only: str | None, inventory: Path | None, logs: Path | None, as_json: bool) -> int:
+def command(only: str | None, inventory: Path | None, logs: Path | None, take_over: bool, as_json: bool) -> int:
     """Run the scenarios of the cluster and say what was measured.
 
     Exit code: 0 all passed that can be run, 1 one failed, 4 one could not be measured.
@@ -40,7 +41,7 @@ def command(only: str | None, inventory: Path | None, logs: Path | None, as_json
     needed = bench.hosts_needed(scenarios)
     with Progress() as progress:
         progress.show("hosts", "of the inventory" if inventory else f"{needed} local ones")
-        with lab(needed, inventory, "bench") as where:
+        with lab(needed, inventory, "bench", take_over=take_over) as where:
             for result in bench.run(scenarios, where, progress.show, logs):
                 progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
                 results.append(result)

@@ -47,3 +47,9 @@ def set_option(command: F) -> F:
 def json_option(command: F) -> F:
     """As `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")(command)
+
+
+def take_over_option(command: F) -> F:
+    """As `take_over`."""
+    told = "Break the claim of another on these hosts, if it was not renewed for two minutes."
+    return click.option("--take-over", is_flag=True, help=told)(command)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .console import Progress, out, say
-from .options import json_option, runs_option, set_option
+from .options import json_option, runs_option, set_option, take_over_option
 from .outcome import print_judgement
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 @set_option
 @runs_option()
 @click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
+@click.option(
+    "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
+)
+@take_over_option
 @json_option
 def command(
     campaign: Path | None,
@@ -38,6 +43,8 @@ def command(
     overrides: tuple[str, ...],
     runs: Path,
     keep: bool,
+    attach: bool,
+    take_over: bool,
     as_json: bool,
 ) -> int:
     """Run CAMPAIGN, a YAML file, and say whether the system kept its promises.
@@ -45,9 +52,10 @@ def command(
     Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
     """
     if plan is not None:
-        judgement = _run_plan(campaign, plan, hosts or seed is not None or bool(overrides), runs)
+        judgement = _run_plan(campaign, plan, hosts or seed is not None or bool(overrides) or attach, runs)
     else:
-        judgement = _run_campaign(campaign, hosts, seed, overrides, runs, keep)
+        asked = {"keep": keep, "attach": attach, "take_over": take_over}
+        judgement = _run_campaign(campaign, hosts, seed, overrides, runs, asked)
     if as_json:
         out.print_json(json.dumps(judgement.document, default=str))
     else:
@@ -56,7 +64,12 @@ def command(
 
 
 def _run_campaign(
-    campaign: Path | None, hosts: str | None, seed: int | None, overrides: tuple[str, ...], runs: Path, keep: bool
+    campaign: Path | None,
+    hosts: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    asked: Mapping[str, bool],
 ) -> Judgement:
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
@@ -71,11 +84,12 @@ def _run_campaign(
     if loaded.seed is None:
         loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
     assert loaded.seed is not None
-    repeat = repeat_command(campaign, hosts, loaded.seed, overrides)
+    repeat = repeat_command(campaign, hosts, loaded.seed, overrides) + (" --attach" if asked["attach"] else "")
     say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")
     with Progress() as progress:
-        settings = Settings(repeat, campaign.parent, runs, progress.show, keep)
-        execute = run_in_simulator if loaded.hosts.provider == "sim" else run_on_hosts
+        settings = Settings(repeat, campaign.parent, runs, progress.show, **asked)
+        simulated = loaded.hosts.provider == "sim" and not asked["attach"]
+        execute = run_in_simulator if simulated else run_on_hosts
         return execute(loaded, settings)
 
 

@@ -6,13 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..hosts.base import Host, Provider
+from ..hosts.claims import Claims
 from ..run.interrupts import SIGNALS, Interrupts
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Lab:
 
 
 @contextmanager
-def lab(nodes: int, inventory: Path | None, name: str) -> Iterator[Lab]:
-    """Up while the block runs. A local lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has.
+def lab(nodes: int, inventory: Path | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
+    """Up while the block runs. A local lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has, and is claimed.
 
     However the block ends, by Ctrl-C or a signal that means the same, what was brought up is taken down.
     """
@@ -46,7 +47,10 @@ def lab(nodes: int, inventory: Path | None, name: str) -> Iterator[Lab]:
         provider = LocalProvider(nodes=nodes, name=f"{name}-{os.getpid()}")
     with _as_interrupts():
         try:
-            yield Lab(list(provider.up()), provider)
+            hosts = list(provider.up())
+            claims = nullcontext() if inventory is None else Claims(hosts, f"tri {name}", take_over=take_over).held()
+            with claims:
+                yield Lab(hosts, provider)
         finally:
             with Interrupts().handled():
                 provider.down()

@@ -55,19 +55,7 @@ def deploy_up(
         service.wait_ready(host, ready_s)
         return f"ready, pid {service.pid(host)}"
 
-    return _all("deploying", service, hosts, up)
-
-
-def deploy_status(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
-    """Whether the service runs on each host. A host that cannot be asked is not ok; nothing is raised."""
-
-    def look(host: Host) -> str:
-        pid = service.pid(host)
-        if pid is None:
-            raise DeployError(f"{host.name}: {service.name} is not running", hint="start it with `tri deploy up`")
-        return f"running, pid {pid}"
-
-    return _each(hosts, look)
+    return on_every("deploying", service.name, hosts, up)
 
 
 def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
@@ -78,11 +66,15 @@ def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
         service.uninstall(host)
         return "removed"
 
-    return _all("removing", service, hosts, down)
+    return on_every("removing", service.name, hosts, down)
 
 
-def _all(doing: str, service: Service, hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
-    results = _each(hosts, act)
+def on_every(doing: str, name: str, hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
+    """`act` on all hosts at once. Raises `NotOnAllHosts`, with every host's result, when any failed."""
+    return require_all(doing, name, each(hosts, act))
+
+
+def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostResult]:
     failed = [result for result in results if result.error is not None]
     if failed:
         told = "\n".join(
@@ -93,13 +85,15 @@ def _all(doing: str, service: Service, hosts: Sequence[Host], act: Callable[[Hos
         )
         raise NotOnAllHosts(
             results,
-            f"{doing} {service.name} failed on {len(failed)} of {len(hosts)} hosts:\n{told}",
+            f"{doing} {name} failed on {len(failed)} of {len(results)} hosts:\n{told}",
             hint="; ".join(list(hints)[:3]) or None,
         ) from failed[0].error
     return results
 
 
-def _each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
+def each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
+    """`act` on all hosts at once, and what became of each; nothing is raised."""
+
     def timed(host: Host) -> HostResult:
         started_s = time.monotonic()
         try:

@@ -84,6 +84,8 @@ class Inventory(BaseModel):
     hosts: tuple[InventoryHost, ...] = Field(min_length=1)
     known_hosts: Path | None = None
     jump: JumpText | None = None
+    firewall: bool = False
+    """Whether `tri deploy up` lets the cluster through the machines' own firewalls."""
 
     @field_validator("consent")
     @classmethod

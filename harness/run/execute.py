@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import TribulationError
 from ..hosts.base import Apart, Host, Provider
+from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.following import Following, events_of
@@ -30,6 +31,7 @@ from ..nemesis.ledger import Ledger
 from ..nemesis.mix import possible_needs
 from ..systems.base import Dial, Service
 from .assemble import System, make_plan, make_provider, make_system, require_capabilities
+from .attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .interrupts import Interrupted, Interrupts
 from .journal import Journal
 from .matching import PLAN_FILE, match_to_hosts, never_begun
@@ -51,13 +53,17 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's."""
+    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's.
+
+    `attach`: to the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
 
     command: str
     directory: Path
     runs: Path
     tell: Tell
     keep: bool = False
+    attach: bool = False
+    take_over: bool = False
 
 
 @dataclass(slots=True)
@@ -79,7 +85,7 @@ class Run:
     @property
     def keep(self) -> bool:
         """Whether hosts and system stay up afterwards."""
-        return self.settings.keep or self.campaign.hosts.keep
+        return self.settings.keep or self.settings.attach or self.campaign.hosts.keep
 
     @contextmanager
     def phase(self, name: str, detail: str = "") -> Iterator[None]:
@@ -100,7 +106,9 @@ def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = Non
     composed = plan is None and bool(possible_needs(campaign.faults))
     plan = plan or make_plan(campaign, settings.directory, able=())
     provider = make_provider(campaign, settings.directory)
-    system = make_system(campaign, plan, settings.directory)
+    system = attached_system(campaign, provider) if settings.attach else make_system(campaign, plan, settings.directory)
+    if isinstance(system.service, AttachedService):
+        require_attachable(campaign, plan, system.service)
     require_capabilities(campaign, provider, system.service.capabilities)
     run_dir = open_run_folder(campaign, plan, settings)
     run = Run(campaign, plan, provider, system, run_dir, settings, composed)
@@ -120,6 +128,7 @@ def _run_to_its_facts(run: Run) -> None:
                 stack.callback(run.provider.down)
             with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"):
                 hosts = list(run.provider.up())
+            stack.enter_context(_claimed(run, hosts))
             interrupts.raise_if_asked()
             with run.phase("abilities"):
                 match_to_hosts(run, hosts)
@@ -133,6 +142,17 @@ def _tell_distances(run: Run) -> None:
     """What lies between regions belongs to what the run was made on."""
     if isinstance(run.provider, Apart) and (found := run.provider.distances()):
         run.backends = {**run.backends, "between regions": found}
+
+
+def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
+    """Hosts that others may work on as well. A lab is this run's own."""
+    if run.provider.name == "local":
+        return nullcontext()
+
+    def lost(message: str) -> None:
+        run.settings.tell("claim", message)
+
+    return Claims(hosts, run.settings.command, take_over=run.settings.take_over, lost=lost).held()
 
 
 def _interrupted(run: Run) -> Interrupted:
@@ -166,8 +186,12 @@ def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
 def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     service = run.system.service
     try:
-        with run.phase("deploy", service.name):
-            deploy_up(service, hosts, environment_of(run))
+        if isinstance(service, AttachedService):
+            with run.phase("attach", service.cluster_id):
+                run.left_out += attach(run.campaign, run.plan, service, hosts)
+        else:
+            with run.phase("deploy", service.name):
+                deploy_up(service, hosts, environment_of(run))
         run.interrupts.raise_if_asked()
         facts = _driven_run(run, hosts)
     except BaseException:
@@ -182,7 +206,9 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> list[str]:
     with run.phase("collect"):
         _collect(run, hosts)
         try:
-            if not run.keep:
+            if isinstance(run.system.service, AttachedService):
+                require_running(run.system.service, hosts)
+            elif not run.keep:
                 deploy_down(run.system.service, hosts)
             elif needs_fault_disk(run):
                 on_all(hosts, lambda host: _keep_without_fault_disk(run.system.service, host)).require("keeping it up")

@@ -13,9 +13,7 @@ import json
 import posixpath
 import secrets
 import shlex
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -32,38 +30,39 @@ from ..deploy.authority import LASTING_LIFE, LIFE, Authority
 from ..deploy.package import build_node_archive, digest
 from ..errors import CampaignError, DeployError
 from ..hosts.base import SERVICE_HOOK, Host
-from .base import Dial, Replacement
+from .base import Replacement
 from .forgotten import forgotten_log
 from .reference_client import ReferenceClient
 from .reference_options import ReferenceOptions, node_config
+from .reference_questions import ReferenceQuestions
 
 FOLDER = "reference"
-ASK_S = 1.0
 TLS_FILES = {"ca": "tls-ca.pem", "certificate": "tls-certificate.pem", "key": "tls-key.pem"}
 DATAGRAM_KEY = "datagram.key"
-_DEPLOYMENT = "deployment"
+DEPLOYMENT = "deployment"
+TO_STAY = "to stay: "
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _WAIT_STEP_S = 0.05
 _ENDINGS = 5
 _ENDS_AGAIN = 3
-_LEAVE_STEP_S = 0.2
 
 
 @dataclass
-class ReferenceService:
+class ReferenceService(ReferenceQuestions):
     """See the module. `options` is a mapping or `ReferenceOptions`."""
 
     options: Any = field(default_factory=ReferenceOptions)
     name: str = "reference"
     capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters", "replacement", "disk"})
+    archive: bytes = field(default_factory=build_node_archive, repr=False)
+    """The node's program; the one of this source tree unless another version is given."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
             self.options = ReferenceOptions.from_mapping(self.options)
         if self.options.membership is not None:
             self.capabilities |= {"members"}
-        self._deployment = f"to stay: {self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
-        self._archive = build_node_archive()
+        self._deployment = f"{TO_STAY}{self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self.authority = authority_of(self.options)
         """Who vouches for nodes and clients; None without TLS."""
         self.client_tls = None if self.authority is None else self.authority.client("harness")
@@ -80,14 +79,9 @@ class ReferenceService:
     # Deployment
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
-        config = json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode()
-        files = {
-            control.ARCHIVE: for_python(self._archive, host.python),
-            "config.json": config,
-            _DEPLOYMENT: self._deployment.encode(),
-        }
+        files = self.files(host, cluster)
         present = self._digests(host, list(files))
-        if present.get(_DEPLOYMENT) != digest(files[_DEPLOYMENT]):
+        if present.get(DEPLOYMENT) != digest(files[DEPLOYMENT]):
             self._take_over(host)
             present = self._digests(host, list(files))
         changed = {name: content for name, content in files.items() if present.get(name) != digest(content)}
@@ -97,6 +91,26 @@ class ReferenceService:
         for name, content in changed.items():
             host.put(content, self.control_of(host).path(name))
         self._certify(host)
+
+    def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, bytes]:
+        """What lies in the service's folder and is compared, by name: no secret is among them."""
+        return {
+            control.ARCHIVE: for_python(self.archive, host.python),
+            "config.json": json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode(),
+            DEPLOYMENT: self._deployment.encode(),
+        }
+
+    def certificates(self, host: Host) -> Mapping[str, bytes]:
+        """Issued anew at each call; nothing without TLS. All but the authority's and the node's certificate are secrets."""
+        if self.authority is None:
+            return {}
+        issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
+        return {
+            DATAGRAM_KEY: self.authority.datagram_key,
+            TLS_FILES["ca"]: self.authority.certificate,
+            TLS_FILES["key"]: issued.key,
+            TLS_FILES["certificate"]: issued.certificate,
+        }
 
     def followed(self, host: Host) -> Mapping[str, Any]:
         """What the node writes down as it happens, and where it begins a snapshot."""
@@ -122,15 +136,7 @@ class ReferenceService:
         content = json.dumps(dict(environment), sort_keys=True).encode()
         if self._digests(host, [control.ENVIRONMENT]).get(control.ENVIRONMENT) != digest(content):
             host.put(content, files.path(control.ENVIRONMENT))
-        supervise = [
-            host.python,
-            "-I",
-            "-S",
-            files.path(control.ARCHIVE),
-            "--supervise",
-            "--config",
-            files.path("config.json"),
-        ]
+        supervise = self.supervise_words(host)
         hook = f"{host.directory.rstrip('/')}/{SERVICE_HOOK}"
         # Without the restart: what was kept down before a boot stays so after it.
         at_boot = f"#!/bin/sh\nexec {shlex.join(supervise)}\n"
@@ -141,6 +147,11 @@ class ReferenceService:
             raise DeployError(
                 f"{host.name}: the supervisor did not start: {said}", hint=f"try it by hand: {' '.join(supervise)}"
             )
+
+    def supervise_words(self, host: Host) -> list[str]:
+        """The command that leaves a supervisor behind."""
+        path = self.control_of(host).path
+        return [host.python, "-I", "-S", path(control.ARCHIVE), "--supervise", "--config", path("config.json")]
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
         """Ready: it recovered its log and listens. The host looks, so that waiting costs one command."""
@@ -202,106 +213,29 @@ done; exit 1"""
         return {to: host.get(files.path(name)) for to, name in sorted(wanted.items())}
 
     def uninstall(self, host: Host) -> None:
+        """Another cluster that was deployed to stay is left alone: who could not install anything must not remove it."""
+        if not self.options.keep_data and self._staying(host) is not None:
+            return
         self.stop(host)
         host.run(["rm", "-rf", "--", self.control_of(host).directory])
-
-    # Questions to the running cluster
-
-    def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
-        """Who leads in the highest term, by its own word."""
-        with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            answers = list(pool.map(lambda host: self._ask(host.name, dial, {"admin": "status"}), hosts))
-        leading = [
-            (answer["term"], answer["node"])
-            for answer in answers
-            if answer and answer.get("leader") == answer.get("node")
-        ]
-        return max(leading)[1] if leading else None
-
-    def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
-        status = self._ask(host.name, dial, {"admin": "status"})
-        state = self._ask(host.name, dial, {"admin": "digest"})
-        if status is None or state is None:
-            return None
-        # The digest last: its index is the one that it belongs to.
-        answer = {**status, **state}
-        return {name: value for name, value in answer.items() if name not in ("id", "status")}
-
-    def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None:
-        """Move the weights through the log. Raises `DeployError` when they are not in force in time."""
-        deadline_s = time.monotonic() + timeout_s
-        answer: Mapping[str, Any] | None = None
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            node = self.leader(hosts, dial) or hosts[0].name
-            body = {"admin": "voters", "voters": dict(voters), "deadline_ms": max(1, int(left_s * 1000))}
-            answer = self._ask(node, dial, body, left_s)
-            if answer is not None and answer.get("status") == "ok":
-                return
-            time.sleep(min(0.1, max(0.0, deadline_s - time.monotonic())))
-        raise DeployError(
-            f"voters {dict(voters)} were not in force within {timeout_s:g} s; the last answer was {answer}",
-            hint="the change needs a leader and a quorum of the old and the new weights",
-        )
-
-    def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
-        """Ask until it is no member, and votes no more. Raises `DeployError` when that is not so in time."""
-        deadline_s = time.monotonic() + timeout_s
-        answer: Mapping[str, Any] | None = None
-        while True:
-            leader = self.leader(hosts, dial)
-            members = self.members(hosts, dial)
-            if members is not None and node not in members:
-                return
-            if time.monotonic() >= deadline_s:
-                break
-            body = {"do": "members.leave", "with": {"name": node}, "deadline_ms": int(ASK_S * 1000)}
-            answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else answer
-            time.sleep(_LEAVE_STEP_S)
-        raise DeployError(
-            f"{node} did not leave the members within {timeout_s:g} s; the last answer was {answer}",
-            hint="its agents must find room elsewhere, and there must be a quorum",
-        )
-
-    def members(self, hosts: Sequence[Host], dial: Dial) -> Mapping[str, str] | None:
-        """The state of each, as the leader has it in the log; None when nobody leads, or answers."""
-        leader = self.leader(hosts, dial)
-        body = {"view": "members", "level": "linearizable", "deadline_ms": int(ASK_S * 1000)}
-        answer = self._ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
-        if answer is None or answer.get("status") != "ok":
-            return None
-        return {name: str(record["state"]) for name, record in answer["results"][0].items()}
-
-    def _ask(
-        self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S
-    ) -> Mapping[str, Any] | None:
-        """One administrative request; None when the node does not answer, which is an answer too."""
-        client = ReferenceClient(self.cluster_id, "service", self.client_tls)
-        deadline_s = time.monotonic() + timeout_s
-        try:
-            client.open(node, dial, timeout_s)
-            return client.request(body, deadline_s - time.monotonic())
-        except OSError:
-            return None
-        finally:
-            client.close()
 
     # On the host
 
     def _certify(self, host: Host) -> None:
         """Certificates anew at each installation: a node that runs finds them by itself, and drops nothing for it."""
-        if self.authority is None:
-            return
-        path = self.control_of(host).path
-        issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
-        host.put(self.authority.datagram_key, path(DATAGRAM_KEY), mode=0o600)
-        host.put(self.authority.certificate, path(TLS_FILES["ca"]), mode=0o600)
-        host.put(issued.key, path(TLS_FILES["key"]), mode=0o600)
-        host.put(issued.certificate, path(TLS_FILES["certificate"]), mode=0o600)
+        for name, content in self.certificates(host).items():
+            host.put(content, self.control_of(host).path(name), mode=0o600)
 
     def _take_over(self, host: Host) -> None:
         """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
-        self.stop(host)
         files = self.control_of(host)
+        staying = self._staying(host)
+        if staying is not None and not self.options.keep_data:
+            raise DeployError(
+                f"{host.name}: cluster {staying!r} was deployed to stay in {files.directory}",
+                hint="`tri run --attach` tests it as it is; `tri deploy down` removes it",
+            )
+        self.stop(host)
         if not self.options.keep_data:
             host.run(["rm", "-rf", "--", files.directory])
             return
@@ -312,6 +246,11 @@ done; exit 1"""
                 f"{host.name}: {files.directory} holds data of cluster {cluster!r}, not {self.cluster_id!r}",
                 hint="`tri deploy down` removes it",
             )
+
+    def _staying(self, host: Host) -> str | None:
+        """The cluster that was deployed to stay there, if one was."""
+        found = host.run(f"cat {quote(self.control_of(host).path(DEPLOYMENT))} 2>/dev/null || true").stdout
+        return found.removeprefix(TO_STAY).strip() if found.startswith(TO_STAY) else None
 
     def _digests(self, host: Host, names: Sequence[str]) -> Mapping[str, str]:
         """sha256 of those files that exist, by name, with one command."""

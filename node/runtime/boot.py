@@ -2,6 +2,7 @@
 
     python3 -I node.pyz --config config.json                run in the foreground
     python3 -I node.pyz --supervise --config config.json    leave a supervisor behind that runs it
+    … --supervise --foreground …                            be that supervisor, for a service manager (Type=notify)
 
 The configuration is the core's (`node/config.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
 node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks), `metrics`
@@ -29,7 +30,7 @@ from ..config import NodeConfig
 from ..errors import ConfigError
 from .home import Home, HomeError
 from .options import EXIT_CONFIG, EXIT_ENVIRONMENT, Address, RuntimeOptions, TlsFiles, resolve
-from .supervisor import daemonise
+from .supervisor import daemonise, foreground
 
 LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return EXIT_CONFIG
     if options.supervise:
-        return daemonise(path.parent, Path(sys.argv[0]).absolute(), ["--config", str(path)])
+        supervise = foreground if options.foreground else daemonise
+        return supervise(path.parent, Path(sys.argv[0]).absolute(), ["--config", str(path)])
     return run(config, runtime_options)
 
 
@@ -173,4 +175,5 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="node.pyz", description="One node of the reference cluster.")
     parser.add_argument("--config", required=True, metavar="FILE", help="its configuration, JSON")
     parser.add_argument("--supervise", action="store_true", help="leave a daemon behind that keeps the node running")
+    parser.add_argument("--foreground", action="store_true", help="with --supervise: be that daemon, in this process")
     return parser

@@ -1,7 +1,7 @@
 """The supervisor: a small daemon that keeps one node running, or not, as the marker says (`control.py` has the contract).
 
 It starts the node as a child with the variables of environment.json, writes its pid file, reaps it and decides what to do. It reads
-no socket and knows nothing of consensus.
+no socket and knows nothing of consensus. In the foreground it is what a service manager starts: it then tells it when the node is ready (`notifying.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import control
+from .notifying import Notifier
 from .options import EXIT_CONFIG
 
 POLL_S = 0.05
@@ -48,6 +49,18 @@ def daemonise(directory: Path, archive: Path, arguments: Sequence[str]) -> int:
     if not in_charge:
         print(f"no supervisor in {directory}\nhint: see {directory / control.SUPERVISOR_LOG}", file=sys.stderr)
     return 0 if in_charge else 1
+
+
+def foreground(directory: Path, archive: Path, arguments: Sequence[str]) -> int:
+    """Supervise in this process until a signal ends it. Returns 0 then, 1 when another supervisor has the directory."""
+    _detach(directory)
+    supervisor = Supervisor(directory, Notifier.from_environment())
+    if not supervisor.take_charge():
+        _say("another supervisor has this directory: this one ends")
+        return 1
+    supervisor.command = [sys.executable, "-I", str(unpack(archive, directory)), *arguments]
+    supervisor.run()
+    return 0
 
 
 def _be_supervisor(directory: Path, archive: Path, arguments: Sequence[str], report: int) -> None:
@@ -84,9 +97,10 @@ def _detach(directory: Path) -> None:
 
 
 class Supervisor:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, notifier: Notifier | None = None) -> None:
         self.command: list[str] = []
         self._directory = directory
+        self._notifier = notifier or Notifier(None)
         self._child: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._not_before_s = 0.0
@@ -101,6 +115,8 @@ class Supervisor:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        # For systemd-tmpfiles, which removes what nobody touched for a month from /var/tmp, but nothing below a locked directory.
+        fcntl.flock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_SH)
         _write(self._directory / control.SUPERVISOR_PID, f"{os.getpid()}\n")
         self._kill_orphan()
         return True
@@ -129,6 +145,15 @@ class Supervisor:
                 self._child.kill()
         elif self._child is None and not self._hopeless and time.monotonic() >= self._not_before_s:
             self._start()
+        if not self._notifier.told:
+            self._tell_when_ready()
+
+    def _tell_when_ready(self) -> None:
+        """A node that is kept down by the marker is as it shall be: whoever boots the machine need not wait for it."""
+        if (self._directory / control.STOPPED).exists():
+            self._notifier.ready("kept down by the marker")
+        elif self._child is not None and is_ready(self._directory, self._child.pid):
+            self._notifier.ready(f"node runs, pid {self._child.pid}")
 
     def _start(self) -> None:
         environment = {**os.environ, **read_environment(self._directory / control.ENVIRONMENT)}
@@ -208,6 +233,14 @@ class _Arrivals:
     def wait(self, timeout_s: float) -> bytes:
         ready, _, _ = select.select([self._pipe], [], [], timeout_s)
         return os.read(self._pipe, 4096) if ready else b""
+
+
+def is_ready(directory: Path, pid: int) -> bool:
+    """Whether the node of that number says that it serves (`Home.mark_ready`)."""
+    try:
+        return bool(json.loads((directory / "ready").read_text())["pid"] == pid)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def unpack(archive: Path, directory: Path) -> Path:

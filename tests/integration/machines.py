@@ -165,6 +165,15 @@ class Machines:
             yield
             process.communicate(timeout=30)
 
+    def as_found(self) -> dict[str, str]:
+        """What a deployment might leave on the machines: files and folders, users, firewall, programs."""
+        users = "".join(Path("/etc", name).read_text() for name in ("passwd", "group"))
+        folders = ("/etc/systemd/system", "/etc/tmpfiles.d", "/etc/cron.d", "/var/spool/cron", "/run")
+        etc = users + self.run("sh", "-c", f"find {' '.join(folders)} 2>/dev/null").stdout
+        files = {name: self.run("find", str(self._folder / name)).stdout for name in NAMES}
+        firewall = {f"nft {name}": self.on(name, "nft", "list", "ruleset") for name in NAMES}
+        return {**files, **firewall, "etc": etc, "programs": "\n".join(self.programs())}
+
     def programs(self) -> list[str]:
         """Command lines of everything of ours that runs on any machine."""
         script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.deploy import deploy_down, deploy_status, deploy_up
+from harness.deploy.deploy import deploy_down, deploy_up, each
 from harness.errors import DeployError
 from harness.systems.reference import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, free_port, make_hosts
@@ -28,7 +28,7 @@ def hosts(tmp_path: Path, service: ReferenceService) -> Iterator[list[LoopbackHo
 
 
 def test_up_status_down(service: ReferenceService, hosts: list[LoopbackHost]) -> None:
-    assert [result.ok for result in deploy_status(service, hosts)] == [False] * 3
+    assert [service.pid(host) for host in hosts] == [None] * 3
     prepared = []
     first = deploy_up(service, hosts, lambda host: prepared.append(host.name) or {"X": host.name})
     assert [result.host for result in first] == ["n1", "n2", "n3"]
@@ -36,7 +36,7 @@ def test_up_status_down(service: ReferenceService, hosts: list[LoopbackHost]) ->
     assert sorted(prepared) == ["n1", "n2", "n3"]
     again = deploy_up(service, hosts, lambda host: {"X": host.name})
     assert [result.detail for result in again] == [result.detail for result in first]
-    assert all(result.ok for result in deploy_status(service, hosts))
+    assert None not in [service.pid(host) for host in hosts]
     deploy_down(service, hosts)
     assert all(result.detail == "removed" for result in deploy_down(service, hosts))
 
@@ -55,7 +55,7 @@ def test_one_error_names_every_host_that_failed(service: ReferenceService, tmp_p
         assert "2 of 3 hosts" in str(caught.value)
         assert "n2: OSError: [Errno 28] No space left on device" in str(caught.value)
         assert "n3: OSError" in str(caught.value)
-        assert [result.ok for result in deploy_status(service, [good, *broken])] == [True, False, False]
+        assert [service.pid(host) is not None for host in [good, *broken]] == [True, False, False]
     finally:
         deploy_down(service, [good, *broken])
 
@@ -64,12 +64,8 @@ def test_hosts_are_worked_on_at_the_same_time(hosts: list[LoopbackHost]) -> None
     """Each host's turn begins before any other's has ended."""
     together = threading.Barrier(3, timeout=10)
 
-    class Meeting:
-        name = "meeting"
+    def meet(host: LoopbackHost) -> str:
+        together.wait()
+        return "met"
 
-        def pid(self, host: LoopbackHost) -> int:
-            together.wait()
-            return 1
-
-    results = deploy_status(Meeting(), hosts)  # type: ignore[arg-type]
-    assert [result.detail for result in results] == ["running, pid 1"] * 3
+    assert [result.detail for result in each(hosts, meet)] == ["met"] * 3  # type: ignore[arg-type]

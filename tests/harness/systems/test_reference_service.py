@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +131,55 @@ def test_a_paused_node_can_be_stopped(service: ReferenceService, host: LoopbackH
     assert service.pid(host) is None
 
 
+def test_in_the_foreground_the_supervisor_tells_its_manager_when_the_node_is_ready(
+    service: ReferenceService, host: LoopbackHost, tmp_path: Path
+) -> None:
+    """As systemd starts it: one process that says READY=1 when the node serves, keeps the contract of the marker, and ends the node with itself."""
+    service.install(host, [host])
+    words = [*service.supervise_words(host), "--foreground"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen(words, env=environment) as supervisor:
+            said = manager.recv(1000).decode()
+            pid = service.pid(host)
+            assert said == f"READY=1\nSTATUS=node runs, pid {pid}\n"
+            assert json.loads(Path(service.control_of(host).path("ready")).read_text())["pid"] == pid
+            assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
+            host.run(service.control_of(host).kill_command())
+            wait_for(lambda: service.pid(host) is None, "the kill")
+            second = subprocess.run(words, env=environment, timeout=20)
+            assert second.returncode == 1, "one supervisor to a folder"
+            folder = os.open(service.control_of(host).directory, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                # So that what tidies up old files on a host passes it over.
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(folder)
+            host.run(service.control_of(host).restart_command())
+            service.wait_ready(host, 10)
+            pid = service.pid(host)
+            supervisor.terminate()
+            assert supervisor.wait(20) == 0
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_node_that_is_kept_down_does_not_keep_its_machine_waiting(
+    service: ReferenceService, host: LoopbackHost, tmp_path: Path
+) -> None:
+    service.install(host, [host])
+    Path(service.control(host)["marker"]).touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        name = f"tribulation-test-{os.getpid()}"
+        manager.bind(f"\0{name}")
+        manager.settimeout(20)
+        words = [*service.supervise_words(host), "--foreground"]
+        with subprocess.Popen(words, env={**os.environ, "NOTIFY_SOCKET": f"@{name}"}) as supervisor:
+            assert manager.recv(1000).decode() == "READY=1\nSTATUS=kept down by the marker\n"
+            supervisor.terminate()
+            assert supervisor.wait(20) == 0
+
+
 def test_the_environment_is_the_nodes_alone(service: ReferenceService, host: LoopbackHost) -> None:
     service.install(host, [host])
     service.start(host, {"TRIBULATION_TEST": "äöü 1"})
@@ -160,14 +211,19 @@ def test_a_node_that_cannot_start_says_why(service: ReferenceService, host: Loop
 def test_another_deployments_data_is_wiped_or_kept_as_asked(service: ReferenceService, host: LoopbackHost) -> None:
     up(service, host)
     incarnation = Path(service.control_of(host).path("incarnation"))
-    assert incarnation.read_text() == "1\n"
+    up(ReferenceService({"cluster": "test", "port": service.port, "timing": "fast"}), host)
+    assert incarnation.read_text() == "1\n", "a run begins without another run's data"
     keeper = ReferenceService({"cluster": "test", "port": service.port, "keep_data": True})
     up(keeper, host)
     assert incarnation.read_text() == "2\n"
-    up(ReferenceService({"cluster": "test", "port": service.port}), host)
-    assert incarnation.read_text() == "1\n"
+    passing = ReferenceService({"cluster": "test", "port": service.port})
+    with pytest.raises(DeployError, match="cluster 'test' was deployed to stay"):
+        passing.install(host, [host])
+    passing.uninstall(host)
+    assert service.pid(host) is not None and incarnation.read_text() == "2\n"
     with pytest.raises(DeployError, match="holds data of cluster 'test'"):
         ReferenceService({"cluster": "other", "keep_data": True}).install(host, [host])
+    keeper.uninstall(host)
 
 
 def test_wrong_options_are_refused_before_anything_is_touched(host: LoopbackHost) -> None:

@@ -1,0 +1,167 @@
+"""Does what a plan says, step by step, on one host. Every step may be done twice; after one that fails, planning anew goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+from node.runtime import control
+
+from ..hosts.base import Host
+from ..hosts.claims import Claims
+from ..nemesis import fault_disk
+from ..nemesis.heal import heal
+from ..nemesis.shipping import agent_directory, agent_program
+from ..systems.reference import ReferenceService
+from . import unit
+from .hands import as_root
+from .observe import MADE, Made, Observed
+from .plan import Action, HostPlan, Step
+from .wanted import ENVIRONMENT
+
+_SYSTEMCTL_S = unit.STOP_S + 30.0
+
+
+@dataclass
+class Work:
+    """On one host. `hands` is the host for whoever the service's folder belongs to: root, where systemd runs the node."""
+
+    host: Host
+    hosts: Sequence[Host]
+    service: ReferenceService
+    observed: Observed
+    claims: Claims
+    unit_text: str = ""
+    ready_s: float = 30.0
+    hands: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        root = self.observed.by_unit or bool(self.observed.unit)
+        self.hands = as_root(self.host) if root else self.host
+
+    @property
+    def folder(self) -> str:
+        return self.service.control_of(self.host).directory
+
+
+def carry_out(plan: HostPlan, work: Work) -> str:
+    """Returns what became of the host, for people."""
+    for step in plan.steps:
+        _ACTIONS[step.action](work, step)
+    if any(step.action == "remove-files" for step in plan.steps):
+        return "removed"
+    pid = work.service.pid(work.hands)
+    if pid is None:
+        return "nothing to do" if not plan.steps else "done"
+    return f"ready, pid {pid}" + ("" if plan.steps else ", nothing to do")
+
+
+def _make_folders(work: Work, step: Step) -> None:
+    """The claim on the host made them, and would take them away again."""
+    work.claims.keep_folders(work.host)
+    made = work.observed.made or Made()
+    _remember(work, Made([*work.observed.missing, *made.folders], made.user))
+
+
+def _make_user(work: Work, step: Step) -> None:
+    made = work.observed.made or Made()
+    # Written first: whoever finds the user and not this would leave it for ever.
+    _remember(work, Made([*work.observed.missing, *made.folders], user=True))
+    home = quote(work.observed.nearest if work.observed.missing else work.host.directory)
+    as_root(work.host).run(
+        f"id -u {unit.USER} >/dev/null 2>&1 || useradd --system --user-group --no-create-home --home-dir {home} --shell /usr/sbin/nologin {unit.USER}"
+    )
+
+
+def _remember(work: Work, made: Made) -> None:
+    work.host.put(made.to_json().encode(), f"{work.host.directory.rstrip('/')}/{MADE}")
+
+
+def _stop(work: Work, step: Step) -> None:
+    fault_disk.remove(work.host, work.service, lambda host: work.service.stop(work.hands))
+    if work.observed.active not in ("", "inactive", "failed", "unknown"):
+        as_root(work.host).run(["systemctl", "stop", unit.NAME], timeout_s=_SYSTEMCTL_S)
+    work.service.stop(work.hands)
+
+
+def _remove_unit(work: Work, step: Step) -> None:
+    name = unit.NAME
+    as_root(work.host).run(
+        f"systemctl disable --now {name} >/dev/null 2>&1; rm -f {unit.PATH} && systemctl daemon-reload && "
+        f"{{ systemctl reset-failed {name} >/dev/null 2>&1 || true; }}",
+        timeout_s=_SYSTEMCTL_S,
+    )
+
+
+def _put(work: Work, step: Step) -> None:
+    contents = work.service.files(work.host, work.hosts)
+    for name in step.what:
+        work.hands.put(contents[name], f"{work.folder}/{name}")
+
+
+def _certify(work: Work, step: Step) -> None:
+    for name, content in work.service.certificates(work.host).items():
+        work.hands.put(content, f"{work.folder}/{name}", mode=0o600)
+
+
+def _environment(work: Work, step: Step) -> None:
+    work.hands.put(ENVIRONMENT, f"{work.folder}/{control.ENVIRONMENT}")
+
+
+def _give(work: Work, step: Step) -> None:
+    work.hands.run(["chown", "-R", f"{unit.USER}:{unit.USER}", "--", work.folder])
+
+
+def _put_unit(work: Work, step: Step) -> None:
+    work.hands.put(work.unit_text.encode(), unit.PATH)
+    work.hands.run(["systemctl", "daemon-reload"], timeout_s=_SYSTEMCTL_S)
+
+
+def _rules(work: Work, step: Step) -> None:
+    as_root(work.host).run(["nft", "-f", "-"], stdin="\n".join([*step.what, ""]).encode())
+
+
+def _start(work: Work, step: Step) -> None:
+    if work.observed.by_unit:
+        allow = work.service.control_of(work.host).restart_command()
+        # Not waited for here: a node that does not come up is told of below, with its last words.
+        commands = f"{allow} && systemctl enable --quiet {unit.NAME} && systemctl reset-failed {unit.NAME} && systemctl --no-block start {unit.NAME}"
+        work.hands.run(commands, timeout_s=_SYSTEMCTL_S)
+    else:
+        work.service.start(work.host, {})
+    work.service.wait_ready(work.hands, work.ready_s)
+
+
+def _remove_files(work: Work, step: Step) -> None:
+    """Files of faults as well, which are undone first: nobody is to find out later that something was still in force."""
+    directory = work.host.directory.rstrip("/")
+    if work.host.run(["test", "-e", agent_program(directory)], check=False).exit_code == 0:
+        heal([work.host])
+    ours = [work.folder, agent_directory(directory), fault_disk.state_directory(work.host), f"{directory}/{MADE}"]
+    as_root(work.host).run(["rm", "-rf", "--", *ours], timeout_s=60.0)
+    if work.observed.made is not None:
+        work.claims.also_made(work.host, work.observed.made.folders)
+
+
+def _remove_user(work: Work, step: Step) -> None:
+    as_root(work.host).run(f"! id -u {unit.USER} >/dev/null 2>&1 || userdel {unit.USER}")
+
+
+_ACTIONS: Mapping[Action, Callable[[Work, Step], None]] = {
+    "make-folders": _make_folders,
+    "make-user": _make_user,
+    "stop": _stop,
+    "remove-unit": _remove_unit,
+    "put": _put,
+    "certify": _certify,
+    "environment": _environment,
+    "give": _give,
+    "put-unit": _put_unit,
+    "open-firewall": _rules,
+    "close-firewall": _rules,
+    "start": _start,
+    "remove-files": _remove_files,
+    "remove-user": _remove_user,
+}

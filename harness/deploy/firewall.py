@@ -1,0 +1,84 @@
+"""Which rules let a cluster through a host's own firewall, worked out from `nft -j list ruleset`. Pure.
+
+A table of our own could not do it: what one base chain accepts, a later one may still drop. So our rules go to the top of those input chains that refuse something, each
+with a comment by which it is found again and taken away. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded anew, they are
+gone, and `tri deploy up` finds that out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MARK = "tribulation: "
+_OURS = "tribulation"
+_FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Opening:
+    """What shall come in: from that address (by number) to that port of `tcp` or `udp`."""
+
+    source: str
+    kind: str
+    port: int
+
+    @property
+    def comment(self) -> str:
+        return f"{MARK}{self.source} {self.kind} {self.port}"
+
+
+def opening_commands(ruleset: str, openings: Sequence[Opening]) -> list[str]:
+    """For `nft -f -`: what is missing, a line each. Empty where nothing refuses, or all is open already."""
+    rules = _rules(ruleset)
+    present = {(_place(rule), rule.get("comment")) for rule in rules}
+    commands = []
+    for chain in _refusing(ruleset, rules):
+        for opening in sorted(openings):
+            version = ipaddress.ip_address(opening.source).version
+            if version in _FAMILIES[chain[0]] and (chain, opening.comment) not in present:
+                match = f"{'ip' if version == 4 else 'ip6'} saddr {opening.source} {opening.kind} dport {opening.port}"
+                commands.append(f'insert rule {" ".join(chain)} {match} accept comment "{opening.comment}"')
+    return commands
+
+
+def closing_commands(ruleset: str) -> list[str]:
+    """For `nft -f -`: every rule of ours away."""
+    return [
+        f"delete rule {' '.join(_place(rule))} handle {rule['handle']}"
+        for rule in _rules(ruleset)
+        if str(rule.get("comment", "")).startswith(MARK)
+    ]
+
+
+def _refusing(ruleset: str, rules: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
+    """Base chains of the input that drop by their policy, or in which any rule may lead to a refusal. Those of faults are meant to."""
+    for item in _items(ruleset, "chain"):
+        chain = (item["family"], item["table"], item["name"])
+        wanted = item.get("type") == "filter" and item.get("hook") == "input" and item["family"] in _FAMILIES
+        if not wanted or item["table"].startswith(_OURS):
+            continue
+        told = [word for rule in rules if _place(rule) == chain for word in _verdicts(rule)]
+        if item.get("policy") == "drop" or {"drop", "reject", "jump", "goto"} & set(told):
+            yield chain
+
+
+def _verdicts(rule: Any) -> Iterator[str]:
+    for expression in rule.get("expr", []):
+        yield from expression
+
+
+def _place(item: Any) -> tuple[str, str, str]:
+    return item["family"], item["table"], item["chain"]
+
+
+def _rules(ruleset: str) -> list[Any]:
+    return list(_items(ruleset, "rule"))
+
+
+def _items(ruleset: str, kind: str) -> Iterator[Any]:
+    found = json.loads(ruleset)["nftables"] if ruleset else []
+    return (item[kind] for item in found if kind in item)

@@ -1,0 +1,97 @@
+"""What each host of a cluster that is deployed to stay is to have, worked out from the inventory's hosts and the service's options."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from node.cluster_config import MembershipConfig
+
+from ..hosts.base import Host
+from ..nemesis.injector import PROBE_PORT
+from ..systems.reference import TLS_FILES, ReferenceService
+from .firewall import Opening
+from .observe import Observed, Port
+from .package import digest
+from .plan import Wanted, digests
+from .unit import Unit
+
+ENVIRONMENT = json.dumps({}, sort_keys=True).encode()
+
+
+def names_of(service: ReferenceService, host: Host, hosts: Sequence[Host]) -> list[str]:
+    """The files that are looked at on a host."""
+    return [*service.files(host, hosts), "environment.json", TLS_FILES["ca"]]
+
+
+def ports_of(service: ReferenceService, host: Host) -> list[Port]:
+    """Those that a node takes on its host: for the cluster, for members' datagrams, and for metrics."""
+    options = service.options
+    ports: list[Port] = [_port(options.listen) if options.listen is not None else ("tcp", service.port, host.address)]
+    if options.membership is not None:
+        ports.append(("udp", int(options.membership.get("udp_port", MembershipConfig().udp_port)), ""))
+    if options.metrics is not None:
+        ports.append(_port(options.metrics))
+    return ports
+
+
+def _port(place: str) -> Port:
+    address, _, port = place.rpartition(":")
+    return "tcp", int(port), address.strip("[]")
+
+
+def wanted_of(
+    service: ReferenceService, host: Host, hosts: Sequence[Host], observed: Observed, *, firewall: bool
+) -> Wanted:
+    files = service.control_of(host)
+    text = Unit(
+        node=host.name,
+        cluster=service.cluster_id,
+        command=service.supervise_words(host),
+        directory=host.directory.rstrip("/"),
+        folder=files.directory,
+        executable=observed.executable,
+    ).text()
+    return Wanted(
+        host=host.name,
+        address=host.address,
+        directory=host.directory.rstrip("/"),
+        cluster=service.cluster_id,
+        files=digests(service.files(host, hosts)),
+        environment=digest(ENVIRONMENT),
+        authority=None if service.authority is None else (TLS_FILES["ca"], digest(service.authority.certificate)),
+        unit=text,
+        firewall=firewall,
+        openings=openings_of(service, hosts) if firewall else (),
+    )
+
+
+def openings_of(service: ReferenceService, hosts: Sequence[Host]) -> list[Opening]:
+    """From the other hosts and from where the harness is: the cluster's ports, and those of the probes by which faults are verified. Metrics stay closed."""
+    metrics = service.options.metrics
+    served = None if metrics is None else _port(metrics)
+    ports = [port[:2] for port in ports_of(service, hosts[0]) if port != served]
+    ports += [("tcp", PROBE_PORT), ("udp", PROBE_PORT)]
+    sources = {number for host in hosts for place in (host.address, host.control[0]) for number in _numbers(place)}
+    return [Opening(source, kind, port) for source in sorted(sources) for kind, port in ports]
+
+
+def deployed_timing(observed: Sequence[Observed]) -> Any:
+    """What the cluster that is there was told, so that nobody need say it again; None where there is none."""
+    for each in observed:
+        try:
+            return json.loads(each.config)["timing"]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _numbers(address: str) -> list[str]:
+    """A firewall knows no names."""
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(sockaddr[0]).partition("%")[0] for _, _, _, _, sockaddr in found})
