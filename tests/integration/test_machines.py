@@ -114,8 +114,6 @@ def test_a_cluster_that_stays_is_tested_again_and_again_and_by_one_at_a_time(mac
     assert int(str(after["n1"]["commit"])) > int(str(before["n1"]["commit"]))
     refused = machines.tri(*attached[:-2])
     assert refused.returncode == 4 and "cluster 'machines' was deployed to stay" in refused.stderr
-    refused = machines.tri(*attached, "--set", "system.timing=default")
-    assert refused.returncode == 4 and "deployed with timing 'fast', and the campaign wants 'default'" in refused.stderr
     assert (
         rows(machines.tri("deploy", "status", inventory, "--json").stdout)["n2"]["detail"] == after["n2"]["detail"]
     ), "nobody who was refused did any harm"
