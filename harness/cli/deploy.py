@@ -179,8 +179,13 @@ def _show_status(rows: Sequence[NodeStatus], as_json: bool) -> int:
             version = "" if row.version is None else row.version + ("" if row.current else " (another)")
             figures = ("" if value is None else str(value) for value in (row.role, row.term, row.commit, row.lag))
             up = "" if row.uptime_s is None else _duration(row.uptime_s)
-            table.add_row(row.host, _mark(row.ok), Text(row.detail), version, *figures, up)
+            table.add_row(row.host, _mark(row.ok), Text(row.detail if row.ok else "see below"), version, *figures, up)
         out.print(table)
+        for row in rows:
+            if not row.ok:
+                # In one line: a column would fold it.
+                told = row.detail.removeprefix(f"{row.host}: ")
+                out.print(f"{row.host}: {told}", markup=False, highlight=False, soft_wrap=True)
     return _tell_hints([row.error for row in rows])
 
 
