@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .console import out, say
+from .options import hosts_option
 
 if TYPE_CHECKING:
     from ..cluster.lab import Lab
 
-INVENTORY = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command("cluster")
-@click.option(
-    "--hosts", "inventory", type=INVENTORY, help="An inventory of four hosts or more; default: a local lab of its own."
-)
-def command(inventory: Path | None) -> int:
+@hosts_option("Which hosts, four or more; default: a local lab of its own.")
+def command(hosts: str | None) -> int:
     """A cluster finds itself, routes 20 tasks by latency, loses a node, gets it back, and evens out its load.
 
     Exit code: 0 when all of it happened, 1 when a step did not, 4 environment.
     """
-    return demonstrate_on(inventory)
+    return demonstrate_on(hosts)
 
 
-def demonstrate_on(inventory: Path | None) -> int:
+def demonstrate_on(hosts: str | None) -> int:
     from ..cluster.asking import Refused
     from ..cluster.demo import DEMO
     from ..cluster.lab import lab
@@ -35,10 +31,10 @@ def demonstrate_on(inventory: Path | None) -> int:
     from ..errors import HostError
 
     say("bringing up hosts")
-    with lab(DEMO.hosts, inventory, "demo") as where:
+    with lab(DEMO.hosts, hosts, "demo") as where:
         if len(where.hosts) < DEMO.hosts:
             raise HostError(
-                f"the inventory has {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
+                f"there are {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
                 hint="add some, or leave --hosts out",
             )
         try:

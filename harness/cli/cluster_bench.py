@@ -8,24 +8,19 @@ from pathlib import Path
 import click
 
 from .console import Progress, out
-from .options import json_option
+from .options import hosts_option, json_option
 
 
 @click.command("cluster-bench")
 @click.option("--only", metavar="N,M", help="Only these scenarios, e.g. 1,4,12-15.")
-@click.option(
-    "--hosts",
-    "inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An inventory; default: a local lab of its own.",
-)
+@hosts_option("Which hosts; default: a local lab of its own.")
 @click.option(
     "--logs",
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder for what the nodes of failed scenarios wrote.",
 )
 @json_option
-def command(only: str | None, inventory: Path | None, logs: Path | None, as_json: bool) -> int:
+def command(only: str | None, hosts: str | None, logs: Path | None, as_json: bool) -> int:
     """Run the scenarios of the cluster and say what was measured.
 
     Exit code: 0 all passed that can be run, 1 one failed, 4 one could not be measured.
@@ -39,8 +34,8 @@ def command(only: str | None, inventory: Path | None, logs: Path | None, as_json
     results = []
     needed = bench.hosts_needed(scenarios)
     with Progress() as progress:
-        progress.show("hosts", "of the inventory" if inventory else f"{needed} local ones")
-        with lab(needed, inventory, "bench") as where:
+        progress.show("hosts", hosts or f"{needed} local ones")
+        with lab(needed, hosts, "bench") as where:
             for result in bench.run(scenarios, where, progress.show, logs):
                 progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
                 results.append(result)

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .console import out, say
+from .options import hosts_option
 
 if TYPE_CHECKING:
-    from ..hosts.base import Host
+    from ..hosts.base import Host, Provider
     from ..hosts.local import LocalProvider
     from ..hosts.ssh import SshProvider
+    from ..hosts.vagrant import VagrantProvider
 
 
 @click.command("heal")
-@click.option(
-    "--hosts",
-    "inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An inventory; default: every local lab.",
-)
+@hosts_option("Which hosts; default: every local lab. `qemu`: every lab of emulated machines.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"undone": […]}.')
-def command(inventory: Path | None, as_json: bool) -> None:
-    """Undo faults on local labs, or on the hosts of an inventory, and say what was undone."""
+def command(hosts: str | None, as_json: bool) -> None:
+    """Undo faults on local labs, or on other hosts, and say what was undone."""
     from ..nemesis.heal import heal
 
     undone: list[str] = []
-    for cluster, provider in _clusters(inventory):
+    for cluster, provider in _clusters(hosts or "local"):
         say(f"healing {cluster}")
         try:
             undone += heal(_everywhere(provider))
@@ -45,20 +41,27 @@ def command(inventory: Path | None, as_json: bool) -> None:
         say("nothing was in force")
 
 
-def _clusters(inventory: Path | None) -> Iterator[tuple[str, SshProvider | LocalProvider]]:
-    if inventory is not None:
-        from ..hosts.ssh import SshProvider
-
-        yield str(inventory), SshProvider.from_file(inventory)
-        return
+def _clusters(hosts: str) -> Iterator[tuple[str, SshProvider | LocalProvider | VagrantProvider]]:
+    """Labs are found, not made: one that is down has no fault in force."""
+    from ..hosts.chosen import chosen
     from ..hosts.local import LocalProvider, list_labs
+    from ..hosts.qemu import QemuProvider, list_machine_labs
+    from ..hosts.ssh import SshProvider
+    from ..hosts.vagrant import VagrantProvider
 
-    for lab in list_labs():
-        if lab.alive:
-            yield f"lab {lab.name}", LocalProvider.find(lab.name)
+    choice = chosen(hosts)
+    if choice.inventory is not None:
+        yield hosts, SshProvider.from_file(choice.inventory)
+    elif choice.provider == "vagrant":
+        yield hosts, VagrantProvider()
+    else:
+        labs, kind = (list_labs(), LocalProvider) if hosts == "local" else (list_machine_labs(), QemuProvider)
+        for lab in labs:
+            if lab.alive:
+                yield f"lab {lab.name}", kind.find(lab.name)
 
 
-def _everywhere(provider: SshProvider | LocalProvider) -> Sequence[Host]:
+def _everywhere(provider: Provider) -> Sequence[Host]:
     """The hosts, and the clients' place where that is one of its own: it can be cut off too."""
     hosts, clients = provider.up(), provider.client_host()
     return [*hosts, *([clients] if clients is not None else [])]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..hosts.local import LocalProvider
 
 DEFAULT_LAB = "default"
+LEASE_S = 600.0
 STAYS_S = 12 * 3600.0
 """Who uses emulated machines through their inventory renews no lease of the lab."""
 
@@ -67,7 +68,7 @@ def up(provider: str, nodes: int | None, name: str, clock: str, as_json: bool) -
 def _provider(provider: str, nodes: int, name: str, clock: str) -> Any:
     from ..hosts.chosen import Chosen, provider_of
 
-    lease_s = STAYS_S if provider == "qemu" else None
+    lease_s = STAYS_S if provider == "qemu" else LEASE_S
     return provider_of(Chosen(provider, nodes=nodes, clock=clock), name=name, lease_s=lease_s)
 
 

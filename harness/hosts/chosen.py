@@ -52,9 +52,8 @@ def chosen(hosts: str) -> Chosen:
     )
 
 
-def provider_of(choice: Chosen, *, name: str, lease_s: float | None = None) -> Provider:
-    """Nothing is brought up yet. `name` is that of the lab, where one is made."""
-    lease = {} if lease_s is None else {"lease_s": lease_s}
+def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0) -> Provider:
+    """Nothing is brought up yet. `name` is that of the lab where one is made, `lease_s` how long it stays when nobody uses it."""
     clock = cast(Clock, choice.clock)
     match choice.provider:
         case "ssh":
@@ -67,7 +66,7 @@ def provider_of(choice: Chosen, *, name: str, lease_s: float | None = None) -> P
 
             if choice.lab is not None:
                 return QemuProvider.find(choice.lab).borrowed()
-            return QemuProvider(choice.nodes, name, clock=clock, **lease)
+            return QemuProvider(choice.nodes, name, lease_s=lease_s, clock=clock)
         case "vagrant":
             from .vagrant import VagrantProvider
 
@@ -75,4 +74,4 @@ def provider_of(choice: Chosen, *, name: str, lease_s: float | None = None) -> P
         case _:
             from .local import LocalProvider
 
-            return LocalProvider(choice.nodes, name, **lease)
+            return LocalProvider(choice.nodes, name, lease_s=lease_s)

@@ -69,6 +69,7 @@ class QemuProvider(LocalProvider):
         super().__init__(nodes, name, directory or lab_directory(), lease_s)
         self.clock = clock
         self._ssh: SshProvider | None = None
+        self._borrowed = False
 
     @classmethod
     def find(cls, name: str = "default", directory: str | Path | None = None) -> QemuProvider:
@@ -107,7 +108,15 @@ class QemuProvider(LocalProvider):
         if self._ssh is not None:
             self._ssh.close()
 
+    def borrowed(self) -> QemuProvider:
+        """The same lab, but not to be taken down by whoever uses it now."""
+        self._borrowed = True
+        return self
+
     def down(self) -> None:
+        if self._borrowed:
+            self.close()
+            return
         super().down()
         self._ssh = None
 
@@ -167,7 +176,9 @@ class QemuProvider(LocalProvider):
             for machine in all_machines
         ]
         told = {"consent": True, "known_hosts": str(self._lab / "known_hosts"), "hosts": hosts}
-        self.inventory.write_text("# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(told, sort_keys=False))
+        self.inventory.write_text(
+            "# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(told, sort_keys=False)
+        )
         settings = {
             "name": self.lab_name,
             "nodes": self.nodes,

@@ -23,7 +23,12 @@ MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4")
 """All that the first stage of a boot needs; unpacking every driver there is takes seconds under emulation."""
 MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "getty@tty1.service", "fstrim.timer"),
-    *("serial-getty@ttyS0.service", "e2scrub_all.timer", "e2scrub_reap.service", "systemd-networkd-wait-online.service"),
+    *(
+        "serial-getty@ttyS0.service",
+        "e2scrub_all.timer",
+        "e2scrub_reap.service",
+        "systemd-networkd-wait-online.service",
+    ),
     *("systemd-logind.service", "modprobe@drm.service", "modprobe@efi_pstore.service", "systemd-random-seed.service"),
 )
 DISK_GIB = 8
