@@ -1,4 +1,4 @@
-"""Builds the machines' disk image from Debian packages, once, and keeps it: `<labs>/.images/<digest>/{root.raw, vmlinuz, initrd}`.
+"""Builds the machines' disk image from Debian packages, once, and keeps it: `<labs>/.images/<digest>/{root.raw, vmlinuz}`.
 
 Takes one to three minutes, and root; every lab then starts from it with an empty overlay for each machine.
 """
@@ -80,7 +80,7 @@ def origin() -> tuple[str, Sequence[Path]]:
 
 def boot_of(image_directory: Path) -> Boot:
     """KVM where it boots this very kernel: a device file alone promises nothing."""
-    boot = Boot(image_directory / "vmlinuz", image_directory / "initrd", "kvm")
+    boot = Boot(image_directory / "vmlinuz", "kvm")
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         try:
             done = subprocess.run(trial_command(boot), env=environment(), capture_output=True, timeout=TRIAL_S)
@@ -88,7 +88,7 @@ def boot_of(image_directory: Path) -> Boot:
                 return boot
         except subprocess.TimeoutExpired:
             pass
-    return Boot(boot.kernel, boot.initrd, "tcg")
+    return Boot(boot.kernel, "tcg")
 
 
 def _build(folder: Path, suite: str, sources: Sequence[Path]) -> None:
@@ -102,8 +102,7 @@ def _build(folder: Path, suite: str, sources: Sequence[Path]) -> None:
         path.write_text(text)
         path.chmod(mode)
     _run(recipe.debootstrap_command(root, overlay, suite, sources), folder)
-    for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
-        shutil.copy(max((root / "boot").glob(pattern)), made / name)
+    shutil.copy(max((root / "boot").glob("vmlinuz-*")), made / "vmlinuz")
     raw = made / "root.raw"
     with raw.open("wb") as file:
         file.truncate(recipe.DISK_GIB << 30)

@@ -24,7 +24,9 @@ DIRECTORY = "/srv/tribulation"
 """Where everything of ours lives on a machine: on its own disk."""
 UNATTENDED = "tribulation.unattended"
 """On a machine's kernel command line when nobody asked for this boot: its lease had run out."""
-_KERNEL = "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet audit=0 mitigations=off panic=5 systemd.firstboot=off"
+SEED_DISK = "/dev/nvme0n2"
+# NVMe is what Debian's kernel for clouds has built in: it finds its disk without a first stage, which takes a quarter of a minute under emulation.
+_KERNEL = "root=/dev/nvme0n1 rootwait rw console=ttyS0 net.ifnames=0 quiet audit=0 mitigations=off panic=5 systemd.firstboot=off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,6 @@ class Boot:
     """What QEMU starts a kernel from, and by which means it emulates (`kvm` or `tcg`)."""
 
     kernel: Path
-    initrd: Path
     accelerator: str
 
 
@@ -101,9 +102,11 @@ def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = Fal
     return [
         *("qemu-system-x86_64", "-name", f"tribulation-{lab.name}-{machine.name}", "-nodefaults", "-no-user-config"),
         *("-display", "none", "-accel", boot.accelerator, "-cpu", cpu, "-smp", "1", "-m", str(MEMORY_MIB)),
-        *("-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", words),
-        *("-drive", f"file={_escaped(own / 'disk.qcow2')},format=qcow2,if=virtio,cache=writeback"),
-        *("-drive", f"file={_escaped(own / 'seed.tar')},format=raw,if=virtio,readonly=on"),
+        *("-kernel", str(boot.kernel), "-append", words),
+        *("-drive", f"file={_escaped(own / 'disk.qcow2')},format=qcow2,if=none,id=disk,cache=writeback"),
+        *("-drive", f"file={_escaped(own / 'seed.tar')},format=raw,if=none,id=seed,readonly=on"),
+        *("-device", f"nvme,id=nvme0,serial={machine.name}", "-device", "nvme-ns,drive=disk,bus=nvme0,nsid=1"),
+        *("-device", "nvme-ns,drive=seed,bus=nvme0,nsid=2"),
         *("-netdev", f"tap,id=net,ifname={machine.tap},script=no,downscript=no"),
         *("-device", f"virtio-net-pci,netdev=net,mac={machine.mac},romfile="),
         *("-device", "virtio-rng-pci", "-rtc", "base=utc,clock=host"),

@@ -25,7 +25,7 @@ from typing import Literal
 import yaml
 
 from ...errors import HostError
-from ..errors import ConnectError
+from ..errors import CommandError, ConnectError
 from ..local import launch, state
 from ..local.provider import LEASE_S, LocalProvider
 from ..parallel import on_all
@@ -117,6 +117,10 @@ class QemuProvider(LocalProvider):
         if self._borrowed:
             self.close()
             return
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            link = link_of(int(state.read_settings(self._lab)["subnet"]))
+            # It would go with the lab's namespace, some time later.
+            subprocess.run(["ip", "link", "del", link], env=launch.environment(), capture_output=True, timeout=20)
         super().down()
         self._ssh = None
 
@@ -186,7 +190,6 @@ class QemuProvider(LocalProvider):
             "subnet": subnet,
             "clock": self.clock,
             "kernel": str(boot.kernel),
-            "initrd": str(boot.initrd),
             "accelerator": boot.accelerator,
         }
         (self._lab / "lab.json.new").write_text(json.dumps(settings))
@@ -221,10 +224,11 @@ class QemuProvider(LocalProvider):
                 return
             except HostError as error:
                 on = {known["name"]: known["on"] for known in self.status()["hosts"]}[host.name]
-                booting = on and isinstance(error, ConnectError) and error.reason in _BOOTING
-                if not booting or time.monotonic() > deadline_s:
+                late = isinstance(error, CommandError) and error.command_exit_code is None
+                booting = late or (isinstance(error, ConnectError) and error.reason in _BOOTING)
+                if not (on and booting) or time.monotonic() > deadline_s:
                     hint = f"its console is {self._lab}/hosts/{host.name}/console.log, and ends: {self._console(host.name)}"
-                    raise HostError(f"{host.name} did not boot within {timeout_s:g} s: {error.message}", hint) from None
+                    raise HostError(f"{host.name} did not boot: {error.message}", hint) from None
             time.sleep(_TRY_AGAIN_S)
 
     def _console(self, name: str) -> str:

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 
 from .plan import Machine, controller
-from .recipe import USER
+from .recipe import NETWORK, USER
 
 USER_ID = 1000
 _BLOCK = 512
@@ -15,8 +15,8 @@ _BLOCK = 512
 
 def seed(machine: Machine, others: Sequence[Machine], subnet: int, authorized: str, host_key: str) -> bytes:
     """`authorized` is the public key that may log in, as root and as `USER`; `host_key` is the machine's own, private."""
-    network = f"[Match]\nName=eth0\n\n[Network]\nAddress={machine.address}/24\nIPv6AcceptRA=no\nLLMNR=no\n\n"
-    network += "[Route]\nDestination=0.0.0.0/0\nScope=link\n"
+    # A default route lets limited broadcast and multicast leave; it ends on the link, where nobody forwards.
+    network = f"link set eth0 up\naddr add {machine.address}/24 brd + dev eth0\nroute add default dev eth0\n"
     names = [f"{other.address} {other.name}" for other in others]
     hosts = "\n".join(["127.0.0.1 localhost", "::1 localhost", f"{controller(subnet)} controller", *names]) + "\n"
     files = {
@@ -24,7 +24,7 @@ def seed(machine: Machine, others: Sequence[Machine], subnet: int, authorized: s
         "etc/hosts": (0o644, 0, hosts),
         # No name server can be reached: let lookups fail at once.
         "etc/resolv.conf": (0o644, 0, ""),
-        "etc/systemd/network/10-lab.network": (0o644, 0, network),
+        NETWORK.lstrip("/"): (0o644, 0, network),
         "etc/ssh/ssh_host_ecdsa_key": (0o600, 0, host_key),
         "root/.ssh/authorized_keys": (0o600, 0, authorized),
         f"home/{USER}/.ssh/authorized_keys": (0o600, USER_ID, authorized),

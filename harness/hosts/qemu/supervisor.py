@@ -83,7 +83,7 @@ class EmulatedHost:
 
 class QemuSupervisor(Supervisor[EmulatedHost]):
     def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, EmulatedHost]:
-        boot = Boot(Path(settings["kernel"]), Path(settings["initrd"]), settings["accelerator"])
+        boot = Boot(Path(settings["kernel"]), settings["accelerator"])
         return {m.name: EmulatedHost(m, self._lab, boot) for m in machines(self._nodes, settings["subnet"])}
 
     def build_surroundings(self) -> None:
