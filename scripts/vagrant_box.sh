@@ -43,8 +43,8 @@ mmdebstrap --variant=minbase \
     --include=systemd-sysv,dbus,udev,kmod,openssh-server,sudo,python3,nftables,iproute2,procps,hostname,iputils-ping,linux-image-cloud-amd64 \
     --customize-hook="copy-in $work/files/etc /" \
     --customize-hook='chroot "$1" useradd --create-home --shell /bin/bash vagrant' \
-    --customize-hook="install -d -m 700 \"\$1/home/vagrant/.ssh\" && install -m 600 $key \"\$1/home/vagrant/.ssh/authorized_keys\"" \
-    --customize-hook='chroot "$1" chown -R vagrant:vagrant /home/vagrant' \
+    --customize-hook="home=\"\$1\"/home; install -d -m 700 \"\$home/vagrant/.ssh\" && install -m 600 $key \"\$home/vagrant/.ssh/authorized_keys\"" \
+    --customize-hook='chroot "$1" sh -c "chown -R vagrant:vagrant ~vagrant"' \
     --customize-hook='chroot "$1" systemctl enable systemd-networkd.service ssh.service' \
     --customize-hook='chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer systemd-networkd-wait-online.service systemd-logind.service e2scrub_reap.service' \
     --customize-hook='chroot "$1" update-initramfs -u' \

@@ -224,6 +224,7 @@ def inventory_of(logins: Sequence[Login], told: Mapping[str, Told], clock: str) 
             "user": login.user,
             "key": login.key,
             "sudo": login.user != "root",
+            "python": "/usr/bin/python3",
             "clock": clock,
         }
         for login in logins

@@ -38,6 +38,8 @@ from .seed import seed
 BOOT_S = 300.0
 """An emulated boot takes 15 to 30 s where nothing else runs; many at once, beside others, take their time."""
 BOOT_HOOKS_S = 240
+PYTHON = "/usr/bin/python3"
+"""By its whole path: where `tri` runs by the same, archives are sent to the machines compiled, and emulated machines take long to compile them (`bytecode`)."""
 _BOOTING = ("refused", "banner", "lost", "timeout", "unreachable")
 _TRY_AGAIN_S = 0.5
 
@@ -175,6 +177,7 @@ class QemuProvider(LocalProvider):
                 "user": "root",
                 "key": str(self._lab / "key"),
                 "directory": DIRECTORY,
+                "python": PYTHON,
                 "clock": self.clock,
             }
             for machine in all_machines

@@ -27,7 +27,7 @@ Host n1
   UserKnownHostsFile /dev/null
   StrictHostKeyChecking no
   PasswordAuthentication no
-  IdentityFile "/home/me/my project/.vagrant/machines/n1/libvirt/private_key"
+  IdentityFile "/srv/my project/.vagrant/machines/n1/libvirt/private_key"
   IdentitiesOnly yes
   LogLevel FATAL
 
@@ -51,7 +51,7 @@ TOLD = "10.78.0.11\nssh-ed25519 AAAAC3Nz root@n1\necdsa-sha2-nistp256 AAAAE2 roo
 def test_logins_are_read_from_openssh_configuration() -> None:
     assert parse_ssh_config(SSH_CONFIG, ["n2", "n1"]) == [
         Login("n2", "admin", "/keys/n2"),
-        Login("n1", "vagrant", "/home/me/my project/.vagrant/machines/n1/libvirt/private_key"),
+        Login("n1", "vagrant", "/srv/my project/.vagrant/machines/n1/libvirt/private_key"),
     ]
 
 
