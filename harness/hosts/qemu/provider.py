@@ -42,6 +42,7 @@ PYTHON = "/usr/bin/python3"
 """By its whole path: where `tri` runs by the same, archives are sent to the machines compiled, and emulated machines take long to compile them (`bytecode`)."""
 _BOOTING = ("refused", "banner", "lost", "timeout", "unreachable")
 _TRY_AGAIN_S = 0.5
+LOGINS = 4
 
 
 def lab_directory() -> Path:
@@ -216,7 +217,7 @@ class QemuProvider(LocalProvider):
         finally:
             for host in waiting:
                 host.close()
-        self.hosts = tuple(reached.up())
+        self.hosts = tuple(_log_in(reached))
         self.client_addresses: Mapping[str, Sequence[str]] = dict(reached.client_addresses)
 
     def _await_login(self, host: RemoteHost, timeout_s: float = BOOT_S) -> None:
@@ -238,6 +239,15 @@ class QemuProvider(LocalProvider):
         with contextlib.suppress(OSError):
             return (self._lab / "hosts" / name / "console.log").read_text(errors="replace").strip()[-300:]
         return "(nothing)"
+
+
+def _log_in(reached: SshProvider) -> Sequence[RemoteHost]:
+    """Tried again: an emulated machine that is just busy takes longer than a login may."""
+    for _ in range(LOGINS - 1):
+        with contextlib.suppress(HostError):
+            return reached.up()
+        time.sleep(_TRY_AGAIN_S)
+    return reached.up()
 
 
 def free_subnet(addresses: str | bytes) -> int:
