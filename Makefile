@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench soak fuzz mutants lock map help
+.PHONY: setup demo test lint format bench soak machines fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -42,6 +42,10 @@ bench: setup
 # An hour of every fault on local hosts, every process watched; LOAD=2m for a trial.
 soak: setup
 	$(PYTHON_IN_VENV) -P benchmarks/soak.py $(if $(LOAD),--load $(LOAD))
+
+# Three emulated machines with kernels of their own: booted, harmed, compared, taken down; as root. ALL=--campaign runs campaigns/machines.yaml on them.
+machines: setup
+	$(PYTHON_IN_VENV) -P benchmarks/machines.py $(ALL)
 
 # A thousand random worlds for the node, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup

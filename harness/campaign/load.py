@@ -16,6 +16,7 @@ from checkers.registry import CHECKERS
 from node.flaws import FLAWS
 
 from ..errors import CampaignError
+from ..hosts.chosen import described
 from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
 from ..nemesis.member_specs import Action, MembershipSpec
@@ -109,17 +110,7 @@ def _index(place: list[Any], part: str, override: str) -> int:
 
 
 def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
-    given = data.get("hosts")
-    if hosts in ("sim", "local"):
-        kept = ("nodes", "regions", "wan")
-        found = given if isinstance(given, dict) else {}
-        data["hosts"] = {"provider": hosts, **{name: found[name] for name in kept if found.get(name) is not None}}
-    elif Path(hosts).suffix in (".yaml", ".yml"):
-        data["hosts"] = {"provider": "ssh", "inventory": hosts}
-    else:
-        raise CampaignError(
-            f"--hosts {hosts!r} is neither sim, local nor an inventory file", hint="an inventory is a .yaml file"
-        )
+    data["hosts"] = described(hosts, data.get("hosts"))
 
 
 def _workload_problems(data: Mapping[str, Any]) -> Iterator[Problem]:

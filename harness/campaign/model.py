@@ -18,7 +18,7 @@ from ..workloads import WORKLOADS, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection
 from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 
-Provider = Literal["local", "sim", "ssh"]
+Provider = Literal["local", "sim", "ssh", "qemu", "vagrant"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -30,10 +30,14 @@ class _Model(BaseModel):
 class HostsSpec(_Model):
     """Where the nodes run. `nodes` makes n1 … nN; an inventory names its own."""
 
-    provider: Provider = Field(default="local", description="local, sim or ssh")
-    nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (local, sim)")
+    provider: Provider = Field(default="local", description="local, sim, ssh, qemu or vagrant")
+    nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (all but ssh)")
     inventory: str | None = Field(default=None, description="ssh: path of the inventory YAML")
-    keep: bool = Field(default=False, description="local: leave the hosts up after the run")
+    keep: bool = Field(default=False, description="leave the hosts up after the run")
+    lab: str | None = Field(default=None, pattern=NAME, description="qemu: a lab that is up; it stays up")
+    clock: Literal["library", "system"] = Field(
+        default="library", description="qemu, vagrant: what clock faults set, see the inventory's `clock`"
+    )
     regions: Sizes | None = Field(
         default=None, description="local, sim: nodes of each region, a routed subnet each; together they are `nodes`"
     )
@@ -71,6 +75,10 @@ class HostsSpec(_Model):
     def _inventory_goes_with_ssh(self) -> HostsSpec:
         if (self.provider == "ssh") != (self.inventory is not None):
             raise ValueError("`provider: ssh` and `inventory:` belong together: give both or neither")
+        if self.lab is not None and self.provider != "qemu":
+            raise ValueError("`lab` names a lab of emulated machines: it goes with `provider: qemu`")
+        if self.clock != "library" and self.provider not in ("qemu", "vagrant"):
+            raise ValueError("`clock: system` is for qemu and vagrant; an inventory says it of each of its hosts")
         return self
 
 
@@ -132,7 +140,7 @@ class SystemSpec(_Model):
     )
     tls: bool | None = Field(
         default=None,
-        description="certificates for nodes and clients, signed datagrams; default: on `ssh` hosts, not elsewhere",
+        description="certificates for nodes and clients, signed datagrams; default: on `ssh`, `vagrant` and `qemu` hosts, not elsewhere",
     )
 
     @model_validator(mode="after")

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .console import out, say
-from .options import take_over_option
+from .options import hosts_option, take_over_option
 
 if TYPE_CHECKING:
     from ..cluster.lab import Lab
 
-INVENTORY = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command("cluster")
-@click.option(
-    "--hosts", "inventory", type=INVENTORY, help="An inventory of four hosts or more; default: a local lab of its own."
-)
+@hosts_option("Which hosts, four or more; default: a local lab of its own.")
 @take_over_option
-def command(inventory: Path | None, take_over: bool) -> int:
+def command(hosts: str | None, take_over: bool) -> int:
     """A cluster finds itself, routes 20 tasks by latency, loses a node, gets it back, and evens out its load.
 
     Exit code: 0 when all of it happened, 1 when a step did not, 4 environment.
     """
-    return demonstrate_on(inventory, take_over)
+    return demonstrate_on(hosts, take_over)
 
 
-def demonstrate_on(inventory: Path | None, take_over: bool = False) -> int:
+def demonstrate_on(hosts: str | None, take_over: bool = False) -> int:
     from ..cluster.asking import Refused
     from ..cluster.demo import DEMO
     from ..cluster.lab import lab
@@ -37,10 +32,10 @@ def demonstrate_on(inventory: Path | None, take_over: bool = False) -> int:
     from ..errors import HostError
 
     say("bringing up hosts")
-    with lab(DEMO.hosts, inventory, "demo", take_over=take_over) as where:
+    with lab(DEMO.hosts, hosts, "demo", take_over=take_over) as where:
         if len(where.hosts) < DEMO.hosts:
             raise HostError(
-                f"the inventory has {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
+                f"there are {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
                 hint="add some, or leave --hosts out",
             )
         try:

@@ -8,17 +8,12 @@ from pathlib import Path
 import click
 
 from .console import Progress, out
-from .options import json_option, take_over_option
+from .options import hosts_option, json_option, take_over_option
 
 
 @click.command("cluster-bench")
 @click.option("--only", metavar="N,M", help="Only these scenarios, e.g. 1,4,12-15.")
-@click.option(
-    "--hosts",
-    "inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An inventory; default: a local lab of its own.",
-)
+@hosts_option("Which hosts; default: a local lab of its own.")
 @click.option(
     "--logs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -26,7 +21,7 @@ from .options import json_option, take_over_option
 )
 @take_over_option
 @json_option
-def command(only: str | None, inventory: Path | None, logs: Path | None, take_over: bool, as_json: bool) -> int:
+def command(only: str | None, hosts: str | None, logs: Path | None, take_over: bool, as_json: bool) -> int:
     """Run the scenarios of the cluster and say what was measured.
 
     Exit code: 0 all passed that can be run, 1 one failed, 4 one could not be measured.
@@ -40,8 +35,8 @@ def command(only: str | None, inventory: Path | None, logs: Path | None, take_ov
     results = []
     needed = bench.hosts_needed(scenarios)
     with Progress() as progress:
-        progress.show("hosts", "of the inventory" if inventory else f"{needed} local ones")
-        with lab(needed, inventory, "bench", take_over=take_over) as where:
+        progress.show("hosts", hosts or f"{needed} local ones")
+        with lab(needed, hosts, "bench", take_over=take_over) as where:
             for result in bench.run(scenarios, where, progress.show, logs):
                 progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
                 results.append(result)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,29 +15,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from .console import out, say
+from .options import hosts_option
 
 if TYPE_CHECKING:
     from ..hosts.base import Host, Provider
-    from ..hosts.probe import ProbeResult
+    from ..hosts.chosen import Chosen
+    from ..hosts.probe import Examine, ProbeResult
+    from ..hosts.qemu import QemuProvider
+    from ..hosts.vagrant import VagrantProvider
     from ..nemesis.abilities import Able
 
 
 @click.command("doctor")
 @click.argument("campaign", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--hosts", default="local", show_default=True, metavar="local|INVENTORY", help="Which hosts to try.")
+@hosts_option("Which hosts to try.", default="local")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
     """Try everything that campaigns may need, or only what CAMPAIGN does: faults one by one, on each host. Names what to install.
 
     Exit code 4 when something required is missing: what no campaign can do without, and what CAMPAIGN cannot.
     """
-    from ..errors import CampaignError
-    from ..hosts.probe import run_doctor
+    from ..hosts.chosen import chosen
 
-    if hosts != "local" and not Path(hosts).is_file():
-        raise CampaignError(
-            f"--hosts {hosts!r} is neither local nor an inventory file", hint="sim needs nothing but Python"
-        )
+    choice = chosen(hosts)
     wanted = None if campaign is None else _needs(campaign, hosts)
     say(f"trying what {hosts} hosts can do")
     faults: list[Able] = []
@@ -47,8 +49,7 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
         tried.extend(host.name for host in up)
         faults.extend(survey(provider, up) if wanted is None else survey(provider, up, wanted))
 
-    inventory = None if hosts == "local" else hosts
-    results = run_doctor("local" if inventory is None else "ssh", inventory=inventory, examine=examine)
+    results = _try_all(choice, examine)
     good = all(row.ok for row in results if row.required) and (wanted is None or all(able.ok for able in faults))
     if as_json:
         told = {"probes": [asdict(result) for result in results], "faults": [asdict(able) for able in faults]}
@@ -56,6 +57,36 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
     else:
         _print(results, faults, tried)
     return 0 if good else 4
+
+
+def _try_all(choice: Chosen, examine: Examine) -> list[ProbeResult]:
+    """Machines that a provider makes are looked at by their inventory, and asked for what that provider can do besides."""
+    from ..hosts.probe import run_doctor
+
+    if choice.provider in ("local", "ssh"):
+        return run_doctor(choice.provider, inventory=choice.inventory, examine=examine)
+    with machines_of(choice) as made:
+        return run_doctor("ssh", inventory=made.inventory, examine=lambda _, hosts: examine(made, hosts))
+
+
+@contextmanager
+def machines_of(choice: Chosen) -> Iterator[QemuProvider | VagrantProvider]:
+    """Up while the block runs: Vagrant's that there are; the emulated ones of the lab `default`, or else one for the occasion."""
+    from ..hosts.qemu import QemuProvider, list_machine_labs
+    from ..hosts.vagrant import VagrantProvider
+
+    made: QemuProvider | VagrantProvider
+    if choice.provider == "vagrant":
+        made = VagrantProvider()
+    elif any(lab.name == "default" and lab.alive for lab in list_machine_labs()):
+        made = QemuProvider.find().borrowed()
+    else:
+        made = QemuProvider(1, f"doctor-{os.getpid()}")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
 
 
 def _needs(campaign: Path, hosts: str) -> frozenset[str]:

@@ -5,39 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import TribulationError
 from .console import out, say
+from .options import hosts_option
 
 if TYPE_CHECKING:
-    from ..hosts.base import Host
+    from ..hosts.base import Host, Provider
     from ..hosts.local import LocalProvider
     from ..hosts.parallel import HostResult
     from ..hosts.ssh import SshProvider
+    from ..hosts.vagrant import VagrantProvider
     from ..nemesis.heal import Healed
 
 
 @click.command("heal")
-@click.option(
-    "--hosts",
-    "inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An inventory; default: every local lab.",
-)
+@hosts_option("Which hosts; default: every local lab. `qemu`: every lab of emulated machines.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"undone": […], "faults": […], "failed": […]}.')
-def command(inventory: Path | None, as_json: bool) -> int:
-    """Undo faults on local labs, or on the hosts of an inventory; say what was undone, and whose it was.
+def command(hosts: str | None, as_json: bool) -> int:
+    """Undo faults on local labs, or on other hosts; say what was undone, and whose it was.
 
     A host that cannot be reached keeps no other from being healed; the exit code is 4 then.
     """
     from ..nemesis.heal import heal_each
 
     results: list[HostResult[Healed]] = []
-    for cluster, provider in _clusters(inventory):
+    for cluster, provider in _clusters(hosts or "local"):
         say(f"healing {cluster}")
         try:
             results += heal_each(_everywhere(provider))
@@ -76,20 +72,27 @@ def _failed(result: HostResult[Healed]) -> dict[str, str | None]:
     return {"host": result.host, "error": " ".join(said.split()), "hint": known.hint if known is not None else None}
 
 
-def _clusters(inventory: Path | None) -> Iterator[tuple[str, SshProvider | LocalProvider]]:
-    if inventory is not None:
-        from ..hosts.ssh import SshProvider
-
-        yield str(inventory), SshProvider.from_file(inventory)
-        return
+def _clusters(hosts: str) -> Iterator[tuple[str, SshProvider | LocalProvider | VagrantProvider]]:
+    """Labs are found, not made: one that is down has no fault in force."""
+    from ..hosts.chosen import chosen
     from ..hosts.local import LocalProvider, list_labs
+    from ..hosts.qemu import QemuProvider, list_machine_labs
+    from ..hosts.ssh import SshProvider
+    from ..hosts.vagrant import VagrantProvider
 
-    for lab in list_labs():
-        if lab.alive:
-            yield f"lab {lab.name}", LocalProvider.find(lab.name)
+    choice = chosen(hosts)
+    if choice.inventory is not None:
+        yield hosts, SshProvider.from_file(choice.inventory)
+    elif choice.provider == "vagrant":
+        yield hosts, VagrantProvider()
+    else:
+        labs, kind = (list_labs(), LocalProvider) if hosts == "local" else (list_machine_labs(), QemuProvider)
+        for lab in labs:
+            if lab.alive:
+                yield f"lab {lab.name}", kind.find(lab.name)
 
 
-def _everywhere(provider: SshProvider | LocalProvider) -> Sequence[Host]:
+def _everywhere(provider: Provider) -> Sequence[Host]:
     """The hosts, reached or not, and the clients' place where that is one of its own: it can be cut off too."""
     from ..hosts.ssh import SshProvider
 

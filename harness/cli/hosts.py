@@ -1,8 +1,9 @@
-"""`tri hosts up|down|list`: local hosts apart from a run, to look around in or to run several campaigns on."""
+"""`tri hosts up|down|list`: hosts apart from a run, to look around in or to run several campaigns on."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,54 +15,100 @@ from .console import out, say
 
 if TYPE_CHECKING:
     from ..campaign.model import HostsSpec
+    from ..hosts.local import LocalProvider
 
 DEFAULT_LAB = "default"
+LEASE_S = 600.0
+MACHINES = 3
+"""Emulated, or Vagrant's, unless it is said how many."""
+STAYS_S = 12 * 3600.0
+"""Who uses emulated machines through their inventory renews no lease of the lab."""
+
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(["local", "qemu", "vagrant"]),
+    default="local",
+    show_default=True,
+    help="Of which make.",
+)
 
 
 @click.group("hosts")
 def command() -> None:
-    """Bring local hosts up or down, or list them."""
+    """Bring hosts up or down, or list labs: local hosts, emulated machines, Vagrant's."""
 
 
 @command.command("up")
-@click.option("--nodes", type=click.IntRange(1, 32), default=None, help="How many; 5, or as many as the regions have.")
-@click.option("--regions", metavar="eu=2,us=2", default=None, help="A routed subnet each, with so many hosts.")
+@provider_option
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 32),
+    help="How many; default 5, or as many as the regions have; of emulated and Vagrant's machines 3.",
+)
+@click.option("--regions", metavar="eu=2,us=2", help="A routed subnet each, with so many hosts (local).")
 @click.option(
     "--wan",
     metavar="[PAIR:]delay=40ms,rate=20mbit",
     multiple=True,
     help="What lies between regions, or between two of them (`eu-us:delay=90ms`): delay, jitter, rate.",
 )
-@click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name.")
+@click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
+@click.option(
+    "--clock",
+    type=click.Choice(["library", "system"]),
+    default="library",
+    show_default=True,
+    help="What clock faults set (qemu, vagrant): a library's clock, or the machine's own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def up(nodes: int | None, regions: str | None, wan: tuple[str, ...], name: str, as_json: bool) -> None:
-    """Bring up a lab of NODES hosts; it goes down by itself 10 minutes after its last use."""
-    from ..hosts.local import LocalProvider
+def up(
+    provider: str,
+    nodes: int | None,
+    regions: str | None,
+    wan: tuple[str, ...],
+    name: str,
+    clock: str,
+    as_json: bool,
+) -> None:
+    """Bring up NODES hosts.
 
-    spec = _spec(nodes, regions, wan)
-    say(f"bringing up {spec.nodes} local hosts")
-    provider = LocalProvider(nodes=spec.nodes, name=name, regions=spec.placed)
-    hosts = [{"name": host.name, "address": host.address} for host in provider.up()]
-    provider.close()
-    measured = [asdict(one) for one in provider.measured]
+    A local lab goes down by itself 10 minutes after its last use, one of emulated machines after 12 hours. Of machines the inventory is printed as well, which every other command takes.
+    """
+    spec = _spec(provider, nodes, regions, wan, clock)
+    say(f"bringing up {spec.nodes} {provider} hosts")
+    made = _provider(spec, name)
+    hosts = [{"name": host.name, "address": host.address} for host in made.up()]
+    made.close()
+    told: dict[str, Any] = {"lab": name, "hosts": hosts}
+    if provider != "local":
+        told["inventory"] = str(made.inventory)
+    if spec.placed:
+        told |= {"regions": dict(spec.placed.names), "measured": [asdict(one) for one in made.measured]}
     if as_json:
-        more = {"regions": dict(spec.placed.names), "measured": measured} if spec.placed else {}
-        out.print_json(json.dumps({"lab": name, "hosts": hosts, **more}))
-        return
-    for host in hosts:
-        region = f"  {spec.placed.of(host['name'])}" if spec.placed else ""
-        out.print(f"{host['name']}  {host['address']}{region}")
-    for pair, told in provider.distances().items():
-        say(f"{pair}: {told}")
+        out.print_json(json.dumps(told))
+    else:
+        _print(told, made.distances() if spec.placed else {})
 
 
-def _spec(nodes: int | None, regions: str | None, wan: tuple[str, ...]) -> HostsSpec:
+def _print(told: Mapping[str, Any], distances: Mapping[str, str]) -> None:
+    regions = told.get("regions", {})
+    for host in told["hosts"]:
+        out.print("  ".join([host["name"], host["address"], *filter(None, [regions.get(host["name"])])]))
+    for pair, what in distances.items():
+        say(f"{pair}: {what}")
+    if "inventory" in told:
+        out.print(f"inventory: {told['inventory']}", soft_wrap=True)
+
+
+def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str, ...], clock: str) -> HostsSpec:
     """As a campaign's `hosts:` would have it. Raises `CampaignError`."""
     from pydantic import ValidationError
 
     from ..campaign.model import HostsSpec
 
-    data: dict[str, Any] = {} if nodes is None else {"nodes": nodes}
+    data: dict[str, Any] = {"provider": provider, "clock": clock}
+    if nodes is not None or provider != "local":
+        data["nodes"] = nodes or MACHINES
     if regions is not None:
         data["regions"] = _fields("--regions", regions)
     for each in wan:
@@ -83,15 +130,28 @@ def _fields(option: str, text: str) -> dict[str, Any]:
     return {name.strip(): int(value) if value.isdecimal() else value.strip() for name, _, value in pairs}
 
 
-@command.command("down")
-@click.option("--name", default=None, help="The lab's name; all labs of yours when left out.")
-def down(name: str | None) -> None:
-    """Take a lab down, or all of them: processes, namespaces and files."""
-    from ..hosts.local import LocalProvider, list_labs
+def _provider(spec: HostsSpec, name: str) -> Any:
+    from ..hosts.chosen import Chosen, provider_of
 
-    names = [name] if name is not None else [lab.name for lab in list_labs()]
+    lease_s = STAYS_S if spec.provider == "qemu" else LEASE_S
+    choice = Chosen(spec.provider, nodes=spec.nodes, clock=spec.clock, regions=spec.placed)
+    return provider_of(choice, name=name, lease_s=lease_s)
+
+
+@command.command("down")
+@provider_option
+@click.option("--name", default=None, help="The lab's name; all labs of yours when left out (local, qemu).")
+def down(provider: str, name: str | None) -> None:
+    """Take a lab down, or all of them: processes, namespaces and files. Vagrant's machines are halted, and stay as they are."""
+    if provider == "vagrant":
+        from ..hosts.vagrant import VagrantProvider
+
+        VagrantProvider().halt()
+        out.print("Vagrant's machines are halted")
+        return
+    names = [name] if name is not None else [lab.name for lab in _labs(provider)]
     for each in names:
-        LocalProvider(name=each).down()
+        _lab(provider, each).down()
         out.print(f"{each} is down")
     if not names:
         say("no lab is up")
@@ -101,18 +161,37 @@ def down(name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def listing(as_json: bool) -> None:
     """List the labs of this user, also those left behind by a process that was killed."""
-    from ..hosts.local import list_labs
-
-    labs = list_labs()
+    labs = [(provider, lab) for provider in ("local", "qemu") for lab in _labs(provider)]
     if as_json:
         rows = [
-            {"name": lab.name, "nodes": lab.nodes, "alive": lab.alive, "directory": str(lab.directory)} for lab in labs
+            {
+                "name": lab.name,
+                "provider": provider,
+                "nodes": lab.nodes,
+                "alive": lab.alive,
+                "directory": str(lab.directory),
+            }
+            for provider, lab in labs
         ]
         out.print_json(json.dumps(rows))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("lab", "hosts", "state", "directory"):
+    for heading in ("lab", "provider", "hosts", "state", "directory"):
         table.add_column(heading)
-    for lab in labs:
-        table.add_row(lab.name, str(lab.nodes), "up" if lab.alive else "stale", str(lab.directory))
+    for provider, lab in labs:
+        table.add_row(lab.name, provider, str(lab.nodes), "up" if lab.alive else "stale", str(lab.directory))
     out.print(table) if labs else say("no lab is up")
+
+
+def _labs(provider: str) -> list[Any]:
+    from ..hosts.local import list_labs
+    from ..hosts.qemu import list_machine_labs
+
+    return list(list_labs() if provider == "local" else list_machine_labs())
+
+
+def _lab(provider: str, name: str) -> LocalProvider:
+    from ..hosts.local import LocalProvider
+    from ..hosts.qemu import QemuProvider
+
+    return LocalProvider(name=name) if provider == "local" else QemuProvider(name=name)

@@ -33,8 +33,8 @@ PORT = 10_000
 @click.option(
     "--hosts",
     "where",
-    metavar="INVENTORY|LAB",
-    help="Where names of hosts are found: an inventory's file, or a local lab's name.",
+    metavar="INVENTORY|LAB|vagrant",
+    help="Where names of hosts are found: an inventory's file, a lab's name, or vagrant.",
 )
 @click.option(
     "--cluster",
@@ -54,6 +54,7 @@ def command(host: str | None, where: str | None, name: str | None, once: bool, a
     from ..cluster.watch import Watch
     from ..errors import HostError
 
+    where = _inventory_of(where)
     with _dial(where) as (dial, cluster), Watch(name or cluster, dial, [host], 0.5, _tls(where, name)) as watch:
         seen = watch.now()
         if not seen.answered:
@@ -70,6 +71,21 @@ def command(host: str | None, where: str | None, name: str | None, once: bool, a
     return 0
 
 
+def _inventory_of(where: str | None) -> str | None:
+    """What says `where` in an inventory, for machines that come with one; else as it is."""
+    if where is None or Path(where).is_file():
+        return where
+    if where == "vagrant":
+        from ..hosts.vagrant import VagrantProvider
+
+        return str(VagrantProvider().inventory)
+    from ..hosts.qemu import QemuProvider, list_machine_labs
+
+    if any(lab.name == where and lab.alive for lab in list_machine_labs()):
+        return str(QemuProvider.find(where).inventory)
+    return where
+
+
 def _demonstration(where: str | None, name: str | None, once: bool) -> int:
     from ..errors import CampaignError
 
@@ -81,7 +97,7 @@ def _demonstration(where: str | None, name: str | None, once: bool) -> int:
         raise CampaignError(
             f"--hosts {where!r} is no inventory file", hint="leave it out for a local lab, or name a node with --host"
         )
-    return demonstrate_on(None if where is None else Path(where))
+    return demonstrate_on(where)
 
 
 @contextmanager

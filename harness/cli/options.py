@@ -33,6 +33,13 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
         return seconds
 
 
+def hosts_option(told: str, default: str | None = None) -> Callable[[F], F]:
+    """As `hosts`: the name of a provider, or an inventory's file."""
+    return click.option(
+        "--hosts", default=default, show_default=default is not None, metavar="local|qemu|vagrant|INVENTORY", help=told
+    )
+
+
 def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:
     kind = click.Path(file_okay=False, path_type=Path)
     return click.option("--runs", type=kind, default=Path("runs"), show_default=True, help=help)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Instead of a campaign: a plan.json, in the simulator.",
 )
-@click.option("--hosts", metavar="sim|local|INVENTORY", help="Run on these hosts instead of the campaign's.")
+@click.option(
+    "--hosts", metavar="sim|local|qemu|vagrant|INVENTORY", help="Run on these hosts instead of the campaign's."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
 @set_option
 @runs_option()

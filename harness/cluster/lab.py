@@ -7,18 +7,14 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from ..hosts.base import Host, Provider
+from ..hosts.chosen import Chosen, chosen, provider_of
 from ..hosts.claims import Claims
 from ..run.interrupts import SIGNALS, Interrupts
-
-if TYPE_CHECKING:
-    from ..hosts.local import LocalProvider
-    from ..hosts.ssh import SshProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +26,20 @@ class Lab:
 
 
 @contextmanager
-def lab(nodes: int, inventory: Path | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
-    """Up while the block runs. A local lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has, and is claimed.
+def lab(nodes: int, hosts: str | Path | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
+    """Up while the block runs. `hosts` as `--hosts` says it, None for local ones. A lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has, and is claimed.
 
     However the block ends, by Ctrl-C or a signal that means the same, what was brought up is taken down.
     """
-    provider: SshProvider | LocalProvider
-    if inventory is not None:
-        from ..hosts.ssh import SshProvider
-
-        provider = SshProvider.from_file(inventory)
-    else:
-        from ..hosts.local import LocalProvider
-
-        # A lab of its own: two of them at the same time cannot meet, and one that is killed is found by `tri hosts list`.
-        provider = LocalProvider(nodes=nodes, name=f"{name}-{os.getpid()}")
+    choice = Chosen("local", nodes) if hosts is None else replace(chosen(str(hosts)), nodes=nodes)
+    # A lab of its own: two of them at the same time cannot meet, and one that is killed is found by `tri hosts list`.
+    provider = provider_of(choice, name=f"{name}-{os.getpid()}")
     with _as_interrupts():
         try:
-            hosts = list(provider.up())
-            claims = nullcontext() if inventory is None else Claims(hosts, f"tri {name}", take_over=take_over).held()
-            with claims:
-                yield Lab(hosts, provider)
+            up = list(provider.up())
+            ours = choice.provider == "local"
+            with nullcontext() if ours else Claims(up, f"tri {name}", take_over=take_over).held():
+                yield Lab(up, provider)
         finally:
             with Interrupts().handled():
                 provider.down()

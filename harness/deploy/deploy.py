@@ -15,7 +15,7 @@ from ..hosts.parallel import on_all
 from ..nemesis import fault_disk
 from ..systems.base import Service
 
-READY_S = 30.0
+READY_S = 300.0
 
 EnvironmentOf = Callable[[Host], Mapping[str, str]]
 """What a host's process is started with (a clock library, for instance); may prepare the host."""

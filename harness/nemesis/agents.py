@@ -26,7 +26,9 @@ from .shipping import agent_directory, agent_program, bundle
 
 Json = dict[str, Any]
 ANSWER_S = 15.0
-CONNECT_S = 10.0
+CONNECT_S = 20.0
+START_S = 90.0
+"""Until a new agent says its first word: an emulated machine compiles it for a quarter of a minute, and longer where others emulate beside it."""
 BUSY_S = 0.5
 
 
@@ -115,7 +117,7 @@ class AgentClient:
         self._send(
             {"do": "hello", "name": self.vertex, "port": self.port, "any_port": any_port, "address": self.address}
         )
-        answer = self.receive()
+        answer = self.receive(START_S)
         self.port = int(answer["port"])
         self.addresses = sorted({*self.addresses, *answer["addresses"]})
         if self._config:

@@ -121,7 +121,7 @@ def _op(event: Event) -> Op:
 
 
 def _simulated_hosts(hosts: Mapping[str, Any]) -> dict[str, Any]:
-    return {**hosts, "provider": "sim", "inventory": None}
+    return {**hosts, "provider": "sim", "inventory": None, "lab": None, "clock": "library"}
 
 
 def _clients(record: RunRecord, nodes: Sequence[str]) -> dict[Any, Slot]:

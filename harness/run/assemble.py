@@ -18,6 +18,7 @@ from ..campaign.model import Campaign, SystemSpec
 from ..campaign.model import default_voters as default_voters
 from ..errors import CampaignError
 from ..hosts.base import Provider
+from ..hosts.chosen import Chosen, provider_of
 from ..nemesis.abilities import lacking, told_missing
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.mix import composed_needs, planned
@@ -79,16 +80,11 @@ def _bounds(spec: LivenessSpec | None) -> dict[str, Any]:
 
 def make_provider(campaign: Campaign, directory: Path) -> Provider:
     """The provider of real hosts (`sim` has none)."""
-    if campaign.hosts.provider == "ssh":
-        from ..hosts.ssh import SshProvider
-
-        assert campaign.hosts.inventory is not None
-        return SshProvider.from_file(directory / campaign.hosts.inventory)
-    from ..hosts.local import LocalProvider
-
+    spec = campaign.hosts
+    inventory = None if spec.inventory is None else directory / spec.inventory
     # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
-    regions = campaign.hosts.placed
-    return LocalProvider(nodes=campaign.hosts.nodes, name=f"run-{os.getpid()}", regions=regions)
+    choice = Chosen(spec.provider, spec.nodes, inventory, spec.lab, spec.clock, spec.placed)
+    return provider_of(choice, name=f"run-{os.getpid()}")
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:

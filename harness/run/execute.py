@@ -99,7 +99,7 @@ class Run:
 
 
 def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = None) -> Judgement:
-    """Everything, on `local` or `ssh` hosts. Raises `TribulationError` when the environment does not let it happen.
+    """Everything, on real hosts. Raises `TribulationError` when the environment does not let it happen.
 
     `plan`: this one instead of the campaign's own, for the same hosts and system.
     """
@@ -157,7 +157,9 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
 
 def _interrupted(run: Run) -> Interrupted:
     """To be told when everything is undone."""
-    left = "left up, as asked" if run.keep else "down" if run.provider.name == "local" else "as they were before"
+    left = (
+        "left up, as asked" if run.keep else "down" if run.provider.name in ("local", "qemu") else "as they were before"
+    )
     hint = f"tri check {run.run_dir} judges what was recorded" if (run.run_dir / RUN_FILE).exists() else None
     return Interrupted(f"interrupted: no fault is in force, hosts are {left}", hint)
 

@@ -141,7 +141,9 @@ class ReferenceService(ReferenceQuestions):
         # Without the restart: what was kept down before a boot stays so after it.
         at_boot = f"#!/bin/sh\nexec {shlex.join(supervise)}\n"
         leave_hook = f"if [ -d {quote(posixpath.dirname(hook))} ]; then printf %s {quote(at_boot)} >{quote(hook)} && chmod 755 {quote(hook)}; fi"
-        result = host.run(f"{leave_hook} && {files.restart_command()} && {shlex.join(supervise)}", check=False)
+        result = host.run(
+            f"{leave_hook} && {files.restart_command()} && {shlex.join(supervise)}", timeout_s=120.0, check=False
+        )
         if result.exit_code != 0:
             said = (result.stderr or result.stdout).strip()
             raise DeployError(

@@ -11,7 +11,7 @@ from node.config import default_voters
 
 from ..errors import CampaignError
 
-SECURED = frozenset({"ssh", "vagrant"})
+SECURED = frozenset({"ssh", "vagrant", "qemu"})
 """Providers whose hosts have TLS unless it is said otherwise: what joins them is not this machine alone."""
 
 

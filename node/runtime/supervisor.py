@@ -7,6 +7,7 @@ no socket and knows nothing of consensus. In the foreground it is what a service
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import select
@@ -254,6 +255,11 @@ def unpack(archive: Path, directory: Path) -> Path:
     shutil.rmtree(code, ignore_errors=True)
     with zipfile.ZipFile(archive) as content:
         content.extractall(code)
+    for compiled in list(code.rglob("*.pyc")):
+        # In an archive bytecode is found beside its source, in a folder here; that of another Python is not, and does no harm.
+        place = Path(importlib.util.cache_from_source(str(compiled.with_suffix(".py"))))
+        place.parent.mkdir(exist_ok=True)
+        compiled.rename(place)
     return code
 
 

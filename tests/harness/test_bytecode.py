@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.bytecode import for_python, with_bytecode
 from harness.deploy.package import build_node_archive
 from node.core_source import fingerprint
+from node.runtime.supervisor import unpack
 
 
 def test_only_for_the_interpreter_that_runs_here() -> None:
@@ -39,3 +40,15 @@ def test_a_traceback_names_file_and_line(tmp_path: Path) -> None:
     path.write_bytes(with_bytecode(path.read_bytes()))
     done = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and 'File "broken.py", line 2' in done.stderr
+
+
+def test_unpacked_it_is_found_as_well(tmp_path: Path) -> None:
+    """A supervisor runs the archive from a folder, where bytecode beside the source is not looked at."""
+    archive = tmp_path / "node.pyz"
+    archive.write_bytes(with_bytecode(build_node_archive()))
+    code = unpack(archive, tmp_path)
+    shipped = {path: path.stat().st_mtime_ns for path in code.rglob("*.pyc")}
+    assert shipped and {path.parent.name for path in shipped} == {"__pycache__"}
+    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(code)!r}); import node.core.core"]
+    subprocess.run(command, timeout=60, check=True)
+    assert {path: path.stat().st_mtime_ns for path in code.rglob("*.pyc")} == shipped, "nothing was compiled again"

@@ -123,7 +123,7 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float, regions: Regions
         (lab / "hosts" / machine.name / "var/tmp").chmod(0o1777)
     (lab / "ssh").mkdir()
     for key in ("key", "ssh/host_key"):
-        _generate_key(lab / key)
+        generate_key(lab / key)
     shutil.copy(lab / "key.pub", lab / "ssh" / "authorized_keys")
     (lab / "ssh" / "sshd_config").write_text(_SSHD_CONFIG)
     user = _write_etc(lab / "etc", every)
@@ -135,7 +135,7 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float, regions: Regions
     (lab / "lab.json.new").rename(lab / "lab.json")
 
 
-def _generate_key(path: Path) -> None:
+def generate_key(path: Path) -> None:
     """A key pair in files. Not by ssh-keygen: that refuses users without an entry in /etc/passwd."""
     key = paramiko.ECDSAKey.generate()
     key.write_private_key_file(str(path))
@@ -164,13 +164,15 @@ def _write_etc(etc: Path, every: Sequence[Machine]) -> str:
     return user
 
 
-def start_supervisor(lab: Path, timeout_s: float) -> subprocess.Popen[bytes]:
-    """Detached: it survives this process. Returns when all hosts are powered on."""
+def start_supervisor(
+    lab: Path, timeout_s: float, module: str = f"{__package__}.supervisor", kind: str = "local"
+) -> subprocess.Popen[bytes]:
+    """Detached: it survives this process. Returns when all hosts are powered on. `kind` is what `tri doctor` calls such hosts."""
     readable, writable = os.pipe()
     with open(readable, "rb", buffering=0) as answers, open(lab / "supervisor.log", "a+b") as log:
         try:
             process = subprocess.Popen(
-                isolate(sys.executable, "-m", f"{__package__}.supervisor", str(lab), str(writable)),
+                isolate(sys.executable, "-m", module, str(lab), str(writable)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -196,6 +198,5 @@ def start_supervisor(lab: Path, timeout_s: float) -> subprocess.Popen[bytes]:
         log.seek(0)
         reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended without a word"
     shutil.rmtree(lab, ignore_errors=True)
-    raise HostError(
-        f"the lab's supervisor did not start: {reason}", hint="`tri doctor --hosts local` tries each part by itself"
-    )
+    hint = f"`tri doctor --hosts {kind}` tries each part by itself"
+    raise HostError(f"the lab's supervisor did not start: {reason}", hint=hint)

@@ -123,6 +123,10 @@ class Host:
         return self._outer is not None and self._outer.poll() is None
 
     @property
+    def addresses(self) -> Mapping[str, str]:
+        return {"address": self.machine.address, "address6": self.machine.address6}
+
+    @property
     def init_pid(self) -> int:
         """Its process 1, as the lab's PID namespace numbers it; 0 when the power is off."""
         return self._init_pid if self.on else 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -45,6 +46,7 @@ class LocalProvider:
 
     name = "local"
     capabilities = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
+    boot_hooks_s = BOOT_HOOKS_S
 
     def __init__(
         self,
@@ -157,10 +159,11 @@ class LocalProvider:
     def _await_boot(self, host: RemoteHost) -> None:
         host.close()
         self._await_login(host)
-        waiting = f"i=0; until [ -e /run/booted ] || [ $i = {BOOT_HOOKS_S * 50} ]; do i=$((i+1)); sleep 0.02; done; cat /run/booted"
-        said = host.run(waiting, timeout_s=BOOT_HOOKS_S + 20, check=False)
+        until = "until [ -e /run/booted ]; do sleep 0.02; done"
+        waiting = f"timeout {self.boot_hooks_s} sh -c {shlex.quote(until)}; cat /run/booted"
+        said = host.run(waiting, timeout_s=self.boot_hooks_s + 20, check=False)
         if said.exit_code or said.stdout:
-            what = said.stdout.strip() if said.stdout else f"they did not end within {BOOT_HOOKS_S} s"
+            what = said.stdout.strip() if said.stdout else f"they did not end within {self.boot_hooks_s} s"
             hint = f"they are in {DIRECTORY}/boot.d; what they printed is in {self._lab}/hosts/{host.name}/console.log"
             raise HostError(f"{host.name}: boot hooks failed: {what}", hint=hint)
 

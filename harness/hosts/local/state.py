@@ -93,7 +93,7 @@ def find_lab(base: Path, name: str) -> Lab:
     with contextlib.suppress(OSError, ValueError, KeyError):
         settings = read_settings(base / name)
         nodes = int(settings["nodes"])
-        regions = Regions.from_json(settings["regions"]) if settings["regions"] else None
+        regions = Regions.from_json(settings["regions"]) if settings.get("regions") else None
     return Lab(name, base / name, nodes, is_alive(base / name), regions)
 
 

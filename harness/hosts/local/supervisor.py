@@ -7,7 +7,7 @@ It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 
 | request | answer |
 |---|---|
-| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease; `between`: by what means regions are apart |
+| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease; of local hosts also `between`: by what means regions are apart |
 | `{"do": "renew"}` | the lease starts again |
 | `{"do": "boot", "hosts": […]}` | when it is done |
 | `{"do": "power_off", "hosts": […], "lease_s": 10 or null}` | when it is done; with a lease they boot by themselves when it ends |
@@ -31,9 +31,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...wan import Regions
 from . import between, wire
@@ -46,51 +47,88 @@ _CLIENT_TIMEOUT_S = 60.0
 _LOOK_AT_OUTAGES_S = 0.1
 
 
-class Supervisor:
+class Supervised(Protocol):
+    """What a supervisor keeps: a host that is on or off, as processes of this machine."""
+
+    boots: int
+
+    @property
+    def on(self) -> bool: ...
+
+    @property
+    def frozen(self) -> bool: ...
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """`address`, and `address6` where it has one."""
+        ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+H = TypeVar("H", bound=Supervised)
+
+
+class Supervisor(ABC, Generic[H]):
+    """A lab of hosts of any make: requests, leases, power. How they are made, and plugged together, is its subclasses'."""
+
     def __init__(self, lab: Path) -> None:
         self._lab = lab
         settings = json.loads((lab / "lab.json").read_text())
         self._name: str = settings["name"]
         self._lease_s: float = settings["lease_s"]
         self._expires_s = 0.0  # counted from when it serves
-        environment = {
-            "LAB": str(lab),
-            "BASE": str(lab.parent),
-            "DROPPED": DROPPED_CAPABILITIES,
-            "SSHD": settings["sshd"],
-            "DIRECTORY": DIRECTORY,
-        }
-        self._regions = Regions.from_json(settings["regions"]) if settings["regions"] else None
-        every = machines(settings["nodes"], self._regions)
-        self._hosts = {m.name: Host(m, lab, environment, self._network_of(m, every)) for m in every}
-        self._between = between.Between({})
+        self._nodes: int = settings["nodes"]
+        self._hosts = self.make_hosts(settings)
         self._ending = threading.Event()
         # Power is switched by one request at a time; everything else may go on meanwhile.
         self._power = threading.Lock()
         self._outages = Outages()
         self._goodbyes: list[socket.socket] = []
 
+    @abstractmethod
+    def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, H]:
+        """By name; nothing runs yet."""
+
+    @abstractmethod
+    def build_surroundings(self) -> None:
+        """What all hosts share, before the first of them boots."""
+
+    @abstractmethod
+    def boot(self, hosts: Sequence[H], unattended: bool = False) -> None: ...
+
+    @abstractmethod
+    def power_off(self, hosts: Sequence[H]) -> None: ...
+
+    def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """To what only this make of supervisor is asked."""
+        raise MachineError(f"the supervisor does not know how to do {request.get('do')!r}")
+
+    def socket_in(self, place: str | None, family: int, kind: int) -> socket.socket:
+        raise MachineError("hosts of this lab are reached from this machine itself")
+
+    def told(self) -> Mapping[str, Any]:
+        """What its status says besides."""
+        return {}
+
     def build(self) -> socket.socket:
         """The whole lab, running; returns the listening socket."""
-        every = subnets(self._regions)
-        build_switch([host.machine for host in self._hosts.values()], every)
-        self._between = between.build(between.ways_between(every, self._regions), has_ipv6())
-        build_view(self._lab.parent, self._lab)
+        self.build_surroundings()
         # Others see by this lock, which dies with this process and no child inherits, that the lab lives. Opened only now: a file open
         # for writing would have kept the root from becoming read-only.
         self._alive = open(self._lab / ALIVE, "w")  # noqa: SIM115  (held until the end)
         fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        boot(list(self._hosts.values()))
-        between.await_delays(self._between)
+        self.boot(list(self._hosts.values()))
         os.chdir(self._lab)  # a unix socket's path may have 107 bytes only
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(wire.SOCKET)
         listener.listen(128)
         os.chdir("/")
         return listener
-
-    def _network_of(self, machine: Machine, every: Sequence[Machine]) -> list[str]:
-        return [*routes(machine, self._regions, has_ipv6()), *neighbours(every, machine, has_ipv6())]
 
     def serve(self, listener: socket.socket) -> None:
         """Until told to end, or until the lease is over."""
@@ -155,26 +193,26 @@ class Supervisor:
             case "renew_outages":
                 return {"held": self._outages.renew(float(request["lease_s"]))}
             case "boot" | "power_off" | "freeze" | "thaw" as verb:
-                self._switch(verb, self._chosen(request.get("hosts")), request.get("lease_s"))
-            case other:
-                raise MachineError(f"the supervisor does not know how to do {other!r}")
+                self._switch(verb, request["hosts"], request.get("lease_s"))
+            case _:
+                return dict(self.answer(request))
         return {}
 
-    def _switch(self, verb: str, hosts: Sequence[Host], lease_s: float | None) -> None:
-        names = [host.machine.name for host in hosts]
+    def _switch(self, verb: str, names: Sequence[str], lease_s: float | None) -> None:
+        hosts = self.chosen(names)
         with self._power:
             if verb in ("power_off", "freeze"):
                 # The lease first: whatever half of them is off when this fails comes back.
                 self._outages.lease(names, lease_s)
             if verb == "power_off":
-                power_off(hosts)
+                self.power_off(hosts)
             for host in hosts:
                 if verb == "freeze":
                     host.freeze()
                 elif verb == "thaw":
                     host.thaw()
             if verb == "boot":
-                boot(hosts)
+                self.boot(hosts)
             if verb in ("boot", "thaw"):
                 self._outages.end(names)
 
@@ -189,7 +227,7 @@ class Supervisor:
                 try:
                     for name in names:
                         self._hosts[name].thaw()
-                    boot([self._hosts[name] for name in names], unattended=True)
+                    self.boot([self._hosts[name] for name in names], unattended=True)
                     self._outages.end(names)
                 except (MachineError, OSError) as error:
                     _log(f"a host did not come back, trying again: {error}")
@@ -199,13 +237,11 @@ class Supervisor:
             "name": self._name,
             "lease_s": self._lease_s,
             "lease_left_s": max(0.0, self._expires_s - time.monotonic()),
-            "between": dict(self._between.means),
+            **self.told(),
             "hosts": [
                 {
                     "name": name,
-                    "address": host.machine.address,
-                    "address6": host.machine.address6,
-                    "region": host.machine.subnet.region,
+                    **host.addresses,
                     "on": host.on,
                     "frozen": host.frozen,
                     "boots": host.boots,
@@ -214,16 +250,57 @@ class Supervisor:
             ],
         }
 
-    def _chosen(self, names: Any) -> Sequence[Host]:
+    def chosen(self, names: Sequence[str]) -> Sequence[H]:
         unknown = [name for name in names if name not in self._hosts]
         if unknown:
             raise MachineError(f"no host {unknown} in lab {self._name!r}; there are {list(self._hosts)}")
         return [self._hosts[name] for name in names]
 
     def _socket(self, request: dict[str, Any]) -> socket.socket:
-        place = request.get("place")
-        network = None if place is None else self._chosen([place])[0].network
-        return socket_in(network, int(request["family"]), int(request["kind"]))
+        return self.socket_in(request.get("place"), int(request["family"]), int(request["kind"]))
+
+
+class LocalSupervisor(Supervisor[Host]):
+    """Of hosts made of namespaces."""
+
+    def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, Host]:
+        environment = {
+            "LAB": str(self._lab),
+            "BASE": str(self._lab.parent),
+            "DROPPED": DROPPED_CAPABILITIES,
+            "SSHD": settings["sshd"],
+            "DIRECTORY": DIRECTORY,
+        }
+        self._regions = Regions.from_json(settings["regions"]) if settings["regions"] else None
+        self._between = between.Between({})
+        every = machines(self._nodes, self._regions)
+        return {m.name: Host(m, self._lab, environment, self._network_of(m, every)) for m in every}
+
+    def build_surroundings(self) -> None:
+        every = subnets(self._regions)
+        build_switch([host.machine for host in self._hosts.values()], every)
+        self._between = between.build(between.ways_between(every, self._regions), has_ipv6())
+        build_view(self._lab.parent, self._lab)
+
+    def build(self) -> socket.socket:
+        listener = super().build()
+        between.await_delays(self._between)
+        return listener
+
+    def told(self) -> Mapping[str, Any]:
+        return {"between": dict(self._between.means)}
+
+    def _network_of(self, machine: Machine, every: Sequence[Machine]) -> list[str]:
+        return [*routes(machine, self._regions, has_ipv6()), *neighbours(every, machine, has_ipv6())]
+
+    def boot(self, hosts: Sequence[Host], unattended: bool = False) -> None:
+        boot(hosts, unattended)
+
+    def power_off(self, hosts: Sequence[Host]) -> None:
+        power_off(hosts)
+
+    def socket_in(self, place: str | None, family: int, kind: int) -> socket.socket:
+        return socket_in(None if place is None else self.chosen([place])[0].network, family, kind)
 
 
 def _try_send(client: socket.socket, answer: dict[str, Any]) -> None:
@@ -237,10 +314,10 @@ def _log(text: str) -> None:
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(make: Callable[[Path], Supervisor[Any]] = LocalSupervisor) -> int:
     lab, ready = Path(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(ready, False)
-    supervisor = Supervisor(lab)
+    supervisor = make(lab)
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

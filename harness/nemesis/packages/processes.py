@@ -15,7 +15,7 @@ from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
 
 PROCESS_S = 2.0
-RESTART_S = 10.0
+RESTART_S = 30.0
 """A supervisor may wait a moment before it starts a process again."""
 LOOK_S = 0.02
 

@@ -1,0 +1,116 @@
+"""The supervisor of a lab of emulated machines: `python -m harness.hosts.qemu.supervisor LAB READY_FD`.
+
+What it is asked, how it ends and what its leases mean is the local hosts' supervisor's (`..local.supervisor`); its hosts are QEMU processes on a bridge in the
+lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: killed by anybody, it takes machines, switch and
+cable with it. Besides: `{"do": "plug"}` puts the cable from this machine, which somebody outside has to make, into the switch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..local.machinery import MachineError, command, ip_batch
+from ..local.supervisor import Supervisor, main
+from .plan import BRIDGE, UPLINK, Boot, Machine, machines, qemu_command, switch_lines
+
+_END_S = 20.0
+_ALIVE_S = 0.5
+"""QEMU that does not like its command line, or has no memory, says so by then."""
+
+
+class EmulatedHost:
+    """One machine: powered on while its QEMU runs."""
+
+    def __init__(self, machine: Machine, lab: Path, boot: Boot) -> None:
+        self.machine = machine
+        self.boots = 0
+        self._lab, self._boot = lab, boot
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    @property
+    def on(self) -> bool:
+        return self._qemu is not None and self._qemu.poll() is None
+
+    @property
+    def frozen(self) -> bool:
+        return self.on and self._stopped
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return {"address": self.machine.address}
+
+    def spawn(self, unattended: bool) -> None:
+        with (self._lab / "hosts" / self.machine.name / "qemu.log").open("ab") as log:
+            self._qemu = subprocess.Popen(
+                qemu_command(self.machine, self._lab, self._boot, unattended),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._stopped = False
+        self.boots += 1
+
+    def freeze(self) -> None:
+        """Its virtual processor with all that runs on it, its kernel included; to the machine it is as if no time had been given to it."""
+        if self._qemu is None or not self.on:
+            raise MachineError(f"{self.machine.name} is powered off, so it cannot be frozen")
+        self._qemu.send_signal(signal.SIGSTOP)
+        self._stopped = True
+
+    def thaw(self) -> None:
+        if self._qemu is not None and self.on:
+            self._qemu.send_signal(signal.SIGCONT)
+        self._stopped = False
+
+    def kill(self) -> None:
+        if self._qemu is not None:
+            self._qemu.kill()
+            self._qemu.wait(timeout=_END_S)
+        self._qemu, self._stopped = None, False
+
+    def last_words(self) -> str:
+        text = (self._lab / "hosts" / self.machine.name / "qemu.log").read_text(errors="replace").strip()
+        return text[-500:] or "it said nothing"
+
+
+class QemuSupervisor(Supervisor[EmulatedHost]):
+    def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, EmulatedHost]:
+        boot = Boot(Path(settings["kernel"]), settings["accelerator"])
+        return {m.name: EmulatedHost(m, self._lab, boot) for m in machines(self._nodes, settings["subnet"])}
+
+    def build_surroundings(self) -> None:
+        ip_batch(switch_lines([host.machine.tap for host in self._hosts.values()]))
+
+    def boot(self, hosts: Sequence[EmulatedHost], unattended: bool = False) -> None:
+        """Returns when QEMU runs; the machines need a while longer. Those that run already are left alone."""
+        starting = [host for host in hosts if not host.on]
+        for host in starting:
+            host.spawn(unattended)
+        if starting:
+            time.sleep(_ALIVE_S)
+        for host in starting:
+            if not host.on:
+                raise MachineError(f"QEMU of {host.machine.name} ended at once: {host.last_words()}")
+
+    def power_off(self, hosts: Sequence[EmulatedHost]) -> None:
+        """No FIN can leave a machine whose kernel is gone at once. What it had not written is lost with its memory."""
+        for host in hosts:
+            host.kill()
+
+    def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if request.get("do") != "plug":
+            return super().answer(request)
+        command(["ip", "link", "set", UPLINK, "master", BRIDGE, "up"])
+        return {"pid": os.getpid()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(QemuSupervisor))
