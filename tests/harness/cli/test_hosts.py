@@ -12,11 +12,16 @@ MS = 1_000_000
 
 
 def test_words_become_what_a_campaign_would_say() -> None:
-    placed = _spec(None, "eu=2,us=1,ap=1", ("delay=40ms,rate=20mbit", "us-ap:delay=90ms,jitter=2ms")).placed
+    placed = _spec(
+        "local", None, "eu=2,us=1,ap=1", ("delay=40ms,rate=20mbit", "us-ap:delay=90ms,jitter=2ms"), "library"
+    ).placed
     assert placed is not None and dict(placed.sizes) == {"eu": 2, "us": 1, "ap": 1}
     assert placed.way("eu", "us") == Way(40 * MS, 0, 20_000_000)
     assert placed.way("us", "ap") == Way(90 * MS, 2 * MS, 20_000_000)
-    assert _spec(None, None, ()).nodes == 5 and _spec(3, None, ()).placed is None
+    assert (
+        _spec("local", None, None, (), "library").nodes == 5 and _spec("local", 3, None, (), "library").placed is None
+    )
+    assert _spec("qemu", None, None, (), "system").nodes == 3
 
 
 @pytest.mark.parametrize(
@@ -31,4 +36,4 @@ def test_words_become_what_a_campaign_would_say() -> None:
 )
 def test_what_cannot_be_is_refused(nodes: int | None, regions: str | None, wan: tuple[str, ...], told: str) -> None:
     with pytest.raises(CampaignError, match=told):
-        _spec(nodes, regions, wan)
+        _spec("local", nodes, regions, wan, "library")
