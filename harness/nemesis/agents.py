@@ -25,7 +25,7 @@ from ..hosts.base import Channel, Host
 from .shipping import agent_directory, agent_program, bundle
 
 Json = dict[str, Any]
-ANSWER_S = 15.0
+ANSWER_S = 60.0
 CONNECT_S = 20.0
 START_S = 90.0
 """Until a new agent says its first word: an emulated machine compiles it for a quarter of a minute, and longer where others emulate beside it."""

@@ -19,7 +19,7 @@ from .control import Followed
 from .shipping import agent_directory, agent_program
 from .triggers import SPARE_NS, TRACED, Happened
 
-START_S = 10.0
+START_S = 60.0
 SILENT_S = 5.0
 """A follower says that it lives twice a second."""
 AGAIN_S = 0.5

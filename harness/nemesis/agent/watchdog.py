@@ -19,7 +19,7 @@ from . import firewall
 from .apply import undo_all
 from .store import Store
 
-START_S = 15.0
+START_S = 90.0
 GIVE_UP_S = 600.0
 LOOK_S = 0.25
 """How soon it sees that the lease was given back."""

@@ -31,7 +31,7 @@ from .shaping import Links, flipped
 Json = dict[str, Any]
 QUEUE = 7133
 SOCKET = "links.sock"
-START_S = 15.0
+START_S = 60.0
 ANSWER_S = 5.0
 LOOK_S = 1.0
 AT_ONCE = 256

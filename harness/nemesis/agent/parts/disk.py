@@ -27,7 +27,7 @@ LISTS = ("damage", "crashes", "wiped", "backups")
 HELD_S = 1.0
 HOLD_S = 0.3
 """Before a crash syncs are held: until there is one, and a little longer, so that what was acknowledged without them is there to be lost."""
-REVIVE_S = 15.0
+REVIVE_S = 60.0
 ANSWER_S = 0.2
 """So long a request may wait for a probe."""
 _PROBE = disk_probe.Probe()
