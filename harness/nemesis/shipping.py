@@ -39,4 +39,7 @@ def agent_program(directory: str) -> str:
 def remove(host: Host) -> None:
     """Take the agent's files off a host. The clock library's stay: processes that run under it, or are started again, need them."""
     files = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log ../boot.d/30-faults"
-    host.run(f"cd '{agent_directory(host.directory)}' 2>/dev/null && {' '.join(host.sudo)} rm -f {files} || true")
+    sudo, directory = " ".join(host.sudo), agent_directory(host.directory)
+    host.run(
+        f"if cd '{directory}' 2>/dev/null; then {sudo} rm -f {files}; cd /; {sudo} rmdir '{directory}' 2>/dev/null; fi; true"
+    )
