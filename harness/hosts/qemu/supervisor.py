@@ -1,6 +1,6 @@
 """The supervisor of a lab of emulated machines: `python -m harness.hosts.qemu.supervisor LAB READY_FD`.
 
-What it is asked, how it ends and what its leases mean is the local hosts' supervisor's (`..local.supervisor`); its hosts are QEMU processes on a bridge in the
+What it is asked, how it ends and what its leases mean is the local hosts' supervisor's (`..local.supervising`); its hosts are QEMU processes on a bridge in the
 lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: killed by anybody, it takes machines, switch and
 cable with it. Besides: `{"do": "plug"}` puts the cable from this machine, which somebody outside has to make, into the switch.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..local.machinery import MachineError, command, ip_batch
-from ..local.supervisor import Supervisor, main
+from ..local.supervising import Supervisor, main
 from .plan import BRIDGE, UPLINK, Boot, Machine, machines, qemu_command, switch_lines
 
 _END_S = 20.0
