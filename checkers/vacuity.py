@@ -142,7 +142,10 @@ def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) ->
         if fault.injected_ns is None:
             doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
         elif not fault.verified and fault.id not in hidden:
-            doubts.append(f"fault {fault.id} ({fault.kind}) was not observed to take effect")
+            # With few nodes, a shape may come to no link at all.
+            empty = fault.kind == "cut" and fault.intended.get("edges") == []
+            why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
+            doubts.append(f"fault {fault.id} ({fault.kind}) {why}")
     return doubts
 
 

@@ -97,6 +97,13 @@ def test_one_fault_that_did_nothing_is_enough_however_many_were_seen():
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "fault p (pause) was not observed to take effect")
 
 
+def test_a_cut_of_nothing_says_why():
+    nothing = Fault("c", "cut", {"edges": []}, {"edges": []}, False, 20 * MS, 20 * MS, 40 * MS, 40 * MS)
+    result = judge([nothing])
+    assert result.verdict is Verdict.UNKNOWN
+    assert "fault c (cut) has no link to cut: its shape needs more nodes" in (result.reason or "")
+
+
 # Whom nobody met
 
 
