@@ -1,6 +1,6 @@
 """Builds the machines' disk image from Debian packages, once, and keeps it: `<labs>/.images/<digest>/{root.raw, vmlinuz}`.
 
-Takes one to three minutes, and root; every lab then starts from it with an empty overlay for each machine.
+Takes one to three minutes, and root; every lab then starts with a copy of it for each machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from .plan import Boot, trial_command
 
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "ip": "iproute2",

@@ -31,7 +31,7 @@ def test_a_machine_boots_its_own_disk_on_its_own_cable() -> None:
     first, second = (qemu_command(machine, Path("/labs/a,b"), BOOT) for machine in (n1, n2))
     assert (n1.address, n2.address) == ("10.79.7.1", "10.79.7.2") and n1.mac != n2.mac
     # A comma would begin the next part of an option's value.
-    assert option(first, "-drive").startswith("file=/labs/a,,b/hosts/n1/disk.qcow2,format=qcow2")
+    assert option(first, "-drive").startswith("file=/labs/a,,b/hosts/n1/disk.raw,format=raw")
     assert option(second, "-netdev").startswith("tap,id=net,ifname=tap2,")
     # What the guest syncs must be on this machine's disk, or at least out of QEMU.
     assert "cache=writeback" in option(first, "-drive") and "unsafe" not in " ".join(first)
@@ -110,11 +110,11 @@ def test_labs_at_the_same_time_have_addresses_of_their_own() -> None:
 
 def test_all_that_is_missing_is_one_line_for_apt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        shutil, "which", lambda program, path=None: None if program in ("qemu-img", "mmdebstrap") else program
+        shutil, "which", lambda program, path=None: None if program in ("mke2fs", "mmdebstrap") else program
     )
-    with pytest.raises(HostError, match="qemu-img, mmdebstrap: not found") as caught:
+    with pytest.raises(HostError, match="mmdebstrap, mke2fs: not found") as caught:
         image.check_machine()
-    assert caught.value.hint == "apt install --no-install-recommends mmdebstrap qemu-utils"
+    assert caught.value.hint == "apt install --no-install-recommends e2fsprogs mmdebstrap"
 
 
 def test_a_lab_that_is_not_up_is_not_found(tmp_path: Path) -> None:
