@@ -26,6 +26,7 @@ from typing import Any
 
 from ..errors import HostError, TribulationError
 from .base import Host
+from .connection import ensure_user_name
 from .parallel import on_all
 
 FILE = "claim.json"
@@ -58,9 +59,8 @@ class Claim:
 
     @classmethod
     def mine(cls, what: str) -> Claim:
-        owner = f"{getpass.getuser()}@{socket.gethostname()}"
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return cls(secrets.token_hex(8), owner, what, os.getpid(), _start_of(os.getpid()), _place(), now)
+        return cls(secrets.token_hex(8), owner_here(), what, os.getpid(), _start_of(os.getpid()), _place(), now)
 
     @classmethod
     def from_json(cls, data: Any) -> Claim:
@@ -77,6 +77,12 @@ def decide(found: Claim | None, age_s: float, take_over: bool, gone: Callable[[C
 def is_gone(claim: Claim) -> bool:
     """Whether it was a process of this very machine and boot, and is no more. Of others nobody here can tell."""
     return claim.place == _place() and _start_of(claim.pid) != claim.started
+
+
+def owner_here() -> str:
+    """Who runs the harness, and where."""
+    ensure_user_name()
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 class Claims:

@@ -199,7 +199,7 @@ class Connection:
     def _configure(self, timeout_s: float) -> Any:
         """A fabric connection, not open yet, that trusts known keys only."""
         target = self.target
-        _ensure_user_name()
+        ensure_user_name()
         config = fabric.Config() if target.user_config else fabric.Config(ssh_config=paramiko.SSHConfig())
         keywords = _limits(timeout_s)
         if target.key is not None:
@@ -266,7 +266,7 @@ def _load_key(path: Path) -> paramiko.PKey:
         raise paramiko.PasswordRequiredException(str(path)) from None
 
 
-def _ensure_user_name() -> None:
+def ensure_user_name() -> None:
     """Fabric asks for the local user's name even where nobody needs it, and the user of a container may have none."""
     try:
         getpass.getuser()

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import FaultError, TribulationError
 from ..hosts.base import Host, Provider
+from ..hosts.claims import owner_here
 from ..systems.base import Dial, Service
 from .agents import Json, ask, require
 from .background import Background
@@ -25,7 +26,7 @@ from .covering import Covering, unseen
 from .faults import CLIENTS, Intent, Observation, Resolved, Situation
 from .ledger import Ledger
 from .outages import bring_back
-from .owners import asked_by, asked_of_hosts
+from .owners import asked_of_hosts
 from .packages import Ground, Package, package_of
 from .packages.processes import is_running, states
 from .reachability import Reachability
@@ -60,7 +61,7 @@ class HostInjector:
         probe_port: int = PROBE_PORT,
         run: str = "",
     ) -> None:
-        owner = {"run": run, "by": asked_by()}
+        owner = {"run": run, "by": owner_here()}
         self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner)
         self._ledger, self._clock = ledger, clock
         self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Iterable
 
 from .agents import Json
 from .faults import Resolved
 from .packages import Ground, package_of
 from .wanted import Want
-
-
-def asked_by() -> str:
-    """Who runs the harness, and where."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"
 
 
 def asked_of_hosts(faults: Iterable[Resolved], ground: Ground) -> tuple[list[Want], dict[str, list[Json]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -198,3 +199,11 @@ def test_of_processes_that_race_for_real_hosts_exactly_one_wins(racer: Callable[
     outcomes = sorted(line.split(" ")[0] for line in heard())
     assert outcomes == ["lost", "lost", "won"]
     say("end")
+
+
+def test_a_user_without_a_name_owns_a_claim_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    monkeypatch.setenv("LOGNAME", "")  # so that what is set here is taken back
+    assert Claim.mine("tri run").owner.startswith(f"uid-{os.getuid()}@")
