@@ -6,12 +6,11 @@ A login that is root already needs no wrapping.
 from __future__ import annotations
 
 import base64
-import os
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from ..hosts.base import Channel, CommandResult, Host
+from ..hosts.remote import put_script
 
 
 class AsRoot:
@@ -33,13 +32,7 @@ class AsRoot:
         return self._host.start(self._prefixed(command), timeout_s=timeout_s)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float = 60.0) -> None:
-        folder, target = shlex.quote(os.path.dirname(path)), shlex.quote(path)
-        temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
-        script = (
-            f"umask 077 && mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {len(content)} ] "
-            f"&& chmod {mode:o} {temporary} && mv -f {temporary} {target} || {{ rm -f {temporary}; exit 1; }}"
-        )
-        self.run(script, timeout_s=timeout_s, stdin=content)
+        self.run(put_script(path, len(content), mode), timeout_s=timeout_s, stdin=content)
 
     def get(self, path: str, *, timeout_s: float = 60.0) -> bytes:
         return base64.b64decode(self.run(["base64", path], timeout_s=timeout_s).stdout)

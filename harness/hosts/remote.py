@@ -89,14 +89,7 @@ class RemoteHost:
         return _LineChannel(self, channel, text)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float = 60.0) -> None:
-        # The length is checked on the host: a connection that breaks half-way looks like the end of the input to it.
-        folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)
-        temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
-        script = (
-            f"umask 077 && mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {len(content)} ] "
-            f"&& chmod {mode:o} {temporary} && mv -f {temporary} {target} || {{ rm -f {temporary}; exit 1; }}"
-        )
-        exit_code, _, err = self._execute(script, timeout_s, content, False)
+        exit_code, _, err = self._execute(put_script(path, len(content), mode), timeout_s, content, False)
         if exit_code:
             raise self._failed(f"put {len(content)} bytes to {path}", exit_code, err.decode(errors="replace"))
 
@@ -250,6 +243,17 @@ class _LineChannel:
             self._stderr = (self._stderr + self._channel.recv_stderr(_CHUNK))[-2000:]
         said = self._stderr.decode(errors="replace").strip()[-600:]
         return f": {said}" if said else ""
+
+
+def put_script(path: str, size: int, mode: int) -> str:
+    """For `sh`: its input becomes that file, at once and whole, or not at all."""
+    # The length is checked on the host: a connection that breaks half-way looks like the end of the input to it.
+    folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)
+    temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
+    return (
+        f"umask 077 && mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {size} ] "
+        f"&& chmod {mode:o} {temporary} && mv -f {temporary} {target} || {{ rm -f {temporary}; exit 1; }}"
+    )
 
 
 def _text(command: str | Sequence[str]) -> str:
