@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def command(hosts: str | None, as_json: bool) -> int:
     """Undo faults on local labs, or on other hosts; say what was undone, and whose it was.
 
-    A host that cannot be reached keeps no other from being healed; the exit code is 4 then.
+    Of an inventory, a host that cannot be reached keeps no other from being healed; the exit code is 4 then.
     """
     from ..nemesis.heal import heal_each
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 
 from ..hosts.base import Host, Provider
@@ -26,12 +25,12 @@ class Lab:
 
 
 @contextmanager
-def lab(nodes: int, hosts: str | Path | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
+def lab(nodes: int, hosts: str | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
     """Up while the block runs. `hosts` as `--hosts` says it, None for local ones. A lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has, and is claimed.
 
     However the block ends, by Ctrl-C or a signal that means the same, what was brought up is taken down.
     """
-    choice = Chosen("local", nodes) if hosts is None else replace(chosen(str(hosts)), nodes=nodes)
+    choice = Chosen("local", nodes) if hosts is None else replace(chosen(hosts), nodes=nodes)
     # A lab of its own: two of them at the same time cannot meet, and one that is killed is found by `tri hosts list`.
     provider = provider_of(choice, name=f"{name}-{os.getpid()}")
     with _as_interrupts():

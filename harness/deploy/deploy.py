@@ -1,6 +1,6 @@
-"""Bring a service up on hosts, look at it, take it down: all hosts in parallel, every host's result kept.
+"""Bring a service up on hosts for a run, and take it down: all hosts in parallel, every host's result kept. A cluster that stays is deployed by plan (`cluster.py`).
 
-Each of the three may be repeated. One host's failure never hides another's: they end up together in one `DeployError`.
+Both may be repeated. One host's failure never hides another's: they end up together in one `DeployError`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from node.runtime import control
+
 from .firewall import Opening, closing_commands, opening_commands
 from .observe import Observed
 from .package import digest
@@ -97,19 +99,21 @@ class Wanted:
 
 def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
     """Everything that is missing, and nothing that is there. A running node is stopped only for what it would not take over by itself."""
-    refusals = [*_refusals(wanted, observed)]
+    refusals = _refusals(wanted, observed)
     if refusals:
         return HostPlan(wanted.host, (), refusals)
     puts = [name for name, content in wanted.files.items() if observed.files.get(name) != content]
     certify = _certify(wanted, observed, now)
     moves = _manager_changes(wanted, observed)
+    environment = wanted.environment != observed.files.get(control.ENVIRONMENT)
     runs = observed.supervisor is not None or observed.node is not None or observed.active == "active"
+    stops = bool(runs and (puts or moves))
     steps: list[Step] = []
     if observed.missing:
         steps.append(Step("make-folders", f"make {observed.missing[-1]}"))
     if observed.by_unit and not observed.user:
         steps.append(Step("make-user", f"make the system user {USER}"))
-    if runs and (puts or moves):
+    if stops:
         steps.append(Step("stop", f"stop node {observed.node or ''}".rstrip()))
     if observed.unit and not observed.by_unit:
         steps.append(Step("remove-unit", f"remove {NAME}"))
@@ -117,17 +121,16 @@ def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
         steps.append(Step("put", f"put {', '.join(puts)}", puts))
     if certify:
         steps.append(Step("certify", f"issue certificates: {certify}"))
-    if wanted.environment != observed.files.get("environment.json"):
-        steps.append(Step("environment", "put environment.json"))
-    if observed.by_unit and (puts or certify or moves or wanted.environment != observed.files.get("environment.json")):
+    if environment:
+        steps.append(Step("environment", f"put {control.ENVIRONMENT}"))
+    if observed.by_unit and (puts or certify or moves or environment):
         steps.append(Step("give", f"give the folder to {USER}"))
     if observed.by_unit and wanted.unit != observed.unit:
         steps.append(Step("put-unit", f"put {NAME}"))
     opening = opening_commands(observed.rules, wanted.openings) if wanted.firewall else []
     if opening:
         steps.append(Step("open-firewall", f"open the firewall: {len(opening)} rules", opening))
-    stopped = bool(runs and (puts or moves))
-    if stopped or not _is_up(observed):
+    if stops or not _is_up(observed):
         steps.append(Step("start", "start, and wait until it is ready"))
     return HostPlan(wanted.host, steps)
 

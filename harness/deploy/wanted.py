@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from node.cluster_config import MembershipConfig
+from node.runtime import control
 
 from ..hosts.base import Host
 from ..nemesis.injector import PROBE_PORT
@@ -23,7 +24,7 @@ ENVIRONMENT = json.dumps({}, sort_keys=True).encode()
 
 def names_of(service: ReferenceService, host: Host, hosts: Sequence[Host]) -> list[str]:
     """The files that are looked at on a host."""
-    return [*service.files(host, hosts), "environment.json", TLS_FILES["ca"]]
+    return [*service.files(host, hosts), control.ENVIRONMENT, TLS_FILES["ca"]]
 
 
 def ports_of(service: ReferenceService, host: Host) -> list[Port]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,14 @@ ASK_S = 1.0
 _LEAVE_STEP_S = 0.2
 
 
-class ReferenceQuestions:
+class ReferenceQuestions(ABC):
     """`client_tls` is what clients of this cluster connect with; None: plainly."""
 
     client_tls: ssl.SSLContext | None
 
     @property
-    def cluster_id(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def cluster_id(self) -> str: ...
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
         """Who leads in the highest term, by its own word."""
