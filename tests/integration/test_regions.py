@@ -16,7 +16,7 @@ import pytest
 from checkers import Budget
 from harness.campaign.load import load_campaign
 from harness.cluster.deployed import Deployed
-from harness.cluster.scenarios.load import _lead as lead
+from harness.cluster.scenarios.load import lead
 from harness.cluster.scenarios.memory import ask, learn, same, sync
 from harness.cluster.setup import Setup
 from harness.hosts.local import LocalProvider, measure

@@ -21,7 +21,7 @@ def latency(cluster: Deployed) -> str:
     """Node 1 submits and has no agent of its own; half of each round trip is made on the way there, half on the way back."""
     first, *others = cluster.names[:4]
     wanted_ms = dict(zip(others, (5, 50, 10), strict=True))
-    _lead(cluster, first)
+    lead(cluster, first)
     for name in others:
         cluster.spawn(f"s16-{name}", "vision", name)
     with ExitStack() as stack:
@@ -43,7 +43,7 @@ def latency(cluster: Deployed) -> str:
 def bandwidth(cluster: Deployed) -> str:
     first, *others = cluster.names[:4]
     wanted_mbit = dict(zip(others, (10, 100, 10), strict=True))
-    _lead(cluster, first)
+    lead(cluster, first)
     for name in others:
         cluster.spawn(f"s17-{name}", "voice", name)
     with ExitStack() as stack:
@@ -99,7 +99,7 @@ def _place(cluster: Deployed, counts: Mapping[str, int]) -> dict[str, int]:
     return _utilisation(cluster.pool())
 
 
-def _lead(cluster: Deployed, name: str) -> None:
+def lead(cluster: Deployed, name: str) -> None:
     """The leader routes, by what it measured: so the leader is the node whose links are shaped."""
 
     def leads() -> bool:
