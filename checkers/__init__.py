@@ -7,7 +7,7 @@ for name, result in results.items():
 """
 
 from .registry import CHECKERS, checker
-from .result import Anomaly, Budget, Checker, CheckResult, Fault, RunRecord, Verdict
+from .result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .run_all import check, merge
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "CheckResult",
     "Checker",
     "Fault",
+    "Gap",
     "RunRecord",
     "Verdict",
     "check",

@@ -17,6 +17,7 @@ from typing import Any
 
 from histories import HistoryError
 
+from .gating import gated, withheld
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
@@ -44,7 +45,7 @@ def check(
     files are read by `tri check`), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of
     `model`, or without a model all that find in the record what they need. `budget` is each checker's. `consistency` is the level asked for
     of transactions; `exact` rules out answers from necessary conditions; `certificate` asks valid fast-path verdicts for their order.
-    A checker that raises is UNKNOWN with the reason. Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
+    A checker that raises is UNKNOWN with the reason; so is one that found nothing in a run whose evidence has gaps where it looks (`gating`). Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
     """
     record = as_record(source, format)
     known = _model(model)
@@ -107,10 +108,12 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
     try:
         found: Checker = checker(name)
         if not found.applies(record):
-            return CheckResult(name, Verdict.UNKNOWN, reason=_lacks(record)) if asked else None
+            return withheld(found, record) or (
+                CheckResult(name, Verdict.UNKNOWN, reason=_lacks(record)) if asked else None
+            )
         if not asked and not _in_auto(found, record):
             return None
-        return found.check(record, budget)
+        return gated(found, record, found.check(record, budget))
     except HistoryError as error:
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the history makes no sense: {error.message}")
     except MemoryError:
