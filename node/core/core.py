@@ -106,6 +106,7 @@ class Core:
         merged: dict[str, Any] = {"node": self.config.node, "incarnation": self._incarnation}
         for machine in self._machines.values():
             merged.update(machine.status())
+        merged["held_dropped"] = dict(self._out.dropped)
         if self.config.membership is not None:
             merged["garbage"] = self._garbage
         return merged

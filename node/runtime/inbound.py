@@ -242,4 +242,5 @@ class Inbound:
         if self.connection.queue(data):
             self._shared.mark_dirty(self)
         else:
+            self._shared.drop("frame-slow-reader")
             self.close(f"{self.connection.queued_bytes} bytes are waiting for it: it reads too slowly")

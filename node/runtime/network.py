@@ -113,10 +113,12 @@ class Network:
     def send(self, peer: str, payload: bytes) -> None:
         link = self._links.get(peer)
         if link is None:
+            self._shared.drop("message-no-address")
             if peer not in self._unknown:
                 self._unknown[peer] = None
                 self._shared.log.warning("messages to a peer without an address are dropped", peer=peer)
         elif len(payload) > MAX_PAYLOAD:
+            self._shared.drop("message-too-large")
             self._shared.log.error("a message above 1 MiB was dropped", peer=peer, bytes=len(payload))
         else:
             link.send(payload)
@@ -158,7 +160,9 @@ class Network:
 
     def reply(self, client: str, payload: bytes) -> None:
         inbound = self._clients.get(client)
-        if inbound is not None:
+        if inbound is None:
+            self._shared.drop("reply-client-gone")
+        else:
             inbound.reply(payload)
 
     def flush(self) -> None:

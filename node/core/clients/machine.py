@@ -59,6 +59,7 @@ class Clients(Machine):
         self._token = 0
         self._applied = 0
         self._timer_ns: int | None = None
+        self._forwards_dropped = 0
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Proposed: lambda now, signal: self._router.on_proposed(signal),
             NotProposed: lambda now, signal: self._router.on_not_proposed(signal),
@@ -100,7 +101,11 @@ class Clients(Machine):
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         if isinstance(message, Forward):
             origin = Origin(peer, message.incarnation, message.id, message.term)
-            if origin not in self._table.origins and len(self._table.origins) < self._remote_limit():
+            if origin in self._table.origins:
+                return
+            if len(self._table.origins) >= self._remote_limit():
+                self._forwards_dropped += 1
+            else:
                 self._token += 1
                 pending = Pending(self._token, now_ns + message.deadline_ms * MS, None, None, origin)
                 pending.work = message.request
@@ -138,7 +143,7 @@ class Clients(Machine):
             self._out.set_timer(TIMER, self._timer_ns)
 
     def status(self) -> dict[str, Any]:
-        return {"pending": len(self._table.by_token)}
+        return {"pending": len(self._table.by_token), "forwards_dropped": self._forwards_dropped}
 
     def check(self) -> None:
         table = self._table
