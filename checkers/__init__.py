@@ -6,6 +6,7 @@ for name, result in results.items():
     print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))
 """
 
+from .options import Option, OptionError
 from .registry import CHECKERS, checker
 from .result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .run_all import check, merge
@@ -18,6 +19,8 @@ __all__ = [
     "Checker",
     "Fault",
     "Gap",
+    "Option",
+    "OptionError",
     "RunRecord",
     "Verdict",
     "check",

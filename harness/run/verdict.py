@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, check, merge
+from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
 from checkers.covered import covered
 from checkers.model_names import infer
 from histories import HistoryError
@@ -77,6 +77,8 @@ def judge(
         results = check(record, chosen, budget or Budget(), **asdict(asked))
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
+    except OptionError as error:
+        raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
     return replace(_judged(record, facts, results, str(target)), model=asked.model)
 
 
