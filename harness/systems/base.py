@@ -70,6 +70,9 @@ class Service(Protocol):
     `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started under a
     preloaded clock), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
     mounted over it between `install` and `start`).
+
+    A service may have `clock(host) -> int`: what the system's process on that host says its wall clock shows, in ns since 1970. It decides whether a clock fault
+    reached the process.
     """
 
     name: str
