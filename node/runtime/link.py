@@ -125,6 +125,9 @@ class Link:
             self._connection = None
         self.state = State.IDLE
 
+    def abandon(self, reason: str) -> None:
+        self._fail(reason)
+
     def _dial(self, now_ns: int) -> None:
         self._dialled_ns = now_ns
         try:

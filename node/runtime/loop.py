@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..bounded import reply_id
 from ..core.effects import (
     Broadcast,
     CancelTimer,
@@ -273,7 +274,7 @@ class Runtime:
         payload = encode_payload(effect.body)
         fitting = payload
         if len(payload) > MAX_PAYLOAD:
-            fitting = too_large_reply(effect.body.get("id"), self._options.node, len(payload))
+            fitting = too_large_reply(reply_id(effect.body), self._options.node, len(payload))
         if not self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting)):
             self._shared.drop("reply-held")
         return payload

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..wire import Kind, encode
+from .guard import Endpoint, Guard
 from .identity import Identity
 from .logs import NodeLog
 from .options import Limits
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PEERS_PINGED_OFTEN = 4
 
 
-class Flushable(Protocol):
+class Flushable(Endpoint, Protocol):
     def flush(self) -> None: ...
 
 
@@ -44,6 +45,7 @@ class Shared:
         self.tls = tls
         self.datagram_keys = datagram_keys
         self.refusals = Refusals(log)
+        self.guard = Guard(log)
         self.handshakes = Rates(limits.handshakes_per_s, limits.handshakes_burst)
         self._next_look_ns = 0
         self._files_wanted = False
@@ -94,6 +96,7 @@ class Shared:
         told: dict[str, Any] = {
             "refused": self.refusals.counts,
             "dropped": dict(sorted(self.dropped.items())),
+            "broken": self.guard.counts,
             "lost_datagrams": self.lost_datagrams,
         }
         if self.tls is not None:

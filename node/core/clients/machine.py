@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...bounded import reply_id
 from ...config import MS, NodeConfig, weights_problem
 from ...flaws import Flaws
 from ..events import ClientGone, Connected, Disconnected, Request
@@ -81,8 +82,7 @@ class Clients(Machine):
         try:
             request = parse(event.body, self._calls, self._config.node, self._config.agents)
         except ValueError as error:
-            id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
-            self._reply(event.client, id_, replies.failed("bad-request", str(error)))
+            self._reply(event.client, reply_id(event.body), replies.failed("bad-request", str(error)))
             return
         if len(self._table.by_token) - len(self._table.origins) >= self._config.max_pending_requests:
             limit = self._config.max_pending_requests
