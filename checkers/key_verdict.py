@@ -33,16 +33,13 @@ class KeyVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the person asked for. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order.
-
-    `settings` are the checker's options.
-    """
+    """What the person asked for. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order."""
 
     model: str | None = None
     exact: bool = False
     certificate: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(options: Mapping[str, Any], settings: Mapping[str, Any]) -> Asked:
-        return Asked(options.get("model"), bool(options.get("exact")), bool(options.get("certificate")), settings)
+    def of(options: Mapping[str, Any]) -> Asked:
+        return Asked(options.get("model"), bool(options.get("exact")), bool(options.get("certificate")), options)

@@ -17,11 +17,10 @@ import numpy as np
 from histories.columns import ABSENT, FAIL, OK, Columns, Int64
 
 from ..findings import Findings
-from ..options import settings_of, whole
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, ms_between, on_key
 from .conclusion import all_of, conclude, sentence
-from .selection import Bool, Part, names, of, operation, parts, telling
+from .selection import Bool, Part, names, of, operation, options_of, parts, telling
 
 UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")
@@ -29,7 +28,6 @@ DOWN = ("decrement", "dec")
 
 class CounterBoundsChecker:
     name = "counter-bounds"
-    options = (whole("initial", 0, "the sum at the beginning", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
         found = names(record)
@@ -45,7 +43,7 @@ class CounterBoundsChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         columns = record.history.columns
-        initial = settings_of(record, self)["initial"]
+        initial = int(options_of(record, self.name).get("initial", 0))
         evidence = telling(columns, record)
         findings = Findings()
         stats = {"counters": 0, "adds": 0, "acknowledged": 0, "reads": 0}

@@ -12,7 +12,6 @@ from typing import Any
 import pydantic
 import yaml
 
-from checkers.options import problems as option_problems
 from checkers.registry import CHECKERS
 from node.flaws import FLAWS
 
@@ -25,6 +24,8 @@ from ..nemesis.mix import changes_voters, planned
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
+from .simulable import HINT as NOT_SIMULATED
+from .simulable import why_not as why_not_simulated
 
 
 def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None) -> Campaign:
@@ -65,6 +66,8 @@ def node_names(campaign: Campaign, directory: Path = Path()) -> list[str]:
 def dump_campaign(campaign: Campaign) -> str:
     """The campaign as resolved, as YAML that `load_campaign` reads back as the same campaign."""
     data = campaign.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if campaign.system.file is not None:
+        del data["system"]["name"]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -147,6 +150,7 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
             hint = "add `membership: {}` to the system, or use `action: remove`, which is of voters alone"
             problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
     problems += _core_problems(campaign, nodes)
+    problems += _system_problems(campaign)
     system = campaign.system
     for field in ("voters", "learners", "seeds", "capacities"):
         for name in getattr(system, field) or ():
@@ -155,30 +159,25 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     for index, flaw in enumerate(campaign.system.flaws):
         if flaw not in FLAWS:
             problems.append(Problem(("system", "flaws", index), f"no flaw {flaw!r}", hint=suggest(flaw, list(FLAWS))))
-    return [*problems, *_check_problems(campaign)]
+    if campaign.checks != "auto":
+        for index, check in enumerate(campaign.checks):
+            if check not in CHECKERS:
+                problems.append(
+                    Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
+                )
+    return problems
 
 
-def _check_problems(campaign: Campaign) -> Iterator[Problem]:
-    """Checkers that are unknown or named twice, and options that no checker of this campaign would apply."""
-    chosen = [] if campaign.checks == "auto" else campaign.checks
-    for index, check in enumerate(chosen):
-        if check not in CHECKERS:
-            yield Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
-        elif check in chosen[:index]:
-            yield Problem(("checks", index), f"checker {check!r} is named twice", hint="leave out one of the two")
-    for wrong in option_problems(campaign.check_options):
-        yield Problem(("check_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
-    for name in campaign.check_options:
-        if chosen and name in CHECKERS and name not in chosen:
-            hint = f"add {name} to `checks`, or leave its options out"
-            yield Problem(("check_options", name), f"checker {name!r} is not among `checks`", hint=hint)
-    for name, ours in campaign.options_of_sections().items():
-        asked = campaign.check_options.get(name)
-        for option, value in (asked if isinstance(asked, dict) else {}).items():
-            if ours.get(option, value) != value:
-                message = f"another section of this campaign says {ours[option]!r}"
-                hint = "leave it out: what the section says is what is checked"
-                yield Problem(("check_options", name, option), message, value, True, hint)
+def _system_problems(campaign: Campaign) -> list[Problem]:
+    """One system, and one that these hosts have."""
+    system, problems = campaign.system, []
+    if system.file is not None and "name" in system.model_fields_set:
+        hint = "leave out `name`: it is of systems that are built in"
+        problems.append(Problem(("system", "name"), "`name` and `file` together name two systems", hint=hint))
+    why = why_not_simulated(system.model_dump()) if campaign.hosts.provider == "sim" else None
+    if why is not None:
+        problems.append(Problem(("system", "file"), why, hint=NOT_SIMULATED))
+    return problems
 
 
 def _has_members(campaign: Campaign) -> bool:

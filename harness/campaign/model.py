@@ -118,7 +118,7 @@ class SystemSpec(_Model):
     )
     flaws: list[str] = Field(default_factory=list, description="planted bugs, see `tri list flaws`")
     voters: dict[str, Annotated[int, Field(ge=1, le=9)]] | None = Field(
-        default=None, description="weights; default 1 for every node"
+        default=None, description="weights; default 1 for every node, 2 for the first of an even number"
     )
     lease_reads: bool = Field(default=False, description="serve linearizable reads from the leader's lease")
     snapshot_threshold: int = Field(default=10_000, ge=10, description="log entries between snapshots")
@@ -212,15 +212,6 @@ class Campaign(_Model):
             ((name, options),) = item.items()
             specs[name] = WORKLOADS[name][0].model_validate(options or {})
         return specs
-
-    def options_of_sections(self) -> dict[str, dict[str, Any]]:
-        """Options of checkers that follow from other sections: how `memory` settles conflicts, and what `recovery` judges by."""
-        found: dict[str, dict[str, Any]] = {}
-        if self.system.memory is not None:
-            found["memory"] = {"conflicts": self.system.memory.get("conflicts", "merge")}
-        if self.liveness is not None:
-            found["recovery"] = {"within_ms": self.liveness.within / 1e6, "elections": self.liveness.elections}
-        return found
 
     @property
     def node_names(self) -> list[str]:

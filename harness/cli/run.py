@@ -98,6 +98,7 @@ def _run_campaign(
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path) -> Judgement:
     """A plan says everything, so nothing else can be said beside it."""
     from ..campaign.load import load_campaign
+    from ..campaign.simulable import require_simulable
     from ..errors import CampaignError
     from ..run.execute import Settings, open_run_folder
     from ..run.plan import Plan
@@ -113,6 +114,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
         plan = Plan.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
     except ValueError as error:
         raise CampaignError(f"{path}: not JSON: {error}", hint="name the plan.json of a run's folder") from error
+    require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
     known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))
     say(f"plan {path} · seed {plan.seed} · sim hosts")

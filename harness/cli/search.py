@@ -44,7 +44,11 @@ def _processors() -> int:
 @set_option
 @click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most.")
 @runs_option()
-@click.option("--zoo", is_flag=True, help="Instead of a campaign: in how many seeds is each flaw of the zoo caught?")
+@click.option(
+    "--zoo",
+    is_flag=True,
+    help="Instead of a campaign: in how many seeds is each of the zoo's 40 flaws of Raft and its log caught?",
+)
 @click.option("--flaw", "flaws", multiple=True, metavar="NAME", help="With --zoo: only this flaw; may be repeated.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="With --zoo: resume from this file.")
 @json_option

@@ -68,9 +68,12 @@ def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | N
 
 def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tuple[str, str] | None:
     if name not in EVERY:
-        return "no real host can do it", INSTEAD.get(name, "the simulator can: --hosts sim")
+        return "no real host can do it", INSTEAD.get(name, "the simulator can, with the reference cluster: --hosts sim")
     if name in OF_THE_PROVIDER and name not in provider.capabilities:
-        return f"hosts of provider {provider.name!r} do not offer it", "use local hosts, or --hosts sim"
+        return (
+            f"hosts of provider {provider.name!r} do not offer it",
+            "use local hosts, or for the reference cluster --hosts sim",
+        )
     wanted = OF_THE_SYSTEM.get(name)
     if wanted is not None and system is not None and wanted not in system:
         return f"the system under test lacks the capability {wanted!r}", "docs/guides/own-system.md says what it takes"

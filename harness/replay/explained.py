@@ -11,6 +11,7 @@ from checkers import Budget
 from histories import NEMESIS
 from histories.operation import Operation
 
+from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..run.plan import Plan
 from ..run.simulated import Simulated, simulate
@@ -77,6 +78,7 @@ class Explained:
 def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Explained:
     """Raises `CampaignError` when the run is not one of the simulator, or does not fail."""
     plan = read_plan(run_dir)
+    require_simulable(plan.options["system"], str(run_dir))
     if not is_simulated(plan):
         raise CampaignError(
             f"{run_dir} ran on hosts, where nothing happens twice",

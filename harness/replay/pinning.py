@@ -1,4 +1,4 @@
-"""From what was recorded of any system, its history and the faults done to it, to a plan that tries the same in the simulator.
+"""From a recorded history and the faults beside it to a plan that tries the same in the simulator.
 
 Each operation is written out at the time at which it was invoked, by the client that did; each fault names the nodes and edges that it had
 been resolved to, at the time at which it was in force. What a plan cannot say (how long messages took, who was elected) is left to seeds.
@@ -15,6 +15,7 @@ from histories import NEMESIS
 from histories.operation import Event, Type
 
 from ..campaign.model import SystemSpec
+from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..nemesis.faults import Intent
 from ..nemesis.resolve import LINK_KINDS, NODE_KINDS
@@ -39,7 +40,8 @@ class PinnedPlan:
 
 
 def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> PinnedPlan:
-    """A run on hosts: the clients, nodes and system of its own plan; operations and faults as they were."""
+    """A run on hosts: the clients, nodes and system of its own plan; operations and faults as they were. Raises `CampaignError` for a
+    system that cannot be simulated: what the reference cluster does says nothing about it."""
     load_end_ns = record.phases.get("liveness_end", record.phases.get("load_end", plan.timing.load_ns))
     clients = max((slot.slot for slot in plan.slots), default=0) + 1
     invocations = _invocations(record)
@@ -48,8 +50,7 @@ def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> Pin
         Pinned(slots[event.process], event.time_ns, _op(event)) for event in invocations if event.time_ns < load_end_ns
     ]
     system = plan.options["system"]
-    if system.get("file") is not None:
-        system = SystemSpec().model_dump(mode="json")
+    require_simulable(system, f"the run of campaign {plan.campaign}")
     changes: dict[str, Any] = {"liveness": None} if "liveness_end" in record.phases else {}
     pinned_plan = replace(
         plan,

@@ -11,6 +11,7 @@ from histories.store import RunStore
 
 from ..campaign.load import load_campaign
 from ..campaign.model import Campaign
+from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
 from ..run.execute import Settings, open_run_folder
@@ -58,6 +59,8 @@ class Reproduced:
 
 def reproduce(target: Path, asked: Asked, tell: Tell) -> Reproduced:
     """Raises `CampaignError` when nothing failed there, or when it holds what the simulator does not know."""
+    if target.is_dir():
+        require_simulable(read_plan(target).options["system"], str(target))
     tell("check", str(target))
     judgement = judge(target)
     failures = signatures(judgement.results, judgement.record.history)

@@ -13,6 +13,7 @@ from node.core.effects import Effect
 from node.core.events import Event
 from node.core_source import fingerprint
 
+from ..campaign.simulable import require_simulable
 from ..run.plan import Plan
 from ..run.record import RunFacts, read_facts
 from ..run.simulated import DIGESTS_FILE, Simulated, simulate
@@ -77,7 +78,9 @@ class SimulatedReplay:
 
 def replay_simulated(run_dir: Path) -> SimulatedReplay:
     """Run the folder's plan again and compare everything that the folder holds with what happened now."""
-    plan, facts = read_plan(run_dir), read_facts(run_dir)
+    plan = read_plan(run_dir)
+    require_simulable(plan.options["system"], str(run_dir))
+    facts = read_facts(run_dir)
     done = simulate(plan, facts.command)
     recorded = facts.options.get("digest")
     differences = run_differences(read_record(run_dir), done.record)

@@ -23,6 +23,7 @@ from node.config import NodeConfig
 from node.core_source import fingerprint
 
 from ..campaign.model import Campaign, HostsSpec
+from ..campaign.simulable import require_simulable
 from ..garbage import rare_collections
 from ..nemesis.ledger import MemoryLedger, faults_of
 from ..simulator.cluster import SimCluster
@@ -120,11 +121,10 @@ def simulate(
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
     start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()
-    journal = Journal(recorder)
     with fence():
-        driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
+        driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, tell)
         runner = driver.run()
-    states = driver.final_states() if "quiet_end" in runner.marks else {}
+    states = driver.final_states()
     checks, options_of_checks = plan.options.get("checks", "auto"), plan.options.get("check_options", {})
     digest = cluster.digest.hexdigest()
     facts = RunFacts(
@@ -140,7 +140,6 @@ def simulate(
         final_states=states,
         options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),
-        client_errors=journal.causes.top(),
         left_out=never_begun(runner),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
@@ -148,7 +147,8 @@ def simulate(
 
 
 def cluster_of(plan: Plan) -> SimCluster:
-    """The plan's cluster before anything happens."""
+    """The plan's cluster before anything happens. Raises `CampaignError` for a system that cannot be simulated."""
+    require_simulable(plan.options["system"], f"the plan of campaign {plan.campaign}")
     hosts = HostsSpec.model_validate(plan.options.get("hosts") or {})
     options = replace(world_of(plan), fence=False)
     return SimCluster(node_configs(plan), plan.seed, options, regions=hosts.placed)

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
+from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS, LivenessSpec
@@ -45,11 +46,7 @@ _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inpu
 
 def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: Path = Path()) -> Plan:
     """The plan that `seed` stands for. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
-    if campaign.system.file is not None:
-        raise CampaignError(
-            f"campaign {campaign.name}: the system of {campaign.system.file} cannot be simulated",
-            hint="search needs the reference system; run this campaign on hosts: tri run",
-        )
+    require_simulable(campaign.system.model_dump(), f"campaign {campaign.name}")
     campaign = campaign.model_copy(update={"seed": seed})
     return make_plan(campaign, directory) if not swarm else _swarmed(campaign, seed, directory)
 

@@ -1,4 +1,4 @@
-"""`tri search --zoo`: every flaw hunted in the simulator, the correct node in the same plans, and the table that comes of it.
+"""`tri search --zoo`: flaws hunted in the simulator, the correct node in the same plans, and the table that comes of it.
 
     tri search --zoo --state zoo.jsonl                      # all flaws; go on later with the same command
     tri search --zoo --flaw ack-before-fsync --json

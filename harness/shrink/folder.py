@@ -14,6 +14,7 @@ from histories.store import RunStore
 
 from ..campaign.load import load_campaign
 from ..campaign.model import Campaign
+from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..replay.folder import read_plan, read_record
 from ..run.execute import Settings, open_run_folder
@@ -69,9 +70,10 @@ class Source:
 
 def read_source(folder: Path) -> Source:
     """What is in a simulated run's folder; what is missing there (verdict, history) is made from its plan."""
+    plan = read_plan(folder)
+    require_simulable(plan.options["system"], str(folder))
     if (folder / RUN_FILE).exists():
         return read_recorded(folder)
-    plan = read_plan(folder)
     try:
         done = simulate(plan)
     except Exception as error:

@@ -175,10 +175,10 @@ class Machines:
         return {**files, **firewall, "etc": etc, "programs": "\n".join(self.programs())}
 
     def programs(self) -> list[str]:
-        """Command lines of everything of ours that runs on any machine."""
+        """Command lines of everything that runs from a machine's `directory`; the folder of this clone may have the same name."""
         script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done"
         lines = self.run("sh", "-c", script).stdout.splitlines()
-        return [line for line in lines if "/tribulation/" in line]
+        return [line for line in lines if any(f"{self.directory(name)}/" in line for name in NAMES)]
 
     def left_behind(self) -> list[str]:
         """Whatever of ours is on the machines: processes, firewall tables, files."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
-from ...bounded import id_problem
 from ...cluster_config import AgentsConfig
 from ..entry import canonical
 from ..value import frozen
@@ -85,9 +84,8 @@ def parse(
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
     id_ = body.get("id")
-    problem = id_problem(id_)
-    if problem is not None:
-        raise ValueError(problem)
+    if type(id_) not in (int, str):
+        raise ValueError(f"id is {_short(id_)}, not an integer or a string")
     deadline_ms = _integer(body, "deadline_ms", DEADLINE_MS, 1, DEADLINE_LIMIT_MS)
     if "admin" in body:
         if body["admin"] not in ADMINS:

@@ -88,7 +88,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
         (["CAMPAIGN", "--zoo"], "leave the campaign out"),
         (["CAMPAIGN", "--flaw", "no-noop"], "--set system.flaws"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),
-        (["CAMPAIGN", "--set", "system={name: mine, file: mine.py}"], "needs the reference system"),
+        (["CAMPAIGN", "--set", "system={file: mine.py}"], "cannot be simulated"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_with_a_hint(

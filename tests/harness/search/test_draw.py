@@ -100,8 +100,6 @@ def test_leases_that_a_campaign_asks_for_stay():
 
 def test_a_system_from_a_file_cannot_be_searched(tmp_path: Path):
     path = tmp_path / "own.yaml"
-    path.write_text(
-        "name: own\nsystem: {name: mine, file: mine.py}\nworkloads: [{register: {}}]\nhosts: {provider: sim}\n"
-    )
+    path.write_text("name: own\nsystem: {file: mine.py}\nworkloads: [{register: {}}]\nhosts: {provider: sim}\n")
     with pytest.raises(CampaignError, match=r"mine.py cannot be simulated.*\n\nhint: "):
         searched_plan(load_campaign(path), 1)

@@ -1,0 +1,25 @@
+"""Whether the simulator has the system of a campaign or a plan: it simulates the reference cluster, and nothing else.
+
+One place says so. Who would simulate another system in its name would report on the reference cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import CampaignError
+
+HINT = "leave it to hosts, such as --hosts local: the simulator has the reference cluster alone"
+
+
+def why_not(system: Mapping[str, Any]) -> str | None:
+    """`system` is a campaign's, or that of a plan's options."""
+    file = system.get("file")
+    return None if file is None else f"the system of {file} cannot be simulated"
+
+
+def require_simulable(system: Mapping[str, Any], place: str) -> None:
+    """Raises `CampaignError` for a system that the simulator does not have; `place` says whose system it is."""
+    if (why := why_not(system)) is not None:
+        raise CampaignError(f"{place}: {why}", hint=HINT)
