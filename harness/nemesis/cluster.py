@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 
 from ..errors import FaultError, HostError
 from ..hosts.base import Apart, Host, Powered, Provider
@@ -19,6 +20,10 @@ from .clock_library import ClockLibrary, clock_of, installed
 from .control import is_supervised, process_of
 from .faults import CLIENTS
 from .shipping import remove
+
+PID_S = 10.0
+PID_LOOK_S = 0.05
+NO_PROCESS: Json = {"pid": None, "state": None, "started": None, "running": [], "stopped": []}
 
 
 class Cluster:
@@ -106,27 +111,37 @@ class Cluster:
         self.refresh_pids()
         return self.processes_of(list(self.nodes))
 
-    def processes_of(self, names: Sequence[str]) -> dict[str, Json]:
-        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off."""
+    def processes_of(self, names: Collection[str]) -> dict[str, Json]:
+        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are `running`, which `stopped`."""
         asked = {name: {"do": "process"} for name in names if name not in self.off}
         answers, failures = ask(self.nodes, asked)
         # One that went off while it was asked has none, like those that had been off before.
         failures = {name: error for name, error in failures.items() if name not in self.off}
         seen = require((answers, failures), "looking at the processes")
-        return {name: seen.get(name, {"pid": None, "state": None, "started": None}) for name in names}
+        return {name: seen.get(name, NO_PROCESS) for name in names}
 
     def start_service(self, name: str) -> None:
         """As the service itself would, under the same clock library as before."""
         library = self._libraries.get(name)
         self.service.start(self.hosts[name], dict(library.environment) if library else {})
 
-    def refresh_pids(self) -> None:
+    def refresh_pids(self, names: Collection[str] | None = None) -> None:
         """Only for services without a supervisor: their process is known by a pid, which changes at each start."""
         if not is_supervised(self.service):
-            self._tell_processes()
+            self._tell_processes(names)
 
-    def _tell_processes(self) -> None:
-        on = [host for name, host in self.hosts.items() if name not in self.off]
+    def await_pids(self, names: Collection[str]) -> None:
+        """Of services that were started just now: `start` may return before there is a pid. One that does not come is found missing by who verifies."""
+        deadline_s = time.monotonic() + PID_S
+        while not is_supervised(self.service):
+            self._tell_processes(names)
+            names = [name for name, seen in self.processes_of(names).items() if seen["pid"] is None]
+            if not names or time.monotonic() >= deadline_s:
+                return
+            time.sleep(PID_LOOK_S)
+
+    def _tell_processes(self, names: Collection[str] | None = None) -> None:
+        on = [host for name, host in self.hosts.items() if name not in self.off and (names is None or name in names)]
         found = on_all(on, lambda host: process_of(self.service, host))
         seen = found.require("finding the processes", FaultError)
         # A process that is down keeps the pid by which it was known.
@@ -134,7 +149,7 @@ class Cluster:
         requests = {
             name: {"do": "configure", "config": {"process": process}}
             for name, process in self.processes.items()
-            if name not in self.off
+            if name not in self.off and name in seen
         }
         require(ask(self.nodes, requests), "telling the agents the processes")
 

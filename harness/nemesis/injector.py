@@ -244,7 +244,8 @@ class HostInjector:
         """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""
         links = self._ground.links()
         seen = states(self._ground, sorted(self._cluster.processes), lambda _, process: is_running(process))
-        return Observation(links.verified and seen.verified, {**links.observed, "states": seen.observed["states"]})
+        told = {name: seen.observed[name] for name in ("states", "unlike") if name in seen.observed}
+        return Observation(links.verified and seen.verified, {**links.observed, **told})
 
     def sample(self) -> dict[str, Any]:
         """The newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""
@@ -297,7 +298,7 @@ class HostInjector:
                 state["process"] = {**state.get("process", {}), **STARTED}
                 started.append(name)
         if started:
-            self._cluster.refresh_pids()
+            self._cluster.await_pids(started)
 
     def _look(self, fault: Resolved, *, on: bool, more: Json) -> Observation:
         seen = package_of(fault.intent.kind).look(fault, self._ground, on)

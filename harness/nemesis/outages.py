@@ -88,4 +88,4 @@ def _start_services(ground: Ground, nodes: Sequence[str]) -> None:
 
     hosts = [cluster.hosts[name] for name in nodes]
     on_all(hosts, lambda host: start(host.name)).require("starting the service after a boot", FaultError)
-    cluster.refresh_pids()
+    cluster.await_pids(nodes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +106,10 @@ def path_of(pid: int, controller: Controller) -> str:
     return "/"
 
 
-def enter(controller: Controller, group: str, pid: int, value: int) -> None:
-    """Make the group if need be, set its limit, and put the process into it."""
-    lines = ['mkdir -p "$g"', *_writes(controller.settings(value)), f'echo {pid} >"$g/cgroup.procs"']
+def enter(controller: Controller, group: str, pids: Iterable[int], value: int) -> None:
+    """Make the group if need be, set its limit, and put the processes into it; those that have ended meanwhile are passed over."""
+    moves = [f'echo {pid} >"$g/cgroup.procs" || [ ! -e /proc/{pid}/exe ] || exit 1' for pid in pids]
+    lines = ['mkdir -p "$g"', *_writes(controller.settings(value)), *moves]
     if controller.version == 2:
         enabled = f'grep -qw {controller.name} "$M/cgroup.subtree_control"'
         lines.insert(0, f"{enabled} || {{ echo 'the top group does not pass {controller.name} on' >&2; exit 1; }}")

@@ -1,4 +1,4 @@
-"""Keeps limits on the process while they are in force: one that was started again comes under them, too; and where signals are the means, gives it its share.
+"""Keeps limits on the processes while they are in force: one that was started again comes under them, too; and where signals are the means, gives them their share.
 Ends slow starts when their time has come.
 
 A thread of the agent. It acts on what `force.json` says and nothing else, so that it ends when the watchdog undoes that; and it waits for the store's lock
@@ -27,7 +27,6 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: tuple[int, int] | None = None
         self._force: dict[str, Any] = {}
         self._changed_ns = -1
         self._wait_s = LOOK_S
@@ -44,28 +43,23 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping.wait(self._wait_s):
             self._wait_s = LOOK_S
-            try:
+            # Processes may go at any moment; what it came to is seen by who verifies.
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
                 self._look()
-            except (OSError, RuntimeError, ValueError):
-                # The process may go at any moment; what it came to is seen by who verifies.
-                self._seen = None
 
     def _look(self) -> None:
         self._end_slow_start()
         force = self._limits()
-        pid = processes.find(force["process"]) if force else None
-        known = processes.stat(pid) if pid is not None else None
-        if pid is None or known is None:
-            self._seen = None
+        if not force:
             return
-        if self._seen != (pid, known[1]):
+        found = processes.tree(force["process"]).processes
+        if limits.unlimited(force, found):
             with self._store.locked():
                 if force := self._store.force().get(limits.NAME, {}):
-                    limits.hold(force, pid)
-            self._seen = (pid, known[1])
+                    limits.hold(force)
         cpu = force.get("cpu", {})
-        if cpu.get("means") == limits.SIGNALS and "share_ppm" in cpu and not self._paused():
-            self._give_share(pid, known[1], cpu["share_ppm"])
+        if cpu.get("means") == limits.SIGNALS and "share_ppm" in cpu and found and not self._paused():
+            self._give_share(force["process"], cpu["share_ppm"])
 
     def _limits(self) -> dict[str, Any]:
         self._read()
@@ -94,15 +88,15 @@ class Keeper:
     def _paused(self) -> bool:
         return "process" in self._force and bool(self._force["process"].get("paused"))
 
-    def _give_share(self, pid: int, started: int, share_ppm: int) -> None:
+    def _give_share(self, how: dict[str, Any], share_ppm: int) -> None:
         """One turn: stopped for the rest of the cycle, then on."""
         stopped_s = CYCLE_S * (1 - share_ppm / 1e6)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+        stopped = processes.tree(how)
+        stopped.send(signal.SIGSTOP)
         self._stopping.wait(stopped_s)
         # Under the lock: whoever pauses it now must find it paused afterwards.
         with self._store.locked():
             self._limits()
             if not self._paused():
-                processes.resume([[pid, started]])
+                processes.resume(stopped.pairs)
         self._wait_s = CYCLE_S - stopped_s

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import IO, Any
 
-from . import account, addresses, boot, follow, processes, watchdog, wire
+from . import account, addresses, boot, follow, proc, processes, watchdog, wire
 from .apply import apply, undo_all
 from .keeper import Keeper
 from .parts import PARTS
@@ -79,6 +79,10 @@ class Agent:
 
     def _renew(self, request: Json) -> Json:
         """Extend the lease. `in_force` and `undone` show whether somebody undid what the harness believes to be on."""
+        if how := self._config.get("process"):
+            # Who belongs to the system is known later, too, whatever became of its parent.
+            with contextlib.suppress(RuntimeError):
+                processes.tree(how)
         with self._store.locked():
             self._store.renew(request["lease_s"])
             watchdog.ensure(self._store, self._program)
@@ -104,10 +108,21 @@ class Agent:
         return {"arrived": probes.arrived(number)}
 
     def _process(self, request: Json) -> Json:
+        """The one that the service names, and how many belong to it: who of them runs, who is stopped."""
         how = self._config.get("process") or {}
-        pid = processes.find(how)
-        seen = processes.stat(pid) if pid is not None else None
-        return {"pid": pid, "state": seen[0] if seen else None, "started": seen[1] if seen else None}
+        if not how:
+            return {"pid": None, "state": None, "started": None, "running": [], "stopped": []}
+        processes.recall(how, self._store.force().get("process", {}).get("tree", ()))
+        found, pid = processes.tree(how).processes, processes.find(how)
+        # One that began since the look at all of them counts, too.
+        named = next((process for process in found if process.pid == pid), None if pid is None else proc.read(pid))
+        return {
+            "pid": named.pid if named else None,
+            "state": ("T" if named.stopped else named.state) if named else None,
+            "started": named.started if named else None,
+            "running": [str(process) for process in found if not process.stopped],
+            "stopped": [str(process) for process in found if process.stopped],
+        }
 
     def _look(self, request: Json) -> Json:
         """What the part named `part` finds when it looks by itself, apart from what it believes to have done."""

@@ -1,4 +1,4 @@
-"""Kill, start, stop and continue one process, known by a pid file or by its pid. Everything may be asked twice.
+"""Kill, start, stop and continue the system's processes: that which a pid file or a pid names, and all that belong to it (`trees`). Everything may be asked twice.
 
 `how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that tells its supervisor to leave it down; and, for a
 process without such a supervisor, `again`, how it was running when it was killed (`remember`).
@@ -10,11 +10,61 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from . import proc, trees
+from .proc import Process
+
 WAIT_S = 3.0
+STOP_S = 5.0
+FIRST_STOP_S = 1.0
+"""What is killed is stopped first, so that nobody forks; what does not stop in this time is killed all the same."""
 POLL_S = 0.005
+QUICK_LOOKS = 10
+GATES = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear", "systemd", "init", "tini"})
+"""Programs in whose session or control group others than the system may be."""
+DISK_PROGRAM = b"/disk.pyz"
+
+_seen: dict[str, dict[int, int]] = {}
+"""What was seen to belong to a system, by how it is found, for as long as this program lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All living processes of the system. `groups` are process groups that hold nobody else."""
+
+    processes: tuple[Process, ...]
+    groups: frozenset[int]
+
+    @property
+    def pairs(self) -> list[list[int]]:
+        """[pid, start time] of each."""
+        return [[process.pid, process.started] for process in self.processes]
+
+    @property
+    def moving(self) -> list[Process]:
+        return [process for process in self.processes if not process.stopped]
+
+    def send(self, number: int) -> None:
+        """Children are killed before their parents: the kernel continues what is stopped in a group that a parent's end orphans."""
+        order = self._ordered(number)
+        last = {process.group: process.pid for process in order}
+        for process in order:
+            if process.group not in self.groups:
+                _signal(process.pid, number)
+            elif last[process.group] == process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.group, number)
+
+    def _ordered(self, number: int) -> list[Process]:
+        def age(process: Process) -> tuple[int, int]:
+            return process.started, process.pid
+
+        return sorted(self.processes, key=age, reverse=number == signal.SIGKILL)
 
 
 def find(how: dict[str, Any]) -> int | None:
@@ -31,40 +81,59 @@ def find(how: dict[str, Any]) -> int | None:
 
 def _is_it(pid: int, contains: str) -> bool:
     """Process numbers are used again, so a stale pid file may name a stranger; its command line tells."""
-    if not contains:
-        return True
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return contains.encode() in file.read()
-    except OSError:
-        return False
+    return not contains or contains.encode() in proc.command_line(pid)
 
 
-def stat(pid: int) -> tuple[str, int] | None:
-    """Its state letter and its start time, which tells it from a later process of the same number."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return fields[0], int(fields[19])
+def tree(how: dict[str, Any]) -> Tree:
+    """What belongs to the system now. Raises `RuntimeError` where that would be the agent itself."""
+    key, table = _key(how), proc.table()
+    root = find(how)
+    apart = _apart(table)
+    if root is not None and root in apart:
+        raise RuntimeError(f"process {root} is the agent, or one above it: faults on it would end who undoes them")
+    strangers = frozenset(pid for pid, process in table.items() if process.name in GATES)
+    before = _seen.get(key, {})
+    found = trees.belonging(table, root, before, apart, strangers, proc.control_groups)
+    _seen[key] = trees.still_heads(table, before, found)
+    return Tree(tuple(found.values()), trees.whole_groups(table, found))
+
+
+def recall(how: dict[str, Any], pairs: Iterable[list[int]]) -> None:
+    """These were seen to belong to it, by whoever wrote it down."""
+    _seen[_key(how)] = {**{pid: started for pid, started in pairs}, **_seen.get(_key(how), {})}
+
+
+def _key(how: dict[str, Any]) -> str:
+    return str(how.get("pid_file") or how.get("pid"))
+
+
+def _apart(table: trees.Table) -> frozenset[int]:
+    """Process 1, this program and what it descends from, and its like: watchdog, helpers of links, fault disks."""
+    own, programs = os.getpid(), (os.path.abspath(sys.argv[0]).encode(), DISK_PROGRAM)
+    alike = {
+        pid
+        for pid, process in table.items()
+        if "python" in process.name and any(program in proc.command_line(pid) for program in programs)
+    }
+    return frozenset({1, own, *trees.ancestors(table, own), *alike})
 
 
 def alive(pid: int) -> bool:
-    known = stat(pid)
-    return known is not None and known[0] not in "ZX"
+    known = proc.read(pid)
+    return known is not None and known.living
 
 
 def kill(how: dict[str, Any]) -> None:
-    """The marker first, so that no supervisor starts it again in between."""
+    """The marker first, so that no supervisor starts it again in between; all stopped first, so that nobody is born in between."""
     if how.get("marker"):
         with open(how["marker"], "w"):
             pass
-    deadline = time.monotonic() + WAIT_S
-    while (pid := find(how)) is not None:
-        _signal(pid, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"process {pid} outlived SIGKILL for {WAIT_S:g} s")
+    _stop(how, FIRST_STOP_S)
+    deadline_s = time.monotonic() + WAIT_S
+    while (found := tree(how)).processes:
+        found.send(signal.SIGKILL)
+        if time.monotonic() > deadline_s:
+            raise RuntimeError(f"outlived SIGKILL for {WAIT_S:g} s: {_names(found.processes)}")
         time.sleep(POLL_S)
 
 
@@ -110,31 +179,57 @@ def remember(pid: int) -> dict[str, Any] | None:
 
 
 def pause(how: dict[str, Any]) -> list[list[int]]:
-    """Stop it and return [[pid, start time]]; waits a moment for one that is just starting, and is content with none."""
-    deadline = time.monotonic() + WAIT_S
-    while (pid := find(how)) is None:
-        if time.monotonic() > deadline:
+    """Stop all of it and return [[pid, start time], …]; waits a moment for one that is just starting, and is content with none.
+
+    Raises `RuntimeError` with the names of those that do not stop.
+    """
+    deadline_s = time.monotonic() + WAIT_S
+    while find(how) is None:
+        if time.monotonic() > deadline_s:
             return []
         time.sleep(POLL_S)
-    known = stat(pid)
-    _signal(pid, signal.SIGSTOP)
-    while (now := stat(pid)) is not None and now[0] not in "TtZX":
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"process {pid} did not stop within {WAIT_S:g} s")
-        time.sleep(POLL_S)
-    return [[pid, known[1]]] if known is not None else []
+    found = _stop(how, STOP_S)
+    if moving := found.moving:
+        raise RuntimeError(f"did not stop within {STOP_S:g} s: {_names(moving)}")
+    return found.pairs
 
 
-def resume(paused: list[list[int]]) -> list[int]:
-    """Continue those that are still the same processes; returns the pids of those that were stopped."""
+def _stop(how: dict[str, Any], within_s: float) -> Tree:
+    """Until two looks in a row show nobody who moves: what a process forks before it stops is in the second.
+
+    A number may be below the one that a look has come to.
+    """
+    deadline_s = time.monotonic() + within_s
+    still = looks = 0
+    while True:
+        found = tree(how)
+        looks, still = looks + 1, 0 if found.moving else still + 1
+        if still == 2 or time.monotonic() > deadline_s:
+            return found
+        if not still:
+            found.send(signal.SIGSTOP)
+            # At once again at first: who forks and ends is another by the time that it is found.
+            time.sleep(0 if looks < QUICK_LOOKS else POLL_S)
+
+
+def resume(stopped: Iterable[list[int]], how: dict[str, Any] | None = None) -> list[int]:
+    """Continue those of the list that are still the same processes, and all of the system `how`; returns the pids of those that were stopped."""
+    pairs = {(pid, started) for pid, started in stopped}
+    if how:
+        with contextlib.suppress(RuntimeError):
+            pairs |= {(process.pid, process.started) for process in tree(how).processes}
     woken = []
-    for pid, started in paused:
-        known = stat(pid)
-        if known is not None and known[1] == started:
-            if known[0] in "Tt":
+    for pid, started in sorted(pairs):
+        known = proc.read(pid)
+        if known is not None and known.started == started:
+            if known.stopped:
                 woken.append(pid)
             _signal(pid, signal.SIGCONT)
     return woken
+
+
+def _names(found: Iterable[Process]) -> str:
+    return ", ".join(str(process) for process in list(found)[:10])
 
 
 def _signal(pid: int, number: int) -> None:

@@ -24,7 +24,7 @@ import time
 from random import Random
 from typing import Any
 
-from . import connections, processes
+from . import connections, proc
 from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
 from .shaping import Links, flipped
 
@@ -185,10 +185,10 @@ def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
             if not ready or answer.readline() != b"ready\n":
                 raise RuntimeError(f"the links' helper did not start within {START_S:g} s; see {path}.log")
     pid = holder(path) if child is None else child.pid
-    known = None if pid is None else processes.stat(pid)
+    known = None if pid is None else proc.read(pid)
     if pid is None or known is None:
         raise RuntimeError(f"the links' helper {pid} has ended; see {path}.log")
-    return [pid, known[1]]
+    return [pid, known.started]
 
 
 def tell(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:

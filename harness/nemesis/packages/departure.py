@@ -12,7 +12,7 @@ from ...errors import DeployError, FaultError
 from ..control import Leavable
 from ..faults import Observation
 from .base import Ground
-from .processes import is_running, states
+from .processes import is_gone, is_running, states
 from .voters import Check, known_weights
 
 MEMBERS_S = 40.0
@@ -66,7 +66,7 @@ def come_back(ground: Ground, nodes: Sequence[str], timeout_s: float = MEMBERS_S
 
 def are_gone(ground: Ground, nodes: Sequence[str]) -> Observation:
     here = _wait(ground, nodes, lambda state: state is None)
-    down = states(ground, list(nodes), lambda name, seen: seen["pid"] is None)
+    down = states(ground, list(nodes), lambda name, seen: is_gone(seen))
     return Observation(
         not here and down.verified, {"left": [name for name in nodes if name not in here], **down.observed}
     )

@@ -62,7 +62,7 @@ class Limit(Package):
         return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "looking at limited processes")
 
     @abstractmethod
-    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+    def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
         """Whether what was seen is a process under this limit, or under none, as `before`."""
 
 
@@ -103,15 +103,18 @@ class Cpu(Limit):
     key = "share_ppm"
     abilities: ClassVar[Mapping[str, Probe]] = {"cpu": _starves}
 
-    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+    def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
         if limit is None:
-            return seen["inside"] is False
+            # Another limit may keep the group.
+            return seen["inside"] is False or seen["quota_ppm"] is None
         share_ppm = seen["share_ppm"]
         if share_ppm is None or share_ppm > limit * TOLERANCE + SLACK_PPM:
             return False
         # On a machine that has not even so much to give, nobody is throttled.
         met = seen["throttled"] > 0 or share_ppm < limit
-        return seen["means"] == "signals" or bool(seen["inside"] and met and seen["quota_ppm"] == limit)
+        return (seen["means"] == "signals" and not seen["inside"]) or bool(
+            seen["inside"] and met and seen["quota_ppm"] == limit
+        )
 
 
 class Memory(Limit):
@@ -119,9 +122,9 @@ class Memory(Limit):
     key = "memory_bytes"
     abilities: ClassVar[Mapping[str, Probe]] = {"memory": _limits_memory}
 
-    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
+    def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
         if limit is None:
-            return seen["inside"] is False
+            return seen["inside"] is False or not seen["group_bytes"]
         # Who was killed for it may be starting just now.
         limited = seen["inside"] and seen["group_bytes"] <= limit
         return bool(seen["oom_kills"]) or bool(limited and seen["probe_killed"] is not False)
@@ -138,7 +141,7 @@ class Descriptors(Limit):
             for name in fault.what["nodes"]
             if name in ground.on and "descriptors" not in ground.force.limits.get(name, {})
         ]
-        before = {name: seen["descriptors"] for name, seen in self.ask(free, ground).items()}
+        before = {name: seen["of_all"] for name, seen in self.ask(free, ground).items()}
         ground.notes[fault.intent.id] = before
         return {"before": before}
 
@@ -159,8 +162,14 @@ class Descriptors(Limit):
         exhausted = [name for name, process in seen.observed["seen"].items() if process.get("open", 0) >= limit]
         return Observation(seen.verified, {**seen.observed, "exhausted": exhausted})
 
-    def shows(self, limit: int | None, seen: Json, before: int | None) -> bool:
-        return bool(seen["descriptors"] == (before if limit is None else limit))
+    def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
+        if seen["descriptors"] is None:
+            return False
+        return (
+            seen["of_all"] == [limit]
+            if limit is not None
+            else before is not None and set(seen["of_all"]) <= set(before)
+        )
 
 
 def _dial(ground: Ground, node: str) -> socket.socket | None:

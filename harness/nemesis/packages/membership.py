@@ -20,7 +20,7 @@ from ..targets import may_leave
 from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
 from .departure import MEMBERS_S, are_back, are_gone, come_back, depart
-from .processes import is_running, states
+from .processes import is_gone, is_running, states
 from .voters import VOTERS_S, known_weights, look_at, move
 
 BROUGHT_UP_S = 3.0
@@ -145,7 +145,7 @@ def _away(ground: Ground) -> Json:
 def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:
     """The process that found the empty disk is not the one that had filled the other. What another fault holds down shall not run at all."""
     if name in ground.force.killed | ground.force.off:
-        return seen["pid"] is None
+        return is_gone(seen)
     return seen["pid"] is not None and (seen["pid"], seen["started"]) != (before[name]["pid"], before[name]["started"])
 
 

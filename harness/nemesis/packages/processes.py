@@ -1,4 +1,4 @@
-"""The tested process is ended, or stopped."""
+"""The system's processes on a host are ended, or stopped."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ PROCESS_S = 2.0
 RESTART_S = 30.0
 """A supervisor may wait a moment before it starts a process again."""
 LOOK_S = 0.02
+ASK_AGAIN_S = 0.25
+"""How often a service without a supervisor is asked for its pid while it is not as it shall be."""
+MOST_NAMED = 20
 
 
 def _from_outside(host: Host) -> str:
@@ -40,11 +43,11 @@ class Kill(Package):
         down = ground.force.killed | ground.force.off
         if not on and "slow_start_ns" in fault.what:
             return _look_at_slow_start(fault, ground)
-        return states(ground, fault.what["nodes"], lambda name, seen: (seen["pid"] is None) == (name in down))
+        return states(ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen))
 
 
 class Pause(Package):
-    """Of the process alone, by the host's agent; `whole`, of the host with its agent, from outside (`outages`)."""
+    """Of the system's processes, by the host's agent; `whole`, of the host with its agent, from outside (`outages`)."""
 
     kinds = ("pause",)
     abilities: ClassVar[Mapping[str, Probe]] = {"freeze": _from_outside}
@@ -76,16 +79,38 @@ class Pause(Package):
 def states(
     ground: Ground, names: list[str], right: Callable[[str, Json], bool], timeout_s: float = RESTART_S
 ) -> Observation:
-    """The processes of these nodes, looked at until each is right or the time is over. A host without power has none."""
+    """The systems of these nodes, looked at until each is right or the time is over. A host without power has none.
+
+    `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state.
+    """
     deadline_s = time.monotonic() + timeout_s
+    again_s = time.monotonic() + ASK_AGAIN_S
     while True:
         seen = ground.cluster.processes_of(names)
         good = [name for name in names if right(name, seen[name])]
-        if len(good) == len(names) or time.monotonic() >= deadline_s:
+        now_s = time.monotonic()
+        if len(good) == len(names) or now_s >= deadline_s:
             break
+        if now_s >= again_s:
+            # A service may know the process that it started only after a while.
+            ground.cluster.refresh_pids([name for name in names if name not in good])
+            again_s = time.monotonic() + ASK_AGAIN_S
         time.sleep(LOOK_S)
     told: dict[str, Any] = {name: seen[name]["state"] or "gone" for name in names}
-    return Observation(bool(names) and len(good) == len(names), {"nodes": good, "states": told})
+    counts = {name: len(seen[name]["running"]) + len(seen[name]["stopped"]) for name in names}
+    unlike = {name: others for name in names if (others := _unlike(seen[name]))}
+    verified = bool(names) and len(good) == len(names)
+    return Observation(
+        verified, {"nodes": good, "states": told, "processes_of": counts, **({"unlike": unlike} if unlike else {})}
+    )
+
+
+def _unlike(seen: Json) -> list[str]:
+    if seen["pid"] is None:
+        others = [*seen["running"], *seen["stopped"]]
+    else:
+        others = seen["running" if seen["state"] in "Tt" else "stopped"]
+    return others[:MOST_NAMED] + ([f"and {len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else [])
 
 
 def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
@@ -94,7 +119,7 @@ def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
     free = [
         name for name in fault.what["nodes"] if name not in ground.force.killed | ground.force.off | ground.force.paused
     ]
-    held = states(ground, free, lambda name, seen: seen["pid"] is not None and seen["state"] in "Tt")
+    held = states(ground, free, lambda name, seen: is_stopped(seen))
     seen = states(ground, free, lambda name, seen: is_running(seen), slow_s + RESTART_S)
     held_ms = round((time.monotonic() - began_s) * 1e3)
     try:
@@ -116,16 +141,31 @@ def whether_back(ground: Ground, nodes: list[str]) -> Observation:
 
 def _as_it_shall_be(name: str, seen: Json, ground: Ground) -> bool:
     if name in ground.force.off | ground.force.killed:
-        return seen["pid"] is None
-    return seen["pid"] is not None and (seen["state"] in "Tt") == (name in ground.force.paused)
+        return is_gone(seen)
+    return is_stopped(seen) if name in ground.force.paused else is_running(seen)
 
 
 def is_running(seen: Json) -> bool:
-    return seen["pid"] is not None and seen["state"] not in "Tt"
+    """All of it."""
+    return is_there(seen) and seen["state"] not in "Tt" and not seen["stopped"]
+
+
+def is_stopped(seen: Json) -> bool:
+    """All of it."""
+    return is_there(seen) and seen["state"] in "Tt" and not seen["running"]
+
+
+def is_there(seen: Json) -> bool:
+    return seen["pid"] is not None
+
+
+def is_gone(seen: Json) -> bool:
+    """All of it: what outlives its parent may still serve."""
+    return seen["pid"] is None and not seen["running"] and not seen["stopped"]
 
 
 def _as_paused(name: str, seen: Json, ground: Ground) -> bool:
-    if seen["pid"] is None:
+    if not is_there(seen):
         # It cannot be stopped while it is down; another fault's doing, or the system's.
         return name not in ground.force.paused
-    return (seen["state"] in "Tt") == (name in ground.force.paused)
+    return is_stopped(seen) if name in ground.force.paused else is_running(seen)

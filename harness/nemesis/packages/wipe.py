@@ -12,7 +12,7 @@ from ..faults import Observation, Resolved
 from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
 from .disks import alive, damageable, look_at
-from .processes import states
+from .processes import is_gone, states
 
 
 class Wipe(Package):
@@ -37,7 +37,7 @@ class Wipe(Package):
         nodes = [node for node in fault.what["nodes"] if node in ground.on]
         if not on:
             return alive(ground, nodes)
-        seen = states(ground, nodes, lambda _, process: process["pid"] is None)
+        seen = states(ground, nodes, lambda _, process: is_gone(process))
         files = {node: answer["files"] for node, answer in look_at(ground, nodes, list_files=True).items()}
         verified = seen.verified and not any(files.values())
         return Observation(verified, {**seen.observed, "files": files})

@@ -10,7 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from harness.nemesis.agent import account, processes
+from harness.nemesis.agent import account, proc, processes
 from harness.nemesis.agent.firewall import rules
 from harness.nemesis.agent.store import Store
 from harness.nemesis.shipping import bundle
@@ -74,8 +74,8 @@ def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_pat
     assert processes.find(how) == sleeper.pid
     assert processes.find({**how, "contains": "another program"}) is None, "a number that was used again is not it"
     paused = processes.pause(how)
-    state = processes.stat(sleeper.pid)
-    assert paused[0][0] == sleeper.pid and state is not None and state[0] == "T"
+    seen = proc.read(sleeper.pid)
+    assert paused[0][0] == sleeper.pid and seen is not None and seen.state == "T"
     assert processes.resume([[sleeper.pid, paused[0][1] + 1]]) == [], "another process of that number is left alone"
     assert processes.resume(paused) == [sleeper.pid] and processes.resume(paused) == []
     again = processes.remember(sleeper.pid)

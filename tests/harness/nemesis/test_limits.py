@@ -14,9 +14,10 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import cgroups, processes
+from harness.nemesis.agent import cgroups, proc, processes
 from harness.nemesis.agent.keeper import Keeper
 from harness.nemesis.agent.parts import limits, slow_start
+from harness.nemesis.agent.parts.process import known
 from harness.nemesis.agent.store import Store
 from harness.nemesis.heal import heal
 from harness.nemesis.injector import HostInjector
@@ -65,8 +66,8 @@ def service(lab: LocalProvider) -> Iterator[Hungry]:
 
 
 def stopped(pid: int) -> bool:
-    seen = processes.stat(pid)
-    return seen is not None and seen[0] == "T"
+    seen = proc.read(pid)
+    return seen is not None and seen.state == "T"
 
 
 def groups(lab: LocalProvider) -> list[str]:
@@ -229,7 +230,7 @@ def test_without_groups_a_process_is_stopped_and_continued_in_turn(tmp_path: Pat
         try:
             request = {"what": "cpu", "measure": True}
             await_that("starved", lambda: limits.look(request, {"process": process})["share_ppm"] < 500_000, 10)
-            paused = {"process": {"killed": None, "paused": [limits.known(process)]}}
+            paused = {"process": {"killed": None, "paused": known(process)}}
             store.set_force({"limits": force, **paused})
             processes.pause(process)
             assert all(stopped(sleeper.pid) for _ in range(200) if not time.sleep(0.002)), "who pauses it finds it so"

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from .. import connections, duplicates, netem, nfqueue, processes, queue_rules, wire
+from .. import connections, duplicates, netem, nfqueue, proc, queue_rules, wire
 
 Json = dict[str, Any]
 NAME = "links"
@@ -165,7 +165,7 @@ def _end(helper: Json) -> bool:
     started = known[1] if known else None
     deadline_s = time.monotonic() + END_S
     was_there = False
-    while (seen := processes.stat(pid)) is not None and seen[0] not in "ZX" and started in (None, seen[1]):
+    while (seen := proc.read(pid)) is not None and seen.living and started in (None, seen.started):
         was_there = True
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)

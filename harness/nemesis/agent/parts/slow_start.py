@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from .. import processes
+from .process import told
 
 Json = dict[str, Any]
 NAME = "slow_start"
@@ -26,21 +27,20 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     if wanted or "hold_ns" not in claimed:
         return {} if over(claimed) else claimed
     until_ns = time.monotonic_ns() + claimed["hold_ns"]
-    stopped = processes.pause(claimed["process"])
-    return {"until_ns": until_ns, "stopped": stopped, "process": claimed["process"]} if stopped else {}
+    # A service without a supervisor has started another process than was known then.
+    process = config.get("process") or claimed["process"]
+    stopped = processes.pause(process)
+    return {"until_ns": until_ns, "stopped": stopped, "process": process} if stopped else {}
 
 
 def over(force: Json) -> bool:
     """Whether its time has come; then the process goes on."""
     if time.monotonic_ns() < force.get("until_ns", time.monotonic_ns() + 1):
         return False
-    processes.resume(force["stopped"])
+    processes.resume(force["stopped"], force["process"])
     return True
 
 
 def undo(force: Json) -> list[str]:
     """Also of one that was stopped by a program that died before it noted that."""
-    current = processes.find(force["process"]) if force else None
-    seen = processes.stat(current) if current is not None else None
-    also = [[current, seen[1]]] if current is not None and seen is not None else []
-    return [f"slow start: process {pid}" for pid in processes.resume([*force.get("stopped", ()), *also])]
+    return told("slow start", processes.resume(force.get("stopped", ()), force.get("process")))

@@ -1,0 +1,100 @@
+"""The processes that this host's /proc shows, each as one row of a table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+STOP_PENDING = 1 << (19 - 1)
+"""SIGSTOP in the masks of /proc/PID/status."""
+
+EXITING = 0x4
+"""In the flags of /proc/PID/stat: it runs nothing of its own any more, and has left its control groups already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`started` tells it from a later process of the same number. `parent`, `group` and `session` are 0 where they are of another namespace."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int
+
+    @property
+    def living(self) -> bool:
+        return self.state not in "ZX"
+
+    @property
+    def stopped(self) -> bool:
+        """Stopped, or in the kernel and about to stop before it runs a line of its own."""
+        return self.state in "Tt" or (self.state == "D" and _stops_next(self.pid))
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.name} {self.state}"
+
+
+def read(pid: int) -> Process | None:
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:
+            head, _, tail = file.read().rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = tail.split()
+    state = fields[0]
+    if state == "Z" or int(fields[6]) & EXITING:
+        # The first thread has ended; others may go on.
+        state = _state_of_threads(pid) if int(fields[17]) > 1 else "Z"
+    parent, group, session = (int(field) for field in fields[1:4])
+    return Process(pid, head.partition("(")[2], state, parent, group, session, int(fields[19]))
+
+
+def table() -> dict[int, Process]:
+    """Every process but the kernel's own."""
+    found = (read(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {process.pid: process for process in found if process is not None and not _of_kernel(process)}
+
+
+def _of_kernel(process: Process) -> bool:
+    return process.session == process.group == 0 and 2 in (process.pid, process.parent)
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def control_groups(pid: int) -> frozenset[str]:
+    """One line for each hierarchy."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            return frozenset(file.read().splitlines())
+    except OSError:
+        return frozenset()
+
+
+def _state_of_threads(pid: int) -> str:
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            if fields[0] not in "ZX" and not int(fields[6]) & EXITING:
+                return fields[0]
+    except OSError:
+        pass
+    return "Z"
+
+
+def _stops_next(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigPnd", "ShdPnd"))]
+    except OSError:
+        return False
+    return any(mask & STOP_PENDING for mask in masks)
