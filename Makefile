@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench soak machines fuzz mutants lock map help
+.PHONY: setup demo test lint format bench baseline soak machines fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -38,6 +38,11 @@ format: setup
 bench: setup
 	$(PYTHON_IN_VENV) -P benchmarks/simulator.py
 	$(PYTHON_IN_VENV) benchmarks/checkers.py $(BENCH)
+
+# Measure what must not get worse into baseline.json (verdicts, digests, rates, counts); BEFORE=old.json compares with an earlier one.
+baseline: setup
+	$(PYTHON_IN_VENV) -P benchmarks/baseline.py --out baseline.json
+	$(if $(BEFORE),$(PYTHON_IN_VENV) -P benchmarks/baseline.py --compare $(BEFORE) baseline.json)
 
 # An hour of every fault on local hosts, every process watched; LOAD=2m for a trial.
 soak: setup

@@ -6,8 +6,9 @@ for name, result in results.items():
     print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))
 """
 
+from .options import Option, OptionError
 from .registry import CHECKERS, checker
-from .result import Anomaly, Budget, Checker, CheckResult, Fault, RunRecord, Verdict
+from .result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .run_all import check, merge
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "CheckResult",
     "Checker",
     "Fault",
+    "Gap",
+    "Option",
+    "OptionError",
     "RunRecord",
     "Verdict",
     "check",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from histories import Operation, Type
 
 from .crowd import Crowd
 from .fault_kinds import ONCE
+from .options import bound, settings_of
 from .result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
 from .traces import TraceError, read_traces
 from .unelectable import Stretch, excuse
@@ -31,6 +32,7 @@ NOWHERE = "unknown"
 
 class AvailabilityChecker:
     name = "availability"
+    options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.faults)
@@ -38,7 +40,7 @@ class AvailabilityChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         ops = record.history.operations()
         spans = windows(record)
-        limit_s = _option(record, "max_recovery_s")
+        limit_s = settings_of(record, self)["max_recovery_s"]
         disturbances = _disturbances(record)
         crowd, after = Crowd(ops, lambda op: op.node or ""), _After(ops)
         told = [_tell(span, disturbances, crowd, after, record) for span in spans]
@@ -57,12 +59,6 @@ class AvailabilityChecker:
             return CheckResult(self.name, Verdict.VALID, (), stats)
         blamed, excused = _without_excuse(record, found, float(limit_s))
         return CheckResult(self.name, Verdict.INVALID if blamed else Verdict.UNKNOWN, blamed, stats, excused)
-
-
-def _option(record: RunRecord, name: str) -> Any:
-    """A bound from the campaign: given for this checker, or for all."""
-    own = record.options.get("availability")
-    return own[name] if isinstance(own, Mapping) and name in own else record.options.get(name)
 
 
 @dataclass(frozen=True, slots=True)

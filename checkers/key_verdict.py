@@ -33,13 +33,16 @@ class KeyVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the person asked for. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order."""
+    """What the person asked for. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order.
+
+    `settings` are the checker's options.
+    """
 
     model: str | None = None
     exact: bool = False
     certificate: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(options: Mapping[str, Any]) -> Asked:
-        return Asked(options.get("model"), bool(options.get("exact")), bool(options.get("certificate")), options)
+    def of(options: Mapping[str, Any], settings: Mapping[str, Any]) -> Asked:
+        return Asked(options.get("model"), bool(options.get("exact")), bool(options.get("certificate")), settings)

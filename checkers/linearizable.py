@@ -25,9 +25,10 @@ from .general import judge_operations, judge_register
 from .key_verdict import Asked, KeyVerdict, OperationAt
 from .models import FAMILIES, family_of
 from .objects import Objects, labels, objects_of
+from .options import settings_of
 from .registers.fast_path import judge_registers
 from .result import Budget, CheckResult, RunRecord, Verdict
-from .structures.dispatch import Structure, structure_named, structure_of
+from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of
 from .structures.dispatch import judge as judge_structure
 from .structures.view import View
 
@@ -54,6 +55,7 @@ class _Tally:
 
 class LinearizableChecker:
     name = "linearizable"
+    options = (INITIAL, PRIORITY)
 
     def applies(self, record: RunRecord) -> bool:
         _, kinds = _objects(record)
@@ -67,7 +69,7 @@ class LinearizableChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         meter = Meter.of(budget)
-        asked = Asked.of(record.options)
+        asked = Asked.of(record.options, settings_of(record, self))
         everything, kinds = _objects(record)
         known = [number for number, kind in enumerate(kinds) if kind is not None]
         if not known and _nothing_happened(record):
@@ -165,10 +167,10 @@ class _Judge:
 
 
 def _of_structure(view: View, structure: Structure, key: Hashable, meter: Meter, asked: Asked) -> KeyVerdict:
-    found = judge_structure(view, structure, key, meter, asked.options)
+    found = judge_structure(view, structure, key, meter, asked.settings)
     verdict = KeyVerdict(found.verdict, found.method, found.operations, found.anomaly, found.reason, found.proven_to)
     if asked.certificate and found.verdict is Verdict.VALID and found.method == structure.name:
-        verdict.order = view.rows[structure.order(view, asked.options)].tolist()
+        verdict.order = view.rows[structure.order(view, asked.settings)].tolist()
     return verdict
 
 

@@ -19,9 +19,10 @@ from . import acks
 from .budget import OutOfBudget
 from .components import epochs
 from .findings import Findings
+from .options import bound, settings_of
 from .quorum_sides import judge_sides
 from .quorum_traces import judge_reads, judge_writes
-from .quorum_windows import judge_unmarked, judge_windows, windows_without_quorum
+from .quorum_windows import DEFAULT_GRACE_MS, judge_unmarked, judge_windows, windows_without_quorum
 from .raft_facts import Survey
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .shared_survey import survey_of
@@ -33,6 +34,12 @@ class QuorumChecker:
     """Stats hold each guarantee apart: `Q1` … `Q4`, how much was looked at, and how much stayed undecided."""
 
     name = "quorum"
+    options = (
+        bound(
+            "deadline_ms", None, "by when a write must be answered, of operations that carry no deadline", shared=True
+        ),
+        bound("deadline_grace_ms", DEFAULT_GRACE_MS, "what an answer may be late beyond its deadline", shared=True),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         if not any(acks.is_write(op) for op in _of_the_log(record)):
@@ -56,7 +63,9 @@ class QuorumChecker:
         if facts is not None:
             stats["Q1"] = judge_writes(operations, facts, timeline, findings)
             stats["Q3"] = judge_reads(operations, facts, findings)
-        stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, history, timeline, facts, findings)
+        stats["Q2"], stats["Q4"] = judge_windows(
+            record, operations, windows, history, timeline, facts, findings, settings_of(record, self)
+        )
         leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
         stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, not leased, findings))
         stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)

@@ -8,7 +8,7 @@ have gathered the votes of one peer before and of another after: then it is judg
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,7 @@ def judge_windows(
     timeline: VoterTimeline,
     facts: Survey | None,
     findings: Findings,
+    settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     starts = [window.start_ns for window in windows]
     writes = refused = unknown = reads = late = 0
@@ -98,7 +99,7 @@ def judge_windows(
             unknown += inside and op.type is Type.INFO
             if inside and op.type is Type.OK and (proof := _proof(record, op, window, history, timeline)) is not None:
                 _report_write(op, proof, findings)
-            late += _judge_deadline(record, op, window, findings)
+            late += _judge_deadline(record, op, window, settings, findings)
         elif inside and op.type is Type.OK and not acks.is_stale(op):
             reads += 1
             if not leased and (proof := _proof(record, op, window, history, timeline)) is not None:
@@ -154,11 +155,13 @@ def _report_read(op: Operation, window: Window, findings: Findings) -> None:
     )
 
 
-def _judge_deadline(record: RunRecord, op: Operation, window: Window, findings: Findings) -> bool:
-    deadline_ms = op.extra.get("deadline_ms", record.options.get("deadline_ms"))
+def _judge_deadline(
+    record: RunRecord, op: Operation, window: Window, settings: Mapping[str, Any], findings: Findings
+) -> bool:
+    deadline_ms = op.extra.get("deadline_ms", settings["deadline_ms"])
     if not isinstance(deadline_ms, (int, float)) or isinstance(deadline_ms, bool):
         return False
-    grace_ms = max(record.options.get("deadline_grace_ms", DEFAULT_GRACE_MS), deadline_ms)
+    grace_ms = max(settings["deadline_grace_ms"], deadline_ms)
     due_ns = op.invoke_ns + int((deadline_ms + grace_ms) * 1e6)
     ended_ns = op.complete_ns if op.complete_ns is not None else record.phases.get("end")
     if ended_ns is None or ended_ns <= due_ns or due_ns > window.end_ns:

@@ -16,6 +16,7 @@ from typing import Any
 from histories import Operation
 
 from .acks import is_stale, is_write, ran, term
+from .options import bound, settings_of, whole
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .traces import TraceError, Traces, read_traces
 from .unelectable import Stretch, excuse, stopped_itself
@@ -43,12 +44,16 @@ class _Phase:
 
 class RecoveryChecker:
     name = "recovery"
+    options = (
+        bound("within_ms", WITHIN_MS, "from when the core is whole to its first write and its first read"),
+        whole("elections", ELECTIONS, "how far terms may grow after that", least=0),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return "core_healed" in record.phases
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        phase = _phase(record)
+        phase = _phase(record, settings_of(record, self))
         if phase is None:
             return CheckResult(
                 self.name, Verdict.UNKNOWN, reason="no fault of the ledger names the core of a liveness phase"
@@ -81,23 +86,21 @@ class RecoveryChecker:
         return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
 
 
-def _phase(record: RunRecord) -> _Phase | None:
+def _phase(record: RunRecord, settings: Mapping[str, Any]) -> _Phase | None:
     """From the ledger's faults that name a core. Of several cores the nodes that are in all of them count."""
     faults = [fault for fault in record.faults if fault.intended.get("core")]
     cores = [set(fault.intended["core"]) for fault in faults]
     core = [node for node in record.nodes if cores and all(node in one for one in cores)]
     if not core:
         return None
-    own = record.options.get("recovery")
-    options: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
     began_ns = record.phases["core_healed"]
     end_ns = record.phases.get("liveness_end", record.history.duration_ns)
-    bound_ns = began_ns + round(float(options.get("within_ms", WITHIN_MS)) * 1e6)
+    bound_ns = began_ns + round(settings["within_ms"] * 1e6)
     rest = " and ".join(f"{fault.kind} {fault.id}" for fault in faults)
     cut = frozenset(
         (source, sink) for fault in faults if fault.kind == "cut" for source, sink in fault.intended["edges"]
     )
-    return _Phase(core, rest, began_ns, bound_ns, end_ns, int(options.get("elections", ELECTIONS)), cut)
+    return _Phase(core, rest, began_ns, bound_ns, end_ns, settings["elections"], cut)
 
 
 def _traces(record: RunRecord) -> tuple[Traces | None, str | None]:

@@ -47,6 +47,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "mutex": ("structures.checker", "MutexChecker"),
     "fencing": ("structures.checker", "FencingChecker"),
     "append-list": ("structures.checker", "AppendListChecker"),
+    "final-reads": ("final_reads", "FinalReadsChecker"),
     "vacuity": ("vacuity", "VacuityChecker"),
 }
 """Name → (module in this package, class). The order is that of reports."""

@@ -86,6 +86,23 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Evidence that a run should have left and that is missing, cut, changed or incomplete.
+
+    `part` is "history", "ledger", "trace", "run", "plan", "harness", "log" or "input"; `name` is the file below the run folder, or the node or host;
+    `why` is one sentence without its subject's path. `tail`: all that was written up to some moment is there, and only what came after it is missing.
+    """
+
+    part: str
+    name: str
+    why: str
+    tail: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """Everything a checker may look at: what clients saw, what nodes traced, what was done to them.
 
@@ -96,6 +113,8 @@ class RunRecord:
     its `{"index", "digest"}` after the quiet period.
     `options` are those of the campaign (by checker), and what was asked for: `model` (a name of `model_names`), `consistency` (a level),
     `exact` and `certificate` (true when asked for).
+    `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
+    that the run should have left and that is not there as it was written.
     """
 
     history: History
@@ -108,12 +127,17 @@ class RunRecord:
     reachability: Sequence[tuple[int, Mapping[tuple[str, str], bool]]] = ()
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    gaps: Sequence[Gap] = ()
+    is_run: bool = False
 
 
 class Checker(Protocol):
     """`applies` says whether this record holds what the checker needs (used by `checks: auto`).
 
-    A checker may also have `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations.
+    A checker may also have:
+    - `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations;
+    - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} where it is left out. `gating` uses it;
+    - `stands_without(anomaly, part) -> bool`: whether the anomaly is certain although evidence of that part is missing. See `gating` for its default.
     """
 
     name: str

@@ -10,14 +10,16 @@ results["linearizable"].verdict
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from histories import HistoryError
 
+from .gating import gated, withheld
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
+from .options import bounded, problems, refuse
 from .registry import CHECKERS, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
 from .sharing import sharing
@@ -37,6 +39,7 @@ def check(
     exact: bool = False,
     certificate: bool = False,
     format: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, CheckResult]:
     """The result of each checker by name.
 
@@ -44,10 +47,15 @@ def check(
     files are read by `tri check`), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of
     `model`, or without a model all that find in the record what they need. `budget` is each checker's. `consistency` is the level asked for
     of transactions; `exact` rules out answers from necessary conditions; `certificate` asks valid fast-path verdicts for their order.
-    A checker that raises is UNKNOWN with the reason. Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name.
+    `options` are those of checkers, by name, as in a campaign's `check_options`; they count in addition to those of the record.
+    A checker that raises is UNKNOWN with the reason; so is one that found nothing in a run whose evidence has gaps where it looks (`gating`).
+    Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name, `OptionError` where an option is unknown or its value
+    bounds nothing.
     """
     record = as_record(source, format)
     known = _model(model)
+    record = replace(record, options={**record.options, **(options or {})})
+    refuse(problems(record.options))
     record = _prepared(record, known, {"consistency": consistency, "exact": exact, "certificate": certificate})
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
@@ -103,14 +111,17 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResult | None:
-    """None when the checker does not apply and was not asked for by name."""
+    """None when the checker does not apply and was not asked for, by its name or by a bound that it should apply."""
     try:
         found: Checker = checker(name)
         if not found.applies(record):
-            return CheckResult(name, Verdict.UNKNOWN, reason=_lacks(record)) if asked else None
+            wanted = asked or bounded(record, found)
+            return withheld(found, record) or (
+                CheckResult(name, Verdict.UNKNOWN, reason=_lacks(record)) if wanted else None
+            )
         if not asked and not _in_auto(found, record):
             return None
-        return found.check(record, budget)
+        return gated(found, record, found.check(record, budget))
     except HistoryError as error:
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the history makes no sense: {error.message}")
     except MemoryError:

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from .result import RunRecord
+from .result import Gap, RunRecord
 
 Line = Mapping[str, Any]
 
 NEVER_NS = -(2**62)
 FOREVER_NS = 2**62
+
+DROPPED = "dropped"
+"""The event of lines that the node dropped itself."""
+
+BOUNDED = "trace-bounded"
+"""The event after which nothing more of a boot was written."""
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "start": ("term", "last_index", "last_term", "snapshot_index", "voters"),
@@ -110,20 +116,51 @@ def read_traces(record: RunRecord) -> Traces:
     """Split `record.traces` into incarnations. Raises `TraceError` on a line that lacks what its event must carry."""
     incarnations = {node: _incarnations(node, lines) for node, lines in sorted(record.traces.items()) if lines}
     problems = [f"there is no trace of {node}" for node in sorted(record.nodes) if node not in incarnations]
-    for node in sorted(incarnations):
-        for incarnation in incarnations[node]:
-            for gap in incarnation.gaps:
-                problems.append(
-                    f"lines are missing from the trace of {node}, incarnation {incarnation.number}, "
-                    f"before seq {incarnation.lines[gap]['seq']}"
-                )
-            if incarnation.lines[-1]["event"] == "trace-bounded":
-                problems.append(
-                    f"the trace of {node} reached the bound on its size in incarnation {incarnation.number}"
-                )
+    problems += map(str, trace_gaps(record.traces))
     steady = {node for node in incarnations if _is_steady(incarnations[node])}
     offsets = {node: offset for node, offset in record.clock_offsets_ns.items() if node in steady}
     return Traces(incarnations, Clocks(offsets), tuple(problems))
+
+
+def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
+    """What is missing from traces by their own numbering, at most one gap for each boot of a node. It reads lines of any form."""
+    found = []
+    for node, lines in sorted(traces.items()):
+        boots: dict[str, list[Line]] = {}
+        for line in lines:
+            boots.setdefault(str(line.get("incarnation")), []).append(line)
+        for number, part in boots.items():
+            why = _missing(part)
+            if why is not None:
+                found.append(Gap("trace", node, f"{why} (incarnation {number})"))
+    return found
+
+
+def _missing(lines: Sequence[Line]) -> str | None:
+    """What one boot of a node lacks, but for its end, which a killed node loses."""
+    jumps = [position for position, seq, expected in _numbers(lines) if seq != expected]
+    dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED)
+    if dropped:
+        return f"it dropped {dropped} lines of its trace"
+    if jumps:
+        more = f" and at {len(jumps) - 1} more places" if len(jumps) > 1 else ""
+        return f"lines are missing from its trace before seq {lines[jumps[0]].get('seq')}{more}"
+    return "its trace reached the bound on its size" if lines[-1].get("event") == BOUNDED else None
+
+
+def _count(line: Line) -> int:
+    """How many lines a line `dropped` stands for: one at least."""
+    count = line.get("count")
+    return count if isinstance(count, int) and count > 0 else 1
+
+
+def _numbers(lines: Sequence[Line]) -> Iterator[tuple[int, Any, int]]:
+    """(position, seq, the seq that should stand there)."""
+    expected = 0
+    for position, line in enumerate(lines):
+        seq = line.get("seq")
+        yield position, seq, expected
+        expected = (seq if isinstance(seq, int) else expected) + 1
 
 
 def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
@@ -166,10 +203,4 @@ def _validate(node: str, position: int, line: Line) -> None:
 
 
 def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
-    expected = 0
-    gaps: list[int] = []
-    for position, line in enumerate(lines):
-        if line["seq"] != expected:
-            gaps.append(position)
-        expected = line["seq"] + 1
-    return tuple(gaps)
+    return tuple(position for position, seq, expected in _numbers(lines) if seq != expected)

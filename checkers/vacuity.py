@@ -11,16 +11,14 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, hashable
 
-from .acks import READS, ran
 from .covered import covered
 from .crowd import Crowd
+from .exercised import doubts_of, workloads_of
 from .fault_kinds import STAYS
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .windows import Window, windows
-
-_WRITES = ("write", "put", "cas", "add", "append")
 
 
 class VacuityChecker:
@@ -37,7 +35,7 @@ class VacuityChecker:
         rates = _rates(crowd.counts())
         during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
         idle = [span for span in spans if not during[span.fault.id]]
-        saw, reads = _reads_that_saw(ops)
+        exercised = workloads_of(ops)
         overlap, contended, keys = _concurrency(ops)
         stats: dict[str, Any] = {
             "operations": len(ops),
@@ -45,14 +43,14 @@ class VacuityChecker:
             "during_faults": during,
             "covered": {fault: list(others) for fault, others in hidden.items()},
             "met_no_operation": [span.fault.id for span in idle],
-            "reads_ok": reads,
-            "reads_that_saw_writes": saw,
+            "reads_ok": sum(mine.reads for mine in exercised.values()),
+            "reads_that_saw_writes": sum(mine.saw for mine in exercised.values()),
             "keys": keys,
             "contended_keys": contended,
             "most_open_at_once": overlap,
         }
         doubts = [
-            *_doubts_of_operations(ops, rates, saw, reads),
+            *(doubts_of(exercised, record.is_run) if ops else ["no operation was recorded"]),
             *_doubts_of_faults(record, hidden),
             *_doubts_of_kinds(spans, idle, crowd),
         ]
@@ -64,37 +62,6 @@ class VacuityChecker:
 def _rates(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
     """f → counts of ok, fail and info, and the share of ok."""
     return {f: {**found, "ok_rate": round(found["ok"] / sum(found.values()), 4)} for f, found in sorted(counts.items())}
-
-
-def _reads_that_saw(ops: Sequence[Operation]) -> tuple[int, int]:
-    """How many ok reads returned what some operation of this history wrote, and how many there are."""
-    written: set[tuple[Any, Hashable]] = set()
-    for op in ops:
-        if op.f in _WRITES:
-            cas = op.f == "cas" and isinstance(op.argument, (list, tuple)) and len(op.argument) == 2
-            written.add((hashable(op.key), hashable(op.argument[1] if cas else op.argument)))
-    # Sums, as counters and banks have them, were written by nobody.
-    counters = {(op.workload, hashable(op.key)) for op in ops if op.f == "add"}
-    reads = [op for op in ops if op.f in ("read", "get") and op.type is Type.OK and not _is_sum(op, counters)]
-    saw = sum(1 for op in reads if _saw(op, written))
-    transactions = [op for op in ops if op.f == "txn" and op.type is Type.OK]
-    read_some = sum(any(part[0] in READS and part[2] is not None for part in op.result or ()) for op in transactions)
-    return saw + read_some, len(reads) + len(transactions)
-
-
-def _is_sum(op: Operation, counters: set[tuple[Any, Hashable]]) -> bool:
-    if isinstance(op.result, Mapping):
-        return True
-    return isinstance(op.result, int) and (op.workload, hashable(op.key)) in counters
-
-
-def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:
-    key = hashable(op.key)
-    if (key, hashable(op.result)) in written:
-        return True
-    if isinstance(op.result, str):
-        return bool(op.result)
-    return isinstance(op.result, (list, tuple)) and any((key, hashable(item)) in written for item in op.result)
 
 
 def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
@@ -117,23 +84,6 @@ def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
         if open_[key] > 1:
             contended.add(key)
     return most, len(contended), len(open_)
-
-
-def _doubts_of_operations(
-    ops: Sequence[Operation], rates: dict[str, dict[str, Any]], saw: int, reads: int
-) -> list[str]:
-    if not ops:
-        return ["no operation was recorded"]
-    # A cas that saw another value took place as a read of it.
-    took_place = {op.f for op in ops if ran(op)}
-    doubts = [
-        f"no {f} ended ok ({found['fail']} failed, {found['info']} unknown)"
-        for f, found in rates.items()
-        if f not in took_place
-    ]
-    if reads and not saw:
-        doubts.append(f"none of {reads} ok reads saw a value that was written")
-    return doubts
 
 
 def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) -> list[str]:

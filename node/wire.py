@@ -16,7 +16,9 @@ import json
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
+
+from .bounded import STRICT, WIDE, OutOfBounds, read_json, refuse_surrogates
 
 MAGIC = b"TR"
 VERSION = 1
@@ -47,6 +49,9 @@ class Frame(NamedTuple):
     kind: Kind
     payload: Any
     raw: bytes
+
+
+_SKIPPED = Frame(Kind.MESSAGE, None, b"")
 
 
 class FrameError(Exception):
@@ -90,6 +95,8 @@ class Decoder:
         self._at = 0
         self._max_payload = max_payload
         self._failed: FrameError | None = None
+        self.skipped = 0
+        """Messages beyond the bounds."""
 
     def feed(self, data: bytes) -> None:
         if self._at:
@@ -112,7 +119,9 @@ class Decoder:
         if self._failed is not None:
             raise self._failed
         try:
-            return self._next()
+            while (found := self._next()) is _SKIPPED:
+                self.skipped += 1
+            return found
         except FrameError as error:
             self._failed = error
             self.discard()
@@ -133,7 +142,16 @@ class Decoder:
             return None
         raw = bytes(memoryview(self._buffer)[self._at + HEADER.size : end])
         self._at = end
-        return Frame(kind, decode_payload(raw, list if kind is Kind.MESSAGE else dict), raw)
+        return self._frame(kind, raw)
+
+    def _frame(self, kind: Kind, raw: bytes) -> Frame:
+        """A message beyond the bounds is lost, as messages may be: what a client gave to one node must not cut it off from another."""
+        try:
+            return Frame(kind, decode_payload(raw, kind), raw)
+        except OutOfBounds as error:
+            if kind is not Kind.MESSAGE:
+                raise _not_json(str(error), raw) from None
+        return _SKIPPED
 
     @staticmethod
     def _check_magic(first: bytes) -> None:
@@ -172,18 +190,17 @@ def _too_large(length: int, max_payload: int = MAX_PAYLOAD) -> FrameError:
     )
 
 
-def decode_payload(raw: bytes, shape: type[dict[str, Any]] | type[list[Any]]) -> Any:
-    """The JSON object or list of a payload. Refuses what could not be written out again: NaN, infinities, lone surrogates."""
+def decode_payload(raw: bytes, kind: Kind) -> Any:
+    """The JSON object or list of a payload. Raises `OutOfBounds`, and `FrameError` for what is no JSON or could not be written out again, as lone surrogates."""
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        # A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later.
-        if "\\u" in text:
-            _dumps_utf8(value).encode("utf-8")
-    except RecursionError:
-        raise _not_json("it is nested too deeply", raw) from None
+        value = read_json(text, WIDE if kind in (Kind.MESSAGE, Kind.REPLY) else STRICT)
+        refuse_surrogates(text, value)
+    except OutOfBounds:
+        raise
     except ValueError as error:
         raise _not_json(str(error), raw) from None
+    shape = list if kind is Kind.MESSAGE else dict
     if not isinstance(value, shape):
         raise FrameError(
             "bad-shape",
@@ -191,21 +208,6 @@ def decode_payload(raw: bytes, shape: type[dict[str, Any]] | type[list[Any]]) ->
             'requests are objects like {"id": 1, ...}, messages between nodes are lists',
         )
     return value
-
-
-_dumps_utf8 = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def _finite(text: str) -> float:
-    # "1e999" is a JSON number and becomes an infinity, which is none.
-    value = float(text)
-    if value - value != 0.0:
-        raise ValueError(f"{text} is out of range")
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _not_json(why: str, raw: bytes) -> FrameError:

@@ -12,9 +12,10 @@ from typing import ClassVar
 from histories import hashable
 
 from ..budget import Meter
+from ..options import Option, settings_of
 from ..result import Budget, CheckResult, RunRecord, Verdict
 from ..wording import show
-from .dispatch import STRUCTURES, Structure, judge, objects, structure_named, structure_of
+from .dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, judge, objects, structure_named, structure_of
 from .fallback import Judged
 from .view import View
 
@@ -23,6 +24,7 @@ class StructureChecker:
     """The common part; subclasses say which structure."""
 
     name: ClassVar[str]
+    options: ClassVar[tuple[Option, ...]] = ()
 
     @property
     def structure(self) -> Structure:
@@ -36,14 +38,14 @@ class StructureChecker:
         return False
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        meter = Meter.of(budget)
+        meter, settings = Meter.of(budget), settings_of(record, self)
         found: dict[str, Judged] = {}
         # The small ones first: what they do not need of the budget is left to the large ones.
         todo = sorted(self._mine(record), key=lambda item: len(item[1]))
         for done, ((workload, key), view) in enumerate(todo):
             share = meter.part(max(meter.left_s / (len(todo) - done), 0.001))
             label = show(key) if workload is None else f"{workload}/{show(key)}"
-            found[label] = judge(view, self.structure, hashable(key), share, record.options)
+            found[label] = judge(view, self.structure, hashable(key), share, settings)
         return _merged(self.name, found)
 
     def _mine(self, record: RunRecord) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
@@ -69,10 +71,12 @@ class StackChecker(StructureChecker):
 
 class PriorityQueueChecker(StructureChecker):
     name = "priority-queue"
+    options = (PRIORITY,)
 
 
 class CounterChecker(StructureChecker):
     name = "counter"
+    options = (INITIAL,)
 
 
 class MutexChecker(StructureChecker):

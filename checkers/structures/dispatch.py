@@ -16,6 +16,7 @@ from histories.columns import ABSENT, Columns, Int64
 
 from ..budget import Meter
 from ..models import MutexModel, SequenceModel
+from ..options import choice, whole
 from ..result import Anomaly, Verdict
 from ..steps import Model
 from ..wording import on_key
@@ -44,6 +45,9 @@ from .view import View
 
 LEVEL = "linearizable"
 Options = Mapping[str, Any]
+
+INITIAL = whole("initial", 0, "the sum of counters at the beginning", shared=True)
+PRIORITY = choice("priority", "max", ["min"], "which element leaves a priority queue first", shared=True)
 
 
 @dataclass(frozen=True, slots=True)

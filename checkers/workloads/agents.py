@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..findings import Findings
+from ..options import bound, settings_of
 from ..result import Budget, CheckResult, RunRecord
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from .conclusion import all_of, conclude, quantiles_ms, sentence
-from .selection import options_of
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
 STANDING, CANCELLED = "agent-standing", "agent-move-cancelled"
@@ -28,6 +28,7 @@ _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("wor
 
 class AgentsChecker:
     name = "agents"
+    options = (bound("max_pause_s", None, "how long a migration may stop its agent"),)
 
     def applies(self, record: RunRecord) -> bool:
         return any(line["event"] == STARTED for lines in record.traces.values() for line in lines)
@@ -35,13 +36,14 @@ class AgentsChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
         findings = Findings()
+        max_pause_s = settings_of(record, self)["max_pause_s"]
         epochs = _one_host_an_epoch(traces, findings)
         for incarnation in traces:
             _suspended_without_quorum(incarnation, findings)
             _within_capacity(incarnation, findings)
             _newest_only(incarnation, epochs, findings)
             _rolled_back_by_the_log(incarnation, findings)
-            _pauses(incarnation, options_of(record, self.name).get("max_pause_s"), findings)
+            _pauses(incarnation, max_pause_s, findings)
         doubts = list(traces.problems)
         if not epochs:
             doubts.append("no agent was ever started")

@@ -14,22 +14,29 @@ from typing import Any
 from histories import Operation, Type, hashable
 
 from ..findings import Findings
+from ..options import flag, number, settings_of
+from ..options import names as list_of_names
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, on_key, show
 from .conclusion import all_of, conclude, sentence
-from .selection import by_object, names, options_of
+from .selection import by_object, names
 
 Balances = dict[Hashable, Any]
 
 
 class BankChecker:
     name = "bank"
+    options = (
+        number("total", None, "what all accounts hold together; default: what the first whole read saw"),
+        list_of_names("accounts", "the accounts that there are; default: those of the first read"),
+        flag("negative_balances", False, "balances below zero are allowed"),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return ({"read"} if _asked(record) else {"transfer", "read"}) <= names(record)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        options = options_of(record, self.name)
+        options = settings_of(record, self)
         findings = Findings()
         doubts: list[str] = []
         stats = {"banks": 0, "transfers": 0, "reads": 0}
@@ -40,7 +47,7 @@ class BankChecker:
             stats["banks"] += 1
             stats["transfers"] += len(bank.transfers)
             stats["reads"] += len(bank.reads)
-            _judge(bank, bool(options.get("negative_balances", False)), findings)
+            _judge(bank, options["negative_balances"], findings)
         if not stats["reads"] or not stats["transfers"]:
             doubts.append(
                 f"{stats['transfers']} transfers may have happened and {stats['reads']} reads ended ok: nothing to compare"
@@ -82,10 +89,10 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
     for op in transfers:
         if isinstance(op.argument, Mapping):
             by_amount.setdefault(op.argument.get("amount"), []).append(op)
-    told = options.get("accounts")
+    told = options["accounts"]
     accounts = frozenset(map(_name, told if told is not None else (reads[0][1] if reads else ())))
     whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]
-    total = options.get("total")
+    total = options["total"]
     reference = None
     if total is None and whole:
         reference, total = whole[0][0], sum(whole[0][1].values())

@@ -17,10 +17,11 @@ import numpy as np
 from histories.columns import ABSENT, FAIL, OK, Columns, Int64
 
 from ..findings import Findings
+from ..options import settings_of, whole
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, ms_between, on_key
 from .conclusion import all_of, conclude, sentence
-from .selection import Bool, Part, names, of, operation, options_of, parts, telling
+from .selection import Bool, Part, names, of, operation, parts, telling
 
 UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")
@@ -28,6 +29,7 @@ DOWN = ("decrement", "dec")
 
 class CounterBoundsChecker:
     name = "counter-bounds"
+    options = (whole("initial", 0, "the sum at the beginning", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
         found = names(record)
@@ -43,7 +45,7 @@ class CounterBoundsChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         columns = record.history.columns
-        initial = int(options_of(record, self.name).get("initial", 0))
+        initial = settings_of(record, self)["initial"]
         evidence = telling(columns, record)
         findings = Findings()
         stats = {"counters": 0, "adds": 0, "acknowledged": 0, "reads": 0}

@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 from ..findings import Findings
+from ..options import bound, settings_of
 from ..result import Budget, CheckResult, RunRecord
 from ..traces import Line, Traces, excerpt, read_traces
 from ..wording import seconds
 from .conclusion import all_of, conclude, quantiles_ms, sentence
 from .liveness import FOREVER_NS, Outage, outages
-from .selection import options_of
 
 SUSPECT, TRUST = "suspect", "trust"
 _HOUR_NS = 3600 * 10**9
@@ -26,13 +26,18 @@ _HOUR_NS = 3600 * 10**9
 
 class FailureDetectorChecker:
     name = "failure-detector"
+    options = (
+        bound("max_detection_s", None, "from the end of a node to when others suspect it for good"),
+        bound("max_mistakes_per_hour", None, "suspicions of nodes that were up, per node"),
+        bound("max_mistake_s", None, "how long one such suspicion may last"),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return any(line["event"] in (SUSPECT, TRUST) for lines in record.traces.values() for line in lines)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
-        options = options_of(record, self.name)
+        options = settings_of(record, self)
         findings = Findings()
         end_ns = max(record.history.duration_ns, record.phases.get("end", 0))
         gone = outages(record)
@@ -175,11 +180,11 @@ def _suspicions(opinions: Sequence[Opinion], end_ns: int) -> list[tuple[Opinion,
 
 
 def _judge(quality: Quality, options: Mapping[str, Any], findings: Findings) -> None:
-    limit_s = options.get("max_detection_s")
+    limit_s = options["max_detection_s"]
     if limit_s is not None:
         for observer, outage, took_ns, line in quality.slow:
             _detection(observer, outage, took_ns, line, float(limit_s), quality.end_ns, findings)
-    most = options.get("max_mistakes_per_hour")
+    most = options["max_mistakes_per_hour"]
     if most is not None and quality.alive_ns:
         per_hour = len(quality.mistakes) * _HOUR_NS / quality.alive_ns
         if per_hour > float(most):
@@ -191,7 +196,7 @@ def _judge(quality: Quality, options: Mapping[str, Any], findings: Findings) -> 
             findings.add(
                 "too-many-mistakes", sentence(text), details={"per_hour": per_hour, "traces": [excerpt(opinion.line)]}
             )
-    longest_s = options.get("max_mistake_s")
+    longest_s = options["max_mistake_s"]
     if longest_s is not None:
         for (observer, target, opinion), lasted_ns in zip(quality.mistakes, quality.durations_ns, strict=True):
             if lasted_ns > float(longest_s) * 1e9:

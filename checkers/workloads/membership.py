@@ -11,33 +11,37 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from ..findings import Findings
+from ..options import flag, settings_of
 from ..result import Budget, CheckResult, RunRecord
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from ..wording import show
 from .conclusion import all_of, conclude, sentence
 from .liveness import down_at_end, perhaps_down_at_end
-from .selection import options_of
 
 VIEW = "view"
 
 
 class MembershipChecker:
     name = "membership"
+    options = (
+        flag("epoch_is_global", True, "one epoch is one set of members, on every node"),
+        flag("expels", True, "views leave out members that are down"),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return any(line["event"] == VIEW for lines in record.traces.values() for line in lines)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
-        options = options_of(record, self.name)
+        options = settings_of(record, self)
         findings = Findings()
         views = sum(_one_life(incarnation, findings) for incarnation in traces)
-        if options.get("epoch_is_global", True):
+        if options["epoch_is_global"]:
             _one_epoch_one_set(traces, findings)
         down, perhaps_down = down_at_end(record), perhaps_down_at_end(record)
         last = {node: _last_view(traces, node) for node in traces.incarnations if node not in perhaps_down}
         here = frozenset(node for node in last if _lives(traces, node))
-        doubts = _agreement(last, down, here, bool(options.get("expels", True)), findings)
+        doubts = _agreement(last, down, here, options["expels"], findings)
         stats: dict[str, Any] = {"views": views, "nodes_up": len(last), "down": sorted(down)}
         converged_ms = _converged_ms(record, traces, last)
         if converged_ms is not None:

@@ -12,18 +12,23 @@ from histories import Operation, Type
 
 from ..acks import served_by
 from ..findings import Findings
+from ..options import choice, settings_of
 from ..result import Budget, CheckResult, RunRecord
 from .conclusion import all_of, conclude
 from .memory_finals import Finals, differing, finals_of, lost
 from .memory_reads import Sweep, phantoms
 from .memory_records import FORGET, LEARN, Memory, read_memory
-from .selection import names, options_of
+from .selection import names
 
 LATEST_WINS = "latest-wins"
 
 
 class MemoryChecker:
     name = "memory"
+    options = (
+        choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
+        choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is an anomaly or a figure"),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return LEARN in names(record)
@@ -31,13 +36,13 @@ class MemoryChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         memory = read_memory(record)
         findings = Findings()
-        options = options_of(record, self.name)
-        latest_wins = options.get("conflicts") == LATEST_WINS
+        options = settings_of(record, self)
+        latest_wins = options["conflicts"] == LATEST_WINS
         quiet_ns = record.phases.get("quiet_end")
         finals = Finals() if quiet_ns is None else finals_of(memory, quiet_ns)
         losses = Findings()
         lost(memory, finals, latest_wins, losses)
-        counted = latest_wins and options.get("overwritten") == "counted"
+        counted = latest_wins and options["overwritten"] == "counted"
         if not counted:
             findings.extend(losses)
         if quiet_ns is not None:

@@ -1,8 +1,8 @@
-"""What workload checkers take from a record: its operations as columns or objects, by workload and key, and the options of one checker."""
+"""What workload checkers take from a record: its operations as columns or objects, by workload and key."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,12 +96,6 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
     for op in record.history.operations():
         found.setdefault((op.workload, hashable(op.key)), []).append(op)
     return found
-
-
-def options_of(record: RunRecord, checker: str) -> Mapping[str, Any]:
-    """The options that the campaign gives to one checker."""
-    own = record.options.get(checker)
-    return own if isinstance(own, Mapping) else {}
 
 
 def telling(columns: Columns, record: RunRecord) -> Bool:

@@ -16,10 +16,11 @@ from histories import Operation
 from histories.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int64
 
 from ..findings import Findings
+from ..options import flag, settings_of
 from ..result import Budget, CheckResult, RunRecord
 from ..wording import describe, indices, on_key, show
 from .conclusion import conclude, quantiles_ms, sentence
-from .selection import LINEARIZABLE, Bool, Part, names, of, operation, options_of, parts, telling
+from .selection import LINEARIZABLE, Bool, Part, names, of, operation, parts, telling
 
 NEVER = -1
 _WORST = 8
@@ -27,6 +28,7 @@ _WORST = 8
 
 class SetFullChecker:
     name = "set-full"
+    options = (flag("linearizable", False, "an element that a later read lacks is a violation at any level"),)
 
     def applies(self, record: RunRecord) -> bool:
         if not {"add", "read"} <= names(record) or "remove" in names(record):
@@ -42,7 +44,7 @@ class SetFullChecker:
         columns = record.history.columns
         if np.any(columns.argument[of(columns, "add")] == ABSENT):
             return conclude(self.name, Findings(), {}, "elements that are lists cannot be told apart here")
-        tale = Tale(record, columns)
+        tale = Tale(record, columns, settings_of(record, self)["linearizable"])
         for part in parts(columns, of(columns, "add", "read")):
             tale.judge(part)
         told = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
@@ -70,12 +72,12 @@ class Lives:
 class Tale:
     """Counts, times and findings over all sets of a history."""
 
-    def __init__(self, record: RunRecord, columns: Columns) -> None:
+    def __init__(self, record: RunRecord, columns: Columns, strict: bool) -> None:
         self.record = record
         self.columns = columns
         self.evidence = telling(columns, record)
         self.findings = Findings()
-        self.strict = bool(options_of(record, "set-full").get("linearizable"))
+        self.strict = strict
         kinds = ("attempted", "acknowledged", "reads", "stable", "stale", "lost", "never_read", "recovered")
         self.counts = dict.fromkeys((*kinds, "duplicated", "unexpected"), 0)
         self.stable_ns: list[Int64] = []

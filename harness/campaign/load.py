@@ -12,6 +12,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from checkers.options import problems as option_problems
 from checkers.registry import CHECKERS
 from node.flaws import FLAWS
 
@@ -159,13 +160,30 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     for index, flaw in enumerate(campaign.system.flaws):
         if flaw not in FLAWS:
             problems.append(Problem(("system", "flaws", index), f"no flaw {flaw!r}", hint=suggest(flaw, list(FLAWS))))
-    if campaign.checks != "auto":
-        for index, check in enumerate(campaign.checks):
-            if check not in CHECKERS:
-                problems.append(
-                    Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
-                )
-    return problems
+    return [*problems, *_check_problems(campaign)]
+
+
+def _check_problems(campaign: Campaign) -> Iterator[Problem]:
+    """Checkers that are unknown or named twice, and options that no checker of this campaign would apply."""
+    chosen = [] if campaign.checks == "auto" else campaign.checks
+    for index, check in enumerate(chosen):
+        if check not in CHECKERS:
+            yield Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
+        elif check in chosen[:index]:
+            yield Problem(("checks", index), f"checker {check!r} is named twice", hint="leave out one of the two")
+    for wrong in option_problems(campaign.check_options):
+        yield Problem(("check_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
+    for name in campaign.check_options:
+        if chosen and name in CHECKERS and name not in chosen:
+            hint = f"add {name} to `checks`, or leave its options out"
+            yield Problem(("check_options", name), f"checker {name!r} is not among `checks`", hint=hint)
+    for name, ours in campaign.options_of_sections().items():
+        asked = campaign.check_options.get(name)
+        for option, value in (asked if isinstance(asked, dict) else {}).items():
+            if ours.get(option, value) != value:
+                message = f"another section of this campaign says {ours[option]!r}"
+                hint = "leave it out: what the section says is what is checked"
+                yield Problem(("check_options", name, option), message, value, True, hint)
 
 
 def _system_problems(campaign: Campaign) -> list[Problem]:

@@ -213,6 +213,15 @@ class Campaign(_Model):
             specs[name] = WORKLOADS[name][0].model_validate(options or {})
         return specs
 
+    def options_of_sections(self) -> dict[str, dict[str, Any]]:
+        """Options of checkers that follow from other sections: how `memory` settles conflicts, and what `recovery` judges by."""
+        found: dict[str, dict[str, Any]] = {}
+        if self.system.memory is not None:
+            found["memory"] = {"conflicts": self.system.memory.get("conflicts", "merge")}
+        if self.liveness is not None:
+            found["recovery"] = {"within_ms": self.liveness.within / 1e6, "elections": self.liveness.elections}
+        return found
+
     @property
     def node_names(self) -> list[str]:
         """n1 … nN; those of an inventory are known only when it is read (`load.node_names`)."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -10,6 +13,7 @@ from ..run.verdict import Judgement
 from .console import COLOURS, out
 
 SHOWN_ANOMALIES = 1
+SHOWN_CAUSES = 5
 
 
 def print_judgement(judgement: Judgement) -> None:
@@ -18,6 +22,7 @@ def print_judgement(judgement: Judgement) -> None:
     _print_faults(judgement)
     ops = document["ops"]
     out.print(f"operations  ok {ops['ok']} · fail {ops['fail']} · info {ops['info']}")
+    _print_causes(document.get("client_errors", ()))
     verdict = judgement.verdict.value
     expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
     out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/]{expected}")
@@ -33,6 +38,8 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  [yellow]left out[/] {escape(one.get('sort') or one['fault'])}: {escape(one['why'])}")
     for error in document["errors"]:
         out.print(f"  [yellow]environment[/] {escape(error)}")
+    for bug in document.get("bugs", ()):
+        out.print(f"  [red]bug of Tribulation[/] {escape(bug)}")
     for fault in document["unverified"]:
         out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
     for fault, others in document["covered"].items():
@@ -40,6 +47,18 @@ def print_judgement(judgement: Judgement) -> None:
     told = "history" if document["expected"] is None else "run    "
     out.print(f"\n{told} {escape(document['run'])}")
     out.print(f"repeat  {escape(document['command'])}")
+
+
+def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
+    """Why operations did not end ok; of an error of the client also where it was raised."""
+    for cause in causes[:SHOWN_CAUSES]:
+        what = f"{cause['type']} {cause['error'] or 'without a reason'}"
+        message = f": {escape(cause['message'])}" if cause["message"] else ""
+        out.print(f"            {cause['count']} × {escape(what)}{message}")
+        for line in cause.get("traceback", "").splitlines():
+            out.print(f"              {escape(line)}")
+    if len(causes) > SHOWN_CAUSES:
+        out.print(f"            and {len(causes) - SHOWN_CAUSES} more causes, see --json")
 
 
 def _print_checkers(judgement: Judgement) -> None:

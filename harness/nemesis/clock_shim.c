@@ -23,6 +23,8 @@ struct file { int64_t in_force; struct setting slots[2]; };
 static const struct file truth;
 static const struct file *clock_file = &truth;
 static const int64_t second = 1000000000;
+/* How often this process asked for its wall clock, for who looks through /proc/PID/mem whether it asks here at all. A lost count is no harm. */
+volatile uint64_t tribulation_clock_reads;
 static int (*real_gettime)(clockid_t, struct timespec *);
 static int (*real_timedwait)(sem_t *, const struct timespec *);
 
@@ -65,7 +67,9 @@ static void move(struct timespec *t, int64_t by) {
 int clock_gettime(clockid_t clock, struct timespec *t) {
     /* Another library's constructor may ask before ours has run. */
     int failed = real_gettime ? real_gettime(clock, t) : (int)syscall(SYS_clock_gettime, clock, t);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) move(t, moved_by(t->tv_sec * second + t->tv_nsec));
+    if (failed || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return failed;
+    tribulation_clock_reads++;
+    move(t, moved_by(t->tv_sec * second + t->tv_nsec));
     return failed;
 }
 

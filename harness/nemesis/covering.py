@@ -129,14 +129,14 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
 
 
 def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
-    """The targets that showed nothing, as packages tell those that did: `nodes`, `edges`, or processes that have the clock library loaded."""
+    """The targets that showed nothing, as packages tell those that did: `nodes`, `edges`, or processes that the clock reaches."""
     what, observed = fault.what, observation.observed
     if "edges" in what:
         seen = {tuple(edge) for edge in observed.get("edges", ())}
         return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
     if fault.intent.kind == "clock":
-        loaded = observed.get("preloaded") or {}
-        return [node for node, is_loaded in loaded.items() if not is_loaded]
+        affected = observed.get("affected") or {}
+        return [node for node, is_affected in affected.items() if not is_affected]
     return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
 

@@ -87,6 +87,19 @@ class Observation:
     observed: Mapping[str, Any] = field(default_factory=dict)
 
 
+def links_down(observation: Observation) -> list[tuple[str, str]]:
+    """Of what was seen after everything was healed: the links over which nothing came between hosts that run. In the simulator, where processes are
+    the hosts, links of one that does not run say nothing."""
+    seen = observation.observed
+    running = seen.get("processes")
+    edges = [*seen.get("down_but_not_cut", ()), *seen.get("unreachable", ())]
+    return [
+        (source, target)
+        for source, target in edges
+        if running is None or all(running.get(node, "running") == "running" for node in (source, target))
+    ]
+
+
 class Injector(Protocol):
     """Carries out faults on one kind of cluster. Each call blocks until verified or its deadline passed; raises `FaultError`."""
 

@@ -73,6 +73,8 @@ class HostInjector:
         self._active: dict[str, Resolved] = {}
         self._covering = Covering()
         self._unfinished: dict[str, Resolved] = {}
+        self._ending: dict[str, Resolved] = {}
+        """Faults whose heal began and failed; the next heal of everything ends them."""
         self._applied: dict[str, Json] = {}
         self._told: dict[str, list[Json]] = {}
         self._lapsed: set[str] = set()
@@ -185,6 +187,7 @@ class HostInjector:
             with self._change:
                 return self._see_healed(fault, told)
         except TribulationError as error:
+            self._ending[fault.intent.id] = fault
             self._ledger.failed(fault, self._clock(), error.message)
             raise
 
@@ -211,12 +214,15 @@ class HostInjector:
         return observation
 
     def heal_all(self) -> Observation:
+        """May be tried again after it failed: what it had begun to end is ended then."""
         with self._change:
-            faults = list(self._active.values())
-            if faults:
+            begun = list(self._active.values())
+            if begun:
                 self._look_for_lapses(patient=True)
-            for fault in faults:
+            for fault in begun:
                 self._ledger.step("healing", fault, self._clock())
+            self._ending.update({fault.intent.id: fault for fault in begun})
+            faults = list(self._ending.values())
             self._active.clear()
             self._covering.ended_all(self._clock())
             self._now_in_force()
@@ -230,6 +236,7 @@ class HostInjector:
                 self._finish(fault)
             observation = self._whole()
             verified = [self._see_healed_with_all(fault, observation) for fault in faults]
+            self._ending.clear()
             told = {**observation.observed, **({"undone": left} if left else {})}
             return Observation(observation.verified and all(verified), told)
 
@@ -327,6 +334,7 @@ class HostInjector:
                 self._apply()
             except TribulationError as second:
                 # The first error is the one to tell; heal_all tries again, and without renewal the watchdog does.
+                self._ending[fault.intent.id] = fault
                 self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {second.message}")
 
     def _now_in_force(self) -> None:

@@ -104,6 +104,7 @@ def _beside(what: Mapping[str, Any]) -> list[str]:
     for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
         if what.get(field):
             told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
+    told += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
     if what.get("lapsed"):
         told.append("lapsed: its watchdog undid it early")
     return told

@@ -31,10 +31,11 @@ class FaultAction:
 
 @dataclass(frozen=True, slots=True)
 class ActionDone:
-    """A fault action ended; `failed` when it could not be carried out (then there is nothing to heal)."""
+    """A fault action ended; `failed` when it could not be carried out (of an injection: then there is nothing to heal), and `why`."""
 
     action: FaultAction
     failed: bool = False
+    why: str = ""
 
 
 LANE_REST_NS = 1_000_000_000
@@ -78,6 +79,8 @@ class Faults:
         """Until when a lane rests."""
         self._been_on: set[str] = set()
         """What has begun in any lane, by its name without the number of the start."""
+        self.unhealed: dict[str, str] = {}
+        """Faults whose heal failed, and why, and those of the rest that could not be injected: nothing is certain before everything is healed."""
 
     @property
     def changing(self) -> bool:
@@ -191,6 +194,7 @@ class Faults:
         return [_begin(fault, Verb.HEAL) for fault in self._on if fault.injected]
 
     def healed_all(self) -> None:
+        self.unhealed.clear()
         self._on = [fault for fault in self._on if not fault.injected]
         for fault in self._rest:
             fault.over = fault.over or fault.injected
@@ -198,6 +202,8 @@ class Faults:
     def ended(self, now_ns: int, done: ActionDone) -> None:
         fault = next(fault for fault in (*self._on, *self._rest) if fault.intent is done.action.intent)
         fault.busy = False
+        if done.failed and (done.action.verb is Verb.HEAL or any(fault is rest for rest in self._rest)):
+            self.unhealed[fault.intent.id] = done.why
         if done.action.verb is Verb.HEAL or done.failed or fault.intent.kind == "voters":
             fault.over = True
             self._on = [other for other in self._on if other is not fault]

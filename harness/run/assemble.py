@@ -57,7 +57,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
             "checks": campaign.checks,
-            "check_options": {**_rules(campaign.system), **campaign.check_options, **_bounds(campaign.liveness)},
+            "check_options": _check_options(campaign),
             "expect": campaign.expect,
         },
         liveness=_liveness(campaign.liveness),
@@ -68,14 +68,13 @@ def _liveness(spec: LivenessSpec | None) -> Liveness | None:
     return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
 
 
-def _rules(system: SystemSpec) -> dict[str, Any]:
-    """By what the checker `memory` names a loss."""
-    return {} if system.memory is None else {"memory": {"conflicts": system.memory.get("conflicts", "merge")}}
-
-
-def _bounds(spec: LivenessSpec | None) -> dict[str, Any]:
-    """What the checker `recovery` judges by."""
-    return {} if spec is None else {"recovery": {"within_ms": spec.within / 1e6, "elections": spec.elections}}
+def _check_options(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's, with what its other sections say."""
+    ours = campaign.options_of_sections()
+    return {
+        **campaign.check_options,
+        **{name: {**campaign.check_options.get(name, {}), **some} for name, some in ours.items()},
+    }
 
 
 def make_provider(campaign: Campaign, directory: Path) -> Provider:

@@ -40,8 +40,9 @@ from .plan import Plan
 from .record import RUN_FILE, RunFacts, states_agree
 from .runner import Phase
 from .sampler import Sampler
-from .threads import RunClock, ThreadDriver
+from .threads import ThreadDriver
 from .verdict import Judgement, judge
+from .worker import RunClock
 
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1
@@ -286,6 +287,9 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
         ):
             runner = driver.run()
         states = _final_states(service, hosts, dial)
+        if "quiet_end" not in runner.marks:
+            # Faults may still be in force: nothing says that replicas should agree.
+            states = {}
         if run.interrupts.asked():
             # There was no quiet period: what replicas hold now says nothing, and the rest of the record less than it might.
             states = {}
@@ -304,6 +308,8 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             final_states=states,
             options=dict(run.plan.options["check_options"]),
             errors=list(nemesis.errors),
+            bugs=nemesis.trouble.bugs,
+            client_errors=journal.causes.top(),
             elapsed_s=run.elapsed_s,
             backends=run.backends,
             left_out=[*run.left_out, *never_begun(runner)],

@@ -12,15 +12,17 @@ from typing import Any
 from histories import NEMESIS, EventSink
 
 from ..systems.base import Outcome
+from .causes import Causes
 from .runner import Invocation
 
 
 class Journal:
-    """Wraps the recorder. `counts` holds ok, fail and info of operations."""
+    """Wraps the recorder. `counts` holds ok, fail and info of operations, `causes` why those that failed or are unknown did."""
 
     def __init__(self, recorder: EventSink) -> None:
         self._recorder = recorder
         self.counts: Counter[str] = Counter()
+        self.causes = Causes()
 
     def summary(self) -> str:
         return " · ".join(f"{name} {self.counts[name]}" for name in ("ok", "fail", "info"))
@@ -39,10 +41,12 @@ class Journal:
             node=invocation.slot.node,
         )
 
-    def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome) -> None:
+    def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome, traceback: str = "") -> None:
+        """`traceback` is that of a client's error."""
         op = invocation.op
         value = op.value if outcome.value is None and op.f != "read" else outcome.value
         self.counts[outcome.type] += 1
+        self.causes.add(outcome, traceback)
         self._recorder.record(
             now_ns,
             invocation.process,

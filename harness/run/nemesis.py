@@ -11,26 +11,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import TribulationError
-from ..nemesis.faults import Injector, Observation, Resolved, Situation
+from ..errors import FaultError, TribulationError
+from ..nemesis.faults import Injector, Observation, Resolved, Situation, links_down
 from ..nemesis.resolve import resolve
 from ..nemesis.triggers import knows, set_off, situated
+from ..trouble import Trouble
 from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
 
 
 @dataclass(slots=True)
 class Nemesis:
-    """`active` maps the id of each fault that is on to its resolved form; `errors` are faults that could not be carried out."""
+    """`active` maps the id of each fault that is on to its resolved form; `trouble` takes faults that could not be carried out."""
 
     injector: Injector
     journal: Journal
     seed: int
     now_ns: Callable[[], int]
     active: dict[str, Resolved] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
+    trouble: Trouble = field(default_factory=Trouble)
     _last: Situation | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def errors(self) -> list[str]:
+        """Those of the environment, this run's so far."""
+        return self.trouble.errors
 
     def carry_out(self, action: FaultAction) -> ActionDone:
         """Never raises for what the world does: an error is kept, told, and decides the run's exit code."""
@@ -43,11 +49,13 @@ class Nemesis:
             else:
                 self._heal_all()
         except TribulationError as error:
-            self.errors.append(f"{name}: {error}")
+            if action.verb is not Verb.HEAL_ALL:
+                self.trouble.add(name, error)
+            # Everything is healed again by the runner, which reports the error when no try was enough.
             self._tell(
                 f"{action.verb.value}-failed", {"fault": action.intent and action.intent.id, "error": error.message}
             )
-            return ActionDone(action, failed=True)
+            return ActionDone(action, failed=True, why=str(error))
         return ActionDone(action)
 
     def _inject(self, action: FaultAction) -> None:
@@ -81,9 +89,21 @@ class Nemesis:
         with self._lock:
             self.active.clear()
         self._tell("healed-all", _seen(observation))
+        require_whole(observation)
 
     def _tell(self, what: str, value: Mapping[str, Any]) -> None:
         self.journal.nemesis(self.now_ns(), what, value)
+
+
+def require_whole(observation: Observation) -> None:
+    """Raises `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own affair."""
+    down = () if observation.verified else links_down(observation)
+    if down:
+        told = ", ".join(f"{source} to {target}" for source, target in down[:3])
+        raise FaultError(
+            f"{len(down)} links are down after everything was healed, such as {told}",
+            "is a host away, or the network between them?",
+        )
 
 
 def _seen(observation: Observation) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
 
 RUN_FILE = "run.json"
+BUGS_FILE = "harness-errors.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class RunFacts:
     """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error).
 
     `backends` says, by ability and host, by what means faults were done there. `left_out` are faults that the campaign asked to compose and that could not
-    be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`.
+    be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each with its
+    traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
     """
 
     campaign: str
@@ -43,12 +45,16 @@ class RunFacts:
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     errors: Sequence[str] = ()
+    bugs: Sequence[str] = ()
+    client_errors: Sequence[Mapping[str, Any]] = ()
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_out: Sequence[Mapping[str, Any]] = ()
 
     def write(self, run_dir: Path) -> None:
         (run_dir / RUN_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        if self.bugs:
+            (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
 
 
 def read_facts(run_dir: Path) -> RunFacts:

@@ -7,7 +7,7 @@ returns, in its order, and reports back what became of it.
 
 A run has four phases: *load* (operations and faults), *heal* (everything undone), *quiet* (nothing), *final* (reads of every key). With a liveness
 phase there are two more after the load, with operations going on: *isolate* (`isolation`) and *liveness* (only a core is whole).
-A process whose operation ends in `info` is retired; its slot goes on under a new process number with a fresh client.
+A process whose operation ends in `info`, or whose client was dropped, is retired; its slot goes on under a new process number with a fresh client.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Phase(str, Enum):
 # Names of their own: to find a member through its enumeration takes ten times as long.
 LOAD, ISOLATE, LIVENESS, HEAL, QUIET, FINAL, DONE = Phase
 
+HEAL_TRIES = 3
+HEAL_AGAIN_NS = 2_000_000_000
+"""How often it is tried to heal everything, and how long after a try that failed."""
+
 WORKING = (LOAD, ISOLATE, LIVENESS)
 """Phases in which clients do what the workloads ask."""
 
@@ -57,8 +61,11 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class OpDone:
+    """`dropped`: the slot's client is gone although the outcome is none of doubt. Its session went with it, so its process ends too."""
+
     slot: int
     outcome: Outcome
+    dropped: bool = False
 
 
 Completion = OpDone | ActionDone | Happened
@@ -89,7 +96,8 @@ class _Client:
 @dataclass(slots=True)
 class Runner:
     """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`; with a liveness phase also `core_healed`
-    and `liveness_end`, between the first two.
+    and `liveness_end`, between the first two. What did not happen has no mark: nothing is `healed` when that failed, and there was no quiet period
+    then, or when the user ended the run; there is no `core_healed` when the load's faults could not be healed. `unhealed` says why.
 
     `issued` is every operation before the heal as it was tried, before what it stands for was resolved: a plan with these pinned tries the same.
     """
@@ -107,7 +115,14 @@ class Runner:
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
     _retired: int = 1
     """What is added to the process number of a client whose process was retired."""
+    unhealed: str = ""
+    """Why faults may still be in force after the last try to heal them all, or why there was no liveness phase."""
     _healing: bool = False
+    _heal_tries: int = 0
+    _heal_at_ns: int = 0
+    """Not before then everything is healed; later after a try that failed."""
+    _quiet_end_ns: int = 0
+    _final_end_ns: int = 0
     _stopped: bool = False
 
     def __post_init__(self) -> None:
@@ -140,7 +155,7 @@ class Runner:
         """Take in what ended, and say what to do at `now_ns`."""
         for completion in completions:
             if isinstance(completion, OpDone):
-                self._complete(self._clients[completion.slot], completion.outcome)
+                self._complete(self._clients[completion.slot], completion.outcome, completion.dropped)
             elif isinstance(completion, Happened):
                 if self.phase is LOAD:
                     self._faults.happened(now_ns, completion)
@@ -152,12 +167,12 @@ class Runner:
 
     # Operations.
 
-    def _complete(self, client: _Client, outcome: Outcome) -> None:
+    def _complete(self, client: _Client, outcome: Outcome, dropped: bool) -> None:
         op = client.running
         assert op is not None, f"slot {client.slot.slot} completed an operation that it had not begun"
         client.running = None
         client.generator = client.generator.update(op, outcome)
-        if outcome.type == "info":
+        if outcome.type == "info" or dropped:
             client.process += self._retired
             client.fresh = True
         elif outcome.type == "ok":
@@ -172,10 +187,7 @@ class Runner:
             self._seen[op.key] = op.value[1]
 
     def _may_invoke(self, now_ns: int) -> bool:
-        return self.phase in WORKING or (self.phase is FINAL and now_ns < self._final_end_ns())
-
-    def _final_end_ns(self) -> int:
-        return self.marks["quiet_end"] + self.plan.timing.final_ns
+        return self.phase in WORKING or (self.phase is FINAL and now_ns < self._final_end_ns)
 
     def _invoke(self, now_ns: int) -> list[Invocation]:
         invocations = []
@@ -217,12 +229,22 @@ class Runner:
         if done.action.verb is not Verb.HEAL_ALL:
             self._faults.ended(now_ns, done)
             return
-        self._faults.healed_all()
-        self._healing = False
+        if not done.failed:
+            self._faults.healed_all()
         if self.phase is ISOLATE and self._isolation is not None:
             self._isolation.healed_all()
-        else:
-            self._enter(QUIET, "healed", now_ns)
+            if done.failed:
+                self._give_up_liveness(now_ns, f"before the liveness phase not everything was healed: {done.why}")
+            return
+        self._healing = False
+        self._heal_tries += 1
+        if done.failed and self._heal_tries < HEAL_TRIES:
+            self._heal_at_ns = now_ns + HEAL_AGAIN_NS
+            return
+        if done.failed:
+            self.unhealed = f"not everything was healed in {HEAL_TRIES} tries: {done.why}"
+        self._quiet_end_ns = now_ns + self.plan.timing.quiet_ns
+        self._enter(QUIET, None if done.failed else "healed", now_ns)
 
     # Phases.
 
@@ -233,11 +255,12 @@ class Runner:
             self._end_load(now_ns)
         actions = self._isolate(now_ns)
         # Every other action must have ended before everything is undone.
-        if self.phase is HEAL and not self._healing and not self._faults.changing:
+        if self.phase is HEAL and not self._healing and not self._faults.changing and now_ns >= self._heal_at_ns:
             self._healing = True
             actions.append(FaultAction(Verb.HEAL_ALL, None))
-        if self.phase is QUIET and (self._stopped or now_ns >= self._quiet_end_ns()):
-            self._enter(FINAL, "quiet_end", now_ns)
+        if self.phase is QUIET and (self._stopped or now_ns >= self._quiet_end_ns):
+            self._final_end_ns = now_ns + self.plan.timing.final_ns
+            self._enter(FINAL, "quiet_end" if "healed" in self.marks and not self._stopped else None, now_ns)
             self._begin_final()
         if self.phase is FINAL and self._finished(now_ns):
             self._enter(DONE, "end", now_ns)
@@ -259,18 +282,25 @@ class Runner:
                     self._enter(HEAL, "liveness_end", now_ns)
                 return actions
             actions, alone = self._isolation.step(now_ns)
-            if alone:
+            if alone and self._faults.unhealed:
+                told = "; ".join(f"{fault}: {why}" for fault, why in self._faults.unhealed.items())
+                self._give_up_liveness(
+                    now_ns, f"there was no liveness phase, since its cluster could not be had: {told}"
+                )
+            elif alone:
                 self._enter(LIVENESS, "core_healed", now_ns)
         if self.phase is LIVENESS and (self._stopped or now_ns >= self._liveness_end_ns()):
             self._enter(HEAL, "liveness_end", now_ns)
         return actions
 
+    def _give_up_liveness(self, now_ns: int, why: str) -> None:
+        """A core that is not whole owes nothing."""
+        self.unhealed = why
+        self._enter(HEAL, "liveness_end", now_ns)
+
     def _liveness_end_ns(self) -> int:
         assert self.plan.liveness is not None
         return self.marks["core_healed"] + self.plan.liveness.for_ns
-
-    def _quiet_end_ns(self) -> int:
-        return self.marks["healed"] + self.plan.timing.quiet_ns
 
     def _begin_final(self) -> None:
         for client in self._clients.values():
@@ -283,26 +313,29 @@ class Runner:
             client.fresh = True
 
     def _finished(self, now_ns: int) -> bool:
-        if now_ns >= self._final_end_ns():
+        if now_ns >= self._final_end_ns:
             return all(client.running is None for client in self._clients.values())
         for client in self._clients.values():
             if client.running is None and client.pending is None and not client.exhausted:
                 self._draw(client, now_ns)
         return all(client.running is None and client.exhausted for client in self._clients.values())
 
-    def _enter(self, phase: Phase, mark: str, now_ns: int) -> None:
+    def _enter(self, phase: Phase, mark: str | None, now_ns: int) -> None:
         self.phase = phase
-        self.marks[mark] = now_ns
+        if mark is not None:
+            self.marks[mark] = now_ns
 
     def _wake(self, now_ns: int) -> int | None:
         """The earliest time at which something is due by itself; None when only completions can change anything."""
-        if self.phase in (DONE, HEAL):
+        if self.phase is DONE:
             return None
+        if self.phase is HEAL:
+            return self._heal_at_ns if self._heal_tries and not self._healing else None
         if self.phase is QUIET:
-            return self._quiet_end_ns()
+            return self._quiet_end_ns
         times = [pending.at_ns for client in self._clients.values() if (pending := client.pending) is not None]
         if self.phase is FINAL:
-            return min([*times, self._final_end_ns()]) if self._may_invoke(now_ns) else None
+            return min([*times, self._final_end_ns]) if self._may_invoke(now_ns) else None
         if self.phase is LOAD:
             times += [*self._faults.next_ns(), self.plan.timing.load_ns]
         elif self.phase is LIVENESS:

@@ -7,7 +7,7 @@ import threading
 from ..errors import TribulationError
 from ..nemesis.injector import HostInjector
 from .journal import Journal
-from .threads import RunClock
+from .worker import RunClock
 
 SAMPLE_EVERY_S = 1.0
 SAMPLE_JOIN_S = 10.0

@@ -121,10 +121,11 @@ def simulate(
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
     start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()
+    journal = Journal(recorder)
     with fence():
-        driver = VirtualDriver(plan, cluster, injector, Journal(recorder), ledger, tell)
+        driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
         runner = driver.run()
-    states = driver.final_states()
+    states = driver.final_states() if "quiet_end" in runner.marks else {}
     checks, options_of_checks = plan.options.get("checks", "auto"), plan.options.get("check_options", {})
     digest = cluster.digest.hexdigest()
     facts = RunFacts(
@@ -140,6 +141,7 @@ def simulate(
         final_states=states,
         options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),
+        client_errors=journal.causes.top(),
         left_out=never_begun(runner),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))

@@ -7,8 +7,6 @@ new one taking its slot: a hung client never hangs a run. Nothing here waits wit
 from __future__ import annotations
 
 import queue
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,10 +16,12 @@ from ..nemesis.triggers import Happened
 from ..systems.base import Client, Dial, Outcome
 from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction
+from .causes import CLIENT_ERROR
 from .journal import Journal
 from .nemesis import Nemesis
 from .plan import Plan
 from .runner import Completion, Invocation, OpDone, Phase, Runner
+from .worker import Answer, RunClock, Worker
 
 HANG_GRACE_NS = 1_000_000_000
 """How long after its deadline a client may still answer before it counts as hung."""
@@ -31,89 +31,8 @@ LONGEST_WAIT_NS = 200_000_000
 
 NEMESIS_THREADS = 16
 
-
-class RunClock:
-    """ns since the run began, on the monotonic clock."""
-
-    def __init__(self) -> None:
-        self.started_ns = time.monotonic_ns()
-
-    def now_ns(self) -> int:
-        return time.monotonic_ns() - self.started_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a worker reports: `generation` tells a hung predecessor's late answer from its successor's."""
-
-    slot: int
-    generation: int
-    outcome: Outcome
-
-
-class Worker:
-    """One client on one daemon thread."""
-
-    def __init__(
-        self,
-        make_client: Callable[[], Client],
-        dial: Dial,
-        clock: RunClock,
-        answers: queue.SimpleQueue[object],
-        slot: int,
-        generation: int,
-        sizes: Sizes,
-    ) -> None:
-        self._make_client, self._dial, self._clock, self._answers = make_client, dial, clock, answers
-        self._sizes = sizes
-        self.slot, self.generation = slot, generation
-        self._tasks: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
-        self._client: Client | None = None
-        threading.Thread(target=self._run, name=f"client-{slot}", daemon=True).start()
-
-    def submit(self, invocation: Invocation) -> None:
-        self._tasks.put(invocation)
-
-    def close(self) -> None:
-        self._tasks.put(None)
-
-    def _run(self) -> None:
-        while (invocation := self._tasks.get()) is not None:
-            self._answers.put(Answer(self.slot, self.generation, self._attempt(invocation)))
-        self._drop()
-
-    def _attempt(self, invocation: Invocation) -> Outcome:
-        if invocation.fresh:
-            self._drop()
-        try:
-            client = self._opened(invocation)
-        except OSError as error:
-            self._drop()
-            return Outcome("fail", error="no-connection", extra={"message": str(error)})
-        try:
-            answered = client.invoke(self._sizes.grown(invocation.op), self._left_s(invocation))
-            outcome = self._sizes.shrunk(invocation.op.workload, answered)
-        except Exception as error:  # a client is foreign code; what it did is unknown
-            outcome = Outcome("info", error="client-error", extra={"message": f"{type(error).__name__}: {error}"})
-        if outcome.type == "info" or outcome.error == "no-connection":
-            self._drop()
-        return outcome
-
-    def _opened(self, invocation: Invocation) -> Client:
-        if self._client is None:
-            client = self._make_client()
-            self._client = client
-            client.open(invocation.slot.node, self._dial, self._left_s(invocation))
-        return self._client
-
-    def _left_s(self, invocation: Invocation) -> float:
-        return max(0.001, (invocation.deadline_ns - self._clock.now_ns()) / 1e9)
-
-    def _drop(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(Exception):  # closing a broken connection may fail; it is gone either way
-                client.close()
+BROKEN_CLIENT = 20
+"""So many errors of clients in a row at the start, before anything ended ok, end the run: no later operation would do better."""
 
 
 @dataclass(slots=True)
@@ -132,6 +51,8 @@ class ThreadDriver:
     _workers: dict[int, Worker] = field(default_factory=dict)
     _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
     _sizes: Sizes = field(init=False)
+    _broken: int | None = 0
+    """Errors of clients in a row; None once an operation ended ok."""
 
     def __post_init__(self) -> None:
         self._sizes = self.plan.sizes
@@ -147,11 +68,11 @@ class ThreadDriver:
         while not self._events.empty():
             self._events.get_nowait()
         interrupted: KeyboardInterrupt | None = None
-        with ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
+        with self.nemesis.trouble.watching(), ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
             completions: list[Completion] = []
             while True:
                 try:
-                    if self.stop_asked():
+                    if self.stop_asked() or self._clients_are_broken():
                         runner.stop()
                     step = runner.step(self.clock.now_ns(), completions)
                     completions = []
@@ -165,6 +86,8 @@ class ThreadDriver:
                 except KeyboardInterrupt as error:
                     interrupted = error
                     runner.stop()
+        if runner.unhealed:
+            self.nemesis.trouble.error(runner.unhealed)
         for worker in self._workers.values():
             worker.close()
         if interrupted is not None:
@@ -184,13 +107,10 @@ class ThreadDriver:
         return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation, self._sizes)
 
     def _act(self, action: FaultAction) -> None:
-        try:
+        # A bug of ours must end the run as one, not leave it waiting for this action.
+        done = ActionDone(action, failed=True, why="a bug in Tribulation")
+        with self.nemesis.trouble.caught(f"{action.verb.value} {action.intent.id if action.intent else ''}".rstrip()):
             done = self.nemesis.carry_out(action)
-        except (
-            BaseException
-        ) as error:  # a bug of ours must end the run as an error, not leave it waiting for this action
-            self.nemesis.errors.append(f"{action.verb.value}: {type(error).__name__}: {error}")
-            done = ActionDone(action, failed=True)
         self._events.put(done)
 
     def _wait(self, wake_ns: int | None) -> list[Completion]:
@@ -212,11 +132,28 @@ class ThreadDriver:
         assert isinstance(event, Answer)
         if self._workers[event.slot].generation != event.generation:
             return []
-        return [self._complete(event.slot, event.outcome)]
+        self._look_for_broken_clients(event)
+        return [self._complete(event.slot, event.outcome, event.dropped, event.traceback)]
 
-    def _complete(self, slot: int, outcome: Outcome) -> OpDone:
-        self.journal.completed(self.clock.now_ns(), self._running.pop(slot), outcome)
-        return OpDone(slot, outcome)
+    def _complete(self, slot: int, outcome: Outcome, dropped: bool = False, traceback: str = "") -> OpDone:
+        self.journal.completed(self.clock.now_ns(), self._running.pop(slot), outcome, traceback)
+        return OpDone(slot, outcome, dropped)
+
+    def _look_for_broken_clients(self, answer: Answer) -> None:
+        if self._broken is None or self._clients_are_broken():
+            return
+        if answer.outcome.type == "ok":
+            self._broken = None
+            return
+        self._broken = self._broken + 1 if answer.outcome.error == CLIENT_ERROR else 0
+        if self._clients_are_broken():
+            self.nemesis.trouble.error(
+                f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client. The last one:\n"
+                f"{answer.traceback}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+            )
+
+    def _clients_are_broken(self) -> bool:
+        return self._broken is not None and self._broken >= BROKEN_CLIENT
 
     def _hung(self) -> list[Completion]:
         now = self.clock.now_ns()

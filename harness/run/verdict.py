@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, check, merge
+from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
 from checkers.covered import covered
 from checkers.model_names import infer
 from histories import HistoryError
@@ -23,7 +23,7 @@ from ..garbage import rare_collections
 from .record import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
-EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT = 0, 1, 2, 3, 4
+EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ def judge(
         results = check(record, chosen, budget or Budget(), **asdict(asked))
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
+    except OptionError as error:
+        raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
     return replace(_judged(record, facts, results, str(target)), model=asked.model)
 
 
@@ -96,7 +98,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
     verdict = merge(result.verdict for result in results.values())
     hidden = covered(record.faults)
     unverified = [fault.id for fault in record.faults if not fault.verified and fault.id not in hidden]
-    if verdict is Verdict.VALID and (facts.errors or unverified):
+    if verdict is Verdict.VALID and (facts.errors or facts.bugs or unverified):
         verdict = Verdict.UNKNOWN
     document = {
         "verdict": verdict.value,
@@ -106,6 +108,8 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "seed": facts.seed,
         "command": facts.command,
         "errors": list(facts.errors),
+        "bugs": list(facts.bugs),
+        "client_errors": [dict(one) for one in facts.client_errors],
         "unverified": unverified,
         "covered": {fault: list(others) for fault, others in hidden.items()},
         "phases": dict(facts.phases),
@@ -116,12 +120,14 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "left_out": [dict(one) for one in facts.left_out],
         "backends": {ability: dict(how) for ability, how in facts.backends.items()},
     }
-    return Judgement(verdict, exit_code(verdict, facts.errors), results, document, record)
+    return Judgement(verdict, exit_code(verdict, facts.errors, facts.bugs), results, document, record)
 
 
-def exit_code(verdict: Verdict, errors: Sequence[str]) -> int:
+def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ()) -> int:
     if verdict is Verdict.INVALID:
         return EXIT_INVALID
+    if bugs:
+        return EXIT_BUG
     if errors:
         return EXIT_ENVIRONMENT
     return EXIT_VALID if verdict is Verdict.VALID else EXIT_UNKNOWN

@@ -24,6 +24,7 @@ from ..systems.reference_client import ReferenceProtocol, Request
 from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction, Verb
 from .journal import Journal
+from .nemesis import require_whole
 from .plan import Plan
 from .record import states_agree
 from .runner import Completion, Invocation, OpDone, Phase, Runner
@@ -122,6 +123,7 @@ class VirtualDriver:
             completions, self._completions = self._completions, []
             step = runner.step(self._now_ns(), completions)
             if step.phase is Phase.DONE:
+                self.errors += [runner.unhealed] if runner.unhealed else []
                 return runner
             if step.phase is Phase.LIVENESS and not calm:
                 # Who recovers must be heard: on an unfair network nobody can promise anything. A rest that is broken stays so.
@@ -238,8 +240,14 @@ class VirtualDriver:
 
     def _ended(self, action: FaultAction, faults: list[Resolved], phase: str, seen: Observation | FaultError) -> None:
         now = self._now_ns()
+        if action.verb is Verb.HEAL_ALL and isinstance(seen, Observation):
+            try:
+                require_whole(seen)
+            except FaultError as error:
+                seen = error
         if isinstance(seen, FaultError):
-            self.errors.append(f"{action.verb.value}: {seen}")
+            if action.verb is not Verb.HEAL_ALL:
+                self.errors.append(f"{action.verb.value}: {seen}")
             for resolved in faults:
                 self._ledger.failed(resolved, now, seen.message)
                 self._active.pop(resolved.intent.id, None)
@@ -249,7 +257,8 @@ class VirtualDriver:
             value = {"verified": seen.verified, "observed": dict(seen.observed)}
             name = action.intent.id if action.intent else None
             self._tell_history({"verified": "injected"}.get(phase, phase), {"fault": name, **value})
-        self._completed(ActionDone(action, failed=isinstance(seen, FaultError)))
+        failed = isinstance(seen, FaultError)
+        self._completed(ActionDone(action, failed, str(seen) if failed else ""))
 
     def _tell_history(self, what: str, value: Mapping[str, Any]) -> None:
         self._journal.nemesis(self._now_ns(), what, value)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from node.core.effects import (
+    DROPPED,
     Broadcast,
     CancelTimer,
     DropTask,
@@ -26,6 +27,7 @@ from node.core.effects import (
     SendDatagram,
     SetTimer,
     Trace,
+    trace_number,
 )
 from node.core.events import Datagram, Event, Received, Request, Start, StorageDone, TimerFired
 from node.runtime.gate import Gate
@@ -246,7 +248,9 @@ class SimNode:
             if release is None:
                 self._perform(effect)
             elif effect.after:  # type: ignore[union-attr]
-                self._gate.perform(effect.after, partial(release, effect))  # type: ignore[union-attr]
+                held = self._gate.perform(effect.after, partial(release, effect))  # type: ignore[union-attr]
+                if not held and type(effect) is Trace:
+                    self._world.trace(self, Trace(DROPPED, {"count": 1, "where": "gate"}))
             else:
                 release(effect)
             if self.core is None:
@@ -352,7 +356,7 @@ def _short(events: list[Event]) -> str:
 
 def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
     """A trace as docs/reference/traces.md has it."""
-    seq = node.trace_seq
+    seq = trace_number(node.trace_seq, effect.event, effect.fields)
     node.trace_seq = seq + 1
     return {
         "node": node.name,

@@ -52,7 +52,12 @@ class Replacement:
 class Client(Protocol):
     """One client, used by one thread, bound to one node at a time.
 
-    `invoke` answers before `timeout_s` passed. It raises nothing for what the system does: a refusal is `fail`, doubt is `info`.
+    `invoke` answers before `timeout_s` passed. It raises nothing for what the system does: a refusal is `fail`, doubt is `info`. An `OSError` counts as
+    `info` with error `connection-lost`; whatever else is raised, and an answer that is no `Outcome` or that JSON cannot hold, as `info` with error
+    `client-error`. After `info` the next operation gets a new client.
+
+    A client may offer `connected`: asked after each `fail`, a new client follows when it is False. Without it a new one follows an error that names a
+    connection (`connection-lost`, `BrokenPipeError`, `timeout`, …) and the third `fail` in a row with the same error other than `mismatch` or `no-quorum`.
     """
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
@@ -70,6 +75,9 @@ class Service(Protocol):
     `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started under a
     preloaded clock), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
     mounted over it between `install` and `start`).
+
+    A service may have `clock(host) -> int`: what the system's process on that host says its wall clock shows, in ns since 1970. It decides whether a clock fault
+    reached the process.
     """
 
     name: str

@@ -247,6 +247,11 @@ class ReferenceClient:
                 raise ConnectionError(f"{node} speaks another protocol: {error.message}") from None
             raise
 
+    @property
+    def connected(self) -> bool:
+        """A refusal leaves the connection as it is; everything that disturbs it closes it."""
+        return self._socket is not None
+
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
         if self._socket is None:
             return Outcome("fail", op.value, "no-connection")

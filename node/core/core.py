@@ -15,12 +15,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..bounded import id_problem, reply_id
 from ..config import NodeConfig
 from ..errors import CorruptionError
 from ..flaws import Flaws
 from .composition import Composition
 from .datagrams import decode_datagram
 from .effects import Effect
+from .entry import canonical
 from .events import (
     ClientGone,
     Connected,
@@ -106,6 +108,7 @@ class Core:
         merged: dict[str, Any] = {"node": self.config.node, "incarnation": self._incarnation}
         for machine in self._machines.values():
             merged.update(machine.status())
+        merged["held_dropped"] = dict(self._out.dropped)
         if self.config.membership is not None:
             merged["garbage"] = self._garbage
         return merged
@@ -180,6 +183,13 @@ class Core:
         if admin not in ("status", "digest", "trace-marker"):
             self._composition.clients.on_request(now_ns, event)
             return
+        problem = id_problem(event.body["id"]) if "id" in event.body else None
+        if problem is None and admin == "trace-marker":
+            problem = _marker_problem(event.body.get("marker"))
+        head = {"id": reply_id(event.body), "node": self.config.node}
+        if problem is not None:
+            self._out.reply(event.client, {**head, "status": "fail", "error": "bad-request", "message": problem})
+            return
         answer: dict[str, Any] = {}
         if admin == "status":
             answer = self.status()
@@ -189,7 +199,7 @@ class Core:
             self._out.trace("digest", **answer)
         else:
             self._out.trace("marker", marker=event.body.get("marker"))
-        self._out.reply(event.client, {"id": event.body.get("id"), "status": "ok", "node": self.config.node, **answer})
+        self._out.reply(event.client, {**head, "status": "ok", **answer})
 
     def _drain(self, now_ns: int) -> None:
         signals, handlers = self._out.signals, self._handlers
@@ -206,3 +216,12 @@ class Core:
             if not self._out.signals or self._out.halted is not None:
                 return
             self._drain(now_ns)
+
+
+MARKER_CHARACTERS = 1024
+
+
+def _marker_problem(marker: Any) -> str | None:
+    """A marker goes into the trace as it is."""
+    size = len(canonical(marker))
+    return None if size <= MARKER_CHARACTERS else f"marker is {size} characters as JSON, more than {MARKER_CHARACTERS}"

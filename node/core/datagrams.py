@@ -7,11 +7,11 @@ The part of a tag before the dot names the machine that takes it, as with messag
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import Any
 from zlib import crc32
 
+from ..bounded import read_json, refuse_surrogates
 from .entry import canonical
 from .value import frozen
 
@@ -50,8 +50,10 @@ def decode_datagram(cluster: str, data: bytes) -> Note:
     if crc32(payload) != crc:
         raise ValueError("its checksum is wrong")
     try:
-        fields = json.loads(payload)
-    except (ValueError, RecursionError):
+        text = payload.decode("utf-8")
+        fields = read_json(text)
+        refuse_surrogates(text, fields)
+    except ValueError:
         raise ValueError("it holds no JSON") from None
     if not isinstance(fields, list) or len(fields) != 5:
         raise ValueError("it is no list of five")

@@ -119,6 +119,15 @@ class Trace:
     after: tuple[int, ...] = ()
 
 
+DROPPED = "dropped"
+"""The event that stands where trace lines were dropped: `count` of them, and each has used up its number."""
+
+
+def trace_number(following: int, event: str, fields: Mapping[str, Any]) -> int:
+    """The `seq` of a line when `following` is the number after that of the line before it. Drivers number lines as they release them."""
+    return following + int(fields["count"]) if event == DROPPED else following
+
+
 @frozen
 class Halt:
     """Stop this node now: its disk failed or its state is not to be trusted. `reason` ends in a hint."""

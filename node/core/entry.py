@@ -11,12 +11,14 @@ import json
 import zlib
 from typing import Any
 
+from ..bounded import WIDE, OutOfBounds, read_json
 from .value import frozen
 
 Command = list[Any]
 
 NOOP = "noop"
 CONFIG = "config"
+UNREADABLE = "unreadable"
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -45,8 +47,26 @@ def make_entry(index: int, term: int, command: Command) -> Entry:
 
 
 def parse_entry(index: int, term: int, text: str) -> Entry:
-    """An entry from its text. Raises ValueError when the text is not a JSON list that begins with a name."""
-    command = json.loads(text)
+    """An entry from its text. Raises ValueError when the text is not a JSON list that begins with a name.
+
+    What is beyond the bounds of `bounded.WIDE` keeps its text and is the command `UNREADABLE`: every node refuses that alike, and none is stopped by it.
+    """
+    if not text.isascii():
+        raise ValueError(f"the command of entry {index} is not ASCII")
+    try:
+        command = read_json(text, WIDE)
+    except OutOfBounds:
+        return Entry(index, term, text, [UNREADABLE])
     if not isinstance(command, list) or not command or not isinstance(command[0], str):
         raise ValueError(f"the command of entry {index} is {text[:80]!r}, not a list that begins with a name")
+    if command[0] == CONFIG and not _is_config(command):
+        command = [UNREADABLE]
     return Entry(index, term, text, command)
+
+
+def _is_config(command: Command) -> bool:
+    return (
+        len(command) == 2
+        and isinstance(command[1], dict)
+        and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in command[1].values())
+    )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, Union
 
+from ..bounded import INTEGER_LIMIT
 from .cluster_messages import CLUSTER_MESSAGES
 from .entry import Entry, parse_entry
 from .value import frozen
@@ -252,8 +253,8 @@ def from_wire(wire: list[Any]) -> Message:
 
 
 def _integer(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("not a non-negative integer")
+    if type(value) is not int or not 0 <= value < INTEGER_LIMIT:
+        raise ValueError("not a non-negative integer of 64 bits")
     return value
 
 

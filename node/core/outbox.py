@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .effects import (
+    DROPPED,
     Broadcast,
     CancelTimer,
     DropTask,
@@ -31,7 +32,9 @@ from .messages import Message
 from .signals import Signal
 
 HELD_LIMIT = 8192
-"""Effects held for one operation, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs."""
+"""Effects held for one operation, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs.
+Each is counted; dropped trace lines leave a gap in the numbers of the trace, and the event `dropped`.
+"""
 SIGNAL_LIMIT = 1_000_000
 
 
@@ -43,6 +46,10 @@ class Outbox:
         self._effects: list[Effect] = []
         self._held: dict[int, deque[Effect]] = {}
         """By reserved operation, what waits for it: each log has one at most."""
+        self._lost_lines: dict[int, int] = {}
+        """By reserved operation, how many of the trace lines that waited for it were dropped."""
+        self.dropped = {"messages": 0, "replies": 0, "traces": 0}
+        """Held effects that were dropped in this life of the process."""
         self._op = 0
         self._generations: dict[str, int] = {}
 
@@ -111,12 +118,27 @@ class Outbox:
 
     def reserve(self, op: int) -> None:
         """`op` will be issued in a later step (or at the end of this one): hold what waits for it."""
-        self._held[op] = deque(maxlen=HELD_LIMIT)
+        self._held[op] = deque()
 
     def issued(self, op: int) -> None:
         """The reserved operation is issued now: let go of what was held for it."""
+        lost = self._lost_lines.pop(op, 0)
+        if lost:
+            # It waits like the lines that it stands for, so its place in the trace is theirs.
+            self._effects.append(Trace(DROPPED, {"count": lost, "where": "held"}, (op,)))
         self._effects.extend(self._held.pop(op))
 
     def _put(self, effect: Effect, after: int) -> None:
         held = self._held.get(after)
-        (self._effects if held is None else held).append(effect)
+        if held is None:
+            self._effects.append(effect)
+            return
+        held.append(effect)
+        if len(held) > HELD_LIMIT:
+            self._drop(held.popleft(), after)
+
+    def _drop(self, effect: Effect, op: int) -> None:
+        kind = type(effect)
+        self.dropped["traces" if kind is Trace else "replies" if kind is Reply else "messages"] += 1
+        if kind is Trace:
+            self._lost_lines[op] = self._lost_lines.get(op, 0) + 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..cluster_config import AGENT_TYPES, STRATEGIES, AgentsConfig
 from .entry import canonical
+from .printable import printable
 
 PAYLOAD_LIMIT = 64 << 10
 """Bytes of canonical JSON: payload and steps of a task together, and the value of a result."""
@@ -69,7 +70,7 @@ def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def name(value: Any) -> str | None:
-    if isinstance(value, str) and 0 < len(value) <= NAME_LIMIT and value.isprintable():
+    if isinstance(value, str) and 0 < len(value) <= NAME_LIMIT and printable(value):
         return None
     return f"not a name of 1 to {NAME_LIMIT} printable characters"
 

@@ -154,7 +154,9 @@ class Connection:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self._selector.unregister(self.sock)
+            # A socket that is gone from the selector, or never was in it, must be closed all the same.
+            with suppress(KeyError, ValueError, OSError):
+                self._selector.unregister(self.sock)
             self.sock.close()
             self._out, self._plain = bytearray(), bytearray()
 

@@ -66,7 +66,7 @@ class Datagrams:
     def receive(self, now_ns: int) -> list[tuple[str, int, bytes]]:
         """What has come, up to a bound; the selector says when there is more."""
         assert self._socket is not None
-        taken = []
+        taken: list[tuple[str, int, bytes]] = []
         for _ in range(_TAKEN_A_TURN):
             try:
                 data, sender = self._socket.recvfrom(self._longest + 1)
@@ -74,17 +74,22 @@ class Datagrams:
                 break
             except OSError:
                 continue  # An ICMP error about something sent earlier.
-            host = str(sender[0])
-            try:
-                if not self._rates.allow(host, now_ns):
-                    raise Refused("flood", "it sends too many datagrams")
-                opened = self._open(data)
-            except Refused as refused:
-                self._shared.refusals.add(host, refused)
-                continue
-            if opened is not None:
-                taken.append((host, int(sender[1]), opened))
+            self._shared.guard.run(self, self._take, str(sender[0]), int(sender[1]), data, now_ns, taken)
         return taken
+
+    def _take(self, host: str, port: int, data: bytes, now_ns: int, taken: list[tuple[str, int, bytes]]) -> None:
+        try:
+            if not self._rates.allow(host, now_ns):
+                raise Refused("flood", "it sends too many datagrams")
+            opened = self._open(data)
+        except Refused as refused:
+            self._shared.refusals.add(host, refused)
+            return
+        if opened is not None:
+            taken.append((host, port, opened))
+
+    def abandon(self, reason: str) -> None:
+        """A datagram that caused an error is lost; there is no connection to end."""
 
     def send(self, host: str, port: int, data: bytes) -> None:
         self._send(host, port, self._sign(data))
@@ -109,7 +114,13 @@ class Datagrams:
 
     def broadcast(self, port: int, data: bytes) -> None:
         signed = self._sign(data)
-        for address in broadcast_addresses():
+        try:
+            addresses = broadcast_addresses()
+        except OSError:
+            # Out of descriptors, perhaps.
+            self._shared.lost_datagrams += 1
+            return
+        for address in addresses:
             self._send(address, port, signed)
 
     def close(self) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 Action = Callable[[], None]
 
+HELD_LIMIT = 65_536
+"""Actions held at one time, at most: a disk that stands still must not fill the memory."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -22,12 +25,14 @@ class _Held:
 class Gate:
     """Operation numbers are unique and may come in any order: a core may number an operation before it issues it.
 
-    What succeeded is remembered as all numbers up to `_floor` and the few above it.
+    What succeeded is remembered as all numbers up to `_floor` and the few above it. With `limit` actions held, further ones are dropped.
     """
 
     MAX_REMEMBERED = 65_536
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = HELD_LIMIT) -> None:
+        self._limit = limit
+        self._held = 0
         self._floor = 0
         self._done: set[int] = set()
         self._pending: dict[int, list[_Held]] = {}
@@ -45,18 +50,25 @@ class Gate:
         self._check_known(after)
         self._pending[op] = []
 
-    def perform(self, after: tuple[int, ...], action: Action) -> None:
-        """Run `action` now if everything it waits for is done, else hold it. What waits for a failed operation is dropped."""
+    def perform(self, after: tuple[int, ...], action: Action) -> bool:
+        """Run `action` now if everything it waits for is done, else hold it. What waits for a failed operation is dropped: it never became true.
+
+        False when it was dropped for want of room, which the caller has to count.
+        """
         self._check_known(after)
         if any(op in self._failed for op in after):
-            return
+            return True
         waits = [op for op in after if op in self._pending]
         if not waits:
             action()
-            return
+            return True
+        if self._held >= self._limit:
+            return False
+        self._held += 1
         held = _Held(action, after, len(waits))
         for op in waits:
             self._pending[op].append(held)
+        return True
 
     def settle(self, op: int, succeeded: bool) -> None:
         """The disk is done with `op`: run what waited for it alone, in the order in which it was emitted."""
@@ -72,6 +84,7 @@ class Gate:
             held.waiting_for -= 1
             if held.waiting_for == 0 and not self._failed.intersection(held.after):
                 self._assert_done(held.after)
+                self._held -= 1
                 held.action()
 
     def _assert_done(self, after: tuple[int, ...]) -> None:

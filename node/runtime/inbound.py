@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Protocol
 
+from ..bounded import reply_id
 from ..core.events import ClientGone, Event, Received, Request
 from ..core.messages import from_wire
 from ..wire import Frame, FrameError, Kind, encode, frame
@@ -62,6 +63,7 @@ class Inbound:
         self._hall = hall
         self._since_ns = accepted_ns
         self._in_flight = 0
+        self._skipped = 0
         self._half_closed = False
 
     @property
@@ -155,9 +157,14 @@ class Inbound:
             return
         if self.role is Role.NODE:
             self._shared.log.info("peer's connection closed", peer=self.name, reason=reason)
-        self.connection.close()
-        self._leave_role(Role.CLOSING)
-        self._hall.left(self)
+        try:
+            self.connection.close()
+        finally:
+            self._leave_role(Role.CLOSING)
+            self._hall.left(self)
+
+    def abandon(self, reason: str) -> None:
+        self.close(reason)
 
     def _leave_role(self, role: Role) -> None:
         was, self.role = self.role, role
@@ -172,6 +179,7 @@ class Inbound:
                 return
             try:
                 found = self.connection.next_frame(now_ns)
+                self._count_skipped()
                 if found is None:
                     return
                 self._take(found, now_ns)
@@ -179,6 +187,12 @@ class Inbound:
                 self.refuse(error, now_ns)
             except Refused as refused:
                 self.turn_away(refused, now_ns)
+
+    def _count_skipped(self) -> None:
+        skipped = self.connection.decoder.skipped
+        if skipped != self._skipped:
+            self._shared.drop("message-out-of-bounds", skipped - self._skipped)
+            self._skipped = skipped
 
     def _take(self, found: Frame, now_ns: int) -> None:
         if self.role is Role.STRANGER:
@@ -227,7 +241,7 @@ class Inbound:
         if self._in_flight >= limit:
             message = f"{limit} requests of this connection are under way"
             answer = {
-                "id": body.get("id"),
+                "id": reply_id(body),
                 "status": "fail",
                 "error": "busy",
                 "message": message,
@@ -242,4 +256,5 @@ class Inbound:
         if self.connection.queue(data):
             self._shared.mark_dirty(self)
         else:
+            self._shared.drop("frame-slow-reader")
             self.close(f"{self.connection.queued_bytes} bytes are waiting for it: it reads too slowly")

@@ -50,11 +50,13 @@ class Link:
 
     def send(self, payload: bytes) -> None:
         """Queue a message. Without a connection, or with a peer that reads too slowly, it is lost, as the contract allows."""
-        if self.state is State.UP and self._connection is not None:
-            if self._connection.queue(frame(Kind.MESSAGE, payload)):
-                self._shared.mark_dirty(self)
-            else:
-                self._fail(f"{self._connection.queued_bytes} bytes are waiting for it: it reads too slowly")
+        if self.state is not State.UP or self._connection is None:
+            self._shared.drop("message-no-link")
+        elif self._connection.queue(frame(Kind.MESSAGE, payload)):
+            self._shared.mark_dirty(self)
+        else:
+            self._shared.drop("message-slow-peer")
+            self._fail(f"{self._connection.queued_bytes} bytes are waiting for it: it reads too slowly")
 
     def nudge(self) -> None:
         """The peer has just dialled us, so it is there: do not sit out the back-off."""
@@ -122,6 +124,9 @@ class Link:
             self._connection.close()
             self._connection = None
         self.state = State.IDLE
+
+    def abandon(self, reason: str) -> None:
+        self._fail(reason)
 
     def _dial(self, now_ns: int) -> None:
         self._dialled_ns = now_ns

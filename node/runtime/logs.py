@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.effects import DROPPED, trace_number
 from .disk import write_all
 
 LOG_BYTES = 16 * 1024 * 1024
@@ -21,13 +23,17 @@ _dumps = json.JSONEncoder(separators=(",", ":"), default=repr).encode
 
 
 class NodeLog:
-    """JSON lines `{"time", "level", "message", …}`. At `LOG_BYTES` the file moves to `node.log.1`, replacing it."""
+    """JSON lines `{"time", "level", "message", …}`, from any thread. At `LOG_BYTES` the file moves to `node.log.1`, replacing it."""
 
     def __init__(self, path: Path, **context: Any) -> None:
         self._path = path
         self._context = context
         self._descriptor = _open_append(path)
         self._size = os.fstat(self._descriptor).st_size
+        self._lock = threading.Lock()
+        self.rotated = 0
+        """How often the file was replaced: each time but the first, its predecessor is lost."""
+        self.unwritten = 0
 
     def info(self, message: str, **fields: Any) -> None:
         self._write("info", message, fields)
@@ -39,26 +45,42 @@ class NodeLog:
         self._write("error", message, fields)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """What another thread writes afterwards is lost: its file descriptor may be somebody else's by then."""
+        with self._lock:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
         head = {"time": stamp, "mono_ns": time.monotonic_ns(), "level": level, "message": message}
         line = (_dumps({**head, **self._context, **fields}) + "\n").encode("ascii")
-        if self._size + len(line) > LOG_BYTES:
-            os.close(self._descriptor)
-            os.replace(self._path, self._path.with_name(self._path.name + ".1"))
-            self._descriptor = _open_append(self._path)
-            self._size = 0
-        self._size += len(line)
-        write_all(self._descriptor, line)
+        with self._lock:
+            if self._descriptor < 0:
+                return
+            try:
+                if self._size + len(line) > LOG_BYTES:
+                    self._rotate()
+                self._size += len(line)
+                write_all(self._descriptor, line)
+            except OSError:
+                # A full disk must not end a node for its log.
+                self.unwritten += 1
+
+    def _rotate(self) -> None:
+        """The new file is open before the old one is closed, so a failure here leaves a log to write to."""
+        os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        old, self._descriptor = self._descriptor, _open_append(self._path)
+        os.close(old)
+        self._size = 0
+        self.rotated += 1
 
 
 class TraceFile:
     """Trace lines, numbered as they are released.
 
     The lines of a turn are written before the turn's frames leave: whatever another node or a client learnt from this node is in
-    its trace, even when it is killed in the next moment. At `TRACE_BYTES` a last line `trace-bounded` is written and no more.
+    its trace, even when it is killed in the next moment. Lines that were dropped before they came here have numbers, too (`lost`). At
+    `TRACE_BYTES` a last line `trace-bounded` is written; what comes after it is only counted (`unwritten`).
     """
 
     def __init__(self, path: Path, node: str, incarnation: int) -> None:
@@ -69,11 +91,19 @@ class TraceFile:
         self._seq = 0
         self._lines: list[str] = []
         self._bounded = False
+        self.unwritten = 0
 
     def add(self, mono_ns: int, event: str, fields: Mapping[str, Any]) -> None:
-        if not self._bounded:
-            self._lines.append(_dumps({**self._head, "seq": self._seq, "mono_ns": mono_ns, "event": event, **fields}))
-            self._seq += 1
+        if self._bounded:
+            self.unwritten += 1
+            return
+        seq = trace_number(self._seq, event, fields)
+        self._lines.append(_dumps({**self._head, "seq": seq, "mono_ns": mono_ns, "event": event, **fields}))
+        self._seq = seq + 1
+
+    def lost(self, mono_ns: int, count: int, where: str) -> None:
+        """`count` lines were dropped: the numbers have a gap, and a line says so."""
+        self.add(mono_ns, DROPPED, {"count": count, "where": where})
 
     def flush(self) -> None:
         if not self._lines:

@@ -14,8 +14,9 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..bounded import reply_id
 from ..core.effects import (
     Broadcast,
     CancelTimer,
@@ -73,6 +74,8 @@ class Runtime:
         self._stopping = threading.Event()
         self._halted: str | None = None
         self._now_ns = 0
+        self._lines_lost = 0
+        """Trace lines of this turn that the gate had no room for."""
         self._log: NodeLog
         self._trace: TraceFile
         self._inputs: InputsWriter | None = None
@@ -166,7 +169,7 @@ class Runtime:
             else:
                 network.flush()
             if self._metrics is not None and self._metrics.wanted:
-                self._metrics.publish({**self._core.status(), **self._shared.status()})  # type: ignore[attr-defined]
+                self._metrics.publish(self._status())
         if self._halted is not None:
             self._log.error("halted", reason=self._halted)
             return EXIT_HALTED
@@ -190,12 +193,21 @@ class Runtime:
         self._metrics.start()
         return True
 
+    def _status(self) -> dict[str, Any]:
+        own = {**self._shared.status(), "trace_unwritten": self._trace.unwritten, "log_rotated": self._log.rotated}
+        own["log_unwritten"] = self._log.unwritten
+        return {**self._core.status(), **own}  # type: ignore[attr-defined]
+
     def _turn(self, network: Network, incoming: list[Incoming]) -> None:
         now_ns = self._now_ns = time.monotonic_ns()
         effects = self._core.step(now_ns, [event for event, _ in incoming])
         crc = self._perform(network, effects)
         if self._inputs is not None:
             self._inputs.add(encode_step(now_ns, incoming, crc))
+        if self._lines_lost:
+            self._trace.lost(now_ns, self._lines_lost, "gate")
+            self._shared.drop("trace-held", self._lines_lost)
+            self._lines_lost = 0
         self._trace.flush()
         network.flush()
 
@@ -234,10 +246,10 @@ class Runtime:
 
     def _send(self, network: Network, effect: Send) -> bytes:
         payload = encode_payload(to_wire(effect.message))
-        if effect.after:
-            self._gate.perform(effect.after, lambda: network.send(effect.peer, payload))
-        else:
+        if not effect.after:
             network.send(effect.peer, payload)
+        elif not self._gate.perform(effect.after, lambda: network.send(effect.peer, payload)):
+            self._shared.drop("message-held")
         return payload
 
     def _reach_out(self, network: Network, effect: SendDatagram | Broadcast | Meet | Part) -> None:
@@ -262,14 +274,16 @@ class Runtime:
         payload = encode_payload(effect.body)
         fitting = payload
         if len(payload) > MAX_PAYLOAD:
-            fitting = too_large_reply(effect.body.get("id"), self._options.node, len(payload))
-        self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting))
+            fitting = too_large_reply(reply_id(effect.body), self._options.node, len(payload))
+        if not self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting)):
+            self._shared.drop("reply-held")
         return payload
 
     def _trace_line(self, effect: Trace) -> None:
         # `mono_ns` is that of the release: what the line tells was true for others from then on.
         event, fields = effect.event, effect.fields
-        self._gate.perform(effect.after, lambda: self._trace.add(self._now_ns, event, fields))
+        if not self._gate.perform(effect.after, lambda: self._trace.add(self._now_ns, event, fields)):
+            self._lines_lost += 1
 
     def _shut_down(self, network: Network) -> None:
         self._home.mark_not_ready()

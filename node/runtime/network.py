@@ -96,13 +96,14 @@ class Network:
         for key, mask in ready:
             owner = key.data
             if owner is None:
-                self._wake_read.recv(65536)
+                with suppress(OSError):
+                    self._wake_read.recv(65536)
             elif owner is self._listener:
                 self._accept(now_ns)
             elif owner is self._datagrams:
                 self._take_datagrams()
             else:
-                owner.on_ready(mask, now_ns)
+                self._shared.guard.run(owner, owner.on_ready, mask, now_ns)
         # After reading: a node that was paused must see what came meanwhile before it calls anyone silent.
         if now_ns >= self._next_housekeeping_ns:
             self._next_housekeeping_ns = now_ns + self._shared.limits.housekeeping_ns * self._shared.slowness
@@ -113,13 +114,15 @@ class Network:
     def send(self, peer: str, payload: bytes) -> None:
         link = self._links.get(peer)
         if link is None:
+            self._shared.drop("message-no-address")
             if peer not in self._unknown:
                 self._unknown[peer] = None
                 self._shared.log.warning("messages to a peer without an address are dropped", peer=peer)
         elif len(payload) > MAX_PAYLOAD:
+            self._shared.drop("message-too-large")
             self._shared.log.error("a message above 1 MiB was dropped", peer=peer, bytes=len(payload))
         else:
-            link.send(payload)
+            self._shared.guard.run(link, link.send, payload)
 
     def meet(self, peer: str, host: str, port: int) -> None:
         """Connect to this peer at this address from now on, and let it in."""
@@ -136,7 +139,7 @@ class Network:
         self._shared.log.info("peer met", peer=peer, address=str(address))
         link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down)
         self._shared.crowd(len(self._links))
-        link.tick(time.monotonic_ns())
+        self._shared.guard.run(link, link.tick, time.monotonic_ns())
 
     def part(self, peer: str) -> None:
         """It is no peer any more."""
@@ -158,13 +161,15 @@ class Network:
 
     def reply(self, client: str, payload: bytes) -> None:
         inbound = self._clients.get(client)
-        if inbound is not None:
-            inbound.reply(payload)
+        if inbound is None:
+            self._shared.drop("reply-client-gone")
+        else:
+            self._shared.guard.run(inbound, inbound.reply, payload)
 
     def flush(self) -> None:
         """Send what was queued in this turn."""
         for who in self._shared.take_dirty():
-            who.flush()
+            self._shared.guard.run(who, who.flush)
 
     def close(self) -> None:
         for link in self._links.values():
@@ -225,7 +230,6 @@ class Network:
         for _ in range(_ACCEPTS_A_TURN):
             try:
                 sock, address = self._listener.accept()
-                tune(sock, self._shared.limits)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -235,16 +239,20 @@ class Network:
                 self._shared.selector.unregister(self._listener)
                 break
             self._accepted += 1
-            host, shared = str(address[0]), self._shared
-            if shared.tls is not None and not shared.handshakes.allow(host, now_ns):
-                shared.refusals.add(host, Refused("rate", "it connects too often"))
-                sock.close()
-                continue
-            inbound = Inbound(self._accepted, shared, self, now_ns, host)
-            queue_bytes = shared.limits.client_queue_bytes
-            inbound.connection = Connection(sock, shared.selector, inbound, queue_bytes, now_ns, shared.session(None))
-            self._inbound[inbound] = None
+            self._shared.guard.run(_Accepted(sock), self._take_in, sock, str(address[0]), now_ns)
         self._evict_strangers()
+
+    def _take_in(self, sock: socket.socket, host: str, now_ns: int) -> None:
+        shared = self._shared
+        if shared.tls is not None and not shared.handshakes.allow(host, now_ns):
+            shared.refusals.add(host, Refused("rate", "it connects too often"))
+            sock.close()
+            return
+        tune(sock, shared.limits)
+        inbound = Inbound(self._accepted, shared, self, now_ns, host)
+        queue_bytes = shared.limits.client_queue_bytes
+        inbound.connection = Connection(sock, shared.selector, inbound, queue_bytes, now_ns, shared.session(None))
+        self._inbound[inbound] = None
 
     def _evict_strangers(self) -> None:
         """Too many connections that never said hello: the oldest go of whoever has most of them, so that others still get in."""
@@ -264,9 +272,19 @@ class Network:
             self._shared.selector.register(self._listener, READ, self._listener)
         self._shared.look_at_files(now_ns)
         for link in self._links.values():
-            link.tick(now_ns)
+            self._shared.guard.run(link, link.tick, now_ns)
         for inbound in list(self._inbound):
-            inbound.tick(now_ns)
+            self._shared.guard.run(inbound, inbound.tick, now_ns)
+
+
+class _Accepted:
+    """A socket that is nobody's yet."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def abandon(self, reason: str) -> None:
+        self._sock.close()
 
 
 def too_large_reply(reply_id: object, node: str, size: int) -> bytes:

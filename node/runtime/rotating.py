@@ -36,6 +36,11 @@ class Rotating(Generic[T]):
             self.value = self._load(True)
         except ConfigError as error:
             self._log.error(f"new {self._what} refused, the old stays in use", reason=error.message, hint=error.hint)
+        except Exception as error:
+            # Files that a library cannot read end no node that runs.
+            self._log.error(
+                f"new {self._what} refused, the old stays in use", reason=f"{type(error).__name__}: {error}"
+            )
         else:
             self._log.info(f"new {self._what} in use")
 

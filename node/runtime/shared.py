@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..wire import Kind, encode
+from .guard import Endpoint, Guard
 from .identity import Identity
 from .logs import NodeLog
 from .options import Limits
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PEERS_PINGED_OFTEN = 4
 
 
-class Flushable(Protocol):
+class Flushable(Endpoint, Protocol):
     def flush(self) -> None: ...
 
 
@@ -44,6 +45,7 @@ class Shared:
         self.tls = tls
         self.datagram_keys = datagram_keys
         self.refusals = Refusals(log)
+        self.guard = Guard(log)
         self.handshakes = Rates(limits.handshakes_per_s, limits.handshakes_burst)
         self._next_look_ns = 0
         self._files_wanted = False
@@ -53,9 +55,15 @@ class Shared:
         self.hello = encode(Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation})
         self.lost_datagrams = 0
         """Datagrams that did not get out: no route, a full buffer, an address that is none."""
+        self.dropped: dict[str, int] = {}
+        """What was thrown away because a queue was full or nobody was there, by reason."""
         self.slowness = 1
         """How many times rarer pings and housekeeping are than in a small cluster, and how much longer silence is suffered: with 31 peers, they alone would keep a processor busy."""
         self._dirty: dict[Flushable, None] = {}
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count what is dropped. `reason` is one of few words."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def crowd(self, peers: int) -> None:
         """There are so many peers now."""
@@ -85,7 +93,12 @@ class Shared:
 
     def status(self) -> dict[str, Any]:
         """What metrics tell of the sockets: refusals by reason, datagrams that were lost, and how long our certificate is valid."""
-        told: dict[str, Any] = {"refused": self.refusals.counts, "lost_datagrams": self.lost_datagrams}
+        told: dict[str, Any] = {
+            "refused": self.refusals.counts,
+            "dropped": dict(sorted(self.dropped.items())),
+            "broken": self.guard.counts,
+            "lost_datagrams": self.lost_datagrams,
+        }
         if self.tls is not None:
             told["certificate_expires_s"] = self.tls.value.expires_s
         return told

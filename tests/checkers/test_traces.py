@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.traces import ANYTIME, TraceError, excerpt, read_traces
+from checkers.traces import ANYTIME, TraceError, excerpt, read_traces, trace_gaps
 
 from .trace_book import MS, Book
 
@@ -46,7 +46,7 @@ def test_missing_lines_inside_are_reported_with_their_place() -> None:
     del book.lines["n2"][2]
     traces = read_traces(book.record())
     assert traces.incarnations["n2"][0].gaps == (2,)
-    assert traces.problems == ("lines are missing from the trace of n2, incarnation 1, before seq 3",)
+    assert traces.problems == ("n2: lines are missing from its trace before seq 3 (incarnation 1)",)
 
 
 def test_a_lost_beginning_is_a_gap() -> None:
@@ -98,3 +98,30 @@ def test_an_excerpt_keeps_the_entry_in_question() -> None:
     line = {"event": "append", "entries": [[1, 1, 101], [2, 1, 102]], "node": "n1"}
     assert excerpt(line, 2)["entries"] == [[2, 1, 102]]
     assert line["entries"] == [[1, 1, 101], [2, 1, 102]]
+
+
+def test_lines_that_a_node_dropped_are_a_gap_although_their_numbers_were_not_used() -> None:
+    book = Book().boot_all()
+    book.line("n1", "dropped", count=3, where="gate")
+    book.line("n1", "dropped", count=2, where="held")
+    (gap,) = trace_gaps(book.record().traces)
+    assert (gap.part, gap.name, gap.why) == ("trace", "n1", "it dropped 5 lines of its trace (incarnation 1)")
+    assert "n1: it dropped 5 lines" in read_traces(book.record()).problems[0]
+
+
+def test_every_boot_with_a_gap_is_named_once_and_whole_ones_not_at_all() -> None:
+    book = Book().boot_all()
+    for term in (1, 2, 3, 4, 5):
+        book.line("n1", "term", term=term)
+    book.boot("n1", again=True)
+    book.line("n1", "trace-bounded", bytes=1, last_seq=1)
+    del book.lines["n1"][4], book.lines["n1"][2]
+    assert [gap.why for gap in trace_gaps(book.record().traces)] == [
+        "lines are missing from its trace before seq 3 and at 1 more places (incarnation 1)",
+        "its trace reached the bound on its size (incarnation 2)",
+    ]
+
+
+@pytest.mark.parametrize("line", [{}, {"seq": "x"}, {"seq": None, "incarnation": []}, {"event": "dropped", "seq": 0}])
+def test_gaps_of_lines_of_any_form_are_found(line) -> None:
+    assert trace_gaps({"n1": [line]})

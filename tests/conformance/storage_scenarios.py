@@ -102,6 +102,16 @@ def operation_numbers_may_come_in_any_order(driver: Driver) -> None:
     assert driver.files()["log"] == b"ab"
 
 
+def dropped_trace_lines_leave_a_gap_in_the_numbers(driver: Driver) -> None:
+    """As `docs/reference/traces.md` says, in every driver: a reader sees the gap, and by the event how many lines it is about."""
+    core = ScriptedCore(
+        at_start(Trace("append", {}), Trace("dropped", {"count": 3, "where": "held"}), Trace("quorum", {}))
+    )
+    driver.boot(core)
+    driver.wait(lambda: len(driver.traces()) == 3, "the trace lines")
+    assert [(line["event"], line["seq"]) for line in driver.traces()] == [("append", 0), ("dropped", 4), ("quorum", 5)]
+
+
 def slow_storage_stops_neither_timers_nor_messages(driver: Driver) -> None:
     core = ScriptedCore(
         script(
@@ -294,6 +304,7 @@ STORAGE_SCENARIOS: list[Scenario] = [
     the_snapshot_dance_replaces_a_file,
     every_operation_is_answered_once,
     operation_numbers_may_come_in_any_order,
+    dropped_trace_lines_leave_a_gap_in_the_numbers,
     slow_storage_stops_neither_timers_nor_messages,
     nothing_is_released_before_its_writes_are_durable,
     storage_waits_for_storage,

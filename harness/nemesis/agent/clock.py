@@ -95,12 +95,3 @@ def _offset_of_faketime(text: str) -> int:
     whole, _, rest = text.lstrip("+-").partition(".")
     amount_ns = int(whole or 0) * 10**9 + int((rest or "0").ljust(9, "0")[:9])
     return -amount_ns if text.startswith("-") else amount_ns
-
-
-def preloaded(pid: int, library: str) -> bool:
-    """Whether the process has the library mapped; without it, it sees the true clock whatever the file says."""
-    try:
-        with open(f"/proc/{pid}/maps") as file:
-            return any(line.rstrip().endswith(library) for line in file)
-    except OSError:
-        return False

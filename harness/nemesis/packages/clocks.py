@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from .. import machine_clocks
+from .. import clock_question, machine_clocks
 from ..agents import Json, ask, require
 from ..clock_abilities import drifts_and_strobes, sets
 from ..clock_library import clock_of
-from ..clock_settings import TRUE, is_as_set, look_for, rate_ppm, settings_of
+from ..clock_settings import TRUE, Setting, is_as_set, look_for, rate_ppm, settings_of
 from ..faults import Observation, Resolved
 from ..wanted import Want
 from .base import Ground, Package, Probe
+
+HINT = "`clock: system` in the inventory of machines of your own sets the clock for all programs; an adapter's `clock(host)` shows what the system sees"
 
 
 class Clock(Package):
@@ -34,31 +36,76 @@ class Clock(Package):
         return {"offsets_before_ns": before_ns} if before_ns else {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        """By a fresh process under the same clock; while it is `on`, also in the service's processes themselves."""
         own, force = settings_of(fault.what), ground.force
         wanted = {node: force.clocks.get(node, TRUE) for node in own if node in ground.on}
-        machines = {node: _look_at_machine(node, ground) for node in wanted if _is_own(node, ground)}
-        requests = {node: look_for(own[node], wanted[node]).request() for node in wanted if node not in machines}
+        machines = {node: _look_at_machine(node, ground, wanted[node]) for node in wanted if _is_own(node, ground)}
+        requests = {
+            node: {**look_for(own[node], wanted[node]).request(), "effect": on, "paused": node in force.paused}
+            for node in wanted
+            if node not in machines
+        }
         answers = {**require(ask(ground.cluster.nodes, requests), "looking at the clocks"), **machines}
+        if on:
+            answers = {
+                node: answer if node in machines else _as_the_system_says(node, ground, wanted[node], answer)
+                for node, answer in answers.items()
+            }
         right = [
-            machine_clocks.is_moved_as(wanted[node], answer["readings"][0])
+            answer["affected"]
             if node in machines
+            # A process that is down comes under the clock when it comes back.
             else is_as_set(wanted[node], answer["readings"])
-            # A process that is down takes the clock's file with it when it comes back.
-            and (answer["preloaded"] or answer["pid"] is None)
+            and (answer["pid"] is None or answer.get("affected", not on))
             for node, answer in answers.items()
         ]
         holders = {node: force.clock_holders.get(node) for node in own}
         others = {node: other for node, other in holders.items() if other not in (None, fault.intent.id)}
         told = {"held_by": others} if others else {}
-        return Observation(bool(right) and all(right), {**_seen(fault, answers), **told})
+        return Observation(
+            bool(right) and all(right), {**_seen(fault, answers), **(_effect(answers) if on else {}), **told}
+        )
 
 
 def _is_own(node: str, ground: Ground) -> bool:
     return clock_of(ground.cluster.hosts[node]) == "system"
 
 
-def _look_at_machine(node: str, ground: Ground) -> Json:
-    return {"readings": [machine_clocks.reading(ground, node)], "preloaded": False}
+def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
+    """All programs of the machine read its clock."""
+    seen = machine_clocks.reading(ground, node)
+    return {"readings": [seen], "affected": machine_clocks.is_moved_as(wanted, seen), "means": ["system clock"]}
+
+
+def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
+    """The system's own word counts for more than what is known of its processes."""
+    if answer["pid"] is None or not clock_question.asks(ground, wanted):
+        return answer
+    try:
+        seen = clock_question.reading(ground, node)
+    except Exception as error:
+        # The adapter is its user's: whatever it raises, the clock is not known by its word.
+        why = f"`clock` of the adapter raised {type(error).__name__}: {error}"
+        return {**answer, "why": [*answer.get("why", ()), why]}
+    if seen is None:
+        return answer
+    if clock_question.shows(wanted, seen):
+        return {**answer, "affected": True, "why": [], "said_ns": seen[1]}
+    why = f"the system itself says that its clock is off by {seen[1]} ns, give or take {seen[2]}"
+    return {**answer, "affected": False, "why": [why, *answer.get("why", ())], "said_ns": seen[1]}
+
+
+def _effect(answers: Mapping[str, Json]) -> Json:
+    """By node, whether the clock reaches the system's processes, by which means, and why not."""
+    seen: Json = {
+        "affected": {node: bool(answer.get("affected")) for node, answer in answers.items()},
+        "means": {node: answer["means"] for node, answer in answers.items() if answer.get("means")},
+    }
+    if said := {node: answer["said_ns"] for node, answer in answers.items() if "said_ns" in answer}:
+        seen["said_ns"] = said
+    if why := {node: answer["why"] for node, answer in answers.items() if answer.get("why")}:
+        seen |= {"unaffected": why, "hint": HINT}
+    return seen
 
 
 def _seen(fault: Resolved, answers: Mapping[str, Json]) -> Json:
@@ -67,7 +114,6 @@ def _seen(fault: Resolved, answers: Mapping[str, Json]) -> Json:
     seen: Json = {
         "offsets_ns": {node: reading[1] for node, reading in last.items()},
         "errors_ns": {node: reading[2] for node, reading in last.items()},
-        "preloaded": {node: answer["preloaded"] for node, answer in answers.items()},
     }
     if "drift_ppm" in fault.what:
         rates = {node: rate_ppm(answer["readings"]) for node, answer in answers.items()}

@@ -90,14 +90,22 @@ class MembershipFaults:
         """All that are still away, when everything else is healed."""
         weights = {node: weight for away in self._away.values() for node, weight in away.items()}
         left = [node for nodes in self._left.values() for node in nodes]
+        away, gone = dict(self._away), dict(self._left)
         self._away.clear()
         self._left.clear()
 
+        def back(error: FaultError | None) -> None:
+            if error is not None:
+                # The next try must find them.
+                self._away.update(away)
+                self._left.update(gone)
+            then(error)
+
         def joined(error: FaultError | None) -> None:
             if error is None and weights:
-                self._move("all-back", weights, then)
+                self._move("all-back", weights, back)
             else:
-                then(error)
+                back(error)
 
         self._rejoin(left, joined)
 

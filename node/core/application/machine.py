@@ -15,7 +15,7 @@ from ..entry import CONFIG, NOOP, Entry, canonical
 from ..machine import Machine
 from ..outbox import Outbox
 from ..signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
-from .kv import KeyValue, Mismatch
+from .kv import LENGTHS, KeyValue, Mismatch
 from .registry import Applications
 from .replicated import text_digest
 from .sessions import Result, Sessions
@@ -40,6 +40,8 @@ class Application(Machine):
         self._sessions = Sessions(self._flaws)
         self._kv = KeyValue()
         self.applied = 0
+        self.failed = 0
+        """Commands whose application raised."""
         self._saved: tuple[int, Sequence[Any]] = (0, ())
         """For flaws: index and sessions before the latest entries (`applied-index-not-atomic`), or the index of the last snapshot."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -57,7 +59,7 @@ class Application(Machine):
         return text_digest(canonical([self._kv.dump(), self._sessions.dump(), parts]))
 
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = {"index": self.applied, "applied": self.applied}
+        status: dict[str, Any] = {"index": self.applied, "applied": self.applied, "commands_failed": self.failed}
         if not self._apps:
             # With agents the state may have many MiB, and a status is asked for every second: `digest` is a question of its own.
             status["digest"] = self.digest()
@@ -92,9 +94,26 @@ class Application(Machine):
                 self._out.emit(Changed(app.name, ids, app.view))
 
     def _apply(self, entry: Entry) -> Result | None:
+        """Every node answers every command, and all alike: one that stopped a node would stop all of them, again at each start.
+
+        What is ill-formed is refused before it changes anything. An exception is a bug of ours; it depends on entry and state alone, so it
+        is the same everywhere, and its words, which hang on the interpreter, do not get into the state.
+        """
+        try:
+            return self._applied_result(entry)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.failed += 1
+            self._out.trace("command-failed", index=entry.index, kind=type(error).__name__)
+            return {**_FAILED, "index": entry.index, "term": entry.term}
+
+    def _applied_result(self, entry: Entry) -> Result | None:
         name = entry.command[0]
         if name in (NOOP, CONFIG):
             return None
+        if name in COMMANDS and not well_formed(entry.command):
+            return {**_ILL_FORMED, "index": entry.index, "term": entry.term}
         if name == OPEN:
             return {**self._sessions.open(entry.index), "index": entry.index, "term": entry.term}
         if name != TRANSACTION:
@@ -109,10 +128,11 @@ class Application(Machine):
 
     def _apply_elsewhere(self, entry: Entry) -> Result:
         """A command of another application. What got into the log without being right is refused here, on every node alike."""
-        name, fields = entry.command[0], entry.command[1] if len(entry.command) == 2 else {}
+        name, fields = entry.command[0], entry.command[1] if len(entry.command) == 2 else None
         app, problem = self._owner(name), self._problem(name, fields)
         if app is None or problem is not None:
             return {"status": "fail", "error": "bad-request", "message": problem}
+        assert fields is not None
         return app.apply(entry.index, name, fields)
 
     def _on_query(self, now_ns: int, signal: Query) -> None:
@@ -153,6 +173,29 @@ class Application(Machine):
         if self._apps:
             state["apps"] = {name: app.dump() for name, app in self._apps.items()}
         return canonical(state)
+
+
+_ILL_FORMED: Result = {"status": "fail", "error": "bad-request", "message": "the command is ill-formed"}
+_FAILED: Result = {
+    "status": "fail",
+    "error": "command-failed",
+    "message": "applying it failed, on every node; this is a bug in the node",
+}
+
+
+def well_formed(command: Sequence[Any]) -> bool:
+    """Whether one of `COMMANDS` has the shape that its application relies on. Says the same on every node, whatever wrote the entry."""
+    if command[0] == OPEN:
+        return len(command) == 1
+    if len(command) != 4:
+        return False
+    _, session, seq, ops = command
+    return type(session) is int and type(seq) is int and isinstance(ops, (list, tuple)) and all(map(_is_op, ops))
+
+
+def _is_op(op: Any) -> bool:
+    good = isinstance(op, (list, tuple)) and len(op) >= 2 and isinstance(op[0], str) and isinstance(op[1], str)
+    return good and LENGTHS.get(op[0]) == len(op)
 
 
 def _outcome(done: list[Any] | Mismatch) -> Result:

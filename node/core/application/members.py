@@ -20,6 +20,7 @@ from ...config import NodeConfig
 from ...flaws import Flaws
 from ..entry import canonical
 from ..lifecycle import FAILED, JOINING, LEAVING, REMOVED, TRANSITIONS
+from ..printable import printable
 from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 
@@ -189,9 +190,7 @@ def _integer(low: int, high: int) -> tuple[Test, str]:
 
 
 def _word(longest: int) -> Test:
-    return lambda value: (
-        isinstance(value, str) and 0 < len(value) <= longest and value.isprintable() and "/" not in value
-    )
+    return lambda value: isinstance(value, str) and 0 < len(value) <= longest and printable(value) and "/" not in value
 
 
 _CAPACITY: Mapping[str, tuple[Test, str]] = {

@@ -7,12 +7,13 @@ from typing import Any
 
 from ...cluster_config import AGENT_TYPES
 from ..keyed_state import key_problem, value_problem
+from ..printable import printable
 
 Check = Callable[[Any], "str | None"]
 
 
 def _name(value: Any) -> str | None:
-    good = isinstance(value, str) and 1 <= len(value) <= 64 and value.isprintable() and "/" not in value
+    good = isinstance(value, str) and 1 <= len(value) <= 64 and printable(value) and "/" not in value
     return None if good else "is not a name of 1-64 printable characters without '/'"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...bounded import reply_id
 from ...config import MS, NodeConfig, weights_problem
 from ...flaws import Flaws
 from ..events import ClientGone, Connected, Disconnected, Request
@@ -59,6 +60,7 @@ class Clients(Machine):
         self._token = 0
         self._applied = 0
         self._timer_ns: int | None = None
+        self._forwards_dropped = 0
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Proposed: lambda now, signal: self._router.on_proposed(signal),
             NotProposed: lambda now, signal: self._router.on_not_proposed(signal),
@@ -80,8 +82,7 @@ class Clients(Machine):
         try:
             request = parse(event.body, self._calls, self._config.node, self._config.agents)
         except ValueError as error:
-            id_ = event.body.get("id") if isinstance(event.body, Mapping) else None
-            self._reply(event.client, id_, replies.failed("bad-request", str(error)))
+            self._reply(event.client, reply_id(event.body), replies.failed("bad-request", str(error)))
             return
         if len(self._table.by_token) - len(self._table.origins) >= self._config.max_pending_requests:
             limit = self._config.max_pending_requests
@@ -100,7 +101,11 @@ class Clients(Machine):
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         if isinstance(message, Forward):
             origin = Origin(peer, message.incarnation, message.id, message.term)
-            if origin not in self._table.origins and len(self._table.origins) < self._remote_limit():
+            if origin in self._table.origins:
+                return
+            if len(self._table.origins) >= self._remote_limit():
+                self._forwards_dropped += 1
+            else:
                 self._token += 1
                 pending = Pending(self._token, now_ns + message.deadline_ms * MS, None, None, origin)
                 pending.work = message.request
@@ -138,7 +143,7 @@ class Clients(Machine):
             self._out.set_timer(TIMER, self._timer_ns)
 
     def status(self) -> dict[str, Any]:
-        return {"pending": len(self._table.by_token)}
+        return {"pending": len(self._table.by_token), "forwards_dropped": self._forwards_dropped}
 
     def check(self) -> None:
         table = self._table

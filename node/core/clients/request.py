@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
+from ...bounded import id_problem
 from ...cluster_config import AgentsConfig
 from ..entry import canonical
 from ..value import frozen
@@ -84,8 +85,9 @@ def parse(
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
     id_ = body.get("id")
-    if type(id_) not in (int, str):
-        raise ValueError(f"id is {_short(id_)}, not an integer or a string")
+    problem = id_problem(id_)
+    if problem is not None:
+        raise ValueError(problem)
     deadline_ms = _integer(body, "deadline_ms", DEADLINE_MS, 1, DEADLINE_LIMIT_MS)
     if "admin" in body:
         if body["admin"] not in ADMINS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...bounded import within
 from ...config import MS, weights_problem
 from ..messages import Forward, ForwardReply
 from ..outbox import Outbox
@@ -137,6 +138,8 @@ class Router:
         if "command" in work:
             command = work["command"]
             if not isinstance(command, list) or not command:
+                return False
+            if not isinstance(command[0], str) or not within(command):
                 return False
             if command[0] in self._calls.for_clients:
                 return len(command) == 2 and self._calls.problem(command[0], command[1]) is None

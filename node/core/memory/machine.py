@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...bounded import reply_id
 from ...cluster_config import MS, SECOND
 from ...config import NodeConfig
 from ...flaws import Flaws
@@ -105,7 +106,7 @@ class MemoryMachine(Member):
         try:
             request = parse(event.body)
         except ValueError as error:
-            self._fail(event.client, event.body.get("id"), "bad-request", str(error))
+            self._fail(event.client, reply_id(event.body), "bad-request", str(error))
             return
         under_way = len(self._quorums.waiting) + len(self._reads)
         if under_way >= PENDING_LIMIT:

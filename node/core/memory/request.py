@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...bounded import id_problem
 from ..value import frozen
 from .schema import KINDS, fields_problem, record_problem
 
@@ -47,8 +48,9 @@ def command_of(body: Mapping[str, Any], op: str) -> tuple[str, dict[str, Any]]:
 def parse(body: Mapping[str, Any]) -> MemoryRequest:
     """Raises ValueError with a sentence that names the field and shows its value."""
     id_, operation = body.get("id"), body["memory"]
-    if type(id_) not in (int, str):
-        raise ValueError(f"id is {_short(id_)}, not an integer or a string")
+    problem = id_problem(id_)
+    if problem is not None:
+        raise ValueError(problem)
     if operation not in OPERATIONS:
         raise ValueError(f"memory is {_short(operation)}, not one of {', '.join(OPERATIONS)}")
     deadline_ms = body.get("deadline_ms", DEADLINE_MS)

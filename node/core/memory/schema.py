@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..printable import printable
 from .trits import strange
 
 TEXT, INTEGER, TRITS = WRITTEN = ("text", "integer", "hypervector")
@@ -63,7 +64,7 @@ def record_problem(kind: Any, record: Any) -> str | None:
     """What is wrong with the name of a record."""
     if not isinstance(kind, str) or kind not in FIELDS:
         return f"the kind {short(kind)} is none of {', '.join(KINDS)}"
-    if not isinstance(record, str) or not 1 <= len(record) <= NAME_CHARACTERS or not record.isprintable():
+    if not isinstance(record, str) or not 1 <= len(record) <= NAME_CHARACTERS or not printable(record):
         return f"the record {short(record)} is not a name of 1-{NAME_CHARACTERS} printable characters"
     return None
 

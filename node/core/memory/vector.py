@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..printable import printable
 from .schema import short
 
 Vector = dict[str, int]
@@ -77,7 +78,7 @@ def vector_problem(value: Any) -> str | None:
 
 
 def replica_fine(value: Any) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= REPLICA_CHARACTERS and value.isprintable()
+    return isinstance(value, str) and 1 <= len(value) <= REPLICA_CHARACTERS and printable(value)
 
 
 def number_fine(value: Any) -> bool:

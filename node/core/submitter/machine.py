@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...bounded import within
 from ...config import MS, NodeConfig
 from ..chance import Chance
 from ..cluster_messages import SubmitCommand
@@ -57,7 +58,7 @@ class Submitter(Member):
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         assert isinstance(message, SubmitCommand)
         command = message.work.get("command")
-        if not _shaped(command) or self._problem(command[0], command[1]) is not None:
+        if not _shaped(command) or not within(command) or self._problem(command[0], command[1]) is not None:
             self.refused += 1
         elif self._here:
             self._out.emit(Propose(0, command))

@@ -278,9 +278,10 @@ def _clocks(random: Random, record: RunRecord) -> dict[str, tuple[int, int]]:
 
 
 def _options(random: Random) -> dict[str, Any]:
-    return {
+    drawn = {
         "max_recovery_s": random.choice((0.005, 0.02, 1)),
         "deadline_ms": random.choice((None, None, None, 2)),
         "deadline_grace_ms": 1,
         "recovery": {"within_ms": random.choice((5, 20, 100)), "elections": random.choice((0, 1, 4))},
     }
+    return {name: value for name, value in drawn.items() if value is not None}

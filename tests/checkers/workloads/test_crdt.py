@@ -69,7 +69,7 @@ def test_objects_and_lives_are_apart():
 
 def test_after_a_gap_nothing_is_known():
     lines = Replicas().deliver("n1", "a").state("n1", "d").deliver("n2", "a").lose("n2").state("n2", "wrong")
-    unknown(lines.judge("crdt"), "lines are missing from the trace of n2")
+    unknown(lines.judge("crdt"), "n2: lines are missing from its trace")
     unknown(Replicas().deliver("n1", "a").state("n1", "d").deliver("n2").judge("crdt"), "nothing to compare")
     unknown(Lines().line("n1", "quorum").judge("crdt"), "does not apply")
 

@@ -102,7 +102,7 @@ def test_a_trace_with_gaps_proves_no_absence() -> None:
     lines = Lines()
     lines.operations.ok(0, "spawn", "a", {}).ok(1, "pool", None, listed("a"))
     lines.line("n1", "quorum").lose("n1").line("n1", "quorum").quiet()
-    unknown(lines.judge("pool", phases={"quiet_end": 0}), "lines are missing from the trace of n1")
+    unknown(lines.judge("pool", phases={"quiet_end": 0}), "n1: lines are missing from its trace")
 
 
 def test_another_history_has_no_pool() -> None:

@@ -146,3 +146,52 @@ def test_unlike_nodes_are_members_that_there_are_with_capacities_that_can_be(tmp
     assert "slots" in refusal(tmp_path, UNLIKE.replace("{cpu_percent: 25}", "{slots: 17}"))
     alone = UNLIKE.replace("  membership: {broadcast: false, capacity: {slots: 8}}\n", "")
     assert "`learners` and `seeds` and `capacities` without members: add `membership: {}`" in refusal(tmp_path, alone)
+
+
+OPTIONS = [
+    ("check_options: {max_recovery: 5}", "check_options.max_recovery: no checker and no option", "max_recovery_s"),
+    ("check_options: {max_recovery_s: -5}", "check_options.max_recovery_s: must be 0 or more (got -5)", "first ok"),
+    ("check_options: {max_recovery_s: .nan}", "must be a finite number (got nan)", "first ok"),
+    ("check_options: {max_recovery_s: true}", "must be a finite number (got True)", "first ok"),
+    (
+        "check_options: {agents: {max_pause: 1}}",
+        "check_options.agents.max_pause: checker 'agents' has no",
+        "max_pause_s",
+    ),
+    ("check_options: {agents: 1}", "the options of checker 'agents' must be a mapping", "max_pause_s: …"),
+    (
+        "checks: [set]\ncheck_options: {agents: {max_pause_s: 1}}",
+        "checker 'agents' is not among `checks`",
+        "add agents",
+    ),
+    ("checks: [set, set]", "checks[1]: checker 'set' is named twice", "leave out"),
+    ("checks: [sett]", "checks[0]: no checker 'sett'", "did you mean 'set'"),
+    (
+        "system: {memory: {}}\ncheck_options: {memory: {conflicts: latest-wins}}",
+        "check_options.memory.conflicts: another section of this campaign says 'merge' (got 'latest-wins')",
+        "leave it out",
+    ),
+    (
+        "liveness: {within: 5s}\ncheck_options: {recovery: {within_ms: 1}}",
+        "check_options.recovery.within_ms: another section of this campaign says 5000.0 (got 1)",
+        "leave it out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), OPTIONS, ids=[case[0] for case in OPTIONS])
+def test_options_that_no_checker_would_apply_are_refused_with_their_place(text, message, hint, tmp_path):
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(write(tmp_path, f"{GOOD}{text}\n"))
+    last = len(f"{GOOD}{text}".splitlines())
+    assert f"story.yaml:{last}: " in str(caught.value)
+    assert message in str(caught.value)
+    assert hint in (caught.value.hint or "")
+
+
+def test_options_of_a_section_and_of_check_options_are_joined(tmp_path):
+    text = (
+        f"{GOOD}system: {{memory: {{conflicts: latest-wins}}}}\ncheck_options: {{memory: {{overwritten: counted}}}}\n"
+    )
+    plan = make_plan(load_campaign(write(tmp_path, text)), tmp_path)
+    assert plan.options["check_options"] == {"memory": {"conflicts": "latest-wins", "overwritten": "counted"}}

@@ -1,4 +1,4 @@
-"""A system of one process a host that does nothing but live: what faults on processes and clocks are tried on.
+"""A system of one process a host that does nothing but live and look at the clock: what faults on processes and clocks are tried on.
 
 `Plain` is known by its pid alone; `Supervised` has a supervisor with a marker, as the reference node does.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from harness.hosts.base import Host
 from harness.systems.base import Dial
 
-PROGRAM = "import time\nwhile True: time.sleep(3600)\n"
+PROGRAM = "import time\nwhile True: time.time(), time.sleep(0.05)\n"
 SUPERVISOR = """
 while [ ! -e over ]; do
   if [ -e stopped ]; then sleep 0.02; continue; fi

@@ -152,8 +152,8 @@ def test_what_hides_an_end_hides_no_beginning(kind, target):
         ("pause", {"nodes": ["n1", "n2"]}, {"nodes": ["n2"]}, ["n1"]),
         ("pause", NODE, {}, ["n1"]),
         ("link", {"edges": [["n1", "n2"], ["n2", "n1"]]}, {"edges": [["n2", "n1"]]}, [("n1", "n2")]),
-        ("clock", {"offsets_ns": {"n1": 5, "n2": 5}}, {"preloaded": {"n1": True, "n2": False}}, ["n2"]),
-        ("clock", {"offsets_ns": {"n1": 5}}, {"preloaded": {"n1": True}}, []),
+        ("clock", {"offsets_ns": {"n1": 5, "n2": 5}}, {"affected": {"n1": True, "n2": False}}, ["n2"]),
+        ("clock", {"offsets_ns": {"n1": 5}}, {"affected": {"n1": True}}, []),
         ("clock", {"offsets_ns": {"n1": 5}}, {}, []),
     ],
 )

@@ -178,3 +178,38 @@ def test_what_breaks_the_rest_is_asked_of_the_hosts(tmp_path):
     text = "name: clogged\nworkloads:\n  - register: {}\nliveness: {rest: clogged}\n"
     path.write_text(text, encoding="utf-8")
     assert needs_of(load_campaign(path)) == {"clog"}
+
+
+def failing(verb: Verb, name: str | None):
+    """A story in which this action fails, in the isolation."""
+
+    class Failing(Runner):
+        def step(self, now_ns, completions=()):
+            changed = [
+                ActionDone(done.action, True, "n2 is away")
+                if isinstance(done, ActionDone)
+                and self.phase is Phase.ISOLATE
+                and done.action.verb is verb
+                and (done.action.intent and done.action.intent.id) == name
+                else done
+                for done in completions
+            ]
+            return super().step(now_ns, changed)
+
+    return Failing
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "settle_ns"),
+    [
+        (Verb.HEAL, "f1", None),
+        (Verb.INJECT, "liveness-isolated", None),
+        (Verb.HEAL_ALL, None, 2 * SECOND),
+        (Verb.INJECT, "liveness-isolated", 2 * SECOND),
+    ],
+)
+def test_a_core_that_may_not_be_whole_owes_nothing(verb, name, settle_ns):
+    runner, log = play(with_liveness(settle_ns), make=failing(verb, name))
+    assert "core_healed" not in runner.marks and "n2 is away" in runner.unhealed
+    assert log[-1][3] is Phase.FINAL and "healed" in runner.marks, "the last heal of everything worked"
+    assert Phase.LIVENESS not in {entry[3] for entry in log}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.nemesis.faults import Intent
 from harness.run.actions import ActionDone, FaultAction, Verb
 from harness.run.plan import Plan, Timing, make_slots
-from harness.run.runner import OpDone, Phase, Runner
+from harness.run.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
 from harness.systems.base import Outcome
 from harness.workloads import Register, RegisterSpec, Set, SetSpec
 
@@ -162,3 +162,43 @@ def test_stop_heals_and_makes_no_final_reads():
     step = runner.step(SECOND + 1, [ActionDone(FaultAction(Verb.HEAL_ALL, None))])
     assert step.phase in (Phase.FINAL, Phase.DONE)
     assert step.invocations == []
+
+
+def healed_badly(step_failures: int):
+    """A run without faults whose first tries to heal everything fail."""
+    runner, now, completions, tries = Runner(make_plan()), 0, [], []
+    for _ in range(100_000):
+        step = runner.step(now, completions)
+        if step.phase is Phase.DONE:
+            return runner, tries
+        completions = [OpDone(one.slot.slot, Outcome("ok", one.op.value)) for one in step.invocations]
+        for action in step.actions:
+            tries.append((now, runner.phase))
+            failed = len(tries) <= step_failures
+            completions.append(ActionDone(action, failed, "n2 is away" if failed else ""))
+        assert completions or step.wake_ns is not None
+        now = max(now, step.wake_ns) if step.wake_ns is not None and not completions else now + 1_000_000
+    raise AssertionError("the run did not end")
+
+
+def test_a_heal_of_everything_that_failed_is_tried_again_later():
+    runner, tries = healed_badly(HEAL_TRIES - 1)
+    assert [phase for _, phase in tries] == [Phase.HEAL] * HEAL_TRIES
+    assert tries[1][0] - tries[0][0] >= HEAL_AGAIN_NS
+    assert runner.marks["healed"] > tries[-1][0] and not runner.unhealed
+
+
+def test_what_could_not_be_healed_has_no_mark_and_the_run_ends():
+    runner, tries = healed_badly(HEAL_TRIES + 5)
+    assert len(tries) == HEAL_TRIES
+    assert set(runner.marks) == {"load_end", "end"}
+    assert "n2 is away" in runner.unhealed
+
+
+def test_a_dropped_client_gets_a_new_process():
+    runner = Runner(make_plan())
+    first = runner.step(3 * SECOND).invocations
+    done = [OpDone(one.slot.slot, Outcome("fail", error="connection-lost"), dropped=True) for one in first]
+    runner.step(3 * SECOND, done)
+    again = runner.step(3 * SECOND + 500_000_000).invocations
+    assert again and all(one.fresh and one.process >= len(first) for one in again)

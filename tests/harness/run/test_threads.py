@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import FaultError
 from harness.nemesis.faults import Injector, Intent, Observation, Resolved, Situation
 from harness.run.journal import Journal
 from harness.run.nemesis import Nemesis
 from harness.run.plan import Plan, Timing, make_slots
-from harness.run.runner import Phase
-from harness.run.threads import RunClock, ThreadDriver
+from harness.run.runner import HEAL_TRIES, Phase
+from harness.run.threads import BROKEN_CLIENT, ThreadDriver
+from harness.run.worker import RunClock
 from harness.systems.base import Client, Op, Outcome
 from harness.workloads import Register, RegisterSpec
 from histories import NEMESIS, Recorder, Type, read_history
@@ -164,3 +166,113 @@ def test_an_interrupt_heals_before_it_is_raised_again(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         drive(make_plan(60_000), lambda: RegisterClient("n1"), refuse, tmp_path / "h.jsonl", injector, interrupt)
     assert injector.asked == ["heal-all"]
+
+
+def test_a_client_that_cannot_work_ends_the_run_with_its_traceback(tmp_path):
+    clock, injector = RunClock(), NoFaults()
+    with Recorder(tmp_path / "h.jsonl") as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(injector, journal, 1, clock.now_ns)
+        runner = ThreadDriver(
+            make_plan(60_000), RaisingClient, None, nemesis, journal, clock, lambda now, phase: None
+        ).run()
+    (error,) = nemesis.errors
+    assert f"first {BROKEN_CLIENT} operations" in error and "in invoke" in error and "hint:" in error
+    assert injector.asked == ["heal-all"] and "quiet_end" not in runner.marks
+    (cause,) = journal.causes.top()
+    assert cause["error"] == "client-error" and cause["count"] >= BROKEN_CLIENT and "RuntimeError" in cause["traceback"]
+
+
+class SomeErrors(HangingClient):
+    """Of ten operations nine raise."""
+
+    count = 0
+
+    def invoke(self, op: Op, timeout_s: float) -> Outcome:
+        type(self).count += 1
+        if self.count % 10 == 1:
+            return Outcome("ok", 1 if op.f == "read" else op.value)
+        raise TypeError(f"unhashable type: {self.count}")
+
+
+def test_errors_of_a_client_are_counted_by_cause_and_do_not_end_a_run_that_works(tmp_path):
+    SomeErrors.count = 0
+    runner, journal, _ = drive(make_plan(600), SomeErrors, None, tmp_path / "h.jsonl")
+    assert runner.phase is Phase.DONE and "quiet_end" in runner.marks
+    assert [(one["error"], one["count"]) for one in journal.causes.top()] == [("client-error", journal.counts["info"])]
+
+
+class BrokenInjector(NoFaults):
+    def inject(self, fault: Resolved) -> Observation:
+        raise KeyError("a bug of the harness")
+
+
+def test_a_bug_in_a_nemesis_thread_keeps_its_traceback_and_is_no_error_of_the_environment(tmp_path):
+    intent = Intent("f1", "pause", {"target": "one"}, 50 * MS, 100 * MS, "f1")
+    clock = RunClock()
+    with Recorder(tmp_path / "h.jsonl") as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(BrokenInjector(), journal, 1, clock.now_ns)
+        plan = make_plan(300, intents=(intent,))
+        ThreadDriver(plan, HangingClient, None, nemesis, journal, clock, lambda now, phase: None).run()
+    (bug,) = nemesis.trouble.bugs
+    assert "inject f1" in bug and "Traceback" in bug and "a bug of the harness" in bug
+    assert nemesis.errors == []
+
+
+class Unhealable(NoFaults):
+    """Heals everything only after so many tries."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__()
+        self.left = tries
+
+    def heal_all(self) -> Observation:
+        self.asked.append("heal-all")
+        self.left -= 1
+        if self.left >= 0:
+            raise FaultError("agent of n1: connection lost", "is it up?")
+        return Observation(True)
+
+
+def drive_unhealable(tries: int, path: Path):
+    clock, injector = RunClock(), Unhealable(tries)
+    with Recorder(path) as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(injector, journal, 1, clock.now_ns)
+        plan = make_plan(200)
+        runner = ThreadDriver(plan, HangingClient, None, nemesis, journal, clock, lambda now, phase: None).run()
+    return runner, injector, nemesis
+
+
+def test_healing_everything_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    runner, injector, nemesis = drive_unhealable(HEAL_TRIES - 1, tmp_path / "h.jsonl")
+    assert injector.asked == ["heal-all"] * HEAL_TRIES
+    assert nemesis.errors == [] and {"healed", "quiet_end"} <= set(runner.marks)
+
+
+def test_a_run_that_could_not_be_healed_was_never_healed_nor_quiet(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    runner, injector, nemesis = drive_unhealable(99, tmp_path / "h.jsonl")
+    assert injector.asked == ["heal-all"] * HEAL_TRIES
+    assert "healed" not in runner.marks and "quiet_end" not in runner.marks and "end" in runner.marks
+    (error,) = nemesis.errors
+    assert "agent of n1: connection lost" in error
+
+
+class StillCut(NoFaults):
+    def heal_all(self) -> Observation:
+        self.asked.append("heal-all")
+        return Observation(False, {"edges": [["n1", "n2"]], "down_but_not_cut": [["n1", "n2"]]})
+
+
+def test_links_that_are_down_after_everything_was_healed_are_an_error_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    clock, injector = RunClock(), StillCut()
+    with Recorder(tmp_path / "h.jsonl") as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(injector, journal, 1, clock.now_ns)
+        driver = ThreadDriver(make_plan(200), HangingClient, None, nemesis, journal, clock, lambda now, phase: None)
+        runner = driver.run()
+    assert "healed" not in runner.marks and "n1 to n2" in nemesis.errors[0]

@@ -16,7 +16,7 @@ from node.core.raft.replication import BATCH_CHARACTERS
 from node.core.raft.snapshotting import PIECE_CHARACTERS
 from node.errors import ConfigError
 
-NUMBER = st.integers(0, 2**63)
+NUMBER = st.integers(0, 2**63 - 1)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

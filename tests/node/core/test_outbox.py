@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.effects import Fsync, Trace
+from node.core.effects import Fsync, Trace, trace_number
+from node.core.messages import TimeoutNow
 from node.core.outbox import HELD_LIMIT, Outbox
 from node.core.storage.group_commit import GroupCommit
 
@@ -36,9 +37,35 @@ def test_beyond_the_limit_the_oldest_are_dropped_of_the_log_that_is_slow() -> No
     for number in range(HELD_LIMIT + 2):
         out.trace(str(number), slow)
     out.issued(slow)
-    assert names(out) == [str(number) for number in range(2, HELD_LIMIT + 2)]
+    told, *kept = out.take()
+    assert told == Trace("dropped", {"count": 2, "where": "held"}, (slow,))
+    assert [effect.event for effect in kept] == [str(number) for number in range(2, HELD_LIMIT + 2)]
     out.issued(other)
     assert names(out) == ["kept"]
+    assert out.dropped == {"messages": 0, "replies": 0, "traces": 2}
+
+
+def test_a_message_that_is_dropped_is_counted_and_leaves_no_gap_in_the_trace() -> None:
+    out = Outbox()
+    op = out.next_op()
+    out.reserve(op)
+    out.send("n2", TimeoutNow(1), op)
+    out.reply("c1", {"id": 1}, op)
+    for number in range(HELD_LIMIT):
+        out.trace(str(number), op)
+    out.issued(op)
+    assert len(out.take()) == HELD_LIMIT
+    assert out.dropped == {"messages": 1, "replies": 1, "traces": 0}
+
+
+def test_a_line_that_was_dropped_has_used_up_its_number() -> None:
+    """So a reader sees the gap in the numbers and, by the event, how many lines it is about."""
+    lines, following = [], 0
+    for event, fields in (("start", {}), ("dropped", {"count": 3, "where": "held"}), ("append", {})):
+        number = trace_number(following, event, fields)
+        lines.append((number, event))
+        following = number + 1
+    assert lines == [(0, "start"), (4, "dropped"), (5, "append")]
 
 
 def test_a_batch_has_its_operation_before_it_is_issued_and_one_is_under_way_at_a_time() -> None:

@@ -74,3 +74,17 @@ def test_a_long_life_takes_no_memory() -> None:
     gate.perform((19_999, 5), lambda: None)
     with pytest.raises(AssertionError, match="never emitted"):
         gate.perform((20_000,), lambda: None)
+
+
+def test_a_disk_that_stands_still_fills_no_memory() -> None:
+    """What is beyond the bound is refused, so that its owner can count it; room comes back with the disk."""
+    gate, seen = Gate(limit=2), []
+    gate.emitted(1, ())
+    gate.emitted(2, ())
+    assert gate.perform((1,), lambda: seen.append("a")) and gate.perform((1, 2), lambda: seen.append("b"))
+    assert not gate.perform((2,), lambda: seen.append("c"))
+    assert gate.perform((), lambda: seen.append("free"))
+    gate.settle(1, True)
+    assert gate.perform((2,), lambda: seen.append("d"))
+    gate.settle(2, True)
+    assert seen == ["free", "a", "b", "d"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import clock, processes, system_clock
 from ..clock_observer import Observer
+from ..clocks import reach
 
 Json = dict[str, Any]
 NAME = "clock"
@@ -63,7 +64,7 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a fresh process under the clock library sees in `readings` looks over `over_ns`, and whether the service is such a process.
+    """What a fresh process under the clock library sees in `readings` looks over `over_ns`; with `effect`, also whether it reaches the service.
 
     `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference.
     """
@@ -71,14 +72,12 @@ def look(request: Json, config: Json) -> Json:
     if request.get("standing"):
         return {"readings": [_standing(environment).read()] if environment else []}
     pid = processes.find(config.get("process") or {})
-    library = config.get("clock_library") or ""
     with Observer(environment) as observer:
         seen = observer.watch(int(request.get("over_ns", 0)), int(request.get("readings", 1)))
-    return {
-        "readings": seen,
-        "preloaded": pid is not None and bool(library) and clock.preloaded(pid, library),
-        "pid": pid,
-    }
+    if pid is None or not request.get("effect"):
+        return {"readings": seen, "pid": pid}
+    found = reach.evidence(pid, config.get("clock_library") or "", bool(request.get("paused")))
+    return {"readings": seen, "pid": pid, **found}
 
 
 _observers: list[Observer] = []

@@ -1,0 +1,1 @@
+"""Where a process gets its wall clock from, and whether a wrong one reaches it."""

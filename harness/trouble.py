@@ -1,0 +1,87 @@
+"""What goes wrong in a run besides the operations, collected from all of its threads.
+
+`errors` are those of the environment: a host that is away, a fault that could not be injected. `bugs` are the harness's own, each with its traceback.
+A thread that must go on whatever happens does it so:
+
+    with trouble.caught("sampler"):
+        sample()
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import TribulationError
+
+MOST_BUGS = 50
+"""Different ones that are kept. The same one again is counted."""
+BUG_EXIT = TribulationError.exit_code
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What an `OSError` says when the harness's own machine lacks something."""
+OURS = str(Path(__file__).resolve().parent)
+
+
+class Trouble:
+    """Thread-safe. `errors` may be appended to directly."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._bugs: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def bugs(self) -> list[str]:
+        """Each different one once, in the order in which they came: where, how often, and the traceback of the first time."""
+        with self._lock:
+            return [text if count == 1 else f"{text}\n({count} times)" for text, count in self._bugs.values()]
+
+    def error(self, text: str) -> None:
+        """An error of the environment."""
+        self.errors.append(text)
+
+    def add(self, where: str, error: BaseException) -> None:
+        """What was raised `where`: an error of the environment says so by its type; everything else is a bug."""
+        if isinstance(error, TribulationError) and error.exit_code != BUG_EXIT:
+            self.error(f"{where}: {error}")
+            return
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            self.error(f"{where}: {error}\n\nhint: does the machine that runs tri have disk, files and memory left?")
+            return
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        key = (where, type(error).__name__, f"{last[0].filename}:{last[0].lineno}" if last else "")
+        text = f"{where}: " + "".join(traceback.format_exception(error)).rstrip()
+        with self._lock:
+            first, count = self._bugs.get(key, (text, 0))
+            if count or len(self._bugs) < MOST_BUGS:
+                self._bugs[key] = (first, count + 1)
+
+    @contextmanager
+    def caught(self, where: str) -> Iterator[None]:
+        """Keep whatever is raised inside and go on."""
+        try:
+            yield
+        except BaseException as error:
+            self.add(where, error)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """While it is entered, a thread that ends by an exception from our code leaves it here; others, as of a client's library, are reported as before."""
+        before = threading.excepthook
+
+        def ended(args: threading.ExceptHookArgs) -> None:
+            frames = traceback.extract_tb(args.exc_traceback)
+            if args.exc_value is not None and any(frame.filename.startswith(OURS) for frame in frames):
+                self.add(f"thread {args.thread.name if args.thread else '?'}", args.exc_value)
+            else:
+                before(args)
+
+        threading.excepthook = ended
+        try:
+            yield
+        finally:
+            threading.excepthook = before

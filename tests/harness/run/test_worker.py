@@ -1,0 +1,195 @@
+"""Clients that misbehave in every way: the thread lives, the history says what happened, and no connection that died is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import time
+from decimal import Decimal
+from typing import ClassVar
+
+import pytest
+
+from harness.run.plan import Slot
+from harness.run.runner import Invocation
+from harness.run.worker import SAME_FAILS, Answer, RunClock, Worker
+from harness.systems.base import Client, Op, Outcome
+from harness.workloads.sized import Sizes
+
+SECOND = 1_000_000_000
+
+
+class Scripted(Client):
+    """Answers what it is given; `made` counts clients, `closed` those that were closed."""
+
+    made = 0
+    closed = 0
+    script: ClassVar[list] = []
+
+    def __init__(self) -> None:
+        type(self).made += 1
+
+    def open(self, node, dial, timeout_s):
+        self._play("open")
+
+    def invoke(self, op, timeout_s):
+        return self._play("invoke")
+
+    def close(self):
+        type(self).closed += 1
+
+    def _play(self, where: str):
+        if not self.script or self.script[0][0] != where:
+            return Outcome("ok", 1)
+        what = self.script.pop(0)[1]
+        if isinstance(what, BaseException):
+            raise what
+        return what
+
+
+def asked(client, script: list, times: int = 1) -> list[Answer]:
+    """What a worker reports of `times` operations with a client that plays `script`."""
+    client.made = client.closed = 0
+    client.script = list(script)
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    clock = RunClock()
+    worker = Worker(client, None, clock, answers, 0, 0, Sizes({}))
+    got = []
+    for _ in range(times):
+        deadline_ns = clock.now_ns() + 5 * SECOND
+        worker.submit(Invocation(Slot(0, "register", 0, 1, "n1"), 0, Op("read", "k"), deadline_ns, False))
+        got.append(answers.get(timeout=10))
+    worker.close()
+    deadline_s = time.monotonic() + 10
+    while client.closed < client.made and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    assert client.closed == client.made, "every client that was made is closed"
+    return got
+
+
+UNFORESEEN = [
+    TypeError("t"),
+    AttributeError("a"),
+    SystemExit(3),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+    KeyError(1),
+]
+
+
+@pytest.mark.parametrize("where", ["open", "invoke"])
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+def test_whatever_a_client_raises_is_doubt_and_the_next_operation_has_a_fresh_client(where, error):
+    first, second = asked(Scripted, [(where, error)], 2)
+    assert (first.outcome.type, first.outcome.error) == ("info", "client-error")
+    assert first.outcome.extra["message"].startswith(type(error).__name__)
+    assert f"in {where}" in first.traceback
+    assert second.outcome.type == "ok" and Scripted.made == 2
+
+
+def test_a_client_that_cannot_be_made_is_doubt_too():
+    made: list[int] = []
+
+    def make():
+        made.append(1)
+        if len(made) == 1:
+            raise ImportError("no module named redis")
+        return Scripted()
+
+    Scripted.made = Scripted.closed = 0
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    clock = RunClock()
+    worker = Worker(make, None, clock, answers, 0, 0, Sizes({}))
+    invocation = Invocation(Slot(0, "register", 0, 1, "n1"), 0, Op("read", "k"), clock.now_ns() + 5 * SECOND, False)
+    worker.submit(invocation)
+    assert answers.get(timeout=10).outcome.error == "client-error"
+    worker.submit(invocation)
+    assert answers.get(timeout=10).outcome.type == "ok"
+    worker.close()
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+ANSWERS = [
+    None,
+    "ok",
+    ("ok", 1),
+    Outcome("OK", 1),
+    Outcome("", 1),
+    Outcome(None, 1),
+    Outcome("fail", error=ValueError("x")),
+    Outcome("ok", b"5"),
+    Outcome("ok", Decimal("1.5")),
+    Outcome("ok", float("nan")),
+    Outcome("ok", "\ud800"),
+    Outcome("ok", [1, {"a": object()}]),
+    Outcome("ok", {(1, 2): 3}),
+    Outcome("ok", 1, extra={"process": 7}),
+    Outcome("ok", 1, extra={"time_ns": 7}),
+    Outcome("ok", 1, extra=[1]),
+    Outcome("ok", 1, extra={1: 2}),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=repr)
+def test_an_answer_that_a_history_cannot_hold_is_doubt_and_names_the_mistake(answer):
+    first, second = asked(Scripted, [("invoke", answer)], 2)
+    assert (first.outcome.type, first.outcome.error) == ("info", "client-error")
+    assert second.outcome.type == "ok" and Scripted.made == 2
+
+
+def test_a_list_that_holds_itself_and_an_error_without_text_end_no_thread():
+    endless: list = []
+    endless.append(endless)
+    first, second, third = asked(Scripted, [("invoke", Outcome("ok", endless)), ("invoke", Unprintable())], 3)
+    assert [one.outcome.type for one in (first, second, third)] == ["info", "info", "ok"]
+
+
+def test_an_os_error_of_an_operation_is_doubt_about_its_connection_and_no_error_of_the_client():
+    first, _ = asked(Scripted, [("invoke", ConnectionResetError("peer"))], 2)
+    assert (first.outcome.type, first.outcome.error) == ("info", "connection-lost")
+    assert Scripted.made == 2
+
+
+@pytest.mark.parametrize("error", ["connection-lost", "BrokenPipeError", "Connection closed by server.", "timed out"])
+def test_a_fail_of_a_connection_ends_that_client_and_its_process(error):
+    first, _ = asked(Scripted, [("invoke", Outcome("fail", error=error))], 2)
+    assert first.outcome.type == "fail" and first.dropped and Scripted.made == 2
+
+
+def test_a_client_that_keeps_failing_alike_is_replaced():
+    script = [("invoke", Outcome("fail", error="ERR unknown"))] * (2 * SAME_FAILS)
+    answers = asked(Scripted, script, 2 * SAME_FAILS + 1)
+    assert Scripted.made == 3, "two dead clients, and one that works"
+    assert answers[-1].outcome.type == "ok"
+
+
+def test_refusals_by_a_living_server_keep_the_client_however_many_they_are():
+    script = [
+        ("invoke", Outcome("fail", error=error)) for error in ("mismatch", "no-quorum", "queue-empty") for _ in range(5)
+    ]
+    answers = asked(Scripted, script, 16)
+    assert Scripted.made == 1 and not any(one.dropped for one in answers)
+
+
+class Knowing(Scripted):
+    """Says itself whether its connection lives."""
+
+    connected = True
+
+
+def test_a_client_that_knows_its_connection_is_believed():
+    asked(Knowing, [("invoke", Outcome("fail", error="timeout"))] * 5, 6)
+    assert Knowing.made == 1
+    Knowing.connected = False
+    first, _ = asked(Knowing, [("invoke", Outcome("fail", error="busy"))], 2)
+    assert first.dropped and Knowing.made == 2
+    Knowing.connected = True
+
+
+def test_a_node_that_refuses_connections_does_not_use_up_processes():
+    answers = asked(Scripted, [("open", ConnectionRefusedError("nobody"))] * 5, 5)
+    assert {(one.outcome.type, one.outcome.error, one.dropped) for one in answers} == {("fail", "no-connection", False)}
