@@ -22,6 +22,7 @@ from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
 from ..nemesis.member_specs import Action, MembershipSpec
 from ..nemesis.mix import changes_voters, planned
+from ..nemesis.power_models import with_model
 from ..workloads import WORKLOADS
 from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
@@ -51,7 +52,8 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
     if problems:
         refuse(problems, positions, path)
     try:
-        planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
+        intents = planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
+        with_model(intents, None, campaign.hosts.provider == "sim")
     except CampaignError as error:
         raise CampaignError(f"{path}:{positions.line(('faults',))}: {error.message}", error.hint) from None
     return campaign

@@ -34,6 +34,8 @@ def print_judgement(judgement: Judgement) -> None:
             out.print(
                 f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}; all of them: tri check {escape(document['run'])} --json"
             )
+    if note := (document["power_model"] or {}).get("note"):
+        out.print(f"  [yellow]power model[/] {escape(note)}")
     for one in document["left_out"]:
         out.print(f"  [yellow]left out[/] {escape(one.get('sort') or one['fault'])}: {escape(one['why'])}")
     for error in document["errors"]:
@@ -76,5 +78,7 @@ def _print_faults(judgement: Judgement) -> None:
     verified = sum(fault["verified"] for fault in faults)
     kinds = ", ".join(sorted({fault["kind"] for fault in faults}))
     out.print(f"faults      {len(faults)} ({kinds}), {verified} verified")
+    if judgement.document["power_model"]:
+        out.print(f"            what was not synced is lost by the {judgement.document['power_model']['model']} model")
     for ability, how in words.means(judgement.document.get("backends", {})).items():
         out.print(f"            {ability}: {escape(how)}")

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..bytecode import for_python
 from ..errors import FaultError, HostError
 from ..hosts.base import BOOT_HOOKS, Host
+from .power_models import STRICT
 from .shipping import LONG_AGO, PACKAGE, bundle
 
 KINDS = frozenset({"disk", "wipe", "power"})
@@ -56,13 +57,13 @@ def config(service: Any, host: Host) -> dict[str, str]:
     return {"state": state_directory(host), "directory": service.data_directory(host)}
 
 
-def mount(host: Host, service: OnDisk) -> None:
-    """Between installation and start. On hosts that run boot hooks it comes back with them."""
+def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
+    """Between installation and start. On hosts that run boot hooks it comes back with them. `model`: what a power loss takes (`power_models`)."""
     data, state = service.data_directory(host), state_directory(host)
     # As the login, which is who the service runs as.
     host.run(["mkdir", "-p", data])
     host.put(for_python(program(), host.python), f"{state}/disk.pyz")
-    serve = _command(host, "serve", data, state)
+    serve = [*_command(host, "serve", data, state), model]
     _run(host, serve, f"{host.name}: no fault disk over {data}")
     hook = f"{host.directory.rstrip('/')}/{BOOT_HOOK}"
     script = f"#!/bin/sh\nexec {shlex.join(serve)}\n"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from ..durations import PositiveDuration, SignedDuration, format_ns
+from .disk_effects import CRASHES
 from .timing import Aimed
 
 _RESTART = AliasChoices("restart_after", "for", "for_ns")
@@ -57,10 +58,23 @@ class PauseSpec(Aimed):
         return f"host-{super().variant()}" if self.whole else super().variant()
 
 
+class PowerModel(str, Enum):
+    JOURNALED = "journaled"
+    STRICT = "strict"
+
+
+_MODEL = (
+    "what of the rest is lost: as a journaling file system may lose it, or whatever POSIX allows; default by system"
+)
+
+
 class PowerSpec(Aimed):
     """Power loss: the host goes dark without a word and loses what its disk had not synced; it boots when the fault ends."""
 
     kind: ClassVar[str] = "power"
+    later: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    model: PowerModel | None = Field(default=None, description=_MODEL)
 
     for_ns: PositiveDuration | None = Field(
         default=None, validation_alias=_RESTART, serialization_alias="for", description="how long it stays dark"
@@ -108,9 +122,11 @@ class DiskSpec(_Calibrating):
     """The targets' disks are slow, full, broken, or lie; `effect` says which."""
 
     kind: ClassVar[str] = "disk"
+    later: ClassVar[frozenset[str]] = frozenset({"model"})
 
     effect: DiskEffect = Field(description="what is wrong with the disk")
     delay: PositiveDuration | None = Field(default=None, description="slow: mean delay of a write or sync")
+    model: PowerModel | None = Field(default=None, description=f"lost-writes, torn-write: {_MODEL}")
 
     @model_validator(mode="after")
     def _parameters_fit_the_effect(self) -> DiskSpec:
@@ -124,13 +140,16 @@ class DiskSpec(_Calibrating):
             raise ValueError("`effect: old-files` needs `for`: at its end files are put back that are so old")
         if self.delay is not None and self.effect is not DiskEffect.SLOW:
             raise ValueError("`delay` needs `effect: slow`")
+        if self.model is not None and self.effect.value not in CRASHES:
+            raise ValueError(f"`model` needs an effect that loses writes: {' or '.join(CRASHES)}")
         return self
 
     def parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = {"target": self.target, "effect": self.effect.value}
         if self.effect is DiskEffect.SLOW:
             parameters["delay_ns"] = self.delay or _DISK_DELAY_NS
-        return {**parameters, **({"calibration": True} if self.calibration else {})}
+        model = {} if self.model is None else {"model": self.model.value}
+        return {**parameters, **({"calibration": True} if self.calibration else {}), **model}
 
     def variant(self) -> str:
         return f"{self.effect.value}-{super().variant()}"

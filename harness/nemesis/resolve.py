@@ -62,6 +62,7 @@ _AMOUNTS = (
     "rate_bps",
     "period_ns",
     "effect",
+    "model",
     "calibration",
     "whole",
     "slow_start_ns",

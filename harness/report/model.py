@@ -117,7 +117,13 @@ def build(run: RunFiles) -> Report:
         expected=_expected(run.verdict.get("expected")),
         facts=_facts(run, operations),
         command=str(run.verdict.get("command") or ""),
-        notes=[*run.notes, *_left_out(run), *map(str, run.verdict.get("errors") or ()), *charts.pop("notes")],
+        notes=[
+            *run.notes,
+            *_power_notes(run),
+            *_left_out(run),
+            *map(str, run.verdict.get("errors") or ()),
+            *charts.pop("notes"),
+        ],
         shrinking=_shrinking(run.shrink),
         witnesses=witnesses,
         hidden_witnesses=hidden,
@@ -129,6 +135,11 @@ def build(run: RunFiles) -> Report:
         campaign_yaml=run.campaign_yaml,
         charts=charts,
     )
+
+
+def _power_notes(run: RunFiles) -> list[str]:
+    note = (run.verdict.get("power_model") or {}).get("note")
+    return [note[:1].upper() + note[1:]] if note else []
 
 
 def _left_out(run: RunFiles) -> list[str]:
@@ -220,6 +231,8 @@ def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, st
         ("faults", f"{verified} of {len(run.faults)} verified" if run.faults else "none"),
         ("run time", words.duration(_end_ns(run))),
     ]
+    if model := run.verdict.get("power_model"):
+        facts.append(("unsynced writes", f"lost by the {model['model']} power model"))
     facts += [(ability, means) for ability, means in words.means(run.verdict.get("backends") or {}).items()]
     if run.verdict.get("seed") is not None:
         facts.append(("seed", str(run.verdict["seed"])))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from ..errors import CampaignError
 from ..hosts.base import Provider
 from ..hosts.chosen import Chosen, provider_of
 from ..nemesis.abilities import lacking, told_missing
+from ..nemesis.faults import Intent
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.mix import composed_needs, planned
+from ..nemesis.power_models import JOURNALED, with_model
 from ..nemesis.timing import Timing as FaultTiming
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
@@ -52,7 +54,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
         workloads=workloads,
         slots=make_slots(workloads, nodes),
-        intents=planned(campaign.faults, seed=seed, load_ns=campaign.load, able=able),
+        intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.load, able=able)),
         options={
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
@@ -62,6 +64,12 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         },
         liveness=_liveness(campaign.liveness),
     )
+
+
+def _with_power_model(campaign: Campaign, intents: Sequence[Intent]) -> list[Intent]:
+    simulated = campaign.hosts.provider == "sim"
+    strict = simulated or campaign.system.file is None
+    return with_model(intents, None if strict else JOURNALED, simulated)
 
 
 def _liveness(spec: LivenessSpec | None) -> Liveness | None:

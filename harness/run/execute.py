@@ -29,6 +29,7 @@ from ..nemesis.following import Following, events_of
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
 from ..nemesis.mix import possible_needs
+from ..nemesis.power_models import model_of
 from ..systems.base import Dial, Service
 from .assemble import System, make_plan, make_provider, make_system, require_capabilities
 from .attached import AttachedService, attach, attached_system, require_attachable, require_running
@@ -236,7 +237,7 @@ def environment_of(run: Run) -> EnvironmentOf | None:
 
     def prepare(host: Host) -> Mapping[str, str]:
         if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
-            fault_disk.mount(host, service)
+            fault_disk.mount(host, service, model_of(run.plan.intents))
         return clock_library.environment(host) if moves_clocks else {}
 
     return prepare

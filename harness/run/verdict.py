@@ -20,6 +20,7 @@ from histories.store import RunStore
 
 from ..errors import CampaignError
 from ..garbage import rare_collections
+from ..nemesis.power_models import STRICT, STRICTER, models_named
 from .record import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
@@ -119,8 +120,18 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "elapsed_s": dict(facts.elapsed_s),
         "left_out": [dict(one) for one in facts.left_out],
         "backends": {ability: dict(how) for ability, how in facts.backends.items()},
+        "power_model": power_model(record, verdict),
     }
     return Judgement(verdict, exit_code(verdict, facts.errors, facts.bugs), results, document, record)
+
+
+def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:
+    """By which model writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones."""
+    model, asked_for = models_named((fault.kind, fault.intended) for fault in record.faults)
+    if model is None:
+        return None
+    noted = model == STRICT and asked_for and verdict is Verdict.INVALID
+    return {"model": model, **({"note": STRICTER} if noted else {})}
 
 
 def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ()) -> int:

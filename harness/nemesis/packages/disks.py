@@ -111,6 +111,7 @@ class Disk(Package):
         running = alive(ground, nodes, REFUSED_S if refusable else RESTART_S)
         left = [node for node, answer in answers.items() if any(d["id"] == fault.intent.id for d in answer["damage"])]
         told = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
+        told |= lost_by_node(results)
         if on:
             told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
             # What is damaged a node may refuse to run on; what was only lost it must be able to run without.
@@ -147,15 +148,32 @@ def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json
     return require(ask(ground.cluster.nodes, questions), "looking at the disks")
 
 
-def unsynced_bytes(ground: Ground, nodes: Iterable[str]) -> Json:
-    """What these hosts would lose with their power now, as far as their disks can tell."""
+def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
+    """Just before these hosts lose their power: their disks write back what survives, as drawn, and answer nothing more. Returns what is lost.
+
+    A disk that does not answer in time loses everything that was not synced, which every model allows.
+    """
     if not isinstance(ground.cluster.service, fault_disk.OnDisk):
         return {}
-    answers, _ = ask(
-        ground.cluster.nodes, {node: {"do": "look", "part": "disk"} for node in nodes if node in ground.on}
-    )
-    told = {node: answer["pending_bytes"] for node, answer in answers.items()}
-    return {"unsynced_bytes": told} if told else {}
+    ident = fault.intent.id
+    questions = {
+        node: {"do": "look", "part": "disk", "lose_power": {"id": ident, "draw": _draw(fault, ground, node)}}
+        for node in sorted(nodes)
+        if node in ground.on
+    }
+    answers, failures = ask(ground.cluster.nodes, questions)
+    told = lost_by_node({node: answer["lost"] for node, answer in answers.items()})
+    return {**told, "not_asked": sorted(failures)} if failures else told
+
+
+def lost_by_node(losses: Mapping[str, Json]) -> Json:
+    """The model, and by what was lost and node, what it was."""
+    found = {node: lost for node, lost in losses.items() if "model" in lost}
+    if not found:
+        return {}
+    fields = ("lost_bytes", "lost_names", "back_names", "torn")
+    told = {field: {node: lost[field] for node, lost in found.items() if lost[field]} for field in fields}
+    return {"model": next(iter(found.values()))["model"], **{field: by for field, by in told.items() if by}}
 
 
 def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:

@@ -15,7 +15,7 @@ from .. import outages, stillness
 from ..agents import Json
 from ..faults import Observation, Resolved
 from .base import Ground, Package, Probe
-from .disks import unsynced_bytes
+from .disks import lose_power
 from .processes import whether_back
 
 
@@ -31,7 +31,7 @@ class Power(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"power": _boots_by_hooks}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        told = unsynced_bytes(ground, set(fault.what["nodes"]) - ground.cluster.off)
+        told = lose_power(fault, ground, set(fault.what["nodes"]) - ground.cluster.off)
         outages.power_off(ground, fault.what["nodes"])
         return told
 

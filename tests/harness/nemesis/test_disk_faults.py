@@ -128,7 +128,8 @@ def test_a_host_that_loses_its_power_loses_what_was_not_synced_and_boots_with_it
     await_that("there is something", lambda: alive(n1, writing))
     synced = writing.numbers(n1, "synced")
     power = fault("power", nodes=["n1"])
-    assert injector.inject(power).verified
+    seen = injector.inject(power)
+    assert seen.verified and seen.observed["model"] == "strict" and seen.observed["lost_bytes"]["n1"] > 0
     injector.heal(power)
     await_that("it runs and writes", lambda: alive(n1, writing))
     kept = writing.numbers(n1, "synced")

@@ -176,7 +176,7 @@ def test_a_synced_file_without_a_synced_name_is_gone_and_its_name_makes_it_stay(
                 made.sync_names(made.root)
                 made.rename(made.root, "kept", made.root, "renamed")
         made.unlink(made.root, "lost")
-        assert made.crash() == 0, "all that was written was synced or is nobody's"
+        assert made.crash()["lost_bytes"] == 0, "all that was written was synced or is nobody's"
         assert seen(made) == {"kept": b"bytes", "lost": b"bytes"}, "neither the rename nor the removal was synced"
 
 
@@ -269,4 +269,4 @@ def test_what_is_not_synced_for_long_is_written_back() -> None:
         for number in range(33):
             made.write(file, number << 20, bytes(1 << 20))
         assert made.pending_bytes() < 33 << 20 and Change(0, b"") not in file.pending
-        assert made.crash() < 33 << 20 and seen(made)["big"].startswith(bytes(1 << 20))
+        assert made.crash()["lost_bytes"] < 33 << 20 and seen(made)["big"].startswith(bytes(1 << 20))

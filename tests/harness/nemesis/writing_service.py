@@ -58,11 +58,11 @@ class Writing(Supervised):
 
 
 @contextlib.contextmanager
-def on_fault_disks(lab: LocalProvider) -> Iterator[Writing]:
+def on_fault_disks(lab: LocalProvider, model: str = "strict") -> Iterator[Writing]:
     service = Writing()
     for host in lab.hosts:
         service.install(host, lab.hosts)
-        fault_disk.mount(host, service)
+        fault_disk.mount(host, service, model)
         service.start(host, {})
         service.wait_ready(host, 5)
     yield service

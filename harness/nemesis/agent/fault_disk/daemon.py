@@ -1,9 +1,10 @@
 """The daemon of one disk: mounts over a directory, serves it in one thread, and answers the control socket.
 
-    agent.pyz disk serve DIRECTORY STATE      leave a daemon behind that serves DIRECTORY; there already: nothing to do
-    agent.pyz disk leave DIRECTORY STATE      sync everything, unmount; not there: nothing to do
+    agent.pyz disk serve DIRECTORY STATE [MODEL]   leave a daemon behind that serves DIRECTORY; there already: nothing to do
+    agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
 
-`STATE` is a directory beside it, for the socket, the log and what is known of damage.
+`STATE` is a directory beside it, for the socket, the log and what is known of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
+kept there for a daemon that is started again without one.
 """
 
 from __future__ import annotations
@@ -15,25 +16,32 @@ import selectors
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from ..store import write_durably
 from . import control, mount
 from .decay import Decay, torn
+from .nodes import HIDDEN
 from .operations import Operations
 from .protocol import BUFFER, Op, parse
-from .tree import HIDDEN, Tree
+from .tree import MODELS, Tree
 from .trouble import Trouble
 
 Json = dict[str, Any]
 LEAVE_S = 10.0
+DARK_S = 6.0
+"""So long the disk answers nothing after a power loss was announced; whoever announced it is gone then, and it goes on."""
+MODEL_FILE = "model"
 
 
 class Daemon:
-    def __init__(self, directory: str, state: str) -> None:
+    def __init__(self, directory: str, state: str, model: str) -> None:
         self._directory, self._state = directory, state
         self._backing = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._tree = Tree(self._backing)
+        self._tree = Tree(self._backing, model)
+        self._dark_until_s = 0.0
         self._operations = Operations(self._tree, Random())
         self._decay = Decay(self._tree, state)
         self._started = False
@@ -51,17 +59,32 @@ class Daemon:
                 for key, _ in selector.select(self._timeout_s()):
                     if key.fileobj is self._listener:
                         control.answer_one(self._listener, self._respond)
-                    elif not self._serve_some():
+                    elif not self._is_dark() and not self._serve_some():
                         return
                     if self._started and ready >= 0:
                         os.write(ready, b"ready\n")
                         os.close(ready)
                         ready = -1
+                self._listen_to_kernel(selector)
                 self._answer_all(self._operations.due(time.monotonic_ns()))
+
+    def _is_dark(self) -> bool:
+        return time.monotonic() < self._dark_until_s
+
+    def _listen_to_kernel(self, selector: selectors.BaseSelector) -> None:
+        """Unless the host is about to lose its power. Requests wait in the kernel, where who waits can be killed."""
+        dark, listening = self._is_dark(), self._connection in selector.get_map()
+        if dark and listening:
+            selector.unregister(self._connection)
+        elif not dark and not listening:
+            selector.register(self._connection, selectors.EVENT_READ)
 
     def _timeout_s(self) -> float | None:
         due_ns = self._operations.next_due_ns()
-        return None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+        waits = [] if due_ns is None else [due_ns / 1e9 - time.monotonic()]
+        if self._is_dark():
+            waits.append(self._dark_until_s - time.monotonic())
+        return max(0.0, min(waits)) if waits else None
 
     def _serve_some(self) -> bool:
         """Everything that the kernel has to ask now. False when the mount is gone."""
@@ -116,7 +139,11 @@ class Daemon:
         if what == "crash" and request.get("torn"):
             return torn(self._tree, Random(request["draw"]))
         if what == "crash":
-            return {"lost_bytes": self._tree.crash()}
+            return self._tree.crash(request["draw"])
+        if what == "lose_power":
+            self._dark_until_s = time.monotonic() + DARK_S
+            # One who got no answer asks twice.
+            return self._results.get(request["id"]) or self._tree.lose(request["draw"])
         if what == "damage":
             return {"damaged": len(decay.damage(request["id"], request["effect"], request["draw"]))}
         if what == "repair":
@@ -135,6 +162,7 @@ class Daemon:
         """`results` is what was done to the data and what was seen of it, by the ids that the askers gave."""
         return {
             "pid": os.getpid(),
+            "model": self._tree.model,
             "backing": self._backing,
             "trouble": vars(self._operations.trouble),
             "pending_bytes": self._tree.pending_bytes(),
@@ -145,6 +173,7 @@ class Daemon:
         }
 
     def _leave(self) -> Json:
+        self._dark_until_s = 0.0
         self._answer_all(self._operations.set_trouble(Trouble()))
         self._tree.sync_all()
         for name in [name for name in os.listdir(self._backing) if name.startswith(HIDDEN)]:
@@ -154,11 +183,14 @@ class Daemon:
         return {}
 
 
-def serve(directory: str, state: str) -> int:
-    """Returns 0 when a disk is served; it may have been before."""
+def serve(directory: str, state: str, model: str | None = None) -> int:
+    """Returns 0 when a disk is served; it may have been before, by the same model. Without a `model`: the one that it had."""
+    if model not in (None, *MODELS):
+        raise ValueError(f"no model of a power loss is called {model!r}; there are {', '.join(MODELS)}")
     os.makedirs(state, mode=0o755, exist_ok=True)
     if _answers(state) and mount.mounted(directory):
         return 0
+    model = _kept_model(state, model)
     # A daemon that died leaves a mount on which everything fails.
     mount.unmount(directory)
     os.makedirs(directory, exist_ok=True)
@@ -167,7 +199,7 @@ def serve(directory: str, state: str) -> int:
         os.close(read_end)
         os.setsid()
         if os.fork() == 0:
-            _be_daemon(directory, state, write_end)
+            _be_daemon(directory, state, model, write_end)
         os._exit(0)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as report:
@@ -179,7 +211,19 @@ def serve(directory: str, state: str) -> int:
     return 0
 
 
-def _be_daemon(directory: str, state: str, report: int) -> None:
+def _kept_model(state: str, model: str | None) -> str:
+    path = os.path.join(state, MODEL_FILE)
+    if model is not None:
+        write_durably(path, model)
+        return model
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return "strict"
+
+
+def _be_daemon(directory: str, state: str, model: str, report: int) -> None:
     """The daemon's whole life; it keeps none of its caller's streams."""
     try:
         log = os.open(os.path.join(state, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -188,7 +232,7 @@ def _be_daemon(directory: str, state: str, report: int) -> None:
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         os.umask(0)
-        Daemon(directory, state).serve(report)
+        Daemon(directory, state, model).serve(report)
         os._exit(0)
     except BaseException as error:
         traceback.print_exc()
@@ -220,9 +264,10 @@ def _answers(state: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    verb, directory, state = arguments
+    verb, directory, state, *model = arguments
     try:
-        return {"serve": serve, "leave": leave}[verb](os.path.abspath(directory), os.path.abspath(state))
-    except (OSError, control.DiskError) as error:
+        verbs: dict[str, Callable[..., int]] = {"serve": serve, "leave": leave}
+        return verbs[verb](os.path.abspath(directory), os.path.abspath(state), *model)
+    except (OSError, ValueError, control.DiskError) as error:
         print(error, file=sys.stderr)
         return 1

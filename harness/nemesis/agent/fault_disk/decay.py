@@ -136,12 +136,13 @@ class Decay:
 def torn(tree: Tree, random: Random) -> Json:
     """The write that was made last, of those that are not synced, reaches the disk in part: a prefix, or some of its sectors.
 
-    What was written to that file before it does so whole, and everything else that is pending is lost. Empty when nothing is pending.
+    What was written to that file before it does so whole, and everything else that is pending is lost; with a journal names are not. When nothing is
+    pending nothing is torn.
     """
-    candidates = [(file.mtime_ns, path, file) for path, file in tree.files() if file.place and _writes(file)]
+    tree.settle()
+    candidates = [(file.mtime_ns, path, file) for path, file in tree.files() if file.homes and _writes(file)]
     if not candidates:
-        tree.crash()
-        return {}
+        return tree.crash()
     _, path, file = max(candidates, key=lambda candidate: candidate[:2])
     position, last = _writes(file)[-1]
     content = bytearray(tree.read_durable(file))
@@ -151,11 +152,11 @@ def torn(tree: Tree, random: Random) -> Json:
     lost = len(last.data or b"") - sum(len(part) for _, part in kept)
     for offset, part in kept:
         _apply(content, offset, part)
-    place = tree.path(file)
-    tree.crash()
+    place = file.path
+    told = tree.crash()
     _replace(tree, place, bytes(content))
     tree.renew()
-    return {"file": path, "offset": last.offset, "length": len(last.data or b""), "torn_bytes": lost}
+    return {**told, "file": path, "offset": last.offset, "length": len(last.data or b""), "torn_bytes": lost}
 
 
 def _writes(file: File) -> list[tuple[int, Any]]:

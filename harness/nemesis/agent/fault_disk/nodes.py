@@ -1,48 +1,120 @@
-"""What the tree of the disk is made of: files with their pending changes, directories with their pending names.
+"""What the tree of the disk is made of: files with their pending changes, directories with their names, and operations on names.
 
-A file or directory is known to the kernel by its number, and to us by this object as long as anybody can reach it. Holds data and does nothing.
+A file or directory is known to the kernel by its number, and to us by this object as long as it can be reached. Holds data and does nothing.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Union
 
+HIDDEN = ".tribulation"
+"""Names that begin so are the disk's own: a process that knows them can open them, and they are never listed."""
 KNOWN_ENDS = 512
 
 
 class Change(NamedTuple):
-    """`data` at `offset`, or, when `data` is None, a cut to `offset` bytes. What is `lost` is seen by readers and never written."""
+    """`data` at `offset`, or, when `data` is None, a cut to `offset` bytes. What is `lost` is seen by readers and never written.
+
+    A cut that is `durable` has been done to the durable bytes; it stays listed because earlier writes are still pending.
+    """
 
     offset: int
     data: bytes | None
     lost: bool = False
+    durable: bool = False
 
 
 class File:
-    """`place` is where its durable bytes are: a directory and the name there, or None for a file in `HIDDEN`. `ends` are where the latest writes ended."""
+    """`homes` are its durable names: directory and name. Without one its durable bytes are in `HIDDEN`. `ends` are where the latest writes ended.
 
-    def __init__(self, number: int, size: int, place: tuple[Directory, str] | None) -> None:
-        self.number, self.size, self.place = number, size, place
+    `pins` counts the operations on names that mention it and are not durable yet.
+    """
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number, self.size = number, size
         self.lookups = 0
         self.links = 0
+        self.pins = 0
         self.mtime_ns = 0
+        self.homes: dict[tuple[Directory, str], None] = {}
         self.pending: list[Change] = []
         self.pending_bytes = 0
         self.ends: deque[int] = deque(maxlen=KNOWN_ENDS)
 
+    @property
+    def path(self) -> str:
+        """In the backing."""
+        return _path(next(iter(self.homes), None), self.number)
+
 
 class Directory:
-    """`names` is what readers see, `durable` which file the backing has under which name; `dirty` are the names that differ."""
+    """`names` is what readers see, `durable` which file the backing has under which name; `dirty` are the names that differ.
+
+    `parent` and `name` are where readers see it, `home` is where it durably is; without one it is in `HIDDEN`.
+    """
 
     def __init__(self, number: int, parent: Directory | None, name: str) -> None:
         self.number, self.parent, self.name = number, parent, name
         self.lookups = 0
+        self.pins = 0
+        self.home: tuple[Directory, str] | None = None
         self.names: dict[str, File | Directory] = {}
         self.durable: dict[str, File] = {}
         self.dirty: set[str] = set()
 
     @property
     def path(self) -> str:
-        return "." if self.parent is None else os.path.normpath(f"{self.parent.path}/{self.name}")
+        """In the backing."""
+        return "." if self.parent is None else _path(self.home, self.number)
+
+
+Node = Union[File, Directory]
+
+
+def bytes_of(changes: Iterable[Change]) -> int:
+    return sum(len(change.data) for change in changes if change.data is not None)
+
+
+class Link(NamedTuple):
+    """A new name: of a new file or directory, or one more of a file."""
+
+    directory: Directory
+    name: str
+    node: Node
+
+
+class Unlink(NamedTuple):
+    directory: Directory
+    name: str
+    node: Node
+
+
+class Move(NamedTuple):
+    """A rename. What had the new name before is `replaced`."""
+
+    source: Directory
+    old: str
+    target: Directory
+    new: str
+    node: Node
+    replaced: Node | None
+
+
+class Cut(NamedTuple):
+    """A change of a file's size that was asked for, unlike one that a write brings about."""
+
+    file: File
+    change: Change
+
+
+Operation = Union[Link, Unlink, Move, Cut]
+
+
+def _path(home: tuple[Directory, str] | None, number: int) -> str:
+    if home is None:
+        return f"{HIDDEN}/{number}"
+    directory, name = home
+    return os.path.normpath(f"{directory.path}/{name}")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from .nodes import Directory, File
+from .nodes import HIDDEN, Directory, File
 from .protocol import (
     OPEN_OUT,
     READ_WRITE,
@@ -31,7 +31,7 @@ from .protocol import (
     entry_answer,
     init_answer,
 )
-from .tree import HIDDEN, Tree
+from .tree import Tree
 from .trouble import Kind, Trouble
 
 _NO_ANSWER = (Op.FORGET, Op.BATCH_FORGET, Op.INTERRUPT)
@@ -234,7 +234,10 @@ class Operations:
         node = self._node(request.node)
         if valid & Set.SIZE:
             self.tree.cut(self._file(request.node), size)
-        path = self.tree.path(node)
+        if valid & (Set.MODE | Set.UID | Set.GID):
+            # They are durable at once, and so is what was before them.
+            self.tree.settle()
+        path = node.path
         if valid & Set.MODE:
             os.chmod(path, stat.S_IMODE(mode), dir_fd=self.tree.backing)
         if valid & (Set.UID | Set.GID):

@@ -28,6 +28,8 @@ HELD_S = 1.0
 HOLD_S = 0.3
 """Before a crash syncs are held: until there is one, and a little longer, so that what was acknowledged without them is there to be lost."""
 REVIVE_S = 60.0
+LOSE_S = 8.0
+"""So long the disk may take to write back what survives a power loss."""
 ANSWER_S = 0.2
 """So long a request may wait for a probe."""
 _PROBE = disk_probe.Probe()
@@ -112,10 +114,16 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What the daemon knows of what was done to the data; and, by `probe`, how the device behaves towards a process of our own (`begin`, `wait`, `end`)."""
+    """What the daemon knows of what was done to the data; and, by `probe`, how the device behaves towards a process of our own (`begin`, `wait`, `end`).
+
+    `lose_power` announces that the host is about to lose it: nothing in the host could undo that, so it is no part of what is in force.
+    """
     disk = config.get("fault_disk") or {}
     if not disk:
         raise RuntimeError("there is no fault disk under the service")
+    if "lose_power" in request:
+        lost = ask(disk["state"], {"do": "lose_power", **request["lose_power"]}, LOSE_S)
+        return {"lost": {name: value for name, value in lost.items() if name != "ok"}}
     status, device = ask(disk["state"], {"do": "status"}), None
     if request.get("probe") == "begin" or (request.get("probe") == "wait" and not _PROBE.begun):
         # An agent that is asked for what another one had begun begins anew.

@@ -1,0 +1,66 @@
+"""Names as of a file system that promises no more than POSIX: a name is durable when its directory was synced, and never before.
+
+Directories themselves are durable at once. No file system that keeps a journal loses as much: see `journaled`.
+"""
+
+from __future__ import annotations
+
+from .backing import Backing
+from .nodes import Change, Cut, Directory, File, Link, Move, Operation
+
+
+class Strict:
+    model = "strict"
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+
+    def record(self, operation: Operation) -> None:
+        """Of what readers see already. What concerns directories is done at once, after all that is pending in those that it touches."""
+        if isinstance(operation, Cut):
+            return
+        if isinstance(operation, Move):
+            operation.source.dirty.add(operation.old)
+            operation.target.dirty.add(operation.new)
+        else:
+            operation.directory.dirty.add(operation.name)
+        if isinstance(operation.node, File):
+            return
+        if isinstance(operation, Move):
+            if isinstance(operation.replaced, Directory):
+                self.sync_directory(operation.replaced)
+            self.sync_directory(operation.source)
+            self.sync_directory(operation.target)
+            self._backing.move(operation)
+        elif isinstance(operation, Link):
+            self.sync_directory(operation.directory)
+            self._backing.add(operation.node, operation.directory, operation.name)
+        else:
+            self.sync_directory(operation.node)
+            self._backing.remove_directory(operation.node)
+
+    def settle(self) -> None:
+        """Nothing becomes durable because something else does."""
+
+    def sync_directory(self, directory: Directory) -> None:
+        """New names first, then the removals, so that a file that was renamed always has one of its names."""
+        for name in sorted(directory.dirty):
+            node = directory.names.get(name)
+            if isinstance(node, File) and directory.durable.get(name) is not node:
+                self._backing.add(node, directory, name)
+        for name in sorted(directory.dirty):
+            if name not in directory.names and name in directory.durable:
+                self._backing.remove(directory, name)
+        directory.dirty.clear()
+        self._backing.sync_directory(directory)
+
+    def sync_all(self) -> None:
+        for directory in self._backing.directories():
+            self.sync_directory(directory)
+
+    def forget(self) -> None:
+        """Nothing is pending any more: the nodes are others."""
+
+    def survivors(self, draw: int, losing: bool) -> dict[File, list[Change]]:
+        """No pending write survives."""
+        return {}
