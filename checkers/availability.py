@@ -51,12 +51,15 @@ class AvailabilityChecker:
         if not ops or not spans:
             reason = "no operation was recorded" if not ops else "no fault was injected"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
+        silent = _silent(spans, after) if record.is_run else None
         if limit_s is None:
-            return CheckResult(self.name, Verdict.VALID, (), stats)
+            return CheckResult(self.name, Verdict.UNKNOWN if silent else Verdict.VALID, (), stats, silent)
         anomalies = [(span, _slow(span, disturbances, after, float(limit_s))) for span in spans]
         found = [(span, anomaly) for span, anomaly in anomalies if anomaly is not None]
         if not found:
-            return CheckResult(self.name, Verdict.VALID, (), stats)
+            kept = any(_kept(span, after, float(limit_s)) for span in spans)
+            doubt = silent or (None if kept else f"no heal could be held against the bound of {limit_s:g} s")
+            return CheckResult(self.name, Verdict.UNKNOWN if doubt else Verdict.VALID, (), stats, doubt)
         blamed, excused = _without_excuse(record, found, float(limit_s))
         return CheckResult(self.name, Verdict.INVALID if blamed else Verdict.UNKNOWN, blamed, stats, excused)
 
@@ -150,6 +153,22 @@ def _disturbed(span: Window, disturbances: Sequence[_Disturbance], first: Operat
 def _over_ns(span: Window) -> int:
     """When the heal was seen to have taken: before that the fault may still have been on."""
     return span.end_ns if span.fault.over_ns is None else span.fault.over_ns
+
+
+def _silent(spans: Sequence[Window], after: _After) -> str | None:
+    """The first heal after which operations were tried and none ended ok. Refusals are no answer."""
+    for span in spans:
+        if span.healed and after.count(span.end_ns) and after.first_ok(span.end_ns) is None:
+            tried = after.count(span.end_ns)
+            return f"after the {span.fault.kind} {span.fault.id}, healed at {seconds(span.end_ns)}, none of {tried} operations ended ok"
+    return None
+
+
+def _kept(span: Window, after: _After, limit_s: float) -> bool:
+    """Whether something ended ok within the bound after a heal that was seen to take."""
+    first = after.first_ok(span.end_ns)
+    seen = span.healed and span.fault.over_ns is not None and span.fault.undone
+    return seen and first is not None and (first.complete_ns or 0) - _over_ns(span) <= limit_s * 1e9
 
 
 def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, limit_s: float) -> Anomaly | None:

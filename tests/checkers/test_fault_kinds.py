@@ -167,7 +167,7 @@ def verdict(record: RunRecord) -> Verdict:
 def test_the_bound_after_a_heal_of_each_kind(kind):
     """One that happens once is not healed: what it changed stays, and says nothing."""
     assert verdict(late(fault(kind, 10, None if kind == "voters" else 20))) is (
-        Verdict.VALID if kind == "voters" else Verdict.INVALID
+        Verdict.UNKNOWN if kind == "voters" else Verdict.INVALID
     )
 
 
@@ -175,16 +175,16 @@ def test_the_bound_after_a_heal_of_each_kind(kind):
 def test_any_kind_of_fault_disturbs_while_it_may_be_on_and_no_longer(kind):
     cut = fault("cut", 10, 20)
     seen = {"seen_ns": 600 * MS} if kind == "voters" else {}
-    assert verdict(late(cut, fault(kind, 500, None if kind == "voters" else 600, **seen))) is Verdict.VALID
+    assert verdict(late(cut, fault(kind, 500, None if kind == "voters" else 600, **seen))) is Verdict.UNKNOWN
     seen = {"seen_ns": 9 * MS} if kind == "voters" else {}
     assert verdict(late(cut, fault(kind, 5, None if kind == "voters" else 9, **seen))) is Verdict.INVALID
 
 
 def test_a_fault_that_was_not_seen_undone_may_still_be_on():
-    assert verdict(late(fault("cut", 10, 20), fault("link", 5, 9, undone=False))) is Verdict.VALID
-    assert verdict(late(fault("cut", 10, 20, undone=False))) is Verdict.VALID
+    assert verdict(late(fault("cut", 10, 20), fault("link", 5, 9, undone=False))) is Verdict.UNKNOWN
+    assert verdict(late(fault("cut", 10, 20, undone=False))) is Verdict.UNKNOWN
     failed = fault("link", 5, None, verified=False, injected_ns=None)
-    assert verdict(late(fault("cut", 10, 20), failed)) is Verdict.VALID
+    assert verdict(late(fault("cut", 10, 20), failed)) is Verdict.UNKNOWN
 
 
 def test_the_bound_counts_from_when_the_heal_was_seen():
@@ -200,7 +200,7 @@ def test_faults_that_are_healed_together_do_not_excuse_each_other():
 def test_who_tries_late_learns_nothing():
     rows = history((1, 2, "ok", "n3", "write", 1), (900, 1500, "ok", "n3", "write", 2))
     record = RunRecord(rows, faults=[fault("cut", 10, 20)], nodes=NODES, options={"max_recovery_s": 1})
-    assert verdict(record) is Verdict.VALID
+    assert verdict(record) is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(("torn", "expected"), [(1, Verdict.INVALID), (2, Verdict.UNKNOWN)])

@@ -79,7 +79,7 @@ def test_the_bound_on_recovery(first_ok_ms, verdict):
 def test_no_ok_at_all_after_the_heal():
     """Refused for two seconds where one is allowed. Refused for half a second would tell nothing yet."""
     fault = cut(("n1", "n2"), 10, 20)
-    for last_ms, verdict in ((2020, Verdict.INVALID), (520, Verdict.VALID)):
+    for last_ms, verdict in ((2020, Verdict.INVALID), (520, Verdict.UNKNOWN)):
         rows = history((1, 2, "ok", "n3", "write", 1), (30, last_ms, "fail", "n3", "write", 2))
         record = RunRecord(history=rows, faults=[fault], nodes=NODES, options={"availability": {"max_recovery_s": 1}})
         assert judge("availability", record).verdict is verdict
@@ -89,8 +89,19 @@ def test_a_heal_into_the_next_fault_is_no_evidence():
     faults = [cut(("n1", "n2"), 10, 20), cut(("n3", "n4"), 21, 3000)]
     record = RunRecord(history=split_run(2500), faults=faults, nodes=NODES, options={"max_recovery_s": 1})
     result = judge("availability", record)
-    assert result.verdict is Verdict.VALID
+    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "no heal could be held against the bound of 1 s")
     assert [told["disturbed"] for told in result.stats["faults"]] == [True, False]
+
+
+@pytest.mark.parametrize(("is_run", "verdict"), [(True, Verdict.UNKNOWN), (False, Verdict.VALID)])
+@pytest.mark.parametrize("outcome", ["fail", "info"])
+def test_a_run_in_which_nothing_ended_ok_after_a_heal_is_unknown_also_without_a_bound(outcome, is_run, verdict):
+    rows = history((1, 2, "ok", "n3", "write", 1), (30, 31, outcome, "n3", "write", 2))
+    record = RunRecord(history=rows, faults=[cut(("n1", "n2"), 10, 20)], nodes=NODES, is_run=is_run)
+    result = judge("availability", record)
+    assert result.verdict is verdict
+    told = "after the cut cut-10, healed at 0.020 s, none of 1 operations ended ok"
+    assert result.reason == (told if is_run else None)
 
 
 @given(st.sets(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)).filter(lambda edge: edge[0] != edge[1])))
