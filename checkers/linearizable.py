@@ -12,9 +12,9 @@ is marked stale is no evidence.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from histories import History, Operation, hashable
 from histories.columns import ABSENT, FAIL, Columns
@@ -28,6 +28,7 @@ from .objects import Objects, labels, objects_of
 from .options import settings_of
 from .registers.fast_path import judge_registers
 from .result import Budget, CheckResult, RunRecord, Verdict
+from .standing import HISTORY, THIN_AIR, Standing
 from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of
 from .structures.dispatch import judge as judge_structure
 from .structures.view import View
@@ -53,8 +54,10 @@ class _Tally:
         return {key: found for key, found in self.keys.items() if found.verdict is verdict}
 
 
-class LinearizableChecker:
+class LinearizableChecker(Standing):
     name = "linearizable"
+    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
+    """Linearizability is closed under prefixes."""
     options = (INITIAL, PRIORITY)
 
     def applies(self, record: RunRecord) -> bool:

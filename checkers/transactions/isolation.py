@@ -6,9 +6,11 @@ registers' plain reads and writes as transactions of one.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, ClassVar
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
+from ..standing import HISTORY, THIN_AIR, Standing
 from .graph_check import Inputs, doubts
 from .lattice import level_named
 from .list_anomalies import list_anomalies
@@ -22,8 +24,10 @@ from .versions import Versions
 from .weak_levels import Level, level_anomalies, weak_anomalies
 
 
-class _IsolationChecker:
+class _IsolationChecker(Standing):
     name: str
+    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
+    """Every level is closed under prefixes."""
     level: Level
 
     def applies(self, record: RunRecord) -> bool:

@@ -7,12 +7,14 @@ before that transaction in the process that did it.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
+from ..standing import HISTORY, THIN_AIR, Standing
 from .accesses import Accesses, accesses
 from .arrays import find_unsorted
 from .compiled import quick
@@ -38,8 +40,10 @@ GUARANTEES = (RYW, MR, MW, WFR, PRAM)
 _WRONG_READS = ("thin-air-read", "G1a", "incompatible-order")
 
 
-class SessionGuaranteesChecker:
+class SessionGuaranteesChecker(Standing):
     name = "session-guarantees"
+    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
+    """A read is held against what its session had done before."""
 
     def applies(self, record: RunRecord) -> bool:
         return table_of(record) is not None

@@ -17,6 +17,7 @@ from ..findings import Findings
 from ..options import flag, number, settings_of
 from ..options import names as list_of_names
 from ..result import Budget, CheckResult, RunRecord
+from ..standing import Standing
 from ..wording import describe, indices, on_key, show
 from .conclusion import all_of, conclude, sentence
 from .selection import by_object, names
@@ -24,8 +25,9 @@ from .selection import by_object, names
 Balances = dict[Hashable, Any]
 
 
-class BankChecker:
+class BankChecker(Standing):
     name = "bank"
+    # A read is held against the total, whatever comes later.
     options = (
         number("total", None, "what all accounts hold together; default: what the first whole read saw"),
         list_of_names("accounts", "the accounts that there are; default: those of the first read"),

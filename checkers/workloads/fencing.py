@@ -14,6 +14,7 @@ from histories import Operation, Type, hashable
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
+from ..standing import HISTORY, TRACE, Standing
 from ..traces import Line, excerpt, read_traces
 from ..wording import describe, indices, ms_between, show
 from .conclusion import all_of, conclude, sentence
@@ -23,8 +24,10 @@ from .selection import by_object
 ACCESS, ACQUIRE, FENCE = "access", "acquire", "fence"
 
 
-class FencingTokensChecker:
+class FencingTokensChecker(Standing):
     name = "fencing-tokens"
+    reads = frozenset({HISTORY, TRACE})
+    """Two tokens that are there contradict each other."""
 
     def applies(self, record: RunRecord) -> bool:
         return any(_tokens(record)) or any(line["event"] == FENCE for lines in record.traces.values() for line in lines)

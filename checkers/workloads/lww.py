@@ -16,6 +16,7 @@ from histories import Operation, Type, hashable
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
+from ..standing import Standing
 from ..wording import describe, indices, ms_between, on_key, show
 from .conclusion import all_of, conclude, sentence
 from .overtaking import overtaken
@@ -25,8 +26,9 @@ CHANGES = ("write", "delete")
 Stamp = Any
 
 
-class LwwChecker:
+class LwwChecker(Standing):
     name = "lww"
+    # A read is held against writes that had ended before it.
 
     def applies(self, record: RunRecord) -> bool:
         return "write" in names(record) and any(

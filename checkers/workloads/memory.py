@@ -6,7 +6,8 @@ wrote, or whose change was refused. *Resurrected*: what was deleted where it was
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, ClassVar
 
 from histories import Operation, Type
 
@@ -14,6 +15,7 @@ from ..acks import served_by
 from ..findings import Findings
 from ..options import choice, settings_of
 from ..result import Budget, CheckResult, RunRecord
+from ..standing import HISTORY, LEDGER, Standing
 from .conclusion import all_of, conclude
 from .memory_finals import Finals, differing, finals_of, lost
 from .memory_reads import Sweep, phantoms
@@ -23,8 +25,21 @@ from .selection import names
 LATEST_WINS = "latest-wins"
 
 
-class MemoryChecker:
+class MemoryChecker(Standing):
     name = "memory"
+    reads = frozenset({HISTORY, LEDGER})
+    needs: ClassVar[Mapping[str, Container[str]]] = {
+        HISTORY: {"lost-count", "lost-to-an-earlier-update", "lost-update", "overwritten-update", "not-converged"},
+        LEDGER: {
+            "lost-count",
+            "lost-to-an-earlier-update",
+            "lost-update",
+            "overwritten-update",
+            "not-converged",
+            "replica-went-back",
+        },
+    }
+    """A later read may show what seems lost, and a disk that forgot excuses it; a phantom was read."""
     options = (
         choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
         choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is an anomaly or a figure"),

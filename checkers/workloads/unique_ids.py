@@ -9,6 +9,7 @@ from histories import Operation, Type, hashable
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
+from ..standing import Standing
 from ..wording import describe, indices, ms_between, show
 from .conclusion import conclude, sentence
 from .selection import names
@@ -16,8 +17,9 @@ from .selection import names
 GENERATE = "generate"
 
 
-class UniqueIdsChecker:
+class UniqueIdsChecker(Standing):
     name = "unique-ids"
+    # Two answers that are there are the same.
 
     def applies(self, record: RunRecord) -> bool:
         return GENERATE in names(record)
