@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -12,7 +13,15 @@ from rich.text import Text
 
 PLAIN_EVERY_S = 5.0
 
-out = Console(highlight=False, soft_wrap=True)
+
+class _Results(Console):
+    """JSON is JSON in every encoding: what the stream's lacks would be written as an escape that JSON does not know."""
+
+    def print_json(self, json: str | None = None, **options: Any) -> None:
+        super().print_json(json, **{"ensure_ascii": not self.encoding.startswith("utf"), **options})
+
+
+out = _Results(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 COLOURS = {"valid": "green", "invalid": "red", "unknown": "yellow"}

@@ -16,6 +16,7 @@ import click
 
 from ..errors import TribulationError
 from ..garbage import rare_collections
+from .streams import ending_signals, guarded_streams
 
 COMMANDS = {
     "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
@@ -71,34 +72,42 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
+    """The entry point. Whatever becomes of what is printed, the exit code is that of what was done."""
+    with guarded_streams() as streams:
+        code = _exit_code(arguments)
+        sys.stdout.flush()
+        if streams.lost_result is not None:
+            print(f"warning: stdout did not take the result: {streams.lost_result}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    """Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
     try:
-        with rare_collections():
+        with ending_signals(), rare_collections():
             code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
             # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
             gc.freeze()
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except TribulationError as error:
-        _complain(str(error), error.exit_code)
+        return _complain(str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted", 130)
+        return _complain("interrupted", 130)
     except Exception as error:
         # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
         from histories.errors import HistoryError
 
         if isinstance(error, HistoryError):
-            _complain(str(error), 2)
-        _complain(
-            f"internal error: {type(error).__name__}: {error}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it",
-            70,
-        )
+            return _complain(str(error), 2)
+        told = f"internal error: {type(error).__name__}: {error}"
+        return _complain(f"{told}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
 
 
-def _complain(message: str, code: int) -> None:
+def _complain(message: str, code: int) -> int:
     if os.environ.get("TRI_DEBUG"):
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+    return code

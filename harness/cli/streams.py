@@ -1,0 +1,164 @@
+"""Standard streams that cannot fail: what cannot be printed is lost, and nothing else is.
+
+A command's exit code is its verdict's. So the file below `sys.stdout` and `sys.stderr` takes everything: a reader that is gone, a full disk, a
+terminal that was closed lose what is written, and nothing above (rich, click, print, logging, tracebacks, the flush at the interpreter's end)
+ever sees an error. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
+
+    with guarded_streams() as streams:
+        code = work()
+        print(streams.lost_result)    # why stdout did not take all of it, or None
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+CHUNK = 4096
+"""A pipe that polls writable takes so much without blocking (PIPE_BUF)."""
+TALK_PATIENCE_S = 1.0
+"""How long a line of conversation waits for a terminal that is stopped or a pager that is full, before it is dropped: a run must not wait for its reader."""
+
+
+class Unfailing(io.RawIOBase):
+    """The descriptor's file. The first error is kept in `failure`, and everything from then on goes to /dev/null.
+
+    `patience_s` is how long a write waits for a reader that is slow; None: for as long as it takes.
+    """
+
+    def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
+        self._descriptor = descriptor
+        self._patience_s = patience_s
+        self._stuck = False
+        self.failure: OSError | None = None
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        written = 0
+        while self.failure is None and written < len(view) and self._is_ready():
+            try:
+                written += os.write(self._descriptor, view[written : written + CHUNK])
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self.fail(error)
+        return len(view)
+
+    def fail(self, error: OSError) -> None:
+        """Nothing more goes there: what is written from now on by anyone, children included, is lost in silence."""
+        self.failure = self.failure or error
+        with suppress(OSError):  # no descriptor is left to open it with
+            _open_null(self._descriptor)
+
+    def _is_ready(self) -> bool:
+        """False when the reader takes nothing for too long. It is not waited for again until it does."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        patience_s = 0.0 if self._stuck and self._patience_s is not None else self._patience_s
+        self._stuck = not poll.poll(None if patience_s is None else 1000 * patience_s)
+        return not self._stuck
+
+
+class Streams:
+    """`result` is below stdout, `talk` below stderr; None where someone else has put a stream of theirs there."""
+
+    def __init__(self, result: Unfailing | None, talk: Unfailing | None) -> None:
+        self.result, self.talk = result, talk
+
+    @property
+    def lost_result(self) -> str | None:
+        """Why stdout did not take everything; None also where its reader has left, which is how `| head` says that it has enough."""
+        failure = self.result.failure if self.result is not None else None
+        return None if failure is None or failure.errno == errno.EPIPE else failure.strerror
+
+
+@contextmanager
+def guarded_streams() -> Iterator[Streams]:
+    """Stdout and stderr are unfailing from here on, to the end of the process: what is flushed last is flushed after everything else.
+
+    Streams that are not the interpreter's own (a test's, a notebook's) are left alone.
+    """
+    closed = _open_closed()
+    result = Unfailing(1) if sys.stdout is sys.__stdout__ else None
+    talk = Unfailing(2, TALK_PATIENCE_S) if sys.stderr is sys.__stderr__ else None
+    if result is not None:
+        _flush(sys.stdout)
+        sys.stdout = sys.__stdout__ = _text(result, sys.stdout, line_buffering=result.isatty())  # type: ignore[misc]
+        if 1 in closed:
+            result.failure = OSError(errno.EBADF, os.strerror(errno.EBADF))
+    if talk is not None:
+        _flush(sys.stderr)
+        sys.stderr = sys.__stderr__ = _text(talk, sys.stderr, line_buffering=True)  # type: ignore[misc]
+    try:
+        yield Streams(result, talk)
+    finally:
+        _flush(sys.stdout)
+        _flush(sys.stderr)
+
+
+@contextmanager
+def ending_signals() -> Iterator[None]:
+    """SIGTERM, and the SIGHUP of a terminal that is closed, end what is under way as Ctrl-C does: with everything undone. One that is ignored stays so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> io.TextIOWrapper:
+    """What its encoding lacks is written as an escape."""
+    encoding = "utf-8" if before is None else before.encoding
+    buffered = io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffered, encoding, errors="backslashreplace", line_buffering=line_buffering)
+
+
+def _open_closed() -> set[int]:
+    """The standard descriptors that were closed; /dev/null is there now."""
+    closed = set()
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            closed.add(descriptor)
+            _open_null(descriptor)
+    return closed
+
+
+def _open_null(descriptor: int) -> None:
+    """The descriptor is /dev/null's, and children inherit it."""
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+    else:
+        os.set_inheritable(descriptor, True)
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            stream.flush()
