@@ -6,10 +6,11 @@
 | invalid | stands for each anomaly that what is missing cannot explain; unknown when there is none |
 | unknown | unknown |
 
-Missing evidence makes no anomaly and cancels none that does not need it. Which anomalies need which part is the checker's to say, with `stands_without(anomaly, part)`.
-Without it, an anomaly stands without every part but the history. A checker that says that an anomaly stands without the *history* says that it holds of
-every continuation: it follows from the operations up to some moment, whatever was invoked after it. That helps only where the end alone is missing (`Gap.tail`):
-when operations may be missing in the middle, or lines were changed, nothing that was found in them stands.
+Missing evidence makes no anomaly and cancels none that does not need it. What a checker reads, and which anomaly needs which part, stands in `rests_on`; a checker
+of a user's says it by itself (`Checker.reads`, `stands_without`): without a word, it reads the history, and nothing stands without that.
+
+An anomaly that stands without the *history* holds of every continuation: it follows from the operations up to some moment, whatever was invoked after it. That helps
+only where the end alone is missing (`Gap.tail`). When operations may be missing in the middle, or lines of a part were changed (`Gap.changed`), nothing that was found in them stands.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .rests_on import RESTS_ON, RestsOn
 from .result import Anomaly, Checker, CheckResult, Gap, RunRecord, Verdict
 
 HISTORY = "history"
@@ -28,8 +30,12 @@ MOST_NAMED = 3
 
 def reads_of(checker: Checker) -> frozenset[str]:
     """The parts of a run that the checker's answers rest on."""
-    found: frozenset[str] = getattr(checker, "reads", frozenset({HISTORY}))
-    return found
+    found: frozenset[str] | None = getattr(checker, "reads", None)
+    return _known(checker).reads if found is None else found
+
+
+def _known(checker: Checker) -> RestsOn:
+    return RESTS_ON.get(checker.name, RestsOn())
 
 
 def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResult:
@@ -53,11 +59,12 @@ def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResu
 
 
 def withheld(checker: Checker, record: RunRecord) -> CheckResult | None:
-    """UNKNOWN for a checker that found nothing to judge where evidence of a kind that it reads is missing; None when none is.
+    """UNKNOWN for a checker that found nothing to judge where all evidence of a kind that it reads is missing; else None.
 
-    Gaps of the history do not count: operations that a checker needs are in what is left, or the run had none as far as it went.
+    Where some of it is there, that says what the run had to judge.
     """
-    gaps = [gap for gap in _gaps_of(checker, record) if gap.part != HISTORY]
+    there = {"trace": any(record.traces.values()), "ledger": bool(record.faults)}
+    gaps = [gap for gap in _gaps_of(checker, record) if not there.get(gap.part, True)]
     if not gaps:
         return None
     return CheckResult(checker.name, Verdict.UNKNOWN, reason=f"evidence that it needs is missing: {named(gaps)}")
@@ -75,8 +82,12 @@ def _gaps_of(checker: Checker, record: RunRecord) -> list[Gap]:
 
 
 def _stands(checker: Checker, anomaly: Anomaly, gaps: Sequence[Gap]) -> bool:
-    if any(gap.part == HISTORY and not gap.tail for gap in gaps):
+    if any(gap.changed or (gap.part == HISTORY and not gap.tail) for gap in gaps):
         return False
     says: Callable[[Anomaly, str], bool] | None = getattr(checker, "stands_without", None)
     parts = dict.fromkeys(gap.part for gap in gaps)
-    return all(part != HISTORY if says is None else says(anomaly, part) for part in parts)
+    if says is not None:
+        return all(says(anomaly, part) for part in parts)
+    if checker.name in RESTS_ON:
+        return all(_known(checker).stands(anomaly.kind, part) for part in parts)
+    return HISTORY not in parts

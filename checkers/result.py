@@ -91,12 +91,14 @@ class Gap:
 
     `part` is "history", "ledger", "trace", "run", "plan", "harness", "log" or "input"; `name` is the file below the run folder, or the node or host;
     `why` is one sentence without its subject's path. `tail`: all that was written up to some moment is there, and only what came after it is missing.
+    `changed`: what is there is not what was written.
     """
 
     part: str
     name: str
     why: str
     tail: bool = False
+    changed: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}: {self.why}"

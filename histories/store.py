@@ -6,6 +6,7 @@
 | `history.jsonl` | what clients did and saw |
 | `ledger.jsonl` | what was done to the cluster |
 | `trace/<node>.jsonl` | what each node says it did |
+| `run.json` | what else the run knows, and the seal of the files above |
 | `verdict.json`, `report.html` | what the checkers say |
 
 Every file is text, and any may be missing or end in a torn line when the run was killed; `load_run` tells which. What the lines mean is for others to say.
@@ -26,6 +27,7 @@ from .codec import decode_line
 from .errors import HistoryError
 from .files import read_history
 from .history import History
+from .replacing import replacing
 
 LATEST = "latest"
 _NAME = re.compile(r"[\w.-]+")
@@ -78,9 +80,8 @@ class RunStore:
     @staticmethod
     def write_json(path: Path, value: Any) -> None:
         """Writes `value` in one step, so that a reader never sees half of it."""
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as file:
+            file.write((json.dumps(value, indent=1, default=str) + "\n").encode())
 
 
 def _order(path: Path) -> tuple[str, int]:

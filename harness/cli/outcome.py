@@ -44,6 +44,14 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  [red]bug of Tribulation[/] {escape(bug)}")
     for fault in document["unverified"]:
         out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
+    for fault in document["not_undone"]:
+        out.print(f"  [yellow]fault not undone[/] {escape(fault)}")
+    for gap in document["gaps"]:
+        out.print(f"  [yellow]missing {escape(gap['part'])}[/] {escape(gap['name'])}: {escape(gap['why'])}")
+    for node in document["silent_after_heal"]:
+        last = document["last_ok_ms"].get(node)
+        since = "never" if last is None else f"last ok at {last / 1e3:.1f} s"
+        out.print(f"  [yellow]silent[/] {escape(node)}: no operation was ok after everything was healed; {since}")
     for fault, others in document["covered"].items():
         out.print(f"  fault {escape(fault)} could not show: covered by {escape(', '.join(others))}")
     told = "history" if document["expected"] is None else "run    "

@@ -90,20 +90,35 @@ class Ledger(LedgerSink):
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Every whole line. A torn last line is dropped; any other that is no ledger line raises, with its place."""
+    lines, wrong = _read(path)
+    if wrong is not None:
+        raise CampaignError(f"{path}:{wrong}", "the file was changed; restore it")
+    return lines
+
+
+def readable_lines(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The lines up to the first that is none, and what is wrong there; also when it is the last that is torn."""
+    lines, wrong = _read(path)
+    if wrong is not None:
+        return lines, f"line {wrong}"
+    whole = path.read_bytes()
+    return lines, None if not whole or whole.endswith(b"\n") else "its last line is cut"
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Whole lines, up to the first that is no ledger line; its number and what it says."""
     *lines, torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
     del torn
-    read = []
+    read: list[dict[str, Any]] = []
     for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text)
-            if line["phase"] not in PHASES or not isinstance(line["time"], int):
+            if line["phase"] not in PHASES or not isinstance(line["time"], int) or not isinstance(line["id"], str):
                 raise ValueError("unknown phase or time")
         except (ValueError, KeyError, TypeError) as error:
-            raise CampaignError(
-                f"{path}:{number}: no ledger line ({error}): {text[:200]}", "the file was changed; restore it"
-            ) from None
+            return read, f"{number}: no ledger line ({error}): {text[:200]}"
         read.append(line)
-    return read
+    return read, None
 
 
 def read_ledger(path: Path) -> list[Fault]:

@@ -27,7 +27,7 @@ def read_plan(run_dir: Path) -> Plan:
 def read_record(run_dir: Path) -> RunRecord:
     """History, traces, faults and facts of a folder, as the checkers are given them."""
     try:
-        return load_record(run_dir)
+        return load_record(run_dir, refuse=True)
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint) from error
 

@@ -21,6 +21,8 @@ from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import TribulationError
+from ..evidence.seal import CAMPAIGN_FILE, PLAN_FILE
+from ..evidence.writing import writing
 from ..hosts.base import Apart, Host, Provider
 from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
@@ -35,10 +37,10 @@ from .assemble import System, make_plan, make_provider, make_system, require_cap
 from .attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .interrupts import Interrupted, Interrupts
 from .journal import Journal
-from .matching import PLAN_FILE, match_to_hosts, never_begun
+from .matching import match_to_hosts, never_begun
 from .nemesis import Nemesis
 from .plan import Plan
-from .record import RUN_FILE, RunFacts, states_agree
+from .record import RunFacts, facts_of_plan, place_of, states_agree
 from .runner import Phase
 from .sampler import Sampler
 from .threads import ThreadDriver
@@ -136,7 +138,7 @@ def _run_to_its_facts(run: Run) -> None:
                 match_to_hosts(run, hosts)
             _tell_distances(run)
             facts = _deployed_run(run, hosts)
-            facts.write(run.run_dir)
+            facts.sealed(run.run_dir)
         interrupts.raise_if_asked()
 
 
@@ -162,16 +164,20 @@ def _interrupted(run: Run) -> Interrupted:
     left = (
         "left up, as asked" if run.keep else "down" if run.provider.name in ("local", "qemu") else "as they were before"
     )
-    hint = f"tri check {run.run_dir} judges what was recorded" if (run.run_dir / RUN_FILE).exists() else None
+    hint = f"tri check {run.run_dir} judges what was recorded"
     return Interrupted(f"interrupted: no fault is in force, hosts are {left}", hint)
 
 
-def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings) -> Path:
-    """The new folder with what is known before anything happens: the resolved campaign and the plan."""
+def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
+    """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
+
+    `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
     resolved = campaign.model_copy(update={"seed": plan.seed})
-    run_dir = RunStore(settings.runs).create(campaign.name)
-    (run_dir / "campaign.yaml").write_text(dump_campaign(resolved), encoding="utf-8")
-    RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
+    with writing(settings.runs):
+        run_dir = RunStore(settings.runs).create(campaign.name)
+        (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
+        RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
+    facts_of_plan(plan.to_json(), settings.command, traced).write(run_dir)
     return run_dir
 
 
@@ -181,10 +187,8 @@ def finish(campaign: Campaign, run_dir: Path, settings: Settings) -> Judgement:
 
     settings.tell("check", "")
     judgement = judge(run_dir, budget=Budget(time_s=campaign.check_time / 1e9))
-    judgement.write(run_dir)
     settings.tell("report", "")
-    write_report(run_dir)
-    return judgement
+    return judgement.kept(run_dir, lambda: write_report(run_dir))
 
 
 def _deployed_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
@@ -339,14 +343,6 @@ def _collect(run: Run, hosts: Sequence[Host]) -> None:
             path = run.run_dir / place_of(result.host, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-
-
-def place_of(node: str, name: str) -> str:
-    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
-    if name == "trace.jsonl":
-        return f"trace/{node}.jsonl"
-    folder, _, rest = name.partition("/")
-    return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
 
 
 def progress(journal: Journal, nemesis: Nemesis, tell: Tell) -> Callable[[int, Phase], None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histories.store import RunStore
 
+from ..evidence.seal import PLAN_FILE
 from ..hosts.base import Host
 from ..hosts.reach import require_reach
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
@@ -17,8 +18,6 @@ from .runner import Runner
 
 if TYPE_CHECKING:
     from .execute import Run
-
-PLAN_FILE = "plan.json"
 
 
 def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:

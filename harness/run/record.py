@@ -1,24 +1,28 @@
 """What a run left in its folder, and the `RunRecord` that checkers are given.
 
 `run.json` holds what the driver alone knows: when phases ended, what every node said at the end, how far its clock was off, which faults
-could not be carried out. Everything else is read from the files that were written while the run went on.
+could not be carried out. Everything else is read from the files that were written while the run went on. It is there as soon as the plan is, in
+the state "open", is written again whenever something is known, and in the end, "sealed", vouches for the other files.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from checkers.result import Fault, RunRecord
-from histories import NEMESIS, History, HistoryError, read_history
+from checkers.result import Fault, Gap, RunRecord
+from checkers.traces import trace_gaps
+from histories import NEMESIS, History, HistoryError
 from histories.formats import read
-from histories.store import read_traces
+from histories.store import RunStore
 
 from ..errors import CampaignError
-from ..nemesis.ledger import read_ledger
+from ..evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
+from ..evidence.seal import PLAN_FILE, Files, part_of, seal
+from ..evidence.writing import writing
 
 RUN_FILE = "run.json"
 BUGS_FILE = "harness-errors.txt"
@@ -31,6 +35,8 @@ class RunFacts:
     `backends` says, by ability and host, by what means faults were done there. `left_out` are faults that the campaign asked to compose and that could not
     be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each with its
     traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
+    `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
+    are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
     """
 
     campaign: str
@@ -50,36 +56,108 @@ class RunFacts:
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_out: Sequence[Mapping[str, Any]] = ()
+    state: str = ""
+    files: Files = field(default_factory=dict)
+    traced: Sequence[str] = ()
+    uncollected: Sequence[Mapping[str, str]] = ()
+    gaps: Sequence[Mapping[str, Any]] = ()
 
     def write(self, run_dir: Path) -> None:
-        (run_dir / RUN_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        if self.bugs:
-            (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
+        """Raises `RunFolderError`."""
+        with writing(run_dir / RUN_FILE):
+            RunStore.write_json(run_dir / RUN_FILE, asdict(self))
+            if self.bugs:
+                (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
+
+    def sealed(self, run_dir: Path) -> RunFacts:
+        """Written, with the seal of all files that are in the folder now."""
+        with writing(run_dir):
+            found = replace(self, state=SEALED, files=seal(run_dir))
+        found.write(run_dir)
+        return found
+
+
+def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[str] = ()) -> RunFacts:
+    """What is known as soon as there is a plan, given as its JSON."""
+    options = plan["options"]
+    return RunFacts(
+        campaign=plan["campaign"],
+        seed=plan["seed"],
+        command=command,
+        nodes=list(plan["nodes"]),
+        voters=dict(plan["voters"]),
+        expect=options.get("expect", "valid"),
+        checks=options.get("checks", "auto"),
+        options=dict(options.get("check_options", {})),
+        state=OPEN,
+        traced=list(traced),
+    )
 
 
 def read_facts(run_dir: Path) -> RunFacts:
-    """Raises `CampaignError` when the folder holds no run that ended."""
+    """What `run.json` says; without one that can be read, what the plan says, and that it is missing. Raises `CampaignError` when neither is there."""
     path = run_dir / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        data["clock_offsets_ns"] = {node: tuple(pair) for node, pair in data["clock_offsets_ns"].items()}
+        known = {each.name for each in fields(RunFacts)}
+        return RunFacts(**{name: value for name, value in data.items() if name in known})
     except FileNotFoundError:
+        why, error = "is missing", "there is none"
+    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+        why = error = f"is not what a run writes: {type(wrong).__name__}: {wrong}"
+    try:
+        facts = facts_of_plan(json.loads((run_dir / PLAN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise CampaignError(
-            f"{run_dir} holds no {RUN_FILE}: the run did not reach its end",
+            f"{run_dir} holds no run: {RUN_FILE}: {error}; and no {PLAN_FILE} that can be read",
             hint=f"check its history alone: tri check {run_dir / 'history.jsonl'}",
         ) from None
-    except json.JSONDecodeError as error:
-        raise CampaignError(
-            f"{path}:{error.lineno}: not JSON: {error.msg}", hint="the file was changed or cut"
-        ) from None
-    data["clock_offsets_ns"] = {node: tuple(pair) for node, pair in data["clock_offsets_ns"].items()}
-    return RunFacts(**data)
+    return replace(facts, gaps=[{"part": "run", "name": RUN_FILE, "why": why}])
 
 
-def load_record(run_dir: Path) -> RunRecord:
-    """Everything in a run's folder, for the checkers."""
-    ledger = run_dir / "ledger.jsonl"
-    faults = read_ledger(ledger) if ledger.exists() else ()
-    return record_of(read_facts(run_dir), read_history(run_dir / "history.jsonl"), read_traces(run_dir), faults)
+def reached_its_end(run_dir: Path) -> bool:
+    """Whether a run that ended in order left this folder."""
+    return (run_dir / RUN_FILE).exists() and read_facts(run_dir).state != OPEN
+
+
+def load_record(run_dir: Path, facts: RunFacts | None = None, *, refuse: bool = False) -> RunRecord:
+    """Everything in a run's folder, for the checkers, with what is missing among it. `facts` are its own, unless given. `refuse`: see `read_evidence`."""
+    facts = facts or read_facts(run_dir)
+    return _record(facts, read_evidence(run_dir, _expected(run_dir, facts), refuse=refuse))
+
+
+def _expected(run_dir: Path, facts: RunFacts) -> Expected:
+    uncollected = [
+        Gap(part, place, f"could not be collected: {one['why']}")
+        for one in facts.uncollected
+        for part, place in [_place(one)]
+    ]
+    return Expected(
+        state=facts.state,
+        files=facts.files,
+        traced=facts.traced,
+        faults_planned=has_faults(run_dir / PLAN_FILE),
+        ended="end" in facts.phases,
+        known=[*(Gap(**gap) for gap in facts.gaps), *uncollected],
+    )
+
+
+def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
+    """The part and the place below the run's folder of a file that could not be had; `*` are all of a host."""
+    host, name = uncollected["host"], uncollected["file"]
+    if name == "*":
+        return "log", host
+    place = place_of(host, name)
+    return part_of(place), place
+
+
+def place_of(node: str, name: str) -> str:
+    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
+    if name == "trace.jsonl":
+        return f"trace/{node}.jsonl"
+    folder, _, rest = name.partition("/")
+    return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
 
 
 def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -90,19 +168,30 @@ def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
 def record_of(
     facts: RunFacts, history: History, traces: Mapping[str, Sequence[Mapping[str, Any]]], faults: Sequence[Fault]
 ) -> RunRecord:
-    """What checkers are given of a run."""
+    """What checkers are given of a run of which nothing is missing."""
+    return _record(facts, Evidence(history, traces, faults))
+
+
+def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
     return RunRecord(
-        history=history,
-        traces=traces,
-        faults=faults,
+        history=evidence.history,
+        traces=evidence.traces,
+        faults=evidence.faults,
         nodes=list(facts.nodes),
         voters=facts.voters,
         clock_offsets_ns=facts.clock_offsets_ns,
         phases=facts.phases,
-        reachability=reachability_samples(history),
+        reachability=reachability_samples(evidence.history),
         final_states=facts.final_states,
         options=facts.options,
+        gaps=(*evidence.gaps, *_unnumbered(evidence)),
+        is_run=True,
     )
+
+
+def _unnumbered(evidence: Evidence) -> list[Gap]:
+    """What traces lack by their own numbering. Those of a system that does not number them say nothing of it."""
+    return trace_gaps({node: lines for node, lines in evidence.traces.items() if lines and "seq" in lines[0]})
 
 
 def load_history_record(path: Path, format: str | None = None) -> RunRecord:

@@ -24,6 +24,8 @@ from node.core_source import fingerprint
 
 from ..campaign.model import Campaign, HostsSpec
 from ..campaign.simulable import require_simulable
+from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
+from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
 from ..nemesis.ledger import MemoryLedger, faults_of
 from ..simulator.cluster import SimCluster
@@ -69,20 +71,21 @@ class Simulated:
     start_ns: int = 0
 
     def write(self, run_dir: Path) -> None:
-        """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens."""
-        write_history(run_dir / "history.jsonl", self.record.history)
-        _write_lines(run_dir / "ledger.jsonl", self.ledger)
-        (run_dir / "trace").mkdir()
-        for node, lines in self.record.traces.items():
-            _write_lines(run_dir / "trace" / f"{node}.jsonl", lines)
-        RunStore.write_json(run_dir / DIGESTS_FILE, {"every": MARK_EVERY, "marks": self.cluster.digest.marks})
-        self.facts.write(run_dir)
+        """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens. Raises `RunFolderError`."""
+        with writing(run_dir):
+            write_history(run_dir / HISTORY_FILE, self.record.history)
+            _write_lines(run_dir / LEDGER_FILE, self.ledger)
+            (run_dir / "trace").mkdir()
+            for node, lines in self.record.traces.items():
+                _write_lines(run_dir / "trace" / f"{node}.jsonl", lines)
+            RunStore.write_json(run_dir / DIGESTS_FILE, {"every": MARK_EVERY, "marks": self.cluster.digest.marks})
+        self.facts.sealed(run_dir)
 
 
 def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
     """As `run_on_hosts`, without processes, sockets or privileges."""
     plan = make_plan(campaign, settings.directory)
-    return write_run(campaign, plan, settings, open_run_folder(campaign, plan, settings))
+    return write_run(campaign, plan, settings, open_run_folder(campaign, plan, settings, plan.nodes))
 
 
 @rare_collections()
@@ -94,13 +97,18 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     settings.tell("world", world_of(plan).told())
     settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     done = simulate(plan, settings.command, settings.tell)
-    done.write(run_dir)
+    unwritten: RunFolderError | None = None
+    try:
+        done.write(run_dir)
+    except RunFolderError as error:
+        # What was seen is in memory: it is judged all the same.
+        unwritten = error
     settings.tell("check", "")
     judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.check_time / 1e9), str(run_dir))
-    judgement.write(run_dir)
+    if unwritten is not None:
+        return judgement.with_error(str(unwritten))
     settings.tell("report", "")
-    write_report(run_dir, done.record.history)
-    return judgement
+    return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history))
 
 
 @rare_collections()
@@ -143,6 +151,7 @@ def simulate(
         errors=list(driver.errors),
         client_errors=journal.causes.top(),
         left_out=never_begun(runner),
+        traced=list(cluster.traces),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)

@@ -6,21 +6,22 @@ An anomaly outranks everything; then an environment that failed; then doubt, whi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
-from checkers.covered import covered
 from checkers.model_names import infer
 from histories import HistoryError
 from histories.columns import ABSENT, FAIL, INFO, OK
 from histories.store import RunStore
 
 from ..errors import CampaignError
+from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
 from ..nemesis.power_models import STRICT, STRICTER, models_named
+from .doubts import doubts_of, last_ok_ms, silent_after_heal
 from .record import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
@@ -36,7 +37,23 @@ class Judgement:
     results: Mapping[str, CheckResult]
     document: Mapping[str, Any]
     record: RunRecord
+    facts: RunFacts
     model: str | None = None
+
+    def with_error(self, error: str) -> Judgement:
+        """The same, where this went wrong as well."""
+        facts = replace(self.facts, errors=[*self.facts.errors, error])
+        return replace(_judged(self.record, facts, self.results, self.document["run"]), model=self.model)
+
+    def kept(self, run_dir: Path, write_report: Callable[[], object]) -> Judgement:
+        """Written into the run's folder, with its report. What cannot be written is an error of the environment, and hides nothing."""
+        try:
+            with writing(run_dir):
+                self.write(run_dir)
+                write_report()
+        except RunFolderError as error:
+            return self.with_error(str(error))
+        return self
 
     def write(self, run_dir: Path) -> None:
         """The verdict of a run belongs into its folder."""
@@ -68,7 +85,8 @@ def judge(
     """
     asked = asked or Asked()
     if target.is_dir():
-        record, facts = load_record(target), read_facts(target)
+        facts = read_facts(target)
+        record = load_record(target, facts)
     else:
         record = load_history_record(target, format)
         facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
@@ -97,9 +115,8 @@ def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
     verdict = merge(result.verdict for result in results.values())
-    hidden = covered(record.faults)
-    unverified = [fault.id for fault in record.faults if not fault.verified and fault.id not in hidden]
-    if verdict is Verdict.VALID and (facts.errors or facts.bugs or unverified):
+    doubts = doubts_of(record)
+    if verdict is Verdict.VALID and (facts.errors or facts.bugs or doubts.sentences):
         verdict = Verdict.UNKNOWN
     document = {
         "verdict": verdict.value,
@@ -111,18 +128,23 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "errors": list(facts.errors),
         "bugs": list(facts.bugs),
         "client_errors": [dict(one) for one in facts.client_errors],
-        "unverified": unverified,
-        "covered": {fault: list(others) for fault, others in hidden.items()},
+        "unverified": list(doubts.unverified),
+        "covered": {fault: list(others) for fault, others in doubts.covered.items()},
+        "not_undone": list(doubts.not_undone),
+        "gaps": [asdict(gap) for gap in doubts.gaps],
+        "doubts": doubts.sentences,
         "phases": dict(facts.phases),
         "checkers": {name: _result_json(result) for name, result in results.items()},
         "faults": [asdict(fault) for fault in record.faults],
         "ops": count_outcomes(record),
+        "last_ok_ms": last_ok_ms(record.history) if record.is_run else {},
+        "silent_after_heal": silent_after_heal(record) if record.is_run else [],
         "elapsed_s": dict(facts.elapsed_s),
         "left_out": [dict(one) for one in facts.left_out],
         "backends": {ability: dict(how) for ability, how in facts.backends.items()},
         "power_model": power_model(record, verdict),
     }
-    return Judgement(verdict, exit_code(verdict, facts.errors, facts.bugs), results, document, record)
+    return Judgement(verdict, exit_code(verdict, facts.errors, facts.bugs), results, document, record, facts)
 
 
 def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:

@@ -19,7 +19,7 @@ from ..errors import CampaignError
 from ..replay.folder import read_plan, read_record
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
-from ..run.record import RUN_FILE
+from ..run.record import reached_its_end
 from ..run.simulated import simulate, write_run
 from ..run.verdict import Judgement, judge, judge_record
 from ..search.signature import Signature, signatures
@@ -72,7 +72,7 @@ def read_source(folder: Path) -> Source:
     """What is in a simulated run's folder; what is missing there (verdict, history) is made from its plan."""
     plan = read_plan(folder)
     require_simulable(plan.options["system"], str(folder))
-    if (folder / RUN_FILE).exists():
+    if reached_its_end(folder):
         return read_recorded(folder)
     try:
         done = simulate(plan)

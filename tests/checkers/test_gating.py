@@ -8,11 +8,12 @@ from typing import ClassVar
 import pytest
 
 from checkers import Anomaly, Budget, CheckResult, Gap, RunRecord, Verdict, check, registry
+from checkers.rests_on import RESTS_ON
 from histories import parse
 
 CUT = Gap("history", "history.jsonl", "ends after 2 of 4 lines", tail=True)
-CHANGED = Gap("history", "history.jsonl", "is not what the run wrote")
-NO_TRACE = Gap("trace", "trace/n2.jsonl", "is missing")
+CHANGED = Gap("history", "history.jsonl", "is not what the run wrote", changed=True)
+NO_TRACE = Gap("trace", "trace/n2.jsonl", "is missing", tail=True)
 NO_LEDGER = Gap("ledger", "ledger.jsonl", "is missing")
 NO_LOG = Gap("log", "logs/n1/node.log", "is missing")
 NO_INPUT = Gap("input", "inputs/n1/0", "is missing")
@@ -121,3 +122,29 @@ def test_many_gaps_are_named_in_part(monkeypatch):
     gaps = [Gap("trace", f"trace/n{i}.jsonl", "is missing") for i in range(5)]
     result = judged(monkeypatch, Scripted, valid(), *gaps)
     assert result.reason.endswith("trace/n2.jsonl: is missing; and 2 more")
+
+
+def test_nothing_stands_that_rests_on_lines_that_were_changed(monkeypatch):
+    changed = Gap("trace", "trace/n2.jsonl", "is not what the run wrote", changed=True)
+    assert judged(monkeypatch, Scripted, invalid(STALE), changed).verdict is Verdict.UNKNOWN
+    ledger = Gap("ledger", "ledger.jsonl", "is not what the run wrote", changed=True)
+    assert judged(monkeypatch, Scripted, invalid(STALE), ledger).verdict is Verdict.INVALID, "it reads no ledger"
+
+
+def test_every_checker_says_what_it_rests_on():
+    assert set(RESTS_ON) == set(registry.CHECKERS)
+    parts = {part for rests in RESTS_ON.values() for part in (*rests.reads, *rests.certain)}
+    assert parts == {"history", "trace", "ledger"}
+    assert all(set(rests.certain) <= rests.reads for rests in RESTS_ON.values())
+
+
+SHAPES = ["p0 w1 p1 r_", "p0 w1 p0 w2 p1 r1 p1 r2", "p0 w1 p1 r1 p1 r_ p0 w3"]
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_a_violation_in_the_beginning_is_one_of_the_whole(text):
+    """What the table claims of linearizability, by the checker itself: once invalid, every longer beginning is invalid."""
+    events = list(parse(text).events)
+    verdicts = [check(events[:end], ["linearizable"])["linearizable"].verdict for end in range(2, len(events) + 1)]
+    first = verdicts.index(Verdict.INVALID)
+    assert set(verdicts[first:]) == {Verdict.INVALID}

@@ -1,0 +1,95 @@
+"""What each checker's answers rest on, and which of its anomalies are certain although evidence of some part is missing (see `gating`).
+
+*History*: its end is missing. What stands is what holds of every continuation: violations of properties that are closed under taking a beginning. What waits for
+something to happen later (a lost element, a queue that was not drained, replicas that do not converge) does not stand.
+*Trace*: a node's lines are missing, all or the last ones. What stands are lines that contradict each other, and what was reckoned with such losses; not what is found
+for want of a line that would have allowed or excused it.
+*Ledger*: faults are missing, or their ends. What stands are findings that no fault excuses.
+A checker that is not named here reads the history, and nothing that it finds stands without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+EVERY = "*"
+"""Every kind of anomaly."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestsOn:
+    """`reads` are parts of a run; `certain` maps a part to the kinds of anomalies that stand without it."""
+
+    reads: frozenset[str] = frozenset({"history"})
+    certain: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def stands(self, kind: str, part: str) -> bool:
+        if part not in self.reads:
+            return True
+        kinds = self.certain.get(part, frozenset())
+        return EVERY in kinds or kind in kinds
+
+
+def _on(*reads: str, **certain: str) -> RestsOn:
+    return RestsOn(frozenset(reads), {part: frozenset(kinds.split()) for part, kinds in certain.items()})
+
+
+CLOSED = _on("history", history=EVERY)
+"""Closed under taking a beginning: an operation has no effect on what was answered before it was invoked."""
+
+_TRACES_THAT_DISAGREE = "two-leaders double-vote log-mismatch applied-differently elected-without-quorum commit-without-quorum commit-of-old-term"
+_RECKONED_WITH_LOSSES = f"{_TRACES_THAT_DISAGREE} forgotten-vote term-regressed acknowledged-entry-lost committed-entry-lost leader-incomplete commit-before-written"
+_NO_SUCH_VALUE = "thin-air aborted-read future-read"
+
+RESTS_ON: Mapping[str, RestsOn] = {
+    **dict.fromkeys(
+        [
+            "linearizable",
+            "queue",
+            "stack",
+            "priority-queue",
+            "counter",
+            "mutex",
+            "fencing",
+            "append-list",
+            "unique-ids",
+            "bank",
+            "counter-bounds",
+            "long-fork",
+            "causal-reverse",
+            "write-skew",
+            "list-append",
+            "rw-register",
+            "causal",
+            "read-atomic",
+            "read-committed",
+            "session-guarantees",
+            "sequential-keys",
+        ],
+        CLOSED,
+    ),
+    "set": _on("history", history=f"{_NO_SUCH_VALUE} incomparable-reads"),
+    "set-full": _on("history", history=_NO_SUCH_VALUE),
+    "total-queue": _on("history", history=_NO_SUCH_VALUE),
+    "kafka": _on("history", history=f"{_NO_SUCH_VALUE} inconsistent-offset nonmonotonic-send"),
+    # Q1 and Q3 count lines of traces, Q2 and Q4 windows between faults: each may hold for want of what is missing.
+    "quorum": _on("history", "trace", "ledger"),
+    "split-brain": _on(
+        "history", "trace", history="SB1-two-leaders SB4-stale-read", trace="SB1-two-leaders SB4-stale-read"
+    ),
+    # The history adds to a witness what clients were told of it. Faults excuse what a node forgot.
+    "raft-safety": _on("trace", "ledger", trace=_RECKONED_WITH_LOSSES, ledger=_TRACES_THAT_DISAGREE),
+    "convergence": _on(
+        "history", "trace", trace="diverged not-converged final-reads-differ", history="diverged not-converged"
+    ),
+    # Traces and faults excuse what was not available.
+    "availability": _on("history", "trace", "ledger"),
+    "recovery": _on("history", "trace", "ledger"),
+    "vacuity": _on("history", "ledger"),
+    "final-reads": _on("history"),
+    "lww": _on("history"),
+    "fencing-tokens": _on("history", "trace", history=EVERY, trace=EVERY),
+    **dict.fromkeys(["tasks", "memory", "pool"], _on("history", "trace", "ledger")),
+    **dict.fromkeys(["crdt", "agents", "failure-detector", "membership"], _on("trace", "ledger")),
+}

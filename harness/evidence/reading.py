@@ -1,0 +1,132 @@
+"""Reads the evidence in a run's folder as far as it is there, and names what is not.
+
+| state of `run.json` | what must be there |
+|---|---|
+| sealed | every file of the seal, as it was |
+| open | the run did not reach its end: the history up to some moment; traces were not collected |
+| none | written by a version without seals: whole lines, and a ledger where the plan has faults |
+
+A gap never raises: what is left may still hold an anomaly. What raises is a history that is no history although no seal says that it was changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checkers.result import Fault, Gap
+from histories import History, HistoryError, read_history
+from histories.store import read_json_lines
+
+from ..nemesis.ledger import faults_of, readable_lines
+from .seal import HISTORY_FILE, LEDGER_FILE, Files, broken_seals
+
+OPEN, SEALED = "open", "sealed"
+TRACE = "trace"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """`gaps` grow while the rest is read."""
+
+    history: History = field(default_factory=lambda: History(()))
+    traces: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+    gaps: list[Gap] = field(default_factory=list)
+
+    def lacks(self, part: str) -> bool:
+        return any(gap.part == part for gap in self.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What `run.json` and `plan.json` say that the folder holds. `traced` are the nodes that leave traces; `ended`: the load did, in order."""
+
+    state: str = ""
+    files: Files = field(default_factory=dict)
+    traced: Sequence[str] = ()
+    faults_planned: bool = False
+    ended: bool = True
+    known: Sequence[Gap] = ()
+    """Gaps that the run itself reported."""
+
+
+def read_evidence(run_dir: Path, expected: Expected, *, refuse: bool = False) -> Evidence:
+    """Raises `HistoryError` for a history or a trace that is none although no seal says that it was changed; with `refuse`, whatever the seals say."""
+    evidence = Evidence(
+        gaps=[*expected.known, *broken_seals(run_dir, expected.files)] if expected.files else [*expected.known]
+    )
+    if expected.state == OPEN:
+        evidence.gaps.append(
+            Gap("run", "run.json", "the run did not reach its end, so that nothing vouches for its files")
+        )
+    _read_history(evidence, run_dir / HISTORY_FILE, expected, refuse)
+    _read_ledger(evidence, run_dir / LEDGER_FILE, expected)
+    _read_traces(evidence, run_dir, expected, refuse)
+    return evidence
+
+
+def _read_history(evidence: Evidence, path: Path, expected: Expected, refuse: bool) -> None:
+    if expected.state and not path.exists():
+        if not evidence.lacks("history"):
+            evidence.gaps.append(Gap("history", HISTORY_FILE, "is missing", tail=True))
+        return
+    try:
+        evidence.history = read_history(path)
+    except HistoryError as error:
+        if refuse or not evidence.lacks("history"):
+            raise
+        evidence.gaps.append(
+            Gap("history", HISTORY_FILE, f"cannot be read: {error.message.splitlines()[0]}", changed=True)
+        )
+        return
+    if evidence.lacks("history"):
+        return
+    if evidence.history.torn is not None:
+        evidence.gaps.append(Gap("history", HISTORY_FILE, "its last line is cut", tail=True))
+    elif expected.state == OPEN and not expected.ended:
+        evidence.gaps.append(Gap("history", HISTORY_FILE, "ends where the run was broken off", tail=True))
+
+
+def _read_ledger(evidence: Evidence, path: Path, expected: Expected) -> None:
+    if not path.exists():
+        if expected.faults_planned and not evidence.lacks("ledger"):
+            evidence.gaps.append(Gap("ledger", LEDGER_FILE, "is missing, and the plan has faults"))
+        return
+    lines, unread = readable_lines(path)
+    try:
+        evidence.faults = faults_of(lines)
+    except (KeyError, TypeError) as error:
+        unread = unread or f"a line lacks what belongs to it: {error}"
+    if unread is not None and not evidence.lacks("ledger"):
+        evidence.gaps.append(Gap("ledger", LEDGER_FILE, unread))
+
+
+def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: bool) -> None:
+    traces: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for path in sorted((run_dir / TRACE).glob("*.jsonl")):
+        name = f"{TRACE}/{path.name}"
+        try:
+            traces[path.stem] = read_json_lines(path, of_lives=True)
+        except HistoryError as error:
+            if refuse or not any(gap.name == name for gap in evidence.gaps):
+                raise
+            evidence.gaps.append(Gap("trace", name, f"cannot be read: {error.message.splitlines()[0]}", changed=True))
+    evidence.traces = traces
+    named = {gap.name for gap in evidence.gaps if gap.part == "trace"}
+    for node in expected.traced:
+        name = f"{TRACE}/{node}.jsonl"
+        if not traces.get(node) and name not in named:
+            evidence.gaps.append(Gap("trace", name, f"node {node} left no trace"))
+
+
+def has_faults(plan_file: Path) -> bool:
+    """Whether that plan has faults; one that cannot be read says nothing."""
+    try:
+        plan = json.loads(plan_file.read_text(encoding="utf-8"))
+        return bool(plan.get("intents") or (plan.get("liveness") or {}).get("intents"))
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,102 @@
+"""The seal of a run's folder: lines, bytes and digest of every file of evidence, taken when the run is over and compared when it is judged.
+
+    files = seal(run_dir)               # into run.json
+    gaps = broken_seals(run_dir, files) # what is missing, cut or changed since then
+
+`verdict.json` and `report.html` are no evidence: they can be written again from the rest. Nor is `run.json`, which holds the seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from checkers.gating import REPORTED_ONLY
+from checkers.result import Gap
+
+HISTORY_FILE, LEDGER_FILE, PLAN_FILE, CAMPAIGN_FILE = "history.jsonl", "ledger.jsonl", "plan.json", "campaign.yaml"
+PARTS = {HISTORY_FILE: "history", LEDGER_FILE: "ledger", PLAN_FILE: "plan", CAMPAIGN_FILE: "plan"}
+FOLDERS = {"trace": "trace", "inputs": "input", "logs": "log"}
+
+Files = Mapping[str, Mapping[str, Any]]
+"""Name below the run's folder → `{"lines", "bytes", "sha256"}`."""
+
+_CHUNK = 1 << 20
+_TAIL = 1 << 16
+
+
+def part_of(name: str) -> str:
+    """The part of a run (see `Gap`) that the file of this name belongs to."""
+    return PARTS.get(name) or FOLDERS[name.split("/", 1)[0]]
+
+
+def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Raises `OSError` when a file cannot be read."""
+    return {name: _measured(run_dir / name) for name in _evidence(run_dir)}
+
+
+def broken_seals(run_dir: Path, files: Files) -> list[Gap]:
+    """What is not as it was sealed. Files that no verdict rests on are compared by size alone: that costs nothing."""
+    gaps = [gap for name, sealed in files.items() if (gap := _compared(run_dir, name, sealed)) is not None]
+    unknown = [name for name in _evidence(run_dir) if name not in files and part_of(name) not in REPORTED_ONLY]
+    return gaps + [Gap(part_of(name), name, "was not there when the run was sealed", changed=True) for name in unknown]
+
+
+def _evidence(run_dir: Path) -> Iterator[str]:
+    for name in PARTS:
+        if (run_dir / name).is_file():
+            yield name
+    for folder in FOLDERS:
+        for path in sorted((run_dir / folder).rglob("*")):
+            if path.is_file():
+                yield path.relative_to(run_dir).as_posix()
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    digest, lines, size = hashlib.sha256(), 0, 0
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+            lines += block.count(b"\n")
+            size += len(block)
+    return {"lines": lines, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None:
+    path, part = run_dir / name, part_of(name)
+    try:
+        size = path.stat().st_size
+        if part in REPORTED_ONLY:
+            found: Mapping[str, Any] = {**sealed, "bytes": size}
+        else:
+            found = _measured(path)
+    except FileNotFoundError:
+        return Gap(part, name, "is missing", tail=True)
+    except OSError as error:
+        return Gap(part, name, f"cannot be read: {error.strerror}")
+    if found == dict(sealed):
+        return None
+    if found["bytes"] >= sealed["bytes"]:
+        return Gap(part, name, "is not what the run wrote", changed=True)
+    if part in REPORTED_ONLY:
+        return Gap(part, name, f"has {found['bytes']} of {sealed['bytes']} bytes")
+    lines = f"{found['lines']} of {sealed['lines']} lines"
+    if part == "history" and not _begins_a_history(path, found["lines"]):
+        return Gap(part, name, f"has {lines}, and not the first ones")
+    return Gap(part, name, f"ends after {lines}", tail=True)
+
+
+def _begins_a_history(path: Path, lines: int) -> bool:
+    """Whether these lines are the first ones, by the index of the last."""
+    if not lines:
+        return True
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        whole = file.read().rpartition(b"\n")[0]
+    try:
+        return bool(json.loads(whole.rpartition(b"\n")[2])["index"] == lines - 1)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,39 @@
+"""Writing into a run's folder: whatever the disk or the permissions do not allow is an error of the environment, with the place and a hint."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import TribulationError
+
+_HINTS = {
+    errno.ENOSPC: "free some space there, or give another folder with --runs",
+    errno.EDQUOT: "free some space there, or give another folder with --runs",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or give another folder with --runs",
+}
+_OTHER_HINT = "give a folder that can be written with --runs"
+
+
+class RunFolderError(TribulationError):
+    """The folder of the run could not be written."""
+
+    exit_code = 4
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes `path`, or below it. Raises `RunFolderError`."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> RunFolderError:
+    reason = error.strerror or str(error) or type(error).__name__
+    return RunFolderError(
+        f"cannot write {error.filename or path}: {reason}", hint=_HINTS.get(error.errno or 0, _OTHER_HINT)
+    )
