@@ -10,6 +10,8 @@ A thread that must go on whatever happens does it so:
 from __future__ import annotations
 
 import errno
+import os
+import sysconfig
 import threading
 import traceback
 from collections.abc import Iterator
@@ -18,12 +20,24 @@ from pathlib import Path
 
 from .errors import TribulationError
 
+MOST_ERRORS = 200
 MOST_BUGS = 50
 """Different ones that are kept. The same one again is counted."""
 BUG_EXIT = TribulationError.exit_code
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What an `OSError` says when the harness's own machine lacks something."""
-OURS = str(Path(__file__).resolve().parent)
+OURS = tuple(
+    str(Path(__file__).resolve().parents[1] / name) + os.sep for name in ("harness", "node", "checkers", "histories")
+)
+PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+def _place_of_users(error: BaseException) -> str | None:
+    """The last place in the traceback that is neither ours nor Python's: a file that a user named, as an adapter is."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((*OURS, *PYTHON, "<")):
+            return f"{frame.filename}:{frame.lineno} ({frame.name})"
+    return None
 
 
 class Trouble:
@@ -41,8 +55,9 @@ class Trouble:
             return [text if count == 1 else f"{text}\n({count} times)" for text, count in self._bugs.values()]
 
     def error(self, text: str) -> None:
-        """An error of the environment."""
-        self.errors.append(text)
+        """An error of the environment; the same one again is left out."""
+        if text not in self.errors and len(self.errors) < MOST_ERRORS:
+            self.errors.append(text)
 
     def add(self, where: str, error: BaseException) -> None:
         """What was raised `where`: an error of the environment says so by its type; everything else is a bug."""
@@ -51,6 +66,12 @@ class Trouble:
             return
         if isinstance(error, OSError) and error.errno in MACHINE:
             self.error(f"{where}: {error}\n\nhint: does the machine that runs tri have disk, files and memory left?")
+            return
+        if place := _place_of_users(error):
+            told = "".join(traceback.format_exception(error)).rstrip()
+            self.error(
+                f"{where}: {type(error).__name__} in {place}\n{told}\nhint: that file is not Tribulation's; it is the system's own"
+            )
             return
         last = traceback.extract_tb(error.__traceback__)[-1:]
         key = (where, type(error).__name__, f"{last[0].filename}:{last[0].lineno}" if last else "")

@@ -20,16 +20,23 @@ from pathlib import Path
 from typing import Any
 
 from ..bytecode import for_python
-from ..errors import FaultError, HostError
+from ..errors import FaultError, HostError, TribulationError
 from ..hosts.base import Channel, Host
+from .answers import Json as Json
+from .answers import Refused, parsed
 from .shipping import agent_directory, agent_program, bundle
 
-Json = dict[str, Any]
 ANSWER_S = 60.0
 CONNECT_S = 20.0
 START_S = 90.0
 """Until a new agent says its first word: an emulated machine compiles it for a quarter of a minute, and longer where others emulate beside it."""
 BUSY_S = 0.5
+SPARE_S = 0.1
+"""To read what has long come."""
+
+
+class Busy(HostError):
+    """Somebody else is asking it right now."""
 
 
 class AgentClient:
@@ -46,7 +53,9 @@ class AgentClient:
         self._open_channel = open_channel
         self._channel: Channel | None = None
         self._config: Json = {}
-        self._reconnecting = False
+        self._verb = ""
+        """What was asked last."""
+        self.reconnecting = False
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Connects first when needed. Raises `HostError`."""
@@ -56,21 +65,24 @@ class AgentClient:
         self._send(request)
 
     def receive(self, timeout_s: float = ANSWER_S) -> Json:
-        """Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it."""
+        """Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it (`Refused`) or answers nonsense."""
         channel = self._channel
         if channel is None:
             raise HostError(f"agent of {self.vertex}: its connection was closed", "the harness is stopping")
         try:
-            answer: Json = json.loads(channel.read_line(timeout_s))
-        except HostError:
+            return parsed(self.vertex, self._verb, channel.read_line(timeout_s))
+        except Refused:
+            raise
+        except (HostError, FaultError):
             # An answer that comes later would be taken for the next one's.
             self.close()
             raise
-        if not answer["ok"]:
-            raise FaultError(
-                f"agent of {self.vertex}: {answer['error']}", "`tri doctor` tries what faults need on each host"
-            )
-        return answer
+        except (OSError, ValueError) as error:
+            self.close()
+            raise HostError(
+                f"agent of {self.vertex}: its answer cannot be read: {type(error).__name__}: {error}",
+                "is the host up, and its connection whole?",
+            ) from error
 
     @property
     def connected(self) -> bool:
@@ -83,17 +95,17 @@ class AgentClient:
 
     def reconnect_in_background(self) -> None:
         """Try once, in a thread of its own; whoever waits for the lock meanwhile waits for the outcome."""
-        if not self._reconnecting and not self.silent:
-            self._reconnecting = True
+        if not self.reconnecting and not self.silent:
+            self.reconnecting = True
             threading.Thread(target=self._reconnect, name=f"agent-{self.vertex}", daemon=True).start()
 
     def _reconnect(self) -> None:
         try:
-            with self.lock, contextlib.suppress(HostError, FaultError):
+            with self.lock, contextlib.suppress(TribulationError, OSError):
                 # What goes wrong here is told by the next request, which finds no connection.
                 self.connect()
         finally:
-            self._reconnecting = False
+            self.reconnecting = False
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -126,6 +138,7 @@ class AgentClient:
 
     def _send(self, request: Mapping[str, Any]) -> None:
         assert self._channel is not None
+        self._verb = request["do"]
         try:
             self._channel.send_line(json.dumps(request))
         except HostError:
@@ -151,7 +164,12 @@ def ask(
         names = []
         for name in sorted(requests):
             if not agents[name].lock.acquire(timeout=-1 if patient else BUSY_S):
-                failures[name] = HostError(f"agent of {name}: busy", "it is being reconnected, or carries out a fault")
+                reconnecting = agents[name].reconnecting
+                failures[name] = (
+                    HostError(f"agent of {name}: it is being reconnected", "is the host up?")
+                    if reconnecting
+                    else Busy(f"agent of {name}: busy", "it carries out a fault")
+                )
                 continue
             stack.callback(agents[name].lock.release)
             if patient or agents[name].connected:
@@ -161,7 +179,7 @@ def ask(
         # Those that have to be connected first come last, so that the others do not wait for it.
         names.sort(key=lambda name: not agents[name].connected)
         lost = _turn(agents, names, requests, answers, timeout_s)
-        again = [name for name, error in lost.items() if patient and isinstance(error, HostError)]
+        again = [name for name, error in lost.items() if patient and not isinstance(error, Refused)]
         failures |= {name: error for name, error in lost.items() if name not in again}
         failures |= _turn(agents, again, requests, answers, timeout_s)
     return answers, failures
@@ -180,10 +198,12 @@ def _turn(
             agents[name].send(requests[name])
         except (HostError, FaultError) as error:
             failures[name] = error
+    # One time for all: hosts that hang together must not cost it each.
+    deadline_s = time.monotonic() + timeout_s
     for name in names:
         if name not in failures:
             try:
-                answers[name] = agents[name].receive(timeout_s)
+                answers[name] = agents[name].receive(max(SPARE_S, deadline_s - time.monotonic()))
             except (HostError, FaultError) as error:
                 failures[name] = error
     return failures

@@ -1,6 +1,7 @@
-"""What goes on beside the faults: leases renewed, lost agents started again, reachability and clocks sampled. One thread.
+"""What goes on during a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled. One thread.
 
-Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse.
+Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Whatever goes wrong here is reported (`Trouble`) and
+the thread goes on. A sample that is too old is never served as a new one.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import FaultError
-from .agents import AgentClient, Json
+from ..trouble import Trouble
+from .agents import ANSWER_S, AgentClient, Json
 from .clocks import Clocks, as_json
 from .reachability import Reachability
 
 RENEW_S = 2.0
 SAMPLE_S = 0.5
 TURN_S = 0.05
+STALE_S = 5.0
+"""A sample that is older is reported as failed."""
 
 Renewal = Callable[[], Mapping[str, Exception]]
 """Renews all leases and returns what went wrong by vertex."""
@@ -34,17 +38,23 @@ class Background:
         renew: Renewal,
         lease_s: float,
         clock: Callable[[], int],
+        trouble: Trouble,
     ) -> None:
         self._agents, self._reachability, self._clocks = agents, reachability, clocks
-        self._renew, self._clock = renew, clock
+        self._renew, self._clock, self._trouble = renew, clock, trouble
         self._renew_every_s = min(RENEW_S, lease_s / 5)
+        self._answer_s = lease_s / 3
+        """A host that hangs must not keep the next renewal waiting."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._sample: Json = {}
+        self._died = False
+        self._sample: tuple[float, Json] = (0.0, {})
+        """When it was taken, in seconds of the monotonic clock, and what it is."""
         self._lost: Json = {}
 
     def start(self) -> None:
-        self._take_sample()
+        # The first takes longer: a process that reads the clock library's clock has to be started on each host.
+        self._take_sample(ANSWER_S)
         self._thread = threading.Thread(target=self._run, name="nemesis-lease", daemon=True)
         self._thread.start()
 
@@ -55,7 +65,20 @@ class Background:
 
     def sample(self) -> dict[str, Any]:
         """The newest sample, and the agents that are lost, if any. Never waits."""
-        return {**self._sample, **({"agents-lost": self._lost} if self._lost else {})}
+        self._notice_death()
+        taken_s, sample = self._sample
+        age_s = time.monotonic() - taken_s
+        if age_s > STALE_S:
+            sample = {"sample-failed": {"error": f"the newest sample is {age_s:.1f} s old"}}
+        return {**sample, **({"agents-lost": self._lost} if self._lost else {})}
+
+    def _notice_death(self) -> None:
+        dead = self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set()
+        if dead and not self._died:
+            self._died = True
+            self._trouble.error(
+                "nobody renews leases any more: the thread that does has ended, and faults heal by themselves"
+            )
 
     def _run(self) -> None:
         next_renewal_s, next_sample_s = 0.0, 0.0
@@ -63,22 +86,31 @@ class Background:
             now_s = time.monotonic()
             if now_s >= next_renewal_s:
                 next_renewal_s = now_s + self._renew_every_s
-                self._note_failures(self._renew())
+                with self._trouble.caught("renewing leases"):
+                    self._note_failures(self._renew())
             if now_s >= next_sample_s:
                 next_sample_s = now_s + SAMPLE_S
-                try:
-                    self._take_sample()
-                except FaultError as error:
-                    self._sample = {"sample-failed": {"error": error.message}}
+                with self._trouble.caught("sampling"):
+                    self._try_sample()
 
     def _note_failures(self, failures: Mapping[str, Exception]) -> None:
         self._lost = {name: str(error) for name, error in failures.items() if not self._agents[name].connected}
         for name in self._lost:
             self._agents[name].reconnect_in_background()
 
-    def _take_sample(self) -> None:
-        links = [[source, sink, up] for (source, sink), up in self._reachability.sample().items()]
-        self._sample = {
-            "reachability": {"links": links, "sampled_ns": self._clock()},
-            "clock-offsets": as_json(self._clocks.sample()),
-        }
+    def _try_sample(self) -> None:
+        try:
+            self._take_sample(self._answer_s)
+        except FaultError as error:
+            self._sample = (time.monotonic(), {"sample-failed": {"error": error.message}})
+
+    def _take_sample(self, answer_s: float) -> None:
+        links = [[source, sink, up] for (source, sink), up in self._reachability.sample(answer_s).items()]
+        sampled_ns = self._clock()
+        self._sample = (
+            time.monotonic(),
+            {
+                "reachability": {"links": links, "sampled_ns": sampled_ns},
+                "clock-offsets": as_json(self._clocks.sample(answer_s)),
+            },
+        )

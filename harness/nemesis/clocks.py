@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .agents import AgentClient, ask
+from .agents import ANSWER_S, SPARE_S, AgentClient, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,15 @@ class Clocks:
     _known: dict[str, _Hull] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def sample(self) -> dict[str, ClockSample]:
-        """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer are left out."""
-        taken = {
-            name: sample for name in self.agents if (sample := question(self.agents, name, patient=False)) is not None
-        }
-        taken |= {name: _with_shown(taken[name], reading) for name, reading in self._shown(taken).items()}
+    def sample(self, timeout_s: float = ANSWER_S) -> dict[str, ClockSample]:
+        """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer in time are left out."""
+        deadline_s, taken = time.monotonic() + timeout_s, {}
+        for name in self.agents:
+            left_s = max(SPARE_S, deadline_s - time.monotonic())
+            if (sample := question(self.agents, name, patient=False, timeout_s=left_s)) is not None:
+                taken[name] = sample
+        shown = self._shown(taken, max(SPARE_S, deadline_s - time.monotonic()))
+        taken |= {name: _with_shown(taken[name], reading) for name, reading in shown.items()}
         self.learn(taken)
         return taken
 
@@ -51,11 +54,10 @@ class Clocks:
                 known = self._known.get(name)
                 self._known[name] = _hull_of(sample) if known is None else known.widened(sample)
 
-    def _shown(self, names: Iterable[str]) -> dict[str, Sequence[int]]:
+    def _shown(self, names: Iterable[str], timeout_s: float) -> dict[str, Sequence[int]]:
         """All at once: it is the difference of two clocks of one host, which takes no time to tell."""
-        answers, _ = ask(
-            self.agents, {name: {"do": "look", "part": "clock", "standing": True} for name in names}, patient=False
-        )
+        request = {"do": "look", "part": "clock", "standing": True}
+        answers, _ = ask(self.agents, dict.fromkeys(names, request), patient=False, timeout_s=timeout_s)
         return {name: answer["readings"][0] for name, answer in answers.items() if answer["readings"]}
 
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
@@ -86,10 +88,12 @@ def _hull_of(sample: ClockSample) -> _Hull:
     return _Hull(sample, sample.mono_ns + sample.error_ns, sample.mono_ns - sample.error_ns)
 
 
-def question(agents: Mapping[str, AgentClient], name: str, *, patient: bool) -> ClockSample | None:
+def question(
+    agents: Mapping[str, AgentClient], name: str, *, patient: bool, timeout_s: float = ANSWER_S
+) -> ClockSample | None:
     """One host's clocks, by one question; None without an answer."""
     before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
-    answers, _ = ask(agents, {name: {"do": "time"}}, patient=patient)
+    answers, _ = ask(agents, {name: {"do": "time"}}, patient=patient, timeout_s=timeout_s)
     rtt_ns = time.monotonic_ns() - before_mono_ns
     if name not in answers:
         return None

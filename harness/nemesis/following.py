@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from ..errors import FaultError, HostError, TribulationError
+from ..errors import FaultError, TribulationError
 from ..hosts.base import Channel, Host
 from ..hosts.parallel import on_all
 from ..systems.base import Dial, Service
+from ..trouble import Trouble
 from .control import Followed
 from .shipping import agent_directory, agent_program
 from .triggers import SPARE_NS, TRACED, Happened
@@ -38,12 +39,15 @@ class Following:
         events: Collection[str],
         tell: Callable[[Happened], None],
         clock: Callable[[], int],
+        trouble: Trouble | None = None,
     ) -> None:
+        self._trouble = trouble or Trouble()
         self._hosts, self._service, self._dial = hosts, service, dial
         self._events, self._tell, self._clock = frozenset(events), tell, clock
         self._ended = threading.Event()
         self._channels: dict[str, Channel] = {}
         self._threads: list[threading.Thread] = []
+        self._leader: str | None = None
 
     def __enter__(self) -> Following:
         """Raises `FaultError` when a host's node cannot be followed."""
@@ -66,8 +70,16 @@ class Following:
         for thread in self._threads:
             thread.join(timeout=max(0.0, deadline_s - time.monotonic()))
 
-    def _thread(self, run: Callable[..., None], *host: Host) -> threading.Thread:
-        return threading.Thread(target=run, args=host, name="following", daemon=True)
+    def _thread(self, turn: Callable[..., None], *host: Host) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(turn, *host), name="following", daemon=True)
+
+    def _run(self, turn: Callable[..., None], *host: Host) -> None:
+        """Turn after turn; what goes wrong in one is reported, and the next begins a little later."""
+        while not self._ended.is_set():
+            with self._trouble.caught(f"following {host[0].name if host else 'the leader'}"):
+                turn(*host)
+                continue
+            self._ended.wait(AGAIN_S)
 
     def _follow(self, host: Host) -> Channel:
         assert isinstance(self._service, Followed)
@@ -80,38 +92,48 @@ class Following:
         }
         program = [host.python, "-I", agent_program(host.directory), "follow", agent_directory(host.directory)]
         channel = host.start([*host.sudo, *program, json.dumps(asked)], timeout_s=START_S)
-        first = json.loads(channel.read_line(START_S))
-        if first.get("event") != "":
+        first = _line_of(channel.read_line(START_S))
+        if first["event"] != "":
+            channel.close()
             raise FaultError(f"{host.name}: the node's follower said {first!r} first", "was agent.pyz replaced?")
         return channel
 
     def _listen(self, host: Host) -> None:
-        while not self._ended.is_set():
-            try:
-                line = json.loads(self._channels[host.name].read_line(SILENT_S))
-                if line["event"]:
-                    self._tell(Happened(line["event"], host.name, self._clock() - int(line["age_ns"])))
-            except (TribulationError, OSError, ValueError):
-                # The host is off, frozen or booting, or the run is over.
-                self._again(host)
+        try:
+            line = _line_of(self._channels[host.name].read_line(SILENT_S))
+        except (TribulationError, OSError, ValueError):
+            # The host is off, frozen or booting, or the run is over.
+            self._again(host)
+            return
+        if line["event"]:
+            self._tell(Happened(line["event"], host.name, self._clock() - line["age_ns"]))
 
     def _again(self, host: Host) -> None:
         self._channels[host.name].close()
         while not self._ended.wait(AGAIN_S):
             try:
                 self._channels[host.name] = self._follow(host)
-            except (HostError, FaultError, OSError, ValueError):
+            except (TribulationError, OSError, ValueError):
                 continue
             return
 
     def _ask(self) -> None:
-        leader = None
-        while not self._ended.wait(ASK_S):
-            asked_ns = self._clock()
-            now = self._service.leader(self._hosts, self._dial)
-            if now is not None and now != leader:
-                self._tell(Happened("leader-elected", now, asked_ns))
-            leader = now
+        self._ended.wait(ASK_S)
+        asked_ns = self._clock()
+        now = self._service.leader(self._hosts, self._dial)
+        if now is not None and now != self._leader:
+            self._tell(Happened("leader-elected", now, asked_ns))
+        self._leader = now
+
+
+def _line_of(text: str) -> dict[str, Any]:
+    """What a follower prints: an event ("" for a sign of life) and how old it is. Raises `ValueError` for anything else."""
+    line = json.loads(text)
+    if not isinstance(line, dict) or not isinstance(line.get("event"), str):
+        raise ValueError(f"no event: {text[:200]!r}")
+    if line["event"] and not isinstance(line.get("age_ns"), int):
+        raise ValueError(f"no age of the event: {text[:200]!r}")
+    return line
 
 
 def events_of(intents: Collection[Any]) -> frozenset[str]:

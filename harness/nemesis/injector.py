@@ -17,13 +17,15 @@ from ..errors import FaultError, TribulationError
 from ..hosts.base import Host, Provider
 from ..hosts.claims import owner_here
 from ..systems.base import Dial, Service
-from .agents import Json, ask, require
+from ..trouble import Trouble
+from .agents import Busy, Json, ask, require
 from .background import Background
 from .clocks import Clocks
 from .cluster import Cluster
 from .control import is_supervised
 from .covering import Covering, unseen
 from .faults import CLIENTS, Intent, Observation, Resolved, Situation
+from .leases import Leases
 from .ledger import Ledger
 from .outages import bring_back
 from .owners import asked_of_hosts
@@ -60,6 +62,7 @@ class HostInjector:
         lease_s: float = LEASE_S,
         probe_port: int = PROBE_PORT,
         run: str = "",
+        trouble: Trouble | None = None,
     ) -> None:
         owner = {"run": run, "by": owner_here()}
         self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner)
@@ -67,8 +70,10 @@ class HostInjector:
         self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)
         self._clocks = Clocks(self._cluster.nodes)
         self._ground = Ground(self._cluster, self._reach, seed)
+        self._trouble = trouble or Trouble()
+        self._leases = Leases(lease_s)
         self._background = Background(
-            self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock
+            self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock, self._trouble
         )
         self._active: dict[str, Resolved] = {}
         self._covering = Covering()
@@ -88,7 +93,7 @@ class HostInjector:
             dark = self._reach.measure_baseline(BASELINE_S)
             self._refuse_dark(sorted(edge for edge in dark if CLIENTS not in edge))
             self._applied = dict.fromkeys(self._cluster.firewalled, NOTHING_WANTED)
-            require(self._cluster.renew(patient=True), "arming the watchdogs")
+            require(self._renew(patient=True), "arming the watchdogs")
             self._background.start()
         except TribulationError:
             self._cluster.close()
@@ -343,18 +348,42 @@ class HostInjector:
     def _renew_in_background(self) -> Mapping[str, Exception]:
         if not self._change.acquire(blocking=False):
             # A change is under way; leases must not wait for it.
-            return self._cluster.renew(patient=False)[1]
-        try:
-            return self._look_for_lapses(patient=False)
-        finally:
-            self._change.release()
+            failures: Mapping[str, Exception] = self._renew(patient=False)[1]
+        else:
+            try:
+                failures = self._look_for_lapses(patient=False)
+            finally:
+                self._change.release()
+        self._report_overdue(failures)
+        return failures
+
+    def _renew(self, patient: bool) -> tuple[dict[str, Json], dict[str, Exception]]:
+        self._leases.forget(self._cluster.off)
+        asked_s = time.monotonic()
+        answers, failures = self._cluster.renew(patient=patient)
+        self._leases.renewed(answers, asked_s)
+        return answers, failures
+
+    def _report_overdue(self, failures: Mapping[str, Exception]) -> None:
+        """What could not be renewed for longer than a lease healed itself, or may have. An agent that carries out a change for so long is asked first."""
+        silent = [
+            name for name, error in failures.items() if name not in self._cluster.off and not isinstance(error, Busy)
+        ]
+        for name, age_s in self._leases.newly_overdue(silent, time.monotonic()).items():
+            self._mark_lapsed(name)
+            self._trouble.error(
+                f"the lease of {name} ran out: it was renewed {age_s:.1f} s ago, so that its faults heal by themselves: {failures[name]}"
+            )
+
+    def _mark_lapsed(self, name: str) -> None:
+        self._lapsed |= {fault.intent.id for fault in list(self._active.values()) if name in vertices(fault)}
 
     def _look_for_lapses(self, patient: bool) -> Mapping[str, Exception]:
         """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
-        answers, failures = self._cluster.renew(patient=patient)
+        answers, failures = self._renew(patient=patient)
         for name, answer in answers.items():
             if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
-                self._lapsed |= {fault.intent.id for fault in self._active.values() if name in vertices(fault)}
+                self._mark_lapsed(name)
                 self._applied[name] = NOTHING_WANTED
         if self._cluster.back:
             self._lapsed |= {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from .agents import AgentClient, ask, require
+from .agents import ANSWER_S, AgentClient, ask, require
 from .faults import CLIENTS, Observation
 from .topology import Edge
 
@@ -79,7 +79,10 @@ class Reachability:
         require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")
         grace_ends_s = time.monotonic() + GRACE_S + self.late_s
         while True:
-            heard = {(a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch}
+            # Of a name that is none of ours nobody asked.
+            heard = {
+                (a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch and a in self.agents and a != b
+            }
             now_s = time.monotonic()
             settled = wanted <= heard and (not unwanted or now_s >= grace_ends_s)
             if settled or now_s >= deadline_s:
@@ -88,18 +91,18 @@ class Reachability:
                 grace_ends_s = now_s + GRACE_S + self.late_s
             time.sleep(LOOK_S_PER_VERTEX * len(self.agents))
 
-    def sample(self) -> dict[Edge, bool]:
+    def sample(self, timeout_s: float = ANSWER_S) -> dict[Edge, bool]:
         """Each link that was up before any fault: whether it was heard lately."""
-        heard = self._heard(patient=False)
+        heard = self._heard(patient=False, timeout_s=timeout_s)
         return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
 
     def _asked(self) -> list[str]:
         return [name for name in self.agents if name not in self.off]
 
-    def _heard(self, patient: bool = True) -> dict[Edge, list[int]]:
+    def _heard(self, patient: bool = True, timeout_s: float = ANSWER_S) -> dict[Edge, list[int]]:
         """(from, to) → epoch, sequence number, count, age in ns, and the age up to which it counts as up."""
         requests = {name: {"do": "heard"} for name in self._asked()}
-        answers = require(ask(self.agents, requests, patient=patient), "reading the probes")
+        answers = require(ask(self.agents, requests, patient=patient, timeout_s=timeout_s), "reading the probes")
         return {
             (sender, receiver): [*seen, max(SAMPLE_AGE_NS, int(answer["period_s"] * 4e9))]
             for receiver, answer in answers.items()

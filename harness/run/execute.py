@@ -33,6 +33,7 @@ from ..nemesis.ledger import Ledger
 from ..nemesis.mix import possible_needs
 from ..nemesis.power_models import model_of
 from ..systems.base import Dial, Service
+from ..trouble import Trouble
 from .assemble import System, make_plan, make_provider, make_system, require_capabilities
 from .attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .interrupts import Interrupted, Interrupts
@@ -256,7 +257,7 @@ def needs_fault_disk(run: Run) -> bool:
 def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
     service, provider = run.system.service, run.provider
     by_name = {host.name: host for host in hosts}
-    clock = RunClock()
+    clock, trouble = RunClock(), Trouble()
 
     def dial(node: str, timeout_s: float) -> socket.socket:
         return provider.dial(by_name[node].address, service.port, timeout_s=timeout_s)
@@ -274,21 +275,23 @@ def _driven_run(run: Run, hosts: Sequence[Host]) -> RunFacts:
             voters=run.plan.voters,
             dial=dial,
             run=f"{run.plan.campaign}, seed {run.plan.seed}",
+            trouble=trouble,
         )
         with run.phase("agents"):
             injector.start()
             stack.callback(injector.stop)
         run.interrupts.raise_if_asked()
-        nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns)
+        nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns, trouble=trouble)
         tick = progress(journal, nemesis, run.settings.tell)
         driver = ThreadDriver(
             run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, run.interrupts.asked
         )
-        stack.enter_context(Following(hosts, service, dial, events_of(run.plan.intents), driver.happened, clock.now_ns))
+        events = events_of(run.plan.intents)
+        stack.enter_context(Following(hosts, service, dial, events, driver.happened, clock.now_ns, trouble))
         clock.started_ns = time.monotonic_ns()
         with (
             run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
-            Sampler(injector, journal, clock),
+            Sampler(injector, journal, clock, trouble),
         ):
             runner = driver.run()
         states = _final_states(service, hosts, dial)

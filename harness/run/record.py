@@ -207,7 +207,10 @@ def load_history_record(path: Path, format: str | None = None) -> RunRecord:
 def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, str], bool]]]:
     """The matrices that the nemesis sampled into the history."""
     return [
-        (event.time_ns, {(source, target): bool(up) for source, target, up in event.value["links"]})
+        (
+            event.value.get("sampled_ns", event.time_ns),
+            {(source, target): bool(up) for source, target, up in event.value["links"]},
+        )
         for event in history.events
         if event.process == NEMESIS and event.f == "reachability"
     ]

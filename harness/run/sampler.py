@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
-from ..errors import TribulationError
 from ..nemesis.injector import HostInjector
+from ..trouble import Trouble
 from .journal import Journal
 from .worker import RunClock
 
 SAMPLE_EVERY_S = 1.0
-SAMPLE_JOIN_S = 10.0
 """How often reachability and clock offsets are sampled into the history."""
+SAMPLE_JOIN_S = 10.0
 
 
 class Sampler:
     """Samples reachability and clocks each second into the history, on a thread of its own so that a slow host stalls no client."""
 
-    def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock) -> None:
-        self._injector, self._journal, self._clock = injector, journal, clock
+    def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock, trouble: Trouble) -> None:
+        self._injector, self._journal, self._clock, self._trouble = injector, journal, clock, trouble
         self._ended = threading.Event()
+        self._last_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def __enter__(self) -> Sampler:
@@ -32,10 +35,14 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._ended.wait(SAMPLE_EVERY_S):
-            try:
-                sample = self._injector.sample()
-            except TribulationError as error:
-                self._journal.nemesis(self._clock.now_ns(), "sample-failed", {"error": error.message})
-                continue
-            for name, value in sample.items():
-                self._journal.nemesis(self._clock.now_ns(), name, value)
+            with self._trouble.caught("sampling into the history"):
+                self._record(self._injector.sample())
+
+    def _record(self, sample: Mapping[str, Any]) -> None:
+        """A sample that is in the history already is no second one."""
+        sampled_ns = sample["reachability"]["sampled_ns"] if "reachability" in sample else None
+        if sampled_ns is not None and sampled_ns == self._last_ns:
+            return
+        self._last_ns = sampled_ns
+        for name, value in sample.items():
+            self._journal.nemesis(self._clock.now_ns(), name, value)

@@ -204,7 +204,7 @@ def test_errors_of_a_client_are_counted_by_cause_and_do_not_end_a_run_that_works
 
 class BrokenInjector(NoFaults):
     def inject(self, fault: Resolved) -> Observation:
-        raise KeyError("a bug of the harness")
+        return None  # type: ignore[return-value]
 
 
 def test_a_bug_in_a_nemesis_thread_keeps_its_traceback_and_is_no_error_of_the_environment(tmp_path):
@@ -216,7 +216,7 @@ def test_a_bug_in_a_nemesis_thread_keeps_its_traceback_and_is_no_error_of_the_en
         plan = make_plan(300, intents=(intent,))
         ThreadDriver(plan, HangingClient, None, nemesis, journal, clock, lambda now, phase: None).run()
     (bug,) = nemesis.trouble.bugs
-    assert "inject f1" in bug and "Traceback" in bug and "a bug of the harness" in bug
+    assert "inject f1" in bug and "Traceback" in bug and "AttributeError" in bug
     assert nemesis.errors == []
 
 

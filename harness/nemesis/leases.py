@@ -1,0 +1,39 @@
+"""When each host's lease was last renewed, as the harness knows it: what was not renewed in time may have healed itself.
+
+Pure: times are given, in seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Leases:
+    """A renewal counts from when it was asked for, since the host's own lease begins a little later."""
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._renewed_s: dict[str, float] = {}
+        self._reported: set[str] = set()
+
+    def renewed(self, names: Iterable[str], asked_s: float) -> None:
+        for name in names:
+            self._renewed_s[name] = asked_s
+            self._reported.discard(name)
+
+    def overdue(self, names: Iterable[str], now_s: float) -> dict[str, float]:
+        """Those of `names` that were renewed once and whose lease has run out since, each with how long ago it was renewed."""
+        ages = {name: now_s - self._renewed_s[name] for name in names if name in self._renewed_s}
+        return {name: age_s for name, age_s in ages.items() if age_s > self._lease_s}
+
+    def newly_overdue(self, names: Iterable[str], now_s: float) -> dict[str, float]:
+        """As `overdue`, but each only once until it is renewed again."""
+        found = {name: age_s for name, age_s in self.overdue(names, now_s).items() if name not in self._reported}
+        self._reported |= found.keys()
+        return found
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Hosts without power have no lease that could run out; one that comes back begins with a renewal."""
+        for name in names:
+            self._renewed_s.pop(name, None)
+            self._reported.discard(name)

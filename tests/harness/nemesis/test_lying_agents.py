@@ -1,0 +1,203 @@
+"""Agents that answer nonsense, hang or vanish, in the background and during faults: the run goes on, and says what happened and where."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from harness.errors import FaultError, HostError
+from harness.nemesis import background
+from harness.nemesis.answers import SHAPES, parsed
+from harness.nemesis.faults import Intent, Resolved
+from harness.nemesis.leases import Leases
+from harness.nemesis.ledger import read_ledger
+
+from .stand_ins import StandIns, injecting
+
+WAIT_S = 15.0
+LEASE_S = 1.0
+
+
+def await_that(condition, what: str) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not within {WAIT_S} s: {what}"
+        time.sleep(0.02)
+
+
+def cut(a: str = "n1", b: str = "n2") -> Resolved:
+    return Resolved(Intent("cut-1", "cut", {}, 0, None, "cut-1"), {"edges": [[a, b], [b, a]]})
+
+
+GARBAGE = {
+    "text": "Last login: Tue Dec  1",
+    "a number": "7",
+    "a list": "[1, 2]",
+    "null": "null",
+    "without ok": "{}",
+    "ok is no truth": '{"ok": 1}',
+    "cut": '{"ok": true, "in_f',
+    "deep": "[" * 5000,
+    "not UTF-8": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    "gone": HostError("n2: connection lost", "is it up?"),
+    "refused": '{"ok": false, "error": "OSError: no space left"}',
+}
+SHAPELESS = {
+    "renew": '{"ok": true}',
+    "heard": '{"ok": true, "heard": {"n1": [1]}, "period_s": 0.1}',
+    "time": '{"ok": true, "mono_ns": "7", "wall_ns": 7}',
+    "look": '{"ok": true}',
+}
+
+
+@pytest.mark.parametrize("lie", GARBAGE.values(), ids=GARBAGE.keys())
+def test_the_lease_thread_survives_every_answer_to_a_renewal(tmp_path, lie):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        cluster.lies["n2"] = {"renew": lie}
+        await_that(lambda: cluster.lied > 1, "a second renewal was answered so")
+        await_that(lambda: any("lease of n2 ran out" in error for error in trouble.errors), "the lapse is an error")
+        assert injector._background._thread.is_alive()
+        assert trouble.bugs == [] and not any("lease of n1" in error for error in trouble.errors)
+
+
+@pytest.mark.parametrize("verb", SHAPELESS)
+def test_an_answer_of_the_wrong_shape_ends_no_thread_and_is_no_bug_of_ours(tmp_path, verb):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        cluster.lies["n2"] = {verb: SHAPELESS[verb]}
+        await_that(lambda: cluster.lied > 1, "it was answered so twice")
+        assert injector._background._thread.is_alive() and trouble.bugs == []
+        cluster.lies.clear()
+        await_that(lambda: "reachability" in injector.sample(), "samples go on")
+
+
+@pytest.mark.parametrize("verb", ["set", "epoch", "heard"])
+@pytest.mark.parametrize("lie", ["not JSON", '{"ok": true'], ids=["text", "cut"])
+def test_garbage_during_a_fault_is_an_error_that_names_the_host_and_the_answer(tmp_path, verb, lie):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+        cluster.lies["n2"] = {verb: lie}
+        with pytest.raises(FaultError, match="n2 answered") as raised:
+            injector.inject(cut())
+        assert lie in raised.value.message
+        cluster.lies.clear()
+        assert injector.heal_all().verified
+        assert cluster.dropped["n2"] == set()
+    (fault,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert not fault.verified
+
+
+def test_one_line_of_noise_before_the_answer_is_asked_again(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+
+        def once(answer):
+            cluster.lies.clear()
+            return "Warning: apt has updates"
+
+        cluster.lies["n2"] = {"set": once}
+        assert injector.inject(cut()).verified and cluster.lied == 1
+        assert injector.heal(cut()).verified
+
+
+def test_a_host_that_hangs_keeps_no_other_from_being_renewed(tmp_path):
+    cluster = StandIns(5)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (_, trouble):
+        for name in ("n1", "n2", "n3"):
+            cluster.lies[name] = {"renew": 60.0, "heard": 60.0, "time": 60.0, "hello": 20.0}
+        await_that(lambda: sum("ran out" in error for error in trouble.errors) == 3, "three leases ran out")
+        assert not any(f"lease of {name}" in error for error in trouble.errors for name in ("n4", "n5", "clients"))
+
+
+def test_a_fault_whose_lease_ran_out_did_not_last(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        assert injector.inject(cut()).verified
+        cluster.lies["n2"] = {"renew": "garbage", "hello": HostError("n2 is away", None)}
+        await_that(lambda: trouble.errors, "the lapse is an error")
+        cluster.lies.clear()
+        observed = injector.heal(cut()).observed
+        assert observed["lapsed"]
+    (fault,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert not fault.verified
+
+
+def test_a_heal_of_everything_that_failed_half_way_ends_what_it_had_begun(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+        injector.inject(cut())
+        cluster.lies["n2"] = {"clear": "garbage"}
+        with pytest.raises(FaultError):
+            injector.heal_all()
+        cluster.lies.clear()
+        assert injector.heal_all().verified
+    (fault,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert fault.healed_ns is not None and fault.undone
+
+
+def test_an_old_sample_is_never_served_as_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(background, "STALE_S", 0.5)
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+        assert "reachability" in injector.sample()
+        monkeypatch.setattr(type(injector._background), "_try_sample", lambda self: None)
+        await_that(lambda: "sample-failed" in injector.sample(), "the old sample is refused")
+        assert "reachability" not in injector.sample()
+
+
+def test_a_bug_in_the_lease_thread_is_kept_with_its_traceback_and_the_thread_goes_on(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        real, injector._cluster.renew = injector._cluster.renew, None
+        await_that(lambda: trouble.bugs, "the bug is known")
+        assert "Traceback" in trouble.bugs[0] and "renewing leases" in trouble.bugs[0]
+        injector._cluster.renew = real
+        assert injector._background._thread.is_alive()
+
+
+def test_a_lease_thread_that_ended_is_an_error_of_the_run(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, trouble):
+        gone = threading.Thread(target=lambda: None)
+        gone.start()
+        gone.join()
+        real, injector._background._thread = injector._background._thread, gone
+        injector.sample()
+        injector.sample()
+        injector._background._thread = real
+        assert len(trouble.errors) == 1 and "nobody renews leases" in trouble.errors[0]
+
+
+def test_leases_are_overdue_once_until_they_are_renewed():
+    leases = Leases(10.0)
+    assert leases.newly_overdue(["n1"], 99.0) == {}, "never renewed: never armed"
+    leases.renewed(["n1", "n2"], 0.0)
+    leases.renewed(["n2"], 8.0)
+    assert leases.newly_overdue(["n1", "n2"], 9.0) == {}
+    assert leases.newly_overdue(["n1", "n2"], 12.0) == {"n1": 12.0}
+    assert leases.newly_overdue(["n1", "n2"], 13.0) == {}
+    leases.renewed(["n1"], 14.0)
+    assert leases.overdue(["n1", "n2"], 15.0) == {}
+    leases.forget(["n1"])
+    assert leases.newly_overdue(["n1"], 99.0) == {}
+
+
+def test_every_shape_refuses_what_lacks_it_and_takes_more_than_it_needs():
+    good = {
+        "hello": '{"ok": true, "port": 1, "addresses": [], "new": 1}',
+        "renew": '{"ok": true, "in_force": {}, "new": 1}',
+        "heard": '{"ok": true, "heard": {"n1": [1, 2, 3, 4]}, "period_s": 0.1}',
+        "process": '{"ok": true, "pid": null, "state": null, "pids": []}',
+        "time": '{"ok": true, "mono_ns": 1, "wall_ns": 1}',
+        "clear": '{"ok": true, "undone": ["cut"]}',
+    }
+    assert good.keys() == SHAPES.keys()
+    for verb, line in good.items():
+        assert parsed("n1", verb, line)["ok"]
+        with pytest.raises(FaultError, match="agent of n1 answered"):
+            parsed("n1", verb, '{"ok": true}')
+    with pytest.raises(FaultError, match="n1 answered without 'counters'"):
+        parsed("n1", "look", '{"ok": true}')["counters"]
