@@ -19,7 +19,7 @@ from harness.run.verdict import power_model
 from histories import History
 
 HEAD = "name: power\nhosts: {nodes: 3}\nload: 10s\nworkloads: [{register: {}}]\n"
-OWN = "system: {name: own, file: own.py}\n"
+OWN = "system: {file: own.py}\n"
 
 
 def plan(tmp_path: Path, faults: str, system: str = "", hosts: str | None = None) -> Any:
