@@ -106,6 +106,20 @@ def path_of(pid: int, controller: Controller) -> str:
     return "/"
 
 
+def usable(name: str) -> tuple[Controller | None, str]:
+    """The controller, tried with a group that nobody is in; or None, and why."""
+    controller = find(name)
+    if controller is None:
+        return None, f"the kernel has no controller {name}"
+    try:
+        group = f"{below(controller, path_of(os.getpid(), controller))}-try"
+        enabled = f'grep -qw {name} "$M/cgroup.controllers"' if controller.version == 2 else "true"
+        run(controller, group, [f'{enabled} && mkdir "$g" && rmdir "$g"'])
+    except (RuntimeError, OSError) as error:
+        return None, str(error)
+    return controller, ""
+
+
 def enter(controller: Controller, group: str, pids: Iterable[int], value: int) -> None:
     """Make the group if need be, set its limit, and put the processes into it; those that have ended meanwhile are passed over."""
     moves = [f'echo {pid} >"$g/cgroup.procs" || [ ! -e /proc/{pid}/exe ] || exit 1' for pid in pids]
@@ -139,6 +153,11 @@ def counted(controller: Controller, group: str) -> int:
     file, word = controller.counter
     rows = [line.split() for line in read(controller, group, file).splitlines()]
     return next((int(row[1]) for row in rows if len(row) == 2 and row[0] == word), 0)
+
+
+def usage_bytes(controller: Controller, group: str) -> int:
+    file = "memory.current" if controller.version == 2 else "memory.usage_in_bytes"
+    return int(read(controller, group, file) or 0)
 
 
 def quota_ppm(controller: Controller, group: str) -> int | None:

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any
 
-from . import processes
+from . import limit_looks, processes
 from .parts import limits, slow_start
 from .store import Store
 
@@ -52,13 +52,16 @@ class Keeper:
         force = self._limits()
         if not force:
             return
+        began_s = time.monotonic()
         found = processes.tree(force["process"]).processes
         if limits.unlimited(force, found):
             with self._store.locked():
                 if force := self._store.force().get(limits.NAME, {}):
                     limits.hold(force)
+        # Where there are very many processes, looking at them must not take a processor.
+        self._wait_s = max(LOOK_S, 10 * (time.monotonic() - began_s))
         cpu = force.get("cpu", {})
-        if cpu.get("means") == limits.SIGNALS and "share_ppm" in cpu and found and not self._paused():
+        if cpu.get("means") == limit_looks.SIGNALS and "share_ppm" in cpu and found and not self._paused():
             self._give_share(force["process"], cpu["share_ppm"])
 
     def _limits(self) -> dict[str, Any]:

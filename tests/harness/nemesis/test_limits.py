@@ -14,7 +14,7 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import cgroups, proc, processes
+from harness.nemesis.agent import cgroups, limit_looks, proc, processes
 from harness.nemesis.agent.keeper import Keeper
 from harness.nemesis.agent.parts import limits, slow_start
 from harness.nemesis.agent.parts.process import known
@@ -41,7 +41,7 @@ GROUPS = ("cpu", "memory")
 
 
 needs_groups = pytest.mark.skipif(
-    any(limits.usable(name)[0] is None for name in (cgroups.CPU, cgroups.MEMORY)),
+    any(cgroups.usable(name)[0] is None for name in (cgroups.CPU, cgroups.MEMORY)),
     reason="no control groups of our own can be made here: run as root",
 )
 
@@ -221,9 +221,9 @@ def test_a_host_that_loses_its_power_leaves_no_group(
 
 def test_without_groups_a_process_is_stopped_and_continued_in_turn(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as sleeper:
+    with subprocess.Popen([sys.executable, "-c", "import os, time; os.fork(); time.sleep(600)"]) as sleeper:
         process = {"pid": sleeper.pid}
-        force = {"process": process, "cpu": {"means": limits.SIGNALS, "share_ppm": 200_000}}
+        force = {"process": process, "cpu": {"means": limit_looks.SIGNALS, "share_ppm": 200_000}}
         store.set_force({"limits": force})
         keeper = Keeper(store)
         keeper.start()
@@ -235,11 +235,12 @@ def test_without_groups_a_process_is_stopped_and_continued_in_turn(tmp_path: Pat
             processes.pause(process)
             assert all(stopped(sleeper.pid) for _ in range(200) if not time.sleep(0.002)), "who pauses it finds it so"
             store.set_force({})
+            assert len(processes.tree(process).processes) == 2 and not processes.tree(process).moving
             assert limits.undo(force) == [f"limits: cpu of {sleeper.pid}"]
         finally:
             keeper.stop()
         assert not stopped(sleeper.pid) and limits.undo(force) == []
-        sleeper.kill()
+        processes.kill(process)
 
 
 def test_groups_are_mounted_for_one_command_where_there_is_no_such_mount() -> None:

@@ -9,7 +9,6 @@ import pytest
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
 from harness.nemesis.agent import cgroups
-from harness.nemesis.agent.parts import limits
 from harness.nemesis.faults import Resolved
 from harness.nemesis.heal import heal
 from harness.nemesis.injector import HostInjector
@@ -20,7 +19,7 @@ from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running
 PROGRAM = " program.py"
 PIDS = "$(ps -eo pid=,stat=,args= | awk '/ program[.]py$/ && !/sh -c/ && $2 !~ /Z/ {print $1}')"
 needs_groups = pytest.mark.skipif(
-    any(limits.usable(name)[0] is None for name in (cgroups.CPU, cgroups.MEMORY)),
+    any(cgroups.usable(name)[0] is None for name in (cgroups.CPU, cgroups.MEMORY)),
     reason="no control groups of our own can be made here: run as root",
 )
 
