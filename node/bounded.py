@@ -61,9 +61,12 @@ def read_json(text: str, bounds: Bounds = STRICT) -> Any:
 
 
 def refuse_surrogates(text: str, value: Any) -> None:
-    """A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later. Raises ValueError."""
+    """`value` is that of `text`. A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later. Raises `OutOfBounds`."""
     if "\\u" in text:
-        _dumps_utf8(value).encode("utf-8")
+        try:
+            _dumps_utf8(value).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise OutOfBounds(str(error)) from None
 
 
 def deeper(value: Any, limit: int) -> bool:

@@ -191,7 +191,7 @@ def _too_large(length: int, max_payload: int = MAX_PAYLOAD) -> FrameError:
 
 
 def decode_payload(raw: bytes, kind: Kind) -> Any:
-    """The JSON object or list of a payload. Raises `OutOfBounds`, and `FrameError` for what is no JSON or could not be written out again, as lone surrogates."""
+    """The JSON object or list of a payload. Raises `OutOfBounds`, for what could not be written out again too, and `FrameError` for what is no JSON."""
     try:
         text = raw.decode("utf-8")
         value = read_json(text, WIDE if kind in (Kind.MESSAGE, Kind.REPLY) else STRICT)

@@ -13,6 +13,8 @@ PAYLOAD_LIMIT = 64 << 10
 """Bytes of canonical JSON: payload and steps of a task together, and the value of a result."""
 STEP_LIMIT = 64
 NAME_LIMIT = 64
+LOSSES_LIMIT = 8
+"""Attempts that may be lost with their hosts: then the task is taken to be what ends them, and no host begins it again."""
 PAGE = 5000
 """Rows in an answer, at most: so that it fits a frame."""
 QUEUED, ASSIGNED, DONE, DEAD = STATES = ("queued", "assigned", "done", "dead")
@@ -62,6 +64,16 @@ def limits(fields: Mapping[str, Any]) -> dict[str, int]:
         "max_queue": fields.get("max_queue", default.queue),
         "max_retries": fields.get("max_retries", default.retries),
     }
+
+
+def losses(record: Mapping[str, Any]) -> int:
+    """How many attempts of an assigned task ended with neither a result nor a failure, at least: their host was lost, or their agent moved.
+
+    It is read off what the log counts anyway, so nodes of an earlier release hold the same state. Failures of earlier steps are not
+    remembered one by one; as many are taken off as there can have been.
+    """
+    known: int = 1 + record["retries"] + record["step"] * (1 + record["max_retries"])
+    return max(0, int(record["attempt"]) - known)
 
 
 def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:

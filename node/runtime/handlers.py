@@ -1,6 +1,6 @@
 """What tasks can do: the handlers that every node has, and how to add your own.
 
-A handler is a function of the task's payload and of those keys of the agent's state that the payload names in `reads`. It returns the value of the step, JSON of at most 64 KiB, or a `Result` with a value and with
+A handler is a function of the task's payload and of those keys of the agent's state that the payload names in `reads`. It returns the value of the step, JSON of at most 64 KiB with 64 levels and integers of 64 bits, or a `Result` with a value and with
 keys of the agent's state to set. It runs in a thread, perhaps more than once, perhaps on two nodes at a time; what it does outside of the cluster is therefore to be fenced with `payload["task"]["token"]`,
 which grows with every attempt. `payload["task"]` is put there by the node: `{"id", "step", "token", "attempt", "retries", "agent"}`. An exception makes the attempt fail, and its text is the reason.
 
@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..bounded import refuse_surrogates, within
 from ..core.effects import RunTask
 from ..core.entry import canonical
 from ..core.events import TaskDone
@@ -60,7 +61,7 @@ Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 
 def perform(task: RunTask, handlers: Mapping[str, Handler]) -> TaskDone:
-    """Run it here and now, but for `wait_s`. Never raises: whatever goes wrong is the reason why the attempt failed."""
+    """Run it here and now, but for `wait_s`. Never raises: whatever goes wrong is the reason why the attempt failed, a handler's `sys.exit` too."""
     handler = handlers.get(task.handler)
     if handler is None:
         return failed(task.run, f"there is no handler {task.handler!r} on this node; there are {', '.join(handlers)}")
@@ -69,32 +70,49 @@ def perform(task: RunTask, handlers: Mapping[str, Handler]) -> TaskDone:
         result = handler(copy.deepcopy(task.payload), copy.deepcopy(dict(task.state)))
         if not isinstance(result, Result):
             result = Result(result)
-        canonical(result.value)
-        length = len(canonical(dict(result.changes)))
-    except Exception as error:
-        return failed(task.run, f"{task.handler}: {type(error).__name__}: {error}")
+        value, changes = result.value, dict(result.changes)
+        if not within([value, changes]):
+            raise ValueError(
+                "what it returned has more than 64 levels, an integer of more than 64 bits, or no finite number"
+            )
+        text = canonical(value)
+        refuse_surrogates(text, value)
+        text = canonical(changes)
+        refuse_surrogates(text, changes)
+        length = len(text)
+    except BaseException as error:
+        return failed(task.run, f"{task.handler}: {described(error)}")
     if length > CHANGES_LIMIT:
         return failed(task.run, f"{task.handler} set {length} bytes of state, and may set {CHANGES_LIMIT}")
-    return TaskDone(task.run, True, result.value, dict(result.changes))
+    return TaskDone(task.run, True, value, changes)
 
 
 def failed(run: int, reason: str) -> TaskDone:
-    return TaskDone(run, False, reason[:REASON_LIMIT])
+    # Names of files may have bytes in them that are no text, and so has the error about one.
+    return TaskDone(run, False, reason[:REASON_LIMIT].encode("utf-8", "replace").decode("utf-8"))
+
+
+def described(error: BaseException) -> str:
+    """Its class and its words; a class of a handler's own may fail at these, too."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def wait_s(task: RunTask) -> float:
     """How long the driver lets pass before it performs the task: what `sleep` is about, 0 for all others."""
-    return min(_number(task, "ms") / 1000, TIMEOUT_MAX_S) if task.handler == "sleep" else 0.0
+    return _number(task, "ms", TIMEOUT_MAX_S * 1000) / 1000 if task.handler == "sleep" else 0.0
 
 
 def timeout_s(task: RunTask) -> float:
-    return min(_number(task, "timeout_s") or TIMEOUT_S, TIMEOUT_MAX_S)
+    return _number(task, "timeout_s", TIMEOUT_MAX_S) or TIMEOUT_S
 
 
-def _number(task: RunTask, key: str) -> float:
-    """A positive number of the payload; 0 when it has none."""
+def _number(task: RunTask, key: str, most: float) -> float:
+    """A positive number of the payload, `most` at most; 0 when it has none. An integer may be greater than any float."""
     value = task.payload.get(key) if isinstance(task.payload, Mapping) else None
-    return float(value) if isinstance(value, (int, float)) and value > 0 else 0.0
+    return float(min(value, most)) if isinstance(value, (int, float)) and value > 0 else 0.0
 
 
 def load_handlers(path: Path) -> dict[str, Handler]:

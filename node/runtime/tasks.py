@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from ..core.effects import RunTask
 from ..core.events import TaskDone
-from .handlers import HANDLERS, Handler, failed, perform, timeout_s, wait_s
+from .handlers import HANDLERS, Handler, described, failed, perform, timeout_s, wait_s
 
 WAITING_LIMIT = 4096
 STUCK_LIMIT = 64
@@ -68,7 +68,11 @@ class TaskThreads:
             if len(self._waiting) >= WAITING_LIMIT:
                 self._end(failed(task.run, f"{WAITING_LIMIT} runs wait for a thread on this node"))
                 return
-            limit_s = timeout_s(task)
+            try:
+                limit_s = timeout_s(task)
+            except Exception as error:
+                self._end(failed(task.run, f"its payload: {described(error)}"))
+                return
             self._waiting[task.run] = _Run(task, limit_s, time.monotonic() + limit_s)
             self._grow()
             self._work_came.notify()
@@ -116,10 +120,7 @@ class TaskThreads:
             run = self._take()
             if run is None:
                 return
-            sleep_s = wait_s(run.task)
-            if sleep_s:
-                run.gone.wait(sleep_s)
-            answer = None if run.gone.is_set() else perform(run.task, self._handlers)
+            answer = self._answer(run)
             with self._lock:
                 if self._running.pop(run.task.run, None) is None:
                     # Its deadline passed: this thread was given up and another is in its place.
@@ -128,6 +129,16 @@ class TaskThreads:
                     return
                 if answer is not None and not run.gone.is_set():
                     self._end(answer)
+
+    def _answer(self, run: _Run) -> TaskDone | None:
+        """What the run came to; None when nobody wants it any more."""
+        try:
+            sleep_s = wait_s(run.task)
+        except Exception as error:
+            return failed(run.task.run, f"its payload: {described(error)}")
+        if sleep_s:
+            run.gone.wait(sleep_s)
+        return None if run.gone.is_set() else perform(run.task, self._handlers)
 
     def _take(self) -> _Run | None:
         """The next run, which begins now; None when this thread is to end."""

@@ -15,8 +15,6 @@ from ..entry import canonical
 from ..value import frozen
 
 MicroOp = Sequence[Any]
-LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
-"""Of each micro-operation, with its name."""
 
 
 @frozen

@@ -11,18 +11,16 @@ from typing import Any
 
 from ...config import NodeConfig
 from ...flaws import Flaws
+from ..commands import COMMANDS, OPEN, TRANSACTION, well_formed
 from ..entry import CONFIG, NOOP, Entry, canonical
 from ..machine import Machine
 from ..outbox import Outbox
 from ..signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
-from .kv import LENGTHS, KeyValue, Mismatch
+from .kv import KeyValue, Mismatch
 from .registry import Applications
 from .replicated import text_digest
 from .sessions import Result, Sessions
 
-OPEN = "sessions.open"
-TRANSACTION = "kv.tx"
-COMMANDS = (OPEN, TRANSACTION)
 VIEW = "view"
 """Micro-operation of a query: `["view", application, fields]`."""
 DIGEST_EVERY = 1000
@@ -181,21 +179,6 @@ _FAILED: Result = {
     "error": "command-failed",
     "message": "applying it failed, on every node; this is a bug in the node",
 }
-
-
-def well_formed(command: Sequence[Any]) -> bool:
-    """Whether one of `COMMANDS` has the shape that its application relies on. Says the same on every node, whatever wrote the entry."""
-    if command[0] == OPEN:
-        return len(command) == 1
-    if len(command) != 4:
-        return False
-    _, session, seq, ops = command
-    return type(session) is int and type(seq) is int and isinstance(ops, (list, tuple)) and all(map(_is_op, ops))
-
-
-def _is_op(op: Any) -> bool:
-    good = isinstance(op, (list, tuple)) and len(op) >= 2 and isinstance(op[0], str) and isinstance(op[1], str)
-    return good and LENGTHS.get(op[0]) == len(op)
 
 
 def _outcome(done: list[Any] | Mismatch) -> Result:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ...bounded import id_problem
 from ...cluster_config import AgentsConfig
+from ..commands import LENGTHS
 from ..entry import canonical
 from ..value import frozen
 
@@ -21,7 +22,6 @@ ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
 VIEW = "view"
 FROM_HERE = ("agents.spawn", "agents.deploy", "tasks.submit")
 """Their field `from`, when absent, is the node that was asked: routing goes by where a request came in."""
-_LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
 _INT64 = 1 << 63
 
 
@@ -146,10 +146,10 @@ def _ops(ops: Any) -> tuple[Any, ...]:
     if not isinstance(ops, list) or not 1 <= len(ops) <= OPS_LIMIT:
         raise ValueError(f"ops is {_short(ops)}, not a list of 1-{OPS_LIMIT} micro-operations")
     for position, op in enumerate(ops):
-        if not isinstance(op, list) or not op or not isinstance(op[0], str) or op[0] not in _LENGTHS:
+        if not isinstance(op, list) or not op or not isinstance(op[0], str) or op[0] not in LENGTHS:
             raise ValueError(f"ops[{position}] is {_short(op)}, not r, w, append or cas")
-        if len(op) != _LENGTHS[op[0]]:
-            raise ValueError(f"ops[{position}] is {_short(op)}: {op[0]} has {_LENGTHS[op[0]] - 1} operands")
+        if len(op) != LENGTHS[op[0]]:
+            raise ValueError(f"ops[{position}] is {_short(op)}: {op[0]} has {LENGTHS[op[0]] - 1} operands")
         if not isinstance(op[1], str):
             raise ValueError(f"ops[{position}] has the key {_short(op[1])}, not a string")
     _fitting(ops, "ops")

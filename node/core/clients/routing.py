@@ -13,6 +13,7 @@ from typing import Any
 
 from ...bounded import within
 from ...config import MS, weights_problem
+from ..commands import well_formed
 from ..messages import Forward, ForwardReply
 from ..outbox import Outbox
 from ..signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
@@ -22,8 +23,6 @@ from .replies import Body
 from .request import Calls
 
 NOT_LEADER = "not-leader"
-COMMANDS = {"sessions.open": 1, "kv.tx": 4}
-"""What may be forwarded besides the commands of applications, and its length."""
 
 
 class Router:
@@ -143,7 +142,7 @@ class Router:
                 return False
             if command[0] in self._calls.for_clients:
                 return len(command) == 2 and self._calls.problem(command[0], command[1]) is None
-            return COMMANDS.get(command[0]) == len(command)
+            return well_formed(command)
         if "transfer" in work:
             return isinstance(work["transfer"], str) and work["transfer"] in self._known()
         voters = work.get("voters")

@@ -137,6 +137,7 @@ def room_problem(rule: Conflicts, kind: str, state: State | None, fields: Mappin
 
 
 def _digest(kind: str, name: str, seen: State) -> int:
-    # States are canonical, so equal ones have one text; that of `repr` costs half of what JSON does.
-    text = repr((kind, name, seen))
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).digest(), "big")
+    # States are canonical, so equal ones have one text; that of `ascii` costs half of what JSON does. (`repr` escapes by the tables of the
+    # interpreter, so nodes with different Pythons had different digests of one state.)
+    text = ascii((kind, name, seen))
+    return int.from_bytes(hashlib.blake2b(text.encode("ascii"), digest_size=16).digest(), "big")

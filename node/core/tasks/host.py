@@ -21,7 +21,7 @@ from ..events import TaskDone
 from ..keyed_state import changes_problem
 from ..outbox import Outbox
 from ..signals import AgentsHere, AgentWork, Submit, Submitted
-from ..task_fields import ASSIGNED, DONE, value_problem
+from ..task_fields import ASSIGNED, DONE, LOSSES_LIMIT, losses, value_problem
 
 RESULT = "tasks/result/"
 
@@ -94,9 +94,7 @@ class Host:
             ok, value = False, changes_problem(event.changes)
         if ok and event.changes:
             self._out.emit(AgentWork(run.agent, run.epoch, event.changes))
-        run.reporting = True
-        fields = {"task": run.task, "token": run.token, "epoch": run.epoch, "ok": ok, "value": value}
-        self._out.emit(Submit(f"{RESULT}{run.token}/{run.task}", ["tasks.result", fields]))
+        self._report(run, ok, value)
 
     def submitted(self, signal: Submitted) -> None:
         _, _, token, id_ = signal.key.split("/", 3)
@@ -142,11 +140,21 @@ class Host:
         self._number += 1
         step, token = record["step"], record["token"]
         run = Run(self._number, id_, token, agent, epoch, step, step == len(record["steps"]))
-        self.runs[run.number] = self._by_task[id_] = run
+        self._by_task[id_] = run
+        lost = losses(record)
+        if lost >= LOSSES_LIMIT:
+            self._report(run, False, f"{lost} attempts were lost with their hosts, so it is not begun again")
+            return
+        self.runs[run.number] = run
         about = {"id": id_, "step": step, "token": token, "attempt": record["attempt"], "agent": agent}
         payload = {**record["payload"], "task": {**about, "retries": record["retries"]}}
         state = _chosen(self._state.get(agent, {}), payload.get("reads"))
         self._out.perform(RunTask(run.number, record["handler"], payload, state))
+
+    def _report(self, run: Run, ok: bool, value: Any) -> None:
+        run.reporting = True
+        fields = {"task": run.task, "token": run.token, "epoch": run.epoch, "ok": ok, "value": value}
+        self._out.emit(Submit(f"{RESULT}{run.token}/{run.task}", ["tasks.result", fields]))
 
     def _discard(self, run: Run, why: str) -> None:
         if self.runs.pop(run.number, None) is not None:

@@ -247,3 +247,65 @@ def test_under_virtual_time_nothing_is_heard_of_what_was_dropped_or_of_a_process
     sim.stop()
     kernel.run_until(900_000_000)
     assert seen == [3]
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def _exit(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    raise SystemExit(3)
+
+
+def _interrupt(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    raise KeyboardInterrupt
+
+
+def _speechless(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    raise Speechless
+
+
+def _no_text(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
+    raise OSError(2, "cannot open", "\udcff")
+
+
+def _returning(value: Any) -> Handler:
+    return lambda payload, state: value
+
+
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        _exit,
+        _interrupt,
+        _speechless,
+        _no_text,
+        *map(_returning, [10**400, float("nan"), "\ud800", DEEP, {1, 2}, Result(1, {"k": 2**63})]),
+    ],
+)
+def test_whatever_a_handler_does_its_thread_goes_on_and_its_attempt_has_failed(
+    make: Callable[..., Stage], handler: Handler
+) -> None:
+    stage = make(workers=1, odd=handler)
+    stage.pool.submit(run(1, "odd"))
+    stage.pool.submit(run(2, "echo", value=7))
+    first, second = stage.await_done(1, 2)
+    assert not first.ok and first.value.startswith("odd: ") and first.value.encode()
+    assert second.ok and second.value == 7
+
+
+@pytest.mark.parametrize("huge", [10**400, 2**1024, 1e308, True])
+def test_numbers_that_no_float_holds_end_neither_loop_nor_thread(make: Callable[..., Stage], huge: Any) -> None:
+    """As the log of an earlier release may have them: `float()` of one ended the process that ran it, and the next, and the next."""
+    stage = make(workers=1)
+    stage.pool.submit(run(1, "echo", timeout_s=huge, value=1))
+    stage.pool.submit(run(2, "sleep", ms=huge, timeout_s=0.01))
+    stage.pool.submit(run(3, "echo", value=3))
+    first, second, third = stage.await_done(1, 2, 3)
+    assert first.ok and third.ok and third.value == 3 and not (second.ok and huge is not True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from node.core.task_fields import LOSSES_LIMIT, losses
+
 from .stage import Stage
 from .world import Log, agent
 
@@ -160,3 +162,36 @@ def test_an_agent_that_came_here_by_migration_runs_nothing_that_was_given_before
     stage.log.agents["a1"] = agent("n2", epoch=9)
     stage.run_here({"a1": 9})
     assert stage.runs == []
+
+
+def test_a_task_that_ends_its_hosts_is_a_dead_letter_at_last() -> None:
+    """An attempt that is lost with its host counts. After so many the next host does not begin it, but reports a failure, and those have a bound."""
+    stage = host()
+    stage.log.submit("t1", max_retries=2)
+    for _ in range(LOSSES_LIMIT):
+        token = int(stage.log.assign("t1", "a2")["token"])
+        stage.tell()
+        stage.log.say("tasks.release", task="t1", token=token)
+        stage.tell()
+    begun = len(stage.runs)
+    assert begun == LOSSES_LIMIT
+    for _ in range(3):
+        assert stage.log.app.view["t1"]["state"] == "queued"
+        stage.log.assign("t1", "a2")
+        stage.tell()
+        stage.apply()
+    record = stage.log.app.view["t1"]
+    assert (record["state"], record["retries"], len(stage.runs)) == ("dead", 2, begun)
+    assert record["reason"] == f"{LOSSES_LIMIT} attempts were lost with their hosts, so it is not begun again"
+
+
+def test_failures_and_finished_steps_are_no_losses() -> None:
+    record = {"attempt": 9, "retries": 3, "max_retries": 3, "step": 0}
+    assert losses(record) == 5
+    assert losses({**record, "step": 1}) == 1 and losses({**record, "step": 2}) == 0
+
+
+def test_a_payload_of_an_older_log_that_no_float_can_hold_is_begun_like_any_other() -> None:
+    stage = host()
+    given(stage, payload={"ms": 10**400, "timeout_s": 10**400})
+    assert len(stage.runs) == 1
