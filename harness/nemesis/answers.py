@@ -83,7 +83,12 @@ SHAPES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "hello": {"port": _is_int, "addresses": _is_texts},
     "renew": {"in_force": lambda value: isinstance(value, dict)},
     "heard": {"heard": _is_heard, "period_s": _is_number},
-    "process": {"pid": _or_none(_is_int), "state": _or_none(_is_text)},
+    "process": {
+        "pid": _or_none(_is_int),
+        "state": _or_none(_is_text),
+        "running": _is_texts,
+        "stopped": _is_texts,
+    },
     "time": {"mono_ns": _is_int, "wall_ns": _is_int},
     "clear": {"undone": _is_texts},
 }

@@ -126,7 +126,7 @@ class AgentChannel:
         elif verb == "heard":
             return {"heard": self._heard(), "period_s": 0.1}
         elif verb == "process":
-            return {"pid": 7, "state": "S", "started": 1, "pids": [7]}
+            return {"pid": 7, "state": "S", "started": 1, "running": ["7 server"], "stopped": []}
         elif verb == "time":
             return {"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}
         elif verb == "look":

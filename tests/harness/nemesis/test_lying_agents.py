@@ -190,7 +190,7 @@ def test_every_shape_refuses_what_lacks_it_and_takes_more_than_it_needs():
         "hello": '{"ok": true, "port": 1, "addresses": [], "new": 1}',
         "renew": '{"ok": true, "in_force": {}, "new": 1}',
         "heard": '{"ok": true, "heard": {"n1": [1, 2, 3, 4]}, "period_s": 0.1}',
-        "process": '{"ok": true, "pid": null, "state": null, "pids": []}',
+        "process": '{"ok": true, "pid": null, "state": null, "running": [], "stopped": []}',
         "time": '{"ok": true, "mono_ns": 1, "wall_ns": 1}',
         "clear": '{"ok": true, "undone": ["cut"]}',
     }
