@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..errors import CampaignError, DeployError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
 from ..nemesis.abilities import OF_THE_SYSTEM
+from ..systems.base import Service
 from ..systems.keyed import KeyedClient
 from ..systems.reference import ReferenceService
 from ..systems.reference_client import ReferenceClient
@@ -32,6 +34,8 @@ WORKLOADS = frozenset({"register", "set"})
 """Those that can be kept to keys of their own. Others count what the whole cluster did."""
 TRACE_BYTES = 128 << 20
 """A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can look through."""
+BACK_S, LOOK_S = 10.0, 0.1
+"""A supervisor waits for up to 5 s before it starts a node again that keeps ending."""
 _NOT_DEPLOYED = ("discover", "learners", "seeds", "capacities")
 """Options that no cluster of `tri deploy up` has."""
 
@@ -108,9 +112,16 @@ def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequ
     return [{"sort": "traces", "why": why, "hint": "deploy the cluster anew to have them"}]
 
 
-def require_running(service: AttachedService, hosts: Sequence[Host]) -> None:
-    """What was attached to must outlive the run. Raises `DeployError`."""
-    pids = on_all(hosts, service.pid).require("looking at the cluster after the run", DeployError)
+def require_running(service: Service, hosts: Sequence[Host], within_s: float = BACK_S) -> None:
+    """What was attached to must outlive the run. Raises `DeployError`. A node may be starting again just now."""
+    deadline_s = time.monotonic() + within_s
+
+    def pid(host: Host) -> int | None:
+        while (found := service.pid(host)) is None and time.monotonic() < deadline_s:
+            time.sleep(LOOK_S)
+        return found
+
+    pids = on_all(hosts, pid).require("looking at the cluster after the run", DeployError)
     down = [name for name, pid in pids.items() if pid is None]
     if down:
         raise DeployError(f"after the run no node runs on {', '.join(down)}", hint="`tri deploy up` starts it again")

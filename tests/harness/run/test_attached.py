@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.campaign.model import Campaign
 from harness.deploy.authority import Authority, kept_directory
-from harness.errors import CampaignError
+from harness.errors import CampaignError, DeployError
 from harness.hosts.ssh import SshProvider
 from harness.run.assemble import make_plan
-from harness.run.attached import AttachedService, attached_system, difference_of, require_attachable
+from harness.run.attached import AttachedService, attached_system, difference_of, require_attachable, require_running
 from harness.systems.base import Dial, Op, Outcome
 from harness.systems.keyed import KeyedClient
 from harness.systems.reference_options import ReferenceOptions, node_config
@@ -145,3 +146,24 @@ def test_a_run_meets_no_data_of_an_earlier_one() -> None:
 def test_what_speaks_of_the_whole_cluster_cannot_be_kept_apart() -> None:
     with pytest.raises(ValueError, match="operation 'effects' knows no keys"):
         KeyedClient(Store(), "c/").invoke(Op("effects"), 1.0)
+
+
+class Restarting:
+    """A service whose node has no pid for the first looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def pid(self, host: Any) -> int | None:
+        self.looks -= 1
+        return 7 if self.looks < 0 else None
+
+
+def test_a_node_that_is_starting_again_is_waited_for_and_one_that_stays_down_is_named() -> None:
+    hosts: list[Any] = [SimpleNamespace(name="n1")]
+    service: Any = Restarting(3)
+    require_running(service, hosts)
+    assert service.looks < 0
+    service = Restarting(10**6)
+    with pytest.raises(DeployError, match="no node runs on n1"):
+        require_running(service, hosts, within_s=0.2)
