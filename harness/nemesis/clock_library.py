@@ -18,22 +18,26 @@ from typing import TYPE_CHECKING
 from ..errors import FaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..hosts.base import Host
 
-SOURCE = Path(__file__).with_name("clock_shim.c")
+SHIM, BLOCK = Path(__file__).with_name("clock_shim.c"), Path(__file__).with_name("clock_vdso.c")
+BLOCK_MACHINE = "x86_64"
+FLAT = "-ffreestanding -fPIE -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-vectorize -fno-jump-tables"
+LINKED_FLAT = "-mgeneral-regs-only -nostdlib -static -Wl,-Ttext=0,--oformat=binary,-e0,--build-id=none"
 ZEROES = bytes(128)
 """True time, and room for what the shim maps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockLibrary:
-    """`library` is preloaded on the host, `file` is what it reads, `environment` makes a process use both."""
+    """`library` is preloaded on the host, `file` is what it reads, `environment` makes a process use both. `block` is for the vDSO of those that do not, if there is such a file."""
 
     library: str
     file: str
     environment: Mapping[str, str]
+    block: str = ""
 
     @property
     def only_sets(self) -> bool:
@@ -44,28 +48,28 @@ class ClockLibrary:
 @functools.cache
 def build() -> bytes | None:
     """The shim for this machine, or None without a C compiler."""
+    return _compiled(SHIM, ["-O2", "-shared", "-fPIC"], ["-ldl"])
+
+
+@functools.cache
+def build_block() -> bytes | None:
+    """The code for the vDSO; None without a C compiler, and on machines whose vDSO is not known."""
+    if platform.machine() != BLOCK_MACHINE:
+        return None
+    return _compiled(BLOCK, ["-Os", *FLAT.split()], LINKED_FLAT.split())
+
+
+def _compiled(source: Path, options: Sequence[str], linked: Sequence[str]) -> bytes | None:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         return None
     with tempfile.TemporaryDirectory(prefix="tribulation-") as folder:
-        made = Path(folder) / "clock_shim.so"
-        command = [
-            compiler,
-            "-O2",
-            "-shared",
-            "-fPIC",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-o",
-            str(made),
-            str(SOURCE),
-            "-ldl",
-        ]
+        made = Path(folder) / source.stem
+        command = [compiler, *options, "-Wall", "-Wextra", "-Werror", "-o", str(made), str(source), *linked]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise FaultError(
-                f"{SOURCE.name} does not compile: {done.stderr.strip()}",
+                f"{source.name} does not compile: {done.stderr.strip()}",
                 "apt install gcc libc6-dev, or libfaketime on the hosts",
             )
         return made.read_bytes()
@@ -74,7 +78,8 @@ def build() -> bytes | None:
 def shim(directory: str) -> ClockLibrary:
     """Where the shim and its file are, once installed."""
     library, file = f"{directory}/nemesis/clock_shim.so", f"{directory}/nemesis/clock"
-    return ClockLibrary(library, file, {"LD_PRELOAD": library, "TRIBULATION_CLOCK": file})
+    environment = {"LD_PRELOAD": library, "TRIBULATION_CLOCK": file}
+    return ClockLibrary(library, file, environment, f"{directory}/nemesis/clock_vdso.bin")
 
 
 def faketime(directory: str, library: str) -> ClockLibrary:
@@ -98,6 +103,8 @@ def install(host: Host) -> ClockLibrary:
         if machine == platform.machine():
             host.put(binary, chosen.library, mode=0o755)
             _put_once(host, ZEROES, chosen.file)
+            if block := build_block():
+                host.put(block, chosen.block)
             if _loads(host, chosen):
                 return chosen
         reasons = [f"the shim built for {platform.machine()} does not load on {host.name} ({machine})"]

@@ -165,6 +165,7 @@ class Cluster:
             **common,
             "clock_file": library.file,
             "clock_library": library.library,
+            "clock_block": library.block,
             "clock_environment": dict(library.environment),
         }
 

@@ -18,6 +18,8 @@ from typing import IO, Any
 
 from . import account, addresses, boot, follow, proc, processes, watchdog, wire
 from .apply import apply, undo_all
+from .clocks import mover
+from .clocks.newcomers import Newcomers
 from .keeper import Keeper
 from .parts import PARTS
 from .probes import Probes
@@ -28,12 +30,15 @@ TAKE_OVER_S = 3.0
 
 
 class Agent:
-    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, peers, run."""
+    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, clock_block, peers, run."""
 
     def __init__(self, store: Store, program: str) -> None:
         self._store, self._program = store, program
         self._config: Json = {}
         self._probes: Probes | None = None
+
+    def config(self) -> Json:
+        return self._config
 
     def answer(self, request: Json) -> Json:
         verbs = {
@@ -166,12 +171,15 @@ def serve(store: Store, program: str) -> None:
         held.write(str(os.getpid()))
         held.flush()
         boot.leave_hook(store, program)
-        keeper = Keeper(store)
-        keeper.start()
+        agent = Agent(store, program)
+        threads = (Keeper(store), Newcomers(store, agent.config))
+        for thread in threads:
+            thread.start()
         try:
-            _answer_all(Agent(store, program))
+            _answer_all(agent)
         finally:
-            keeper.stop()
+            for thread in threads:
+                thread.stop()
 
 
 def _answer_all(agent: Agent) -> None:
@@ -234,6 +242,8 @@ def main() -> None:
         look(store, program)
     elif verb == "follow":
         follow.run(json.loads(sys.argv[3]))
+    elif verb == "clocks":
+        print(json.dumps(mover.run(json.loads(sys.stdin.read()))))
     elif verb == "heal":
         heal(store)
     else:

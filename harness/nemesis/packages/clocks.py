@@ -35,36 +35,62 @@ class Clock(Package):
         before_ns = machine_clocks.remember(ground, own)
         return {"offsets_before_ns": before_ns} if before_ns else {}
 
+    def end(self, fault: Resolved, ground: Ground) -> Json:
+        """A process that was down when the fault began may run now: whether the clock reached it is looked for while it lasts."""
+        down = [node for node in ground.notes.pop(_note(fault), {}).get("down", ()) if node in ground.on]
+        wanted = {node: setting for node, setting in settings_of(fault.what).items() if node in down}
+        found = {
+            node: answer for node, answer in _ask(fault, wanted, ground, True).items() if answer["pid"] is not None
+        }
+        if missed := {node: answer["why"] for node, answer in found.items() if not answer["affected"]}:
+            ground.notes[_note(fault)] = {"missed": missed}
+            return {"unaffected": missed, "hint": HINT}
+        return {}
+
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """By a fresh process under the same clock; while it is `on`, also in the service's processes themselves."""
         own, force = settings_of(fault.what), ground.force
         wanted = {node: force.clocks.get(node, TRUE) for node in own if node in ground.on}
-        machines = {node: _look_at_machine(node, ground, wanted[node]) for node in wanted if _is_own(node, ground)}
-        requests = {
-            node: {**look_for(own[node], wanted[node]).request(), "effect": on, "paused": node in force.paused}
-            for node in wanted
-            if node not in machines
-        }
-        answers = {**require(ask(ground.cluster.nodes, requests), "looking at the clocks"), **machines}
+        answers = _ask(fault, wanted, ground, on)
         if on:
-            answers = {
-                node: answer if node in machines else _as_the_system_says(node, ground, wanted[node], answer)
-                for node, answer in answers.items()
-            }
-        right = [
-            answer["affected"]
-            if node in machines
-            # A process that is down comes under the clock when it comes back.
-            else is_as_set(wanted[node], answer["readings"])
-            and (answer["pid"] is None or answer.get("affected", not on))
-            for node, answer in answers.items()
-        ]
+            ground.notes[_note(fault)] = {"down": [n for n, answer in answers.items() if answer["pid"] is None]}
+        right = [_is_right(wanted[node], answer, on) for node, answer in answers.items()]
         holders = {node: force.clock_holders.get(node) for node in own}
         others = {node: other for node, other in holders.items() if other not in (None, fault.intent.id)}
         told = {"held_by": others} if others else {}
-        return Observation(
-            bool(right) and all(right), {**_seen(fault, answers), **(_effect(answers) if on else {}), **told}
-        )
+        missed = {} if on else ground.notes.pop(_note(fault), {}).get("missed", {})
+        seen = {**_seen(fault, answers), **(_effect(answers) if on else {}), **told}
+        return Observation(bool(right) and all(right) and not missed, seen)
+
+
+def _note(fault: Resolved) -> str:
+    return f"clock fault {fault.intent.id}"
+
+
+def _ask(fault: Resolved, wanted: Mapping[str, Setting], ground: Ground, on: bool) -> dict[str, Json]:
+    """What is seen of each node's clock, and while the fault is `on` whether it reaches the service."""
+    own, machines = settings_of(fault.what), [node for node in wanted if _is_own(node, ground)]
+    requests = {
+        node: {
+            **look_for(own[node], wanted[node]).request(),
+            "effect": on,
+            "paused": node in ground.force.paused,
+        }
+        for node in wanted
+        if node not in machines
+    }
+    answers = require(ask(ground.cluster.nodes, requests), "looking at the clocks")
+    if on:
+        answers = {node: _as_the_system_says(node, ground, wanted[node], answer) for node, answer in answers.items()}
+    return {**answers, **{node: _look_at_machine(node, ground, wanted[node]) for node in machines}}
+
+
+def _is_right(wanted: Setting, answer: Json, on: bool) -> bool:
+    """Of a process that is down nothing is asked: it comes under the clock when it comes back."""
+    if "system clock" in answer.get("means", ()):
+        return bool(answer["affected"])
+    reached = answer["pid"] is None or answer.get("affected", not on)
+    return is_as_set(wanted, answer["readings"]) and bool(reached) and not answer.get("left")
 
 
 def _is_own(node: str, ground: Ground) -> bool:
@@ -74,7 +100,12 @@ def _is_own(node: str, ground: Ground) -> bool:
 def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
     """All programs of the machine read its clock."""
     seen = machine_clocks.reading(ground, node)
-    return {"readings": [seen], "affected": machine_clocks.is_moved_as(wanted, seen), "means": ["system clock"]}
+    return {
+        "readings": [seen],
+        "affected": machine_clocks.is_moved_as(wanted, seen),
+        "means": ["system clock"],
+        "pid": -1,
+    }
 
 
 def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
@@ -115,6 +146,9 @@ def _seen(fault: Resolved, answers: Mapping[str, Json]) -> Json:
         "offsets_ns": {node: reading[1] for node, reading in last.items()},
         "errors_ns": {node: reading[2] for node, reading in last.items()},
     }
+    for name in ("late", "left"):
+        if found := {node: answer[name] for node, answer in answers.items() if answer.get(name)}:
+            seen[name] = found
     if "drift_ppm" in fault.what:
         rates = {node: rate_ppm(answer["readings"]) for node, answer in answers.items()}
         seen["drift_ppm"] = {node: round(rate[0], 1) for node, rate in rates.items() if rate is not None}

@@ -9,15 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("clock_programs") / "reader.c"
+SOURCES = Path(__file__).with_name("clock_programs")
 
 
-def compiled(folder: Path, *options: str) -> str:
-    """The reader, built with these options."""
-    program = folder / "-".join(["reader", *(option.strip("-") for option in options)])
-    subprocess.run(
-        ["gcc", "-O2", "-Wall", "-o", program, *options, SOURCE], check=True, capture_output=True, timeout=60
-    )
+def compiled(folder: Path, *options: str, name: str = "reader") -> str:
+    """One of these programs, built with these options."""
+    program = folder / "-".join([name, *(option.strip("-") for option in options)])
+    command = ["gcc", "-O2", "-Wall", "-Werror", "-o", program, *options, SOURCES / f"{name}.c"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     return str(program)
 
 

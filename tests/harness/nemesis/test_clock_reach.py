@@ -25,7 +25,7 @@ def library(tmp_path: Path) -> ClockLibrary:
 
 
 def evidence(process: Reader, library: ClockLibrary, wait_s: float = 5.0) -> dict[str, object]:
-    return dict(reach.evidence(process.pid, library.library, wait_s=wait_s))
+    return dict(reach.evidence(process.pid, reach.Means(library.library, library.file), wait_s=wait_s))
 
 
 def test_a_process_that_asks_the_library_is_reached(library: ClockLibrary) -> None:
@@ -52,7 +52,7 @@ def test_one_of_a_family_that_asks_is_enough(library: ClockLibrary) -> None:
 def test_a_process_without_the_library_is_not(library: ClockLibrary) -> None:
     with reading(sys.executable, "-S", "-c", LOOKS_AT_THE_CLOCK) as process:
         seen = evidence(process, library)
-    assert seen["affected"] is False and "runs without the clock library" in str(seen["why"])
+    assert seen["affected"] is False and "runs without a clock library" in str(seen["why"])
 
 
 @pytest.mark.parametrize(("options", "told"), [(["-static"], "a static program"), (["-DGO"], "a Go program")])

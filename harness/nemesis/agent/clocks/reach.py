@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import struct
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from .. import processes
-from . import elf
+from .. import clock, processes
+from . import elf, vdso
 
 Json = dict[str, Any]
-READS, COUNT = "tribulation_clock_reads", struct.Struct("=Q")
+READS, FLAG, COUNT = "tribulation_clock_reads", "tribulation_clock_moved_below", struct.Struct("=Q")
+SETTING_BYTES = clock.SIZE
 WAIT_S = 3.0
 POLL_S = 0.02
+PRELOAD, VDSO = "preload", "vdso"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What moves clocks on this host: the library that is preloaded, and the file that says how."""
+
+    library: str
+    file: str
 
 
 def family(pid: int) -> list[int]:
@@ -28,30 +39,27 @@ def family(pid: int) -> list[int]:
     return [each for each in found if processes.alive(each)]
 
 
-def look(pid: int, library: str) -> Json:
-    """What is known of one process: `means` by which the clock library reaches it, `reads` that the library counted, or `why` it does not reach it."""
+def look(pid: int, by: Means) -> Json:
+    """What is known of one process: `means` by which a wrong clock reaches it, `reads` that the library counted, or `why` it does not reach it."""
     seen: Json = {"pid": pid, "name": _name(pid)}
     told = f"{seen['name']} (pid {pid})"
     try:
-        program = elf.of_file(f"/proc/{pid}/exe")
-        base = _base(pid, library)
-        if program.is_go:
-            return {**seen, "why": f"{told} is a Go program: its runtime reads the vDSO, not the preloaded clock"}
-        if program.static:
-            return {**seen, "why": f"{told} is a static program: no clock can be preloaded into it"}
-        if base is None:
-            return {**seen, "why": f"{told} runs without the clock library"}
-        counter = elf.of_file(library).symbols.get(READS)
+        image = vdso.image_of(pid)
+        if image is not None and image.led_away and image.setting == _content(by.file):
+            return {**seen, "means": VDSO}
+        if why := _never_asks(pid):
+            return {**seen, "why": f"{told} {why}"}
+        counter = _address(pid, by.library, READS)
         if counter is None:
-            return {**seen, "why": f"{told} runs under {os.path.basename(library)}, which does not count who asks it"}
+            return {**seen, "why": f"{told} runs without a clock library that counts who asks it"}
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-            (reads,) = COUNT.unpack(os.pread(memory.fileno(), COUNT.size, base + counter))
-        return {**seen, "means": "preload", "reads": reads}
+            (reads,) = COUNT.unpack(os.pread(memory.fileno(), COUNT.size, counter))
+        return {**seen, "means": PRELOAD, "reads": reads}
     except (OSError, ValueError, struct.error) as error:
         return {**seen, "why": f"{told} cannot be looked into: {error}"}
 
 
-def evidence(pid: int, library: str, paused: bool = False, wait_s: float = WAIT_S) -> Json:
+def evidence(pid: int, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
     """`affected` when the clock reaches every process of the service and one at least asks for the time while we look; else `why` not.
 
     Of one that is `paused` it is enough that it had asked before.
@@ -59,16 +67,15 @@ def evidence(pid: int, library: str, paused: bool = False, wait_s: float = WAIT_
     first: dict[int, int] = {}
     deadline_s = time.monotonic() + wait_s
     while True:
-        seen = [look(one, library) for one in family(pid)]
-        # What ended meanwhile is no evidence; what began shows itself at the next look.
-        seen = [each for each in seen if processes.alive(each["pid"])]
+        # What ended meanwhile is no evidence.
+        seen = [each for each in (look(one, by) for one in family(pid)) if processes.alive(each["pid"])]
         why = [each["why"] for each in seen if "why" in each]
-        # A forked process begins with its parent's count.
         asked = any(
+            # A forked process begins with its parent's count.
             each["reads"] > (0 if paused else first.setdefault(each["pid"], each["reads"]))
             for each in seen
             if "reads" in each
-        )
+        ) or any(each.get("means") == VDSO for each in seen)
         if why or asked or time.monotonic() > deadline_s:
             break
         time.sleep(POLL_S)
@@ -78,13 +85,38 @@ def evidence(pid: int, library: str, paused: bool = False, wait_s: float = WAIT_
     return {"affected": asked and not why, "why": why[:3], "means": means, "processes": len(seen)}
 
 
-def _base(pid: int, library: str) -> int | None:
-    """Where the library lies in the process's memory."""
+def flag_at(pid: int, library: str) -> int:
+    """Where the preloaded library of this process learns that its clock is moved below it; 0 without such a library."""
+    return _address(pid, library, FLAG) or 0
+
+
+def _never_asks(pid: int) -> str | None:
+    program = elf.of_file(f"/proc/{pid}/exe")
+    if program.is_go:
+        return "is a Go program: its runtime reads the vDSO, not the preloaded clock"
+    if program.static:
+        return "is a static program: no clock can be preloaded into it"
+    return None
+
+
+def _address(pid: int, library: str, symbol: str) -> int | None:
+    """Of a symbol of the library in the process's memory; None where that is not mapped, or has no such symbol."""
+    if not library:
+        return None
     with open(f"/proc/{pid}/maps") as file:
         for line in file:
             if line.rstrip().endswith(f" {library}") and line.split()[2] == "00000000":
-                return int(line.partition("-")[0], 16)
+                at = elf.of_file(library).symbols.get(symbol)
+                return None if at is None else int(line.partition("-")[0], 16) + at
     return None
+
+
+def _content(file: str) -> bytes | None:
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(SETTING_BYTES)
+    except OSError:
+        return None
 
 
 def _parent(pid: int) -> int | None:

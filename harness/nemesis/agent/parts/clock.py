@@ -1,15 +1,16 @@
-"""The wall clock that the process sees, through the file of its preloaded clock library: a setting of `..clock`, such as `{"offset_ns": 60000000000}`.
+"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that their preloaded clock library reads.
 
-Where the machine's own clock is given away (`"clock": "system"`), that one is set instead.
+Those that do not ask the library read it in their vDSO (`..clocks`). Where the machine's own clock is given away (`"clock": "system"`), that one is set instead.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .. import clock, processes, system_clock
 from ..clock_observer import Observer
-from ..clocks import reach
+from ..clocks import mover, newcomers, reach, vdso
 
 Json = dict[str, Any]
 NAME = "clock"
@@ -18,7 +19,7 @@ OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`files` maps clock files to settings; `system` is how the machine's own clock was before it was first moved."""
+    """`files` maps clock files to settings; `vdso` is what moves clocks there; `system` is how the machine's own clock was before it was first moved."""
     if config.get("clock") == "system":
         recorded = before.get("system") or (system_clock.record(MACHINE) if wanted else None)
         return {"system": recorded} if recorded else {}
@@ -26,7 +27,17 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     if wanted and file is None:
         raise RuntimeError("the service was not started under a clock library, so its clock cannot be moved")
     files = {**before.get("files", {}), **({str(file): clock.setting_of(wanted)} if wanted else {})}
-    return {"files": files} if files else {}
+    below = before.get("vdso") or (_below(config) if wanted else None)
+    return {**({"files": files} if files else {}), **({"vdso": below} if below else {})}
+
+
+def _below(config: Json) -> Json | None:
+    """None where the harness could not build the code for it."""
+    block, file = str(config.get("clock_block") or ""), str(config["clock_file"])
+    if not os.path.exists(block):
+        return None
+    library = str(config.get("clock_library") or "")
+    return {"block": block, "file": file, "library": library, "owner": vdso.owner_of(file)}
 
 
 def change(claimed: Json, wanted: Json, config: Json) -> Json:
@@ -35,7 +46,12 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     moved = {str(config["clock_file"]): clock.setting_of(wanted)} if wanted else {}
     for path in claimed.get("files", {}):
         clock.put(path, moved.get(path, clock.TRUE))
-    return {"files": moved} if moved else {}
+    below = claimed.get("vdso")
+    if below and not moved:
+        mover.restore(below["owner"])
+    elif below and (pid := processes.find(config.get("process") or {})) is not None:
+        mover.reach_out(reach.family(pid), below)
+    return {"files": moved, **({"vdso": below} if below else {})} if moved else {}
 
 
 def _change_system(claimed: Json, setting: clock.Setting) -> Json:
@@ -57,6 +73,8 @@ def undo(force: Json) -> list[str]:
         if setting:
             clock.put(path, clock.TRUE)
             undone.append(f"clock: {path} was wrong: {', '.join(f'{name} {value}' for name, value in setting.items())}")
+    if "vdso" in force and (restored := mover.restore(force["vdso"]["owner"])):
+        undone.append(f"clock: in the vDSO of {len(restored)} processes")
     if "system" in force:
         off_ns = system_clock.restore(MACHINE, force["system"])
         undone.append(f"clock: the machine's own was off by {off_ns} ns")
@@ -64,7 +82,7 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a fresh process under the clock library sees in `readings` looks over `over_ns`; with `effect`, also whether it reaches the service.
+    """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else who is `left`.
 
     `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference.
     """
@@ -72,12 +90,29 @@ def look(request: Json, config: Json) -> Json:
     if request.get("standing"):
         return {"readings": [_standing(environment).read()] if environment else []}
     pid = processes.find(config.get("process") or {})
+    found = _effect(pid, request, config) if request.get("effect") and pid is not None else {}
+    if not request.get("effect"):
+        found = {"left": _left(config)}
     with Observer(environment) as observer:
+        if reach.VDSO in found.get("means", ()) and (below := _below(config)):
+            # It sees then what they see, by the same means.
+            mover.move([observer.pid], below["block"], below["file"], below["library"])
         seen = observer.watch(int(request.get("over_ns", 0)), int(request.get("readings", 1)))
-    if pid is None or not request.get("effect"):
-        return {"readings": seen, "pid": pid}
-    found = reach.evidence(pid, config.get("clock_library") or "", bool(request.get("paused")))
-    return {"readings": seen, "pid": pid, **found}
+    return {"readings": seen, "pid": pid, **found, **({"late": newcomers.late} if newcomers.late["processes"] else {})}
+
+
+def _effect(pid: int, request: Json, config: Json) -> Json:
+    by = reach.Means(str(config.get("clock_library") or ""), str(config.get("clock_file") or ""))
+    found = reach.evidence(pid, by, bool(request.get("paused")))
+    if not found["affected"]:
+        found["why"] += mover.why_not(reach.family(pid))
+    return found
+
+
+def _left(config: Json) -> list[int]:
+    """Processes whose vDSO still moves their clock where the file says that it is true."""
+    file = str(config.get("clock_file") or "")
+    return [] if not file or clock.get(file) else vdso.moved(vdso.owner_of(file))
 
 
 _observers: list[Observer] = []
