@@ -98,6 +98,11 @@ def tree(how: dict[str, Any]) -> Tree:
     return Tree(tuple(found.values()), trees.whole_groups(table, found))
 
 
+def members(how: dict[str, Any]) -> list[int]:
+    """The pids of the tree; none where nothing is known of the process."""
+    return [process.pid for process in tree(how).processes] if how else []
+
+
 def recall(how: dict[str, Any], pairs: Iterable[list[int]]) -> None:
     """These were seen to belong to it, by whoever wrote it down."""
     _seen[_key(how)] = {**{pid: started for pid, started in pairs}, **_seen.get(_key(how), {})}

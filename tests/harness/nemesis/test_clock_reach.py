@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.nemesis.agent import processes
 from harness.nemesis.agent.clocks import elf, reach
 from harness.nemesis.clock_library import ClockLibrary
 from tests.harness.nemesis.clock_readers import Reader, compiled, reading
@@ -24,8 +25,12 @@ def library(tmp_path: Path) -> ClockLibrary:
     return shim_in(tmp_path)
 
 
+def members(process: Reader) -> list[int]:
+    return processes.members({"pid": process.pid})
+
+
 def evidence(process: Reader, library: ClockLibrary, wait_s: float = 5.0) -> dict[str, object]:
-    return dict(reach.evidence(process.pid, reach.Means(library.library, library.file), wait_s=wait_s))
+    return dict(reach.evidence(lambda: members(process), reach.Means(library.library, library.file), wait_s=wait_s))
 
 
 def test_a_process_that_asks_the_library_is_reached(library: ClockLibrary) -> None:
@@ -42,10 +47,10 @@ def test_a_process_that_asks_nobody_is_not(library: ClockLibrary) -> None:
 
 def test_one_of_a_family_that_asks_is_enough(library: ClockLibrary) -> None:
     with reading(sys.executable, "-S", "-c", FORKS, environment=library.environment) as process:
-        while len(reach.family(process.pid)) < 2:
+        while len(members(process)) < 2:
             pass
         assert evidence(process, library) == {"affected": True, "why": [], "means": ["preload"], "processes": 2}
-        for child in set(reach.family(process.pid)) - {process.pid}:
+        for child in set(members(process)) - {process.pid}:
             os.kill(child, signal.SIGKILL)
 
 

@@ -17,7 +17,7 @@ import pytest
 from harness.nemesis.agent import clock
 from harness.nemesis.agent.clocks import reach, vdso
 from harness.nemesis.agent.clocks.stopping import CannotStop, stopped
-from harness.nemesis.agent.processes import stat
+from harness.nemesis.agent.proc import read
 from harness.nemesis.clock_library import BLOCK_MACHINE, build_block
 from tests.harness.nemesis.clock_readers import Reader, Times, compiled, reading
 from tests.harness.nemesis.lab_tools import await_that
@@ -72,6 +72,11 @@ def off_ns(process: Reader) -> list[int]:
     seen = process.ask()
     true_ns = time.time_ns() - time.monotonic_ns() + seen.mono
     return [shown - true_ns for shown in (seen.wall, seen.timeofday, seen.seconds, seen.library)]
+
+
+def state(process: Reader) -> str:
+    known = read(process.pid)
+    return known.state if known else "?"
 
 
 def is_about(seen: list[int], expected_ns: int) -> bool:
@@ -215,9 +220,9 @@ def test_a_stopped_process_stays_so_and_signals_arrive(moving: Moving, static: s
     with reading(static) as process:
         process.ask()
         os.kill(process.pid, signal.SIGSTOP)
-        await_that("it is stopped", lambda: (stat(process.pid) or "?")[0] == "T")
+        await_that("it is stopped", lambda: state(process) == "T")
         moving.move(process.pid, offset_ns=HOUR_NS)
-        assert (stat(process.pid) or "?")[0] == "T"
+        await_that("it is again", lambda: state(process) == "T")
         os.kill(process.pid, signal.SIGCONT)
         assert is_about(off_ns(process), HOUR_NS)
         with stopped(process.pid, ()):
@@ -239,7 +244,7 @@ def test_a_process_goes_on_when_who_stopped_it_is_killed(static: str) -> None:
         command = [sys.executable, "-c", STOPS, str(process.pid)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tracer:
             assert tracer.stdout is not None and tracer.stdout.readline() == "stopped\n"
-            assert (stat(process.pid) or "?")[0] == "t"
+            assert state(process) == "t"
             tracer.kill()
         assert is_about(off_ns(process), 0)
 

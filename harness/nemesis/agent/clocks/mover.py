@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from .. import processes
+from .. import proc, processes
 from . import reach, vdso
 from .stopping import CannotStop
 
@@ -34,7 +34,7 @@ def reach_out(pids: Sequence[int], force: Json) -> list[int]:
 
 def why_not(pids: Sequence[int]) -> list[str]:
     """Of which it was tried, and failed."""
-    known = [(pid, seen[1]) for pid in pids if (seen := processes.stat(pid)) is not None]
+    known = [(pid, seen.started) for pid in pids if (seen := proc.read(pid)) is not None]
     return [failures[each] for each in known if each in failures]
 
 
@@ -44,10 +44,10 @@ def move(pids: Sequence[int], block: str, file: str, library: str) -> None:
         return
     answer = _in_another({"move": list(pids), "block": block, "file": file, "library": library})
     for pid in pids:
-        if (known := processes.stat(pid)) is not None:
-            failures.pop((pid, known[1]), None)
+        if (known := proc.read(pid)) is not None:
+            failures.pop((pid, known.started), None)
             if (why := answer.get(str(pid))) is not None:
-                failures[pid, known[1]] = why
+                failures[pid, known.started] = why
 
 
 def restore(owner: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Moves the clocks of processes that begin while a clock fault is on: a forked child has its parent's vDSO, but one that runs another program has a new one.
 
-A thread of the agent. Such a process sees the true time until then, for `LOOK_S` and what moving takes; `late` says how long at most.
+A thread of the agent. Such a process sees the true time until then, for at most twice `LOOK_S` and what moving takes; `late` says how long that was. One that ends
+sooner is not moved.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import processes
+from .. import proc, processes
 from ..store import Store
-from . import mover, reach
+from . import mover
 
 Json = dict[str, Any]
 LOOK_S = 0.1
@@ -28,6 +29,7 @@ class Newcomers:
 
     def __init__(self, store: Store, config: Callable[[], Json]) -> None:
         self._store, self._config = store, config
+        self._before: set[tuple[int, bytes]] = set()
         self._known: set[tuple[int, bytes]] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clocks", daemon=True)
@@ -49,16 +51,15 @@ class Newcomers:
 
     def _look(self) -> None:
         force = self._store.force().get(PART, {}).get("vdso")
-        pid = processes.find(self._config().get("process") or {}) if force else None
-        if not force or pid is None:
-            self._known = set()
+        if not force:
+            self._known, self._before = set(), set()
             return
-        now = {(each, _form(each)) for each in reach.family(pid)}
-        if now - self._known:
+        now = {(pid, _form(pid)) for pid in processes.members(self._config().get("process") or {})}
+        if new := (now & self._before) - self._known:
             with self._store.locked():
                 if force := self._store.force().get(PART, {}).get("vdso"):
-                    self._move([each for each, _ in now - self._known], force)
-        self._known = now
+                    self._move([pid for pid, _ in new], force)
+        self._known, self._before = now & (self._known | new), now
 
     def _move(self, pids: list[int], force: Json) -> None:
         moved = mover.reach_out(pids, force)
@@ -77,8 +78,8 @@ def _form(pid: int) -> bytes:
 
 
 def _age_ms(pid: int) -> int | None:
-    known = processes.stat(pid)
+    known = proc.read(pid)
     if known is None:
         return None
-    since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - known[1] / os.sysconf("SC_CLK_TCK")
+    since_s = time.clock_gettime(time.CLOCK_BOOTTIME) - known.started / os.sysconf("SC_CLK_TCK")
     return round(1e3 * since_s)

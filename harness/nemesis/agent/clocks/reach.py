@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import clock, processes
+from .. import clock, proc, processes
 from . import elf, vdso
 
 Json = dict[str, Any]
 READS, FLAG, COUNT = "tribulation_clock_reads", "tribulation_clock_moved_below", struct.Struct("=Q")
 SETTING_BYTES = clock.SIZE
 WAIT_S = 3.0
+SETTLE_S = 1.0
+"""A process that has just begun may be loading its libraries still, or wait for its vDSO to be changed."""
 POLL_S = 0.02
 PRELOAD, VDSO = "preload", "vdso"
 
@@ -27,22 +30,11 @@ class Means:
     file: str
 
 
-def family(pid: int) -> list[int]:
-    """The process and all its descendants that live."""
-    parents: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (parent := _parent(int(entry))) is not None:
-            parents.setdefault(parent, []).append(int(entry))
-    found = [pid]
-    for each in found:
-        found += parents.get(each, ())
-    return [each for each in found if processes.alive(each)]
-
-
 def look(pid: int, by: Means) -> Json:
     """What is known of one process: `means` by which a wrong clock reaches it, `reads` that the library counted, or `why` it does not reach it."""
-    seen: Json = {"pid": pid, "name": _name(pid)}
-    told = f"{seen['name']} (pid {pid})"
+    known = proc.read(pid)
+    seen: Json = {"pid": pid}
+    told = f"{known.name if known else 'a process'} (pid {pid})"
     try:
         image = vdso.image_of(pid)
         if image is not None and image.led_away and image.setting == _content(by.file):
@@ -59,24 +51,28 @@ def look(pid: int, by: Means) -> Json:
         return {**seen, "why": f"{told} cannot be looked into: {error}"}
 
 
-def evidence(pid: int, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
-    """`affected` when the clock reaches every process of the service and one at least asks for the time while we look; else `why` not.
+def evidence(members: Callable[[], Sequence[int]], by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
+    """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
 
     Of one that is `paused` it is enough that it had asked before.
     """
     first: dict[int, int] = {}
-    deadline_s = time.monotonic() + wait_s
+    since: dict[int, float] = {}
+    began_s = time.monotonic()
     while True:
         # What ended meanwhile is no evidence.
-        seen = [each for each in (look(one, by) for one in family(pid)) if processes.alive(each["pid"])]
-        why = [each["why"] for each in seen if "why" in each]
+        seen = [each for each in (look(pid, by) for pid in members()) if processes.alive(each["pid"])]
+        now_s = time.monotonic()
+        missed = {each["pid"]: each["why"] for each in seen if "why" in each}
+        since = {pid: since.get(pid, now_s) for pid in missed}
+        why = [missed[pid] for pid, at_s in since.items() if now_s - at_s >= min(SETTLE_S, wait_s)]
         asked = any(
             # A forked process begins with its parent's count.
             each["reads"] > (0 if paused else first.setdefault(each["pid"], each["reads"]))
             for each in seen
             if "reads" in each
         ) or any(each.get("means") == VDSO for each in seen)
-        if why or asked or time.monotonic() > deadline_s:
+        if why or (asked and (not missed or now_s - began_s >= SETTLE_S)) or now_s - began_s >= wait_s:
             break
         time.sleep(POLL_S)
     if not asked and not why:
@@ -117,19 +113,3 @@ def _content(file: str) -> bytes | None:
             return opened.read(SETTING_BYTES)
     except OSError:
         return None
-
-
-def _parent(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _name(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().strip()
-    except OSError:
-        return "?"

@@ -49,8 +49,8 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     below = claimed.get("vdso")
     if below and not moved:
         mover.restore(below["owner"])
-    elif below and (pid := processes.find(config.get("process") or {})) is not None:
-        mover.reach_out(reach.family(pid), below)
+    elif below:
+        mover.reach_out(processes.members(config.get("process") or {}), below)
     return {"files": moved, **({"vdso": below} if below else {})} if moved else {}
 
 
@@ -90,7 +90,7 @@ def look(request: Json, config: Json) -> Json:
     if request.get("standing"):
         return {"readings": [_standing(environment).read()] if environment else []}
     pid = processes.find(config.get("process") or {})
-    found = _effect(pid, request, config) if request.get("effect") and pid is not None else {}
+    found = _effect(request, config) if request.get("effect") and pid is not None else {}
     if not request.get("effect"):
         found = {"left": _left(config)}
     with Observer(environment) as observer:
@@ -101,11 +101,12 @@ def look(request: Json, config: Json) -> Json:
     return {"readings": seen, "pid": pid, **found, **({"late": newcomers.late} if newcomers.late["processes"] else {})}
 
 
-def _effect(pid: int, request: Json, config: Json) -> Json:
+def _effect(request: Json, config: Json) -> Json:
+    how = config["process"]
     by = reach.Means(str(config.get("clock_library") or ""), str(config.get("clock_file") or ""))
-    found = reach.evidence(pid, by, bool(request.get("paused")))
+    found = reach.evidence(lambda: processes.members(how), by, bool(request.get("paused")))
     if not found["affected"]:
-        found["why"] += mover.why_not(reach.family(pid))
+        found["why"] += mover.why_not(processes.members(how))
     return found
 
 
