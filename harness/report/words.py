@@ -105,6 +105,7 @@ def _beside(what: Mapping[str, Any]) -> list[str]:
         if what.get(field):
             told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
     told += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
+    told += [f"{node}, otherwise: {', '.join(others)}" for node, others in what.get("unlike", {}).items()]
     if what.get("lapsed"):
         told.append("lapsed: its watchdog undid it early")
     return told

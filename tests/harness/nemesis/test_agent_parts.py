@@ -10,10 +10,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from harness.nemesis.agent import account, proc, processes
 from harness.nemesis.agent.firewall import rules
+from harness.nemesis.agent.parts import process
 from harness.nemesis.agent.store import Store
 from harness.nemesis.shipping import bundle
+from tests.harness.nemesis.lab_tools import await_that
 
 
 def test_the_table_lets_control_through_before_anything_is_dropped() -> None:
@@ -88,6 +92,44 @@ def test_a_process_is_paused_resumed_remembered_killed_and_started_again(tmp_pat
     assert processes.start({"pid": sleeper.pid, "again": {**again, "argv": writer, "environment": {"WORD": "hello"}}})
     os.waitpid(-1, 0)
     assert (tmp_path / "started").read_text() == "hello"
+
+
+FAMILY = """
+import os, sys, time
+if os.fork() == 0 and os.fork() == 0: os.setsid()
+sys.stdin.readline()
+if os.getsid(0) != os.getpid(): os.fork()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("wanted", ["paused", "killed"])
+def test_an_agent_that_dies_in_the_midst_leaves_no_process_stopped(wanted: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdin=subprocess.PIPE) as parent:
+        how = {"pid": parent.pid}
+        try:
+            await_that("a family", lambda: len(processes.tree(how).processes) == 3)
+            claimed = process.claim({}, {wanted: True}, {"process": how})
+            assert parent.stdin is not None
+            # Who is born after the claim is in no list.
+            parent.stdin.write(b"\n\n")
+            parent.stdin.flush()
+            await_that("one more", lambda: len(processes.tree(how).processes) == 4)
+            processes.pause(how)
+            assert processes.tree(how).moving == []
+            processes._seen.clear()
+            (told,) = process.undo(json.loads(json.dumps(claimed)))
+            assert told.startswith("pause: process ") and len(processes.tree(how).moving) == 4
+            assert process.undo(claimed) == []
+        finally:
+            processes.kill(how)
+    assert processes.tree(how).processes == ()
+
+
+def test_what_would_end_the_agent_is_refused() -> None:
+    for pid in (os.getpid(), os.getppid(), 1):
+        with pytest.raises(RuntimeError, match="is the agent, or one above it"):
+            processes.kill({"pid": pid})
 
 
 def test_the_marker_is_there_before_the_kill_and_gone_after_the_start(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, st
         ("kill", {"nodes": ["n1"], "states": {"n1": "gone"}, "apply_ms": 12.5}, "n1"),
         ("kill", {"processes": {"n1": "killed"}}, "n1 killed"),
         ("cut", {"edges": [["a", "b"]], "cut_but_heard": [["b", "a"]], "verify_ms": 3}, "a → b; cut but heard: b → a"),
+        ("pause", {"nodes": [], "unlike": {"n1": ["7 worker S"]}}, "nothing; n1, otherwise: 7 worker S"),
         ("pause", {"nodes": ["n1"], "lapsed": True}, "n1; lapsed: its watchdog undid it early"),
     ],
 )
