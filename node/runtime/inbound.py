@@ -38,7 +38,7 @@ class Role(Enum):
 class Hall(Protocol):
     """Where accepted connections report: the network."""
 
-    def admit(self, inbound: Inbound, incarnation: object) -> str | None:
+    def admit(self, inbound: Inbound, incarnation: object, now_ns: int) -> str | None:
         """A stranger gave a good hello, as a node with its incarnation. Returns why it may not stay, or None."""
         ...
 
@@ -62,9 +62,16 @@ class Inbound:
         self._shared = shared
         self._hall = hall
         self._since_ns = accepted_ns
+        self.active_ns = accepted_ns
+        """When it came, or asked last."""
         self._in_flight = 0
         self._skipped = 0
         self._half_closed = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for an answer."""
+        return self._in_flight > 0
 
     @property
     def identity(self) -> Identity | None:
@@ -196,7 +203,7 @@ class Inbound:
 
     def _take(self, found: Frame, now_ns: int) -> None:
         if self.role is Role.STRANGER:
-            self._take_hello(found)
+            self._take_hello(found, now_ns)
         elif self.role is Role.NODE and found.kind is Kind.MESSAGE:
             try:
                 message = from_wire(found.payload)
@@ -206,12 +213,13 @@ class Inbound:
         elif self.role is Role.NODE and found.kind is Kind.PING:
             self._queue(PONG)
         elif self.role is Role.CLIENT and found.kind is Kind.REQUEST:
+            self.active_ns = now_ns
             self._take_request(found.payload, found.raw)
         else:
             hint = "after the hello, a client sends requests (kind 3) and a node messages (kind 2)"
             raise FrameError("unexpected-kind", f"a {found.kind.name} frame does not belong here", hint)
 
-    def _take_hello(self, found: Frame) -> None:
+    def _take_hello(self, found: Frame, now_ns: int) -> None:
         if found.kind is not Kind.HELLO:
             raise FrameError(
                 "no-hello", f"the first frame has kind {int(found.kind)}, not 1", "send the hello frame first"
@@ -228,7 +236,7 @@ class Inbound:
             self.role = Role.NODE
         else:
             self.role = Role.CLIENT
-        problem = self._hall.admit(self, found.payload.get("incarnation"))
+        problem = self._hall.admit(self, found.payload.get("incarnation"), now_ns)
         if problem is not None:
             self.role = Role.STRANGER
             if role == "node":

@@ -169,7 +169,7 @@ class Runtime:
             else:
                 network.flush()
             if self._metrics is not None and self._metrics.wanted:
-                self._metrics.publish(self._status())
+                self._metrics.publish({**self._status(), "metrics_refused": self._metrics.refused})
         if self._halted is not None:
             self._log.error("halted", reason=self._halted)
             return EXIT_HALTED
@@ -194,7 +194,13 @@ class Runtime:
         return True
 
     def _status(self) -> dict[str, Any]:
-        own = {**self._shared.status(), "trace_unwritten": self._trace.unwritten, "log_rotated": self._log.rotated}
+        network = {} if self._network is None else self._network.status()
+        own = {
+            **self._shared.status(),
+            **network,
+            "trace_unwritten": self._trace.unwritten,
+            "log_rotated": self._log.rotated,
+        }
         own["log_unwritten"] = self._log.unwritten
         return {**self._core.status(), **own}  # type: ignore[attr-defined]
 

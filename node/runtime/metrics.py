@@ -7,13 +7,21 @@ the answer then. What is served is read-only and has no secrets in it, but it te
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .rates import origin
+
 ANSWER_S = 1.0
 CONNECTION_S = 5.0
+CONNECTIONS = 16
+CONNECTIONS_OF_ONE = 8
+"""Of one address: so that it leaves room for others."""
 PREFIX = "tribulation"
 _WORDS = ("node", "role", "leader", "lifecycle", "digest")
 """What of a status is a word, and goes into the labels of one metric."""
@@ -36,6 +44,11 @@ class Metrics:
     @property
     def port(self) -> int:
         return int(self._server.server_address[1])
+
+    @property
+    def refused(self) -> int:
+        """Connections that were closed at once, for there were too many."""
+        return self._server.refused
 
     @property
     def wanted(self) -> bool:
@@ -106,11 +119,53 @@ def _escaped(value: Any) -> str:
 
 
 class _Server(ThreadingHTTPServer):
+    """A thread for each connection, so many at a time. A connection has `CONNECTION_S` in all, however slowly it asks or reads."""
+
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
         self.metrics = metrics
+        self.refused = 0
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, tuple[str, float]] = {}
+        """With the address that it is from, and until when it may last."""
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        host = origin(str(client_address[0]))
+        with self._lock:
+            held = sum(who == host for who, _ in self._open.values())
+            full = len(self._open) >= CONNECTIONS or held >= CONNECTIONS_OF_ONE
+            if not full:
+                self._open[request] = (host, time.monotonic() + CONNECTION_S)
+        if full:
+            self.refused += 1
+            self._close(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called twice a second by `serve_forever`."""
+        now_s = time.monotonic()
+        with self._lock:
+            late = [request for request, (_, until_s) in self._open.items() if until_s <= now_s]
+        for request in late:
+            # The thread that reads or writes it is woken by that, and gives it up.
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is no news."""
+
+    def _close(self, request: Any) -> None:
+        with suppress(OSError):
+            request.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from ..core.events import Connected, Datagram, Disconnected, Event
 from ..wire import MAX_PAYLOAD, encode_payload
+from .clients import Clients
 from .connection import READ, Connection, tune
 from .datagrams import Datagrams
 from .inbound import Inbound, Role
@@ -44,7 +45,7 @@ class Network:
         self._unknown: dict[str, None] = {}
         """Peers whose address is not known, as the log has said."""
         self._inbound: dict[Inbound, None] = {}
-        self._clients: dict[str, Inbound] = {}
+        self._clients = Clients(shared.limits)
         self._accepted = 0
         self._events: list[Incoming] = []
         self._wall_ns = 0
@@ -166,6 +167,10 @@ class Network:
         else:
             self._shared.guard.run(inbound, inbound.reply, payload)
 
+    def status(self) -> dict[str, int]:
+        """What metrics tell of the clients."""
+        return {"clients": len(self._clients), "clients_evicted": self._clients.evicted}
+
     def flush(self) -> None:
         """Send what was queued in this turn."""
         for who in self._shared.take_dirty():
@@ -186,12 +191,9 @@ class Network:
 
     # What links and accepted connections report
 
-    def admit(self, inbound: Inbound, incarnation: object) -> str | None:
+    def admit(self, inbound: Inbound, incarnation: object, now_ns: int) -> str | None:
         if inbound.role is Role.CLIENT:
-            if len(self._clients) >= self._shared.limits.clients:
-                return f"{len(self._clients)} clients are connected already"
-            self._clients[inbound.name] = inbound
-            return None
+            return self._clients.admit(inbound, now_ns)
         if self._datagrams is not None and inbound.identity is not None and type(incarnation) is int:
             self._datagrams.meet(inbound.name, incarnation)
         link = self._links.get(inbound.name)
@@ -211,8 +213,7 @@ class Network:
 
     def left(self, inbound: Inbound) -> None:
         self._inbound.pop(inbound, None)
-        if self._clients.get(inbound.name) is inbound:
-            del self._clients[inbound.name]
+        self._clients.left(inbound)
 
     def _link_up(self, peer: str) -> None:
         self.deliver(Connected(peer), None)

@@ -42,6 +42,8 @@ class Limits:
     peer_queue_bytes: int = 8 * 1024 * 1024
     client_queue_bytes: int = 4 * 1024 * 1024
     clients: int = 1024
+    client_idle_ns: int = 30 * SECOND
+    """A client that asked nothing for so long may lose its place to another, when all places are taken."""
     unidentified: int = 256
     requests_in_flight: int = 256
     """Per client connection; one more is answered `busy`."""

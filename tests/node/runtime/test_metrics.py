@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -101,3 +102,57 @@ def test_a_loop_that_hangs_is_not_healthy(monkeypatch: Any) -> None:
         code, body = get(port, "/health")
         assert code == 503 and not json.loads(body)["healthy"]
         assert get(port, "/metrics")[0] == 503
+
+
+def open_slowly(port: int, source: str, count: int) -> list[socket.socket]:
+    """Connections that have begun a request and do not end it."""
+    begun = []
+    for _ in range(count):
+        sock = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+        sock.sendall(b"GET /health HTTP/1.1\r\nA: ")
+        begun.append(sock)
+    return begun
+
+
+def test_slow_connections_are_bounded_and_leave_room_for_other_addresses() -> None:
+    before = threading.active_count()
+    with served(answers=True) as port:
+        begun = open_slowly(port, "127.0.0.2", 60)
+        try:
+            assert get(port, "/health")[0] == 200
+            assert threading.active_count() <= before + 2 + module.CONNECTIONS
+            ended = sum(is_ended(sock) for sock in begun[module.CONNECTIONS_OF_ONE :])
+            assert ended == 60 - module.CONNECTIONS_OF_ONE, "the others were closed at once"
+        finally:
+            for sock in begun:
+                sock.close()
+
+
+def test_a_connection_that_asks_a_byte_at_a_time_ends(monkeypatch: Any) -> None:
+    """The time-out of a single read starts again with each byte."""
+    monkeypatch.setattr(module, "CONNECTION_S", 0.3)
+    with served(answers=True) as port:
+        begun = open_slowly(port, "127.0.0.2", 8)
+        try:
+            ended = threading.Event()
+            threading.Thread(target=lambda: drip(begun[0], ended), daemon=True).start()
+            assert ended.wait(10), "it was let go on"
+            assert get(port, "/health")[0] == 200
+        finally:
+            for sock in begun:
+                sock.close()
+
+
+def drip(sock: socket.socket, ended: threading.Event) -> None:
+    try:
+        while not ended.wait(0.05):
+            sock.sendall(b"a")
+    except OSError:
+        ended.set()
+
+
+def is_ended(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
