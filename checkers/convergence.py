@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .standing import HISTORY, LEDGER, TRACE, Standing
@@ -111,7 +111,7 @@ def _final_reads(record: RunRecord) -> tuple[int, list[Anomaly]]:
     reads: dict[tuple[str | None, Hashable], list[Operation]] = {}
     unsettled: set[tuple[str | None, Hashable]] = set()
     for op in record.history.operations():
-        name = (op.workload, hashable(op.key))
+        name = (op.workload, canonical(op.key))
         if op.f in ("read", "get"):
             if op.type is Type.OK and op.invoke_ns >= quiet_ns:
                 reads.setdefault(name, []).append(op)
@@ -131,8 +131,8 @@ def _final_reads(record: RunRecord) -> tuple[int, list[Anomaly]]:
 def _comparable(op: Operation) -> Hashable:
     """Lists are compared as bags: a set's elements have no order."""
     if isinstance(op.result, (list, tuple)):
-        return tuple(sorted((hashable(item) for item in op.result), key=repr))
-    value: Hashable = hashable(op.result)
+        return tuple(sorted((canonical(item) for item in op.result), key=repr))
+    value: Hashable = canonical(op.result)
     return value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical, same
 from histories.operation import REMOVALS
 
 from .acks import READS, ran
@@ -77,14 +77,14 @@ def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
     for op in ops:
         if op.f in WRITES:
             cas = op.f == "cas" and isinstance(op.argument, (list, tuple)) and len(op.argument) == 2
-            written.add((hashable(op.key), hashable(op.argument[1] if cas else op.argument)))
-    counters = {(op.workload, hashable(op.key)) for op in ops if op.f == "add"}
+            written.add((canonical(op.key), canonical(op.argument[1] if cas else op.argument)))
+    counters = {(op.workload, canonical(op.key)) for op in ops if op.f == "add"}
     sums: dict[tuple[Any, Hashable], list[Operation]] = {}
     for op in ops:
         if op.type is not Type.OK:
             continue
         if op.f in VALUE_READS:
-            name = (op.workload, hashable(op.key))
+            name = (op.workload, canonical(op.key))
             if isinstance(op.result, Mapping) or (isinstance(op.result, int) and name in counters):
                 sums.setdefault(name, []).append(op)
             else:
@@ -95,13 +95,13 @@ def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
             yield op, bool(op.result) or isinstance(op.result, (int, float))
     for reads in sums.values():
         first = reads[0].result
-        yield from ((read, read.result != first) for read in reads if len(reads) > 1)
+        yield from ((read, not same(read.result, first)) for read in reads if len(reads) > 1)
 
 
 def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:
-    key = hashable(op.key)
-    if (key, hashable(op.result)) in written:
+    key = canonical(op.key)
+    if (key, canonical(op.result)) in written:
         return True
     if isinstance(op.result, str):
         return bool(op.result)
-    return isinstance(op.result, (list, tuple)) and any((key, hashable(item)) in written for item in op.result)
+    return isinstance(op.result, (list, tuple)) and any((key, canonical(item)) in written for item in op.result)

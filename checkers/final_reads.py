@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .standing import Standing
@@ -89,7 +89,7 @@ def _finals(ops: Iterable[Operation], quiet_ns: int) -> Mapping[str | None, _Fin
     found: dict[str | None, _Final] = {}
     for op in ops:
         final = found.setdefault(op.workload, _Final())
-        key: Hashable = hashable(op.key)
+        key: Hashable = canonical(op.key)
         if op.invoke_ns < quiet_ns:
             if op.key is not None:
                 final.touched[key] = None

@@ -16,7 +16,7 @@ from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from histories import History, Operation, hashable
+from histories import History, Operation, canonical
 from histories.columns import ABSENT, FAIL, Columns
 from histories.rows import operation as operation_at
 
@@ -162,7 +162,7 @@ class _Judge:
         return _Tally(dict(zip(labels(self._objects.names), verdicts, strict=True)), self._peak_bytes)
 
     def _one(self, number: int, meter: Meter) -> KeyVerdict:
-        kind, rows, key = self._kinds[number], self._objects.rows_of(number), hashable(self._objects.names[number][1])
+        kind, rows, key = self._kinds[number], self._objects.rows_of(number), canonical(self._objects.names[number][1])
         if kind.structure is not None:
             return _of_structure(View(self._objects.columns, rows), kind.structure, key, meter, self._asked)
         ops = [self._operation(row) for row in rows.tolist()]

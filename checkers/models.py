@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from .register_model import DELETE, READS, SWAPS, RegisterModel
 from .steps import ILLEGAL, NOTHING, Accumulates, Illegal, Model, Step
@@ -87,12 +87,12 @@ class SequenceModel(Accumulates):
         if op.f in ("read", "get"):
             return Step("read", self._whole(op.result), None, True, True) if op.type is Type.OK else None
         if op.f == "append":
-            part = op.argument if isinstance(self.empty, str) else (hashable(op.argument),)
+            part = op.argument if isinstance(self.empty, str) else (canonical(op.argument),)
             return Step("append", part)
         return Step("write", self._whole(op.argument))
 
     def _whole(self, value: Any) -> Hashable:
-        return self.empty if value is None else hashable(value)
+        return self.empty if value is None else canonical(value)
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         if step.kind == "append":
@@ -129,7 +129,7 @@ class SetModel(Accumulates):
         return Step("read", mask, None, True, True)
 
     def _bit(self, element: Any) -> int:
-        return self._bits.setdefault(hashable(element), 1 << len(self._bits))
+        return self._bits.setdefault(canonical(element), 1 << len(self._bits))
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         if step.kind == "add":

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from histories import MISMATCH, Operation, Type, hashable
+from histories import MISMATCH, Operation, Type, canonical, same
 
 from .steps import FRESH, ILLEGAL, NOTHING, Illegal, Step
 
@@ -18,7 +18,7 @@ DELETE = "delete"
 def cas_operands(op: Operation) -> tuple[Hashable, Hashable]:
     """(expected, new) of a cas, whose argument is `[from, to]`."""
     expected, new = op.argument
-    return hashable(expected), hashable(new)
+    return canonical(expected), canonical(new)
 
 
 def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
@@ -28,15 +28,15 @@ def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
     """
     if op.extra.get("observed") is not None:
         seen = op.extra["observed"]
-        return True, hashable(seen[0] if isinstance(seen, list) and len(seen) == 1 else seen)
-    if op.result is None or op.result == op.argument:
+        return True, canonical(seen[0] if isinstance(seen, list) and len(seen) == 1 else seen)
+    if op.result is None or same(op.result, op.argument):
         return False, None
-    return True, hashable(op.result)
+    return True, canonical(op.result)
 
 
 def written(op: Operation) -> Hashable:
     """What a write, a swap or a delete leaves behind."""
-    return None if op.f == DELETE else hashable(op.argument)
+    return None if op.f == DELETE else canonical(op.argument)
 
 
 @dataclass
@@ -54,11 +54,11 @@ class RegisterModel:
         if op.type is Type.FAIL:
             return self._mismatch(op) if op.f == "cas" and op.error == MISMATCH else None
         if op.f in READS:
-            return Step("read", hashable(op.result), None, True, True) if op.type is Type.OK else None
+            return Step("read", canonical(op.result), None, True, True) if op.type is Type.OK else None
         if op.f == "cas":
             return Step("cas", *cas_operands(op), False, True)
         if op.f in SWAPS and op.type is Type.OK:
-            return Step("cas", hashable(op.result), hashable(op.argument), False, True)
+            return Step("cas", canonical(op.result), canonical(op.argument), False, True)
         return Step("write", written(op))
 
     def _mismatch(self, op: Operation) -> Step:

@@ -13,7 +13,7 @@ from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from .budget import Meter, OutOfBudget
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
@@ -34,8 +34,8 @@ class SetChecker(Standing):
     def applies(self, record: RunRecord) -> bool:
         """Something was added to, and what is read there are not numbers: those would be a counter's. Other keys may hold anything."""
         ops = record.history.operations()
-        added = {hashable(op.key) for op in ops if op.f == "add"}
-        counted = any(op.f == "read" and isinstance(op.result, int) and hashable(op.key) in added for op in ops)
+        added = {canonical(op.key) for op in ops if op.f == "add"}
+        counted = any(op.f == "read" and isinstance(op.result, int) and canonical(op.key) in added for op in ops)
         return bool(added) and not counted
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
@@ -86,7 +86,7 @@ class Tally:
 def _sets(record: RunRecord) -> dict[tuple[str | None, Hashable], list[Operation]]:
     found: dict[tuple[str | None, Hashable], list[Operation]] = {}
     for op in record.history.operations():
-        found.setdefault((op.workload, hashable(op.key)), []).append(op)
+        found.setdefault((op.workload, canonical(op.key)), []).append(op)
     return {name: ops for name, ops in found.items() if any(op.f == "add" for op in ops)}
 
 
@@ -115,7 +115,7 @@ def _duplicates(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomal
     first: dict[Hashable, Operation] = {}
     for read, elements in found.reads:
         if len(read.result or ()) > len(elements):
-            counted = Counter(hashable(element) for element in read.result)
+            counted = Counter(canonical(element) for element in read.result)
             for element, count in counted.items():
                 if count > 1 and element not in found.repeated:
                     first.setdefault(element, read)

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ def whole_set(ops: Sequence[Operation]) -> WholeSet:
     found = WholeSet()
     for op in ops:
         if op.f == "add":
-            element = hashable(op.argument)
+            element = canonical(op.argument)
             if op.type is Type.FAIL:
                 found.failed.setdefault(element, op)
             elif element in found.adds:
@@ -43,7 +43,7 @@ def whole_set(ops: Sequence[Operation]) -> WholeSet:
 def elements_of(read: Operation) -> frozenset[Hashable]:
     """What a whole read returned; null is the empty set."""
     value: Any = read.result
-    return frozenset() if value is None else frozenset(hashable(element) for element in value)
+    return frozenset() if value is None else frozenset(canonical(element) for element in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def disorder(found: WholeSet) -> Disorder | None:
         groups[-1].append(read)
         known = elements
     groups.append([op for element, op in found.adds.items() if element not in known and op.type is Type.OK])
-    shows.append(known.union(hashable(op.argument) for op in groups[-1]))
+    shows.append(known.union(canonical(op.argument) for op in groups[-1]))
     return _check(groups, shows)
 
 
@@ -120,7 +120,7 @@ def _order(
     if early.f == "add":
         # Right after a group of adds stands the group of reads that show them.
         shown_by = groups[at + 1][0] if late.f == "add" else None
-        return Disorder("order", late, early, hashable(early.argument), shown_by=shown_by)
+        return Disorder("order", late, early, canonical(early.argument), shown_by=shown_by)
     if late.f == "add":
-        return Disorder("order", late, early, hashable(late.argument))
+        return Disorder("order", late, early, canonical(late.argument))
     return Disorder("order", late, early, min(shows[after[2]] - shows[at], key=repr))

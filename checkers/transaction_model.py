@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from .steps import ILLEGAL, Accumulates, Illegal, Step
 
@@ -48,7 +48,7 @@ class TransactionModel(Accumulates):
             kind = _KINDS.get(name, name)
             if kind != "r" or seen:
                 value = operand[0] if len(operand) == 1 else operand
-                yield kind, self._places.setdefault(hashable(key), len(self._places)), hashable(value)
+                yield kind, self._places.setdefault(canonical(key), len(self._places)), canonical(value)
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         values = list(state)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from histories import Operation, hashable
+from histories import Operation, canonical
 
 from .covered import covered
 from .crowd import Crowd
@@ -71,7 +71,7 @@ def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
     """The most operations open at once, keys on which two ever were, and keys. Unknown operations count until their client gave up."""
     points: list[tuple[int, int, Hashable]] = []
     for op in ops:
-        key: Hashable = (op.workload, hashable(op.key))
+        key: Hashable = (op.workload, canonical(op.key))
         points.append((op.invoke_ns, 1, key))
         if op.complete_ns is not None:
             points.append((op.complete_ns, -1, key))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from histories import MISMATCH, Operation, Type
+from histories import MISMATCH, Operation, Type, canonical, same
 
 ANY, SILENT, IMPOSSIBLE = object(), object(), object()
 START: dict[str, Any] = {"register": [None], "text": [""], "counter": [0], "mutex": [False], "set": set()}
@@ -41,12 +41,12 @@ def answer(model: str, state: Any, f: str, value: Any) -> Any:
 def applies(model: str, state: Any, op: Operation) -> bool:
     """Does `op` to `state`; whether it can have happened there with the outcome it had."""
     if op.type is Type.FAIL:
-        return op.f == "cas" and op.error == MISMATCH and bool(state[0] != op.argument[0])
-    got = answer(model, state, op.f, op.argument)
+        return op.f == "cas" and op.error == MISMATCH and not same(state[0], op.argument[0])
+    got = answer(model, state, op.f, canonical(op.argument))
     if got is SILENT or got is IMPOSSIBLE or op.type is Type.INFO:
         return got is not IMPOSSIBLE
-    whole = set(op.result or ()) if model == "set" and op.f == "read" else op.result
-    return bool(got == whole) or (model in ("list", "text") and not got and not whole)
+    whole = frozenset(map(canonical, op.result or ())) if model == "set" and op.f == "read" else op.result
+    return same(got, whole) or (model in ("list", "text") and not got and not whole)
 
 
 def verify_order(operations: Iterable[Operation], order: Sequence[int], model: str) -> str | None:

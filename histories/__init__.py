@@ -1,8 +1,9 @@
 """Histories: what clients did and saw. Recorded, read, paired, stored; never judged (that is `checkers`)."""
 
+from .canonical import canonical, same
 from .errors import HistoryError
 from .files import parse_history, read_history, write_history
-from .history import History, hashable, pair
+from .history import History, pair
 from .notation import parse
 from .operation import MISMATCH, NEMESIS, Event, Operation, Type
 from .recorder import EventSink, MemoryRecorder, Recorder
@@ -18,10 +19,11 @@ __all__ = [
     "Operation",
     "Recorder",
     "Type",
-    "hashable",
+    "canonical",
     "pair",
     "parse",
     "parse_history",
     "read_history",
+    "same",
     "write_history",
 ]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .canonical import same
 from .columns import ABSENT, NONE_ID, OK, READ, Columns, Int64
-from .interning import form
 from .ragged import KINDS
 
 REPEATED = frozenset({"write", "cas", "enqueue", "push"})
@@ -26,16 +26,16 @@ def answers(f: str, argument: Any, result: Any) -> bool:
         return True
     if f == "txn" and isinstance(argument, Sequence) and isinstance(result, Sequence):
         return len(argument) == len(result) and all(map(_same_part, argument, result))
-    return f not in REPEATED or bool(form(argument) == form(result))
+    return f not in REPEATED or same(argument, result)
 
 
 def _same_part(asked: Any, done: Any) -> bool:
     if len(asked) < 3 or len(done) < 3:
         return True  # refused elsewhere, for being no part of a transaction
     kind = KINDS.get(asked[0])
-    if kind != KINDS.get(done[0]) or form(asked[1]) != form(done[1]):
+    if kind != KINDS.get(done[0]) or not same(asked[1], done[1]):
         return False
-    return kind == READ or bool(form(_operand(asked)) == form(_operand(done)))
+    return kind == READ or same(_operand(asked), _operand(done))
 
 
 def _operand(part: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .answers import answers
+from .canonical import canonical, same
 from .errors import HistoryError
 from .operation import NEMESIS, Event, Operation, Type
 
@@ -118,7 +119,7 @@ class History:
         """The same operations, apart per key, keys in order of first use."""
         views: dict[Any, list[Operation]] = {}
         for op in self.operations(workload, level):
-            views.setdefault(hashable(op.key), []).append(op)
+            views.setdefault(canonical(op.key), []).append(op)
         return views
 
     @property
@@ -131,17 +132,6 @@ class History:
         if self._last_ns is None:
             self._last_ns = max((event.time_ns for event in self.events), default=0)
         return self._last_ns
-
-
-def hashable(value: Any) -> Any:
-    """`value` in a form that can be a dictionary key: lists become tuples, mappings sorted pairs, sets frozen."""
-    if isinstance(value, (list, tuple)):
-        return tuple(hashable(item) for item in value)
-    if isinstance(value, Mapping):
-        return tuple(sorted(((key, hashable(item)) for key, item in value.items()), key=repr))
-    if isinstance(value, (set, frozenset)):
-        return frozenset(hashable(item) for item in value)
-    return value
 
 
 def pair(events: Iterable[Event], source: str | None = None) -> list[Operation]:
@@ -203,7 +193,7 @@ def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], so
             "the history lacks the invocation; was its beginning cut off?",
         )
     slot, invocation = open_at.pop(event.process)
-    if event.f != invocation.f or (event.key is not None and event.key != invocation.key):
+    if event.f != invocation.f or (event.key is not None and not same(event.key, invocation.key)):
         raise _error(
             source,
             event,

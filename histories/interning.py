@@ -1,20 +1,21 @@
 """Values as small numbers: equal values get equal ids, in order of first use.
 
-Equality is Python's (1 and 1.0 are one value), but True and False are not 1 and 0: a register that holds `true` does not hold `1`.
+Equality is that of `canonical` forms.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
 import numpy as np
 
+from .canonical import canonical
 from .columns import Int32
 
-_PLAIN = {int, str, float, type(None)}
+_PLAIN = {int, str, type(None)}
 
 
 class Interner:
@@ -34,9 +35,10 @@ class Interner:
         """The id of any value, hashable or not."""
         if type(value) in _PLAIN:
             return self._ids[value]
-        key = form(value)
-        number = self._ids[key]
-        self._originals.setdefault(number, value)
+        before = len(self._ids)
+        number = self._ids[canonical(value)]
+        if number == before:
+            self._originals[number] = value
         return number
 
     def many(self, values: Sequence[Any]) -> Int32:
@@ -55,16 +57,3 @@ class Interner:
         for number, value in self._originals.items():
             values[number] = value
         return values
-
-
-def form(value: Any) -> Any:
-    """A dictionary key for what is no plain scalar; its type is in it, for True == 1."""
-    if isinstance(value, (list, tuple)):
-        return (list, tuple(form(item) for item in value))
-    if isinstance(value, Mapping):
-        return (dict, frozenset((form(key), form(item)) for key, item in value.items()))
-    if isinstance(value, (set, frozenset)):
-        return (set, frozenset(form(item) for item in value))
-    if type(value) in _PLAIN:
-        return value
-    return (type(value), value)

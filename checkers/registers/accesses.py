@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from histories import canonical
 from histories.columns import ABSENT, FAIL, NONE_ID, OK, OPEN, Columns, Int64
-from histories.history import hashable
 
 from ..objects import Objects
 from ..register_model import DELETE, READS, SWAPS
@@ -194,7 +194,7 @@ def _value_ids(columns: Columns, rows: Int64, cas: Mask) -> tuple[Int64, Int64, 
     compared = np.flatnonzero((result_list != ABSENT) & cas & columns.mismatch[rows])
     if not len(argued) + len(answered) + len(compared):
         return argument, result, columns.values
-    values = [hashable(value) for value in columns.values]
+    values = [canonical(value) for value in columns.values]
     table = {value: number for number, value in enumerate(values) if isinstance(value, tuple)}
     cells = (
         (argument, argument_list, argued),
@@ -203,7 +203,7 @@ def _value_ids(columns: Columns, rows: Int64, cas: Mask) -> tuple[Int64, Int64, 
     )
     for ids, lists, places in cells:
         for place in places.tolist():
-            items = tuple(hashable(columns.values[item]) for item in columns.lists.row(int(lists[place])).tolist())
+            items = tuple(canonical(columns.values[item]) for item in columns.lists.row(int(lists[place])).tolist())
             if items not in table:
                 table[items] = len(values)
                 values.append(items)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation
+from histories import Operation, canonical
 from histories.columns import ABSENT, OPEN
-from histories.history import hashable
 
 from ..key_verdict import Asked, KeyVerdict, OperationAt
 from ..objects import Objects
@@ -86,7 +85,7 @@ def story(number: int, broken: Broken, registers: Registers, operation: Operatio
     by_index = {access.op.invoke_index: access for access in register.accesses if access.op is not None}
     initial = Access(None, -1.0, -1.0, (), (None,))
     accesses = [initial if row == VIRTUAL else _access(operation(row), by_index) for row in broken.rows]
-    values = tuple(hashable(_value(registers, value)) for value in broken.values)
+    values = tuple(canonical(_value(registers, value)) for value in broken.values)
     anomaly = anomaly_of(Violation(broken.kind, tuple(accesses), values), register, key)
     return shown_by(anomaly, [operation(row) for row in _observers(rows, _of(number, registers))])
 

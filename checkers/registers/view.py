@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from histories import MISMATCH, Operation, Type, hashable
+from histories import MISMATCH, Operation, Type, canonical
 
 from ..register_model import READS, SWAPS, cas_operands, observed_by_mismatch, written
 
@@ -65,10 +65,10 @@ def _access(op: Operation, register: Register) -> Access | None:
             return None
         return Access(op, start, end, (seen,))
     if op.f in READS:
-        return Access(op, start, end, (hashable(op.result),)) if op.type is Type.OK else None
+        return Access(op, start, end, (canonical(op.result),)) if op.type is Type.OK else None
     if op.f == "cas":
         expected, new = cas_operands(op)
         return Access(op, start, end, (expected,), (new,))
     if op.f in SWAPS and op.type is Type.OK:
-        return Access(op, start, end, (hashable(op.result),), (written(op),))
+        return Access(op, start, end, (canonical(op.result),), (written(op),))
     return Access(op, start, end, (), (written(op),))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Iterator, Mapping
 from typing import ClassVar
 
-from histories import hashable
+from histories import canonical
 
 from ..budget import Meter
 from ..options import Option, settings_of
@@ -48,7 +48,7 @@ class StructureChecker(Standing):
         for done, ((workload, key), view) in enumerate(todo):
             share = meter.part(max(meter.left_s / (len(todo) - done), 0.001))
             label = show(key) if workload is None else f"{workload}/{show(key)}"
-            found[label] = judge(view, self.structure, hashable(key), share, settings)
+            found[label] = judge(view, self.structure, canonical(key), share, settings)
         return _merged(self.name, found)
 
     def _mine(self, record: RunRecord) -> Iterator[tuple[tuple[str | None, Hashable], View]]:

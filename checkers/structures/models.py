@@ -18,7 +18,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 from histories.operation import FOUND_NOTHING
 
 from ..steps import ILLEGAL, Accumulates, Illegal, Step
@@ -37,14 +37,14 @@ class _Container(Accumulates):
 
     def step(self, op: Operation) -> Step | None:
         if op.f not in TAKES:
-            return None if op.type is Type.FAIL else Step("put", hashable(op.argument))
+            return None if op.type is Type.FAIL else Step("put", canonical(op.argument))
         if op.type is Type.INFO:
             return Step("take any")
         if op.type is Type.FAIL:
             return Step("found none", None, None, True, True) if op.error in FOUND_NOTHING else None
         if op.result is None:
             return Step("found none", None, None, True, True)
-        return Step("take", hashable(op.result), None, False, True)
+        return Step("take", canonical(op.result), None, False, True)
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         if step.kind == "put":
@@ -138,9 +138,9 @@ class SetModel(Accumulates):
         if op.type is Type.FAIL:
             return None
         if op.f == "read":
-            whole = frozenset(hashable(item) for item in op.result or ())
+            whole = frozenset(canonical(item) for item in op.result or ())
             return Step("read", whole, None, True, True) if op.type is Type.OK else None
-        element = hashable(op.argument)
+        element = canonical(op.argument)
         if op.type is Type.OK and type(op.result) is bool:
             kind = _BY_ANSWER[op.f, op.result]
             return Step(kind, element, None, kind in ("has", "lacks"), True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories import Operation, Type
+from histories import Operation, Type, same
 from histories.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Int32, Int64
 
 from ..wording import describe, ms_between, show
@@ -131,7 +131,7 @@ class View:
         if op.f not in ("read", "get"):
             if self.saw_empty[place] and op.argument is None:
                 op = replace(op, f=f"{op.f} (found nothing)")
-            elif op.type is Type.OK and op.result is not None and op.result != op.argument:
+            elif op.type is Type.OK and op.result is not None and not same(op.result, op.argument):
                 op = replace(op, argument=op.result) if op.argument is None else replace(op, argument=_Answered(op))
         return describe(op)
 

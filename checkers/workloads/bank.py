@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..options import flag, number, settings_of
@@ -112,7 +112,7 @@ def _balances(value: Any) -> Balances | None:
 
 def _name(account: Any) -> Hashable:
     """Accounts by their text, since the keys of a JSON object are texts."""
-    name: Hashable = hashable(account)
+    name: Hashable = canonical(account)
     return str(name) if isinstance(name, int) else name
 
 

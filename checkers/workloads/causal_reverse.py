@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..budget import Meter, OutOfBudget
 from ..findings import Findings
@@ -62,7 +62,7 @@ def _judge(key: Hashable, ops: Sequence[Operation], findings: Findings, meter: M
     refused: dict[Hashable, Operation] = {}
     for op in ops:
         if op.f == "write":
-            (refused if op.type is Type.FAIL else writes).setdefault(hashable(op.argument), op)
+            (refused if op.type is Type.FAIL else writes).setdefault(canonical(op.argument), op)
     finished = sorted(
         ((op.complete_index, value) for value, op in writes.items() if op.complete_index is not None),
         key=lambda item: item[0],
@@ -76,7 +76,7 @@ def _judge(key: Hashable, ops: Sequence[Operation], findings: Findings, meter: M
             stats["unreadable"] += 1
             continue
         stats["reads"] += 1
-        seen = {hashable(value) for value in read.result or ()}
+        seen = {canonical(value) for value in read.result or ()}
         meter.charge(0, read.invoke_index)
         for value in seen - writes.keys():
             _unwritten(key, read, value, refused.get(value), findings)

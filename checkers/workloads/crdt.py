@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, ClassVar
 
-from histories import hashable
+from histories import canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
@@ -81,7 +81,7 @@ class Survey:
         for line in incarnation.lines[:whole]:
             if not line["event"].startswith(PREFIX):
                 continue
-            replica = replicas.setdefault(hashable(line["object"]), Replica())
+            replica = replicas.setdefault(canonical(line["object"]), Replica())
             match line["event"]:
                 case "crdt-deliver":
                     self._deliver(replica, line)
@@ -93,9 +93,9 @@ class Survey:
                     self._delta(replica, line)
 
     def _deliver(self, replica: Replica, line: Line) -> None:
-        name = hashable(line["object"])
+        name = canonical(line["object"])
         replica.upto.update(line.get("upto", {}))
-        for update in map(hashable, line["updates"]):
+        for update in map(canonical, line["updates"]):
             if update in replica.delivered:
                 continue
             self.counts["deliveries"] += 1
@@ -107,7 +107,7 @@ class Survey:
 
     def _state(self, replica: Replica, line: Line) -> None:
         self.counts["states"] += 1
-        name = hashable(line["object"])
+        name = canonical(line["object"])
         first = self.state_of.setdefault((name, len(replica.delivered), replica.sum), line)
         if first is not line:
             self.counts["compared"] += 1
@@ -138,7 +138,7 @@ class Survey:
         """An element is there exactly if some add of it was delivered that no delivered remove had seen."""
         if "value" not in line or name not in self.tags.objects or replica.untraced:
             return
-        value = {hashable(element) for element in line["value"]}
+        value = {canonical(element) for element in line["value"]}
         wanted = replica.elements.present()
         self.counts["compared"] += 1
         for element in sorted(wanted - value, key=repr)[:1]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from histories import hashable
+from histories import canonical
 
 from ..traces import Line, Traces
 
@@ -35,13 +35,13 @@ def survey_tags(traces: Traces) -> Tags:
         for line in incarnation.lines:
             if line["event"] not in ("crdt-add", "crdt-remove"):
                 continue
-            name = hashable(line["object"])
-            place = (name, hashable(line["update"]))
+            name = canonical(line["object"])
+            place = (name, canonical(line["update"]))
             tags.objects.add(name)
             if line["event"] == "crdt-add":
-                tags.adds[place] = (hashable(line["element"]), line)
+                tags.adds[place] = (canonical(line["element"]), line)
             else:
-                tags.removes[place] = tuple(map(hashable, line["observed"]))
+                tags.removes[place] = tuple(map(canonical, line["observed"]))
     return tags
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
@@ -65,7 +65,7 @@ def _at_resources(record: RunRecord, findings: Findings, stats: dict[str, int]) 
                 continue
             if incarnation.gaps:
                 broken.add(incarnation.node)
-            place = (incarnation.node, hashable(line["resource"]))
+            place = (incarnation.node, canonical(line["resource"]))
             before = highest.get(place)
             if not line["accepted"]:
                 stats["turned_away"] += 1

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 PARTS = ("send", "poll")
 MOVES = ("assign", "subscribe")
@@ -65,7 +65,7 @@ def _move(op: Operation, logs: Logs) -> None:
         return
     kept = None
     if op.f == "assign" and op.type is Type.OK and isinstance(op.argument, (list, tuple)):
-        kept = frozenset(hashable(key) for key in op.argument)
+        kept = frozenset(canonical(key) for key in op.argument)
     logs.moves.append((op, kept))
 
 
@@ -84,7 +84,7 @@ def _parts(op: Operation, logs: Logs) -> None:
             logs.moves.append((op, None))
         elif len(part) == 3:
             offset, value = _sent(part[2], done)
-            found = Sent(op, hashable(part[1]), offset, hashable(value))
+            found = Sent(op, canonical(part[1]), offset, canonical(value))
             (logs.refused if op.type is Type.FAIL else logs.sent).append(found)
         else:
             logs.unreadable += 1
@@ -101,4 +101,4 @@ def _messages(op: Operation, part: Sequence[Any], place: int) -> Iterator[Polled
     pairs = returned.items() if isinstance(returned, Mapping) else (returned or ())
     for key, messages in pairs:
         for offset, value in messages:
-            yield Polled(op, hashable(key), offset, hashable(value), place)
+            yield Polled(op, canonical(key), offset, canonical(value), place)

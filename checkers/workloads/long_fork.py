@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 from histories.columns import ABSENT, FAIL, OK, READ, WRITE, Columns
 
 from ..budget import Meter, OutOfBudget
@@ -111,7 +111,7 @@ def _workload(ops: Sequence[Operation]) -> Found:
 
 def _micro(value: Any) -> Iterator[tuple[str, Hashable, Hashable]]:
     for kind, key, operand in value or ():
-        yield ("r" if kind in ("r", "read") else kind), hashable(key), hashable(operand)
+        yield ("r" if kind in ("r", "read") else kind), canonical(key), canonical(operand)
 
 
 def _unwritten(found: Found, findings: Findings) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
@@ -72,7 +72,7 @@ class Register:
 def stamp_of(op: Operation) -> Stamp:
     """A comparable form of its timestamp, or None."""
     stamp = op.extra.get("ts")
-    return None if stamp is None or isinstance(stamp, str) else hashable(stamp)
+    return None if stamp is None or isinstance(stamp, str) else canonical(stamp)
 
 
 def _register(ops: Sequence[Operation], quiet_ns: int | None) -> Register:
@@ -116,7 +116,7 @@ def _ts(op: Operation) -> str:
 
 def _effect(op: Operation) -> Hashable:
     """What a register holds when this change is the last one."""
-    return None if op.f == "delete" else hashable(op.argument)
+    return None if op.f == "delete" else canonical(op.argument)
 
 
 def _ties(key: Hashable, register: Register, findings: Findings) -> None:
@@ -137,7 +137,7 @@ def _survivors(key: Hashable, register: Register, findings: Findings) -> None:
     for op, _ in register.stamped:
         writer.setdefault(_effect(op), op)
     for read in register.final:
-        value = hashable(read.result)
+        value = canonical(read.result)
         if value in allowed or read.invoke_index < (best.complete_index or 0):
             continue
         survivor = writer.get(value)

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..acks import served_by
 from ..fault_kinds import changes_voters, forgets, may_be_down, targets
@@ -59,7 +59,7 @@ def view_of(read: Operation) -> View:
         if isinstance(value, str):
             texts[name] = tuple(conflicts.get(name) or (value,))
         elif isinstance(value, (list, tuple)):
-            elements += [(name, hashable(element)) for element in value]
+            elements += [(name, canonical(element)) for element in value]
         elif type(value) is int:
             counts[name] = value
     return View(frozenset(elements), counts, texts)
@@ -144,7 +144,7 @@ def read_memory(run: RunRecord) -> Memory:
             memory.digests.append(op)
         if op.f not in (LEARN, FORGET, RECALL):
             continue
-        name = (op.workload, hashable(op.key))
+        name = (op.workload, canonical(op.key))
         record = memory.records.get(name)
         if record is None:
             record = memory.records[name] = Record(name)
@@ -230,7 +230,7 @@ def _fields(op: Operation) -> Mapping[str, Any]:
 def elements_of(op: Operation) -> Iterator[Place]:
     for name, value in _fields(op).items():
         if isinstance(value, (list, tuple)):
-            yield from ((name, hashable(element)) for element in value)
+            yield from ((name, canonical(element)) for element in value)
 
 
 def texts_of(op: Operation) -> Iterator[Place]:

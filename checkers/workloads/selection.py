@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 from histories.columns import ABSENT, OPEN, Columns, Int64
 
 from ..result import RunRecord
@@ -94,7 +94,7 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
     """Operations by workload and key, in order of invocation."""
     found: dict[Name, list[Operation]] = {}
     for op in record.history.operations():
-        found.setdefault((op.workload, hashable(op.key)), []).append(op)
+        found.setdefault((op.workload, canonical(op.key)), []).append(op)
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..result import RunRecord
 from ..traces import Line, Traces
@@ -49,7 +49,7 @@ def read_tasks(record: RunRecord, traces: Traces) -> Tasks:
     reads: dict[str | None, Operation] = {}
     for op in record.history.operations():
         if op.f == SUBMIT:
-            task = hashable(op.argument)
+            task = canonical(op.argument)
             if op.type is Type.FAIL:
                 tasks.refused.setdefault(task, op)
             else:
@@ -69,7 +69,7 @@ def _listed(op: Operation, source: str, tasks: Tasks) -> None:
     entries: Sequence[Any] = op.result or ()
     for place, entry in enumerate(entries):
         told = entry if isinstance(entry, Mapping) else {"task": entry}
-        task = hashable(told["task"])
+        task = canonical(told["task"])
         tasks.effects.setdefault(task, []).append(Effect(task, told.get("claim"), source, place, None, op))
 
 
@@ -79,11 +79,11 @@ def _traced(traces: Traces, tasks: Tasks, effects_too: bool) -> None:
         for line in incarnation.lines:
             place += 1
             if line["event"] == CLAIM:
-                tasks.claims.setdefault(hashable(line["task"]), []).append(line)
+                tasks.claims.setdefault(canonical(line["task"]), []).append(line)
             elif line["event"] == ACK:
-                tasks.acks.setdefault(hashable(line["task"]), []).append(line)
+                tasks.acks.setdefault(canonical(line["task"]), []).append(line)
             elif line["event"] == EFFECT and effects_too:
-                task = hashable(line["task"])
+                task = canonical(line["task"])
                 effect = Effect(task, line.get("claim"), incarnation.node, place, line, None)
                 tasks.effects.setdefault(task, []).append(effect)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
@@ -185,7 +185,7 @@ def _order(tasks: Tasks, findings: Findings) -> None:
 
 
 def _task(op: Operation) -> Hashable:
-    task: Hashable = hashable(op.argument)
+    task: Hashable = canonical(op.argument)
     return task
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 from histories.columns import Columns, Int64
 
 from ..findings import Findings
@@ -96,10 +96,10 @@ class Bag:
 
 def _bag(ops: Sequence[Operation], found: Flow, columns: Columns) -> Bag:
     bag = Bag(last_in=found.last_in)
-    suspects = {hashable(columns.values[value]) for value in found.suspects}
+    suspects = {canonical(columns.values[value]) for value in found.suspects}
     for op in sorted(ops, key=lambda op: (op.complete_index is None, op.complete_index)):
         if op.f == "enqueue":
-            element = hashable(op.argument)
+            element = canonical(op.argument)
             if op.type is Type.FAIL:
                 bag.refused.setdefault(element, op)
             else:
@@ -119,8 +119,8 @@ def _taken(op: Operation) -> Iterable[Hashable]:
     """What an operation certainly took out; a drain of unknown outcome may say how far it got."""
     if op.f == "drain":
         told = op.result if op.type is not Type.FAIL and isinstance(op.result, (list, tuple)) else ()
-        return [hashable(element) for element in told]
-    return [hashable(op.result)] if op.type is Type.OK and op.result is not None else []
+        return [canonical(element) for element in told]
+    return [canonical(op.result)] if op.type is Type.OK and op.result is not None else []
 
 
 def _found_nothing(op: Operation) -> bool:

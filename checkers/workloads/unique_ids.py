@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
@@ -37,7 +37,7 @@ class UniqueIdsChecker(Standing):
                 text = f"{describe(op)} ended ok without an identifier"
                 findings.add("no-identifier", sentence(text), ops=indices([op]))
                 continue
-            first = given.setdefault((op.workload, hashable(op.result)), op)
+            first = given.setdefault((op.workload, canonical(op.result)), op)
             if first is not op:
                 _duplicate(first, op, findings)
         stats: dict[str, Any] = {"attempted": len(tried), "acknowledged": acknowledged, "distinct": len(given)}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 from histories.columns import APPEND, WRITE, Int64
 
 from ..findings import Findings
@@ -72,7 +72,7 @@ def _inserts(ops: list[Operation], findings: Findings, doubts: list[str]) -> dic
             continue
         done += 1
         key = op.key if op.key is not None else (op.argument or [None])[0]
-        before = first.setdefault((op.workload, hashable(key)), op)
+        before = first.setdefault((op.workload, canonical(key)), op)
         if before is not op:
             text = f"both inserts at key {show(key)} were done, although each was to be made only if the other was not there: {describe(before)}; {describe(op)}"
             findings.add("write-skew", sentence(text), ops=indices([before, op]), details={"key": key})

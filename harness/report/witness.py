@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from checkers.result import Fault
-from histories import History, Operation, hashable
+from histories import History, Operation, canonical
 
 from . import words
 
@@ -82,8 +82,8 @@ def _places(operations: Sequence[Operation]) -> dict[int, int]:
 
 
 def _related(operations: Sequence[Operation], proof: Sequence[int]) -> list[int]:
-    about = {(operations[at].workload, hashable(operations[at].key)) for at in proof}
-    return [at for at, op in enumerate(operations) if (op.workload, hashable(op.key)) in about]
+    about = {(operations[at].workload, canonical(operations[at].key)) for at in proof}
+    return [at for at, op in enumerate(operations) if (op.workload, canonical(op.key)) in about]
 
 
 def _with_neighbours(related: Sequence[int], proof: set[int]) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-from histories import Operation, Type, hashable
+from histories import Operation, Type, canonical
 
 Item = tuple[Hashable, Hashable]
 
@@ -103,33 +103,33 @@ class Links:
 def puts(op: Operation) -> Iterator[Item]:
     """The values that the operation brings in, if it takes effect, each with its object."""
     if op.f == "txn":
-        yield from (((op.workload, _key(k)), hashable(v)) for f, k, v in _micro(op.argument) if f in ("w", "append"))
+        yield from (((op.workload, _key(k)), canonical(v)) for f, k, v in _micro(op.argument) if f in ("w", "append"))
         return
     where = _object(op)
     if op.f in REGISTER_WRITES | SWAPS | {"append", "add"}:
-        yield where, hashable(op.argument)
+        yield where, canonical(op.argument)
     elif op.f == "delete":
         yield where, None
     elif op.f == "cas" and _is_pair(op.argument):
-        yield where, hashable(op.argument[1])
+        yield where, canonical(op.argument[1])
 
 
 def sees(op: Operation) -> Iterator[Item]:
     """The values that the operation's answer shows, each with its object."""
     if op.f == "cas" and _is_pair(op.argument) and op.type is not Type.FAIL:
         # Of unknown outcome it may have taken effect, and then it saw what it expected.
-        yield _object(op), hashable(op.argument[0])
+        yield _object(op), canonical(op.argument[0])
     if op.type is not Type.OK:
         return
     if op.f == "txn":
         for f, k, v in _micro(op.result):
             if f == "r":
                 yield from (
-                    ((op.workload, _key(k)), hashable(one)) for one in (v if isinstance(v, list | tuple) else [v])
+                    ((op.workload, _key(k)), canonical(one)) for one in (v if isinstance(v, list | tuple) else [v])
                 )
     elif op.f in REGISTER_READS | SWAPS:
         values = op.result if isinstance(op.result, list | tuple | set | frozenset) else [op.result]
-        yield from ((_object(op), hashable(value)) for value in values)
+        yield from ((_object(op), canonical(value)) for value in values)
 
 
 def by_effect(ops: Sequence[Operation]) -> frozenset[Hashable]:
@@ -167,10 +167,10 @@ def _shared_locks(ops: Sequence[Operation]) -> frozenset[Hashable]:
 def _bonds(op: Operation, turns: dict[Hashable, int]) -> Iterator[Hashable]:
     where = _object(op)
     if op.f in PUTS:
-        yield where, "value", hashable(op.argument)
+        yield where, "value", canonical(op.argument)
     elif op.f in TAKES and op.type is Type.OK:
         values = op.result if isinstance(op.result, list | tuple) else [op.result]
-        yield from ((where, "value", hashable(value)) for value in values if value is not None)
+        yield from ((where, "value", canonical(value)) for value in values if value is not None)
     elif op.f in LOCKS and op.type is not Type.FAIL:
         turn = turns.get((where, op.process), 0) + (op.f == "acquire")
         turns[where, op.process] = turn
@@ -195,7 +195,7 @@ def _object(op: Operation) -> Hashable:
 
 
 def _key(key: Any) -> Hashable:
-    found: Hashable = hashable(key)
+    found: Hashable = canonical(key)
     return found
 
 
