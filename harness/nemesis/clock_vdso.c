@@ -14,9 +14,12 @@ asm(".text\n"
     ".balign 8\n jmp shown_gettime\n"
     ".balign 8\n jmp shown_timeofday\n"
     ".balign 8\n jmp shown_time\n"
+    ".hidden each_move\n .globl each_move\n"
+    ".balign 8\n each_move: jmp move\n"   /* every moved reading comes by here, where it can be counted from outside */
     ".balign 16\n");
 
 extern const struct file in_force __attribute__((visibility("hidden")));
+extern void each_move(struct timespec *) __attribute__((visibility("hidden")));
 
 enum { SYS_GETTIMEOFDAY = 96, SYS_TIME = 201, SYS_CLOCK_GETTIME = 228 };
 
@@ -26,9 +29,11 @@ static inline long kernel(long number, long first, void *second) {
     return result;
 }
 
+__attribute__((used)) static void move(struct timespec *t) { set_ns(t, ns_of(t) + moved_by(&in_force, ns_of(t))); }
+
 __attribute__((used)) static long shown_gettime(int clock, struct timespec *t) {
     long failed = kernel(SYS_CLOCK_GETTIME, clock, t);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) set_ns(t, ns_of(t) + moved_by(&in_force, ns_of(t)));
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) each_move(t);
     return failed;
 }
 

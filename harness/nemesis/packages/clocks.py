@@ -146,7 +146,7 @@ def _seen(fault: Resolved, answers: Mapping[str, Json]) -> Json:
         "offsets_ns": {node: reading[1] for node, reading in last.items()},
         "errors_ns": {node: reading[2] for node, reading in last.items()},
     }
-    for name in ("late", "left"):
+    for name in ("late", "left", "uncounted"):
         if found := {node: answer[name] for node, answer in answers.items() if answer.get(name)}:
             seen[name] = found
     if "drift_ppm" in fault.what:

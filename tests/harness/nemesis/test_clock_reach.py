@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.nemesis.agent import processes
-from harness.nemesis.agent.clocks import elf, reach
-from harness.nemesis.clock_library import ClockLibrary
+from harness.nemesis.agent.clock import put
+from harness.nemesis.agent.clocks import elf, reach, vdso
+from harness.nemesis.clock_library import BLOCK_MACHINE, ClockLibrary, build_block
 from tests.harness.nemesis.clock_readers import Reader, compiled, reading
 from tests.harness.nemesis.test_clock_shim import shim_in
 
 LOOKS_AT_THE_CLOCK = "import time\nwhile True: time.time(), time.sleep(0.01)"
-WAITS = "import sys\nsys.stdin.read()"
+WAITS = "import sys\nprint('ready', flush=True)\nsys.stdin.read()"
 FORKS = f"import os, sys, time\nif os.fork():\n    sys.stdin.read()\n{LOOKS_AT_THE_CLOCK}"
 
 
@@ -40,6 +43,7 @@ def test_a_process_that_asks_the_library_is_reached(library: ClockLibrary) -> No
 
 def test_a_process_that_asks_nobody_is_not(library: ClockLibrary) -> None:
     with reading(sys.executable, "-S", "-c", WAITS, environment=library.environment) as process:
+        assert process.process.stdout is not None and process.process.stdout.readline() == "ready\n"
         seen = evidence(process, library, 0.1)
     assert seen["affected"] is False
     assert seen["why"] == ["none of 1 processes of the service asked for the wall clock within 0.1 s"]
@@ -71,6 +75,27 @@ def test_a_program_that_reads_the_vdso_is_named_and_sees_the_true_time(
         seen = evidence(process, library)
     assert mapped == (options == ["-DGO"]), "Go programs may map the library, and do not ask it"
     assert seen["affected"] is False and told in str(seen["why"])
+
+
+@pytest.mark.skipif(platform.machine() != BLOCK_MACHINE, reason=f"the vDSO of {BLOCK_MACHINE} alone is known")
+def test_a_process_whose_vdso_is_moved_must_ask_it(tmp_path: Path, library: ClockLibrary) -> None:
+    block = build_block()
+    assert block is not None
+    put(library.file, {"offset_ns": 10**12})
+    with reading(compiled(tmp_path, "-static")) as process:
+        process.ask()
+        owner = vdso.owner_of(library.file)
+        vdso.move(process.pid, block, owner, Path(library.file).read_bytes())
+        silent = evidence(process, library, 0.3)
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(evidence, process, library)
+            while not looking.done():
+                process.ask()
+        assert vdso.restore(process.pid, owner)
+    if "uncounted" in silent:
+        pytest.skip(f"nothing counts here: {silent['uncounted']}")
+    assert silent["affected"] is False and "asked for the wall clock within" in str(silent["why"])
+    assert looking.result() == {"affected": True, "why": [], "means": ["vdso"], "processes": 1}
 
 
 def test_what_is_no_program_is_no_program(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import clock, proc, processes
-from . import elf, vdso
+from . import counting, elf, vdso
 
 Json = dict[str, Any]
 READS, FLAG, COUNT = "tribulation_clock_reads", "tribulation_clock_moved_below", struct.Struct("=Q")
@@ -38,7 +38,7 @@ def look(pid: int, by: Means) -> Json:
     try:
         image = vdso.image_of(pid)
         if image is not None and image.led_away and image.setting == _content(by.file):
-            return {**seen, "means": VDSO}
+            return {**seen, "means": VDSO, "each_move_at": image.each_move_at}
         if why := _never_asks(pid):
             return {**seen, "why": f"{told} {why}"}
         counter = _address(pid, by.library, READS)
@@ -54,31 +54,60 @@ def look(pid: int, by: Means) -> Json:
 def evidence(members: Callable[[], Sequence[int]], by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
     """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
 
-    Of one that is `paused` it is enough that it had asked before.
+    Of one that is `paused` it is enough that it could. `uncounted`: why nobody knows whether a process asks its vDSO; that it would be moved is enough then.
     """
-    first: dict[int, int] = {}
     since: dict[int, float] = {}
     began_s = time.monotonic()
-    while True:
-        # What ended meanwhile is no evidence.
-        seen = [each for each in (look(pid, by) for pid in members()) if processes.alive(each["pid"])]
-        now_s = time.monotonic()
-        missed = {each["pid"]: each["why"] for each in seen if "why" in each}
-        since = {pid: since.get(pid, now_s) for pid in missed}
-        why = [missed[pid] for pid, at_s in since.items() if now_s - at_s >= min(SETTLE_S, wait_s)]
-        asked = any(
-            # A forked process begins with its parent's count.
-            each["reads"] > (0 if paused else first.setdefault(each["pid"], each["reads"]))
-            for each in seen
-            if "reads" in each
-        ) or any(each.get("means") == VDSO for each in seen)
-        if why or (asked and (not missed or now_s - began_s >= SETTLE_S)) or now_s - began_s >= wait_s:
-            break
-        time.sleep(POLL_S)
+    with _Asking(paused) as asking:
+        while True:
+            # What ended meanwhile is no evidence.
+            seen = [each for each in (look(pid, by) for pid in members()) if processes.alive(each["pid"])]
+            now_s = time.monotonic()
+            missed = {each["pid"]: each["why"] for each in seen if "why" in each}
+            since = {pid: since.get(pid, now_s) for pid in missed}
+            why = [missed[pid] for pid, at_s in since.items() if now_s - at_s >= min(SETTLE_S, wait_s)]
+            asked = asking.seen(seen)
+            if why or (asked and (not missed or now_s - began_s >= SETTLE_S)) or now_s - began_s >= wait_s:
+                break
+            time.sleep(POLL_S)
+        uncounted = {"uncounted": asking.uncounted} if asking.uncounted else {}
     if not asked and not why:
         why = [f"none of {len(seen)} processes of the service asked for the wall clock within {wait_s:g} s"]
     means = sorted({each["means"] for each in seen if "means" in each})
-    return {"affected": asked and not why, "why": why[:3], "means": means, "processes": len(seen)}
+    return {"affected": asked and not why, "why": why[:3], "means": means, "processes": len(seen), **uncounted}
+
+
+class _Asking:
+    """Whether any process asks for the wall clock from its first look on."""
+
+    def __init__(self, paused: bool) -> None:
+        self._paused = paused
+        self._first: dict[int, int] = {}
+        self._counters = counting.Counters()
+        self._asked = False
+
+    def seen(self, found: Sequence[Json]) -> bool:
+        for each in found:
+            if "reads" in each:
+                # A forked process begins with its parent's count.
+                self._asked |= each["reads"] > (
+                    0 if self._paused else self._first.setdefault(each["pid"], each["reads"])
+                )
+            elif "each_move_at" in each:
+                self._counters.watch(each["pid"], each["each_move_at"])
+                self._asked |= self._paused
+        self._asked |= self._counters.any() or self.uncounted is not None
+        return self._asked
+
+    @property
+    def uncounted(self) -> str | None:
+        return self._counters.refused
+
+    def __enter__(self) -> _Asking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._counters.close()
 
 
 def flag_at(pid: int, library: str) -> int:

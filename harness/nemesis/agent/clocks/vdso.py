@@ -69,6 +69,12 @@ class Image:
         return 0 if self.block_at is None else sum(self.data[at : at + len(old)] != old for at, old in self.saved)
 
     @property
+    def each_move_at(self) -> int:
+        """The address that is run once for each reading that is moved."""
+        assert self.block_at is not None
+        return self.base + self.block_at + WAYS_AT + WAY * len(FUNCTIONS)
+
+    @property
     def setting(self) -> bytes | None:
         """What is in force here, as a clock file holds it; None where not every entry is led to it."""
         if self.block_at is None or self.led_away < len(FUNCTIONS):
