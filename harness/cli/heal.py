@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import TribulationError
+from ..errors import CampaignError, TribulationError
+from ..yaml_positions import suggest
 from .console import out, say
 from .options import hosts_option
 
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 
 @click.command("heal")
 @hosts_option("Which hosts; default: every local lab. `qemu`: every lab of emulated machines.")
+@click.option("--name", help="Only the lab of this name, in use or not (local, qemu).")
+@click.option("--all", "every", is_flag=True, help="Every lab of yours, also those of runs that are under way.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"undone": […], "faults": […], "failed": […]}.')
-def command(hosts: str | None, as_json: bool) -> int:
-    """Undo faults on local labs, or on other hosts; say what was undone, and whose it was.
+def command(hosts: str | None, name: str | None, every: bool, as_json: bool) -> int:
+    """Undo faults on local labs that no process uses, or on other hosts; say what was undone, and whose it was.
 
     Of an inventory, a host that cannot be reached keeps no other from being healed; the exit code is 4 then.
     """
     from ..nemesis.heal import heal_each
 
     results: list[HostResult[Healed]] = []
-    for cluster, provider in _clusters(hosts or "local"):
+    for cluster, provider in _clusters(hosts or "local", name, every):
         say(f"healing {cluster}")
         try:
             results += heal_each(_everywhere(provider))
@@ -72,8 +75,10 @@ def _failed(result: HostResult[Healed]) -> dict[str, str | None]:
     return {"host": result.host, "error": " ".join(said.split()), "hint": known.hint if known is not None else None}
 
 
-def _clusters(hosts: str) -> Iterator[tuple[str, SshProvider | LocalProvider | VagrantProvider]]:
-    """Labs are found, not made: one that is down has no fault in force."""
+def _clusters(
+    hosts: str, name: str | None, every: bool
+) -> Iterator[tuple[str, SshProvider | LocalProvider | VagrantProvider]]:
+    """Labs are found, not made: one that is down has no fault in force. Those of runs under way are left alone unless they are asked for."""
     from ..hosts.chosen import chosen
     from ..hosts.local import LocalProvider, list_labs
     from ..hosts.qemu import QemuProvider, list_machine_labs
@@ -81,15 +86,23 @@ def _clusters(hosts: str) -> Iterator[tuple[str, SshProvider | LocalProvider | V
     from ..hosts.vagrant import VagrantProvider
 
     choice = chosen(hosts)
+    if (name is not None or every) and choice.provider not in ("local", "qemu"):
+        raise CampaignError(
+            f"--name and --all are of labs, not of {hosts}", hint="all hosts of an inventory are healed"
+        )
     if choice.inventory is not None:
         yield hosts, SshProvider.from_file(choice.inventory)
     elif choice.provider == "vagrant":
         yield hosts, VagrantProvider()
     else:
         labs, kind = (list_labs(), LocalProvider) if hosts == "local" else (list_machine_labs(), QemuProvider)
-        for lab in labs:
-            if lab.alive:
+        for lab in labs if name is None else [lab for lab in labs if lab.name == name]:
+            if lab.in_use and not every and name is None:
+                say(f"lab {lab.name} is left alone: a process works with it; --name {lab.name} or --all heals it")
+            elif lab.alive:
                 yield f"lab {lab.name}", kind.find(lab.name)
+        if name is not None and name not in [lab.name for lab in labs if lab.alive]:
+            raise CampaignError(f"no lab {name!r} is up", hint=suggest(name, [lab.name for lab in labs]))
 
 
 def _everywhere(provider: Provider) -> Sequence[Host]:

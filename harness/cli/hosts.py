@@ -16,6 +16,7 @@ from .console import out, say
 if TYPE_CHECKING:
     from ..campaign.model import HostsSpec
     from ..hosts.local import LocalProvider
+    from ..hosts.local.state import Lab
 
 DEFAULT_LAB = "default"
 LEASE_S = 600.0
@@ -135,32 +136,53 @@ def _provider(spec: HostsSpec, name: str) -> Any:
 
     lease_s = STAYS_S if spec.provider == "qemu" else LEASE_S
     choice = Chosen(spec.provider, nodes=spec.nodes, clock=spec.clock, regions=spec.placed)
-    return provider_of(choice, name=name, lease_s=lease_s)
+    return provider_of(choice, name=name, lease_s=lease_s, kept=True)
 
 
 @command.command("down")
 @provider_option
-@click.option("--name", default=None, help="The lab's name; all labs of yours when left out (local, qemu).")
-def down(provider: str, name: str | None) -> None:
-    """Take a lab down, or all of them: processes, namespaces and files. Vagrant's machines are halted, and stay as they are."""
+@click.option("--name", default=None, help="The lab's name (local, qemu).")
+@click.option("--all", "every", is_flag=True, help="Every lab of yours, also those that stay up or are in use.")
+def down(provider: str, name: str | None, every: bool) -> None:
+    """Take labs down: processes, namespaces and files. Without a name: the lab that `up` makes without one, and those whose process was killed.
+
+    Labs that other processes use, and those that were brought up under a name, stay. Vagrant's machines are halted, and stay as they are.
+    """
+    if name is not None and every:
+        raise CampaignError(f"--name {name} and --all say two things", hint="leave one of them out")
     if provider == "vagrant":
         from ..hosts.vagrant import VagrantProvider
 
         VagrantProvider().halt()
         out.print("Vagrant's machines are halted")
         return
-    names = [name] if name is not None else [lab.name for lab in _labs(provider)]
+    labs = [] if name is not None else _labs(provider)
+    names = [name] if name is not None else [lab.name for lab in labs if every or _goes(lab)]
     for each in names:
         _lab(provider, each).down()
         out.print(f"{each} is down")
-    if not names:
+    left = [lab for lab in labs if lab.name not in names]
+    for lab in left:
+        say(f"{lab.name} stays: {LEFT[lab.standing]}")
+    if left:
+        say("hint: --name NAME takes one of them down, --all takes all")
+    elif not names:
         say("no lab is up")
+
+
+LEFT = {"in use": "a process works with it", "up": "it was brought up under this name"}
+"""Why a lab that was not named is left alone."""
+
+
+def _goes(lab: Lab) -> bool:
+    """Whether it goes down without being named: nobody misses it."""
+    return lab.standing in ("stale", "unused") or (lab.standing == "up" and lab.name == DEFAULT_LAB)
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def listing(as_json: bool) -> None:
-    """List the labs of this user, also those left behind by a process that was killed."""
+    """List the labs of this user: up, in use by a process, unused since their process was killed, or stale since their supervisor was."""
     labs = [(provider, lab) for provider in ("local", "qemu") for lab in _labs(provider)]
     if as_json:
         rows = [
@@ -169,6 +191,7 @@ def listing(as_json: bool) -> None:
                 "provider": provider,
                 "nodes": lab.nodes,
                 "alive": lab.alive,
+                "state": lab.standing,
                 "directory": str(lab.directory),
             }
             for provider, lab in labs
@@ -179,11 +202,11 @@ def listing(as_json: bool) -> None:
     for heading in ("lab", "provider", "hosts", "state", "directory"):
         table.add_column(heading)
     for provider, lab in labs:
-        table.add_row(lab.name, provider, str(lab.nodes), "up" if lab.alive else "stale", str(lab.directory))
+        table.add_row(lab.name, provider, str(lab.nodes), lab.standing, str(lab.directory))
     out.print(table) if labs else say("no lab is up")
 
 
-def _labs(provider: str) -> list[Any]:
+def _labs(provider: str) -> list[Lab]:
     from ..hosts.local import list_labs
     from ..hosts.qemu import list_machine_labs
 

@@ -56,8 +56,8 @@ def chosen(hosts: str) -> Chosen:
     )
 
 
-def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0) -> Provider:
-    """Nothing is brought up yet. `name` is that of the lab where one is made, `lease_s` how long it stays when nobody uses it."""
+def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:
+    """Nothing is brought up yet. `name` is that of the lab where one is made, `lease_s` how long it stays when nobody uses it, `kept` whether it is meant to."""
     clock = cast(Clock, choice.clock)
     match choice.provider:
         case "ssh":
@@ -70,7 +70,7 @@ def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0) -> Provide
 
             if choice.lab is not None:
                 return QemuProvider.find(choice.lab).borrowed()
-            return QemuProvider(choice.nodes, name, lease_s=lease_s, clock=clock)
+            return QemuProvider(choice.nodes, name, lease_s=lease_s, clock=clock, kept=kept)
         case "vagrant":
             from .vagrant import VagrantProvider
 
@@ -78,4 +78,4 @@ def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0) -> Provide
         case _:
             from .local import LocalProvider
 
-            return LocalProvider(choice.nodes, name, lease_s=lease_s, regions=choice.regions)
+            return LocalProvider(choice.nodes, name, lease_s=lease_s, regions=choice.regions, kept=kept)

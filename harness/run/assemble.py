@@ -85,13 +85,13 @@ def _check_options(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def make_provider(campaign: Campaign, directory: Path) -> Provider:
-    """The provider of real hosts (`sim` has none)."""
+def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Provider:
+    """The provider of real hosts (`sim` has none), which are to stay up afterwards if the user or the campaign says `keep`."""
     spec = campaign.hosts
     inventory = None if spec.inventory is None else directory / spec.inventory
     # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
     choice = Chosen(spec.provider, spec.nodes, inventory, spec.lab, spec.clock, spec.placed)
-    return provider_of(choice, name=f"run-{os.getpid()}")
+    return provider_of(choice, name=f"run-{os.getpid()}", kept=keep or spec.keep)
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:

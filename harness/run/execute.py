@@ -110,7 +110,7 @@ def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = Non
     """
     composed = plan is None and bool(possible_needs(campaign.faults))
     plan = plan or make_plan(campaign, settings.directory, able=())
-    provider = make_provider(campaign, settings.directory)
+    provider = make_provider(campaign, settings.directory, settings.keep)
     system = attached_system(campaign, provider) if settings.attach else make_system(campaign, plan, settings.directory)
     if isinstance(system.service, AttachedService):
         require_attachable(campaign, plan, system.service)

@@ -35,7 +35,7 @@ def test_after_kill_9_hosts_heal_themselves_and_tri_takes_down_what_is_left(
 
     (listed,) = tri("hosts", "list", "--json").document
     assert (listed["name"], listed["nodes"], listed["alive"]) == (run.lab, 3, True)
-    assert tri("heal", "--json").document == NOTHING
+    assert tri("heal", "--all", "--json").document == NOTHING
 
     processes = processes_of(labs)
     spaces = namespaces_of(list(processes)) - namespaces_of([os.getpid()])
@@ -59,10 +59,10 @@ def test_heal_undoes_what_a_dead_harness_left_in_force_at_the_clients_too(
     lab = Lab(run.lab, labs)
     assert ("clients", "n1") in lab.cut_links()
     run.kill()
-    undone = tri("heal", "--json").document["undone"]
+    undone = tri("heal", "--all", "--json").document["undone"]
     assert {entry.split(":")[0] for entry in undone} == {"clients", "n1"}, undone
     assert lab.cut_links() == []
-    assert tri("heal", "--json").document == NOTHING
+    assert tri("heal", "--all", "--json").document == NOTHING
     lab.provider.close()
 
 

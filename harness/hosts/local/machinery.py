@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import groups
 from .freezing import continue_all, stop_all
-from .plan import Machine
+from .plan import GROUPS, Machine
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
 DROPPED_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-mknod"
@@ -103,6 +103,7 @@ class Host:
         """`network`: what its `ip` is told when it has booted."""
         self.machine = machine
         self.boots = 0
+        self._lab = lab
         self._directory = lab / "hosts" / machine.name
         self._environment = {
             **os.environ,
@@ -159,6 +160,8 @@ class Host:
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
         self._init_pid = int(children[0])
         self._groups = groups.name_of(self._init_pid)
+        with open(self._lab / GROUPS, "a") as record:
+            record.writelines(f"{line}\n" for line in groups.record(self._init_pid))
 
     def await_configured(self, deadline_s: float) -> None:
         """Its address is set: before that, a connection attempt would be lost and come again only a second later."""

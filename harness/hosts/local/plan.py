@@ -22,8 +22,15 @@ from ...wan import Regions
 CLIENTS = "clients"
 SSH_PORT = 22
 MAX_NODES = 99
+DESCRIPTION = "lab.json"
 ALIVE = "alive"
 """The file in a lab's directory that its supervisor keeps locked."""
+USERS = "users"
+"""The file that every process that uses the lab keeps locked, together with the others."""
+KEPT = "kept"
+"""It is there when the lab was brought up to stay without users."""
+GROUPS = "groups"
+"""Control groups that its hosts may have made, a line each: the PID namespace that the group is named after, and its path."""
 DIRECTORY = "/srv/tribulation"
 """Where everything of ours lives on a local host: on its own disk."""
 HOME = "/srv/home"

@@ -29,7 +29,7 @@ from ..connection import Target
 from ..errors import ConnectError
 from ..parallel import on_all
 from ..remote import RemoteHost
-from . import launch, measure, state, wire
+from . import launch, leftovers, measure, state, wire
 from .plan import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
 LEASE_S = 600.0
@@ -41,7 +41,8 @@ BOOT_HOOKS_S = 60
 class LocalProvider:
     """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory.
 
-    `regions`: a routed subnet each, and what lies between them, which is measured when the lab is made (`measured`).
+    `regions`: a routed subnet each, and what lies between them, which is measured when the lab is made (`measured`). `kept`: the lab is to stay up
+    when nobody uses it.
     """
 
     name = "local"
@@ -55,6 +56,7 @@ class LocalProvider:
         directory: str | Path | None = None,
         lease_s: float = LEASE_S,
         regions: Regions | None = None,
+        kept: bool = False,
     ) -> None:
         check_names(name, nodes, regions)
         self.lab_name = name
@@ -62,6 +64,7 @@ class LocalProvider:
         self.regions = regions
         self.measured: Sequence[measure.Measured] = ()
         self.lease_s = lease_s
+        self.kept = kept
         self.hosts: Sequence[RemoteHost] = ()
         self.client_addresses: Mapping[str, Sequence[str]] = {}
         self._base = Path(directory) if directory else state.default_directory()
@@ -70,6 +73,7 @@ class LocalProvider:
         self._python = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = threading.Event()
+        self._held: int | None = None
 
     @classmethod
     def find(cls, name: str = "default", directory: str | Path | None = None) -> LocalProvider:
@@ -89,10 +93,16 @@ class LocalProvider:
                 self._create()
             elif lab.nodes != self.nodes:
                 message = f"lab {self.lab_name!r} is up with {lab.nodes} hosts, not {self.nodes}"
-                raise HostError(message, hint="tri hosts down, then up again; or use another lab name")
+                raise HostError(
+                    message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
+                )
             elif lab.regions != self.regions:
                 message = f"lab {self.lab_name!r} is up with other regions, or with something else between them"
-                raise HostError(message, hint="tri hosts down, then up again; or use another lab name")
+                raise HostError(
+                    message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
+                )
+            else:
+                self._hold()
         try:
             self._make_ready()
             if created and self.regions is not None:
@@ -111,7 +121,7 @@ class LocalProvider:
                 if state.is_alive(self._lab):
                     self._take_down()
                 if self._lab.exists():
-                    state.remove_stale(self._lab)
+                    leftovers.remove(self._lab)
         if self._process is not None:
             self._process.wait(timeout=ANSWER_TIMEOUT_S)
             self._process = None
@@ -122,6 +132,9 @@ class LocalProvider:
         self._closed.set()
         for host in (*self.hosts, *([self._clients] if self._clients else [])):
             host.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def status(self) -> dict[str, Any]:
         """What the supervisor says: `name`, `lease_left_s`, `hosts` with `name address address6 on boots`."""
@@ -187,15 +200,25 @@ class LocalProvider:
     def _create(self) -> None:
         launch.check_programs()
         launch.check_namespaces()
-        if self._lab.exists():
-            state.remove_stale(self._lab)
-        self._lab.mkdir(mode=0o700)
+        self._make_directory()
         try:
             launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s, self.regions)
         except BaseException:
-            state.remove_stale(self._lab)
+            leftovers.remove(self._lab)
             raise
         self._process = launch.start_supervisor(self._lab, timeout_s=90.0)
+
+    def _make_directory(self) -> None:
+        """Of the new lab, in use from the start; what killed processes left is removed first."""
+        if self._lab.exists():
+            leftovers.remove(self._lab)
+        leftovers.sweep(self._base, but=self.lab_name)
+        self._lab.mkdir(mode=0o700)
+        self._hold()
+
+    def _hold(self) -> None:
+        if self._held is None:
+            self._held = leftovers.hold(self._lab, self.kept)
 
     def _make_ready(self) -> None:
         self.renew()
@@ -299,7 +322,8 @@ class LocalProvider:
             raise HostError(message, hint="it is down, or was killed, or its lease ended: tri hosts up") from None
         if not answer.get("ok"):
             raise HostError(
-                f"lab {self.lab_name!r}: {request['do']}: {answer.get('error')}", hint="tri hosts down, then up again"
+                f"lab {self.lab_name!r}: {request['do']}: {answer.get('error')}",
+                hint=f"tri hosts down --name {self.lab_name}, then up again",
             )
         return answer
 

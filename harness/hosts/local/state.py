@@ -3,7 +3,7 @@
 /var/lib/tribulation/<lab>/             as root
 $XDG_STATE_HOME/tribulation/<lab>/      as anybody else: ~/.local/state when unset, /var/tmp/tribulation-<uid> without a home of one's own
 $TRI_LABS/<lab>/                        for all, when set
-    lab.json key key.pub ssh/ etc/ hosts/<host>/{srv,var,console.log} supervisor.log supervisor.sock alive
+    lab.json key key.pub ssh/ etc/ hosts/<host>/{srv,var,console.log} supervisor.log supervisor.sock alive users kept groups
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -22,18 +21,30 @@ from typing import Any
 
 from ...errors import HostError
 from ...wan import Regions
-from .plan import ALIVE
+from .plan import ALIVE, DESCRIPTION, KEPT, USERS
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One lab as found on disk. `nodes` is 0 when its description cannot be read; `regions` None: one network for all."""
+    """One lab as found on disk. `nodes` is 0 when its description cannot be read; `regions` None: one network for all.
+
+    `in_use`: a process works with it, or brings it up. `kept`: it was brought up to stay.
+    """
 
     name: str
     directory: Path
     nodes: int
     alive: bool
     regions: Regions | None = None
+    in_use: bool = False
+    kept: bool = False
+
+    @property
+    def standing(self) -> str:
+        """`in use` by a process; `up` to stay; `unused`: its process was killed, and the lease ends it; `stale`: its supervisor was killed too."""
+        if self.in_use:
+            return "in use"
+        return "stale" if not self.alive else "up" if self.kept else "unused"
 
 
 def default_directory() -> Path:
@@ -78,7 +89,7 @@ def list_labs(directory: str | Path | None = None) -> list[Lab]:
     """This user's labs, or those in `directory`, by name."""
     base = Path(directory) if directory else default_directory()
     try:
-        names = sorted(entry.name for entry in base.iterdir() if (entry / "lab.json").exists())
+        names = sorted(entry.name for entry in base.iterdir() if (entry / DESCRIPTION).exists())
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -94,32 +105,38 @@ def find_lab(base: Path, name: str) -> Lab:
         settings = read_settings(base / name)
         nodes = int(settings["nodes"])
         regions = Regions.from_json(settings["regions"]) if settings.get("regions") else None
-    return Lab(name, base / name, nodes, is_alive(base / name), regions)
+    lab = base / name
+    return Lab(name, lab, nodes, is_alive(lab), regions, in_use(lab), (lab / KEPT).exists())
 
 
 def read_settings(lab: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads((lab / "lab.json").read_text())
+    settings: dict[str, Any] = json.loads((lab / DESCRIPTION).read_text())
     return settings
 
 
 def is_alive(lab: Path) -> bool:
     """Whether a supervisor holds the lab's lock. A process id would tell less: it may be somebody else's by now."""
+    return _is_locked(lab / ALIVE, fcntl.LOCK_SH)
+
+
+def in_use(lab: Path) -> bool:
+    """Whether a process uses the lab, or brings it up."""
+    return _is_locked(lab / USERS, fcntl.LOCK_EX)
+
+
+def _is_locked(path: Path, lock: int) -> bool:
+    """Whether somebody's lock excludes this one."""
     try:
-        descriptor = os.open(lab / ALIVE, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
         return False
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
-
-
-def remove_stale(lab: Path) -> None:
-    """Remove what a killed supervisor left: files only, the kernel took the rest."""
-    shutil.rmtree(lab, ignore_errors=False)
 
 
 @contextlib.contextmanager
@@ -137,6 +154,13 @@ def exclusive(base: Path, name: str, timeout_s: float) -> Iterator[None]:
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def free_lock(path: Path) -> None:
+    """Remove a lock's file unless somebody holds the lock: it was left by a process that was killed."""
+    if (descriptor := _lock(path)) is not None:
         path.unlink(missing_ok=True)
         os.close(descriptor)
 

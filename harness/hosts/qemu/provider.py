@@ -69,8 +69,9 @@ class QemuProvider(LocalProvider):
         directory: str | Path | None = None,
         lease_s: float = LEASE_S,
         clock: Literal["library", "system"] = "library",
+        kept: bool = False,
     ) -> None:
-        super().__init__(nodes, name, directory or lab_directory(), lease_s)
+        super().__init__(nodes, name, directory or lab_directory(), lease_s, kept=kept)
         self.clock = clock
         self._ssh: SshProvider | None = None
         self._borrowed = False
@@ -136,9 +137,7 @@ class QemuProvider(LocalProvider):
     def _create(self) -> None:
         image.check_machine()
         made = image.image(self._base)
-        if self._lab.exists():
-            state.remove_stale(self._lab)
-        self._lab.mkdir(mode=0o700)
+        self._make_directory()
         try:
             # Two labs that begin at once must not take the same addresses.
             with state.exclusive(self._base, ".subnets", timeout_s=image.TRIAL_S + 60):
