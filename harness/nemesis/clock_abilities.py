@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import FaultError
 from ..hosts.base import Host
-from .clock_library import clock_of, install
+from .clock_library import ClockLibrary, clock_of, install
+from .one_question import ask_part
 
 CAP_SYS_TIME = 25
 # To what it is: a microsecond is lost, and nothing else changes.
@@ -15,18 +16,30 @@ _LIBRARY = "leave `clock: system` out of the inventory, for the clock library"
 def sets(host: Host) -> str:
     if clock_of(host) == "system":
         return _sets_its_own(host)
-    return "libfaketime" if install(host).only_sets else "preloaded shim"
+    library = install(host)
+    return "libfaketime" if library.only_sets else _by_shim(host, library)
 
 
 def drifts_and_strobes(host: Host) -> str:
     if clock_of(host) == "system":
         raise FaultError(f"on {host.name} the machine's own clock is set ahead or back, and no more", _LIBRARY)
-    if install(host).only_sets:
+    library = install(host)
+    if library.only_sets:
         raise FaultError(
             f"on {host.name} wall clocks can be set, but not made to drift or strobe: libfaketime gives each process its own drift",
             "apt install gcc libc6-dev where the harness runs, for the shim",
         )
-    return "preloaded shim"
+    return _by_shim(host, library)
+
+
+def _by_shim(host: Host, library: ClockLibrary) -> str:
+    """What is said of programs that do not ask the shim is found out by moving the clock of one."""
+    why = ask_part(host, {"part": "clock", "try": library.block})["why"]
+    return (
+        "preloaded shim, and the vDSO of Go and static programs"
+        if why is None
+        else f"preloaded shim; no Go or static programs: {why}"
+    )
 
 
 def _sets_its_own(host: Host) -> str:

@@ -9,17 +9,20 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from .. import proc, processes
+from .. import clock, proc, processes
+from ..clock_observer import Observer
 from . import reach, vdso
 from .stopping import CannotStop
 
 Json = dict[str, Any]
 JOB_S = 60.0
 TRIES_S = 5.0
+TRIED_NS = 3600 * 10**9
 failures: dict[tuple[int, int], str] = {}
 """Why the clock of a process, known by pid and start, could not be moved when that was last tried."""
 
@@ -60,6 +63,24 @@ def restore(owner: int) -> list[int]:
         if answer and time.monotonic() > deadline_s:
             raise RuntimeError(f"the clock of process {'; '.join(answer.values())}")
     return sorted(restored)
+
+
+def tried(block: str) -> str | None:
+    """Why the clock of a process cannot be moved on this host; None when it could, and was true again afterwards."""
+    if not os.path.exists(block):
+        return "there is no code for it: a C compiler is needed where the harness runs, and an x86_64 machine here as there"
+    with tempfile.TemporaryDirectory() as folder, Observer({}) as process:
+        file = f"{folder}/clock"
+        clock.put(file, {"offset_ns": TRIED_NS})
+        move([process.pid], block, file, "")
+        if failed := why_not([process.pid]):
+            return failed[0]
+        moved_ns = process.read()[1]
+        restore(vdso.owner_of(file))
+        left_ns = process.read()[1]
+    if abs(moved_ns - TRIED_NS) > TRIED_NS // 4 or abs(left_ns) > TRIED_NS // 4:
+        return f"a process whose clock was moved by {TRIED_NS} ns saw {moved_ns} ns, and {left_ns} ns afterwards"
+    return None
 
 
 def run(job: Json) -> Json:

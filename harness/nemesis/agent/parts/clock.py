@@ -84,8 +84,11 @@ def undo(force: Json) -> list[str]:
 def look(request: Json, config: Json) -> Json:
     """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else who is `left`.
 
-    `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference.
+    `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference. `try`: why the vDSO of a process
+    cannot be changed by this file, None when it can.
     """
+    if "try" in request:
+        return {"why": mover.tried(str(request["try"]))}
     environment = config.get("clock_environment") or {}
     if request.get("standing"):
         return {"readings": [_standing(environment).read()] if environment else []}
