@@ -167,3 +167,17 @@ except TribulationError as error:
     assert message.startswith(f"local hosts need root or user namespaces, and uid {UID} may not make these: unshare")
     assert "sysctl -w user.max_user_namespaces=" in hint and "provider ssh or sim" in hint
     assert not (user.home / "labs" / "default").exists()
+
+
+def test_an_ordinary_user_moves_clocks_in_the_vdso_too(user: OrdinaryUser) -> None:
+    done = user.run("""
+from harness.nemesis.clock_abilities import sets
+lab = LocalProvider(nodes=1, name="clocks", directory="labs")
+try:
+    lab.up()
+    print(sets(lab.hosts[0]))
+finally:
+    lab.down()
+""")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "preloaded shim, and the vDSO of Go and static programs\n"
