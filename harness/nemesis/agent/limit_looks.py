@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import cgroups, proc, processes
+from . import cgroups, descriptors, proc, processes
 from .proc import Process
 
 Json = dict[str, Any]
@@ -153,8 +153,8 @@ def _look_at_descriptors(how: Json, measure: bool) -> Json:
     """Of the process that the service names, and the limits of all."""
     seen: Json = {"descriptors": None, "open": None}
     if (pid := processes.find(how)) is not None:
-        seen["descriptors"] = proc.descriptors(pid)
+        seen["descriptors"] = descriptors.read(pid)
         with contextlib.suppress(OSError):
             seen["open"] = len(os.listdir(f"/proc/{pid}/fd"))
-    limits = {proc.descriptors(process.pid) for process in (processes.tree(how).processes if how else ())}
+    limits = {descriptors.read(process.pid) for process in (processes.tree(how).processes if how else ())}
     return {**seen, "of_all": sorted(limit for limit in limits if limit is not None)}

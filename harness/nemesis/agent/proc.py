@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 from dataclasses import dataclass
 
 STOP_PENDING = 1 << (19 - 1)
@@ -12,9 +11,6 @@ STOP_PENDING = 1 << (19 - 1)
 
 EXITING = 0x4
 """In the flags of /proc/PID/stat: it runs nothing of its own any more, and has left its control groups already."""
-
-UNLIMITED = 1 << 62
-"""Stands for no limit of descriptors at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +78,6 @@ def control_groups(pid: int) -> frozenset[str]:
             return frozenset(file.read().splitlines())
     except OSError:
         return frozenset()
-
-
-def descriptors(pid: int) -> int | None:
-    """The soft limit; None when it has ended. What is infinite is larger than any."""
-    with contextlib.suppress(ProcessLookupError):
-        soft = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
-        return UNLIMITED if soft == resource.RLIM_INFINITY else soft
-    return None
-
-
-def set_descriptors(pid: int, limit: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        infinite = hard == resource.RLIM_INFINITY
-        soft = limit if infinite else min(limit, hard)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if infinite and soft == UNLIMITED else soft, hard))
 
 
 def resident_bytes(pid: int) -> int:

@@ -20,7 +20,7 @@ from . import proc, trees
 from .proc import Process
 
 WAIT_S = 3.0
-STOP_S = 5.0
+STOP_S = KILL_S = 10.0
 FIRST_STOP_S = 1.0
 """What is killed is stopped first, so that nobody forks; what does not stop in this time is killed all the same."""
 POLL_S = 0.005
@@ -134,11 +134,11 @@ def kill(how: dict[str, Any]) -> None:
         with open(how["marker"], "w"):
             pass
     _stop(how, FIRST_STOP_S)
-    deadline_s = time.monotonic() + WAIT_S
+    deadline_s = time.monotonic() + KILL_S
     while (found := tree(how)).processes:
         found.send(signal.SIGKILL)
         if time.monotonic() > deadline_s:
-            raise RuntimeError(f"outlived SIGKILL for {WAIT_S:g} s: {_names(found.processes)}")
+            raise RuntimeError(f"outlived SIGKILL for {KILL_S:g} s: {_names(found.processes)}")
         time.sleep(POLL_S)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.nemesis.agent import account, proc, processes
+from harness.nemesis.agent import account, descriptors, proc, processes
 from harness.nemesis.agent.firewall import rules
 from harness.nemesis.agent.parts import process
 from harness.nemesis.agent.store import Store
@@ -124,6 +124,25 @@ def test_an_agent_that_dies_in_the_midst_leaves_no_process_stopped(wanted: str) 
         finally:
             processes.kill(how)
     assert processes.tree(how).processes == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else: run as root")
+def test_descriptors_of_another_user_are_limited_without_the_right_to_set_anybodys() -> None:
+    with subprocess.Popen(["sleep", "600"], user=65534, group=65534, extra_groups=[], cwd="/") as sleeper:
+        try:
+            before = descriptors.read(sleeper.pid)
+            assert before is not None and before > 20
+            descriptors.put({sleeper.pid: 20, 1 << 22: 20})
+            assert descriptors.read(sleeper.pid) == 20
+            descriptors.put({sleeper.pid: before})
+            assert descriptors.read(sleeper.pid) == before
+            descriptors._put_as((65534, 65534), [(sleeper.pid, 30, before)])
+            assert descriptors.read(sleeper.pid) == 30
+            with pytest.raises(RuntimeError, match="of user 65534's processes cannot be limited"):
+                descriptors._put_as((65534, 65534), [(os.getpid(), 30, 40)])
+        finally:
+            sleeper.kill()
+    assert descriptors.read(sleeper.pid) is None
 
 
 def test_what_would_end_the_agent_is_refused() -> None:

@@ -11,12 +11,11 @@ that takes more is killed at its next page.
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import cgroups, limit_looks, proc, processes
+from .. import cgroups, descriptors, limit_looks, proc, processes
 from ..proc import Process
 
 Json = dict[str, Any]
@@ -39,8 +38,8 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
         if key in wanted and name not in before:
             force[name] = _claim_group(name, pid)
     if "descriptors" in wanted and "nofile" not in before:
-        prior = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
-        found = [[one.pid, one.started, proc.descriptors(one.pid)] for one in processes.tree(process).processes]
+        prior = descriptors.read(pid)
+        found = [[one.pid, one.started, descriptors.read(one.pid)] for one in processes.tree(process).processes]
         force["nofile"] = {"prior": prior, "others": [one for one in found if one[2] not in (None, prior)]}
     return force
 
@@ -113,8 +112,7 @@ def _limit(force: Json, found: Sequence[Process]) -> None:
         left = max(FLOOR_BYTES, memory["memory_bytes"] - max(0, uncounted)) & ~4095
         cgroups.enter(controller, memory["group"], pids, left)
     if "limit" in nofile:
-        for pid in pids:
-            proc.set_descriptors(pid, nofile["limit"])
+        descriptors.put(dict.fromkeys(pids, nofile["limit"]))
 
 
 def unlimited(force: Json, found: Iterable[Process]) -> list[Process]:
@@ -123,7 +121,7 @@ def unlimited(force: Json, found: Iterable[Process]) -> list[Process]:
     limit = force.get("nofile", {}).get("limit")
 
     def free(process: Process) -> bool:
-        if limit is not None and (proc.descriptors(process.pid) or 0) > limit:
+        if limit is not None and (descriptors.read(process.pid) or 0) > limit:
             return True
         return not all(_inside(process.pid, limited) for limited in groups)
 
@@ -168,12 +166,11 @@ def _restore_descriptors(force: Json) -> bool:
             (process.pid, prior)
             for process in processes.tree(force["process"]).processes
             if (prior := priors.get((process.pid, process.started), nofile["prior"])) != nofile["limit"]
-            and proc.descriptors(process.pid) == nofile["limit"]
+            and descriptors.read(process.pid) == nofile["limit"]
         ]
         if not found or time.monotonic() > deadline_s:
             return restored
-        for pid, prior in found:
-            proc.set_descriptors(pid, prior)
+        descriptors.put(dict(found))
         restored = True
 
 

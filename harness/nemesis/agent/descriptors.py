@@ -1,0 +1,80 @@
+"""How many descriptors processes may have open: their soft limits, read and set; their hard ones stay.
+
+Read from /proc, which asks for no right. Set as who we are, and where that is refused, since the process is another user's and we lack CAP_SYS_RESOURCE (as root
+of a container may), as that user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Mapping
+
+UNLIMITED = 1 << 62
+"""Stands for no limit at all."""
+
+
+def read(pid: int) -> int | None:
+    """The soft limit; None when the process has ended."""
+    found = _limits(pid)
+    return found[0] if found else None
+
+
+def put(softs: Mapping[int, int]) -> None:
+    """pid → soft limit, or its hard one if that is lower. Raises `OSError` or `RuntimeError` where that is refused."""
+    refused: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for pid, wanted in softs.items():
+        if (known := _limits(pid)) is None:
+            continue
+        soft, hard = (-1 if limit == UNLIMITED else limit for limit in (min(wanted, known[1]), known[1]))
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        except PermissionError:
+            if owner := _owner(pid):
+                refused.setdefault(owner, []).append((pid, soft, hard))
+    for owner, limits in refused.items():
+        _put_as(owner, limits)
+
+
+def _put_as(owner: tuple[int, int], limits: list[tuple[int, int, int]]) -> None:
+    """In a child of ours that becomes that user, and runs no program: the user may not be able to read ours."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(owner[1])
+            os.setuid(owner[0])
+            for pid, soft, hard in limits:
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitpid(child, 0)[1] != 0:
+        raise RuntimeError(
+            f"descriptors of user {owner[0]}'s processes cannot be limited: the kernel refuses it to that user, too"
+        )
+
+
+def _limits(pid: int) -> tuple[int, int] | None:
+    for words in _lines(pid, "limits", "Max open files"):
+        soft, hard = (UNLIMITED if word == "unlimited" else int(word) for word in words[3:5])
+        return soft, hard
+    return None
+
+
+def _owner(pid: int) -> tuple[int, int] | None:
+    """User and group by which it is asked whether we may."""
+    found = [int(words[1]) for words in _lines(pid, "status", "Uid:", "Gid:")]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def _lines(pid: int, file: str, *starts: str) -> list[list[str]]:
+    try:
+        with open(f"/proc/{pid}/{file}") as lines:
+            return [line.split() for line in lines if line.startswith(starts)]
+    except OSError:
+        return []
