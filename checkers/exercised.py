@@ -58,7 +58,7 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
     for name, mine in found.items():
         of = f" of workload {name}" if name is not None and len(found) > 1 else ""
         for f, counts in mine.tried.items():
-            alike = any(_looks_only(other) == _looks_only(f) for other in mine.took_place)
+            alike = any(looks_only(other) == looks_only(f) for other in mine.took_place)
             chance = is_run and alike and sum(counts.values()) < FEW_TRIES
             if f not in mine.took_place and not chance:
                 doubts.append(f"no {f}{of} ended ok ({counts['fail']} failed, {counts['info']} unknown)")
@@ -67,7 +67,8 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
     return doubts
 
 
-def _looks_only(f: str) -> bool:
+def looks_only(f: str) -> bool:
+    """Whether operations of this kind show what is there; others change it."""
     return f in READS or f in WHOLES
 
 

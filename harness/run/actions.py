@@ -12,6 +12,8 @@ from enum import Enum
 
 from ..nemesis.faults import Intent
 from ..nemesis.triggers import Happened, may_start
+from .pacing import MEETING_NS, held_for_ns
+from .plan import Pace
 
 
 class Verb(str, Enum):
@@ -53,6 +55,10 @@ class _Fault:
     over: bool = False
     heal_at_ns: int | None = None
     trigger: Happened | None = None
+    met: bool = False
+    """Whether an operation was under way while it was in force."""
+    held_until_ns: int = 0
+    """When it is healed even if it met none."""
 
 
 class Faults:
@@ -62,9 +68,17 @@ class Faults:
     except that what was on before waits until everything has been on once. Those that wait for an event begin at the first one that comes while they could.
     """
 
-    def __init__(self, load: Iterable[Intent], rest: Iterable[Intent] = (), load_ns: int | None = None) -> None:
-        """`load_ns`: when the load ends. Who waited for his lane so long that he would reach past it does not begin: nobody would meet him."""
-        self._load_ns = load_ns
+    def __init__(
+        self,
+        load: Iterable[Intent],
+        rest: Iterable[Intent] = (),
+        load_ns: int | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """`load_ns`: when the load ends. A fault delayed so long that it would reach past it does not begin: no operation would meet it.
+
+        With a `pace` a fault that met no operation is held beyond its time."""
+        self._load_ns, self._pace = load_ns, pace
         ordered = sorted(load, key=lambda intent: (intent.at_ns, intent.id))
         self._waiting = deque(_Fault(intent) for intent in ordered if intent.on is None)
         self._armed = [_Fault(intent) for intent in ordered if intent.on is not None]
@@ -120,9 +134,36 @@ class Faults:
                 first.setdefault(lane, fault)
         return list(first.values())
 
-    def due(self, now_ns: int) -> list[FaultAction]:
-        """What the load has for this moment."""
-        heals = [fault for fault in self._on if not fault.busy and fault.injected and _is_past(fault, now_ns)]
+    def meet(self, now_ns: int) -> None:
+        """An operation is under way. A fault that was held for it stays a little longer."""
+        for fault in self._on:
+            if fault.injected and not fault.met:
+                fault.met = True
+                if _is_past(fault, now_ns) and not fault.busy and self._pace is not None:
+                    assert fault.intent.for_ns is not None
+                    fault.heal_at_ns = now_ns + min(fault.intent.for_ns, MEETING_NS)
+
+    @property
+    def unmet(self) -> bool:
+        """Whether a fault is on, or about to be, that met no operation yet."""
+        return any(
+            not fault.met and not (fault.busy and fault.injected) and fault.intent.kind != "voters"
+            for fault in self._on
+        )
+
+    def _is_held(self, fault: _Fault, now_ns: int) -> bool:
+        return self._pace is not None and not fault.met and now_ns < fault.held_until_ns
+
+    def due(self, now_ns: int, may_meet: bool = False) -> list[FaultAction]:
+        """What the load has for this moment. `may_meet`: whether operations can still come."""
+        heals = [
+            fault
+            for fault in self._on
+            if not fault.busy
+            and fault.injected
+            and _is_past(fault, now_ns)
+            and not (may_meet and self._is_held(fault, now_ns))
+        ]
         return [_begin(fault, Verb.HEAL) for fault in heals] + [
             _begin(fault, Verb.INJECT) for fault in self._begun(now_ns)
         ]
@@ -177,9 +218,13 @@ class Faults:
     def _rested_ns(self, fault: _Fault) -> int:
         return self._free_ns.get(fault.intent.lane, 0)
 
-    def next_ns(self) -> list[int]:
+    def next_ns(self, now_ns: int = 0) -> list[int]:
         """When something of the load is due by itself."""
-        times = [fault.heal_at_ns for fault in self._on if not fault.busy and fault.heal_at_ns is not None]
+        times = [
+            fault.held_until_ns if _is_past(fault, now_ns) and self._is_held(fault, now_ns) else fault.heal_at_ns
+            for fault in self._on
+            if not fault.busy and fault.heal_at_ns is not None
+        ]
         if self._waiting:
             times.append(self._waiting[0].intent.at_ns)
         times += [at_ns for at_ns, _ in self._set_off]
@@ -215,6 +260,8 @@ class Faults:
             if fault.intent.for_ns is not None:
                 # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
                 fault.heal_at_ns = now_ns + fault.intent.for_ns
+                if self._pace is not None:
+                    fault.held_until_ns = fault.heal_at_ns + held_for_ns(fault.intent.for_ns, self._pace.hold_most_ns)
 
 
 def _name(fault: _Fault) -> str:

@@ -27,6 +27,7 @@ from ..nemesis.power_models import JOURNALED, with_model
 from ..nemesis.timing import Timing as FaultTiming
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
+from .pacing import pace_of
 from .plan import Liveness, Plan, Timing, make_slots
 
 
@@ -63,6 +64,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
             "expect": campaign.expect,
         },
         liveness=_liveness(campaign.liveness),
+        pace=pace_of(campaign.load),
     )
 
 

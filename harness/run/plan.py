@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import CampaignError
@@ -29,6 +29,15 @@ class Timing:
     quiet_ns: int
     final_ns: int
     operation_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Bounds in ns of what a run may take longer so that it shows something: `hold_most_ns` for a fault until an operation meets it, `load_more_ns` for the
+    load until every fault that is on met one and every workload had a change acknowledged (`pacing`)."""
+
+    hold_most_ns: int
+    load_more_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Pinned:
 class Plan:
     """`options` are those of the system, the hosts and the checks; `world` is what is true of a simulated world (`SimOptions`), {} for its defaults.
 
-    `pinned` None: operations are drawn by the workloads.
+    `pinned` None: operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
     """
 
     campaign: str
@@ -83,6 +92,7 @@ class Plan:
     world: Mapping[str, Any] = field(default_factory=dict)
     pinned: Sequence[Pinned] | None = None
     liveness: Liveness | None = None
+    pace: Pace | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -103,6 +113,7 @@ class Plan:
             "world": dict(self.world),
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
             "liveness": None if self.liveness is None else _liveness_json(self.liveness),
+            **({} if self.pace is None else {"pace": asdict(self.pace)}),
         }
 
     @property
@@ -135,6 +146,7 @@ class Plan:
                 world=dict(data["world"]),
                 pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
                 liveness=None if liveness is None else _liveness(liveness),
+                pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CampaignError(

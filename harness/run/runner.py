@@ -24,6 +24,7 @@ from ..workloads.register import SEEN
 from .actions import ActionDone, FaultAction, Faults, Verb
 from .generators import NOTHING, Context, Emit, Generator, Timed, time_limit
 from .isolation import Isolation
+from .pacing import Unacknowledged
 from .plan import Pinned, Plan, Slot
 
 
@@ -110,6 +111,7 @@ class Runner:
     """Whether they are kept: on hosts nobody asks for them, and a run may last for hours."""
     _clients: dict[int, _Client] = field(default_factory=dict)
     _faults: Faults = field(default_factory=lambda: Faults(()))
+    _unacknowledged: Unacknowledged = field(init=False)
     _isolation: Isolation | None = None
     _seen: dict[str, Any] = field(default_factory=dict)
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -129,14 +131,20 @@ class Runner:
         self._clients = {slot.slot: _Client(slot, self._load(slot), slot.slot) for slot in self.plan.slots}
         self._retired = max(self._clients, default=0) + 1
         rest = self.plan.liveness.intents if self.plan.liveness is not None else ()
-        self._faults = Faults(self.plan.intents, rest, self.plan.timing.load_ns)
+        self._faults = Faults(self.plan.intents, rest, self.plan.timing.load_ns, self.plan.pace)
+        self._unacknowledged = Unacknowledged(self.plan)
 
     def _load(self, slot: Slot) -> Generator:
         plan = self.plan
         if plan.pinned is None:
             load = plan.workloads[slot.workload].load()
-            return time_limit(plan.timing.load_ns, load) if plan.liveness is None else load
+            return time_limit(self._load_limit_ns, load) if plan.liveness is None else load
         return Timed(tuple((pinned.at_ns, pinned.op) for pinned in plan.pinned if pinned.slot == slot.slot))
+
+    @property
+    def _load_limit_ns(self) -> int:
+        """When the load ends in any case."""
+        return self.plan.timing.load_ns + (0 if self.plan.pace is None else self.plan.pace.load_more_ns)
 
     @property
     def never_begun(self) -> list[Intent]:
@@ -163,6 +171,8 @@ class Runner:
                 self._action_done(now_ns, completion)
         actions = self._advance(now_ns)
         invocations = self._invoke(now_ns) if self._may_invoke(now_ns) else []
+        if self.phase is LOAD and any(client.running is not None for client in self._clients.values()):
+            self._faults.meet(now_ns)
         return Step(invocations, actions, self._wake(now_ns), self.phase)
 
     # Operations.
@@ -172,6 +182,7 @@ class Runner:
         assert op is not None, f"slot {client.slot.slot} completed an operation that it had not begun"
         client.running = None
         client.generator = client.generator.update(op, outcome)
+        self._unacknowledged.completed(op, outcome)
         if outcome.type == "info" or dropped:
             client.process += self._retired
             client.fresh = True
@@ -250,8 +261,8 @@ class Runner:
 
     def _advance(self, now_ns: int) -> list[FaultAction]:
         if self.phase is LOAD:
-            if now_ns < self.plan.timing.load_ns and not self._stopped:
-                return self._faults.due(now_ns)
+            if not self._stopped and (now_ns < self.plan.timing.load_ns or self._lasts_longer(now_ns)):
+                return self._faults.due(now_ns, may_meet=self._may_come())
             self._end_load(now_ns)
         actions = self._isolate(now_ns)
         # Every other action must have ended before everything is undone.
@@ -265,6 +276,21 @@ class Runner:
         if self.phase is FINAL and self._finished(now_ns):
             self._enter(DONE, "end", now_ns)
         return actions
+
+    def _lasts_longer(self, now_ns: int) -> bool:
+        """Whether the load goes on past its time, so that its faults meet operations and its workloads show something."""
+        if now_ns >= self._load_limit_ns:
+            return False
+        missing = self._unacknowledged.workloads
+        return (self._faults.unmet and self._may_come()) or any(self._may_come(workload) for workload in missing)
+
+    def _may_come(self, workload: str | None = None) -> bool:
+        """Whether operations are under way, or may still begin."""
+        return any(
+            client.running is not None or client.pending is not None or not client.exhausted
+            for client in self._clients.values()
+            if workload is None or client.slot.workload == workload
+        )
 
     def _end_load(self, now_ns: int) -> None:
         if self.plan.liveness is None or self._stopped:
@@ -337,7 +363,8 @@ class Runner:
         if self.phase is FINAL:
             return min([*times, self._final_end_ns]) if self._may_invoke(now_ns) else None
         if self.phase is LOAD:
-            times += [*self._faults.next_ns(), self.plan.timing.load_ns]
+            load_ns = self.plan.timing.load_ns
+            times += [*self._faults.next_ns(now_ns), load_ns if now_ns < load_ns else self._load_limit_ns]
         elif self.phase is LIVENESS:
             times.append(self._liveness_end_ns())
         elif self._isolation is not None and self._isolation.wait_until_ns is not None:
