@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -41,7 +42,7 @@ class Daemon:
         self._directory, self._state = directory, state
         self._backing = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._tree = Tree(self._backing, model)
-        self._dark_until_s = 0.0
+        self._dark_until_s = self._held_until_s = 0.0
         self._operations = Operations(self._tree, Random())
         self._decay = Decay(self._tree, state)
         self._started = False
@@ -59,32 +60,33 @@ class Daemon:
                 for key, _ in selector.select(self._timeout_s()):
                     if key.fileobj is self._listener:
                         control.answer_one(self._listener, self._respond)
-                    elif not self._is_dark() and not self._serve_some():
+                    elif not self._dark_until_s and not self._serve_some():
                         return
                     if self._started and ready >= 0:
                         os.write(ready, b"ready\n")
                         os.close(ready)
                         ready = -1
-                self._listen_to_kernel(selector)
+                self._keep_time(selector)
                 self._answer_all(self._operations.due(time.monotonic_ns()))
 
-    def _is_dark(self) -> bool:
-        return time.monotonic() < self._dark_until_s
-
-    def _listen_to_kernel(self, selector: selectors.BaseSelector) -> None:
-        """Unless the host is about to lose its power. Requests wait in the kernel, where who waits can be killed."""
-        dark, listening = self._is_dark(), self._connection in selector.get_map()
-        if dark and listening:
+    def _keep_time(self, selector: selectors.BaseSelector) -> None:
+        """While a power loss is due the kernel is not heard: its requests wait there, where who waits can be killed. What does not come is over in time."""
+        now_s, listening = time.monotonic(), self._connection in selector.get_map()
+        if self._dark_until_s and now_s >= self._dark_until_s:
+            self._dark_until_s = 0.0
+        if self._dark_until_s and listening:
             selector.unregister(self._connection)
-        elif not dark and not listening:
+        elif not self._dark_until_s and not listening:
             selector.register(self._connection, selectors.EVENT_READ)
+        if self._held_until_s and now_s >= self._held_until_s:
+            self._held_until_s = 0.0
+            self._answer_all(self._operations.set_trouble(replace(self._operations.trouble, held=False)))
 
     def _timeout_s(self) -> float | None:
         due_ns = self._operations.next_due_ns()
-        waits = [] if due_ns is None else [due_ns / 1e9 - time.monotonic()]
-        if self._is_dark():
-            waits.append(self._dark_until_s - time.monotonic())
-        return max(0.0, min(waits)) if waits else None
+        ends_s = [until_s for until_s in (self._dark_until_s, self._held_until_s) if until_s]
+        ends_s += [] if due_ns is None else [due_ns / 1e9]
+        return max(0.0, min(ends_s) - time.monotonic()) if ends_s else None
 
     def _serve_some(self) -> bool:
         """Everything that the kernel has to ask now. False when the mount is gone."""
@@ -124,6 +126,10 @@ class Daemon:
         if what == "trouble":
             self._answer_all(self._operations.set_trouble(Trouble.from_json(request["trouble"])))
             return {}
+        if what == "hold_syncs":
+            self._held_until_s = time.monotonic() + request["for_s"]
+            self._answer_all(self._operations.set_trouble(replace(self._operations.trouble, held=True)))
+            return {}
         if what == "leave":
             return self._leave()
         if what == "note":
@@ -142,6 +148,8 @@ class Daemon:
             return self._tree.crash(request["draw"])
         if what == "lose_power":
             self._dark_until_s = time.monotonic() + DARK_S
+            if self._held_until_s:
+                self._held_until_s = self._dark_until_s
             # One who got no answer asks twice.
             return self._results.get(request["id"]) or self._tree.lose(request["draw"])
         if what == "damage":
@@ -173,7 +181,7 @@ class Daemon:
         }
 
     def _leave(self) -> Json:
-        self._dark_until_s = 0.0
+        self._dark_until_s = self._held_until_s = 0.0
         self._answer_all(self._operations.set_trouble(Trouble()))
         self._tree.sync_all()
         for name in [name for name in os.listdir(self._backing) if name.startswith(HIDDEN)]:

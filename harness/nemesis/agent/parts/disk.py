@@ -122,8 +122,7 @@ def look(request: Json, config: Json) -> Json:
     if not disk:
         raise RuntimeError("there is no fault disk under the service")
     if "lose_power" in request:
-        lost = ask(disk["state"], {"do": "lose_power", **request["lose_power"]}, LOSE_S)
-        return {"lost": {name: value for name, value in lost.items() if name != "ok"}}
+        return {"lost": _lose_power(disk["state"], request["lose_power"])}
     status, device = ask(disk["state"], {"do": "status"}), None
     if request.get("probe") == "begin" or (request.get("probe") == "wait" and not _PROBE.begun):
         # An agent that is asked for what another one had begun begins anew.
@@ -136,6 +135,21 @@ def look(request: Json, config: Json) -> Json:
     files = sorted(disk_probe.digests(disk["directory"])) if request.get("list_files") else None
     told = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
     return {**told, "damage": damage, "device": device, "files": files}
+
+
+def _lose_power(state: str, request: Json) -> Json:
+    """With a journal at a moment at which a sync is under way, if there is one soon: what was acknowledged without it is there to be lost."""
+    if ask(state, {"do": "status"})["model"] == "journaled":
+        ask(state, {"do": "hold_syncs", "for_s": LOSE_S})
+        _await_held_sync(state, HOLD_S)
+    lost = ask(state, {"do": "lose_power", **request}, LOSE_S)
+    return {name: value for name, value in lost.items() if name != "ok"}
+
+
+def _await_held_sync(state: str, timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not ask(state, {"do": "status"})["held_syncs"] and time.monotonic() < deadline_s:
+        time.sleep(0.005)
 
 
 def _listed(wanted: Json, name: str) -> list[Json]:
@@ -231,9 +245,7 @@ def _down(process: Json) -> Iterator[None]:
 def _syncs_held(disk: Json, trouble: Json) -> Iterator[None]:
     _set_trouble(disk, {**trouble, "held": True})
     try:
-        deadline_s = time.monotonic() + HELD_S
-        while not ask(disk["state"], {"do": "status"})["held_syncs"] and time.monotonic() < deadline_s:
-            time.sleep(0.005)
+        _await_held_sync(disk["state"], HELD_S)
         time.sleep(HOLD_S)
         yield
     finally:
