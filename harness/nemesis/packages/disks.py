@@ -171,7 +171,7 @@ def lost_by_node(losses: Mapping[str, Json]) -> Json:
     found = {node: lost for node, lost in losses.items() if "model" in lost}
     if not found:
         return {}
-    fields = ("lost_bytes", "lost_names", "back_names", "torn")
+    fields = ("unsynced_bytes", "lost_bytes", "lost_names", "back_names", "torn")
     told = {field: {node: lost[field] for node, lost in found.items() if lost[field]} for field in fields}
     return {"model": next(iter(found.values()))["model"], **{field: by for field, by in told.items() if by}}
 

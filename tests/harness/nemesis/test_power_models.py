@@ -64,6 +64,8 @@ def test_what_is_left_of_a_file_is_what_a_kernel_may_have_written_back(
         (b"123", [(0, b"abcde"), 4, (5, b"Z")]),
         (b"1", [(5, b"ab")]),
         (b"12", [8, (1, b"abc")]),
+        (b"", [(4, b"a"), 0, (6, b"b")]),
+        (b"", [(0, b"a"), (0, b"b")]),
     ],
 )
 def test_every_state_that_is_allowed_comes_of_some_draw(base: bytes, made: list[Event]) -> None:
@@ -257,6 +259,44 @@ def test_a_failed_sync_makes_nothing_durable_and_the_same_draw_is_the_same_loss(
     assert [crashed(made, draw) for draw in range(20)] == [crashed(made, draw) for draw in range(20)]
 
 
+def test_what_a_failed_sync_lost_reaches_the_disk_by_no_draw() -> None:
+    for draw in range(30):
+        with disk() as tree:
+            do(tree, "write", "a", 0, b"one")
+            tree.sync_all()
+            do(tree, "write", "a", 3, b"two")
+            tree.fail_sync(node(tree, "a"))
+            do(tree, "write", "a", 6, b"x")
+            lost = tree.lose(draw)
+            tree.renew()
+            assert seen(tree)["a"] in (b"one", b"one\0", b"one\0\0\0x") and lost["lost_bytes"] >= 3
+
+
+def test_a_file_that_is_open_outlives_its_name() -> None:
+    for model in ("strict", "journaled"):
+        with disk(model) as tree:
+            do(tree, "write", "a", 0, b"open")
+            tree.sync_all()
+            file = node(tree, "a")
+            file.lookups = 1
+            do(tree, "unlink", "a")
+            do(tree, "write", "b", 0, b"x")
+            tree.sync_all()
+            assert tree.read(file, 0, 4) == b"open"
+            tree.forget(file.number, 1)
+            tree.crash()
+            assert seen(tree) == {"b": b"x"}
+
+
+def test_a_new_directory_makes_the_names_around_it_durable_under_the_strict_model() -> None:
+    with disk("strict") as tree:
+        do(tree, "write", "a", 0, b"x")
+        tree.sync(node(tree, "a"))
+        do(tree, "make_directory", "d/")
+        tree.crash()
+        assert seen(tree) == {"a": b"x", "d/": b""}
+
+
 def test_what_was_lost_is_named() -> None:
     made = [("write", "a", 0, b"kept"), ("sync", "a"), ("rename", "a", "b"), ("write", "b", 4, b"more")]
     with disk() as tree:
@@ -264,12 +304,18 @@ def test_what_was_lost_is_named() -> None:
             do(tree, *step)
         assert tree.lose() == {
             "model": "journaled",
+            "unsynced_bytes": 4,
             "lost_bytes": 4,
             "lost_names": ["b"],
             "lost_name_count": 1,
             "back_names": ["a"],
             "torn": [],
         }
+    with disk() as tree:
+        for step in [("write", "a", 0, b"old"), ("sync", "a"), ("write", "b", 0, b"new"), ("rename", "b", "a")]:
+            do(tree, *step)
+        lost = tree.lose()
+        assert lost["lost_names"] == ["a"] and lost["back_names"] == [], "it leads to the old file"
     with disk() as tree:
         do(tree, "write", "a", 0, b"12345678")
         torn = [found for draw in range(60) if (found := tree.lose(draw)["torn"])]

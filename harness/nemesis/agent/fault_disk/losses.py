@@ -33,6 +33,7 @@ def losses(before: Before, durable: Mapping[str, Node], kept: Mapping[File, list
         if 0 < survived[file] < pending[file]
     ]
     return {
+        "unsynced_bytes": sum(pending.values()),
         "lost_bytes": sum(pending.values()) - sum(survived.values()),
         "lost_names": lost[:MOST],
         "lost_name_count": len(lost),
