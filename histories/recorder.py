@@ -80,11 +80,13 @@ def _copied(value: Any) -> Any:
 class Recorder(EventSink):
     """Appends events to a new file `path`, which must not exist: a history is never continued by a second recorder.
 
-    `record` raises `ValueError` once closed, `TypeError` on a value that JSON lacks.
+    `record` raises `ValueError` once closed, `TypeError` on a value that JSON lacks. What the disk does not take raises nothing, for clients and faults
+    must still be ended in order: the first error stays in `failure`, and nothing more is written, so that the file is the beginning of the history.
     """
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
+        self.failure: OSError | None = None
         self._file = Path(path).open("xb", buffering=0)  # noqa: SIM115 (open as long as the run)
         self._lock = threading.Lock()
 
@@ -93,8 +95,15 @@ class Recorder(EventSink):
             return super().record(time_ns, *what, **more)
 
     def _take(self, event: Event) -> None:
-        # Unbuffered and in one write: a crash can tear the last line, never lose an earlier one.
-        self._file.write(encode_event(event))
+        line = memoryview(encode_event(event))
+        if self.failure is not None:
+            return
+        try:
+            # Unbuffered, and one write unless the disk is full: a crash can tear the last line, never lose an earlier one.
+            while line:
+                line = line[self._file.write(line) or 0 :]
+        except OSError as error:
+            self.failure = error
 
     def close(self) -> None:
         with self._lock:

@@ -102,8 +102,8 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
 
 def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
-    from histories.store import RunStore
 
+    from ..evidence.writing import write_json
     from ..report import write_report
     from ..run.execute import Settings
     from ..shrink.allowance import Allowance
@@ -127,7 +127,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         smallest = trials.last
         hits, tries = trials.rate(shrunk.best.plan)
         told = {**document(str(target), shrunk, None), "hits": [hits, tries]}
-        RunStore.write_json(smallest / SHRINK_FILE, told)
+        write_json(smallest / SHRINK_FILE, told)
         write_report(smallest)
     if as_json:
         out.print_json(json.dumps({**told, "run": str(smallest)}, default=str))

@@ -33,6 +33,14 @@ def part_of(name: str) -> str:
     return PARTS.get(name) or FOLDERS[name.split("/", 1)[0]]
 
 
+def place_of(node: str, name: str) -> str:
+    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
+    if name == "trace.jsonl":
+        return f"trace/{node}.jsonl"
+    folder, _, rest = name.partition("/")
+    return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
+
+
 def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
     """Raises `OSError` when a file cannot be read."""
     return {name: _measured(run_dir / name) for name in _evidence(run_dir)}

@@ -6,6 +6,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from histories.store import RunStore
 
 from ..errors import TribulationError
 
@@ -30,6 +33,12 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Whole or not at all. Raises `RunFolderError`."""
+    with writing(path):
+        RunStore.write_json(path, value)
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:

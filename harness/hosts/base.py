@@ -68,6 +68,15 @@ class Host(Protocol):
     def get(self, path: str, *, timeout_s: float = 60.0) -> bytes: ...
 
 
+@runtime_checkable
+class InParts(Protocol):
+    """A host whose files can be read in parts, so that they need not fit into memory."""
+
+    def get_part(self, path: str, offset: int, size: int, *, timeout_s: float = 60.0) -> bytes:
+        """At most `size` bytes from `offset` on; fewer only at the file's end."""
+        ...
+
+
 class Provider(Protocol):
     """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
 

@@ -99,6 +99,15 @@ class RemoteHost:
             raise self._failed(f"get {path}", exit_code, err.decode(errors="replace"))
         return out
 
+    def get_part(self, path: str, offset: int, size: int, *, timeout_s: float = 60.0) -> bytes:
+        """As `InParts.get_part`."""
+        quoted = shlex.quote(path)
+        text = f"[ -r {quoted} ] || {{ echo cannot be read >&2; exit 1; }}; tail -c +{offset + 1} {quoted} | head -c {size}"
+        exit_code, out, err = self._execute(text, timeout_s, None, True)
+        if exit_code:
+            raise self._failed(f"get {path}", exit_code, err.decode(errors="replace"))
+        return out
+
     def close(self) -> None:
         """Drop the connection; the next call makes it again."""
         self.connection.close()

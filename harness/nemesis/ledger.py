@@ -22,7 +22,7 @@ from typing import Any
 
 from checkers.result import Fault
 
-from ..errors import CampaignError
+from ..errors import CampaignError, FaultError
 from .faults import Observation, Resolved
 
 PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
@@ -64,12 +64,17 @@ class MemoryLedger(LedgerSink):
 
 
 class Ledger(LedgerSink):
-    """Appends lines to a file. Thread-safe; a line is on disk when the call returns."""
+    """Appends lines to a file. Thread-safe; a line is on disk when the call returns.
+
+    What the disk does not take stays in `failure`, and nothing more is written. No fault begins then: `intended` raises `FaultError`. Those that are on must
+    be undone all the same, so that their further steps raise nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.failure: OSError | None = None
         self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def __enter__(self) -> Ledger:
         return self
@@ -81,11 +86,23 @@ class Ledger(LedgerSink):
         self._file.close()
 
     def _add(self, line: dict[str, Any]) -> None:
-        text = json.dumps(line) + "\n"
         with self._lock:
-            self._file.write(text)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            if self.failure is None:
+                try:
+                    self._append(memoryview(json.dumps(line).encode() + b"\n"))
+                except OSError as error:
+                    self.failure = error
+            if self.failure is not None and line["phase"] == "intended":
+                reason = self.failure.strerror or str(self.failure)
+                raise FaultError(
+                    f"{self.path} cannot be written: {reason}; no fault is injected that was not written down",
+                    hint="free some space there, or give another folder with --runs",
+                )
+
+    def _append(self, text: memoryview) -> None:
+        while text:
+            text = text[self._file.write(text) or 0 :]
+        os.fsync(self._file.fileno())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

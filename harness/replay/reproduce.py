@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from histories.store import RunStore
-
 from ..campaign.load import load_campaign
 from ..campaign.model import Campaign
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
+from ..evidence.writing import write_json
 from ..nemesis.ledger import read_ledger
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
@@ -108,7 +107,7 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
     campaign = _campaign(plan, target)
     settings = Settings("", target, asked.runs, tell)
     run_dir = open_run_folder(campaign, plan, settings)
-    RunStore.write_json(run_dir / REPLAY_FILE, {"source": str(target), **tries.to_json()})
+    write_json(run_dir / REPLAY_FILE, {"source": str(target), **tries.to_json()})
     judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)
     if not any(wanted.same_failure(one) for one in signatures(judgement.results, judgement.record.history)):
         raise CampaignError(

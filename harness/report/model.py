@@ -122,6 +122,7 @@ def build(run: RunFiles) -> Report:
             *_power_notes(run),
             *_left_out(run),
             *map(str, run.verdict.get("errors") or ()),
+            *map(str, run.verdict.get("doubts") or ()),
             *charts.pop("notes"),
         ],
         shrinking=_shrinking(run.shrink),

@@ -15,20 +15,23 @@ from markupsafe import Markup
 
 from histories import History
 
+from ..evidence.writing import writing
 from .load import load_run
 from .model import Report, build
 
 
 def write_report(run_folder: str | Path, history: History | None = None) -> Path:
-    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run.
+    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run, `RunFolderError` when it cannot be written.
 
     `history` is the run's, if the caller has it at hand: to read it again takes half of the time.
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
     temporary = path.with_name("report.html.tmp")
-    temporary.write_text(render(build(run)), encoding="utf-8")
-    temporary.replace(path)
+    text = render(build(run))
+    with writing(path):
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     return path
 
 

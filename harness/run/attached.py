@@ -47,14 +47,14 @@ class AttachedService(ReferenceService):
     capabilities: frozenset[str] = frozenset({"traces", "status"})
     kept_traces: bool = True
 
-    def collect(self, host: Host) -> Mapping[str, bytes]:
+    def kept_files(self, host: Host) -> Mapping[str, str]:
         """Logs, and the trace of all its life. Recorded inputs are of no use without their beginning."""
         path = self.control_of(host).path
         wanted = {f"logs/{name}": name for name in ("node.log", "supervisor.log", "config.json")}
         if self.kept_traces:
             wanted["trace.jsonl"] = "trace.jsonl"
         present = host.run(f"cd {path('')} && ls").stdout.split()
-        return {to: host.get(path(name)) for to, name in wanted.items() if name in present}
+        return {to: path(name) for to, name in wanted.items() if name in present}
 
 
 def attached_system(campaign: Campaign, provider: Provider) -> System:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from histories.store import RunStore
-
 from ..evidence.seal import PLAN_FILE
+from ..evidence.writing import write_json
 from ..hosts.base import Host
 from ..hosts.reach import require_reach
 from ..nemesis.abilities import backends, lacking, require_abilities, try_abilities
@@ -17,7 +16,7 @@ from .assemble import make_plan, needs_of
 from .runner import Runner
 
 if TYPE_CHECKING:
-    from .execute import Run
+    from .under_way import Run
 
 
 def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
@@ -34,7 +33,7 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
         run.left_out = left_out(run.campaign.faults, tried)
         able = names - {able.ability for able in tried if not able.ok}
         run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
-        RunStore.write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
+        write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
         found = backends(tried)
     needs = needs_of(run.campaign, run.plan)
     found |= require_abilities(hosts, needs - set(found))

@@ -21,7 +21,7 @@ from histories.store import RunStore
 
 from ..errors import CampaignError
 from ..evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
-from ..evidence.seal import PLAN_FILE, Files, part_of, seal
+from ..evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
 from ..evidence.writing import writing
 
 RUN_FILE = "run.json"
@@ -150,14 +150,6 @@ def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
         return "log", host
     place = place_of(host, name)
     return part_of(place), place
-
-
-def place_of(node: str, name: str) -> str:
-    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
-    if name == "trace.jsonl":
-        return f"trace/{node}.jsonl"
-    folder, _, rest = name.partition("/")
-    return f"{folder}/{node}/{rest}" if folder in ("inputs", "logs") and rest else f"logs/{node}/{name}"
 
 
 def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -106,7 +106,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     settings.tell("check", "")
     judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.check_time / 1e9), str(run_dir))
     if unwritten is not None:
-        return judgement.with_error(str(unwritten))
+        return judgement.with_trouble("writing the run's folder", unwritten)
     settings.tell("report", "")
     return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history))
 

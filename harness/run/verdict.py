@@ -15,12 +15,12 @@ from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check
 from checkers.model_names import infer
 from histories import HistoryError
 from histories.columns import ABSENT, FAIL, INFO, OK
-from histories.store import RunStore
 
 from ..errors import CampaignError
-from ..evidence.writing import RunFolderError, writing
+from ..evidence.writing import write_json
 from ..garbage import rare_collections
 from ..nemesis.power_models import STRICT, STRICTER, models_named
+from ..trouble import Trouble
 from .doubts import doubts_of, last_ok_ms, silent_after_heal
 from .record import RunFacts, load_history_record, load_record, read_facts
 
@@ -40,24 +40,27 @@ class Judgement:
     facts: RunFacts
     model: str | None = None
 
-    def with_error(self, error: str) -> Judgement:
+    def with_trouble(self, where: str, error: Exception) -> Judgement:
         """The same, where this went wrong as well."""
-        facts = replace(self.facts, errors=[*self.facts.errors, error])
+        trouble = Trouble()
+        trouble.add(where, error)
+        facts = replace(
+            self.facts, errors=[*self.facts.errors, *trouble.errors], bugs=[*self.facts.bugs, *trouble.bugs]
+        )
         return replace(_judged(self.record, facts, self.results, self.document["run"]), model=self.model)
 
     def kept(self, run_dir: Path, write_report: Callable[[], object]) -> Judgement:
-        """Written into the run's folder, with its report. What cannot be written is an error of the environment, and hides nothing."""
+        """Written into the run's folder, with its report. What goes wrong there hides nothing."""
         try:
-            with writing(run_dir):
-                self.write(run_dir)
-                write_report()
-        except RunFolderError as error:
-            return self.with_error(str(error))
+            self.write(run_dir)
+            write_report()
+        except Exception as error:
+            return self.with_trouble("writing verdict and report", error)
         return self
 
     def write(self, run_dir: Path) -> None:
         """The verdict of a run belongs into its folder."""
-        RunStore.write_json(run_dir / "verdict.json", self.document)
+        write_json(run_dir / "verdict.json", self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,16 @@ def judge(
     *,
     format: str | None = None,
     asked: Asked | None = None,
+    facts: RunFacts | None = None,
 ) -> Judgement:
-    """`target` is a run's folder or a history file, in `format`. Changes nothing.
+    """`target` is a run's folder or a history file, in `format`. Changes nothing. `facts` are a run's own, unless given.
 
     Without `checkers`: those of the model asked for, else those that its campaign asked for; of a bare history, those of the model that its
     operations show.
     """
     asked = asked or Asked()
     if target.is_dir():
-        facts = read_facts(target)
+        facts = facts or read_facts(target)
         record = load_record(target, facts)
     else:
         record = load_history_record(target, format)

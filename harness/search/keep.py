@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histories.store import RunStore
-
+from ..evidence.writing import write_json, writing
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
 from ..run.simulated import simulate, write_run
@@ -48,7 +47,7 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
     """The folder of a whole run; of one that crashes, its plan, what was raised, and what the nodes had done until then."""
     plan = Plan.from_json(trial.plan)
     run_dir = open_run_folder(wanted.campaign, plan, settings)
-    RunStore.write_json(
+    write_json(
         run_dir / SEARCH_FILE,
         {
             "seed": trial.seed,
@@ -75,10 +74,11 @@ def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:
     except Exception as error:
         again = crash_signature(error) == trial.signatures[0]
         lines += ["", *traceback.format_exception(error)]
-    (run_dir / CRASH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for cluster in seen:
-        (run_dir / "trace").mkdir()
-        for node, trace in cluster.traces.items():
-            text = "".join(f"{json.dumps(line)}\n" for line in trace)
-            (run_dir / "trace" / f"{node}.jsonl").write_text(text, encoding="utf-8")
+    with writing(run_dir):
+        (run_dir / CRASH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for cluster in seen:
+            (run_dir / "trace").mkdir()
+            for node, trace in cluster.traces.items():
+                text = "".join(f"{json.dumps(line)}\n" for line in trace)
+                (run_dir / "trace" / f"{node}.jsonl").write_text(text, encoding="utf-8")
     return again

@@ -10,12 +10,12 @@ from typing import Any
 
 from checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from histories import History
-from histories.store import RunStore
 
 from ..campaign.load import load_campaign
 from ..campaign.model import Campaign
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
+from ..evidence.writing import write_json
 from ..replay.folder import read_plan, read_record
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
@@ -131,7 +131,7 @@ def write_shrunk(
     """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it. Of one that crashes, only what was planned."""
     campaign = campaign_of(plan, source.campaign, source.place)
     run_dir = open_run_folder(campaign, plan, settings)
-    RunStore.write_json(run_dir / SHRINK_FILE, document)
+    write_json(run_dir / SHRINK_FILE, document)
     if source.crash is not None:
         return run_dir, None
     judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)

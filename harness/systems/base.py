@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..hosts.base import Host
 
@@ -105,7 +105,7 @@ class Service(Protocol):
     def stop(self, host: Host) -> None: ...
 
     def collect(self, host: Host) -> Mapping[str, bytes]:
-        """What to keep of this host in the run folder: relative path → content (`logs/…`, `trace.jsonl`, `inputs/…`)."""
+        """What to keep of this host in the run folder: relative path → content (`logs/…`, `trace.jsonl`, `inputs/…`). For large files see `KeepsFiles`."""
         ...
 
     def uninstall(self, host: Host) -> None: ...
@@ -116,4 +116,14 @@ class Service(Protocol):
 
     def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
         """`{"index", "digest", "leader", "term", "voters", …}` or None: what the final-state checks compare."""
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A service that says where its files are, instead of reading them in `collect`: they are brought one by one and in parts, however large, and one that cannot be had
+    costs no other."""
+
+    def kept_files(self, host: Host) -> Mapping[str, str]:
+        """What to keep of this host in the run folder: relative path, as in `collect` → path on the host."""
         ...

@@ -207,12 +207,15 @@ done; exit 1"""
             )
 
     def collect(self, host: Host) -> Mapping[str, bytes]:
+        return {to: host.get(path) for to, path in sorted(self.kept_files(host).items())}
+
+    def kept_files(self, host: Host) -> Mapping[str, str]:
         files = self.control_of(host)
         listing = host.run(f"cd {quote(files.directory)} 2>/dev/null && find . -maxdepth 2 -type f || true").stdout
         present = {line.removeprefix("./") for line in listing.split()}
         wanted = {f"logs/{name}": name for name in _COLLECTED if name in present}
         wanted |= {name: name for name in present if name == "trace.jsonl" or name.startswith("inputs/")}
-        return {to: host.get(files.path(name)) for to, name in sorted(wanted.items())}
+        return {to: files.path(name) for to, name in wanted.items()}
 
     def uninstall(self, host: Host) -> None:
         """Another cluster that was deployed to stay is left alone: who could not install anything must not remove it."""

@@ -30,6 +30,11 @@ def test_after_kill_9_hosts_heal_themselves_and_tri_takes_down_what_is_left(
     took_s = whole(60.0) - killed_s
     assert 0 < took_s < HEALED_WITHIN_S, took_s
     print(f"whole again {took_s:.2f} s after the kill")
+    judged = tri("check", str(run.folder), "--json")
+    assert (judged.exit_code, judged.document["verdict"]) == (3, "unknown"), judged.stderr
+    assert "evidence is missing: run.json: the run did not reach its end" in str(judged.document["doubts"])
+    assert {gap["part"] for gap in judged.document["gaps"]} == {"run", "history", "trace"}
+    assert judged.document["checkers"]["raft-safety"]["verdict"] == "unknown", "its traces were not collected"
     neighbours = lab.places[0].run("ip neigh show dev eth0").stdout.splitlines()
     assert len(neighbours) == 2 * (3 + 1) and all("PERMANENT" in line for line in neighbours), neighbours
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from checkers.result import Fault
-from harness.errors import CampaignError
+from harness.errors import CampaignError, FaultError
 from harness.nemesis.faults import Intent, Observation, Resolved
-from harness.nemesis.ledger import Ledger, read_ledger, read_lines
+from harness.nemesis.ledger import Ledger, read_ledger, read_lines, readable_lines
+from tests.histories.test_full_disk import files_of_at_most
 
 EDGES = {"edges": [["n1", "n2"]]}
 
@@ -78,3 +79,18 @@ def test_a_line_that_is_none_is_an_error_with_its_place(tmp_path: Path, line: st
         file.write(line + "\n")
     with pytest.raises(CampaignError, match=r"ledger.jsonl:2: no ledger line"):
         read_ledger(path)
+
+
+def test_no_fault_begins_that_the_disk_did_not_take_and_those_that_are_on_can_be_undone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.intended(cut("a"), 5)
+        ledger.step("injected", cut("a"), 6)
+        with files_of_at_most(path.stat().st_size + 10):
+            ledger.step("healing", cut("a"), 15)
+            with pytest.raises(FaultError, match="no fault is injected that was not written down"):
+                ledger.intended(cut("b"), 20)
+        ledger.observed("healed", cut("a"), 16, Observation(True, {"edges": []}))
+        assert ledger.failure is not None
+    lines, wrong = readable_lines(path)
+    assert [line["phase"] for line in lines] == ["intended", "injected"] and wrong == "its last line is cut"

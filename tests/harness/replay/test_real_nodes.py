@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from harness.errors import HostError
+from harness.evidence.seal import place_of
 from harness.hosts.local import LocalProvider, launch, list_labs
 from harness.replay.cluster import replay_cluster
 from harness.replay.nodes import read_incarnations, replay_nodes
-from harness.run.execute import place_of
 from harness.simulator.clients import Answer, End
 from harness.simulator.cluster import SimCluster
 from harness.simulator.options import SECOND, SimOptions

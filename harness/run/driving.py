@@ -1,0 +1,137 @@
+"""The load on real hosts: recorder, ledger, fault agents and clients from the first operation to the last final read."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from histories import Recorder
+
+from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
+from ..evidence.writing import unwritable, writing
+from ..hosts.base import Host
+from ..hosts.parallel import on_all
+from ..nemesis.following import Following, events_of
+from ..nemesis.injector import HostInjector
+from ..nemesis.ledger import Ledger
+from ..systems.base import Dial, Service
+from .journal import Journal
+from .matching import never_begun
+from .nemesis import Nemesis
+from .record import states_agree
+from .runner import Phase, Runner
+from .sampler import Sampler
+from .threads import ThreadDriver
+from .under_way import Run
+from .worker import RunClock
+
+ENDED_BY_USER = "the user ended the run before its final reads"
+
+SETTLE_S = 5.0
+SETTLE_STEP_S = 0.1
+"""How long nodes may take, after the final reads, to apply what was written last."""
+
+
+def drive(run: Run, hosts: Sequence[Host]) -> None:
+    """Leaves history and ledger, and what else is known among the run's facts, before it stops the agents, which may fail."""
+    service, provider, clock = run.system.service, run.provider, RunClock()
+    by_name = {host.name: host for host in hosts}
+
+    def dial(node: str, timeout_s: float) -> socket.socket:
+        return provider.dial(by_name[node].address, service.port, timeout_s=timeout_s)
+
+    with ExitStack() as stack:
+        with writing(run.run_dir):
+            recorder = stack.enter_context(Recorder(run.run_dir / HISTORY_FILE))
+            ledger = stack.enter_context(Ledger(run.run_dir / LEDGER_FILE))
+        injector = HostInjector(
+            hosts,
+            provider,
+            service,
+            ledger,
+            clock.now_ns,
+            seed=run.plan.seed,
+            voters=run.plan.voters,
+            dial=dial,
+            run=f"{run.plan.campaign}, seed {run.plan.seed}",
+            trouble=run.trouble,
+        )
+        with run.phase("agents"):
+            injector.start()
+            stack.callback(_stop, run, injector)
+        run.interrupts.raise_if_asked()
+        journal = Journal(recorder)
+        nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns, trouble=run.trouble)
+
+        def stop_asked() -> bool:
+            return run.interrupts.asked() or recorder.failure is not None or ledger.failure is not None
+
+        tick = progress(journal, nemesis, run.settings.tell)
+        driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, stop_asked)
+        events = events_of(run.plan.intents)
+        stack.enter_context(Following(hosts, service, dial, events, driver.happened, clock.now_ns, run.trouble))
+        clock.started_ns = time.monotonic_ns()
+        run.began = True
+        with (
+            run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
+            Sampler(injector, journal, clock, run.trouble),
+        ):
+            runner = driver.run()
+        run.driven = True
+        _keep_phases(run, runner, journal, recorder, ledger)
+        with run.guarded("asking the nodes for their final states"):
+            # Without a quiet period faults may still be in force, or the user was in a hurry: what replicas hold then says nothing.
+            states = _final_states(service, hosts, dial) if "quiet_end" in run.facts.phases else {}
+            run.note(final_states=states)
+        with run.guarded("asking the hosts for their clocks"):
+            run.note(clock_offsets_ns=injector.monotonic_offsets_ns())
+
+
+def _stop(run: Run, injector: HostInjector) -> None:
+    with run.guarded("stopping the fault agents"):
+        injector.stop()
+
+
+def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder, ledger: Ledger) -> None:
+    """What only the driver knows, and what it could not write."""
+    marks = dict(runner.marks)
+    gaps: list[dict[str, Any]] = []
+    for failure, part, name in ((recorder.failure, "history", HISTORY_FILE), (ledger.failure, "ledger", LEDGER_FILE)):
+        if failure is not None:
+            run.trouble.error(str(unwritable(run.run_dir / name, failure)))
+            why = f"could not be written to its end: {failure.strerror or failure}"
+            gaps.append({"part": part, "name": name, "why": why, "tail": True})
+    if run.interrupts.asked():
+        run.trouble.error(ENDED_BY_USER)
+    if run.interrupts.asked() or gaps:
+        marks.pop("quiet_end", None)
+    run.note(
+        phases=marks,
+        gaps=[*run.facts.gaps, *gaps],
+        client_errors=journal.causes.top(),
+        left_out=[*run.left_out, *never_begun(runner)],
+    )
+
+
+def _final_states(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, Mapping[str, Any]]:
+    """What every node says at the end. Asked again for a moment while they differ: a last entry may be on its way to some."""
+    deadline_s = time.monotonic() + SETTLE_S
+    while True:
+        answers = on_all(hosts, lambda host: service.status(host, dial)).values
+        states = {name: state for name, state in answers.items() if state is not None}
+        if (states_agree(states) and len(states) == len(hosts)) or not states or time.monotonic() > deadline_s:
+            return states
+        time.sleep(SETTLE_STEP_S)
+
+
+def progress(journal: Journal, nemesis: Nemesis, tell: Callable[[str, str], None]) -> Callable[[int, Phase], None]:
+    """What the driver calls a few times a second."""
+
+    def tick(now_ns: int, phase: Phase) -> None:
+        active = ", ".join(sorted(nemesis.active)) or "no fault"
+        tell(phase.value, f"{journal.summary()} · {active}")
+
+    return tick

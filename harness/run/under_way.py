@@ -1,0 +1,105 @@
+"""A run under way: what is known of it is written down at once, and what goes wrong later hides nothing that was known before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..campaign.model import Campaign
+from ..errors import TribulationError
+from ..evidence.writing import RunFolderError
+from ..hosts.base import Provider
+from ..trouble import Trouble
+from .assemble import System
+from .interrupts import Interrupts
+from .plan import Plan
+from .record import RunFacts
+
+if TYPE_CHECKING:
+    from .execute import Settings
+
+
+@dataclass(slots=True)
+class Run:
+    """`composed`: faults that are composed of what the hosts can do are not in the plan yet. `facts` are in `run.json` as they are here.
+
+    `began`: the load did; from then on nothing is raised that would hide what was recorded. `driven`: the driver came to its end.
+    """
+
+    campaign: Campaign
+    plan: Plan
+    provider: Provider
+    system: System
+    run_dir: Path
+    settings: Settings
+    facts: RunFacts
+    composed: bool = False
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    trouble: Trouble = field(default_factory=Trouble)
+    elapsed_s: dict[str, float] = field(default_factory=dict)
+    backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    began: bool = False
+    driven: bool = False
+
+    @property
+    def keep(self) -> bool:
+        """Whether hosts and system stay up afterwards."""
+        return self.settings.keep or self.settings.attach or self.campaign.hosts.keep
+
+    @contextmanager
+    def phase(self, name: str, detail: str = "") -> Iterator[None]:
+        """Report and time a phase."""
+        self.settings.tell(name, detail)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.elapsed_s[name] = round(time.monotonic() - started, 3)
+
+    def note(self, **known: Any) -> None:
+        """Keep what is `known` now, with all trouble so far, and write it down. That it cannot be written is one more trouble."""
+        self._write(seal=False, **known)
+
+    def seal(self) -> None:
+        """No more files of evidence come."""
+        self._write(seal=True)
+
+    def missing(self, part: str, name: str, why: str, *, tail: bool = False) -> None:
+        """Evidence that is known not to be complete."""
+        self.note(gaps=[*self.facts.gaps, {"part": part, "name": name, "why": why, "tail": tail}])
+
+    @contextmanager
+    def guarded(self, doing: str) -> Iterator[None]:
+        """Around steps of the end: what goes wrong there is one more trouble, and the next step follows."""
+        try:
+            yield
+        except Exception as error:
+            self.settings.tell(doing, error.message if isinstance(error, TribulationError) else str(error))
+            self.trouble.add(doing, error)
+
+    def _write(self, *, seal: bool, **known: Any) -> None:
+        self.facts = replace(self.facts, **known)
+        self._refresh()
+        try:
+            if seal:
+                self.facts = self.facts.sealed(self.run_dir)
+            else:
+                self.facts.write(self.run_dir)
+        except RunFolderError as error:
+            if str(error) not in self.trouble.errors:
+                self.trouble.error(str(error))
+                self._refresh()
+
+    def _refresh(self) -> None:
+        self.facts = replace(
+            self.facts,
+            errors=list(self.trouble.errors),
+            bugs=self.trouble.bugs,
+            elapsed_s=dict(self.elapsed_s),
+            backends=self.backends,
+        )
