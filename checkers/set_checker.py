@@ -159,14 +159,14 @@ class _Known:
 def _missing(found: WholeSet, key: Hashable, quiet_ns: int | None, tally: Tally, meter: Meter) -> Iterator[Anomaly]:
     known = _knowledge(found)
     reads = sorted(found.reads, key=lambda item: item[0].invoke_index)
-    last_seen: dict[Hashable, int] = {}
+    last_seen: dict[Hashable, Operation] = {}
     last_missed: dict[Hashable, Operation] = {}
     certain: dict[Hashable, Operation] = {}
     at = 0
     for read, elements in reads:
         meter.charge(0, read.invoke_index)
         for element in elements:
-            last_seen[element] = read.invoke_index
+            last_seen[element] = read
         while at < len(known) and (known[at].by.complete_index or 0) < read.invoke_index:
             certain[known[at].element] = known[at].by
             at += 1
@@ -175,7 +175,7 @@ def _missing(found: WholeSet, key: Hashable, quiet_ns: int | None, tally: Tally,
                 last_missed[element] = read
     lost: dict[Hashable, Operation] = {}
     for element, read in last_missed.items():
-        if last_seen.get(element, -1) < read.invoke_index:
+        if element not in last_seen or last_seen[element].invoke_index < read.invoke_index:
             lost[element] = read
         else:
             tally.stale_ms.append(round((read.invoke_ns - (certain[element].complete_ns or 0)) / 1e6, 3))
@@ -190,7 +190,7 @@ def _missing(found: WholeSet, key: Hashable, quiet_ns: int | None, tally: Tally,
         1 for element, op in found.adds.items() if op.type is Type.INFO and element in last_seen
     )
     if lost:
-        yield _lost(lost, certain, found, key)
+        yield _lost(lost, certain, last_seen, found, key)
 
 
 def _knowledge(found: WholeSet) -> list[_Known]:
@@ -212,16 +212,22 @@ def _is_evidence(read: Operation, quiet_ns: int | None) -> bool:
 
 
 def _lost(
-    lost: dict[Hashable, Operation], certain: dict[Hashable, Operation], found: WholeSet, key: Hashable
+    lost: dict[Hashable, Operation],
+    certain: dict[Hashable, Operation],
+    last_seen: dict[Hashable, Operation],
+    found: WholeSet,
+    key: Hashable,
 ) -> Anomaly:
     # The example: preferably an acknowledged one, and the one whose loss shows soonest.
     element = min(lost, key=lambda item: (certain[item].f != "add", certain[item].complete_index or 0))
     read, by = lost[element], certain[element]
     add = found.adds.get(element, by)
+    seen = last_seen.get(element)
     how = "was acknowledged" if by.f == "add" else f"was there ({describe(by)})"
-    more = f" {len(lost)} elements of this set are lost." if len(lost) > 1 else ""
-    text = f"{show(element)} {how} and is missing ever after: {describe(add)}; last missing in {describe(read)}.{more}"
-    return _anomaly("lost-write", key, [add, by, read], text, lost)
+    last = "no read shows it" if seen is None else f"the last read that shows it is {describe(seen)}"
+    more = f" So it is with {len(lost)} elements of this set." if len(lost) > 1 else ""
+    text = f"{show(element)} {how} and is missing later: {describe(add)}; {last}; {describe(read)} lacks it.{more}"
+    return _anomaly("lost-write", key, [add, by, read, *([] if seen is None else [seen])], text, lost)
 
 
 def _anomaly(

@@ -6,12 +6,11 @@ the first read saw; then a wrong one is shown as two reads that differ. Negative
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Operation, Type, canonical
+from histories import Operation, Type
 
 from ..findings import Findings
 from ..options import flag, number, settings_of
@@ -19,6 +18,7 @@ from ..options import names as list_of_names
 from ..result import Budget, CheckResult, RunRecord
 from ..standing import Standing
 from ..wording import describe, indices, on_key, show
+from .bank_witness import Seen, blamed, name_of
 from .conclusion import all_of, conclude, sentence
 from .selection import by_object, names
 
@@ -59,12 +59,11 @@ class BankChecker(Standing):
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """`total` is None while nothing says it. `transfers` may have happened, in order of invocation; `by_amount` finds those of one amount."""
+    """`total` is None while nothing says it. `transfers` may have happened, in order of invocation."""
 
     key: Hashable
     reads: Sequence[tuple[Operation, Balances]]
     transfers: Sequence[Operation]
-    by_amount: Mapping[Any, Sequence[Operation]]
     accounts: frozenset[Hashable]
     total: Any
     reference: Operation | None
@@ -87,33 +86,23 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
                 reads.append((op, balances))
     if unreadable:
         doubts.append(f"{unreadable} reads carry no balances by account")
-    by_amount: dict[Any, list[Operation]] = {}
-    for op in transfers:
-        if isinstance(op.argument, Mapping):
-            by_amount.setdefault(op.argument.get("amount"), []).append(op)
     told = options["accounts"]
-    accounts = frozenset(map(_name, told if told is not None else (reads[0][1] if reads else ())))
+    accounts = frozenset(map(name_of, told if told is not None else (reads[0][1] if reads else ())))
     whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]
     total = options["total"]
     reference = None
     if total is None and whole:
         reference, total = whole[0][0], sum(whole[0][1].values())
-    return Bank(key, reads, transfers, by_amount, accounts, total, reference)
+    return Bank(key, reads, transfers, accounts, total, reference)
 
 
 def _balances(value: Any) -> Balances | None:
     """A mapping, or pairs of account and balance."""
     if isinstance(value, Mapping):
-        return {_name(account): balance for account, balance in value.items()}
+        return {name_of(account): balance for account, balance in value.items()}
     if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value):
-        return {_name(account): balance for account, balance in value}
+        return {name_of(account): balance for account, balance in value}
     return None
-
-
-def _name(account: Any) -> Hashable:
-    """Accounts by their text, since the keys of a JSON object are texts."""
-    name: Hashable = canonical(account)
-    return str(name) if isinstance(name, int) else name
 
 
 def _is_whole(balances: Balances, accounts: Iterable[Hashable]) -> bool:
@@ -137,33 +126,39 @@ def _judge(bank: Bank, negative_allowed: bool, findings: Findings) -> None:
             text = f"{describe(read)} has no balance of account {show(empty[0])}"
             _add(findings, "null-balance", bank, [read], text, {"accounts": empty})
         elif sum(balances.values()) != bank.total:
-            _wrong_total(bank, read, sum(balances.values()), findings)
+            _wrong_total(bank, read, balances, findings)
         if below and not negative_allowed:
             text = f"account {show(below[0])} is at {show(balances[below[0]])} in {describe(read)}"
             _add(findings, "negative-balance", bank, [read], text, {"accounts": below})
 
 
-def _wrong_total(bank: Bank, read: Operation, total: Any, findings: Findings) -> None:
+def _wrong_total(bank: Bank, read: Operation, balances: Balances, findings: Findings) -> None:
     if not findings.wants("wrong-total"):
         findings.count("wrong-total")
         return
+    total = sum(balances.values())
     off = total - bank.total
     ops = [read] if bank.reference is None else [bank.reference, read]
-    half = _half_seen(bank, read, abs(off))
+    why = blamed(bank.transfers, _last_right(bank, read), Seen(read, balances), off)
     text = f"the accounts hold {show(bank.total)} together, but {describe(read)} sums to {show(total)}"
     if bank.reference is not None:
         text = f"the accounts held {show(bank.total)} together in {describe(bank.reference)}, but {describe(read)} sums to {show(total)}"
-    if half is not None:
-        ops.append(half)
-        text += f", as if one half of {describe(half)} were seen without the other"
+    if why is not None:
+        ops += why.ops
+        text += f", {why.text}"
     _add(findings, "wrong-total", bank, ops, text, {"total": total, "expected": bank.total})
 
 
-def _half_seen(bank: Bank, read: Operation, amount: Any) -> Operation | None:
-    """The latest transfer of that amount that had begun when the read returned."""
-    fitting = bank.by_amount.get(amount, ())
-    before = bisect_left(fitting, read.complete_index or 0, key=lambda op: op.invoke_index)
-    return fitting[before - 1] if before else None
+def _last_right(bank: Bank, read: Operation) -> Seen | None:
+    """The last read with the right total that ended before this one began."""
+    right = [
+        Seen(op, balances)
+        for op, balances in bank.reads
+        if (op.complete_index or 0) < read.invoke_index
+        and _is_whole(balances, bank.accounts)
+        and sum(balances.values()) == bank.total
+    ]
+    return max(right, key=lambda seen: seen.op.complete_index or 0, default=None)
 
 
 def _add(

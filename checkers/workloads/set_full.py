@@ -180,11 +180,13 @@ class Tale:
         absent, by = self._op(lives.absent_row[at]), self._op(lives.known_row[at])
         after_ms = round((absent.invoke_ns - (by.complete_ns or 0)) / 1e6, 3)
         how = "was acknowledged" if by.f == "add" else "was read"
+        seen = None if lives.present_row[at] == NEVER else self._op(lives.present_row[at])
+        last = "no read shows it" if seen is None else f"the last read that shows it is {describe(seen)}"
         text = (
-            f"{show(self._value(lives.element[at]))} {how} by {describe(by)} and is missing to the end: "
+            f"{show(self._value(lives.element[at]))} {how} by {describe(by)} and is missing later: {last}; "
             f"{describe(absent)} lacks it {after_ms:g} ms later"
         )
-        ops = [by, absent] if lives.present_row[at] == NEVER else [by, self._op(lives.present_row[at]), absent]
+        ops = [by, absent] if seen is None else [by, seen, absent]
         elements = [self._value(item) for item in lives.element[lost]]
         self._found("lost-write", part, text, ops, elements, {"missing_ms": after_ms})
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
+
+from checkers.causes import rank
 
 from ..report import words
 from ..run.verdict import Judgement
@@ -26,14 +29,7 @@ def print_judgement(judgement: Judgement) -> None:
     verdict = judgement.verdict.value
     expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
     out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/]{expected}")
-    for name, result in judgement.results.items():
-        for anomaly in result.anomalies[:SHOWN_ANOMALIES]:
-            out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
-            out.print(f"    operations {', '.join(map(str, anomaly.ops))}" if anomaly.ops else "    from traces")
-        if len(result.anomalies) > SHOWN_ANOMALIES:
-            out.print(
-                f"  … and {len(result.anomalies) - SHOWN_ANOMALIES} more by {name}; all of them: tri check {escape(document['run'])} --json"
-            )
+    _print_anomalies(judgement)
     if note := (document["power_model"] or {}).get("note"):
         out.print(f"  [yellow]power model[/] {escape(note)}")
     for one in document["left_out"]:
@@ -57,6 +53,20 @@ def print_judgement(judgement: Judgement) -> None:
     told = "history" if document["expected"] is None else "run    "
     out.print(f"\n{told} {escape(document['run'])}")
     out.print(f"repeat  {escape(document['command'])}")
+
+
+def _print_anomalies(judgement: Judgement) -> None:
+    """The first of each checker, causes before their consequences."""
+    shown: Counter[str] = Counter()
+    found = [(name, one) for name, result in judgement.results.items() for one in result.anomalies]
+    for name, anomaly in sorted(found, key=lambda item: rank(item[1].kind, item[1].ops)):
+        shown[name] += 1
+        if shown[name] <= SHOWN_ANOMALIES:
+            out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
+            out.print(f"    operations {', '.join(map(str, anomaly.ops))}" if anomaly.ops else "    from traces")
+    more = ", ".join(f"{count - SHOWN_ANOMALIES} by {name}" for name, count in shown.items() if count > SHOWN_ANOMALIES)
+    if more:
+        out.print(f"  … and more: {more}; all of them: tri check {escape(judgement.document['run'])} --json")
 
 
 def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from checkers.causes import rank
 from checkers.result import Fault
 from histories import Operation, Type
 
@@ -159,12 +160,19 @@ def _checkers(run: RunFiles) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _witnesses(run: RunFiles) -> tuple[list[Witness], int]:
-    shown, hidden = [], 0
+    """At most a few of each checker, causes before their consequences."""
+    shown: list[tuple[str, Mapping[str, Any]]] = []
+    hidden = 0
     for name, result in _checkers(run):
-        anomalies = result.get("anomalies") or ()
-        shown += [witness(name, anomaly, run.history, run.faults) for anomaly in anomalies[:_MOST_WITNESSES]]
+        anomalies = sorted(result.get("anomalies") or (), key=_rank)
+        shown += [(name, anomaly) for anomaly in anomalies[:_MOST_WITNESSES]]
         hidden += max(0, len(anomalies) - _MOST_WITNESSES)
-    return shown, hidden
+    shown.sort(key=lambda item: _rank(item[1]))
+    return [witness(name, anomaly, run.history, run.faults) for name, anomaly in shown], hidden
+
+
+def _rank(anomaly: Mapping[str, Any]) -> tuple[int, bool, int]:
+    return rank(str(anomaly.get("kind")), [int(index) for index in anomaly.get("ops") or ()])
 
 
 def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:

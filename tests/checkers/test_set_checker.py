@@ -85,8 +85,18 @@ def test_one_anomaly_tells_of_many_lost_elements():
     assert anomaly.details["count"] == 48
     assert len(anomaly.details["elements"]) == 20
     assert anomaly.explanation == (
-        "On key k, 3 was acknowledged and is missing ever after: add of 3 by process 0 (index 4 to 5, 0.004 s to 0.005 s); last missing in "
-        "read of [1, 2] by process 1 (index 100 to 101, 0.100 s to 0.101 s). 48 elements of this set are lost."
+        "On key k, 3 was acknowledged and is missing later: add of 3 by process 0 (index 4 to 5, 0.004 s to 0.005 s); no read shows it; "
+        "read of [1, 2] by process 1 (index 100 to 101, 0.100 s to 0.101 s) lacks it. So it is with 48 elements of this set."
+    )
+
+
+def test_what_one_of_two_primaries_still_has_is_not_said_to_be_gone():
+    """A read at n1 shows it, and a later one at n2 does not."""
+    (anomaly,) = judge("p0 k:a1 p0 k:a2 p1 k:s1,2 p2 k:s2").anomalies
+    assert anomaly.kind == "lost-write" and len(anomaly.ops) == 3
+    assert anomaly.explanation == (
+        "On key k, 1 was acknowledged and is missing later: add of 1 by process 0 (index 0 to 1, 0.000 s to 0.001 s); the last read that shows it is "
+        "read of [1, 2] by process 1 (index 4 to 5, 0.004 s to 0.005 s); read of [2] by process 2 (index 6 to 7, 0.006 s to 0.007 s) lacks it."
     )
 
 

@@ -45,6 +45,47 @@ def test_half_a_transfer():
     assert anomaly.details == {"key": None, "total": 90, "expected": 100}
 
 
+C = {"from": "a", "to": "c", "amount": 5}
+
+
+def two_at_once(a: int) -> Story:
+    """10 from a to b and 5 from a to c at once; then everything is read."""
+    story = Story().ok(3, "read", None, {"a": 50, "b": 50, "c": 0})
+    story.begin(0, "transfer", A).begin(1, "transfer", C).end(0).end(1)
+    return story.ok(3, "read", None, {"a": a, "b": 60, "c": 5})
+
+
+def test_a_lost_update_names_the_two_transfers_that_read_the_same_balance():
+    anomaly = only(two_at_once(a=45).judge("bank"), "wrong-total", (0, 2, 3, 6))
+    assert anomaly.explanation.endswith(
+        "sums to 110, as if transfer of {'from': 'a', 'to': 'b', 'amount': 10} by process 0 (index 2 to 4, 0.002 s to 0.004 s) and transfer of "
+        "{'from': 'a', 'to': 'c', 'amount': 5} by process 1 (index 3 to 5, 0.003 s to 0.005 s), which were under way at once, had both read the balance of "
+        "account a and one of the two changes were lost."
+    )
+    other = only(two_at_once(a=40).judge("bank"), "wrong-total", (0, 2, 3, 6))
+    assert "sums to 105" in other.explanation and "one of the two changes were lost" in other.explanation
+
+
+def test_two_transfers_at_once_are_not_blamed_where_the_balances_speak_against_it():
+    """The account that both took from is right; what is missing is missing at b."""
+    story = Story().ok(3, "read", None, {"a": 50, "b": 50, "c": 0})
+    story.begin(0, "transfer", A).begin(1, "transfer", C).end(0).end(1).ok(3, "read", None, {"a": 35, "b": 50, "c": 5})
+    anomaly = only(story.judge("bank"), "wrong-total", (0, 2, 6))
+    assert anomaly.explanation.endswith("were seen without the other.")
+
+
+def test_a_transfer_that_is_under_way_when_everything_is_read_is_seen_by_half():
+    story = Story().ok(3, "read", None, {"a": 50, "b": 50, "c": 0}).begin(0, "transfer", A).begin(1, "transfer", C)
+    story.ok(3, "read", None, {"a": 40, "b": 50, "c": 0}).end(0).end(1)
+    assert "one half of transfer" in only(story.judge("bank"), "wrong-total", (0, 2, 4)).explanation
+
+
+def test_transfers_before_the_last_right_read_are_not_blamed():
+    story = Story().ok(3, "read", None, {"a": 50, "b": 50, "c": 0}).ok(0, "transfer", A)
+    story.ok(3, "read", None, {"a": 40, "b": 60, "c": 0}).ok(3, "read", None, {"a": 50, "b": 60, "c": 0})
+    assert only(story.judge("bank"), "wrong-total", (0, 6)).explanation.endswith("sums to 110.")
+
+
 def test_the_transfer_shown_is_the_latest_that_fits_and_had_begun():
     story = (
         Story()

@@ -23,7 +23,7 @@ def test_a_lost_element_is_told_with_its_add_and_the_last_read_without_it():
     anomaly = only(result, "lost-write", (0, 4, 8))
     assert anomaly.details == {"key": "k", "count": 1, "elements": [1], "missing_ms": 7.0}
     assert anomaly.explanation == (
-        "On key k, 1 was acknowledged by add of 1 by process 0 (index 0 to 1, 0.000 s to 0.001 s) and is missing to the end: read of [2] by process 1 "
+        "On key k, 1 was acknowledged by add of 1 by process 0 (index 0 to 1, 0.000 s to 0.001 s) and is missing later: the last read that shows it is read of [1, 2] by process 1 (index 4 to 5, 0.004 s to 0.005 s); read of [2] by process 1 "
         "(index 8 to 9, 0.008 s to 0.009 s) lacks it 7 ms later."
     )
     assert result.stats["lost"] == 1 and result.stats["stable"] == 1
