@@ -62,6 +62,14 @@ class Composition:
     def all(self) -> list[Machine]:
         return [self.clients, self.application, self.raft, *self.members.values()]
 
+    def counters(self) -> dict[str, int]:
+        dropped = {} if self._memory is None else {"memory_dropped": self._memory.dropped}
+        return {
+            "forwards_dropped": self.clients.forwards_dropped,
+            "commands_failed": self.application.failed,
+            **dropped,
+        }
+
     def on_memory_request(self, now_ns: int, event: Request) -> None:
         """What is to be linearizable is a command for the log, everything else for this node's memory."""
         if self._memory is not None and not by_the_log(event.body):

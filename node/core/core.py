@@ -108,10 +108,13 @@ class Core:
         merged: dict[str, Any] = {"node": self.config.node, "incarnation": self._incarnation}
         for machine in self._machines.values():
             merged.update(machine.status())
-        merged["held_dropped"] = dict(self._out.dropped)
         if self.config.membership is not None:
             merged["garbage"] = self._garbage
         return merged
+
+    def counters(self) -> dict[str, Any]:
+        """What metrics have besides the status: what was dropped, and what failed. Clients do not get it."""
+        return {"held_dropped": dict(self._out.dropped), **self._composition.counters()}
 
     def _received(self, now_ns: int, event: Received) -> None:
         peer = event.peer
@@ -186,9 +189,10 @@ class Core:
         problem = id_problem(event.body["id"]) if "id" in event.body else None
         if problem is None and admin == "trace-marker":
             problem = _marker_problem(event.body.get("marker"))
-        head = {"id": reply_id(event.body), "node": self.config.node}
+        id_, node = reply_id(event.body), self.config.node
         if problem is not None:
-            self._out.reply(event.client, {**head, "status": "fail", "error": "bad-request", "message": problem})
+            refused = {"id": id_, "status": "fail", "error": "bad-request", "message": problem, "node": node}
+            self._out.reply(event.client, refused)
             return
         answer: dict[str, Any] = {}
         if admin == "status":
@@ -199,7 +203,7 @@ class Core:
             self._out.trace("digest", **answer)
         else:
             self._out.trace("marker", marker=event.body.get("marker"))
-        self._out.reply(event.client, {**head, "status": "ok", **answer})
+        self._out.reply(event.client, {"id": id_, "status": "ok", "node": node, **answer})
 
     def _drain(self, now_ns: int) -> None:
         signals, handlers = self._out.signals, self._handlers

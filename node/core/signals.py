@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any, Union
 
 from .entry import Command, Entry
@@ -44,10 +45,11 @@ class Committed:
 
 @frozen
 class Applied:
-    """The state machine took these entries; `results` holds what each command returned."""
+    """The state machine took these entries; `results` holds what each command returned. `touched`: ids by application, for which `Changed` follows."""
 
     entries: Sequence[Entry]
     results: Sequence[Any]
+    touched: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @frozen

@@ -202,7 +202,7 @@ class Runtime:
             "log_rotated": self._log.rotated,
         }
         own["log_unwritten"] = self._log.unwritten
-        return {**self._core.status(), **own}  # type: ignore[attr-defined]
+        return {**self._core.status(), **self._core.counters(), **own}  # type: ignore[attr-defined]
 
     def _turn(self, network: Network, incoming: list[Incoming]) -> None:
         now_ns = self._now_ns = time.monotonic_ns()

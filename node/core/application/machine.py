@@ -57,7 +57,7 @@ class Application(Machine):
         return text_digest(canonical([self._kv.dump(), self._sessions.dump(), parts]))
 
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = {"index": self.applied, "applied": self.applied, "commands_failed": self.failed}
+        status: dict[str, Any] = {"index": self.applied, "applied": self.applied}
         if not self._apps:
             # With agents the state may have many MiB, and a status is asked for every second: `digest` is a question of its own.
             status["digest"] = self.digest()
@@ -81,7 +81,9 @@ class Application(Machine):
             self.applied = entry.index
             if entry.index % DIGEST_EVERY == 0:
                 self._out.trace("digest", index=entry.index, digest=self.digest())
-        self._out.emit(Applied(entries, results))
+        self._out.emit(
+            Applied(entries, results, {app.name: tuple(app.fresh) for app in self._apps.values() if app.fresh})
+        )
         self._tell_changes()
 
     def _tell_changes(self) -> None:

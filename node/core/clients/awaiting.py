@@ -6,13 +6,15 @@ application's own record, once this node has applied the command itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..signals import Changed
 from .pending import Pending, Stage
 
 Record = Mapping[str, Any]
+NOTHING: Mapping[str, Sequence[str]] = {}
 
 
 def _runs(record: Record | None) -> bool:
@@ -46,6 +48,9 @@ class Awaiting:
         self._me = me
         self._views: dict[str, Mapping[str, Record]] = {}
         self._waiting: dict[tuple[str, str], dict[int, Pending]] = {}
+        self._by_token: dict[int, Pending] = {}
+        self._unreached: list[tuple[int, int]] = []
+        """A heap: the index that must be applied first, with the token."""
         self.rtt_ns: Mapping[str, int] = {}
 
     def begin(self, pending: Pending, body: dict[str, Any]) -> bool:
@@ -56,21 +61,29 @@ class Awaiting:
         if request.call[0] not in _SETTLED:
             return False
         pending.stage, pending.answer = Stage.AWAITING, body
+        self._by_token[pending.token] = pending
+        heapq.heappush(self._unreached, (body.get("index", 0), pending.token))
         app, subjects = _subjects(pending)
         for subject in subjects:
             self._waiting.setdefault((app, subject), {})[pending.token] = pending
         return True
 
-    def settled(self, applied: int) -> list[Pending]:
-        """Those whose end has come; they wait no more."""
-        waiting = {p.token: p for some in self._waiting.values() for p in some.values()}
-        return self._settled_of(waiting, applied)
+    def settled(self, applied: int, touched: Mapping[str, Sequence[str]] = NOTHING) -> list[Pending]:
+        """Those whose end has come; they wait no more. Only those are looked at whose own command has been applied since the last time, and those that wait for what was `touched`, ids by application."""
+        found = {}
+        while self._unreached and self._unreached[0][0] <= applied:
+            token = heapq.heappop(self._unreached)[1]
+            if token in self._by_token:
+                found[token] = self._by_token[token]
+        for app, ids in touched.items():
+            found |= self._about(app, ids)
+        return self._settled_of(found, applied)
 
     def changed(self, signal: Changed, applied: int) -> list[Pending]:
+        first = signal.app not in self._views
         self._views[signal.app] = signal.view
-        found = (self._waiting.get((signal.app, id_)) for id_ in signal.ids)
-        touched = {p.token: p for some in found if some for p in some.values()}
-        return self._settled_of(touched, applied)
+        ids = [id_ for app, id_ in self._waiting if app == signal.app] if first else signal.ids
+        return self._settled_of(self._about(signal.app, ids), applied)
 
     def answer(self, pending: Pending, *, awaited: bool) -> dict[str, Any]:
         """The answer with the record as it stands, and the measured way to where its subject is."""
@@ -84,6 +97,7 @@ class Awaiting:
         return {**(pending.answer or {}), "awaited": awaited, "record": record, "network_ns": network_ns}
 
     def forget(self, pending: Pending) -> None:
+        self._by_token.pop(pending.token, None)
         app, subjects = _subjects(pending)
         for key in ((app, subject) for subject in subjects):
             waiting = self._waiting.get(key)
@@ -92,8 +106,12 @@ class Awaiting:
                 if not waiting:
                     del self._waiting[key]
 
+    def _about(self, app: str, ids: Iterable[str]) -> dict[int, Pending]:
+        found = (self._waiting.get((app, id_)) for id_ in ids)
+        return {token: pending for some in found if some for token, pending in some.items()}
+
     def _settled_of(self, waiting: dict[int, Pending], applied: int) -> list[Pending]:
-        return [p for p in waiting.values() if self._is_settled(p, applied)]
+        return [waiting[token] for token in sorted(waiting) if self._is_settled(waiting[token], applied)]
 
     def _is_settled(self, pending: Pending, applied: int) -> bool:
         assert pending.request is not None and pending.request.call is not None and pending.answer is not None

@@ -60,7 +60,7 @@ class Clients(Machine):
         self._token = 0
         self._applied = 0
         self._timer_ns: int | None = None
-        self._forwards_dropped = 0
+        self.forwards_dropped = 0
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Proposed: lambda now, signal: self._router.on_proposed(signal),
             NotProposed: lambda now, signal: self._router.on_not_proposed(signal),
@@ -104,7 +104,7 @@ class Clients(Machine):
             if origin in self._table.origins:
                 return
             if len(self._table.origins) >= self._remote_limit():
-                self._forwards_dropped += 1
+                self.forwards_dropped += 1
             else:
                 self._token += 1
                 pending = Pending(self._token, now_ns + message.deadline_ms * MS, None, None, origin)
@@ -143,7 +143,7 @@ class Clients(Machine):
             self._out.set_timer(TIMER, self._timer_ns)
 
     def status(self) -> dict[str, Any]:
-        return {"pending": len(self._table.by_token), "forwards_dropped": self._forwards_dropped}
+        return {"pending": len(self._table.by_token)}
 
     def check(self) -> None:
         table = self._table
@@ -197,7 +197,7 @@ class Clients(Machine):
                     ours = entry.term == pending.term
                     self._finish(pending, result if ours else replies.deposed(pending.term))
         self._run_caught_up()
-        self._end_waits(self._awaiting.settled(self._applied))
+        self._end_waits(self._awaiting.settled(self._applied, signal.touched))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
         self._applied = signal.index

@@ -204,6 +204,11 @@ class MemoryMachine(Member):
             "memory_synced_bytes": self._syncing.sent_bytes,
         }
 
+    @property
+    def dropped(self) -> int:
+        """Messages of memory for which a bandwidth cap left no room."""
+        return self._syncing.dropped
+
     def check(self) -> None:
         self._store.check()
 
@@ -243,7 +248,7 @@ class MemoryMachine(Member):
         self._answer(client, request.id, answer)
         if self._options.sync == "continuous":
             for peer in self._peers():
-                self._syncing.put(now_ns, peer, push, len(str(state)), gate)
+                self._syncing.put(now_ns, peer, push, len(ascii(state)), gate)
 
     def _make_room(self, kind: str, record: str, wall_ms: int) -> None:
         """By the declared policy alone."""

@@ -33,6 +33,10 @@ PLAIN_BYTES = 720 << 10
 """Of a TRMM that travels as it is: with base64 and its envelope it fits a frame of 1 MiB."""
 UNPACKED_BYTES = 64 << 20
 """Of one that was packed, at most."""
+QUEUE_NS = PATIENCE_MAX_NS
+"""How long a message may wait for its turn under a bandwidth cap: whoever asked has asked again by then."""
+QUEUE_BYTES = 32 << 20
+"""Of what waits under a cap, at most."""
 AHEAD = 2
 """Chunks of a long session that are asked for before the first of them is in, so that one side makes while the other takes."""
 
@@ -181,19 +185,28 @@ class Cap:
 
     bits_per_s: int
     free_ns: int = 0
-    queue: deque[tuple[int, str, Any]] = field(default_factory=deque)
+    queue: deque[tuple[int, str, Any, int]] = field(default_factory=deque)
+    bytes: int = 0
+    """Of what waits."""
+    dropped: int = 0
 
     def put(self, now_ns: int, peer: str, message: Any, size: int) -> None:
-        """`size` in bytes."""
+        """`size` in bytes. What would wait for too long, or take too much room, is dropped and counted: a later sync brings it."""
         cost_ns = size * 8 * SECOND // self.bits_per_s if self.bits_per_s else 0
-        self.free_ns = max(self.free_ns, now_ns) + cost_ns
-        self.queue.append((self.free_ns if self.bits_per_s else now_ns, peer, message))
+        free_ns = max(self.free_ns, now_ns) + cost_ns
+        if self.queue and (free_ns - now_ns > QUEUE_NS or self.bytes + size > QUEUE_BYTES):
+            self.dropped += 1
+            return
+        self.free_ns = free_ns
+        self.bytes += size
+        self.queue.append((self.free_ns if self.bits_per_s else now_ns, peer, message, size))
 
     def due(self, now_ns: int) -> list[tuple[str, Any]]:
         """Take what may be sent now."""
         out = []
         while self.queue and self.queue[0][0] <= now_ns:
-            _, peer, message = self.queue.popleft()
+            _, peer, message, size = self.queue.popleft()
+            self.bytes -= size
             out.append((peer, message))
         return out
 

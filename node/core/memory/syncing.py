@@ -73,6 +73,11 @@ class Syncing:
         """Send it when the cap allows; never before what it tells of is durable here."""
         self._cap.put(now_ns, peer, (message, gate), size + ENVELOPE_BYTES)
 
+    @property
+    def dropped(self) -> int:
+        """Messages for which the cap left no room."""
+        return self._cap.dropped
+
     def send_due(self, now_ns: int) -> int | None:
         """Send what may go; when the next may."""
         for peer, (message, gate) in self._cap.due(now_ns):

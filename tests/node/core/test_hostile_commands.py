@@ -94,10 +94,10 @@ def test_a_node_boots_on_a_log_that_holds_such_commands_and_serves() -> None:
     solo.pass_time(2000)
     assert solo.halted is None and solo.status()["role"] == "leader"
     (opened,) = solo.ask(open=True)
-    assert opened["status"] == "ok" and solo.status()["commands_failed"] == 0
+    assert opened["status"] == "ok" and solo.core.counters()["commands_failed"] == 0
     again = Solo(nodes=1, disk=solo.disk, incarnation=3, membership={}, agents={}, memory={})
     again.pass_time(2000)
-    assert again.halted is None and again.status()["commands_failed"] == 0
+    assert again.halted is None and again.core.counters()["commands_failed"] == 0
     assert again.core._composition.application._kv.dump() == solo.core._composition.application._kv.dump()
 
 
@@ -140,7 +140,7 @@ def test_an_application_that_raises_stops_no_node_and_says_so(monkeypatch: pytes
     (answer,) = solo.ask(session=opened["session"], seq=1, ops=[["w", "k", 1]])
     assert (answer["status"], answer["error"]) == ("fail", "command-failed") and "words" not in str(answer)
     assert solo.traced("command-failed") == [{"index": answer["index"], "kind": "OverflowError"}]
-    assert solo.halted is None and solo.status()["commands_failed"] == 1
+    assert solo.halted is None and solo.core.counters()["commands_failed"] == 1
     monkeypatch.undo()
     (answer,) = solo.ask(session=opened["session"], seq=2, ops=[["w", "k", 2]])
     assert answer["status"] == "ok"

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from node.core.cluster_messages import MemoryAsk, MemoryChunk
 from node.core.memory.conflicts import conflicts_of
 from node.core.memory.store import Store
-from node.core.memory.sync import UNPACKED_BYTES, Asking, Cap, Teller, chunk_bytes_under, pack, unpack
+from node.core.memory.sync import (
+    QUEUE_BYTES,
+    QUEUE_NS,
+    UNPACKED_BYTES,
+    Asking,
+    Cap,
+    Teller,
+    chunk_bytes_under,
+    pack,
+    unpack,
+)
 from node.core.memory.trmm import decode
 from node.flaws import Flaws
 
@@ -111,6 +121,7 @@ def test_a_cap_lets_through_no_more_than_its_rate(bits: int, sizes: list[int]) -
     cap = Cap(bits)
     for position, size in enumerate(sizes):
         cap.put(5 * S, "n2", position, size)
+    kept = [message for _, _, message, _ in cap.queue]
     now, sent, order = 5 * S, 0, []
     while cap.queue:
         for _, position in cap.due(now):
@@ -118,7 +129,26 @@ def test_a_cap_lets_through_no_more_than_its_rate(bits: int, sizes: list[int]) -
             order.append(position)
         assert sent * 8 * S <= bits * (now - 5 * S + len(sizes))
         now = cap.next_ns or now
-    assert order == list(range(len(sizes)))
+    assert order == kept == sorted(kept) and len(kept) + cap.dropped == len(sizes) and cap.bytes == 0
+
+
+def test_what_waits_under_a_cap_is_bounded_in_time_and_bytes() -> None:
+    """A peer that asks again and again, or many changes to push, fill neither memory nor the minutes to come."""
+    slow = Cap(8_000)
+    for number in range(10_000):
+        slow.put(0, "n2", number, 1000)
+    assert [message for _, _, message, _ in slow.queue] == list(range(60)) and slow.dropped == 9940
+    assert slow.free_ns <= QUEUE_NS
+    slow.due(30 * S)
+    slow.put(30 * S, "n2", "next", 1000)
+    assert slow.queue[-1][2] == "next", "there is room again"
+    fast = Cap(10**12)
+    for number in range(100):
+        fast.put(0, "n2", number, 1 << 20)
+    assert fast.bytes == QUEUE_BYTES and fast.dropped == 100 - 32
+    alone = Cap(8)
+    alone.put(0, "n2", "large", 1 << 20)
+    assert len(alone.queue) == 1, "one message goes, however long it takes"
 
 
 def test_without_a_cap_nothing_waits() -> None:
