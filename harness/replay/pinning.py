@@ -62,6 +62,8 @@ def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> Pin
             "hosts": {**_simulated_hosts(plan.options.get("hosts", {})), "nodes": len(plan.nodes)},
             "system": {**system, "flaws": [*system.get("flaws", ()), *flaws]},
         },
+        # Load and faults are given for the times that applied.
+        pace=None,
         **changes,
     )
     return PinnedPlan(pinned_plan, slots)
