@@ -29,7 +29,7 @@ from .leases import Leases
 from .ledger import Ledger
 from .outages import bring_back
 from .owners import asked_of_hosts
-from .packages import Ground, Package, package_of
+from .packages import Ground, Package, package_of, unheld
 from .packages.processes import is_running, states
 from .reachability import Reachability
 from .resolve import held_off, in_force, vertices
@@ -83,6 +83,7 @@ class HostInjector:
         self._applied: dict[str, Json] = {}
         self._told: dict[str, list[Json]] = {}
         self._lapsed: set[str] = set()
+        self._unheld: dict[str, Json] = {}
         self._change = threading.RLock()
 
     def start(self) -> Observation:
@@ -198,6 +199,7 @@ class HostInjector:
 
     def _take_back(self, fault: Resolved) -> Json:
         self._look_for_lapses(patient=True)
+        self._unheld |= unheld([fault], self._ground)
         self._ledger.step("healing", fault, self._clock())
         del self._active[fault.intent.id]
         self._covering.ended(fault, self._clock())
@@ -224,6 +226,7 @@ class HostInjector:
             begun = list(self._active.values())
             if begun:
                 self._look_for_lapses(patient=True)
+                self._unheld |= unheld(begun, self._ground)
             for fault in begun:
                 self._ledger.step("healing", fault, self._clock())
             self._ending.update({fault.intent.id: fault for fault in begun})
@@ -326,8 +329,8 @@ class HostInjector:
         return Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
 
     def _lapse_of(self, fault: Resolved) -> Json:
-        """A fault that a watchdog undid while the harness was not looking did not last as intended, and says so."""
-        return {"lapsed": True} if fault.intent.id in self._lapsed else {}
+        """A fault that a watchdog or somebody else undid while the harness was not looking did not last as intended, and says so."""
+        return self._unheld.get(fault.intent.id) or ({"lapsed": True} if fault.intent.id in self._lapsed else {})
 
     def _give_up(self, fault: Resolved, error: TribulationError) -> None:
         self._ledger.failed(fault, self._clock(), error.message)

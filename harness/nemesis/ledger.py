@@ -152,12 +152,12 @@ def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
 
 
 def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
-    """Verified means: seen in force, and not seen to have gone before its heal (a heal tells when the watchdog came first)."""
+    """Verified means: seen in force, and not seen to have gone before its heal (a heal tells when the watchdog or somebody else came first)."""
     intended, verified, healed = phases["intended"], phases.get("verified"), phases.get("healed")
     lapsed = healed is not None and bool(healed["observed"].get("lapsed"))
     observed = dict(verified["observed"]) if verified is not None else None
-    if observed is not None and lapsed:
-        observed["lapsed"] = True
+    if observed is not None and healed is not None and lapsed:
+        observed |= {name: healed["observed"][name] for name in ("lapsed", "not_held") if name in healed["observed"]}
     return Fault(
         id=fault_id,
         kind=intended["kind"],

@@ -106,7 +106,8 @@ def _beside(what: Mapping[str, Any]) -> list[str]:
             told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
     told += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
     told += [f"{node}, otherwise: {', '.join(others)}" for node, others in what.get("unlike", {}).items()]
-    if what.get("lapsed"):
+    told += [f"{node} was back before the heal: {', '.join(who)}" for node, who in what.get("not_held", {}).items()]
+    if what.get("lapsed") and "not_held" not in what:
         told.append("lapsed: its watchdog undid it early")
     return told
 

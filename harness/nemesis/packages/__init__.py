@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ...errors import FaultError
+from collections.abc import Iterable
+from typing import Any
+
+from ...errors import FaultError, TribulationError
+from ..faults import Resolved
 from .base import Ground, Package
 from .clocks import Clock
 from .cuts import Cut
@@ -16,7 +20,7 @@ from .processes import Kill, Pause
 from .voters import Voters
 from .wipe import Wipe
 
-__all__ = ["PACKAGES", "Ground", "Package", "package_of"]
+__all__ = ["PACKAGES", "Ground", "Package", "package_of", "unheld"]
 
 _ALL: tuple[Package, ...] = (
     Cut(),
@@ -49,3 +53,16 @@ def package_of(kind: str) -> Package:
         raise FaultError(
             f"no fault of kind {kind!r} on real hosts", f"there are {', '.join(sorted(PACKAGES))}"
         ) from None
+
+
+def unheld(faults: Iterable[Resolved], ground: Ground) -> dict[str, dict[str, Any]]:
+    """By fault, what to say of those that are in force no longer just before their heal. One that cannot be looked at now is found out by the heal itself."""
+    found = {}
+    for fault in faults:
+        try:
+            where = package_of(fault.intent.kind).unheld(fault, ground)
+        except TribulationError:
+            continue
+        if where:
+            found[fault.intent.id] = {"lapsed": True, "not_held": dict(where)}
+    return found

@@ -81,3 +81,7 @@ class Package(ABC):
     @abstractmethod
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """By a probe that is no part of the injection: whether it is there (`on`), or whether it has gone."""
+
+    def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
+        """Nodes where it was seen and is no longer, just before its heal, and what shows that: somebody else ended it."""
+        return {}

@@ -43,7 +43,11 @@ class Kill(Package):
         down = ground.force.killed | ground.force.off
         if not on and "slow_start_ns" in fault.what:
             return _look_at_slow_start(fault, ground)
-        return states(ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen))
+        seen = states(ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen))
+        return _noted(fault, ground, seen) if on else seen
+
+    def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
+        return _unheld(fault, ground, is_gone)
 
 
 class Pause(Package):
@@ -73,7 +77,25 @@ class Pause(Package):
             # Of a host that is frozen the kernel goes on; where clients are cut off, even that cannot be seen.
             silent = frozenset({stillness.NOTHING, stillness.KERNEL})
             return stillness.look(nodes, ground, silent) if on else whether_back(ground, nodes)
-        return states(ground, fault.what["nodes"], lambda name, seen: _as_paused(name, seen, ground), PROCESS_S)
+        seen = states(ground, fault.what["nodes"], lambda name, seen: _as_paused(name, seen, ground), PROCESS_S)
+        return _noted(fault, ground, seen) if on else seen
+
+    def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
+        """One that has ended meanwhile serves nobody either."""
+        return _unheld(fault, ground, lambda seen: is_stopped(seen) or is_gone(seen))
+
+
+def _noted(fault: Resolved, ground: Ground, seen: Observation) -> Observation:
+    ground.notes.setdefault(fault.intent.id, {"seen": seen.observed["nodes"]})
+    return seen
+
+
+def _unheld(fault: Resolved, ground: Ground, right: Callable[[Json], bool]) -> dict[str, list[str]]:
+    names = [name for name in ground.notes.get(fault.intent.id, {}).get("seen", ()) if name not in ground.force.off]
+    # Somebody may have started a process that has another pid.
+    ground.cluster.refresh_pids(names)
+    seen = ground.cluster.processes_of(names)
+    return {name: _cut([*seen[name]["running"], *seen[name]["stopped"]]) for name in names if not right(seen[name])}
 
 
 def states(
@@ -106,10 +128,14 @@ def states(
 
 
 def _unlike(seen: Json) -> list[str]:
-    if seen["pid"] is None:
+    if not is_there(seen):
         others = [*seen["running"], *seen["stopped"]]
     else:
         others = seen["running" if seen["state"] in "Tt" else "stopped"]
+    return _cut(others)
+
+
+def _cut(others: list[str]) -> list[str]:
     return others[:MOST_NAMED] + ([f"and {len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else [])
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from tests.harness.nemesis.lab_tools import deploy, fault, running, state
+from harness.nemesis.ledger import read_ledger
+from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running, state
 from tests.harness.nemesis.plain_service import Plain
 
 LATE = "{python} program.py >log 2>&1 & started=$!; rm -f pid; (sleep 1; echo $started >pid) >/dev/null 2>&1 &"
@@ -32,6 +33,14 @@ def test_its_kill_is_seen_to_be_undone_and_what_follows_meets_the_new_process(
             assert healed.verified and late.pid(n1) is not None, healed
             assert injector.inject(pause).verified and state(n1, late) == "T"
             assert injector.heal(pause).verified
+            again = fault("kill", nodes=["n1"])
+            assert injector.inject(again).verified
+            # As a service manager does that nobody told.
+            late.start(n1, {})
+            await_that("it runs", lambda: late.pid(n1) is not None)
+            healed = injector.heal(again)
+            assert healed.verified and healed.observed["lapsed"], healed
+            assert [fault.verified for fault in read_ledger(tmp_path / "ledger.jsonl")] == [True, True, False]
             slow = fault("kill", nodes=["n1"], slow_start_ns=500_000_000)
             assert injector.inject(slow).verified
             healed = injector.heal(slow)

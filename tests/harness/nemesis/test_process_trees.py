@@ -99,7 +99,9 @@ def test_one_process_that_goes_on_is_no_pause(lab: LocalProvider, injector: Host
     seen = package_of("pause").look(pause, injector._ground, True)
     assert not seen.verified and seen.observed["nodes"] == [], seen
     assert seen.observed["states"]["n1"] == "T" and seen.observed["unlike"]["n1"][0].startswith(f"{worker} ")
-    assert injector.heal(pause).verified
+    healed = injector.heal(pause)
+    assert healed.verified and healed.observed["lapsed"], "somebody else had ended it for one process"
+    assert [other.split()[0] for other in healed.observed["not_held"]["n1"] if other.endswith("S")] == [worker]
 
 
 def test_what_is_started_slowly_is_held_with_all_that_it_forked(lab: LocalProvider, injector: HostInjector) -> None:

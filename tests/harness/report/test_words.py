@@ -43,6 +43,11 @@ def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, st
         ("kill", {"processes": {"n1": "killed"}}, "n1 killed"),
         ("cut", {"edges": [["a", "b"]], "cut_but_heard": [["b", "a"]], "verify_ms": 3}, "a → b; cut but heard: b → a"),
         ("pause", {"nodes": [], "unlike": {"n1": ["7 worker S"]}}, "nothing; n1, otherwise: 7 worker S"),
+        (
+            "kill",
+            {"nodes": ["n1"], "lapsed": True, "not_held": {"n1": ["7 db S"]}},
+            "n1; n1 was back before the heal: 7 db S",
+        ),
         ("pause", {"nodes": ["n1"], "lapsed": True}, "n1; lapsed: its watchdog undid it early"),
     ],
 )
