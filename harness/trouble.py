@@ -32,12 +32,20 @@ OURS = tuple(
 PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
-def _place_of_users(error: BaseException) -> str | None:
+def place_of_users(error: BaseException) -> str | None:
     """The last place in the traceback that is neither ours nor Python's: a file that a user named, as an adapter is."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((*OURS, *PYTHON, "<")):
             return f"{frame.filename}:{frame.lineno} ({frame.name})"
     return None
+
+
+def described(error: BaseException | None) -> str:
+    """In one line what was raised; of a user's file also where in it."""
+    if isinstance(error, TribulationError):
+        return error.message
+    place = place_of_users(error) if error is not None else None
+    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
 class Trouble:
@@ -67,7 +75,7 @@ class Trouble:
         if isinstance(error, OSError) and error.errno in MACHINE:
             self.error(f"{where}: {error}\n\nhint: does the machine that runs tri have disk, files and memory left?")
             return
-        if place := _place_of_users(error):
+        if place := place_of_users(error):
             told = "".join(traceback.format_exception(error)).rstrip()
             self.error(
                 f"{where}: {type(error).__name__} in {place}\n{told}\nhint: that file is not Tribulation's; it is the system's own"

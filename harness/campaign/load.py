@@ -5,6 +5,7 @@ Checks what the schema alone cannot: workload options, names of nodes, flaws and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
         _override(data, override)
     if hosts is not None:
         _choose_hosts(data, hosts)
+    _resolve_paths(data, Path(path).parent)
     problems = list(_workload_problems(data))
     try:
         campaign = validate(Campaign, data, positions, path)
@@ -118,6 +120,17 @@ def _index(place: list[Any], part: str, override: str) -> int:
 
 def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
     data["hosts"] = described(hosts, data.get("hosts"))
+    if "inventory" in data["hosts"]:
+        # Named on the command line, it is where the user is, not beside the campaign.
+        data["hosts"]["inventory"] = os.path.abspath(data["hosts"]["inventory"])
+
+
+def _resolve_paths(data: dict[str, Any], directory: Path) -> None:
+    """Files that a campaign names are beside it. As absolute paths they are found from its run's folder too."""
+    for section, name in (("system", "file"), ("hosts", "inventory")):
+        given = data.get(section)
+        if isinstance(given, Mapping) and isinstance(given.get(name), str):
+            data[section] = {**given, name: os.path.abspath(directory / given[name])}
 
 
 def _workload_problems(data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ import click
 
 from ..errors import TribulationError
 from ..garbage import rare_collections
+from ..trouble import place_of_users
 from .streams import ending_signals, guarded_streams
 
 COMMANDS = {
@@ -102,6 +103,9 @@ def _exit_code(arguments: list[str] | None) -> int:
 
         if isinstance(error, HistoryError):
             return _complain(str(error), 2)
+        if place := place_of_users(error):
+            told = f"{place}: {type(error).__name__}: {error}"
+            return _complain(f"{told}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)
         told = f"internal error: {type(error).__name__}: {error}"
         return _complain(f"{told}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
 

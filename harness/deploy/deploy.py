@@ -14,6 +14,7 @@ from ..hosts.base import Host
 from ..hosts.parallel import on_all
 from ..nemesis import fault_disk
 from ..systems.base import Service
+from ..trouble import described
 
 READY_S = 300.0
 
@@ -78,7 +79,7 @@ def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostRe
     failed = [result for result in results if result.error is not None]
     if failed:
         told = "\n".join(
-            f"  {result.host}: {_message(result.error).removeprefix(f'{result.host}: ')}" for result in failed
+            f"  {result.host}: {described(result.error).removeprefix(f'{result.host}: ')}" for result in failed
         )
         hints = dict.fromkeys(
             result.error.hint for result in failed if isinstance(result.error, TribulationError) and result.error.hint
@@ -99,11 +100,7 @@ def each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
         try:
             detail, error = act(host), None
         except Exception as failure:
-            detail, error = _message(failure).splitlines()[0], failure
+            detail, error = described(failure).splitlines()[0], failure
         return HostResult(host.name, error is None, detail, time.monotonic() - started_s, error)
 
     return list(on_all(hosts, timed).require("asking hosts").values())
-
-
-def _message(failure: Exception | None) -> str:
-    return failure.message if isinstance(failure, TribulationError) else f"{type(failure).__name__}: {failure}"

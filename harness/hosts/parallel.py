@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..errors import HostError, TribulationError
+from ..trouble import described
 from .base import Host
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Results(Generic[T]):
             return self.values
         known = [failure for failure in failed.values() if isinstance(failure, TribulationError)]
         hints = list(dict.fromkeys(failure.hint for failure in known if failure.hint))
-        lines = [f"  {name}: {_message(failure)}" for name, failure in failed.items()]
+        lines = [f"  {name}: {described(failure)}" for name, failure in failed.items()]
         message = f"{what} failed on {len(failed)} of {len(self.results)} hosts:\n" + "\n".join(lines)
         raise error(message, hint="; ".join(hints[:3]) or None)
 
@@ -74,7 +75,3 @@ def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
         return HostResult(host.name, function(host))
     except Exception as error:
         return HostResult(host.name, None, error)
-
-
-def _message(failure: Exception) -> str:
-    return failure.message if isinstance(failure, TribulationError) else f"{type(failure).__name__}: {failure}"

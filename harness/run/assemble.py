@@ -5,7 +5,6 @@ The one place that knows which class stands behind a name in a campaign.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,6 +26,7 @@ from ..nemesis.power_models import JOURNALED, with_model
 from ..nemesis.timing import Timing as FaultTiming
 from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
+from .own_system import load_system
 from .pacing import pace_of
 from .plan import Liveness, Plan, Timing, make_slots
 
@@ -130,7 +130,7 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     """The reference cluster, or what the campaign's Python file defines."""
     spec = campaign.system
     if spec.file is not None:
-        return _from_file(directory / spec.file, spec.options)
+        return System(*load_system(directory / spec.file, spec.options))
     from ..systems.reference import ReferenceService
     from ..systems.reference_client import ReferenceClient
 
@@ -161,23 +161,3 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "capacities": dict(spec.capacities),
         "tls": plan.options.get("hosts", {}).get("provider") in SECURED if spec.tls is None else spec.tls,
     }
-
-
-def _from_file(path: Path, options: Mapping[str, Any]) -> System:
-    spec = importlib.util.spec_from_file_location(f"system_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise CampaignError(
-            f"system file {path} cannot be loaded", hint="it must be a Python file, relative to the campaign"
-        )
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise CampaignError(f"{path}: {type(error).__name__}: {error}", hint="the file must import cleanly") from error
-    missing = [name for name in ("service", "client") if not callable(getattr(module, name, None))]
-    if missing:
-        raise CampaignError(
-            f"{path} does not define {' and '.join(missing)}",
-            hint="see docs/guides/own-system.md: service(options), client(options)",
-        )
-    return System(module.service(options), lambda: module.client(options))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 CAMPAIGN = "tests/systems/register-server.yaml"
 
 
@@ -22,3 +25,33 @@ def test_its_planted_bug_is_found(tri):
     assert ended.exit_code == 1, ended.stderr
     anomalies = ended.document["checkers"]["linearizable"]["anomalies"]
     assert anomalies and 2 <= len(anomalies[0]["ops"]) <= 6 and anomalies[0]["explanation"]
+    run = ended.document["run"]
+    shrunk = tri("shrink", run, "--repeat", "1", "--tries", "1", "--runs", run + "/smaller", timeout_s=200)
+    assert shrunk.exit_code in (0, 3) and "cannot be loaded" not in shrunk.stderr, shrunk.stderr
+
+
+def test_an_adapter_that_lacks_a_method_starts_nothing(tri, tmp_path: Path, labs: Path):
+    path = _adapter(tmp_path, "    def collect(", "    def collects(")
+    ended = tri("run", str(path))
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert f"{tmp_path}/own.py: RegisterService.collect(host) is missing" in ended.stderr and "hint: " in ended.stderr
+    assert not labs.exists() and not (tmp_path / "runs").exists()
+
+
+def test_an_exception_of_an_adapter_says_where_in_it(tri, tmp_path: Path, labs: Path, namespaces: None):
+    path = _adapter(tmp_path, "        self._first = cluster[0].name\n", "        self._first = cluster[9].name\n")
+    line = (tmp_path / "own.py").read_text().splitlines().index("        self._first = cluster[9].name") + 1
+    ended = tri("run", str(path))
+    assert ended.exit_code == 4
+    assert f"IndexError: list index out of range ({tmp_path}/own.py:{line} (install))" in ended.stderr
+    assert list(labs.iterdir()) == []
+
+
+def _adapter(folder: Path, before: str, after: str) -> Path:
+    """A campaign beside the register server's adapter with this change."""
+    text = (ROOT / "tests/systems/register_server.py").read_text()
+    assert text.count(before) == 1
+    (folder / "own.py").write_text(text.replace(before, after))
+    path = folder / "own.yaml"
+    path.write_text((ROOT / CAMPAIGN).read_text().replace("register_server.py", "own.py"))
+    return path
