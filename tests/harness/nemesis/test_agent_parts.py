@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.nemesis.agent import account, descriptors, proc, processes
+from harness.nemesis.agent import account, cgroups, descriptors, proc, processes
 from harness.nemesis.agent.firewall import rules
 from harness.nemesis.agent.parts import process
 from harness.nemesis.agent.store import Store
@@ -124,6 +124,44 @@ def test_an_agent_that_dies_in_the_midst_leaves_no_process_stopped(wanted: str) 
         finally:
             processes.kill(how)
     assert processes.tree(how).processes == ()
+
+
+DAEMON = """
+import os, sys, time
+sys.stdin.readline()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    sys.stdout.write(f"{os.getpid()}\\n"); sys.stdout.flush()
+else: os.wait()
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(cgroups.usable(cgroups.CPU)[0] is None, reason="no control groups can be made here: run as root")
+def test_a_daemon_that_left_everything_else_is_found_in_the_control_group() -> None:
+    controller = cgroups.usable(cgroups.CPU)[0]
+    assert controller is not None
+    prior = cgroups.path_of(os.getpid(), controller)
+    group = f"{cgroups.below(controller, prior)}-daemon"
+    with subprocess.Popen(
+        [sys.executable, "-c", DAEMON], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        how = {"pid": parent.pid}
+        try:
+            cgroups.enter(controller, group, [parent.pid], 900_000)
+            assert parent.stdin is not None and parent.stdout is not None
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            daemon = int(parent.stdout.readline())
+            seen = proc.read(daemon)
+            assert seen is not None and seen.parent != parent.pid and seen.session != os.getsid(parent.pid)
+            assert {process.pid for process in processes.tree(how).processes} == {parent.pid, daemon}
+            assert len(processes.pause(how)) == 2 and processes.tree(how).moving == []
+        finally:
+            processes.kill(how)
+            cgroups.leave(controller, group, prior)
+    assert not processes.alive(daemon)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else: run as root")
