@@ -1,0 +1,53 @@
+"""A user ends a run: what was recorded before is judged, and an anomaly outranks the interrupt."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import ROOT
+from tests.integration.running import await_that, with_default_signals
+
+CAMPAIGN = """
+name: interrupted
+hosts: {provider: local, nodes: 1}
+system: {file: SYSTEM, options: {stale: STALE}}
+load: 60s
+checks: [linearizable]
+workloads:
+  - register: {keys: 1, clients: 4, rate: 200/s}
+"""
+OPERATIONS = 300
+
+
+@pytest.mark.parametrize(("stale", "exit_code"), [("true", 1), ("false", 130)])
+def test_an_anomaly_outranks_the_interrupt(tmp_path: Path, labs: Path, namespaces: None, stale, exit_code) -> None:
+    campaign, runs = tmp_path / "campaign.yaml", tmp_path / "runs"
+    system = ROOT / "tests" / "systems" / "register_server.py"
+    campaign.write_text(CAMPAIGN.replace("SYSTEM", str(system)).replace("STALE", stale))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "run", str(campaign), "--runs", str(runs), "--json"],
+        cwd=ROOT,
+        env={**os.environ, "TRI_LABS": str(labs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=with_default_signals,
+    )
+    history = runs / "latest" / "history.jsonl"
+    await_that(lambda: history.exists() and history.read_bytes().count(b"\n") > 2 * OPERATIONS, "operations", 60.0)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == exit_code, stderr
+    facts = json.loads((runs / "latest" / "run.json").read_text())
+    assert facts["state"] == "sealed" and facts["errors"] == ["the user ended the run before its final reads"]
+    if exit_code == 1:
+        assert json.loads(stdout)["verdict"] == "invalid"
+    else:
+        assert "interrupted: no fault is in force, hosts are down" in stderr
