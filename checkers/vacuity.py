@@ -17,7 +17,7 @@ from .covered import covered
 from .crowd import Crowd
 from .exercised import doubts_of, workloads_of
 from .fault_kinds import STAYS
-from .result import Budget, CheckResult, RunRecord, Verdict
+from .result import Budget, CheckResult, Fault, RunRecord, Verdict
 from .standing import HISTORY, LEDGER, Standing
 from .windows import Window, windows
 
@@ -98,8 +98,15 @@ def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) ->
             # With few nodes, a shape may come to no link at all.
             empty = fault.kind == "cut" and fault.intended.get("edges") == []
             why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
-            doubts.append(f"fault {fault.id} ({fault.kind}) {why}")
+            doubts.append(f"fault {fault.id} ({fault.kind}) {why}{_by_what(fault)}")
     return doubts
+
+
+def _by_what(fault: Fault) -> str:
+    """What a probe named as the reason."""
+    reasons = (fault.observed or {}).get("unaffected") or {}
+    first = next(((node, why[0]) for node, why in reasons.items() if why), None)
+    return f": {first[0]}: {first[1]}" if first else ""
 
 
 def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Crowd) -> list[str]:

@@ -97,6 +97,12 @@ def test_one_fault_that_did_nothing_is_enough_however_many_were_seen():
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "fault p (pause) was not observed to take effect")
 
 
+def test_the_reason_that_a_probe_named_is_told():
+    why = "etcd (pid 5) is a Go program: its runtime reads the vDSO, not the preloaded clock"
+    moved = Fault("c", "clock", {}, {"unaffected": {"n1": [why]}}, False, 20 * MS, 20 * MS)
+    assert judge([moved]).reason == f"fault c (clock) was not observed to take effect: n1: {why}"
+
+
 def test_a_cut_of_nothing_says_why():
     nothing = Fault("c", "cut", {"edges": []}, {"edges": []}, False, 20 * MS, 20 * MS, 40 * MS, 40 * MS)
     result = judge([nothing])

@@ -121,14 +121,16 @@ def programs(host: Host, verb: str) -> list[int]:
 
 
 @contextlib.contextmanager
-def other_harness(lab: LocalProvider, ledger: Path, lease_s: float) -> Iterator[subprocess.Popen[str]]:
-    """A harness in a process of its own with every fault on."""
-    command = [sys.executable, str(HERE / "harness_process.py"), LAB, str(lab._base), str(lease_s), str(ledger)]
+def other_harness(
+    lab: LocalProvider, ledger: Path, lease_s: float, program: str = "harness_process.py"
+) -> Iterator[subprocess.Popen[str]]:
+    """A harness in a process of its own with its faults on."""
+    command = [sys.executable, str(HERE / program), LAB, str(lab._base), str(lease_s), str(ledger)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2])}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None and process.stdout is not None
     try:
-        assert json.loads(process.stdout.readline()) == [True] * 4
+        assert set(json.loads(process.stdout.readline())) == {True}
         yield process
     finally:
         process.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,49 +11,13 @@ import pytest
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
 from tests.harness.nemesis.clock_readers import compiled
-from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running
+from tests.harness.nemesis.clock_services import Answering, Compiled
+from tests.harness.nemesis.lab_tools import await_that, deploy, fault, other_harness, running
 from tests.harness.nemesis.plain_service import Plain
 
 MINUTE_NS = 60 * 10**9
-ANSWERS = """
-import socket, time
-here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); here.bind(("127.0.0.1", 7070))
-while True:
-    asker = here.recvfrom(9)[1]
-    here.sendto(b"%d" % (time.time_ns() - LIE), asker)
-"""
 TRACES = "import ctypes, sys, time; print(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None), flush=True); time.sleep(60)"
 """Holds a process, so that no other can."""
-ASK = 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b"?", ("127.0.0.1", 7070)); print(s.recv(99).decode())'
-
-
-class Compiled(Plain):
-    """A program that the C compiler made, beside a supervisor that keeps its input open."""
-
-    def __init__(self, program: bytes) -> None:
-        self._program = program
-
-    def install(self, host: Host, cluster: object) -> None:
-        host.put(self._program, f"{host.directory}/plain/program.py", mode=0o755)
-
-    def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        if self.pid(host) is None:
-            self._launch(host, environment, "sh -c 'while sleep 0.01; do echo; done | ./program.py' >log 2>&1 &")
-            found = "for i in $(seq 200); do pgrep -x -r R,S,D program.py >pid && exit 0; sleep 0.02; done; exit 1"
-            host.run(f"cd {host.directory}/plain && {found}")
-
-
-class Answering(Plain):
-    """A system that says what time it is; `lie_ns`: it does not ask the clock that it was started under for that."""
-
-    lie_ns = 0
-
-    def install(self, host: Host, cluster: object) -> None:
-        program = ANSWERS.replace("LIE", str(self.lie_ns))
-        host.put(program.encode(), f"{host.directory}/plain/program.py")
-
-    def clock(self, host: Host) -> int:
-        return int(host.run([host.python, "-c", ASK]).stdout)
 
 
 def taken_off(service: Plain, lab: LocalProvider) -> None:
@@ -174,3 +138,15 @@ def test_a_process_that_was_down_is_looked_at_before_the_end(lab: LocalProvider,
             assert not healed.verified and "is a Go program" in healed.observed["unaffected"]["n1"][0], healed
     finally:
         n1.put(content, block)
+
+
+def test_what_the_vdso_says_is_undone_when_the_harness_is_killed(
+    lab: LocalProvider, go: Compiled, tmp_path: Path
+) -> None:
+    n1 = lab.hosts[0]
+    with other_harness(lab, tmp_path / "ledger.jsonl", 4, program="clock_harness.py") as harness:
+        assert shown_s(go, n1) == pytest.approx(60, abs=20)
+        harness.kill()
+        harness.wait()
+        await_that("the watchdog has undone it", lambda: abs(shown_s(go, n1)) < 20)
+    assert go.pid(n1) is not None
