@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from histories import Operation, Type, canonical
 
+from .acks import acknowledged_writes
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .standing import HISTORY, LEDGER, TRACE, Standing
 from .wording import describe, indices, on_key, show
@@ -47,6 +48,9 @@ class ConvergenceChecker(Standing):
             return CheckResult(self.name, Verdict.INVALID, tuple(anomalies), stats)
         if silent:
             reason = f"{len(silent)} of {len(record.nodes)} nodes did not tell their final state: {', '.join(silent)}"
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
+        if not read_keys and not any(acknowledged_writes(record.history.operations())):
+            reason = "no write was acknowledged and no key read at the end: equal states say nothing"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         return CheckResult(self.name, Verdict.VALID, (), stats)
 

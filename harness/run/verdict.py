@@ -25,6 +25,7 @@ from .doubts import doubts_of, last_ok_ms, silent_after_heal
 from .record import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
+FINAL_READS = "final-reads"
 EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
 
 
@@ -95,7 +96,7 @@ def judge(
         record = load_history_record(target, format)
         facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
         asked = replace(asked, model=asked.model or infer(record.history.columns))
-    chosen = checkers or ("auto" if asked.model else facts.checks)
+    chosen = checkers or ("auto" if asked.model else _checks(record, facts))
     try:
         results = check(record, chosen, budget or Budget(), **asdict(asked))
     except HistoryError as error:
@@ -103,6 +104,13 @@ def judge(
     except OptionError as error:
         raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
     return replace(_judged(record, facts, results, str(target)), model=asked.model)
+
+
+def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
+    """The campaign's. Whatever it names, a run whose system never came back is not valid."""
+    if facts.checks == "auto" or not record.is_run or FINAL_READS in facts.checks:
+        return facts.checks
+    return [*facts.checks, FINAL_READS]
 
 
 def _command(history: Path, format: str | None, asked: Asked) -> str:
@@ -114,7 +122,7 @@ def _command(history: Path, format: str | None, asked: Asked) -> str:
 @rare_collections()
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
     """As `judge`, for a run that is in memory; `run` names it."""
-    return _judged(record, facts, check(record, facts.checks, budget), run)
+    return _judged(record, facts, check(record, _checks(record, facts), budget), run)
 
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from checkers import RunRecord, Verdict, checker
+from checkers import CHECKERS, RunRecord, Verdict, checker
 from checkers.exercised import FEW_TRIES
+from checkers.model_names import MODELS
 from checkers.result import Budget
 from histories import Event, History, Type
 
@@ -87,3 +88,34 @@ def test_one_kind_alike_must_have_taken_place():
     failed_write: Row = ("register", "write", 1, None, "fail")
     assert reason(READ, failed_write) == "no write ended ok (1 failed, 0 unknown)"
     assert reason(WRITE, ("register", "read", None, None, "info")) == "no read ended ok (0 failed, 1 unknown)"
+
+
+ARGUMENTS: dict[str, Any] = {
+    "cas": [1, 2],
+    "transfer": {"from": "a", "to": "b", "amount": 1},
+    "send": [["send", "k", 1]],
+    "learn": {"kind": "map", "record": "r0", "fields": {"a": 1}},
+    "forget": {"kind": "map", "record": "r0"},
+    "assign": ["k"],
+    "submit": "t1",
+    "spawn": "a1.generic",
+}
+OTHERS = frozenset({"learn", "recall", "forget", "memory-digest", "submit", "effects", "spawn", "pool", "send", "poll"})
+
+
+@pytest.mark.parametrize("outcome", ["fail", "info"])
+@pytest.mark.parametrize("names", [*(known.names for known in MODELS.values()), OTHERS], ids=[*MODELS, "others"])
+def test_no_checker_is_valid_of_a_run_in_which_nothing_took_place(names, outcome):
+    events = []
+    micro = [[["r", "x", None]], [["w", "x", 1]], [["append", "x", 1]], [["r", "x", None], ["w", "y", 1]]]
+    asked = [(f, argument) for f in sorted(names) for argument in (micro if f == "txn" else [ARGUMENTS.get(f, 1)])]
+    for process, (f, argument) in enumerate(asked):
+        at = 2 * process
+        events.append(Event(at, at, process, Type.INVOKE, f, argument))
+        events.append(Event(at + 1, at + 1, process, Type(outcome), f, argument))
+    phases = {"healed": 0, "quiet_end": 0, "end": 100}
+    record = RunRecord(History(events), nodes=("n1",), voters={"n1": 1}, phases=phases, is_run=True)
+    for name in CHECKERS:
+        found = checker(name)
+        if found.applies(record):
+            assert found.check(record, Budget()).verdict is not Verdict.VALID, name

@@ -170,6 +170,12 @@ def test_equal_states_have_converged():
     assert (result.verdict, result.stats["answered"]) == (Verdict.VALID, 3)
 
 
+def test_equal_states_of_a_cluster_to_which_nothing_was_written_say_nothing():
+    result = judge("convergence", converged(history=parse("p0 w1!refused")))
+    reason = "no write was acknowledged and no key read at the end: equal states say nothing"
+    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, reason)
+
+
 def test_different_digests_at_one_index_are_divergence():
     result = judge("convergence", converged(final_states=states(n1=(9, "a"), n2=(9, "b"), n3=(9, "a"))))
     (anomaly,) = result.anomalies
