@@ -48,8 +48,8 @@ class Background:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._died = False
-        self._sample: tuple[float, Json] = (0.0, {})
-        """When it was taken, in seconds of the monotonic clock, and what it is."""
+        self._sample: tuple[int, Json] = (0, {})
+        """When it was taken, in ns of the monotonic clock, and what it is."""
         self._lost: Json = {}
 
     def start(self) -> None:
@@ -66,10 +66,14 @@ class Background:
     def sample(self) -> dict[str, Any]:
         """The newest sample, and the agents that are lost, if any. Never waits."""
         self._notice_death()
-        taken_s, sample = self._sample
-        age_s = time.monotonic() - taken_s
-        if age_s > STALE_S:
-            sample = {"sample-failed": {"error": f"the newest sample is {age_s:.1f} s old"}}
+        taken_ns, sample = self._sample
+        age_ns = time.monotonic_ns() - taken_ns
+        if age_ns > STALE_S * 1e9:
+            sample = {"sample-failed": {"error": f"the newest sample is {age_ns / 1e9:.1f} s old"}}
+        if "reachability" in sample:
+            # Run time may have begun since.
+            sampled_ns = self._clock() - age_ns
+            sample = {**sample, "reachability": {**sample["reachability"], "sampled_ns": sampled_ns}}
         return {**sample, **({"agents-lost": self._lost} if self._lost else {})}
 
     def _notice_death(self) -> None:
@@ -102,15 +106,10 @@ class Background:
         try:
             self._take_sample(self._answer_s)
         except FaultError as error:
-            self._sample = (time.monotonic(), {"sample-failed": {"error": error.message}})
+            self._sample = (time.monotonic_ns(), {"sample-failed": {"error": error.message}})
 
     def _take_sample(self, answer_s: float) -> None:
         links = [[source, sink, up] for (source, sink), up in self._reachability.sample(answer_s).items()]
-        sampled_ns = self._clock()
-        self._sample = (
-            time.monotonic(),
-            {
-                "reachability": {"links": links, "sampled_ns": sampled_ns},
-                "clock-offsets": as_json(self._clocks.sample(answer_s)),
-            },
-        )
+        taken_ns = time.monotonic_ns()
+        offsets = as_json(self._clocks.sample(answer_s))
+        self._sample = (taken_ns, {"reachability": {"links": links}, "clock-offsets": offsets})

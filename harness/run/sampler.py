@@ -14,6 +14,8 @@ from .worker import RunClock
 SAMPLE_EVERY_S = 1.0
 """How often reachability and clock offsets are sampled into the history."""
 SAMPLE_JOIN_S = 10.0
+SAME_NS = 1_000_000
+"""The times of two samples differ by more; those of one, told twice, by less."""
 
 
 class Sampler:
@@ -22,7 +24,7 @@ class Sampler:
     def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock, trouble: Trouble) -> None:
         self._injector, self._journal, self._clock, self._trouble = injector, journal, clock, trouble
         self._ended = threading.Event()
-        self._last_ns: int | None = None
+        self._last_ns = -SAME_NS
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def __enter__(self) -> Sampler:
@@ -39,10 +41,11 @@ class Sampler:
                 self._record(self._injector.sample())
 
     def _record(self, sample: Mapping[str, Any]) -> None:
-        """A sample that is in the history already is no second one."""
-        sampled_ns = sample["reachability"]["sampled_ns"] if "reachability" in sample else None
-        if sampled_ns is not None and sampled_ns == self._last_ns:
-            return
-        self._last_ns = sampled_ns
+        """A sample that is in the history already is no second one, and one from before the run is none of it."""
+        if "reachability" in sample:
+            sampled_ns = sample["reachability"]["sampled_ns"]
+            if sampled_ns < self._last_ns + SAME_NS:
+                return
+            self._last_ns = sampled_ns
         for name, value in sample.items():
             self._journal.nemesis(self._clock.now_ns(), name, value)

@@ -148,6 +148,16 @@ def test_an_old_sample_is_never_served_as_a_new_one(tmp_path, monkeypatch):
         assert "reachability" not in injector.sample()
 
 
+def test_a_sample_has_the_time_at_which_it_was_taken_also_when_run_time_began_later(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+        before_ns = time.monotonic_ns()
+        injector._background._clock = lambda: time.monotonic_ns() - before_ns
+        injector._background._try_sample = lambda: None
+        first = injector.sample()["reachability"]["sampled_ns"]
+        assert first < 10_000_000 and abs(injector.sample()["reachability"]["sampled_ns"] - first) < 1_000_000
+
+
 def test_a_bug_in_the_lease_thread_is_kept_with_its_traceback_and_the_thread_goes_on(tmp_path):
     cluster = StandIns(3)
     with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
