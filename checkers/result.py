@@ -109,7 +109,8 @@ class RunRecord:
     """Everything a checker may look at: what clients saw, what nodes traced, what was done to them.
 
     `traces` maps a node to its trace lines in order. `clock_offsets_ns` maps a node to (its monotonic clock - the run clock, ± error),
-    so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured.
+    so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured. Of a host that was booted again no one
+    offset is true: `boot_offsets_ns` maps such a node to that of each of its boots, by the first incarnation in it.
     `voters` are the weights configured at the start. `phases` gives run-time marks in ns: `load_end`, `healed`, `quiet_end`, `end`.
     `reachability` holds directed reachability matrices as probed: `[(time_ns, {(from, to): bool})]`. `final_states` maps a node to
     its `{"index", "digest"}` after the quiet period.
@@ -125,6 +126,7 @@ class RunRecord:
     nodes: Sequence[str] = ()
     voters: Mapping[str, int] = field(default_factory=dict)
     clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    boot_offsets_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
     phases: Mapping[str, int] = field(default_factory=dict)
     reachability: Sequence[tuple[int, Mapping[tuple[str, str], bool]]] = ()
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ proves something only where this module can show that it would have been seen. I
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -70,9 +70,18 @@ class Clocks:
     """Places a node's monotonic time on the run's time. A node whose offset was not measured may mean any moment."""
 
     offsets_ns: Mapping[str, tuple[int, int]]
+    boots_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
+    """Of hosts that were booted again: the offset of each boot, by the first incarnation in it."""
 
-    def place(self, node: str, mono_ns: int) -> Interval:
+    def knows(self, node: str) -> bool:
+        return node in self.offsets_ns or node in self.boots_ns
+
+    def place(self, node: str, mono_ns: int, incarnation: int = 0) -> Interval:
+        """`incarnation` tells the boots of a host apart."""
         known = self.offsets_ns.get(node)
+        if known is None:
+            begun = [first for first in self.boots_ns.get(node, ()) if first <= incarnation]
+            known = self.boots_ns[node][max(begun)] if begun else None
         if known is None:
             return ANYTIME
         offset_ns, error_ns = known
@@ -109,7 +118,7 @@ class Traces:
             yield from self.incarnations[node]
 
     def place(self, line: Line) -> Interval:
-        return self.clocks.place(line["node"], line["mono_ns"])
+        return self.clocks.place(line["node"], line["mono_ns"], line["incarnation"])
 
 
 def read_traces(record: RunRecord) -> Traces:
@@ -119,7 +128,7 @@ def read_traces(record: RunRecord) -> Traces:
     problems += map(str, trace_gaps(record.traces))
     steady = {node for node in incarnations if _is_steady(incarnations[node])}
     offsets = {node: offset for node, offset in record.clock_offsets_ns.items() if node in steady}
-    return Traces(incarnations, Clocks(offsets), tuple(problems))
+    return Traces(incarnations, Clocks(offsets, record.boot_offsets_ns), tuple(problems))
 
 
 def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:

@@ -56,7 +56,7 @@ class FailureDetectorChecker(Standing):
                 quality.weigh(observer, target, opinions.get(target, []), own, theirs)
         _judge(quality, options, findings)
         doubts = list(traces.problems)
-        unplaced = [node for node in traces.incarnations if node not in traces.clocks.offsets_ns]
+        unplaced = [node for node in traces.incarnations if not traces.clocks.knows(node)]
         if unplaced:
             doubts.append(
                 f"the clock of {', '.join(unplaced)} was not measured, so that what it suspected cannot be timed"
@@ -79,7 +79,7 @@ def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
     """Observer → target → changes of mind, in order. After a boot an observer trusts everybody again."""
     found: dict[str, dict[str, list[Opinion]]] = {}
     for incarnation in traces:
-        if incarnation.node not in traces.clocks.offsets_ns:
+        if not traces.clocks.knows(incarnation.node):
             continue
         mine = found.setdefault(incarnation.node, {})
         for opinions in mine.values():

@@ -161,7 +161,7 @@ def _converged_ms(record: RunRecord, traces: Traces, last: Mapping[str, Line | N
     """From the heal to the last change of any view that stayed."""
     healed_ns = record.phases.get("healed")
     lines = [line for line in last.values() if line is not None]
-    if healed_ns is None or not lines or any(line["node"] not in traces.clocks.offsets_ns for line in lines):
+    if healed_ns is None or not lines or any(not traces.clocks.knows(line["node"]) for line in lines):
         return None
     latest_ns = max(traces.place(line).high_ns for line in lines)
     return round(max(0, latest_ns - healed_ns) / 1e6, 3)

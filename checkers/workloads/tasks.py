@@ -62,7 +62,7 @@ def _stats(tasks: Tasks, traces: Traces, acknowledged: int, findings: Findings) 
         max(0, traces.place(effects[0].line).low_ns - (tasks.submits[task][0].complete_ns or 0))
         for task, effects in tasks.effects.items()
         if effects[0].line is not None
-        and effects[0].line["node"] in traces.clocks.offsets_ns
+        and traces.clocks.knows(effects[0].line["node"])
         and task in tasks.submits
         and tasks.submits[task][0].type is Type.OK
     ]

@@ -30,7 +30,8 @@ BUGS_FILE = "harness-errors.txt"
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error).
+    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error), `boot_offsets_ns` one whose host was booted
+    again to those of its boots, by the first incarnation of each.
 
     `backends` says, by ability and host, by what means faults were done there. `left_out` are faults that the campaign asked to compose and that could not
     be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each with its
@@ -48,6 +49,7 @@ class RunFacts:
     checks: str | Sequence[str] = "auto"
     phases: Mapping[str, int] = field(default_factory=dict)
     clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    boot_offsets_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     errors: Sequence[str] = ()
@@ -100,6 +102,10 @@ def read_facts(run_dir: Path) -> RunFacts:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         data["clock_offsets_ns"] = {node: tuple(pair) for node, pair in data["clock_offsets_ns"].items()}
+        boots = data.get("boot_offsets_ns", {})
+        data["boot_offsets_ns"] = {
+            node: {int(first): tuple(pair) for first, pair in found.items()} for node, found in boots.items()
+        }
         known = {each.name for each in fields(RunFacts)}
         return RunFacts(**{name: value for name, value in data.items() if name in known})
     except FileNotFoundError:
@@ -172,6 +178,7 @@ def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
         nodes=list(facts.nodes),
         voters=facts.voters,
         clock_offsets_ns=facts.clock_offsets_ns,
+        boot_offsets_ns=facts.boot_offsets_ns,
         phases=facts.phases,
         reachability=reachability_samples(evidence.history),
         final_states=facts.final_states,

@@ -146,6 +146,7 @@ def simulate(
         checks=checks,
         phases=dict(runner.marks),
         clock_offsets_ns=driver.monotonic_offsets_ns(),
+        boot_offsets_ns=driver.boot_offsets_ns(),
         final_states=states,
         options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),

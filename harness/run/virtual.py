@@ -174,6 +174,16 @@ class VirtualDriver:
         }
         return {name: (found[0] + self._start_ns, found[1]) for name, found in offsets.items() if found is not None}
 
+    def boot_offsets_ns(self) -> dict[str, dict[int, tuple[int, int]]]:
+        """The same of hosts that were booted again, for each boot, by its first incarnation."""
+        now_ns, found = self._cluster.now_ns, {}
+        for name, node in self._cluster.nodes.items():
+            if node.clock.boots > 1:
+                offsets = [*node.clock.earlier, node.clock.offset_of_boot_ns(now_ns)]
+                told = [(offset + self._start_ns, error) for offset, error in offsets]
+                found[name] = dict(zip(node.first_of_boot, told, strict=True))
+        return found
+
     def _now_ns(self) -> int:
         return self._cluster.now_ns - self._start_ns
 

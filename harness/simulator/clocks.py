@@ -27,12 +27,16 @@ class HostClock:
         self.wall_drifts: dict[str, tuple[int, int]] = {}
         """By fault: since when, in true time, and how fast the wall clock alone drifts, in parts per million."""
         self.boots = 0
+        self.earlier: list[tuple[int, int]] = []
+        """Of each boot before this one, as `offset_of_boot_ns`."""
         # The clocks' readings at `_base_ns` of true time, the last boot or change of rate.
         self._base_ns, self._mono_base_ns, self._wall_base_ns = 0, 0, EPOCH_NS
         self.boot(0)
 
     def boot(self, now_ns: int) -> None:
         """The host starts: its monotonic clock begins somewhere else."""
+        if self.boots:
+            self.earlier.append(self.offset_of_boot_ns(now_ns))
         self.boots += 1
         self._wall_base_ns = self._raw_wall_ns(now_ns)
         self._base_ns = now_ns
@@ -82,8 +86,10 @@ class HostClock:
 
     def offset_of_run_ns(self, now_ns: int) -> tuple[int, int] | None:
         """An offset, and how far the true one ever was from it. None when the host was booted again: no one offset is true of the whole run."""
-        if self.boots > 1:
-            return None
+        return None if self.boots > 1 else self.offset_of_boot_ns(now_ns)
+
+    def offset_of_boot_ns(self, now_ns: int) -> tuple[int, int]:
+        """An offset, and how far the true one was from it since the last boot."""
         low_ns, high_ns = self._offset_span_ns(now_ns)
         middle_ns = (low_ns + high_ns) // 2
         return middle_ns, high_ns - middle_ns

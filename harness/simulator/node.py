@@ -102,6 +102,8 @@ class SimNode:
         self.process, self.powered = DOWN, True
         self.core: Stepper | None = None
         self.incarnation = 0
+        self.first_of_boot: list[int] = [1]
+        """By boot of the host its first incarnation."""
         self.trace_seq = 0
         self.turn_mono_ns = 0
         """What the monotonic clock said at the beginning of the latest turn; all of a turn happens at one instant."""
@@ -148,6 +150,7 @@ class SimNode:
         if not self.powered:
             self.powered = True
             self.clock.boot(self._kernel.now_ns)
+            self.first_of_boot.append(self.incarnation + 1)
         self._reset()
         self.incarnation += 1
         self.trace_seq = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from checkers.traces import ANYTIME, TraceError, excerpt, read_traces, trace_gaps
@@ -77,6 +79,21 @@ def test_a_rebooted_host_has_no_single_offset() -> None:
     traces = read_traces(book.record())
     assert traces.place(book.lines["n1"][1]) == ANYTIME
     assert traces.place(book.lines["n2"][0]) != ANYTIME
+
+
+def test_each_boot_of_a_host_has_an_offset_of_its_own_where_it_is_known() -> None:
+    book = Book().boot_all()
+    book.line("n1", "term", at_ms=900, term=1)
+    book.boot("n1", again=True)
+    first, second = (book.lines["n1"][place]["incarnation"] for place in (0, -1))
+    book.lines["n1"][1]["mono_ns"] = 950 * MS
+    book.lines["n1"][-1]["mono_ns"] = 5 * MS
+    boots = {"n1": {first: (50 * MS, MS), second: (-995 * MS, 2 * MS)}}
+    traces = read_traces(replace(book.record(), boot_offsets_ns=boots))
+    before, after = traces.place(book.lines["n1"][1]), traces.place(book.lines["n1"][-1])
+    assert (before.low_ns, before.high_ns) == (899 * MS, 901 * MS)
+    assert (after.low_ns, after.high_ns) == (998 * MS, 1002 * MS)
+    assert traces.clocks.knows("n1") and not traces.clocks.knows("n9")
 
 
 def test_a_line_without_its_fields_is_refused_with_its_place() -> None:
