@@ -11,6 +11,8 @@ import os
 import resource
 from collections.abc import Mapping
 
+from . import proc
+
 UNLIMITED = 1 << 62
 """Stands for no limit at all."""
 
@@ -32,8 +34,8 @@ def put(softs: Mapping[int, int]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         except PermissionError:
-            if owner := _owner(pid):
-                refused.setdefault(owner, []).append((pid, soft, hard))
+            if known_as := proc.identity(pid):
+                refused.setdefault((known_as[0], known_as[1]), []).append((pid, soft, hard))
     for owner, limits in refused.items():
         _put_as(owner, limits)
 
@@ -60,21 +62,9 @@ def _put_as(owner: tuple[int, int], limits: list[tuple[int, int, int]]) -> None:
 
 
 def _limits(pid: int) -> tuple[int, int] | None:
-    for words in _lines(pid, "limits", "Max open files"):
-        soft, hard = (UNLIMITED if word == "unlimited" else int(word) for word in words[3:5])
-        return soft, hard
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/limits") as file:
+        for line in file:
+            if line.startswith("Max open files"):
+                soft, hard = (UNLIMITED if word == "unlimited" else int(word) for word in line.split()[3:5])
+                return soft, hard
     return None
-
-
-def _owner(pid: int) -> tuple[int, int] | None:
-    """User and group by which it is asked whether we may."""
-    found = [int(words[1]) for words in _lines(pid, "status", "Uid:", "Gid:")]
-    return (found[0], found[1]) if len(found) == 2 else None
-
-
-def _lines(pid: int, file: str, *starts: str) -> list[list[str]]:
-    try:
-        with open(f"/proc/{pid}/{file}") as lines:
-            return [line.split() for line in lines if line.startswith(starts)]
-    except OSError:
-        return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from typing import Any
 
 STOP_PENDING = 1 << (19 - 1)
 """SIGSTOP in the masks of /proc/PID/status."""
@@ -69,6 +70,17 @@ def command_line(pid: int) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def identity(pid: int) -> list[Any] | None:
+    """[user, group, [further groups]], the effective ones."""
+    found: dict[str, list[int]] = {}
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/status") as file:
+        for line in file:
+            name, _, words = line.partition(":")
+            if name in ("Uid", "Gid", "Groups"):
+                found[name] = [int(word) for word in words.split()]
+    return [found["Uid"][1], found["Gid"][1], sorted(found["Groups"])] if len(found) == 3 else None
 
 
 def control_groups(pid: int) -> frozenset[str]:

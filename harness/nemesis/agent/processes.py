@@ -160,6 +160,7 @@ def start(how: dict[str, Any]) -> bool:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                **_as_whom(again.get("identity")),
             )
         did = True
     return did
@@ -178,9 +179,18 @@ def remember(pid: int) -> dict[str, Any] | None:
             "cwd": os.readlink(f"/proc/{pid}/cwd"),
             "environment": {name: value for name, _, value in variables},
             "output": output if os.path.isfile(output) else None,
+            "identity": proc.identity(pid),
         }
     except OSError:
         return None
+
+
+def _as_whom(identity: list[Any] | None) -> dict[str, Any]:
+    """Servers that refuse to run as root are started as who they were, if that is somebody else than we are."""
+    if identity is None or identity == proc.identity(os.getpid()):
+        return {}
+    user, group, groups = identity
+    return {"user": user, "group": group, "extra_groups": groups}
 
 
 def pause(how: dict[str, Any]) -> list[list[int]]:

@@ -183,6 +183,24 @@ def test_descriptors_of_another_user_are_limited_without_the_right_to_set_anybod
     assert descriptors.read(sleeper.pid) is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else: run as root")
+def test_a_process_of_another_user_is_started_again_as_that_user() -> None:
+    sleep = ["sleep", "600"]
+    with subprocess.Popen(
+        sleep, user=65534, group=65534, extra_groups=[65533], cwd="/", stdout=subprocess.DEVNULL
+    ) as first:
+        how = process.killable({"pid": first.pid, "remember": True})
+        processes.kill(how)
+    before = {child.pid for child in proc.table().values()}
+    assert processes.start(json.loads(json.dumps(how)))
+    (again,) = (one for one in proc.table().values() if one.pid not in before and one.parent == os.getpid())
+    try:
+        assert proc.identity(again.pid) == [65534, 65534, [65533]]
+    finally:
+        os.kill(again.pid, signal.SIGKILL)
+        os.waitpid(again.pid, 0)
+
+
 def test_what_would_end_the_agent_is_refused() -> None:
     for pid in (os.getpid(), os.getppid(), 1):
         with pytest.raises(RuntimeError, match="is the agent, or one above it"):
