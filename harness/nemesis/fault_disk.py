@@ -73,6 +73,12 @@ def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
     )
 
 
+def settle(host: Host, service: OnDisk) -> None:
+    """What the deployment wrote is on the disk: no system is tested for how it is set up."""
+    command = _command(host, "settle", service.data_directory(host), state_directory(host))
+    _run(host, command, f"{host.name}: its fault disk does not sync")
+
+
 def remove(host: Host, service: Any, stop: Callable[[Host], None]) -> bool:
     """Unmount it, its user stopped by `stop`, and take its files away; says whether there was one. Nothing is to be done where there is none."""
     state = state_directory(host)

@@ -16,7 +16,7 @@ from histories.store import RunStore
 from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
-from ..errors import TribulationError
+from ..errors import DeployError, TribulationError
 from ..evidence.collecting import collect
 from ..evidence.seal import CAMPAIGN_FILE, HISTORY_FILE, PLAN_FILE
 from ..evidence.writing import writing
@@ -25,7 +25,7 @@ from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.mix import possible_needs
-from ..nemesis.power_models import model_of
+from ..nemesis.power_models import JOURNALED, model_of
 from ..systems.base import Service
 from .assemble import make_plan, make_provider, make_system, require_capabilities
 from .attached import AttachedService, attach, attached_system, require_attachable, require_running
@@ -183,10 +183,18 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> None:
         else:
             with run.phase("deploy", service.name):
                 deploy_up(service, hosts, environment_of(run))
+                if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
+                    _settle(service, hosts, model_of(run.plan.intents))
         run.interrupts.raise_if_asked()
         drive(run, hosts)
     finally:
         _collect_and_remove(run, hosts)
+
+
+def _settle(service: fault_disk.OnDisk, hosts: Sequence[Host], model: str) -> None:
+    """Not by the strict model, by which a system is to sync all that it makes."""
+    if model == JOURNALED:
+        on_all(hosts, lambda host: fault_disk.settle(host, service)).require("syncing the disks", DeployError)
 
 
 def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:

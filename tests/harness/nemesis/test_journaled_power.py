@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.hosts.local import LocalProvider
+from harness.nemesis import fault_disk
 from harness.nemesis.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running
 from tests.harness.nemesis.writing_service import Writing, alive, on_fault_disks
@@ -45,6 +46,17 @@ def test_names_that_a_sync_of_a_file_covers_survive_and_the_ledger_says_what_did
     kept = writing.numbers(n1, "synced")
     assert kept[: len(synced)] == synced and kept == list(range(kept[0], kept[-1] + 1))
     assert n1.run(f"ls {folder}/{kind} {folder}/big").stdout.split()[-1] == "kept"
+
+
+def test_what_the_deployment_wrote_is_durable_when_the_disk_is_settled(lab: LocalProvider, writing: Writing) -> None:
+    n3 = lab.hosts[2]
+    writing.stop(n3)
+    n3.run(f"mkdir {writing.data_directory(n3)}/made; echo settings >{writing.data_directory(n3)}/made/file")
+    fault_disk.settle(n3, writing)
+    n3.run(f"kill -9 $(pgrep -f '[d]isk.pyz serve'); umount -l {writing.data_directory(n3)}")
+    fault_disk.mount(n3, writing, "journaled")
+    assert n3.run(f"cat {writing.data_directory(n3)}/made/file").stdout == "settings\n"
+    writing.start(n3, {})
 
 
 def test_a_disk_whose_power_stays_on_after_all_goes_on(

@@ -1,6 +1,7 @@
 """The daemon of one disk: mounts over a directory, serves it in one thread, and answers the control socket.
 
     agent.pyz disk serve DIRECTORY STATE [MODEL]   leave a daemon behind that serves DIRECTORY; there already: nothing to do
+    agent.pyz disk settle DIRECTORY STATE          sync everything
     agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
 
 `STATE` is a directory beside it, for the socket, the log and what is known of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
@@ -130,6 +131,9 @@ class Daemon:
             self._held_until_s = time.monotonic() + request["for_s"]
             self._answer_all(self._operations.set_trouble(replace(self._operations.trouble, held=True)))
             return {}
+        if what == "settle":
+            self._tree.sync_all()
+            return {}
         if what == "leave":
             return self._leave()
         if what == "note":
@@ -250,6 +254,11 @@ def _be_daemon(directory: str, state: str, model: str, report: int) -> None:
         os._exit(1)
 
 
+def settle(directory: str, state: str) -> int:
+    control.ask(state, {"do": "settle"}, LEAVE_S)
+    return 0
+
+
 def leave(directory: str, state: str) -> int:
     """What is pending is synced first, when there is a daemon to do it."""
     if not mount.mounted(directory):
@@ -274,7 +283,7 @@ def _answers(state: str) -> bool:
 def main(arguments: list[str]) -> int:
     verb, directory, state, *model = arguments
     try:
-        verbs: dict[str, Callable[..., int]] = {"serve": serve, "leave": leave}
+        verbs: dict[str, Callable[..., int]] = {"serve": serve, "settle": settle, "leave": leave}
         return verbs[verb](os.path.abspath(directory), os.path.abspath(state), *model)
     except (OSError, ValueError, control.DiskError) as error:
         print(error, file=sys.stderr)
