@@ -48,9 +48,10 @@ class RegisterService:
     name = "register-server"
     capabilities = frozenset({"clock"})
     port = 10500
+    program = SERVER
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._stale = bool(options.get("stale"))
+        self.mode = "stale" if options.get("stale") else "fresh"
         self._first = ""
 
     def _path(self, host: Host, name: str) -> str:
@@ -58,15 +59,14 @@ class RegisterService:
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
         self._first = cluster[0].name
-        host.put(SERVER.encode(), self._path(host, "server.py"))
+        host.put(self.program.encode(), self._path(host, "server.py"))
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
         if host.name != self._first or self.pid(host) is not None:
             return
         variables = " ".join(f"{name}={value}" for name, value in environment.items())
-        mode = "stale" if self._stale else "fresh"
         here = self._path(host, "")
-        command = f"{host.python} server.py {self.port} {mode}"
+        command = f"{host.python} server.py {self.port} {self.mode}"
         host.run(
             f"cd {here} && rm -f stopped && (env {variables} setsid {command} >server.log 2>&1 & echo $! >pid)",
         )
