@@ -44,7 +44,7 @@ def seen(key):
         return None
     if behaviour == "late-replica":
         return late(key)
-    if behaviour == "other-key" and not isinstance(values.get(key), list):
+    if behaviour == "other-key" and key.startswith("register"):
         return next((value for other, value in values.items() if other != key and not isinstance(value, list)), None)
     return values.get(key)
 
