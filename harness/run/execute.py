@@ -59,15 +59,24 @@ class Settings:
     take_over: bool = False
 
 
-def run_on_hosts(campaign: Campaign, settings: Settings, plan: Plan | None = None) -> Judgement:
+def run_on_hosts(
+    campaign: Campaign,
+    settings: Settings,
+    plan: Plan | None = None,
+    *,
+    provider: Provider | None = None,
+    system: System | None = None,
+) -> Judgement:
     """Everything, on real hosts. Raises `TribulationError` when the environment does not let the load begin.
 
-    `plan`: this one instead of the campaign's own, for the same hosts and system.
+    `plan`, `provider`, `system`: these instead of the campaign's own; a plan must be for the same hosts and system.
     """
     composed = plan is None and bool(possible_needs(campaign.faults))
     plan = plan or make_plan(campaign, settings.directory, able=())
-    provider = make_provider(campaign, settings.directory, settings.keep)
-    system = attached_system(campaign, provider) if settings.attach else make_system(campaign, plan, settings.directory)
+    provider = provider or make_provider(campaign, settings.directory, settings.keep)
+    if system is None:
+        attach_to = attached_system(campaign, provider) if settings.attach else None
+        system = attach_to or make_system(campaign, plan, settings.directory)
     if isinstance(system.service, AttachedService):
         require_attachable(campaign, plan, system.service)
     require_capabilities(campaign, provider, system.service.capabilities)

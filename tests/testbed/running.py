@@ -1,0 +1,60 @@
+"""One run of the real pipeline over stand-ins, with at most one part of it failing; and how `tri` would have ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.campaign.model import Campaign
+from harness.errors import TribulationError
+from harness.run.assemble import System
+from harness.run.execute import Settings, run_on_hosts
+
+from .standin import Saboteur, StandInClient, StandInProvider, StandInService, World
+
+CAMPAIGN: dict[str, Any] = {
+    "name": "standin",
+    "hosts": {"provider": "local", "nodes": 3},
+    "seed": 7,
+    "load": "700ms",
+    "quiet": "30ms",
+    "final": "400ms",
+    "operation_timeout": "150ms",
+    "workloads": [
+        {"register": {"keys": 2, "clients": 3, "rate": "300/s"}},
+        {"set": {"clients": 1, "rate": "60/s"}},
+    ],
+    "faults": [
+        {"partition": {"shape": "isolate-one", "target": ["n2"], "after": "100ms", "for": "150ms"}},
+        {"kill": {"target": ["n3"], "after": "350ms", "restart_after": "100ms"}},
+    ],
+    "checks": ["linearizable", "set", "availability", "convergence", "vacuity"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: the exit code of `tri`, the verdict (None: there was none), and everything that it said about why."""
+
+    exit_code: int
+    verdict: str | None
+    words: str
+    document: dict[str, Any]
+
+
+def run(saboteur: Saboteur, folder: Path, changed: dict[str, Any] | None = None) -> Ending:
+    campaign = Campaign.model_validate({**CAMPAIGN, **(changed or {})})
+    world = World(saboteur)
+    client = lambda: saboteur.at("client.make", "", lambda: StandInClient(world))  # noqa: E731
+    system = System(StandInService(world), client)
+    settings = Settings("tri run standin", folder, folder / "runs", saboteur.enter)
+    try:
+        judgement = run_on_hosts(campaign, settings, provider=StandInProvider(world), system=system)
+    except TribulationError as error:
+        return Ending(error.exit_code, None, str(error), {})
+    document = dict(judgement.document)
+    reasons = [f"{name}: {result['reason']}" for name, result in document["checkers"].items() if result["reason"]]
+    reasons += [anomaly["explanation"] for result in document["checkers"].values() for anomaly in result["anomalies"]]
+    words = "\n".join([*document["errors"], *reasons, *map(str, document["unverified"])])
+    return Ending(judgement.exit_code, judgement.verdict.value, words, document)
