@@ -154,9 +154,16 @@ class StandInAgent:
     def _process(self, request: Answer) -> Answer:
         world, node = self._world, self._vertex
         if node not in world.started:
-            return {"pid": None, "state": None, "started": None}
+            return {"pid": None, "state": None, "started": None, "running": [], "stopped": []}
         paused = world.wanted.get(node, {}).get("process", {}).get("paused")
-        return {"pid": 100, "state": "T" if paused else "S", "started": world.started[node]}
+        state, running, stopped = ("T", [], ["100"]) if paused else ("S", ["100"], [])
+        return {
+            "pid": 100,
+            "state": state,
+            "started": world.started[node],
+            "running": running,
+            "stopped": stopped,
+        }
 
     def _look(self, request: Answer) -> Answer:
         return {"readings": []}

@@ -137,7 +137,7 @@ def agents_in_the_load() -> Iterator[Cell]:
     yield Cell("load: set does nothing", "agent.set", does_nothing, DOUBT, r"cut|kill", "load")
     yield Cell("load: set is done and its answer lost", "agent.set", acts_then_dies, DOUBT, r"n2|cut", "load", "n2")
     yield Cell("load: n2 hears what is cut", "agent.heard", hears_everything, DOUBT, r"cut", "load", "n2")
-    yield Cell("load: n1 hears nothing", "agent.heard", hears_nothing, DOUBT, r"cut|n1", "load", "n1")
+    yield Cell("load: n1 hears nothing", "agent.heard", hears_nothing, DOUBT, r"cut|n1", "load", "n1", changed=LONG)
     yield Cell("load: set dies once and comes back", "agent.set", broken, HARMLESS, r"", "load", "n2", times=1)
     yield Cell("load: a question dies once and comes back", "agent.epoch", broken, HARMLESS, r"", "load", "n2", times=1)
     for how, act in ANSWERS.items():
