@@ -53,6 +53,11 @@ CHECKERS: dict[str, tuple[str, str]] = {
 """Name → (module in this package, class). The order is that of reports."""
 
 
+OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memory": "memory"}
+"""Workload → the checker that its operations are made for. In a run it must have its say, whatever the system answered."""
+
+
+
 def checker(name: str) -> Checker:
     """The checker of that name. Raises `KeyError` on an unknown one."""
     module, class_name = CHECKERS[name]

@@ -20,10 +20,13 @@ from histories import HistoryError
 from .gating import gated, withheld
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .options import bounded, problems, refuse
-from .registry import CHECKERS, checker
+from .registry import CHECKERS, OF_WORKLOAD, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
 from .sharing import sharing
 from .sources import Source, as_record
+
+LEVEL = "linearizable"
+"""What operations of other levels promise is asked of other checkers."""
 
 LARGE_OPERATIONS = 50_000
 """A history of more operations, and with nothing beside it, is given to the checkers of its model only: the others would make an object of each."""
@@ -60,11 +63,12 @@ def check(
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
     names = _names(record, checkers, known)
+    due = _due(record)
     with sharing():
         for name in names:
             if name not in CHECKERS:
                 raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
-            result = _run(name, record, budget, asked=checkers != "auto")
+            result = _run(name, record, budget, asked=checkers != "auto" or name in due)
             if result is not None:
                 results[name] = result
     if known is not None and names and not results:
@@ -99,6 +103,17 @@ def _names(record: RunRecord, checkers: str | Sequence[str], model: str | None) 
     if model is None and not (record.traces or record.faults) and len(record.history) > 2 * LARGE_OPERATIONS:
         model = infer(record.history.columns)
     return list(CHECKERS) if model is None else checkers_of(model)
+
+
+def _due(record: RunRecord) -> frozenset[str]:
+    """Checkers that "auto" must not leave out of a run because of what the system answered: no answer at all, or one of another type, would do."""
+    if not record.is_run:
+        return frozenset()
+    try:
+        workloads = {op.workload for op in record.history.operations() if op.level in (None, LEVEL)}
+    except HistoryError:
+        return frozenset()
+    return frozenset(checker for workload, checker in OF_WORKLOAD.items() if workload in workloads)
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:

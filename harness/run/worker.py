@@ -20,9 +20,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from histories.answers import answers
 from histories.operation import FOUND_NOTHING, MISMATCH
 
-from ..systems.base import Client, Dial, Outcome
+from ..systems.base import Client, Dial, Op, Outcome
 from ..workloads.sized import Sizes
 from .causes import CLIENT_ERROR
 from .runner import Invocation
@@ -132,7 +133,7 @@ class Worker:
         except OSError as error:
             # It may have been sent.
             return Outcome("info", error="connection-lost", extra={"message": _message(error)})
-        return checked(self._sizes.shrunk(invocation.op.workload, checked(answered)))
+        return _fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
 
     def _is_doubtful(self, outcome: Outcome) -> bool:
         """Whether the client's connection may be dead or out of step."""
@@ -177,6 +178,15 @@ def checked(answer: Any) -> Outcome:
     for name, value in answer.extra.items():
         _require_plain(value, f"extra {name!r}")
     return answer
+
+
+def _fitting(op: Op, outcome: Outcome) -> Outcome:
+    """A write that ended ok with a value other than its own would make the whole history senseless."""
+    if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
+        raise ValueError(
+            f"invoke answered {op.f} of {_shown(op.value)} with {_shown(outcome.value)}; leave the value out"
+        )
+    return outcome
 
 
 def _require_plain(value: Any, place: str, depth: int = 0) -> None:

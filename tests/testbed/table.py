@@ -141,11 +141,17 @@ def agents_in_the_load() -> Iterator[Cell]:
     yield Cell("load: set dies once and comes back", "agent.set", broken, HARMLESS, r"", "load", "n2", times=1)
     yield Cell("load: a question dies once and comes back", "agent.epoch", broken, HARMLESS, r"", "load", "n2", times=1)
     for how, act in ANSWERS.items():
-        yield Cell(f"load: renew {how}", "agent.renew", act, DOUBT, r"lease|renew|n2", "load", "n2", changed=LONG)
+        # A lease is longer than that.
+        yield Cell(f"load: renew {how} for 3 s", "agent.renew", act, HARMLESS, r"", "load", "n2", changed=LONG)
+    for how in ("answers garbage", "refuses", "dies"):
+        name = f"load: renew {how} for longer than a lease"
+        yield Cell(name, "agent.renew", ANSWERS[how], DOUBT, r"lease", "load", "n2", changed=LONGER)
 
 
 LONG: dict[str, Any] = {"load": "3s"}
 """Leases are renewed every two seconds."""
+LONGER: dict[str, Any] = {"load": "13s"}
+"""A lease ends after ten."""
 
 
 def agents_at_the_end() -> Iterator[Cell]:
@@ -169,7 +175,6 @@ def system_methods() -> Iterator[Cell]:
         yield Cell(f"load: start {how}", "service.start", act, DOUBT, r"vanished|NoneType|kill", "load", "n3")
         yield Cell(f"load: leader {how}", "service.leader", act, DOUBT, r"vanished|NoneType", "load")
         yield Cell(f"end: status {how}", "service.status", act, DOUBT, r"n2", "final", "n2")
-        yield Cell(f"end: stop {how}", "service.stop", act, DOUBT, r"vanished|NoneType", "collect", "n2")
         yield Cell(f"end: uninstall {how}", "service.uninstall", act, DOUBT, r"vanished|NoneType", "collect", "n2")
         yield Cell(f"end: collect {how}", "service.collect", act, HARMLESS, r"", "collect", "n2")
     yield Cell("load: start does nothing", "service.start", answers(None), DOUBT, r"kill|undone|n3", "load", "n3")

@@ -193,3 +193,16 @@ def test_a_client_that_knows_its_connection_is_believed():
 def test_a_node_that_refuses_connections_does_not_use_up_processes():
     answers = asked(Scripted, [("open", ConnectionRefusedError("nobody"))] * 5, 5)
     assert {(one.outcome.type, one.outcome.error, one.dropped) for one in answers} == {("fail", "no-connection", False)}
+
+
+def test_a_write_that_is_answered_with_another_value_is_doubt_and_does_not_spoil_the_history():
+    Scripted.script = [("invoke", Outcome("ok", 2))]
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    clock = RunClock()
+    worker = Worker(Scripted, None, clock, answers, 0, 0, Sizes({}))
+    write = Op("write", "k", 1)
+    worker.submit(Invocation(Slot(0, "register", 0, 1, "n1"), 0, write, clock.now_ns() + 5 * SECOND, False))
+    got = answers.get(timeout=5)
+    worker.close()
+    assert (got.outcome.type, got.outcome.error) == ("info", "client-error")
+    assert "leave the value out" in got.outcome.extra["message"]
