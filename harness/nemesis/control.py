@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from ..hosts.base import SERVICE_HOOK, Host
+from ..systems.answers import pid_of
 from ..systems.base import Dial, Replacement, Service
 
 
@@ -64,7 +65,7 @@ def process_of(service: Service, host: Host) -> dict[str, Any]:
         if isinstance(control, Mapping):
             return dict(control)
         return {"pid_file": control.pid_file, "marker": control.marker, "contains": control.directory.rstrip("/") + "/"}
-    pid = service.pid(host)
+    pid = pid_of(service, host)
     return {} if pid is None else {"pid": pid, "remember": True}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import FaultError, TribulationError
 from ..hosts.base import Channel, Host
 from ..hosts.parallel import on_all
+from ..systems.answers import leader_of
 from ..systems.base import Dial, Service
 from ..trouble import Trouble
 from .control import Followed
@@ -120,7 +121,7 @@ class Following:
     def _ask(self) -> None:
         self._ended.wait(ASK_S)
         asked_ns = self._clock()
-        now = self._service.leader(self._hosts, self._dial)
+        now = leader_of(self._service, self._hosts, self._dial)
         if now is not None and now != self._leader:
             self._tell(Happened("leader-elected", now, asked_ns))
         self._leader = now

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
+from ..systems.answers import leader_of, status_of
 from ..systems.base import Dial, Service
 from .faults import Situation
 
@@ -19,7 +20,7 @@ def look(
     processes: Mapping[str, Mapping[str, Any]],
 ) -> Situation:
     """`voters` are the weights last known, `processes` what each agent says of its process. A stopped process is not up."""
-    leader = service.leader(hosts, dial)
+    leader = leader_of(service, hosts, dial)
     up = [
         host.name
         for host in hosts
@@ -32,7 +33,7 @@ def look(
 
 def roles(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, str]:
     """What each says that it is, all asked at once; one that says nothing is left out."""
-    told = on_all(hosts, lambda host: (service.status(host, dial) or {}).get("role")).values
+    told = on_all(hosts, lambda host: (status_of(service, host, dial) or {}).get("role")).values
     return {name: str(role) for name, role in told.items() if role is not None}
 
 
@@ -40,6 +41,6 @@ def weights(service: Service, hosts: Sequence[Host], dial: Dial, leader: str | N
     """The voters' weights as the leader has them; empty when there is none, or when the service does not tell."""
     for host in hosts:
         if host.name == leader:
-            status = service.status(host, dial) or {}
+            status = status_of(service, host, dial) or {}
             return {str(node): int(weight) for node, weight in (status.get("voters") or {}).items()}
     return {}

@@ -17,6 +17,7 @@ from ..hosts.parallel import on_all
 from ..nemesis.following import Following, events_of
 from ..nemesis.injector import HostInjector
 from ..nemesis.ledger import Ledger
+from ..systems.answers import status_of
 from ..systems.base import Dial, Service
 from .journal import Journal
 from .matching import never_begun
@@ -84,7 +85,9 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         _keep_phases(run, runner, journal, recorder, ledger)
         with run.guarded("asking the nodes for their final states"):
             # Without a quiet period faults may still be in force, or the user was in a hurry: what replicas hold then says nothing.
-            states = _final_states(service, hosts, dial) if "quiet_end" in run.facts.phases else {}
+            states, failures = _final_states(service, hosts, dial) if "quiet_end" in run.facts.phases else ({}, {})
+            for node, error in failures.items():
+                run.trouble.add(f"asking {node} for its final state", error)
             run.note(final_states=states)
         with run.guarded("asking the hosts for their clocks"):
             run.note(clock_offsets_ns=injector.monotonic_offsets_ns())
@@ -116,14 +119,16 @@ def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder,
     )
 
 
-def _final_states(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, Mapping[str, Any]]:
-    """What every node says at the end. Asked again for a moment while they differ: a last entry may be on its way to some."""
+def _final_states(
+    service: Service, hosts: Sequence[Host], dial: Dial
+) -> tuple[dict[str, Mapping[str, Any]], Mapping[str, Exception]]:
+    """The nodes' last states, and the errors of those that could not be asked. Asked again for a moment while states differ: a last entry may be on its way."""
     deadline_s = time.monotonic() + SETTLE_S
     while True:
-        answers = on_all(hosts, lambda host: service.status(host, dial)).values
-        states = {name: state for name, state in answers.items() if state is not None}
+        answers = on_all(hosts, lambda host: status_of(service, host, dial))
+        states = {name: state for name, state in answers.values.items() if state is not None}
         if (states_agree(states) and len(states) == len(hosts)) or not states or time.monotonic() > deadline_s:
-            return states
+            return states, answers.errors
         time.sleep(SETTLE_STEP_S)
 
 

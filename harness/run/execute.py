@@ -20,14 +20,14 @@ from ..errors import DeployError, TribulationError
 from ..evidence.collecting import collect
 from ..evidence.seal import CAMPAIGN_FILE, HISTORY_FILE, PLAN_FILE
 from ..evidence.writing import writing
-from ..hosts.base import Apart, Host
+from ..hosts.base import Apart, Host, Provider
 from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
 from ..nemesis import clock_library, fault_disk
 from ..nemesis.mix import possible_needs
 from ..nemesis.power_models import JOURNALED, model_of
 from ..systems.base import Service
-from .assemble import make_plan, make_provider, make_system, require_capabilities
+from .assemble import System, make_plan, make_provider, make_system, require_capabilities
 from .attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .driving import ENDED_BY_USER, drive
 from .interrupts import Interrupted

@@ -53,6 +53,8 @@ def run(saboteur: Saboteur, folder: Path, changed: dict[str, Any] | None = None)
         judgement = run_on_hosts(campaign, settings, provider=StandInProvider(world), system=system)
     except TribulationError as error:
         return Ending(error.exit_code, None, str(error), {})
+    except Exception as error:  # `tri` ends with 70 then, and says what it was
+        return Ending(70, None, f"internal error: {type(error).__name__}: {error}", {})
     document = dict(judgement.document)
     reasons = [f"{name}: {result['reason']}" for name, result in document["checkers"].items() if result["reason"]]
     reasons += [anomaly["explanation"] for result in document["checkers"].values() for anomaly in result["anomalies"]]

@@ -178,7 +178,7 @@ def system_methods() -> Iterator[Cell]:
         yield Cell(f"end: uninstall {how}", "service.uninstall", act, DOUBT, r"vanished|NoneType", "collect", "n2")
         yield Cell(f"end: collect {how}", "service.collect", act, HARMLESS, r"", "collect", "n2")
     yield Cell("load: start does nothing", "service.start", answers(None), DOUBT, r"kill|undone|n3", "load", "n3")
-    yield Cell("agents: pid is a word", "service.pid", answers("100"), REFUSED, r"pid|n3", "agents", "n3")
+    yield Cell("agents: pid is a word", "service.pid", answers("100"), REFUSED, r"pid\(n3\) answered", "agents", "n3")
     yield Cell("end: status is a word", "service.status", answers("fine"), DOUBT, r"n2|status", "final", "n2")
     yield Cell("end: collect is a word", "service.collect", answers("files"), HARMLESS, r"", "collect", "n2")
 
@@ -187,7 +187,7 @@ def hosts() -> Iterator[Cell]:
     for how, act, outcome in (("fail", broken, REFUSED), ("raise", bug, BUG)):
         yield Cell(f"hosts: up {how}s", "provider.up", act, outcome, r"vanished|bug of ours")
     yield Cell("end: down fails", "provider.down", broken, DOUBT, r"vanished")
-    yield Cell("end: down raises", "provider.down", bug, BUG, r"bug of ours")
+    yield Cell("end: down raises", "provider.down", system_bug, DOUBT, r"NoneType")
 
 
 def clients() -> Iterator[Cell]:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from ...errors import FaultError
 from ...hosts.base import Host
+from ...systems.answers import status_of
 from ..agents import Json
 from ..control import Replaceable
 from ..faults import Observation, Resolved, Situation
@@ -153,7 +154,9 @@ def _in_doubt(nodes: Sequence[str], ground: Ground) -> list[str]:
     """Those that no leader has brought up yet, or that do not tell. They are waited for a moment, and may be so: a node that is cut off stays in doubt."""
     cluster, deadline_s = ground.cluster, time.monotonic() + BROUGHT_UP_S
     while True:
-        told = {node: cluster.service.status(cluster.hosts[node], cluster.dial) for node in nodes if node in ground.on}
+        told = {
+            node: status_of(cluster.service, cluster.hosts[node], cluster.dial) for node in nodes if node in ground.on
+        }
         doubting = [node for node in nodes if (told.get(node) or {"torn": True}).get("torn")]
         if not doubting or time.monotonic() > deadline_s:
             return doubting

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ...errors import DeployError, FaultError
+from ...systems.answers import leader_of
 from ..agents import Json
 from ..control import Reconfigurable
 from ..faults import Observation, Resolved
@@ -73,7 +74,7 @@ def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadlin
 def known_weights(ground: Ground) -> dict[str, int] | None:
     """As the leader has them; those last known where services do not tell. None without a leader."""
     service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
-    leader = service.leader(hosts, dial)
+    leader = leader_of(service, hosts, dial)
     told = weights(service, hosts, dial, leader)
     if not told and leader is None and _tells_leaders(ground):
         return None
@@ -92,7 +93,7 @@ def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -
     service, hosts = cluster.service, list(cluster.hosts.values())
     deadline_s = time.monotonic() + timeout_s
     while True:
-        now = weights(service, hosts, cluster.dial, service.leader(hosts, cluster.dial))
+        now = weights(service, hosts, cluster.dial, leader_of(service, hosts, cluster.dial))
         if now or time.monotonic() > deadline_s:
             break
         time.sleep(LOOK_S)
