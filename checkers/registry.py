@@ -57,7 +57,6 @@ OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memo
 """Workload → the checker that its operations are made for. In a run it must have its say, whatever the system answered."""
 
 
-
 def checker(name: str) -> Checker:
     """The checker of that name. Raises `KeyError` on an unknown one."""
     module, class_name = CHECKERS[name]

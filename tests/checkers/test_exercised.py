@@ -108,7 +108,11 @@ OTHERS = frozenset({"learn", "recall", "forget", "memory-digest", "submit", "eff
 def test_no_checker_is_valid_of_a_run_in_which_nothing_took_place(names, outcome):
     events = []
     micro = [[["r", "x", None]], [["w", "x", 1]], [["append", "x", 1]], [["r", "x", None], ["w", "y", 1]]]
-    asked = [(f, argument) for f in sorted(names) for argument in (micro if f == "txn" else [ARGUMENTS.get(f, None if f == "poll" else 1)])]
+    asked = [
+        (f, argument)
+        for f in sorted(names)
+        for argument in (micro if f == "txn" else [ARGUMENTS.get(f, None if f == "poll" else 1)])
+    ]
     for process, (f, argument) in enumerate(asked):
         at = 2 * process
         events.append(Event(at, at, process, Type.INVOKE, f, argument))
