@@ -1,4 +1,4 @@
-"""What goes on during a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled. One thread.
+"""What goes on during a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled.
 
 Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Whatever goes wrong here is reported (`Trouble`) and
 the thread goes on. A sample that is too old is never served as a new one.
@@ -36,17 +36,19 @@ class Background:
         reachability: Reachability,
         clocks: Clocks,
         renew: Renewal,
+        renew_outages: Callable[[], None],
         lease_s: float,
         clock: Callable[[], int],
         trouble: Trouble,
     ) -> None:
         self._agents, self._reachability, self._clocks = agents, reachability, clocks
-        self._renew, self._clock, self._trouble = renew, clock, trouble
+        self._renew, self._renew_outages, self._clock, self._trouble = renew, renew_outages, clock, trouble
         self._renew_every_s = min(RENEW_S, lease_s / 5)
         self._answer_s = lease_s / 3
         """A host that hangs must not keep the next renewal waiting."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._outages = threading.Thread(target=self._run_outages, name="outage-lease", daemon=True)
         self._died = False
         self._sample: tuple[int, Json] = (0, {})
         """When it was taken, in ns of the monotonic clock, and what it is."""
@@ -57,11 +59,13 @@ class Background:
         self._take_sample(ANSWER_S)
         self._thread = threading.Thread(target=self._run, name="nemesis-lease", daemon=True)
         self._thread.start()
+        self._outages.start()
 
     def stop(self) -> None:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=60)
+            self._outages.join(timeout=60)
 
     def sample(self) -> dict[str, Any]:
         """The newest sample, and the agents that are lost, if any. Never waits."""
@@ -96,6 +100,12 @@ class Background:
                 next_sample_s = now_s + SAMPLE_S
                 with self._trouble.caught("sampling"):
                     self._try_sample()
+
+    def _run_outages(self) -> None:
+        """Hosts that are off or frozen are held so by their provider, which is asked on a thread of its own: it may take its time to answer."""
+        while not self._stopping.wait(self._renew_every_s):
+            with self._trouble.caught("renewing what holds hosts off"):
+                self._renew_outages()
 
     def _note_failures(self, failures: Mapping[str, Exception]) -> None:
         self._lost = {name: str(error) for name, error in failures.items() if not self._agents[name].connected}

@@ -91,10 +91,10 @@ class Cluster:
         """Extend all leases. In the background a hung host must be given up before the others' leases run out."""
         request = {"do": "renew", "lease_s": self.lease_s}
         timeout_s = ANSWER_S if patient else self.lease_s / 3
-        self._renew_outages()
         return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
 
-    def _renew_outages(self) -> None:
+    def renew_outages(self) -> None:
+        """Extend what holds hosts off or frozen. Apart from the agents' leases: a provider that hangs must not let those run out."""
         leased = self.leased
         if leased and isinstance(self.provider, Powered):
             # Without an answer nothing is known of them: their leases go on or run out, and the next answer tells.

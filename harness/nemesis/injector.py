@@ -73,7 +73,14 @@ class HostInjector:
         self._trouble = trouble or Trouble()
         self._leases = Leases(lease_s)
         self._background = Background(
-            self._cluster.agents, self._reach, self._clocks, self._renew_in_background, lease_s, clock, self._trouble
+            self._cluster.agents,
+            self._reach,
+            self._clocks,
+            self._renew_in_background,
+            self._cluster.renew_outages,
+            lease_s,
+            clock,
+            self._trouble,
         )
         self._active: dict[str, Resolved] = {}
         self._covering = Covering()
@@ -384,6 +391,8 @@ class HostInjector:
     def _look_for_lapses(self, patient: bool) -> Mapping[str, Exception]:
         """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
         answers, failures = self._renew(patient=patient)
+        if patient:
+            self._cluster.renew_outages()
         for name, answer in answers.items():
             if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
                 self._mark_lapsed(name)

@@ -293,8 +293,9 @@ class LocalProvider:
             try:
                 self.renew()
             except HostError:
-                # The lab is gone; whoever uses it next is told so.
-                return
+                # A supervisor that is slow to answer is asked again. When the lab is gone, its next use reports so.
+                if not state.is_alive(self._lab):
+                    return
 
     def _dial_from(self, place: str | None, address: str, port: int, timeout_s: float, kind: int) -> socket.socket:
         """A socket made in the lab, then connected here."""

@@ -211,3 +211,29 @@ def test_every_shape_refuses_what_lacks_it_and_takes_more_than_it_needs():
             parsed("n1", verb, '{"ok": true}')
     with pytest.raises(FaultError, match="n1 answered without 'counters'"):
         parsed("n1", "look", '{"ok": true}')["counters"]
+
+
+class PoweredStandIns(StandIns):
+    """Its supervisor hangs when it is asked to renew outages."""
+
+    asked = 0
+
+    def power_off(self, *hosts, lease_s=None):
+        pass
+
+    boot = freeze = thaw = power_off
+
+    def renew_outages(self, lease_s):
+        self.asked += 1
+        self.released.wait(30)
+        return ["n1"]
+
+
+def test_a_provider_that_hangs_keeps_no_agent_from_being_renewed(tmp_path):
+    cluster = PoweredStandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        injector._cluster.leased = frozenset({"n1"})
+        await_that(lambda: cluster.asked, "the provider was asked")
+        time.sleep(2 * LEASE_S)
+        assert trouble.errors == [], "no lease ran out"
+        injector._cluster.leased = frozenset()
