@@ -15,10 +15,13 @@ from ..errors import CampaignError
 from .disk_effects import CRASHES
 from .faults import Intent
 
-JOURNALED, STRICT = "journaled", "strict"
+JOURNALED, STRICT, NOTHING = "journaled", "strict", "none"
 STRICTER = (
     "found under the strict power model, which is stricter than journaling file systems: without a sync of the directory it loses names "
     "that ext4 and XFS keep; `model: journaled` shows what remains"
+)
+UNTOUCHED = (
+    "no write was lost with the power: the system names no `data_directory`, so it proves nothing about what is durable"
 )
 
 
@@ -56,9 +59,11 @@ def model_of(intents: Iterable[Intent]) -> str:
     return next(iter(models), STRICT)
 
 
-def models_named(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[str | None, bool]:
-    """Of recorded faults (kind and resolved form): the model by which writes were lost, None if there was no such fault; and whether it stands there in so many words."""
-    losing = [what for kind, what in faults if loses_writes(kind, what)]
-    if not losing:
-        return None, False
-    return losing[0].get("model", STRICT), "model" in losing[0]
+def model_seen(kind: str, intended: Mapping[str, Any], observed: Mapping[str, Any] | None) -> str | None:
+    """By which model a recorded fault took writes; `NOTHING` for hosts without power whose system has no fault disk. None: it took nothing, or was never on."""
+    if not loses_writes(kind, intended) or not observed:
+        return None
+    if "model" in observed:
+        return str(observed["model"])
+    on_hosts_without_a_disk = kind == "power" and "answers" in observed and "not_asked" not in observed
+    return NOTHING if on_hosts_without_a_disk else str(intended.get("model", STRICT))

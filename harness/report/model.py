@@ -120,7 +120,7 @@ def build(run: RunFiles) -> Report:
         command=str(run.verdict.get("command") or ""),
         notes=[
             *run.notes,
-            *_power_notes(run),
+            *words.power_notes(run.verdict.get("power_model")),
             *_left_out(run),
             *map(str, run.verdict.get("errors") or ()),
             *map(str, run.verdict.get("doubts") or ()),
@@ -137,11 +137,6 @@ def build(run: RunFiles) -> Report:
         campaign_yaml=run.campaign_yaml,
         charts=charts,
     )
-
-
-def _power_notes(run: RunFiles) -> list[str]:
-    note = (run.verdict.get("power_model") or {}).get("note")
-    return [note[:1].upper() + note[1:]] if note else []
 
 
 def _left_out(run: RunFiles) -> list[str]:
@@ -241,7 +236,7 @@ def _facts(run: RunFiles, operations: Sequence[Operation]) -> list[tuple[str, st
         ("run time", words.duration(_end_ns(run))),
     ]
     if model := run.verdict.get("power_model"):
-        facts.append(("unsynced writes", f"lost by the {model['model']} power model"))
+        facts.append(("power model", model["model"]))
     facts += [(ability, means) for ability, means in words.means(run.verdict.get("backends") or {}).items()]
     if run.verdict.get("seed") is not None:
         facts.append(("seed", str(run.verdict["seed"])))

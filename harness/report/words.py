@@ -156,3 +156,9 @@ def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         each = [f"{detail} ({', '.join(hosts)})" for detail, hosts in hosts_by_means.items()]
         told[ability] = next(iter(hosts_by_means)) if len(hosts_by_means) == 1 else "; ".join(each)
     return told
+
+
+def power_notes(found: Mapping[str, str] | None) -> list[str]:
+    """What the model by which writes were lost says about the verdict."""
+    note = (found or {}).get("note", "")
+    return [note[:1].upper() + note[1:]] if note else []

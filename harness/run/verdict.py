@@ -19,7 +19,7 @@ from histories.columns import ABSENT, FAIL, INFO, OK
 from ..errors import CampaignError
 from ..evidence.writing import write_json
 from ..garbage import rare_collections
-from ..nemesis.power_models import STRICT, STRICTER, models_named
+from ..nemesis.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ..trouble import Trouble
 from .doubts import doubts_of, last_ok_ms, silent_after_heal
 from .record import RunFacts, load_history_record, load_record, read_facts
@@ -160,12 +160,15 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
 
 
 def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:
-    """By which model writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones."""
-    model, asked_for = models_named((fault.kind, fault.intended) for fault in record.faults)
+    """By which model writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones, or none was lost."""
+    seen = [(model_seen(fault.kind, fault.intended, fault.observed), fault.intended) for fault in record.faults]
+    model, intended = next(((model, intended) for model, intended in seen if model is not None), (None, {}))
     if model is None:
         return None
-    noted = model == STRICT and asked_for and verdict is Verdict.INVALID
-    return {"model": model, **({"note": STRICTER} if noted else {})}
+    # Of the reference node nobody asks for it: there it is what the node promises.
+    stricter = model == STRICT and "model" in intended and verdict is Verdict.INVALID
+    note = UNTOUCHED if model == NOTHING else STRICTER if stricter else None
+    return {"model": model, **({"note": note} if note else {})}
 
 
 def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ()) -> int:

@@ -77,15 +77,25 @@ def test_what_cannot_be_is_refused(tmp_path: Path, faults: str, hosts: str | Non
         plan(tmp_path, faults, hosts=hosts)
 
 
-def record(kind: str, intended: dict[str, Any]) -> RunRecord:
-    fault = Fault("f.1", kind, intended, {}, True, 0)
+def record(kind: str, intended: dict[str, Any], observed: dict[str, Any] | None) -> RunRecord:
+    fault = Fault("f.1", kind, intended, observed, True, 0)
     return RunRecord(History(()), faults=(fault,))
 
 
 def test_the_verdict_names_the_model_and_what_only_the_strict_one_may_have_found() -> None:
-    assert power_model(record("kill", {"nodes": ["n1"]}), Verdict.INVALID) is None
-    assert power_model(record("power", {"nodes": ["n1"]}), Verdict.INVALID) == {"model": "strict"}
-    assert power_model(record("power", {"model": "journaled"}), Verdict.INVALID) == {"model": "journaled"}
-    strict = record("disk", {"effect": "lost-writes", "model": "strict"})
+    assert power_model(record("kill", {"nodes": ["n1"]}, {}), Verdict.INVALID) is None
+    simulated = record("power", {"nodes": ["n1"]}, {"processes": {}, "lost_bytes": {"n1": 0}})
+    assert power_model(simulated, Verdict.INVALID) == {"model": "strict"}
+    journaled = record("power", {"model": "journaled"}, {"answers": {}, "model": "journaled"})
+    assert power_model(journaled, Verdict.INVALID) == {"model": "journaled"}
+    strict = record("disk", {"effect": "lost-writes", "model": "strict"}, {"results": {}, "model": "strict"})
     assert power_model(strict, Verdict.VALID) == {"model": "strict"}
     assert "stricter than journaling" in (power_model(strict, Verdict.INVALID) or {})["note"]
+    assert power_model(record("power", {"model": "journaled"}, None), Verdict.VALID) is None, "it was never on"
+
+
+def test_a_system_that_names_no_directory_loses_nothing_with_the_power_and_the_verdict_says_so() -> None:
+    found = power_model(record("power", {"model": "journaled"}, {"answers": {"n1": "nothing"}}), Verdict.VALID)
+    assert found is not None and found["model"] == "none" and "data_directory" in found["note"]
+    unanswered = {"answers": {"n1": "nothing"}, "not_asked": ["n1"]}
+    assert power_model(record("power", {"model": "journaled"}, unanswered), Verdict.VALID) == {"model": "journaled"}
