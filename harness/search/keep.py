@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..evidence.writing import write_json, writing
+from ..evidence.writing import RunFolderError, write_json, writing
 from ..run.execute import Settings, open_run_folder
 from ..run.plan import Plan
 from ..run.simulated import simulate, write_run
@@ -34,12 +34,17 @@ class Kept:
 
 
 def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit: int) -> Mapping[int, Kept]:
-    """Carry out the first plan of every kind of failure again, the most frequent kinds first, `limit` plans at most: seed → its run's folder."""
+    """Carry out the first plan of every kind of failure again, the most frequent kinds first, `limit` plans at most and as long as folders can be written: seed → its run's folder."""
     kept: dict[int, Kept] = {}
     for group in findings.in_order():
         if group.first.seed not in kept and len(kept) < limit:
             settings.tell("keep", f"{group.signature}, seed {group.first.seed}")
-            kept[group.first.seed] = keep_trial(group.first, wanted, settings)
+            try:
+                kept[group.first.seed] = keep_trial(group.first, wanted, settings)
+            except RunFolderError as error:
+                # What was found is reported all the same.
+                settings.tell("keep", str(error))
+                break
     return kept
 
 
