@@ -42,6 +42,18 @@ workloads:
   - register: {keys: 2, clients: 4, rate: 100/s}
 """
 
+FILLING = """
+name: filling
+hosts: {provider: local, nodes: 1}
+system: {file: SYSTEM}
+load: 60s
+checks: [linearizable]
+workloads:
+  - register: {keys: 2, clients: 4, rate: 200/s}
+faults:
+  - pause: {target: [n1], after: 200ms, for: 300ms}
+"""
+
 SIMULATED = """
 name: simulated
 hosts: {provider: sim, nodes: 3}
@@ -121,3 +133,29 @@ def test_a_full_disk_is_an_error_of_the_environment_and_what_was_seen_is_judged(
             [sys.executable, "-m", "harness.cli", "check", str(folder)], cwd=ROOT, capture_output=True, text=True
         )
         assert checked.returncode in (0, 3) or (kilobytes == 4 and checked.returncode == 2), checked.stderr
+
+
+def test_a_disk_that_fills_up_during_the_load_ends_it_in_order(tmp_path: Path, labs: Path, namespaces: None) -> None:
+    campaign = tmp_path / "campaign.yaml"
+    campaign.write_text(FILLING.replace("SYSTEM", str(ROOT / "tests" / "systems" / "register_server.py")))
+    command = [*in_small_space(tmp_path, 300), sys.executable, "-m", "harness.cli", "run", str(campaign), "--json"]
+    ended = subprocess.run(
+        [*command, "--runs", str(tmp_path / "runs")],
+        cwd=ROOT,
+        env={**os.environ, "TRI_LABS": str(labs)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert ended.returncode == 4, ended.stderr
+    document = json.loads(ended.stdout)
+    assert document["verdict"] == "unknown" and document["bugs"] == []
+    assert "history.jsonl: No space left on device" in document["errors"][0]
+    assert {"part": "history", "tail": True}.items() <= document["gaps"][0].items()
+    assert document["phases"]["load_end"] < 50e9 and "healed" in document["phases"]
+    assert [(fault["kind"], fault["undone"]) for fault in document["faults"]] == [("pause", True)]
+    (kept,) = (tmp_path / "kept").glob("filling/2*")
+    judged = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "check", str(kept), "--json"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert json.loads(judged.stdout)["verdict"] == "unknown", judged.stderr
