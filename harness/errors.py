@@ -42,3 +42,8 @@ class FaultError(TribulationError):
     """A fault could not be injected, probed or healed."""
 
     exit_code = 4
+
+
+def text_of(error: BaseException) -> str:
+    """What happened, in one line without the hint; of other exceptions also their type."""
+    return error.message if isinstance(error, TribulationError) else f"{type(error).__name__}: {error}"

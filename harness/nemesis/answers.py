@@ -37,9 +37,24 @@ def parsed(vertex: str, verb: str, line: str) -> Answer:
             f"agent of {vertex}: {str(found.get('error', 'no reason given'))[: SHOWN * 5]}",
             "`tri doctor` tries what faults need on each host",
         )
+    return _shaped(vertex, verb, found, line)
+
+
+def printed(vertex: str, verb: str, text: str) -> Answer:
+    """As `parsed`, of an agent that was run for this one question: its output is the answer alone."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _wrong(vertex, "with what is not JSON", text) from None
+    if not isinstance(found, dict):
+        raise _wrong(vertex, "without any field", text)
+    return _shaped(vertex, verb, found, text)
+
+
+def _shaped(vertex: str, verb: str, found: Mapping[str, Any], text: str) -> Answer:
     for name, is_right in SHAPES.get(verb, {}).items():
         if name not in found or not is_right(found[name]):
-            raise _wrong(vertex, f"to {verb!r} without a proper {name!r}", line)
+            raise _wrong(vertex, f"to {verb!r} without a proper {name!r}", text)
     return Answer(vertex, found)
 
 
@@ -62,6 +77,10 @@ def _is_int(value: Any) -> bool:
 
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _is_heard(value: Any) -> bool:
@@ -91,5 +110,6 @@ SHAPES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     },
     "time": {"mono_ns": _is_int, "wall_ns": _is_int},
     "clear": {"undone": _is_texts},
+    "heal": {"undone": _is_texts, "faults": _is_objects},
 }
 """By verb what an answer must hold; it may hold more."""

@@ -7,7 +7,6 @@ nothing ever was, answers that there was nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from ..errors import FaultError
 from ..hosts.base import Host
 from ..hosts.parallel import Results, on_all
+from .answers import printed
 from .shipping import agent_directory, agent_program, bundle, remove
 
 HEAL_S = 90.0
@@ -53,5 +53,5 @@ def _heal_one(host: Host) -> Healed:
     finally:
         if not was_there:
             remove(host)
-    told = json.loads(answer.stdout)
+    told = printed(host.name, "heal", answer.stdout)
     return Healed(told["undone"], told["faults"])

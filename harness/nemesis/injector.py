@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..errors import FaultError, TribulationError
+from ..errors import FaultError, TribulationError, text_of
 from ..hosts.base import Host, Provider
 from ..hosts.claims import owner_here
 from ..systems.base import Dial, Service
@@ -159,7 +159,7 @@ class HostInjector:
                 self._ledger.step("injected", fault, injected_ns)
                 told |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
                 observation = self._or_hidden(fault, self._look(fault, on=True, more=told), injected_ns)
-            except TribulationError as error:
+            except Exception as error:
                 self._give_up(fault, error)
                 raise
             self._ledger.observed("verified", fault, self._clock(), observation)
@@ -172,8 +172,8 @@ class HostInjector:
             told = package.begin(fault, self._ground)
             self._ledger.step("injected", fault, self._clock())
             seen = package.look(fault, self._ground, on=True)
-        except TribulationError as error:
-            self._ledger.failed(fault, self._clock(), error.message)
+        except Exception as error:
+            self._ledger.failed(fault, self._clock(), text_of(error))
             raise
         observation = Observation(seen.verified, {**seen.observed, **told})
         self._ledger.observed("verified", fault, self._clock(), observation)
@@ -184,8 +184,8 @@ class HostInjector:
         self._unfinished[fault.intent.id] = fault
         try:
             return package.prepare(fault, self._ground)
-        except TribulationError as error:
-            self._ledger.failed(fault, self._clock(), error.message)
+        except Exception as error:
+            self._ledger.failed(fault, self._clock(), text_of(error))
             raise
 
     def heal(self, fault: Resolved) -> Observation:
@@ -199,9 +199,9 @@ class HostInjector:
             told |= self._finish(fault)
             with self._change:
                 return self._see_healed(fault, told)
-        except TribulationError as error:
+        except Exception as error:
             self._ending[fault.intent.id] = fault
-            self._ledger.failed(fault, self._clock(), error.message)
+            self._ledger.failed(fault, self._clock(), text_of(error))
             raise
 
     def _take_back(self, fault: Resolved) -> Json:
@@ -339,18 +339,18 @@ class HostInjector:
         """A fault that a watchdog or somebody else undid while the harness was not looking did not last as intended, and says so."""
         return self._unheld.get(fault.intent.id) or ({"lapsed": True} if fault.intent.id in self._lapsed else {})
 
-    def _give_up(self, fault: Resolved, error: TribulationError) -> None:
-        self._ledger.failed(fault, self._clock(), error.message)
+    def _give_up(self, fault: Resolved, error: Exception) -> None:
+        self._ledger.failed(fault, self._clock(), text_of(error))
         self._covering.ended(fault, self._clock())
         if self._active.pop(fault.intent.id, None) is not None:
             try:
                 self._now_in_force()
                 package_of(fault.intent.kind).end(fault, self._ground)
                 self._apply()
-            except TribulationError as second:
-                # The first error is the one to tell; heal_all tries again, and without renewal the watchdog does.
+            except Exception as second:
+                # The first error is the one to report, be it a bug; heal_all tries again, and without renewal the watchdog does.
                 self._ending[fault.intent.id] = fault
-                self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {second.message}")
+                self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {text_of(second)}")
 
     def _now_in_force(self) -> None:
         self._ground.force = in_force(self._active.values())

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..hosts.base import Host
+from .answers import printed
 from .shipping import agent_directory, agent_program, bundle, remove
 
 ANSWER_S = 90.0
@@ -24,5 +25,4 @@ def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
     finally:
         if not was_there:
             remove(host)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return printed(host.name, "look", done.stdout)

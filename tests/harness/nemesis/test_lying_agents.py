@@ -8,9 +8,11 @@ import time
 import pytest
 
 from harness.errors import FaultError, HostError
+from harness.hosts.base import CommandResult
 from harness.nemesis import background
 from harness.nemesis.answers import SHAPES, parsed
 from harness.nemesis.faults import Intent, Resolved
+from harness.nemesis.heal import heal_each
 from harness.nemesis.leases import Leases
 from harness.nemesis.ledger import read_ledger
 
@@ -203,6 +205,7 @@ def test_every_shape_refuses_what_lacks_it_and_takes_more_than_it_needs():
         "process": '{"ok": true, "pid": null, "state": null, "running": [], "stopped": []}',
         "time": '{"ok": true, "mono_ns": 1, "wall_ns": 1}',
         "clear": '{"ok": true, "undone": ["cut"]}',
+        "heal": '{"ok": true, "undone": [], "faults": [{"id": "f1"}]}',
     }
     assert good.keys() == SHAPES.keys()
     for verb, line in good.items():
@@ -211,6 +214,28 @@ def test_every_shape_refuses_what_lacks_it_and_takes_more_than_it_needs():
             parsed("n1", verb, '{"ok": true}')
     with pytest.raises(FaultError, match="n1 answered without 'counters'"):
         parsed("n1", "look", '{"ok": true}')["counters"]
+
+
+def test_a_bug_during_an_injection_leaves_nothing_in_force(tmp_path, monkeypatch):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+        monkeypatch.setattr(injector, "_look", None)
+        with pytest.raises(TypeError):
+            injector.inject(cut())
+        assert cluster.dropped["n2"] == set(), "it was taken back"
+    (fault,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert not fault.verified
+
+
+@pytest.mark.parametrize("said", ["", "Last login: today", "[]", '{"undone": 3, "faults": []}', '{"undone": []}'])
+def test_a_host_that_answers_nonsense_to_heal_is_named_and_keeps_no_other_from_it(monkeypatch, said):
+    cluster = StandIns(2)
+    good = '{"undone": ["cut"], "faults": []}'
+    for host, text in zip(cluster.hosts, (said, good), strict=True):
+        monkeypatch.setattr(host, "run", lambda command, text=text, **_: CommandResult(0, text, "", 0.0), raising=False)
+    first, second = heal_each(cluster.hosts)
+    assert isinstance(first.error, FaultError) and "n1 answered" in first.error.message
+    assert second.value.undone == ["cut"]
 
 
 class PoweredStandIns(StandIns):
