@@ -105,7 +105,7 @@ class FrameClient:
         self.sock = socket.create_connection(address, timeout=DEADLINE_S, source_address=(source, 0))
         self._decoder = Decoder()
         if role is not None:
-            self.send(encode(Kind.HELLO, {"cluster": CLUSTER, "role": role, "name": "c", "incarnation": 1}))
+            self.send(encode(Kind.HELLO, {"cluster": CLUSTER, "role": role, "name": "n2", "incarnation": 1}))
 
     def __enter__(self) -> FrameClient:
         return self
@@ -117,6 +117,13 @@ class FrameClient:
         """The other side may have closed already; what counts is what it answered."""
         with suppress(OSError):
             self.sock.sendall(data)
+
+    def hear_all(self) -> None:
+        """Say that nothing more comes, and read until the other side ends it: what is closed with something unread is reset, and what was sent is lost."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            while self.sock.recv(1 << 20):
+                pass
 
     def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The next reply, or error frame, after this request; `{}` when the connection ended without one."""

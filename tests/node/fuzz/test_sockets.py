@@ -1,0 +1,64 @@
+"""A real node, and whatever bytes may come: it goes on, no handler of its raises, and an honest client is served."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.node.runtime.one_node import FrameClient, OneNode, wait_for
+
+from . import frames
+
+FUZZ = settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)
+)
+PARTS = {"membership": {"broadcast": False}, "agents": {}, "memory": {}}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
+    with OneNode(tmp_path_factory.mktemp("node"), workers=2, **PARTS) as node:
+        with node.client() as client:
+            wait_for(lambda: client.ask({"id": 0, "admin": "status"})["lifecycle"] == "ACTIVE", "the member")
+        assert node.runtime._network is not None
+        node.runtime._network.meet("n2", "127.0.0.1", 1)
+        yield node
+
+
+def unharmed(node: OneNode, before: dict[str, int]) -> None:
+    assert not node.ended and node.broken == before, (node.broken, before)
+    node.serves()
+    assert node.core.counters()["commands_failed"] == 0
+
+
+@FUZZ
+@given(st.sampled_from(["client", "client", "node", None]), frames.CONNECTIONS, st.booleans())
+def test_connections(node: OneNode, role: str | None, sent: list[bytes], cut: bool) -> None:
+    before = dict(node.broken)
+    with FrameClient(node.address, role=role) as hostile:
+        for number, data in enumerate(sent, 1):
+            hostile.send(data[: len(data) // 2] if cut and number == len(sent) else data)
+        hostile.hear_all()
+    unharmed(node, before)
+
+
+@FUZZ
+@given(st.lists(frames.PAYLOADS | st.binary(max_size=1500), min_size=1, max_size=8))
+def test_datagrams(node: OneNode, sent: list[bytes]) -> None:
+    """With a checksum that is right, so that what is behind it is reached."""
+    from zlib import crc32
+
+    from node.core.datagrams import MAGIC, VERSION
+
+    before = dict(node.broken)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for data in sent:
+            body = data[:1390]
+            sock.sendto(MAGIC + bytes([VERSION]) + crc32(body).to_bytes(4, "big") + body, node.udp)
+            sock.sendto(body, node.udp)
+    unharmed(node, before)
