@@ -97,6 +97,6 @@ def _print_faults(judgement: Judgement) -> None:
     kinds = ", ".join(sorted({fault["kind"] for fault in faults}))
     out.print(f"faults      {len(faults)} ({kinds}), {verified} verified")
     if judgement.document["power_model"]:
-        out.print(f"            power: {judgement.document['power_model']['model']} model")
+        out.print(f"            power loss: {judgement.document['power_model']['model']} model")
     for ability, how in words.means(judgement.document.get("backends", {})).items():
         out.print(f"            {ability}: {escape(how)}")

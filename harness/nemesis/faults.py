@@ -15,7 +15,7 @@ Kinds and their resolved form (`what`, JSON values):
 | `reset` | `{"edges": [["n1", "n2"], …], "period_ns"}`: connections of these pairs break, now and each period |
 | `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal; with `slow_start_ns` it is held for so long then |
 | `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal; `"whole": "host"`: everything on the host |
-| `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal |
+| `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal; `"model": "journaled"` says what of the unsynced is lost (`power_models`), likewise of `disk` |
 | `cpu` | `{"nodes": ["n2"], "share_ppm": 100000}`: of one processor |
 | `memory` | `{"nodes": ["n2"], "limit_bytes": 67108864}`: killed where it needs more, and started again |
 | `descriptors` | `{"nodes": ["n2"], "limit": 20}`: files and connections beyond these fail |
