@@ -172,7 +172,7 @@ def test_every_hosts_result_is_kept(lab: LocalProvider) -> None:
     assert list(results.errors) == ["n2", "n3"]
     with pytest.raises(
         HostError,
-        match=r"asking failed on 2 of 3 hosts:\n  n2: n2 .* exited with 1: n2\n  n3: KeyError: 'mine'\n\nhint: ",
+        match=r"asking failed on 2 of 3 hosts:\n  n2: n2 .* exited with 1: n2\n  n3: KeyError: 'mine' \(.*test_remote.py:166 \(ask\)\)\n\nhint: ",
     ) as caught:
         results.require("asking")
     assert isinstance(caught.value, TribulationError)
