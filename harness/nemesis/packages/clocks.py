@@ -36,31 +36,34 @@ class Clock(Package):
         return {"offsets_before_ns": before_ns} if before_ns else {}
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
-        """A process that was down when the fault began may run now: whether the clock reached it is looked for while it lasts."""
-        down = [node for node in ground.notes.pop(_note(fault), {}).get("down", ()) if node in ground.on]
-        wanted = {node: setting for node, setting in settings_of(fault.what).items() if node in down}
-        found = {
-            node: answer for node, answer in _ask(fault, wanted, ground, True).items() if answer["pid"] is not None
-        }
-        if missed := {node: answer["why"] for node, answer in found.items() if not answer["affected"]}:
-            ground.notes[_note(fault)] = {"missed": missed}
-            return {"unaffected": missed, "hint": HINT}
-        return {}
+        """Whether it reached every process that runs by now, such as one that was started while it lasted. What cannot be asked fails when it is healed."""
+        seen = ground.notes.pop(_note(fault), {}).get("verified", False)
+        nodes = [
+            node
+            for node, setting in settings_of(fault.what).items()
+            if node in ground.on and not _is_own(node, ground) and not clock_question.asks(ground, setting)
+        ]
+        request = {"do": "look", "part": "clock", "reach": True}
+        answers, _ = ask(ground.cluster.nodes, dict.fromkeys(nodes if seen else (), request))
+        missed = {node: answer["missed"] for node, answer in answers.items() if answer["missed"]}
+        ground.notes[_note(fault)] = {"missed": missed}
+        return {"unaffected": missed, "hint": HINT} if missed else {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """By a fresh process under the same clock; while it is `on`, also in the service's processes themselves."""
         own, force = settings_of(fault.what), ground.force
         wanted = {node: force.clocks.get(node, TRUE) for node in own if node in ground.on}
         answers = _ask(fault, wanted, ground, on)
-        if on:
-            ground.notes[_note(fault)] = {"down": [n for n, answer in answers.items() if answer["pid"] is None]}
         right = [_is_right(wanted[node], answer, on) for node, answer in answers.items()]
         holders = {node: force.clock_holders.get(node) for node in own}
         others = {node: other for node, other in holders.items() if other not in (None, fault.intent.id)}
         told = {"held_by": others} if others else {}
-        missed = {} if on else ground.notes.pop(_note(fault), {}).get("missed", {})
         seen = {**_seen(fault, answers), **(_effect(answers) if on else {}), **told}
-        return Observation(bool(right) and all(right) and not missed, seen)
+        verified = bool(right) and all(right)
+        if on:
+            ground.notes[_note(fault)] = {"verified": verified}
+            return Observation(verified, seen)
+        return Observation(verified and not ground.notes.pop(_note(fault), {}).get("missed"), seen)
 
 
 def _note(fault: Resolved) -> str:

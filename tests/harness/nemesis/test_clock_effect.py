@@ -104,7 +104,8 @@ def test_what_the_vdso_says_is_undone_when_the_harness_is_gone(
             return abs(shown_s(go, n1)) < 20
 
         await_that("the watchdog has undone it", is_true_once_the_lease_is_over)
-        assert injector.heal(jump).observed["lapsed"]
+        healed = injector.heal(jump)
+        assert healed.verified and healed.observed["lapsed"], healed
 
 
 def test_a_program_that_cannot_be_moved_is_not_verified(lab: LocalProvider, go: Compiled, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from .stopping import CannotStop
 Json = dict[str, Any]
 JOB_S = 60.0
 TRIES_S = 5.0
+NO_CODE = "there is no code for it: a C compiler is needed where the harness runs, and an x86_64 machine here as there"
 TRIED_NS = 3600 * 10**9
 failures: dict[tuple[int, int], str] = {}
 """Why the clock of a process, known by pid and start, could not be moved when that was last tried."""
@@ -68,7 +69,7 @@ def restore(owner: int) -> list[int]:
 def tried(block: str) -> str | None:
     """Why the clock of a process cannot be moved on this host; None when it could, and was true again afterwards."""
     if not os.path.exists(block):
-        return "there is no code for it: a C compiler is needed where the harness runs, and an x86_64 machine here as there"
+        return NO_CODE
     with tempfile.TemporaryDirectory() as folder, Observer({}) as process:
         file = f"{folder}/clock"
         clock.put(file, {"offset_ns": TRIED_NS})

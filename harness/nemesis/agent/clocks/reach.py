@@ -20,6 +20,7 @@ SETTLE_S = 1.0
 """A process that has just begun may be loading its libraries still, or wait for its vDSO to be changed."""
 POLL_S = 0.02
 PRELOAD, VDSO = "preload", "vdso"
+Members = Callable[[], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +52,66 @@ def look(pid: int, by: Means) -> Json:
         return {**seen, "why": f"{told} cannot be looked into: {error}"}
 
 
-def evidence(members: Callable[[], Sequence[int]], by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
+def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
     """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
 
     Of one that is `paused` it is enough that it could. `uncounted`: why nobody knows whether a process asks its vDSO; that it would be moved is enough then.
     """
-    since: dict[int, float] = {}
+    misses = _Misses(members, by, min(SETTLE_S, wait_s))
     began_s = time.monotonic()
     with _Asking(paused) as asking:
         while True:
-            # What ended meanwhile is no evidence.
-            seen = [each for each in (look(pid, by) for pid in members()) if processes.alive(each["pid"])]
-            now_s = time.monotonic()
-            missed = {each["pid"]: each["why"] for each in seen if "why" in each}
-            since = {pid: since.get(pid, now_s) for pid in missed}
-            why = [missed[pid] for pid, at_s in since.items() if now_s - at_s >= min(SETTLE_S, wait_s)]
-            asked = asking.seen(seen)
-            if why or (asked and (not missed or now_s - began_s >= SETTLE_S)) or now_s - began_s >= wait_s:
+            seen = misses.look()
+            asked, age_s = asking.seen(seen), time.monotonic() - began_s
+            if misses.lasting or (asked and (not misses.any or age_s >= SETTLE_S)) or age_s >= wait_s:
                 break
             time.sleep(POLL_S)
         uncounted = {"uncounted": asking.uncounted} if asking.uncounted else {}
+    why = misses.lasting
     if not asked and not why:
         why = [f"none of {len(seen)} processes of the service asked for the wall clock within {wait_s:g} s"]
     means = sorted({each["means"] for each in seen if "means" in each})
     return {"affected": asked and not why, "why": why[:3], "means": means, "processes": len(seen), **uncounted}
+
+
+def missed(members: Members, by: Means) -> list[str]:
+    """Why the clock does not reach some of these; empty when it reaches all."""
+    misses = _Misses(members, by, SETTLE_S)
+    misses.look()
+    while misses.any and not misses.lasting and misses.age_s < WAIT_S:
+        time.sleep(POLL_S)
+        misses.look()
+    return misses.lasting[:3]
+
+
+class _Misses:
+    """Processes that the clock does not reach, and for how long that was seen: one that has just begun loads its libraries, or will be moved."""
+
+    def __init__(self, members: Members, by: Means, settle_s: float) -> None:
+        self._members, self._by, self._settle_s = members, by, settle_s
+        self._since_s: dict[int, float] = {}
+        self._why: dict[int, str] = {}
+        self._began_s = self._now_s = time.monotonic()
+
+    def look(self) -> list[Json]:
+        """All that live: what ended meanwhile is no evidence."""
+        seen = [each for each in (look(pid, self._by) for pid in self._members()) if processes.alive(each["pid"])]
+        self._now_s = time.monotonic()
+        self._why = {each["pid"]: each["why"] for each in seen if "why" in each}
+        self._since_s = {pid: self._since_s.get(pid, self._now_s) for pid in self._why}
+        return seen
+
+    @property
+    def any(self) -> bool:
+        return bool(self._why)
+
+    @property
+    def age_s(self) -> float:
+        return self._now_s - self._began_s
+
+    @property
+    def lasting(self) -> list[str]:
+        return [self._why[pid] for pid, at_s in self._since_s.items() if self._now_s - at_s >= self._settle_s]
 
 
 class _Asking:

@@ -6,6 +6,7 @@ Those that do not ask the library read it in their vDSO (`..clocks`). Where the 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from .. import clock, processes, system_clock
@@ -33,7 +34,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
 
 def _below(config: Json) -> Json | None:
     """None where the harness could not build the code for it."""
-    block, file = str(config.get("clock_block") or ""), str(config["clock_file"])
+    block, file = str(config.get("clock_block") or ""), str(config.get("clock_file") or "")
     if not os.path.exists(block):
         return None
     library = str(config.get("clock_library") or "")
@@ -84,12 +85,14 @@ def undo(force: Json) -> list[str]:
 def look(request: Json, config: Json) -> Json:
     """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else who is `left`.
 
-    `standing`: one reading of a process that stays, for samples; none where there is no library, and so no difference. `try`: why the vDSO of a process
-    cannot be changed by this file, None when it can.
+    `reach`: why any process of the service is `missed`, and nothing else. `standing`: one reading of a process that stays, for samples; none where there is
+    no library, and so no difference. `try`: why the vDSO of a process cannot be changed by this file, None when it can.
     """
     if "try" in request:
         return {"why": mover.tried(str(request["try"]))}
     environment = config.get("clock_environment") or {}
+    if request.get("reach"):
+        return {"missed": _missed(config)}
     if request.get("standing"):
         return {"readings": [_standing(environment).read()] if environment else []}
     pid = processes.find(config.get("process") or {})
@@ -105,12 +108,30 @@ def look(request: Json, config: Json) -> Json:
 
 
 def _effect(request: Json, config: Json) -> Json:
-    how = config["process"]
-    by = reach.Means(str(config.get("clock_library") or ""), str(config.get("clock_file") or ""))
-    found = reach.evidence(lambda: processes.members(how), by, bool(request.get("paused")))
-    if not found["affected"]:
-        found["why"] += mover.why_not(processes.members(how))
-    return found
+    found = reach.evidence(_members(config), _by(config), bool(request.get("paused")))
+    if found["affected"]:
+        return found
+    return {**found, "why": [*found["why"], *_not_below(config)]}
+
+
+def _missed(config: Json) -> list[str]:
+    """Nobody is where nothing is in force any more: a fault that lapsed says so."""
+    by = _by(config)
+    missed = reach.missed(_members(config), by) if by.file and clock.get(by.file) else []
+    return [*missed, *_not_below(config)] if missed else []
+
+
+def _not_below(config: Json) -> list[str]:
+    """Why the vDSO was of no help."""
+    return mover.why_not(_members(config)()) if _below(config) else [f"no vDSO can be changed: {mover.NO_CODE}"]
+
+
+def _members(config: Json) -> Callable[[], list[int]]:
+    return lambda: processes.members(config.get("process") or {})
+
+
+def _by(config: Json) -> reach.Means:
+    return reach.Means(str(config.get("clock_library") or ""), str(config.get("clock_file") or ""))
 
 
 def _left(config: Json) -> list[int]:
