@@ -59,13 +59,12 @@ def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResu
 
 
 def withheld(checker: Checker, record: RunRecord) -> CheckResult | None:
-    """UNKNOWN for a checker that found nothing to judge where all evidence of a kind that it reads is missing; else None.
+    """UNKNOWN for a checker that reads traces and found nothing to judge where all of them are missing; else None.
 
-    Where some of it is there, that says what the run had to judge.
+    Where some are there, they say what the run had to judge. So do the history, and the ledger, without which no run is valid anyway.
     """
-    there = {"trace": any(record.traces.values()), "ledger": bool(record.faults)}
-    gaps = [gap for gap in _gaps_of(checker, record) if not there.get(gap.part, True)]
-    if not gaps:
+    gaps = [gap for gap in _gaps_of(checker, record) if gap.part == "trace"]
+    if not gaps or any(record.traces.values()):
         return None
     return CheckResult(checker.name, Verdict.UNKNOWN, reason=f"evidence that it needs is missing: {named(gaps)}")
 
