@@ -15,7 +15,7 @@ import pytest
 from tests.integration.conftest import ROOT
 
 SYSTEM = """
-from harness.errors import DeployError
+from harness.errors import DeployError, HostError
 from tests.systems.register_server import RegisterService, client
 
 
@@ -26,15 +26,22 @@ class Clinging(RegisterService):
     def uninstall(self, host):
         raise DeployError(f"{host.name}: its files stay")
 
+class Vanishing(RegisterService):
+    # Its host cannot be reached any more when the load is over.
+
+    def status(self, host, dial):
+        host.refused = HostError(f"{host.name}: vanished")
+        return None
+
 
 def service(options):
-    return Clinging(options)
+    return {"clinging": Clinging, "vanishing": Vanishing}[options["how"]](options)
 """
 
 CAMPAIGN = """
-name: clinging
+name: ends
 hosts: {provider: local, nodes: 1}
-system: {file: clinging.py, options: {stale: STALE}}
+system: {file: ends.py, options: {stale: STALE, how: HOW}}
 load: 3s
 quiet: 500ms
 checks: [linearizable]
@@ -65,11 +72,15 @@ workloads:
 """
 
 
+def campaign(tmp_path: Path, stale: str, how: str) -> Path:
+    (tmp_path / "ends.py").write_text(SYSTEM)
+    (tmp_path / "campaign.yaml").write_text(CAMPAIGN.replace("STALE", stale).replace("HOW", how))
+    return tmp_path / "campaign.yaml"
+
+
 @pytest.mark.parametrize(("stale", "exit_code", "verdict"), [("true", 1, "invalid"), ("false", 4, "unknown")])
 def test_a_system_that_cannot_be_collected_or_removed_is_judged(tri, tmp_path: Path, stale, exit_code, verdict) -> None:
-    (tmp_path / "clinging.py").write_text(SYSTEM)
-    (tmp_path / "campaign.yaml").write_text(CAMPAIGN.replace("STALE", stale))
-    ended = tri("run", str(tmp_path / "campaign.yaml"), "--json")
+    ended = tri("run", str(campaign(tmp_path, stale, "clinging")), "--json")
     assert ended.exit_code == exit_code, ended.stderr
     assert ended.document["verdict"] == verdict
     (error,) = ended.document["errors"]
@@ -79,6 +90,17 @@ def test_a_system_that_cannot_be_collected_or_removed_is_judged(tri, tmp_path: P
     assert facts["uncollected"] == [{"host": "n1", "file": "*", "why": "ValueError: no logs today"}]
     again = tri("check", ended.document["run"], "--json")
     assert (again.exit_code, again.document["verdict"]) == (exit_code, verdict)
+
+
+@pytest.mark.parametrize(("stale", "exit_code", "verdict"), [("true", 1, "invalid"), ("false", 4, "unknown")])
+def test_a_host_that_vanishes_after_the_load_hides_no_anomaly(tri, tmp_path: Path, stale, exit_code, verdict) -> None:
+    ended = tri("run", str(campaign(tmp_path, stale, "vanishing")), "--json")
+    assert ended.exit_code == exit_code, ended.stderr
+    assert ended.document["verdict"] == verdict and ended.document["bugs"] == []
+    doing = {error.split(":")[0] for error in ended.document["errors"]}
+    assert {"stopping the fault agents", "removing the system"} <= doing, ended.document["errors"]
+    facts = json.loads((Path(ended.document["run"]) / "run.json").read_text())
+    assert facts["state"] == "sealed" and "end" in facts["phases"]
 
 
 def simulated(tmp_path: Path, runs: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
