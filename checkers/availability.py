@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation, Type
 
@@ -19,7 +19,6 @@ from .crowd import Crowd
 from .fault_kinds import ONCE
 from .options import bound, settings_of
 from .result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
-from .standing import EVERY, HISTORY, LEDGER, TRACE, Standing
 from .traces import TraceError, read_traces
 from .unelectable import Stretch, excuse
 from .windows import Window, run_end_ns, sides, windows
@@ -31,11 +30,8 @@ NOWHERE = "unknown"
 """The side of operations that name no node."""
 
 
-class AvailabilityChecker(Standing):
+class AvailabilityChecker:
     name = "availability"
-    reads = frozenset({HISTORY, TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: {"no-recovery"}, TRACE: EVERY, LEDGER: EVERY}
-    """Another fault, or a line of a trace, may excuse it."""
     options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:

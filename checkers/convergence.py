@@ -7,22 +7,18 @@ the last node had applied everything that any had applied by then.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 from histories import Operation, Type, canonical
 
 from .acks import acknowledged_writes
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .standing import HISTORY, LEDGER, TRACE, Standing
 from .wording import describe, indices, on_key, show
 
 
-class ConvergenceChecker(Standing):
+class ConvergenceChecker:
     name = "convergence"
-    reads = frozenset({HISTORY, TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {LEDGER: {"not-converged", "final-reads-differ"}}
-    """A fault that is still on keeps replicas apart; two states at one index are there."""
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.final_states) and bool(record.nodes)

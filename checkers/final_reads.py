@@ -15,16 +15,14 @@ from typing import Any
 from histories import Operation, Type, canonical
 
 from .result import Budget, CheckResult, RunRecord, Verdict
-from .standing import Standing
 from .windows import run_end_ns
 from .wording import seconds, show
 
 MOST_NAMED = 5
 
 
-class FinalReadsChecker(Standing):
+class FinalReadsChecker:
     name = "final-reads"
-    # It finds no anomaly.
 
     def applies(self, record: RunRecord) -> bool:
         return record.is_run

@@ -12,9 +12,9 @@ is marked stale is no evidence.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import History, Operation, canonical
 from histories.columns import ABSENT, FAIL, Columns
@@ -28,7 +28,6 @@ from .objects import Objects, labels, objects_of
 from .options import settings_of
 from .registers.fast_path import judge_registers
 from .result import Budget, CheckResult, RunRecord, Verdict
-from .standing import HISTORY, THIN_AIR, Standing
 from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of
 from .structures.dispatch import judge as judge_structure
 from .structures.view import View
@@ -54,10 +53,8 @@ class _Tally:
         return {key: found for key, found in self.keys.items() if found.verdict is verdict}
 
 
-class LinearizableChecker(Standing):
+class LinearizableChecker:
     name = "linearizable"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Linearizability is closed under prefixes."""
     options = (INITIAL, PRIORITY)
 
     def applies(self, record: RunRecord) -> bool:

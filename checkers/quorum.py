@@ -10,8 +10,8 @@ quorum while another one has).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from histories import Operation, Type
 
@@ -26,29 +26,14 @@ from .quorum_windows import DEFAULT_GRACE_MS, judge_unmarked, judge_windows, win
 from .raft_facts import Survey
 from .result import Budget, CheckResult, RunRecord, Verdict
 from .shared_survey import survey_of
-from .standing import HISTORY, LEDGER, TRACE, Standing
 from .traces import TraceError
 from .voters import voter_timeline
 
 
-class QuorumChecker(Standing):
+class QuorumChecker:
     """Stats hold each guarantee apart: `Q1` … `Q4`, how much was looked at, and how much stayed undecided."""
 
     name = "quorum"
-    reads = frozenset({HISTORY, TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        HISTORY: {"Q4-unanswered-write"},
-        LEDGER: {
-            "Q1-acknowledged-before-quorum",
-            "Q2-write-without-quorum",
-            "Q2-write-on-a-side-without-quorum",
-            "Q3-read-without-quorum",
-            "Q3-read-on-a-side-without-quorum",
-            "Q4-unanswered-write",
-            "Q4-unmarked-stale-read",
-        },
-    }
-    """Without its heal a fault seems to last, and a disk that forgot excuses what is not on it. Missing trace lines are allowed for one by one."""
     options = (
         bound(
             "deadline_ms", None, "by when a write must be answered, of operations that carry no deadline", shared=True

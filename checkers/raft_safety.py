@@ -8,9 +8,9 @@ need several nodes. A lost trace line is never taken for a violation.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 from . import acks
 from .budget import OutOfBudget
@@ -19,7 +19,6 @@ from .findings import Findings
 from .raft_facts import Commit, Reign, Survey
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .shared_survey import survey_of
-from .standing import LEDGER, TRACE, Standing
 from .traces import Line, TraceError, excerpt
 from .voters import VoterTimeline, voter_timeline
 from .weights import Weights, is_quorum, names, show, total, weight, weights_of
@@ -40,22 +39,10 @@ WORST_FIRST = (
 """The order of anomalies in a result: causes and plain contradictions before what follows from them; others as found."""
 
 
-class RaftSafetyChecker(Standing):
+class RaftSafetyChecker:
     """Needs traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
 
     name = "raft-safety"
-    reads = frozenset({TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        LEDGER: {
-            "forgotten-vote",
-            "term-regressed",
-            "acknowledged-entry-lost",
-            "committed-entry-lost",
-            "leader-incomplete",
-            "commit-without-quorum",
-        }
-    }
-    """A fault may have taken from a disk what was synced. Missing trace lines are allowed for one by one."""
 
     def applies(self, record: RunRecord) -> bool:
         return any(record.traces.values())

@@ -9,16 +9,15 @@ is no quorum, or in which a ring leaves one of its voters without one) is no vio
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation
 
 from .acks import is_stale, is_write, ran, term
 from .options import bound, settings_of, whole
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from .standing import EVERY, HISTORY, LEDGER, TRACE, Standing
 from .traces import TraceError, Traces, read_traces
 from .unelectable import Stretch, excuse, stopped_itself
 from .wording import describe, seconds
@@ -43,15 +42,8 @@ class _Phase:
         return f"the core {', '.join(self.core)} (whole from {seconds(self.began_ns)} on, with {self.rest} in force)"
 
 
-class RecoveryChecker(Standing):
+class RecoveryChecker:
     name = "recovery"
-    reads = frozenset({HISTORY, TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        HISTORY: {"not-recovered", "fell-silent"},
-        TRACE: {"not-recovered", "late-recovery", "fell-silent"},
-        LEDGER: EVERY,
-    }
-    """Only the ledger says who the core was, and a line of a trace may excuse it."""
     options = (
         bound("within_ms", WITHIN_MS, "from when the core is whole to its first write and its first read"),
         whole("elections", ELECTIONS, "how far terms may grow after that", least=0),

@@ -9,9 +9,9 @@ level may miss elements while it runs; it counts as evidence of loss only after 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation, Type, canonical
 
@@ -19,17 +19,14 @@ from .budget import Meter, OutOfBudget
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .set_order import WholeSet, disorder, whole_set
 from .set_witness import anomaly_of_disorder
-from .standing import HISTORY, Standing
 from .wording import describe, indices, on_key, show
 
 LEVEL = "linearizable"
 _SHOWN = 20
 
 
-class SetChecker(Standing):
+class SetChecker:
     name = "set"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: {"lost-write"}}
-    """A later read may show what seems lost; all else is in the reads that are there."""
 
     def applies(self, record: RunRecord) -> bool:
         """Something was added to, and what is read there are not numbers: those would be a counter's. Other keys may hold anything."""

@@ -24,18 +24,15 @@ from .raft_facts import Survey
 from .reigns import overlaps
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from .shared_survey import survey_of
-from .standing import HISTORY, TRACE, Standing
 from .traces import TraceError
 
 _SHOWN_OVERLAPS = 5
 
 
-class SplitBrainChecker(Standing):
+class SplitBrainChecker:
     """Stats hold each definition apart: `SB1` … `SB4`, with counts, and for SB2 durations."""
 
     name = "split-brain"
-    reads = frozenset({HISTORY, TRACE})
-    """Two leaders, or two entries at one index, are lines and answers that are there."""
 
     def applies(self, record: RunRecord) -> bool:
         return any(record.traces.values()) or any(acks.log_index(op) is not None for op in record.history.operations())

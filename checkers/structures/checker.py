@@ -6,7 +6,7 @@ kind by name; `checks: auto` leaves it to `linearizable`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from histories import canonical
@@ -14,19 +14,16 @@ from histories import canonical
 from ..budget import Meter
 from ..options import Option, settings_of
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from ..wording import show
 from .dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, judge, objects, structure_named, structure_of
 from .fallback import Judged
 from .view import View
 
 
-class StructureChecker(Standing):
+class StructureChecker:
     """The common part; subclasses say which structure."""
 
     name: ClassVar[str]
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Linearizability is closed under prefixes."""
     options: ClassVar[tuple[Option, ...]] = ()
 
     @property

@@ -6,11 +6,9 @@ registers' plain reads and writes as transactions of one.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from .graph_check import Inputs, doubts
 from .lattice import level_named
 from .list_anomalies import list_anomalies
@@ -24,10 +22,8 @@ from .versions import Versions
 from .weak_levels import Level, level_anomalies, weak_anomalies
 
 
-class _IsolationChecker(Standing):
+class _IsolationChecker:
     name: str
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Every level is closed under prefixes."""
     level: Level
 
     def applies(self, record: RunRecord) -> bool:

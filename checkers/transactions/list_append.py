@@ -7,11 +7,7 @@ that nobody saw, which are taken as not harmful). Linear in what was read, but f
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from typing import ClassVar
-
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from .graph_check import Inputs, judge
 from .list_anomalies import list_anomalies
 from .lists import list_reads, list_versions
@@ -23,10 +19,8 @@ from .versions import Versions
 from .weak_levels import weak_anomalies
 
 
-class ListAppendChecker(Standing):
+class ListAppendChecker:
     name = "list-append"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Every level is closed under prefixes."""
 
     def applies(self, record: RunRecord) -> bool:
         return kinds_written(record.history.columns) == {APPEND}

@@ -7,13 +7,10 @@ order is unknown. Where every write follows a read of its key in its own transac
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
 from dataclasses import replace
-from typing import ClassVar
 
 from ..budget import Meter
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from .exact import SEARCHED, order_is_whole, search_order
 from .graph_check import Inputs, judge, needs
 from .inference import with_atomicity, with_causality
@@ -27,10 +24,8 @@ from .versions import Versions
 from .weak_levels import weak_anomalies
 
 
-class RwRegisterChecker(Standing):
+class RwRegisterChecker:
     name = "rw-register"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Every level is closed under prefixes."""
 
     def applies(self, record: RunRecord) -> bool:
         return kinds_written(record.history.columns) == {WRITE}

@@ -8,14 +8,11 @@ Several keys together would be NP-complete; this is what is promised of each.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from ..wording import show
 from .accesses import accesses
 from .arrays import distinct, find, find_unsorted
@@ -31,10 +28,8 @@ NAME = "sequential-keys"
 _WRONG_READS = ("thin-air-read", "G1a", "G1b", "future-read", "internal", "incompatible-order", "cyclic-versions")
 
 
-class SequentialKeysChecker(Standing):
+class SequentialKeysChecker:
     name = NAME
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Sequential consistency is closed under prefixes."""
 
     def applies(self, record: RunRecord) -> bool:
         return table_of(record) is not None

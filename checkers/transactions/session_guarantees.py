@@ -7,14 +7,12 @@ before that transaction in the process that did it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..standing import HISTORY, THIN_AIR, Standing
 from .accesses import Accesses, accesses
 from .arrays import find_unsorted
 from .compiled import quick
@@ -40,10 +38,8 @@ GUARANTEES = (RYW, MR, MW, WFR, PRAM)
 _WRONG_READS = ("thin-air-read", "G1a", "incompatible-order")
 
 
-class SessionGuaranteesChecker(Standing):
+class SessionGuaranteesChecker:
     name = "session-guarantees"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """A read is held against what its session had done before."""
 
     def applies(self, record: RunRecord) -> bool:
         return table_of(record) is not None

@@ -10,13 +10,12 @@ Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `e
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from ..findings import Findings
 from ..options import bound, settings_of
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import TRACE, Standing
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from .conclusion import all_of, conclude, quantiles_ms, sentence
 
@@ -27,19 +26,8 @@ _MEASURES = ("slots", "cpu_percent", "memory_mib")
 _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("worker", "the effect of a task")}
 
 
-class AgentsChecker(Standing):
+class AgentsChecker:
     name = "agents"
-    reads = frozenset({TRACE})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        TRACE: {
-            "runs-without-quorum",
-            "beyond-capacity",
-            "resumed-without-the-log",
-            "work-of-an-old-epoch",
-            "long-pause",
-        }
-    }
-    """A missing line may say that the agent had stopped; two starts in one epoch are two lines that are there."""
     options = (bound("max_pause_s", None, "how long a migration may stop its agent"),)
 
     def applies(self, record: RunRecord) -> bool:

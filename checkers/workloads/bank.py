@@ -16,7 +16,6 @@ from ..findings import Findings
 from ..options import flag, number, settings_of
 from ..options import names as list_of_names
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import Standing
 from ..wording import describe, indices, on_key, show
 from .bank_witness import Seen, blamed, name_of
 from .conclusion import all_of, conclude, sentence
@@ -25,9 +24,8 @@ from .selection import by_object, names
 Balances = dict[Hashable, Any]
 
 
-class BankChecker(Standing):
+class BankChecker:
     name = "bank"
-    # A read is held against the total, whatever comes later.
     options = (
         number("total", None, "what all accounts hold together; default: what the first whole read saw"),
         list_of_names("accounts", "the accounts that there are; default: those of the first read"),

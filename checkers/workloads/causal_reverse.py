@@ -6,24 +6,21 @@ allows it: there the later write may be ordered first. Only one read is looked a
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 from histories import Operation, Type, canonical
 
 from ..budget import Meter, OutOfBudget
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, THIN_AIR, Standing
 from ..wording import describe, indices, ms_between, on_key, show
 from .conclusion import all_of, conclude, sentence
 from .selection import by_object, names
 
 
-class CausalReverseChecker(Standing):
+class CausalReverseChecker:
     name = "causal-reverse"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """A read that is there shows a write without one before it."""
 
     def applies(self, record: RunRecord) -> bool:
         if names(record) != {"write", "read"}:

@@ -19,7 +19,6 @@ from histories.columns import ABSENT, FAIL, OK, Columns, Int64
 from ..findings import Findings
 from ..options import settings_of, whole
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import Standing
 from ..wording import describe, indices, ms_between, on_key
 from .conclusion import all_of, conclude, sentence
 from .selection import Bool, Part, names, of, operation, parts, telling
@@ -28,9 +27,8 @@ UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")
 
 
-class CounterBoundsChecker(Standing):
+class CounterBoundsChecker:
     name = "counter-bounds"
-    # A read is held against what began before it ended: closed under prefixes.
     options = (whole("initial", 0, "the sum at the beginning", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:

@@ -8,16 +8,15 @@ ids' hashes, so that comparing all states takes time linear in the lines.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import TRACE, Standing
 from ..traces import Incarnation, Line, excerpt, read_traces
 from ..wording import show
 from .conclusion import all_of, conclude, sentence
@@ -26,13 +25,8 @@ from .crdt_sets import OrSet, Tags, survey_tags
 PREFIX = "crdt-"
 
 
-class CrdtChecker(Standing):
+class CrdtChecker:
     name = "crdt"
-    reads = frozenset({TRACE})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        TRACE: {"update-not-delivered", "lost-add", "removed-element-back"}
-    }
-    """States are compared within whole stretches; a delivery that is not traced excuses what seems lost."""
 
     def applies(self, record: RunRecord) -> bool:
         return any(line["event"].startswith(PREFIX) for lines in record.traces.values() for line in lines)

@@ -7,15 +7,14 @@ the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 from ..findings import Findings
 from ..options import bound, settings_of
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import EVERY, LEDGER, TRACE, Standing
 from ..traces import Line, Traces, excerpt, read_traces
 from ..wording import seconds
 from .conclusion import all_of, conclude, quantiles_ms, sentence
@@ -25,14 +24,8 @@ SUSPECT, TRUST = "suspect", "trust"
 _HOUR_NS = 3600 * 10**9
 
 
-class FailureDetectorChecker(Standing):
+class FailureDetectorChecker:
     name = "failure-detector"
-    reads = frozenset({TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        TRACE: {"crash-not-detected", "slow-detection", "lasting-mistake"},
-        LEDGER: EVERY,
-    }
-    """Only the ledger says who was down, and a missing line may be the change of mind."""
     options = (
         bound("max_detection_s", None, "from the end of a node to when others suspect it for good"),
         bound("max_mistakes_per_hour", None, "suspicions of nodes that were up, per node"),

@@ -14,7 +14,6 @@ from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, TRACE, Standing
 from ..traces import Line, excerpt, read_traces
 from ..wording import describe, indices, ms_between, show
 from .conclusion import all_of, conclude, sentence
@@ -24,10 +23,8 @@ from .selection import by_object
 ACCESS, ACQUIRE, FENCE = "access", "acquire", "fence"
 
 
-class FencingTokensChecker(Standing):
+class FencingTokensChecker:
     name = "fencing-tokens"
-    reads = frozenset({HISTORY, TRACE})
-    """Two tokens that are there contradict each other."""
 
     def applies(self, record: RunRecord) -> bool:
         return any(_tokens(record)) or any(line["event"] == FENCE for lines in record.traces.values() for line in lines)

@@ -7,15 +7,14 @@ offsets are no losses, since systems use offsets for marks of their own: only a 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation, Type
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, Standing
 from ..wording import describe, indices, show
 from .conclusion import all_of, conclude, sentence
 from .kafka_events import PARTS, Logs, Polled, Sent, read_logs
@@ -25,10 +24,8 @@ Place = tuple[Hashable, Hashable]
 _SHOWN = 20
 
 
-class KafkaChecker(Standing):
+class KafkaChecker:
     name = "kafka"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: {"lost-write"}}
-    """A later poll may show what seems lost; all else is in the answers that are there."""
 
     def applies(self, record: RunRecord) -> bool:
         return {"send", "poll"} <= names(record)

@@ -7,9 +7,9 @@ allows that; snapshot isolation and everything stronger does not.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from histories.columns import ABSENT, FAIL, OK, READ, WRITE, Columns
 from ..budget import Meter, OutOfBudget
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, THIN_AIR, Standing
 from ..wording import describe, indices, ms_between, show
 from .conclusion import all_of, conclude, sentence
 from .selection import names
@@ -30,10 +29,8 @@ PAIRWISE_KEYS = 16
 Vector = Mapping[Hashable, Hashable]
 
 
-class LongForkChecker(Standing):
+class LongForkChecker:
     name = "long-fork"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Two reads that are there contradict each other."""
 
     def applies(self, record: RunRecord) -> bool:
         return "txn" in names(record) and _written_once_and_read_together(record.history.columns)

@@ -16,7 +16,6 @@ from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import Standing
 from ..wording import describe, indices, ms_between, on_key, show
 from .conclusion import all_of, conclude, sentence
 from .overtaking import overtaken
@@ -26,9 +25,8 @@ CHANGES = ("write", "delete")
 Stamp = Any
 
 
-class LwwChecker(Standing):
+class LwwChecker:
     name = "lww"
-    # A read is held against writes that had ended before it.
 
     def applies(self, record: RunRecord) -> bool:
         return "write" in names(record) and any(

@@ -7,13 +7,12 @@ nodes; and after the quiet period all nodes that are up have one view, which has
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 from ..findings import Findings
 from ..options import flag, settings_of
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import LEDGER, TRACE, Standing
 from ..traces import Incarnation, Line, Traces, excerpt, read_traces
 from ..wording import show
 from .conclusion import all_of, conclude, sentence
@@ -22,14 +21,8 @@ from .liveness import down_at_end, perhaps_down_at_end
 VIEW = "view"
 
 
-class MembershipChecker(Standing):
+class MembershipChecker:
     name = "membership"
-    reads = frozenset({TRACE, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        TRACE: {"views-differ", "dead-member", "absent-member"},
-        LEDGER: {"views-differ", "dead-member", "absent-member"},
-    }
-    """The last view may be in what is missing, and only the ledger says who was down; numbers that fall are two lines that are there."""
     options = (
         flag("epoch_is_global", True, "one epoch is one set of members, on every node"),
         flag("expels", True, "views leave out members that are down"),

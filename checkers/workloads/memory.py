@@ -6,8 +6,7 @@ wrote, or whose change was refused. *Resurrected*: what was deleted where it was
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation, Type
 
@@ -15,7 +14,6 @@ from ..acks import served_by
 from ..findings import Findings
 from ..options import choice, settings_of
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, LEDGER, Standing
 from .conclusion import all_of, conclude
 from .memory_finals import Finals, differing, finals_of, lost
 from .memory_reads import Sweep, phantoms
@@ -25,21 +23,8 @@ from .selection import names
 LATEST_WINS = "latest-wins"
 
 
-class MemoryChecker(Standing):
+class MemoryChecker:
     name = "memory"
-    reads = frozenset({HISTORY, LEDGER})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        HISTORY: {"lost-count", "lost-to-an-earlier-update", "lost-update", "overwritten-update", "not-converged"},
-        LEDGER: {
-            "lost-count",
-            "lost-to-an-earlier-update",
-            "lost-update",
-            "overwritten-update",
-            "not-converged",
-            "replica-went-back",
-        },
-    }
-    """A later read may show what seems lost, and a disk that forgot excuses it; a phantom was read."""
     options = (
         choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
         choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is an anomaly or a figure"),

@@ -9,15 +9,14 @@ That an agent runs is more than that the pool says so: where there are traces, i
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from histories import Operation, Type
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, TRACE, Standing
 from ..traces import Traces, read_traces
 from ..wording import describe, indices
 from .conclusion import all_of, conclude, sentence
@@ -36,14 +35,8 @@ class Life:
     stops: list[Operation] = field(default_factory=list)
 
 
-class PoolChecker(Standing):
+class PoolChecker:
     name = "pool"
-    reads = frozenset({HISTORY, TRACE})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        HISTORY: {"lost-agent", "idle-agent", "not-started"},
-        TRACE: {"not-started"},
-    }
-    """A later read may list the agent, and a missing line may say that it started."""
 
     def applies(self, record: RunRecord) -> bool:
         return POOL in names(record)

@@ -7,9 +7,8 @@ operations only: sorted by (element, rank of the read), the latest read without 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from histories.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int64
 from ..findings import Findings
 from ..options import flag, settings_of
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, Standing
 from ..wording import describe, indices, on_key, show
 from .conclusion import conclude, quantiles_ms, sentence
 from .selection import LINEARIZABLE, Bool, Part, names, of, operation, parts, telling
@@ -28,10 +26,8 @@ NEVER = -1
 _WORST = 8
 
 
-class SetFullChecker(Standing):
+class SetFullChecker:
     name = "set-full"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: {"lost-write"}}
-    """A later read may show what seems lost; all else is in the reads that are there."""
     options = (flag("linearizable", False, "an element that a later read lacks is a violation at any level"),)
 
     def applies(self, record: RunRecord) -> bool:

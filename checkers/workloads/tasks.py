@@ -7,14 +7,13 @@ with one key, submitted one after the other, the later took effect first.
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, TRACE, Standing
 from ..traces import Line, Traces, excerpt, read_traces
 from ..wording import describe, indices, ms_between, show
 from .conclusion import all_of, conclude, quantiles_ms, sentence
@@ -23,14 +22,8 @@ from .selection import names
 from .task_events import SUBMIT, Effect, Tasks, comes_before, read_tasks
 
 
-class TasksChecker(Standing):
+class TasksChecker:
     name = "tasks"
-    reads = frozenset({HISTORY, TRACE})
-    needs: ClassVar[Mapping[str, Container[str]]] = {
-        HISTORY: {"lost-task"},
-        TRACE: {"lost-task", "acknowledged-before-effect"},
-    }
-    """An effect may be in what is missing."""
 
     def applies(self, record: RunRecord) -> bool:
         return SUBMIT in names(record)

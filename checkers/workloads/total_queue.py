@@ -8,9 +8,9 @@ drain any number; as many missing elements are left in doubt.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from histories.columns import Columns, Int64
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, Standing
 from ..wording import describe, indices, on_key, show
 from .conclusion import all_of, conclude, quantiles_ms, sentence
 from .queue_columns import Flow, flow, plain
@@ -29,10 +28,8 @@ _EMPTY = ("empty", "queue-empty", "exhausted")
 _SHOWN = 20
 
 
-class TotalQueueChecker(Standing):
+class TotalQueueChecker:
     name = "total-queue"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: {"lost-write"}}
-    """What seems lost may leave the queue later; all else is in the removals that are there."""
 
     def applies(self, record: RunRecord) -> bool:
         found = names(record)

@@ -9,7 +9,6 @@ from histories import Operation, Type, canonical
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import Standing
 from ..wording import describe, indices, ms_between, show
 from .conclusion import conclude, sentence
 from .selection import names
@@ -17,9 +16,8 @@ from .selection import names
 GENERATE = "generate"
 
 
-class UniqueIdsChecker(Standing):
+class UniqueIdsChecker:
     name = "unique-ids"
-    # Two answers that are there are the same.
 
     def applies(self, record: RunRecord) -> bool:
         return GENERATE in names(record)

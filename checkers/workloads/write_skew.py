@@ -7,8 +7,8 @@ Adya's predicates, `insert` of `[key, [a, b]]` after a look for either, two inse
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from histories.columns import APPEND, WRITE, Int64
 
 from ..findings import Findings
 from ..result import Budget, CheckResult, RunRecord
-from ..standing import HISTORY, THIN_AIR, Standing
 from ..transactions.lattice import forbids
 from ..transactions.lists import list_reads, list_versions
 from ..transactions.naming import describe_txn, key_text, name
@@ -34,10 +33,8 @@ _FORBIDDEN = "G2-item"
 _MOST_EDGES = 20_000_000
 
 
-class WriteSkewChecker(Standing):
+class WriteSkewChecker:
     name = "write-skew"
-    needs: ClassVar[Mapping[str, Container[str]]] = {HISTORY: THIN_AIR}
-    """Serializability is closed under prefixes."""
 
     def applies(self, record: RunRecord) -> bool:
         return INSERT in names(record) or _lists(record) is not None

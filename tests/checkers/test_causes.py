@@ -11,7 +11,7 @@ from checkers.causes import STAGES, rank, stage
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in (Path(__file__).parents[2] / "checkers").rglob("*.py")
-    if path.name not in ("causes.py", "standing.py")
+    if path.name not in ("causes.py", "rests_on.py")
 )
 
 
