@@ -83,7 +83,13 @@ def _override(data: dict[str, Any], override: str) -> None:
             f"--set {override!r} is not key=value",
             hint="for example --set load=10s or --set system.flaws='[ack-before-fsync]'",
         )
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise CampaignError(
+            f"--set {override!r}: the value is not YAML: {told}", hint="quote it for YAML too"
+        ) from None
     if isinstance(value, int) and ":" in text:
         value = text
     *parents, last = name.split(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,4 +131,5 @@ def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tupl
         words += ["--hosts", hosts]
     for override in overrides:
         words += ["--set", override]
-    return shlex.join(words)
+    # Names that the locale cannot say are bytes in disguise; it is written down and printed as text.
+    return os.fsencode(shlex.join(words)).decode("utf-8", "backslashreplace")

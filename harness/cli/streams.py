@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TextIO
 
 CHUNK = 4096
@@ -119,14 +120,23 @@ def ending_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    taken = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
     for number in taken:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end)
     try:
         yield
     finally:
         for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
+
+
+class Ended(KeyboardInterrupt):
+    """Not a `KeyboardInterrupt` itself: where one leaves an `exec`, Python ends by SIGINT at last, though it was caught."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended
 
 
 def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> io.TextIOWrapper:

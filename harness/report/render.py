@@ -30,7 +30,7 @@ def write_report(run_folder: str | Path, history: History | None = None) -> Path
     temporary = path.with_name("report.html.tmp")
     text = render(build(run))
     with writing(path):
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         temporary.replace(path)
     return path
 

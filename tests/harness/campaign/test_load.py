@@ -195,3 +195,11 @@ def test_options_of_a_section_and_of_check_options_are_joined(tmp_path):
     )
     plan = make_plan(load_campaign(write(tmp_path, text)), tmp_path)
     assert plan.options["check_options"] == {"memory": {"conflicts": "latest-wins", "overwritten": "counted"}}
+
+
+@pytest.mark.parametrize("value", ["{a", "k\udcc3rze", "'"])
+def test_an_override_that_is_no_yaml_is_refused(tmp_path: Path, value: str):
+    path = tmp_path / "short.yaml"
+    path.write_text("name: short\nworkloads: [register: {}]\n")
+    with pytest.raises(CampaignError, match=r"--set .*the value is not YAML"):
+        load_campaign(path, [f"description={value}"])
