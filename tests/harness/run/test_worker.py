@@ -196,10 +196,12 @@ def test_a_node_that_refuses_connections_does_not_use_up_processes():
 
 
 def test_a_write_that_is_answered_with_another_value_is_doubt_and_does_not_spoil_the_history():
-    Scripted.script = [("invoke", Outcome("ok", 2))]
+    class Mine(Scripted):
+        script: ClassVar[list] = [("invoke", Outcome("ok", 2))]
+
     answers: queue.SimpleQueue = queue.SimpleQueue()
     clock = RunClock()
-    worker = Worker(Scripted, None, clock, answers, 0, 0, Sizes({}))
+    worker = Worker(Mine, None, clock, answers, 0, 0, Sizes({}))
     write = Op("write", "k", 1)
     worker.submit(Invocation(Slot(0, "register", 0, 1, "n1"), 0, write, clock.now_ns() + 5 * SECOND, False))
     got = answers.get(timeout=5)
