@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench baseline soak machines fuzz mutants lock map help
+.PHONY: setup demo test lint format bench baseline databases testbed soak machines fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -22,6 +22,14 @@ demo: setup
 # Everything that is tested, local hosts included; under ten minutes on two cores.
 test: setup
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
+
+# Real databases of Debian's packages under faults: etcd, Redis, PostgreSQL; some five minutes.
+databases: setup
+	TRI_DATABASES=1 $(PYTHON_IN_VENV) -m pytest tests/databases --timeout 500
+
+# Every cell of the table of phases and failures on local hosts, as root; some ten minutes.
+testbed: setup
+	$(PYTHON_IN_VENV) -m tests.testbed.local
 
 # Style, formatting and types.
 lint: setup
