@@ -134,7 +134,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=repr)
+@pytest.mark.parametrize("answer", ANSWERS, ids=range(len(ANSWERS)))
 def test_an_answer_that_a_history_cannot_hold_is_doubt_and_names_the_mistake(answer):
     first, second = asked(Scripted, [("invoke", answer)], 2)
     assert (first.outcome.type, first.outcome.error) == ("info", "client-error")
