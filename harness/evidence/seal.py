@@ -29,8 +29,8 @@ _TAIL = 1 << 16
 
 
 def part_of(name: str) -> str:
-    """The part of a run (see `Gap`) that the file of this name belongs to."""
-    return PARTS.get(name) or FOLDERS[name.split("/", 1)[0]]
+    """The part of a run (see `Gap`) that the file of this name belongs to; of what a later version may keep, nothing is known here."""
+    return PARTS.get(name) or FOLDERS.get(name.split("/", 1)[0], "input")
 
 
 def place_of(node: str, name: str) -> str:
