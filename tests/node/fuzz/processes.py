@@ -1,0 +1,107 @@
+"""Three real node processes, on different Pythons where this machine has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.node.core.test_hostile_commands import other_pythons
+from tests.node.runtime.one_node import CLUSTER, DEADLINE_S, FrameClient, wait_for
+
+ROOT = Path(__file__).parents[3]
+NODES = ("n1", "n2", "n3")
+
+
+class Processes:
+    """Started with all parts when this is made. `ended` names those that did not go on by themselves."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.ports = {name: _free_port() for name in NODES}
+        pythons = [sys.executable, *reversed(other_pythons())]
+        self._pythons = {name: pythons[number % len(pythons)] for number, name in enumerate(NODES)}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        for name in NODES:
+            self.start(name)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait(DEADLINE_S)
+
+    @property
+    def ended(self) -> list[str]:
+        return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def start(self, name: str) -> None:
+        home = self._directory / name
+        home.mkdir(exist_ok=True)
+        config = {
+            "node": name,
+            "cluster": CLUSTER,
+            "peers": {peer: ["127.0.0.1", port] for peer, port in self.ports.items()},
+            "membership": {"broadcast": False, "udp_port": self.ports[name]},
+            "agents": {},
+            "memory": {},
+            "record_inputs": False,
+            "directory": str(home),
+        }
+        (home / "config.json").write_text(json.dumps(config))
+        with open(home / "out", "ab") as out:
+            command = [self._pythons[name], "-m", "node", "--config", str(home / "config.json")]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+            self._running[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+
+    def kill(self, name: str) -> None:
+        self._running[name].kill()
+        self._running[name].wait(DEADLINE_S)
+
+    def said(self, name: str) -> str:
+        return (self._directory / name / "out").read_text()[-2000:]
+
+    def logged(self, text: str) -> list[str]:
+        """Lines of the nodes' logs that have this text."""
+        paths = [self._directory / name / "node.log" for name in NODES]
+        return [line for path in paths if path.exists() for line in path.read_text().splitlines() if text in line]
+
+    def client(self, name: str, role: str | None = "client") -> FrameClient:
+        return FrameClient(("127.0.0.1", self.ports[name]), role=role)
+
+    def ask(self, name: str, **body: Any) -> dict[str, Any]:
+        """Until the answer is ok: there may be no leader yet."""
+        deadline_s = time.monotonic() + 3 * DEADLINE_S
+        answer: object = None
+        while time.monotonic() < deadline_s:
+            assert self.ended == [], [self.said(ended) for ended in self.ended]
+            try:
+                with self.client(name) as client:
+                    answer = found = client.ask({"id": "honest", "deadline_ms": 5000, **body})
+                if found.get("status") == "ok":
+                    return found
+            except OSError as error:
+                answer = error
+            time.sleep(0.05)
+        raise AssertionError(f"{name} answered {body} with {answer!r}")
+
+    def agree(self) -> None:
+        """All nodes come to one state."""
+        wait_for(lambda: len({self._state(name) for name in NODES}) == 1, "one state")
+
+    def _state(self, name: str) -> tuple[int, str]:
+        answer = self.ask(name, admin="digest")
+        return answer["index"], answer["digest"]
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
