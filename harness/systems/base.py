@@ -72,8 +72,8 @@ class Client(Protocol):
 class Service(Protocol):
     """Installs, starts and stops the system on hosts. Every method is idempotent and bounded in time.
 
-    `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started under a
-    preloaded clock), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
+    `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started with
+    the `environment` of a preloaded clock; programs that ignore it, such as Go's, are moved by other means), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
     mounted over it between `install` and `start`).
 
     A service may have `clock(host) -> int`: what the system's process on that host says its wall clock shows, in ns since 1970. It decides whether a clock fault
