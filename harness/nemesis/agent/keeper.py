@@ -20,6 +20,8 @@ from .store import Store
 
 LOOK_S = 0.05
 CYCLE_S = 0.1
+MOST_STOPPED_S = 1.0
+"""At a time, however long they ran: that may have been before they were limited."""
 
 
 class Keeper:
@@ -30,6 +32,7 @@ class Keeper:
         self._force: dict[str, Any] = {}
         self._changed_ns = -1
         self._wait_s = LOOK_S
+        self._runs_since_s = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -53,16 +56,16 @@ class Keeper:
         if not force:
             return
         began_s = time.monotonic()
-        found = processes.tree(force["process"]).processes
-        if limits.unlimited(force, found):
+        found = processes.tree(force["process"])
+        if limits.unlimited(force, found.processes):
             with self._store.locked():
                 if force := self._store.force().get(limits.NAME, {}):
                     limits.hold(force)
         # Where there are very many processes, looking at them must not take a processor.
         self._wait_s = max(LOOK_S, 10 * (time.monotonic() - began_s))
         cpu = force.get("cpu", {})
-        if cpu.get("means") == limit_looks.SIGNALS and "share_ppm" in cpu and found and not self._paused():
-            self._give_share(force["process"], cpu["share_ppm"])
+        if cpu.get("means") == limit_looks.SIGNALS and "share_ppm" in cpu and found.processes and not self._paused():
+            self._give_share(found, cpu["share_ppm"])
 
     def _limits(self) -> dict[str, Any]:
         self._read()
@@ -91,15 +94,15 @@ class Keeper:
     def _paused(self) -> bool:
         return "process" in self._force and bool(self._force["process"].get("paused"))
 
-    def _give_share(self, how: dict[str, Any], share_ppm: int) -> None:
-        """One turn: stopped for the rest of the cycle, then on."""
-        stopped_s = CYCLE_S * (1 - share_ppm / 1e6)
-        stopped = processes.tree(how)
-        stopped.send(signal.SIGSTOP)
-        self._stopping.wait(stopped_s)
+    def _give_share(self, found: processes.Tree, share_ppm: int) -> None:
+        """One turn: stopped for as long as what they ran is too much, then on. On a busy machine a turn takes longer, and the share is the same."""
+        found.send(signal.SIGSTOP)
+        ran_s = max(CYCLE_S * share_ppm / 1e6, time.monotonic() - self._runs_since_s)
+        self._stopping.wait(min(MOST_STOPPED_S, ran_s * (1e6 / share_ppm - 1)))
         # Under the lock: whoever pauses it now must find it paused afterwards.
         with self._store.locked():
             self._limits()
             if not self._paused():
-                processes.resume(stopped.pairs)
-        self._wait_s = CYCLE_S - stopped_s
+                processes.resume(found.pairs)
+        self._runs_since_s = time.monotonic()
+        self._wait_s = CYCLE_S * share_ppm / 1e6

@@ -229,7 +229,7 @@ def test_without_groups_a_process_is_stopped_and_continued_in_turn(tmp_path: Pat
         keeper.start()
         try:
             request = {"what": "cpu", "measure": True}
-            await_that("starved", lambda: limits.look(request, {"process": process})["share_ppm"] < 500_000, 10)
+            await_that("starved", lambda: limits.look(request, {"process": process})["share_ppm"] < 500_000)
             paused = {"process": {"killed": None, "paused": known(process)}}
             store.set_force({"limits": force, **paused})
             processes.pause(process)
@@ -237,10 +237,11 @@ def test_without_groups_a_process_is_stopped_and_continued_in_turn(tmp_path: Pat
             store.set_force({})
             assert len(processes.tree(process).processes) == 2 and not processes.tree(process).moving
             assert limits.undo(force) == [f"limits: cpu of {sleeper.pid}"]
+            keeper.stop()
+            assert not stopped(sleeper.pid) and limits.undo(force) == []
         finally:
             keeper.stop()
-        assert not stopped(sleeper.pid) and limits.undo(force) == []
-        processes.kill(process)
+            processes.kill(process)
 
 
 def test_groups_are_mounted_for_one_command_where_there_is_no_such_mount() -> None:
