@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,15 +24,23 @@ except KeyboardInterrupt:
 """
 
 
-def _ended(number: signal.Signals, prepare=with_default_signals) -> int:
-    command = [sys.executable, "-P", "-c", END, str(int(number))]
-    return subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, preexec_fn=prepare, timeout=30).returncode
+@pytest.fixture
+def ended(tmp_path: Path) -> Callable[..., int]:
+    (tmp_path / "ending.py").write_text(END)
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+
+    def ended(number: signal.Signals, prepare: Callable[[], object] = with_default_signals) -> int:
+        """As `python -m harness.cli` is: only so Python looks at last whether an interrupt left an `exec`."""
+        command = [sys.executable, "-P", "-m", "ending", str(int(number))]
+        return subprocess.run(command, env=environment, preexec_fn=prepare, timeout=30).returncode
+
+    return ended
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_an_interrupt_also_inside_of_generated_code(number: signal.Signals) -> None:
-    assert _ended(number) == 130
+def test_a_signal_is_an_interrupt_also_inside_of_generated_code(ended, number: signal.Signals) -> None:
+    assert ended(number) == 130
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
-    assert _ended(signal.SIGHUP, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) == 0
+def test_a_signal_that_is_ignored_stays_so(ended) -> None:
+    assert ended(signal.SIGHUP, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) == 0
