@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.hosts.local import LocalProvider, list_labs, wire
-from tests.integration.running import ROOT, await_that, processes_of
+from tests.integration.running import ROOT, await_that, processes_of, with_default_signals
 
 USE = """
 import sys
+import time
 from harness.hosts.local import LocalProvider
 LocalProvider(1, sys.argv[1], sys.argv[2]).up()
 print("up", flush=True)
@@ -85,6 +87,25 @@ def test_what_nobody_uses_goes_and_the_rest_needs_its_name(user, tri, labs: Path
     assert "busy stays: a process works with it" in down.stderr and "mine stays: " in down.stderr
     assert [lab.name for lab in list_labs(labs)] == ["busy", "mine"]
     assert tri("hosts", "down", "--all").exit_code == 0 and list(labs.iterdir()) == []
+
+
+@pytest.mark.parametrize("seen", ["lab.json", "supervisor.log", "alive", "supervisor.sock"])
+def test_bringing_up_that_is_ended_in_the_middle_leaves_nothing(labs: Path, namespaces: None, seen: str) -> None:
+    command = [sys.executable, "-m", "harness.cli", "hosts", "up", "--nodes", "2"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TRI_LABS": str(labs)},
+        stderr=subprocess.PIPE,
+        preexec_fn=with_default_signals,
+    )
+    while not (labs / "default" / seen).exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert list(labs.iterdir()) == [] and processes_of(labs) == {}
 
 
 def test_what_a_killed_supervisor_left_is_swept_when_the_next_lab_is_made(user, labs: Path, tmp_path: Path) -> None:

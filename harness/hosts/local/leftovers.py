@@ -11,12 +11,16 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
 from ...errors import HostError
 from . import groups
 from .plan import DESCRIPTION, GROUPS, KEPT, USERS
 from .state import exclusive, free_lock, in_use, is_alive
+
+ENDING_S = 5.0
+"""How long the processes of a lab may take to end after their supervisor."""
 
 
 def hold(lab: Path, kept: bool = False) -> int:
@@ -48,6 +52,16 @@ def sweep(base: Path, but: str) -> list[str]:
 
 def remove(lab: Path) -> None:
     """The files of a lab whose supervisor is gone, and the control groups of its hosts; the kernel took the rest."""
+    recorded: list[str] = []
     with contextlib.suppress(FileNotFoundError):
-        groups.remove_recorded((lab / GROUPS).read_text().splitlines())
-    shutil.rmtree(lab, ignore_errors=False)
+        recorded = (lab / GROUPS).read_text().splitlines()
+    deadline_s = time.monotonic() + ENDING_S
+    while lab.exists():
+        try:
+            shutil.rmtree(lab)
+        except OSError:
+            # Processes that end with their supervisor may write until they have.
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.02)
+    groups.remove_recorded(recorded)

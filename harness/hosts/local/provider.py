@@ -203,10 +203,10 @@ class LocalProvider:
         self._make_directory()
         try:
             launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s, self.regions)
+            self._process = launch.start_supervisor(self._lab, timeout_s=90.0)
         except BaseException:
             leftovers.remove(self._lab)
             raise
-        self._process = launch.start_supervisor(self._lab, timeout_s=90.0)
 
     def _make_directory(self) -> None:
         """Of the new lab, in use from the start; what killed processes left is removed first."""
