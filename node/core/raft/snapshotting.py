@@ -10,7 +10,7 @@ from ...errors import CorruptionError
 from ..effects import Fsync, FsyncDir, Rename, Write
 from ..messages import InstallSnapshot, SnapshotReply
 from ..signals import Restore, SnapshotTaken
-from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot
+from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot, refuse_unreadable
 from . import replication
 from .progress import SNAPSHOT, Progress
 from .state import Incoming, RaftState
@@ -83,6 +83,7 @@ def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
 def _complete(s: RaftState, incoming: Incoming) -> None:
     try:
         snapshot = parse_snapshot("".join(incoming.parts), f"snapshot {incoming.index} from {s.leader}")
+        refuse_unreadable(snapshot)
     except CorruptionError:
         s.out.trace("snapshot-refused", index=incoming.index, leader=s.leader)
         incoming.parts, incoming.received = [], 0

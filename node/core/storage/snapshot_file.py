@@ -51,5 +51,18 @@ def parse_snapshot(text: str, place: str) -> Snapshot:
         ) from None
 
 
+def refuse_unreadable(snapshot: Snapshot) -> None:
+    """Raises `CorruptionError` for a state that this interpreter cannot read: a leader of an earlier release, on another Python, may hold one.
+
+    Once it is on the disk, this node could not start any more.
+    """
+    try:
+        json.loads(snapshot.data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptionError(
+            f"the snapshot at {snapshot.index} cannot be read here ({error})", "run the same Python as the leader"
+        ) from None
+
+
 def _checksum(about: Mapping[str, object], data: str) -> int:
     return zlib.crc32(data.encode("ascii", "replace"), zlib.crc32(canonical(about).encode("ascii")))

@@ -173,3 +173,21 @@ def test_a_forwarded_command_of_the_wrong_shape_gets_into_no_log(command: Any) -
     bodies = [message.body for _, message in replies if hasattr(message, "body")]
     assert [body["error"] for body in bodies] == ["bad-request"]
     assert not [name for name, _ in solo.traces if name == "append"][1:], "only its own noop is in the log"
+
+
+def test_a_snapshot_that_this_python_cannot_read_is_refused_before_it_is_on_disk() -> None:
+    """An old leader on another Python may hold a value of any depth; a follower that has installed it could not start again."""
+    from node.core.messages import InstallSnapshot
+    from node.core.storage.snapshot_file import make_snapshot
+
+    solo = Solo()
+    for depth, refused in ((100, False), (200_000, True)):
+        state = '{"kv":{"k":' + "[" * depth + "]" * depth + '},"sessions":[]}'
+        snapshot = make_snapshot(90 + depth, 1, {"n1": 1, "n2": 1, "n3": 1}, state, "d")
+        text = snapshot.text
+        for offset in range(0, len(text), 100_000):
+            piece = text[offset : offset + 100_000]
+            solo.receive("n2", InstallSnapshot(9, snapshot.index, 1, offset, len(text), piece))
+        assert bool(solo.traced("snapshot-refused")) == refused
+        assert solo.halted is None
+    assert [fields["index"] for fields in solo.traced("snapshot-installed")] == [190]
