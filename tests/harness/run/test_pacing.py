@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checkers.exercised import FEW_TRIES
 from harness.nemesis.faults import Intent
 from harness.run.actions import Verb
-from harness.run.pacing import HOLD_LEAST_NS, held_for_ns, pace_of
+from harness.run.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
 from harness.run.plan import Pace, Pinned, Plan
 from harness.run.runner import Phase
 from harness.systems.base import Op, Outcome
@@ -84,6 +85,27 @@ def test_a_load_lasts_until_every_workload_had_a_change_acknowledged():
     runner, log = play(pinned(ops), outcome)
     assert runner.marks["load_end"] == 6 * SECOND + 1_000_000
     assert [entry[0] for entry in log if isinstance(entry[2], Op) and entry[3] is Phase.LOAD][-1] == 6 * SECOND
+
+
+def shown(*ended: tuple[str, str, str | None]) -> list[str]:
+    """Which workloads show too little after these operations of `set`."""
+    plan = replace(make_plan(), pace=PACE)
+    missing = Unacknowledged(plan)
+    missing.completed(Op("write", "k", 1, workload="register"), Outcome("ok"))
+    for f, kind, error in ended:
+        missing.completed(Op(f, "k", 1, workload="set"), Outcome(kind, error=error))
+    return missing.workloads
+
+
+def test_a_workload_shows_enough_when_something_changed_and_no_kind_failed_many_times():
+    assert shown() == ["set"]
+    assert shown(("add", "ok", None)) == []
+    assert shown(("read", "ok", None), ("spawn", "ok", None)) == ["set"], "looks and preparations change nothing"
+    assert shown(("cas", "fail", "mismatch")) == [], "it ran"
+    often = [("write", "fail", "no-quorum")] * FEW_TRIES
+    assert shown(("add", "ok", None), *often) == ["set"]
+    assert shown(("add", "ok", None), *often[1:]) == []
+    assert shown(("add", "ok", None), *often, ("write", "ok", None)) == []
 
 
 def test_a_load_that_shows_nothing_ends_at_its_bound():
