@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from checkers import Fault, Gap, RunRecord
 from checkers.covered import covered
@@ -15,6 +16,9 @@ WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
 
 _SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})
 """Kinds of which the look at all links and processes after the last heal shows that they are over, whatever was seen at their own heal."""
+
+_PUT_BACK = frozenset({"old-files"})
+"""Effects on disks that come with the heal: a good disk at the end does not show that they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,18 @@ def doubts_of(record: RunRecord) -> Doubts:
 
 def _not_undone(record: RunRecord) -> list[str]:
     still = [fault for fault in record.faults if _may_be_on(fault)]
-    seen = _seen_at_the_end(record.history) if still else False
-    return [fault.id for fault in still if not (seen and fault.kind in _SEEN_AT_THE_END)]
+    seen = _seen_at_the_end(record.history) if still else None
+    return [fault.id for fault in still if seen is None or not _is_over(fault, seen)]
+
+
+def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
+    """Whether the look after the last heal of everything shows it. Of a disk it does where each one was looked at and nothing was wrong with it."""
+    if fault.kind != "disk":
+        return fault.kind in _SEEN_AT_THE_END
+    disks, nodes = seen.get("disks") or {}, fault.intended.get("nodes") or ()
+    return (
+        fault.intended.get("effect") not in _PUT_BACK and bool(nodes) and all(disks.get(node) == [] for node in nodes)
+    )
 
 
 def _may_be_on(fault: Fault) -> bool:
@@ -57,10 +71,10 @@ def _may_be_on(fault: Fault) -> bool:
     return fault.healed_ns is None or not fault.undone
 
 
-def _seen_at_the_end(history: History) -> bool:
-    """Whether all links and processes were seen to be whole after the last heal of everything."""
+def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
+    """What was observed after the last heal of everything, if all links and processes were seen to be whole."""
     seen = [event.value for event in history.events if event.process == NEMESIS and _is_of_all(event)]
-    return bool(seen) and bool(seen[-1]["verified"])
+    return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
 
 
 def _is_of_all(event: Event) -> bool:

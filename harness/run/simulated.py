@@ -125,7 +125,7 @@ def simulate(
     cluster = cluster_of(plan)
     watch(cluster)
     cluster.start_all()
-    injector = SimInjector(cluster)
+    injector = SimInjector(cluster, 0 if plan.pace is None else plan.pace.hold_most_ns)
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
     start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()

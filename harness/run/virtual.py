@@ -17,6 +17,7 @@ from ..nemesis.resolve import resolve
 from ..nemesis.triggers import Happened, latency, set_off, situated
 from ..simulator.clients import Answer, End
 from ..simulator.cluster import SimCluster
+from ..simulator.faults.ground import AGAIN_NS
 from ..simulator.injector import SimInjector
 from ..simulator.moments import watch_moments
 from ..systems.base import Outcome
@@ -233,6 +234,10 @@ class VirtualDriver:
             # What cannot be done now is no end of the run: it is told, as on hosts. Not within this call, which the runner waits for.
             refused = FaultError(f"{action.intent.id}: {error.message}", error.hint)
             self._cluster.schedule(self._cluster.now_ns + 1, self._ended, action, [], "verified", refused)
+            return
+        if self._injector.waits(resolved):
+            # Nothing is noted before it happens.
+            self._cluster.schedule(self._cluster.now_ns + AGAIN_NS, self._act, action)
             return
         self._tell_history("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
         self._ledger.intended(resolved, self._now_ns())

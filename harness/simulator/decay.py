@@ -5,10 +5,13 @@ What was there is kept beside the damage, so that it can be undone: a fault that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from .chance import mix
 from .disk import SECTOR, Decay, Disk, Inode
+
+_Place = tuple[Inode, int]
+"""A file, and where in it a sector begins."""
 
 
 def rot(disk: Disk, bits: int) -> Decay | None:
@@ -31,23 +34,36 @@ def misdirect(disk: Disk, bits: int) -> Decay | None:
 
     The sector that was meant is as it was before, which on an appended log is zeros; the other holds its bytes.
     """
-    sectors = [(inode, start) for inode in disk.inodes() for start in range(0, len(inode.durable) - SECTOR + 1, SECTOR)]
-    if len(sectors) < 2:
+    pair = next(_misdirections(disk, bits), None)
+    if pair is None:
         return None
-    meant = bits % len(sectors)
-    other = (meant + 1 + mix(bits) % (len(sectors) - 1)) % len(sectors)
-    (from_inode, from_at), (to_inode, to_at) = sectors[meant], sectors[other]
-    content = bytes(from_inode.durable[from_at : from_at + SECTOR])
+    (from_inode, from_at), (to_inode, to_at) = pair
+    content = _sector(*pair[0])
     _damage(disk, to_inode, to_at, content)
     return _damage(disk, from_inode, from_at, bytes(SECTOR))
+
+
+def _misdirections(disk: Disk, bits: int) -> Iterator[tuple[_Place, _Place]]:
+    """Which sector was meant, and which was hit: as drawn, and then all others, of those that change anything."""
+    sectors = [(inode, start) for inode in disk.inodes() for start in range(0, len(inode.durable) - SECTOR + 1, SECTOR)]
+    count, first, skip = len(sectors), bits, mix(bits)
+    for step in range(count):
+        meant = (first + step) % count
+        for further in range(count - 1):
+            other = (meant + 1 + (skip + further) % (count - 1)) % count
+            content = _sector(*sectors[meant])
+            if content != bytes(SECTOR) or content != _sector(*sectors[other]):
+                yield sectors[meant], sectors[other]
+
+
+def _sector(inode: Inode, start: int) -> bytes:
+    return bytes(inode.durable[start : start + SECTOR])
 
 
 def cut(disk: Disk, bits: int) -> Decay | None:
     """The end of the youngest file is gone, less than a sector of it, and not just where a write had ended: that no system could tell from
     writes that had never been."""
-    inode = max((inode for inode in disk.inodes() if inode.durable), key=lambda inode: inode.number, default=None)
-    length = 0 if inode is None else len(inode.durable)
-    sizes = [size for size in range(max(1, length - SECTOR + 1), length) if inode and size not in inode.ends]
+    inode, sizes = _cuts(disk)
     if inode is None or not sizes:
         return None
     size = sizes[bits % len(sizes)]
@@ -55,6 +71,20 @@ def cut(disk: Disk, bits: int) -> Decay | None:
     del inode.durable[size:], inode.cached[size:]
     disk.decays.append(decay)
     return decay
+
+
+def _cuts(disk: Disk) -> tuple[Inode | None, list[int]]:
+    """The youngest file, and the lengths to which it may be cut."""
+    inode = max((inode for inode in disk.inodes() if inode.durable), key=lambda inode: inode.number, default=None)
+    length = 0 if inode is None else len(inode.durable)
+    return inode, [size for size in range(max(1, length - SECTOR + 1), length) if inode and size not in inode.ends]
+
+
+def may_show(disk: Disk, kind: str) -> bool:
+    """Whether this damage would change anything of what is on the disk now."""
+    if kind == "misdirected-write":
+        return next(_misdirections(disk, 0), None) is not None
+    return bool(_cuts(disk)[1]) if kind == "truncate" else any(inode.durable for inode in disk.inodes())
 
 
 DECAYS: Mapping[str, Callable[[Disk, int], Decay | None]] = {

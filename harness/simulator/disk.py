@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
 from .chance import draw, key_of
@@ -121,6 +121,11 @@ class Disk:
         self.torn_writes = 0
         self.lossy_cuts = 0
 
+    def wrong(self) -> list[str]:
+        """What is wrong with the device now, and whether bytes on it are damaged; empty of a good disk."""
+        found = [field.name for field in fields(self.trouble) if getattr(self.trouble, field.name)]
+        return [*found, *(["decayed"] if self.decays else [])]
+
     def files(self) -> dict[str, bytes]:
         """Every name with its bytes, as a process that starts now reads them."""
         return {name: bytes(self._names[name].cached) for name in sorted(self._names)}
@@ -189,6 +194,11 @@ class Disk:
             self._resolve_data(inodes[number])
         self._resolve_names()
         self.lossy_cuts += self.lost_bytes > lost_before
+
+    def can_lose(self, tear: bool) -> bool:
+        """Whether `lose` would take, or tear, anything now."""
+        inodes = (*self._names.values(), *self._durable_names.values())
+        return self._last_written() is not None if tear else any(one.data for i in inodes for one in i.pending)
 
     def lose(self, tear: int | None) -> int:
         """Everything that is not synced is gone, and how many bytes that was. With `tear`, bits of a draw, the write that was made last on

@@ -34,11 +34,11 @@ DEADLINE_NS = 30 * SECOND
 class SimInjector:
     """One fault is injected and healed by its intent's id; what is in force is known to the families and nowhere else."""
 
-    def __init__(self, cluster: SimCluster) -> None:
+    def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self._cluster = cluster
-        self._ground = Ground(cluster)
+        self._ground = Ground(cluster, hold_most_ns)
         processes = ProcessFaults(self._ground, self._voters)
-        disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
+        self._disks = disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
         links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
         limits = LimitFaults(self._ground)
         self._membership = MembershipFaults(self._ground, self.situation)
@@ -89,6 +89,10 @@ class SimInjector:
 
     # Under virtual time
 
+    def waits(self, fault: Resolved) -> bool:
+        """Whether it should be injected later, since it would change nothing now and may wait still."""
+        return fault.intent.kind == "disk" and not self._disks.may_show(fault) and self._ground.waits(fault)
+
     def begin_inject(self, fault: Resolved, then: Then) -> None:
         """Inject now; `then` hears what was observed, or a `FaultError`."""
         family = self._families.get(fault.intent.kind)
@@ -125,8 +129,9 @@ class SimInjector:
         def observed(matrix: Matrix) -> None:
             closed = unreachable(matrix)
             processes = {name: cluster.process(name).value for name in cluster.nodes}
+            disks = {name: node.disk.wrong() for name, node in cluster.nodes.items()}
             whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
-            then(Observation(whole, {"unreachable": closed, "processes": processes}))
+            then(Observation(whole, {"unreachable": closed, "processes": processes, "disks": disks}))
 
         def back(error: FaultError | None) -> None:
             if error is None:

@@ -11,14 +11,15 @@ from typing import Any
 from zlib import crc32
 
 from ...nemesis.atlas import may_be_damaged
-from ...nemesis.disk_effects import CRASHES, OLD_FILES, Device, shows
+from ...nemesis.disk_effects import AT_REST, CRASHES, OLD_FILES, Device, shows
 from ...nemesis.faults import Observation, Resolved
 from ..chance import draw, key_of
+from ..decay import may_show
 from ..disk import Disk
 from ..node import Process
 from ..options import MILLISECOND
 from ..probes import DeviceSeen, probe_device
-from .ground import BOOT_NS, Ground, Then
+from .ground import AGAIN_NS, BOOT_NS, Ground, Then
 
 PATIENCE_NS = 500 * MILLISECOND
 
@@ -87,6 +88,13 @@ class DiskFaults:
         self._active.clear()
         self._backups.clear()
 
+    def may_show(self, fault: Resolved) -> bool:
+        """Whether damage at rest would change something now, on each disk that may be damaged."""
+        if fault.what["effect"] not in AT_REST:
+            return True
+        disks = [self._ground.cluster.nodes[node].disk for node in self._damageable(fault)]
+        return all(may_show(disk, fault.what["effect"]) for disk in disks)
+
     def _trouble(self, fault: Resolved, sign: int) -> None:
         effect = fault.what["effect"]
         amount = fault.what["delay_ns"] if effect == "slow" else 1
@@ -153,6 +161,11 @@ class DiskFaults:
         torn: dict[str, int] = {}
 
         def lose() -> None:
+            disks = [cluster.nodes[node].disk for node in nodes]
+            held = all(disk.trouble.held for disk in disks)
+            if held and not all(disk.can_lose(tears) for disk in disks) and ground.waits(fault):
+                cluster.schedule(cluster.now_ns + AGAIN_NS, lose)
+                return
             for node in nodes:
                 disk = cluster.nodes[node].disk
                 cluster.kill(node)
@@ -164,6 +177,7 @@ class DiskFaults:
                 lost[node] = cluster.lose_writes(node, bits if tears else None)
                 torn[node] = disk.torn_writes - before
             ground.start(nodes)
+            ground.later(BOOT_NS, then, look)
 
         def look() -> Observation:
             bitten = torn if tears else lost
@@ -171,10 +185,11 @@ class DiskFaults:
             told = {"lost_bytes": lost, "torn_writes": torn, **({"spared": spared} if tears else {})}
             seen = ground.running(nodes, fault)
             verified = bool(nodes) and all(bitten.values()) and seen.verified
-            return Observation(verified, {**told, **seen.observed})
+            spotless = [node for node in nodes if not bitten[node]]
+            hidden = ground.hidden_by(fault, spotless, cluster.now_ns - HOLD_NS - BOOT_NS) if spotless else {}
+            return Observation(verified, {**told, **hidden, **seen.observed})
 
         cluster.schedule(cluster.now_ns + HOLD_NS, lose)
-        ground.later(HOLD_NS + BOOT_NS, then, look)
 
     def _back_up(self, fault: Resolved, then: Then) -> None:
         """Files as they are now, to be put back at the end."""

@@ -20,6 +20,10 @@ BOOT_NS = 200 * MILLISECOND
 """By then a process that was started has read its disk, and has stopped itself if it does not like what it found."""
 
 
+AGAIN_NS = 50 * MILLISECOND
+"""Between two looks at whether a fault would show by now."""
+
+
 class Family(Protocol):
     """Each fault is known by its intent's id. `then` is never called within a call."""
 
@@ -35,10 +39,14 @@ class Family(Protocol):
 
 
 class Ground:
-    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were on."""
+    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were on.
 
-    def __init__(self, cluster: SimCluster) -> None:
+    `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, whatever comes of it."""
+
+    def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self.cluster = cluster
+        self._hold_most_ns = hold_most_ns
+        self._until_ns: dict[str, int] = {}
         self.probes = Probes(cluster)
         self.down: dict[str, list[str]] = {}
         self.stopped: dict[str, list[str]] = {}
@@ -50,6 +58,11 @@ class Ground:
 
     def later(self, delay_ns: int, then: Then, look: Callable[[], Observation | FaultError]) -> None:
         self.cluster.schedule(self.cluster.now_ns + delay_ns, lambda: then(look()))
+
+    def waits(self, fault: Resolved) -> bool:
+        """Whether a fault that would not show now may wait still, counted from when this was asked first."""
+        now_ns = self.cluster.now_ns
+        return now_ns < self._until_ns.setdefault(fault.intent.id, now_ns + self._hold_most_ns)
 
     def hidden_by(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> dict[str, list[str]]:
         """Told with an observation that saw nothing: the faults behind which all these targets hide, if there are such."""

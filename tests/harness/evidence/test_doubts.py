@@ -56,6 +56,31 @@ def test_a_fault_that_was_not_seen_undone(fault: Fault, seen: bool, not_undone: 
     assert list(doubts_of(replace(record, is_run=False)).not_undone) == [], "a bare history is judged without it"
 
 
+DISK = replace(UNSEEN, kind="disk", intended={"nodes": ["n1"], "effect": "full"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "disks", "verified", "is_over"),
+    [
+        (DISK, {"n1": [], "n2": ["full"]}, True, True),
+        (DISK, {"n1": ["full"]}, True, False),
+        # On hosts no disk is looked at after the last heal.
+        (DISK, None, True, False),
+        (DISK, {"n2": []}, True, False),
+        (DISK, {"n1": []}, False, False),
+        (replace(DISK, intended={"effect": "full"}), {"n1": []}, True, False),
+        # Its old files are put back by the heal: that a disk is good does not show that they were.
+        (replace(DISK, intended={"nodes": ["n1"], "effect": "old-files"}), {"n1": []}, True, False),
+    ],
+)
+def test_a_disk_that_was_seen_to_be_good_after_the_last_heal(
+    fault: Fault, disks: dict[str, list[str]] | None, verified: bool, is_over: bool
+) -> None:
+    value = {"fault": None, "verified": verified, "observed": {} if disks is None else {"disks": disks}}
+    told = History([Event(0, 90 * MS, NEMESIS, Type.INFO, "healed", value)])
+    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["kill-1"])
+
+
 def test_gaps_that_concern_the_whole_run() -> None:
     gaps = [Gap(part, "x", "is missing") for part in ("run", "plan", "harness", "history", "ledger", "trace", "log")]
     doubts = doubts_of(RunRecord(History(()), gaps=gaps, is_run=True))

@@ -58,6 +58,20 @@ def test_what_was_not_synced_is_lost_and_what_was_acknowledged_is_not(effect: st
         assert writer.all_there("n4") and all(cluster.process(node) is Process.RUNNING for node in FIVE)
 
 
+@pytest.mark.parametrize("effect", ["lost-writes", "torn-write"])
+def test_a_crash_waits_for_a_write_that_it_can_take_and_no_longer_than_it_may(effect: str) -> None:
+    for hold_most_ns, verified in ((0, False), (SECOND, False), (4 * SECOND, True)):
+        cluster = real_cluster(nodes=FIVE)
+        injector, writer, seen = SimInjector(cluster, hold_most_ns), Writer(cluster, "n1"), []
+        settle(cluster)
+        body = {"id": 1, "session": writer.session, "seq": 1, "ops": [["w", "x", 1]]}
+        cluster.schedule(cluster.now_ns + 2 * SECOND, cluster.request, "late", "n1", body, lambda answer: None)
+        injector.begin_inject(disk(effect, nodes=["n2"]), seen.append)
+        settle(cluster, 6 * SECOND)
+        assert [one.verified for one in seen] == [verified], "without a write it did nothing"
+        assert "hidden_by" not in seen[0].observed
+
+
 def test_a_torn_write_spares_a_quorum() -> None:
     cluster = real_cluster(nodes=FIVE)
     Writer(cluster, "n1").write(5)

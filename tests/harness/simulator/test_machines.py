@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.nemesis.atlas import may_be_damaged
 from harness.simulator.clocks import HostClock
-from harness.simulator.decay import DECAYS, misdirect, repair, rot
+from harness.simulator.decay import DECAYS, may_show, misdirect, repair, rot
 from harness.simulator.disk import SECTOR, Disk
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SECOND, SimOptions
@@ -70,6 +70,26 @@ def test_repair_leaves_what_was_written_since():
 
 def test_an_empty_disk_does_not_decay():
     assert rot(Disk(1, 1), 5) is None and misdirect(disk_with(b"short"), 5) is None
+
+
+@given(st.lists(st.integers(0, 3 * SECTOR), min_size=1, max_size=3), st.booleans(), st.integers(0, 1 << 62))
+def test_damage_changes_something_exactly_where_it_may_show(lengths: list[int], zeros: bool, bits: int) -> None:
+    for kind, decay in DECAYS.items():
+        disk = disk_with(*(bytes(length) if zeros else b"x" * length for length in lengths))
+        before, may = disk.files(), may_show(disk, kind)
+        found = decay(disk, bits)
+        assert may == (found is not None) == (disk.files() != before), kind
+
+
+def test_a_disk_says_what_is_wrong_with_it() -> None:
+    disk = disk_with(b"abc")
+    assert disk.wrong() == []
+    disk.trouble.add("lying", 1)
+    rot(disk, 7)
+    assert disk.wrong() == ["lying", "decayed"]
+    disk.trouble.end()
+    repair(disk)
+    assert disk.wrong() == []
 
 
 WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 3), min_size=1)
