@@ -151,6 +151,11 @@ class Faults:
             for fault in self._on
         )
 
+    @property
+    def moves_voters(self) -> bool:
+        """Whether a change of voters is under way, so that it is open who a quorum will be."""
+        return any(fault.busy and fault.intent.kind == "voters" for fault in self._on)
+
     def _is_held(self, fault: _Fault, now_ns: int) -> bool:
         return self._pace is not None and not fault.met and now_ns < fault.held_until_ns
 

@@ -278,9 +278,11 @@ class Runner:
         return actions
 
     def _lasts_longer(self, now_ns: int) -> bool:
-        """Whether the load goes on past its time, so that its faults meet operations and its workloads show something."""
+        """Whether the load goes on past its time, so that its faults meet operations, its workloads show something, and a core is drawn that stays a quorum."""
         if now_ns >= self._load_limit_ns:
             return False
+        if self.plan.liveness is not None and self._faults.moves_voters:
+            return True
         missing = self._unacknowledged.workloads
         return (self._faults.unmet and self._may_come()) or any(self._may_come(workload) for workload in missing)
 

@@ -89,11 +89,11 @@ class DiskFaults:
         self._backups.clear()
 
     def may_show(self, fault: Resolved) -> bool:
-        """Whether damage at rest would change something now, on each disk that may be damaged."""
+        """Whether damage at rest would change something now, on each disk that may be damaged, of which there must be one."""
         if fault.what["effect"] not in AT_REST:
             return True
         disks = [self._ground.cluster.nodes[node].disk for node in self._damageable(fault)]
-        return all(may_show(disk, fault.what["effect"]) for disk in disks)
+        return bool(disks) and all(may_show(disk, fault.what["effect"]) for disk in disks)
 
     def _trouble(self, fault: Resolved, sign: int) -> None:
         effect = fault.what["effect"]

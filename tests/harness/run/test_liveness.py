@@ -14,7 +14,7 @@ from harness.errors import CampaignError
 from harness.nemesis.faults import Intent
 from harness.run.actions import ActionDone, Verb
 from harness.run.assemble import make_plan, needs_of
-from harness.run.plan import Liveness, Plan
+from harness.run.plan import Liveness, Pace, Plan
 from harness.run.runner import Phase, Runner
 from harness.run.simulated import simulate
 from harness.run.verdict import Judgement, judge_record
@@ -25,6 +25,7 @@ from .test_runner import make_plan as story
 REST = Intent("liveness-isolated", "cut", {"core": "majority", "rest": "isolated"}, 0, None, "liveness-isolated")
 ENDLESS = Intent("f1", "pause", {"target": "one"}, SECOND, None, "f1")
 PASSED = Intent("f2", "cut", {"shape": "halves"}, SECOND, SECOND, "f2")
+PACE = Pace(3 * SECOND, 5 * SECOND)
 
 
 def with_liveness(settle_ns: int | None = None) -> Plan:
@@ -55,6 +56,26 @@ def test_what_is_aimed_at_a_leader_comes_after_everything_healed_and_settled():
         (6 * SECOND + 5_000_000, Verb.INJECT, "liveness-isolated", Phase.ISOLATE),
         (runner.marks["liveness_end"], Verb.HEAL_ALL, None, Phase.HEAL),
     ]
+
+
+@pytest.mark.parametrize(
+    ("latency_ns", "pace", "load_end_ns"),
+    [
+        (SECOND // 100, PACE, 4 * SECOND + SECOND // 20 - 1_000_000),
+        (SECOND // 100, None, 4 * SECOND),
+        # It is waited for no longer than the plan allows.
+        (2 * SECOND, PACE, 9 * SECOND),
+    ],
+)
+def test_a_core_is_drawn_when_no_change_of_voters_is_under_way(
+    latency_ns: int, pace: Pace | None, load_end_ns: int
+) -> None:
+    change = Intent("v1", "voters", {"set": {"n3": 0}}, 4 * SECOND - 1_000_000, None, "v1")
+    plan = replace(story((change,)), liveness=Liveness(SECOND, 3 * SECOND, None, (REST,)), pace=pace)
+    runner, _ = play(plan, latency_ns=latency_ns)
+    assert runner.marks["load_end"] == load_end_ns
+    runner, _ = play(replace(plan, liveness=None), latency_ns=latency_ns)
+    assert runner.marks["load_end"] == 4 * SECOND, "without a liveness phase nobody asks for a core"
 
 
 def test_clients_go_on_until_the_phase_ends_and_what_they_did_can_be_pinned():
