@@ -97,6 +97,12 @@ def _exit_code(arguments: list[str] | None) -> int:
         return 2
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", 130)
+    except SystemExit as error:
+        # No command raises it. A user's file does, and its 0 must not pass for a valid verdict.
+        told = f"{place_of_users(error) or 'a part of tri'} ended the command: SystemExit: {error}"
+        return _complain(
+            f"{told}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4
+        )
     except Exception as error:
         # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
         from histories.errors import HistoryError

@@ -6,7 +6,8 @@
 | open | the run did not reach its end: the history up to some moment; traces were not collected |
 | none | written by a version without seals: whole lines, and a ledger where the plan has faults |
 
-A gap never raises: what is left may still hold an anomaly. What raises is a history that is no history although no seal says that it was changed.
+A gap never raises: what is left may still hold an anomaly. So a trace that cannot be read is one, for the system under test wrote it. What raises is a history that is no
+history although no seal says that it was changed.
 """
 
 from __future__ import annotations
@@ -55,11 +56,10 @@ class Expected:
 
 
 def read_evidence(run_dir: Path, expected: Expected, *, refuse: bool = False) -> Evidence:
-    """Raises `HistoryError` for a history or a trace that is none although no seal says that it was changed; with `refuse`, whatever the seals say."""
-    evidence = Evidence(
-        gaps=[*expected.known, *broken_seals(run_dir, expected.files)] if expected.files else [*expected.known]
-    )
-    if expected.state == OPEN:
+    """Raises `HistoryError` for a history that is none although no seal says that it was changed; with `refuse`, for every history or trace that is none."""
+    is_sealed = expected.state == SEALED or expected.files
+    evidence = Evidence(gaps=[*expected.known, *(broken_seals(run_dir, expected.files) if is_sealed else ())])
+    if expected.state not in ("", SEALED):
         evidence.gaps.append(
             Gap("run", "run.json", "the run did not reach its end, so that nothing vouches for its files")
         )
@@ -99,8 +99,10 @@ def _read_ledger(evidence: Evidence, path: Path, expected: Expected) -> None:
     lines, unread = readable_lines(path)
     try:
         evidence.faults = faults_of(lines)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         unread = unread or f"a line lacks what belongs to it: {error}"
+    if not lines and expected.faults_planned and not expected.state:
+        unread = unread or "has no fault, and the plan has some"
     if unread is not None and not evidence.lacks("ledger"):
         evidence.gaps.append(Gap("ledger", LEDGER_FILE, unread))
 
@@ -112,9 +114,9 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
         try:
             traces[path.stem] = read_json_lines(path, of_lives=True)
         except HistoryError as error:
-            if refuse or not any(gap.name == name for gap in evidence.gaps):
+            if refuse:
                 raise
-            evidence.gaps.append(Gap("trace", name, f"cannot be read: {error.message.splitlines()[0]}", changed=True))
+            evidence.gaps.append(Gap("trace", name, f"cannot be read: {error.message.splitlines()[0]}"))
     evidence.traces = traces
     named = {gap.name for gap in evidence.gaps if gap.part == "trace"}
     for node in expected.traced:

@@ -75,3 +75,5 @@ def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
         return HostResult(host.name, function(host))
     except Exception as error:
         return HostResult(host.name, None, error)
+    except SystemExit as error:  # a user's code; raised here it would end the process, with 0 as if all were valid
+        return HostResult(host.name, None, HostError(described(error)))

@@ -16,7 +16,7 @@ from histories.store import RunStore
 from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
-from ..errors import DeployError, TribulationError
+from ..errors import DeployError
 from ..evidence.collecting import collect
 from ..evidence.seal import CAMPAIGN_FILE, HISTORY_FILE, PLAN_FILE
 from ..evidence.writing import writing
@@ -87,7 +87,7 @@ def run_on_hosts(
         _run_to_its_facts(run)
     except KeyboardInterrupt:
         return _judged_after_interrupt(run)
-    except TribulationError as error:
+    except (Exception, SystemExit) as error:
         run.trouble.add("before the load", error)
         run.note()
         raise
@@ -112,7 +112,7 @@ def _run_to_its_facts(run: Run) -> None:
                     match_to_hosts(run, hosts)
                 _tell_distances(run)
                 _deployed_run(run, hosts)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's service may call sys.exit
             if not run.began:
                 raise
             run.trouble.add("after the load", error)

@@ -53,7 +53,7 @@ def load_system(path: Path, options: Mapping[str, Any]) -> tuple[Service, Callab
 def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
         raise CampaignError(told, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
 
@@ -69,7 +69,7 @@ def _module(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
         told = f"{at or path}: {type(error).__name__}: {error}"

@@ -106,10 +106,16 @@ def read_facts(run_dir: Path) -> RunFacts:
         data["boot_offsets_ns"] = {
             node: {int(first): tuple(pair) for first, pair in found.items()} for node, found in boots.items()
         }
+        for name in ("phases", "voters", "final_states", "options", "files"):
+            dict(data.get(name, {}))
+        if isinstance(data.get("checks"), str) and data["checks"] != "auto":
+            raise ValueError(f"checks is {data['checks']!r}")
         known = {each.name for each in fields(RunFacts)}
         return RunFacts(**{name: value for name, value in data.items() if name in known})
     except FileNotFoundError:
         why, error = "is missing", "there is none"
+    except OSError as wrong:
+        why = error = f"cannot be read: {wrong.strerror}"
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         why = error = f"is not what a run writes: {type(wrong).__name__}: {wrong}"
     try:

@@ -78,7 +78,7 @@ class Run:
         """Around steps of the end: what goes wrong there is one more trouble, and the next step follows."""
         try:
             yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.settings.tell(doing, error.message if isinstance(error, TribulationError) else str(error))
             self.trouble.add(doing, error)
 

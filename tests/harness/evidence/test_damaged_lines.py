@@ -1,0 +1,93 @@
+"""Lines that make no sense cost what rests on them, and no more: neither the verdict on the rest, nor an exit code that says something else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.run.record import read_facts
+from harness.run.verdict import judge
+
+from .damage import rewrite
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[Path], Path]:
+    return lambda run: Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def insert(run: Path, name: str, text: str) -> None:
+    lines = (run / name).read_text().split("\n")
+    (run / name).write_text("\n".join([*lines[:5], text, *lines[5:]]))
+
+
+def test_what_a_node_wrote_into_its_trace_hides_no_stale_read(stale_run: Path, copy) -> None:
+    run = copy(stale_run)
+    insert(run, "trace/n1.jsonl", "panic: not a trace line")
+    read_facts(run).sealed(run)
+    judgement = judge(run)
+    assert judgement.exit_code == 1 and judgement.results["linearizable"].anomalies
+    assert any(gap["name"] == "trace/n1.jsonl" and "cannot be read" in gap["why"] for gap in judgement.document["gaps"])
+
+
+def test_nor_does_it_leave_a_sound_run_valid(sound_run: Path, copy) -> None:
+    run = copy(sound_run)
+    insert(run, "trace/n1.jsonl", "panic: not a trace line")
+    read_facts(run).sealed(run)
+    assert judge(run).exit_code == 3
+
+
+def test_a_history_with_all_its_lines_and_fewer_bytes_was_changed(sound_run: Path, copy) -> None:
+    run = copy(sound_run)
+    path = run / "history.jsonl"
+    lines = path.read_text().split("\n")
+    at, line = next((i, json.loads(text)) for i, text in enumerate(lines) if '"f":"write"' in text and '"ok"' in text)
+    lines[at] = json.dumps({**line, "f": "w"}, separators=(",", ":"))
+    path.write_text("\n".join(lines))
+    (gap,) = judge(run).record.gaps
+    assert gap.changed and gap.why == "is not what the run wrote"
+
+
+@pytest.mark.parametrize("observed", ["x", 5, [1]])
+def test_a_ledger_line_that_no_injector_writes_is_a_gap(sound_run: Path, copy, observed: object) -> None:
+    run = copy(sound_run)
+    path = run / "ledger.jsonl"
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    changed = [{**line, "observed": observed} if line["phase"] in ("verified", "healed") else line for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in changed))
+    assert judge(run).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: facts.update(files={}),
+        lambda facts: facts.update(files={}, state="of tomorrow"),
+        lambda facts: facts.update(phases=None),
+        lambda facts: facts.update(checks="linearizable"),
+    ],
+)
+def test_facts_that_no_run_writes_vouch_for_nothing(sound_run: Path, copy, change) -> None:
+    run = copy(sound_run)
+    rewrite("run.json", change)(run)
+    (run / "ledger.jsonl").write_text("")
+    assert judge(run).exit_code == 3
+
+
+def test_an_empty_ledger_of_an_older_run_is_missing_what_its_plan_has(sound_run: Path, copy) -> None:
+    run = copy(sound_run)
+    rewrite("run.json", lambda facts: [facts.pop(name) for name in ("state", "files", "traced")])(run)
+    (run / "ledger.jsonl").write_text("")
+    judgement = judge(run)
+    assert judgement.document["doubts"] == ["evidence is missing: ledger.jsonl: has no fault, and the plan has some"]
+
+
+def test_facts_that_cannot_be_read_leave_the_plan_to_judge_by(stale_run: Path, copy) -> None:
+    run = copy(stale_run)
+    (run / "run.json").unlink()
+    (run / "run.json").mkdir()
+    assert judge(run).exit_code == 1
