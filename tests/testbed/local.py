@@ -84,7 +84,7 @@ def ssh_stalls(scene: Scene) -> int:
 
 def ssh_dies(scene: Scene) -> int:
     """The sessions end; the listener goes on."""
-    return scene.signal(signal.SIGKILL, r"sshd(-session)?: ")
+    return scene.signal(signal.SIGKILL, r"sshd(-session)?: \w+@")
 
 
 def node_dies(scene: Scene) -> int:
@@ -154,7 +154,8 @@ def cells() -> Iterator[LocalCell]:
         agent_and_watchdog_die: HARMLESS,
         ssh_dies: HARMLESS,
         node_dies: HARMLESS,
-        agent_hangs: DOUBT,
+        # A new agent takes its place.
+        agent_hangs: HARMLESS,
         ssh_stalls: DOUBT,
         host_vanishes: DOUBT,
         lab_vanishes: DOUBT,
