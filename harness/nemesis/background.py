@@ -47,8 +47,7 @@ class Background:
         self._answer_s = lease_s / 3
         """A host that hangs must not keep the next renewal waiting."""
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._outages = threading.Thread(target=self._run_outages, name="outage-lease", daemon=True)
+        self._threads: list[threading.Thread] = []
         self._died = False
         self._sample: tuple[int, Json] = (0, {})
         """When it was taken, in ns of the monotonic clock, and what it is."""
@@ -57,15 +56,16 @@ class Background:
     def start(self) -> None:
         # The first takes longer: a process that reads the clock library's clock has to be started on each host.
         self._take_sample(ANSWER_S)
-        self._thread = threading.Thread(target=self._run, name="nemesis-lease", daemon=True)
-        self._thread.start()
-        self._outages.start()
+        self._stopping.clear()
+        work = {"nemesis-lease": self._run, "outage-lease": self._run_outages}
+        self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in work.items()]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=60)
-            self._outages.join(timeout=60)
+        for thread in self._threads:
+            thread.join(timeout=60)
 
     def sample(self) -> dict[str, Any]:
         """The newest sample, and the agents that are lost, if any. Never waits."""
@@ -81,7 +81,7 @@ class Background:
         return {**sample, **({"agents-lost": self._lost} if self._lost else {})}
 
     def _notice_death(self) -> None:
-        dead = self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set()
+        dead = any(not thread.is_alive() for thread in self._threads) and not self._stopping.is_set()
         if dead and not self._died:
             self._died = True
             self._trouble.error(

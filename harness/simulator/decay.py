@@ -32,7 +32,8 @@ def rot(disk: Disk, bits: int) -> Decay | None:
 def misdirect(disk: Disk, bits: int) -> Decay | None:
     """A sector that was meant for one place went to another: here is what was written, there is what another sector should hold.
 
-    The sector that was meant is as it was before, which on an appended log is zeros; the other holds its bytes.
+    The sector that was meant is as it was before, which on an appended log is zeros; the other holds its bytes. A sector with which a file would end just where
+    a write had ended is spared, as by `cut`: what it acknowledged would be forgotten, and no system could know.
     """
     pair = next(_misdirections(disk, bits), None)
     if pair is None:
@@ -49,6 +50,8 @@ def _misdirections(disk: Disk, bits: int) -> Iterator[tuple[_Place, _Place]]:
     count, first, skip = len(sectors), bits, mix(bits)
     for step in range(count):
         meant = (first + step) % count
+        if _ends_there(*sectors[meant]):
+            continue
         for further in range(count - 1):
             other = (meant + 1 + (skip + further) % (count - 1)) % count
             content = _sector(*sectors[meant])
@@ -58,6 +61,11 @@ def _misdirections(disk: Disk, bits: int) -> Iterator[tuple[_Place, _Place]]:
 
 def _sector(inode: Inode, start: int) -> bytes:
     return bytes(inode.durable[start : start + SECTOR])
+
+
+def _ends_there(inode: Inode, at: int) -> bool:
+    """Whether the file without its bytes from here on looks as if the later writes had never been: no system could tell."""
+    return at in inode.ends and not any(inode.durable[at + SECTOR :])
 
 
 def cut(disk: Disk, bits: int) -> Decay | None:

@@ -237,6 +237,17 @@ def test_damage_is_written_down_first_and_repaired_unless_it_was_written_over(ef
             assert damage.records() == []
 
 
+def test_a_misdirected_write_never_makes_a_log_look_as_if_its_last_write_had_never_been() -> None:
+    for number in range(100):
+        with tree() as (made, _, state):
+            make(made, "log", b"a" * 512)
+            file = dict(made.files())["log"]
+            made.write(file, 512, b"b" * 512)
+            made.sync_all()
+            Decay(made, state).damage("d.1", "misdirected-write", number)
+            assert seen(made)["log"][512:].strip(b"\0"), "the last write is damaged, not gone"
+
+
 def test_a_file_is_never_cut_just_where_a_write_had_ended() -> None:
     for number in range(30):
         with tree() as (made, _, state):

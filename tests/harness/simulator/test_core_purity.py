@@ -35,6 +35,8 @@ CORE_IMPORTS = {
         "functools",
     ),
     *("hashlib", "heapq", "itertools", "json", "operator", "random", "re", "struct", "typing", "zlib"),
+    # For its tables of Unicode 3.2 alone, which are the same in every Python.
+    "unicodedata",
 }
 """Whatever else the standard library has, a core does without until somebody has thought about it."""
 

@@ -48,6 +48,18 @@ def test_a_misdirected_write_leaves_zeros_here_and_its_bytes_there():
         assert sectors.count(bytes(SECTOR)) == 1 and len(kept) == 1 and len(set(sectors)) == 3
 
 
+def test_a_misdirected_write_never_makes_a_log_look_as_if_its_last_write_had_never_been():
+    """Zeros from just where a write had ended say that nothing followed it: the node would forget what it promised, and nobody could tell."""
+    first, last = b"a" * SECTOR, b"b" * SECTOR
+    for bits in range(200):
+        disk = disk_with(first)
+        inode = next(iter(disk.inodes()))
+        inode.durable += last
+        inode.cached += last
+        misdirect(disk, bits)
+        assert bytes(inode.durable[SECTOR:]).strip(b"\0"), "the last write is damaged, not gone"
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(DECAYS)), st.integers(0, 1 << 62)), max_size=6), st.binary(max_size=2000)
 )

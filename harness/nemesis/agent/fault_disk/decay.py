@@ -194,16 +194,25 @@ def _rot(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """A sector that was meant for one place went to another: where it should be is what was there before, zeros on a log."""
+    """A sector that was meant for one place went to another: where it should be is what was there before, zeros on a log. Not one that no system could miss."""
     sectors = [(path, file, at) for path, file in files for at in range(0, file.size - SECTOR + 1, SECTOR)]
     if len(sectors) < 2:
         return []
-    (path, file, at), (other_path, other, other_at) = random.sample(sectors, 2)
+    known = [(path, file, at) for path, file, at in sectors if not _ends_there(tree, file, at)]
+    if not known:
+        return []
+    path, file, at = random.choice(known)
+    other_path, other, other_at = random.choice([sector for sector in sectors if sector[1:] != (file, at)])
     meant, overwritten = tree.read(file, at, SECTOR), tree.read(other, other_at, SECTOR)
     return [
         _record(tree, other_path, other, other_at, overwritten, meant),
         _record(tree, path, file, at, meant, bytes(SECTOR)),
     ]
+
+
+def _ends_there(tree: Tree, file: File, at: int) -> bool:
+    """Whether the file without its bytes from here on looks as if the later writes had never been: no system could tell."""
+    return at in file.ends and not any(tree.read(file, at + SECTOR, file.size))
 
 
 def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
