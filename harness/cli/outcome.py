@@ -38,10 +38,11 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  [yellow]environment[/] {escape(error)}")
     for bug in document.get("bugs", ()):
         out.print(f"  [red]bug of Tribulation[/] {escape(bug)}")
+    seen = {fault["id"]: words.effect(fault["kind"], fault["observed"]) for fault in document["faults"]}
     for fault in document["unverified"]:
-        out.print(f"  [yellow]fault not verified[/] {escape(fault)}")
+        out.print(f"  [yellow]fault not verified[/] {escape(fault)}: seen: {escape(seen[fault] or 'nothing')}")
     for fault in document["not_undone"]:
-        out.print(f"  [yellow]fault not undone[/] {escape(fault)}")
+        out.print(f"  [yellow]fault not undone[/] {escape(fault)}: the line `healed` in ledger.jsonl has what was seen")
     for gap in document["gaps"]:
         out.print(f"  [yellow]missing {escape(gap['part'])}[/] {escape(gap['name'])}: {escape(gap['why'])}")
     for node in document["silent_after_heal"]:

@@ -130,9 +130,9 @@ class Cluster:
         if not is_supervised(self.service):
             self._tell_processes(names)
 
-    def await_pids(self, names: Collection[str]) -> None:
+    def await_pids(self, names: Collection[str], wait_s: float | None = None) -> None:
         """Of services that were started just now: `start` may return before there is a pid. One that does not come is found missing by who verifies."""
-        deadline_s = time.monotonic() + PID_S
+        deadline_s = time.monotonic() + (PID_S if wait_s is None else wait_s)
         while not is_supervised(self.service):
             self._tell_processes(names)
             names = [name for name, seen in self.processes_of(names).items() if seen["pid"] is None]

@@ -104,6 +104,10 @@ def _beside(what: Mapping[str, Any]) -> list[str]:
     for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
         if what.get(field):
             told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
+    if missing := what.get("not_there_before"):
+        told.append(
+            f"no process of the system on {', '.join(missing)} before it; does `pid` of the adapter name the right one?"
+        )
     told += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
     told += [f"{node}, otherwise: {', '.join(others)}" for node, others in what.get("unlike", {}).items()]
     told += [f"{node} was back before the heal: {', '.join(who)}" for node, who in what.get("not_held", {}).items()]

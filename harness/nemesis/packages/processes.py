@@ -10,6 +10,7 @@ from ...errors import TribulationError
 from ...hosts.base import Host
 from .. import outages, stillness
 from ..agents import Json
+from ..control import is_supervised
 from ..faults import Observation, Resolved
 from ..wanted import Want, of_nodes
 from .base import Ground, Package, Probe
@@ -35,11 +36,20 @@ class Kill(Package):
         if "slow_start_ns" in fault.what:
             yield from of_nodes(fault.what["nodes"], "slow_start", {"hold_ns": fault.what["slow_start_ns"]})
 
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        """Only what was there can be seen killed: a service may name a process that is none of its system, or is none any more."""
+        if missing := _not_there(fault.what["nodes"], ground):
+            ground.notes[fault.intent.id] = {"not_there_before": missing}
+        return {"not_there_before": missing} if missing else {}
+
     def end(self, fault: Resolved, ground: Ground) -> Json:
         ground.notes[fault.intent.id] = {"began_s": time.monotonic()}
         return {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        if on and (missing := ground.notes.get(fault.intent.id, {}).get("not_there_before")):
+            nodes = [name for name in fault.what["nodes"] if name not in missing]
+            return Observation(False, {"nodes": nodes})
         down = ground.force.killed | ground.force.off
         if not on and "slow_start_ns" in fault.what:
             return _look_at_slow_start(fault, ground)
@@ -83,6 +93,19 @@ class Pause(Package):
     def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
         """One that has ended meanwhile serves nobody either."""
         return _unheld(fault, ground, lambda seen: is_stopped(seen) or is_gone(seen))
+
+
+def _not_there(names: list[str], ground: Ground) -> list[str]:
+    """Nodes where no process of the system is found before a kill. Those that a fault keeps down are not asked; a supervisor may be starting one just now."""
+    cluster = ground.cluster
+    asked = [name for name in names if name not in ground.force.killed | ground.force.off]
+    if is_supervised(cluster.service) or not asked:
+        return []
+    missing = [name for name, seen in cluster.processes_of(asked).items() if is_gone(seen)]
+    if missing:
+        cluster.await_pids(missing, PROCESS_S)
+        missing = [name for name, seen in cluster.processes_of(missing).items() if is_gone(seen)]
+    return missing
 
 
 def _noted(fault: Resolved, ground: Ground, seen: Observation) -> Observation:

@@ -48,6 +48,11 @@ def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, st
             {"nodes": ["n1"], "lapsed": True, "not_held": {"n1": ["7 db S"]}},
             "n1; n1 was back before the heal: 7 db S",
         ),
+        (
+            "kill",
+            {"nodes": [], "not_there_before": ["n1"]},
+            "nothing; no process of the system on n1 before it; does `pid` of the adapter name the right one?",
+        ),
         ("pause", {"nodes": ["n1"], "lapsed": True}, "n1; lapsed: its watchdog undid it early"),
     ],
 )
