@@ -71,7 +71,7 @@ fuzz: setup
 mutants: setup
 	$(PYTHON_IN_VENV) scripts/mutate.py checkers $(if $(SAMPLE),--sample $(SAMPLE)) --jobs 2
 
-# Pin the requirements anew, for every Python that is supported.
+# Pin the requirements again, for every Python that is supported.
 lock: setup
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --extra dev --upgrade --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml

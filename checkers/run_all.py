@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from histories import HistoryError
+from histories.columns import OK
 
 from .gating import gated, withheld
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
@@ -155,7 +156,10 @@ def _in_auto(found: Checker, record: RunRecord) -> bool:
 
 
 def _lacks(record: RunRecord) -> str:
-    names = set(record.history.columns.f_names) if record.history is not None else set()
+    columns = record.history.columns if record.history is not None else None
+    names = set(columns.f_names) if columns is not None else set()
+    if names and columns is not None and not (columns.type == OK).any():
+        return f"no operation ended ok ({', '.join(sorted(names))})"
     model = record.options.get("model")
     wanted = f" (the model {model}: {MODELS[model].title})" if model in MODELS else ""
     return f"the record lacks what this checker needs{wanted}; its operations: {', '.join(sorted(names)) or 'none'}"

@@ -42,10 +42,15 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
 
 def never_begun(runner: Runner) -> list[dict[str, Any]]:
     """Faults whose turn did not come, as `left_out` tells them."""
+    if runner.stopped:
+        return [
+            {"fault": intent.id, "why": "the run was ended before its turn", "hint": ""}
+            for intent in runner.never_begun
+        ]
     return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
 
 
 def _why_not(intent: Intent) -> str:
     if intent.on is None:
-        return "the load ended before others of its lane were over"
+        return "the load ended before the faults ahead of it were over"
     return f"the load ended before another {intent.on['event']} came while it could begin"

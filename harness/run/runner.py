@@ -151,6 +151,11 @@ class Runner:
         """Faults of the load whose turn did not come, for others were on when it should have."""
         return self._faults.never_begun
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was ended before its time."""
+        return self._stopped
+
     def listening(self, now_ns: int) -> frozenset[str]:
         """The events (`nemesis.triggers`) that would set a fault off if the driver told of them now."""
         return self._faults.listening(now_ns) if self.phase is LOAD else frozenset()

@@ -57,6 +57,13 @@ def test_a_checker_asked_for_by_name_that_cannot_say_anything_is_unknown():
     assert (result.verdict, result.reason) == (U, "the record lacks what this checker needs; its operations: write")
 
 
+def test_where_no_operation_ended_ok_the_reason_says_so():
+    asked = {"process": 0, "f": "write", "key": "k", "value": 1}
+    events = [{**asked, "type": "invoke", "index": 0, "time": 0}, {**asked, "type": "info", "index": 1, "time": 1}]
+    (result,) = check(events, ["set"]).values()
+    assert (result.verdict, result.reason) == (U, "no operation ended ok (write)")
+
+
 def test_an_unknown_name_is_refused_with_those_that_there_are():
     with pytest.raises(KeyError, match="no checker 'linear'; there are linearizable, set"):
         check(parse("p0 w1"), ["linear"])

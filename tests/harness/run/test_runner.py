@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.nemesis.faults import Intent
 from harness.run.actions import ActionDone, FaultAction, Verb
+from harness.run.matching import never_begun
 from harness.run.plan import Plan, Timing, make_slots
 from harness.run.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
 from harness.systems.base import Outcome
@@ -162,6 +163,14 @@ def test_stop_heals_and_makes_no_final_reads():
     step = runner.step(SECOND + 1, [ActionDone(FaultAction(Verb.HEAL_ALL, None))])
     assert step.phase in (Phase.FINAL, Phase.DONE)
     assert step.invocations == []
+
+
+def test_a_fault_whose_turn_did_not_come_since_the_run_was_ended_does_not_blame_the_load():
+    runner = Runner(make_plan((Intent("f1", "cut", {}, 2 * SECOND, SECOND, "f1"),)))
+    runner.step(0)
+    runner.stop()
+    runner.step(SECOND)
+    assert never_begun(runner) == [{"fault": "f1", "why": "the run was ended before its turn", "hint": ""}]
 
 
 def healed_badly(step_failures: int):
