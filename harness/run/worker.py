@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from histories.answers import answers
+from histories.codec import encode_fields
 from histories.operation import FOUND_NOTHING, MISMATCH
 
 from ..systems.base import Client, Dial, Op, Outcome
@@ -177,6 +178,8 @@ def checked(answer: Any) -> Outcome:
     _require_plain(answer.value, "value")
     for name, value in answer.extra.items():
         _require_plain(value, f"extra {name!r}")
+    # What the recorder would raise, it would raise in the run's own thread.
+    encode_fields([answer.value, dict(answer.extra)])
     return answer
 
 
@@ -200,11 +203,13 @@ def _require_plain(value: Any, place: str, depth: int = 0) -> None:
             raise ValueError(f"invoke answered an Outcome whose {place} holds {value}, which JSON lacks")
     elif isinstance(value, Mapping):
         for name, one in value.items():
-            if not isinstance(name, str | int):
+            if not isinstance(name, str | int) or isinstance(name, bool):
                 raise TypeError(
                     f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is no text"
                 )
             _require_plain(one, place, depth + 1)
+        if len({str(name) for name in value}) < len(value):
+            raise ValueError(f"invoke answered an Outcome whose {place} holds two keys of one text: {_shown(value)}")
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
             _require_plain(one, place, depth + 1)

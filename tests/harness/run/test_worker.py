@@ -15,6 +15,7 @@ from harness.run.runner import Invocation
 from harness.run.worker import SAME_FAILS, Answer, RunClock, Worker
 from harness.systems.base import Client, Op, Outcome
 from harness.workloads.sized import Sizes
+from histories import Recorder, read_history
 
 SECOND = 1_000_000_000
 
@@ -208,3 +209,32 @@ def test_a_write_that_is_answered_with_another_value_is_doubt_and_does_not_spoil
     worker.close()
     assert (got.outcome.type, got.outcome.error) == ("info", "client-error")
     assert "leave the value out" in got.outcome.extra["message"]
+
+
+class Int64(int):
+    """As drivers of databases answer."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"\ud800": 1}, {True: 1}, {1: "a", "1": "b"}, [{"n": {True: 1}}], 10**5000],
+    ids=["surrogate", "bool", "two keys of one text", "deep", "huge"],
+)
+def test_what_no_history_can_hold_is_doubt_and_no_end_of_the_run(value):
+    for outcome in (Outcome("ok", value), Outcome("ok", 1, extra={"seen": value})):
+        first, second = asked(Scripted, [("invoke", outcome)], 2)
+        assert (first.outcome.type, first.outcome.error) == ("info", "client-error")
+        assert second.outcome.type == "ok"
+
+
+@pytest.mark.parametrize(
+    "value", [Int64(5), [Int64(5)], type("Text", (str,), {})("a"), type("Real", (float,), {})(1.5)]
+)
+def test_subclasses_of_numbers_and_texts_are_recorded_as_what_they_are(value, tmp_path):
+    (first,) = asked(Scripted, [("invoke", Outcome("ok", value))])
+    assert first.outcome.type == "ok"
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        recorder.record(1, 0, "invoke", "read", None, key="k")
+        recorder.record(2, 0, "ok", "read", first.outcome.value, key="k")
+    assert recorder.failure is None
+    assert read_history(tmp_path / "history.jsonl").operations()[0].result == value
