@@ -17,6 +17,9 @@ WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
 _SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})
 """Kinds of which the look at all links and processes after the last heal shows that they are over, whatever was seen at their own heal."""
 
+_SHAPED = frozenset({"link", "clog"})
+"""Kinds of which it shows where every link was seen to carry packets as it does without faults. Of a link that flaps one look shows nothing."""
+
 _PUT_BACK = frozenset({"old-files"})
 """Effects on disks that come with the heal: a good disk at the end does not show that they did."""
 
@@ -57,6 +60,8 @@ def _not_undone(record: RunRecord) -> list[str]:
 
 def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
     """Whether the look after the last heal of everything shows it. Of a disk it does where each one was looked at and nothing was wrong with it."""
+    if fault.kind in _SHAPED:
+        return seen.get("altered") == []
     if fault.kind != "disk":
         return fault.kind in _SEEN_AT_THE_END
     disks, nodes = seen.get("disks") or {}, fault.intended.get("nodes") or ()

@@ -22,7 +22,9 @@ def members_seen(cluster: SimCluster, leader: str | None) -> Mapping[str, int]:
 
 
 class Departure:
-    """Asks whoever leads (`leader()`) to let `nodes` go, until they are gone or `deadline_ns` has passed; then `then(error)`, once."""
+    """Asks whoever leads (`leader()`) to let `nodes` go, until they are gone or `deadline_ns` has passed; then `then(error)`, once.
+
+    Who is gone is in no view and votes no more (`voters()`): one that only failed leaves the views alone, and may come back."""
 
     def __init__(
         self,
@@ -31,17 +33,19 @@ class Departure:
         nodes: Sequence[str],
         deadline_ns: int,
         leader: Callable[[], str | None],
+        voters: Callable[[], Mapping[str, int]],
         then: Callable[[FaultError | None], None],
     ) -> None:
         self._cluster, self._ident, self._nodes = cluster, ident, list(nodes)
-        self._deadline_ns, self._leader, self._then = deadline_ns, leader, then
+        self._deadline_ns, self._leader, self._voters, self._then = deadline_ns, leader, voters, then
         self._asked = 0
 
     def ask(self) -> None:
         """That a member leaves already does not matter: it leaves once."""
         cluster, leader = self._cluster, self._leader()
         here = members_seen(cluster, leader)
-        left = [node for node in self._nodes if node in here]
+        voters = self._voters()
+        left = [node for node in self._nodes if node in here or voters.get(node, 0)]
         if here and not left:
             self._then(None)
         elif cluster.now_ns >= self._deadline_ns:

@@ -130,8 +130,10 @@ class SimInjector:
             closed = unreachable(matrix)
             processes = {name: cluster.process(name).value for name in cluster.nodes}
             disks = {name: node.disk.wrong() for name, node in cluster.nodes.items()}
+            altered = [list(edge) for edge in cluster.network.altered()]
             whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
-            then(Observation(whole, {"unreachable": closed, "processes": processes, "disks": disks}))
+            told = {"unreachable": closed, "processes": processes, "disks": disks, "altered": altered}
+            then(Observation(whole, told))
 
         def back(error: FaultError | None) -> None:
             if error is None:

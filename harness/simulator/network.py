@@ -185,6 +185,14 @@ class Network:
             while link.cuts:
                 self.heal(link.source, link.target)
 
+    def altered(self) -> list[tuple[str, str]]:
+        """The edges that a fault cuts, clogs or shapes now."""
+        return [
+            edge
+            for edge, link in self.links.items()
+            if link.cuts or link.clogs or link.clogged_until_ns > self._kernel.now_ns or link.shapings
+        ]
+
     def clog(self, source: str, target: str, until_ns: int | None = None) -> None:
         """Nothing arrives on this edge before `until_ns`, or `unclog`; nothing is lost either."""
         link = self.links[source, target]

@@ -162,7 +162,10 @@ class MembershipFaults:
             self._ended(move, error)
 
         if move.leaves:
-            Departure(cluster, move.ident, list(move.weights), move.deadline_ns, leader, ended).ask()
+            nodes = list(move.weights)
+            Departure(
+                cluster, move.ident, nodes, move.deadline_ns, leader, lambda: self._situation().voters, ended
+            ).ask()
             return
         Reconfiguration(
             cluster,

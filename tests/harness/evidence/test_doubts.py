@@ -81,6 +81,28 @@ def test_a_disk_that_was_seen_to_be_good_after_the_last_heal(
     assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["kill-1"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "observed", "is_over"),
+    [
+        ("link", {"altered": []}, True),
+        ("clog", {"altered": []}, True),
+        ("link", {"altered": [["n1", "n2"]]}, False),
+        ("link", {}, False),
+        # It may be in the half of its period in which it carries everything.
+        ("flap", {"altered": []}, False),
+        ("reset", {"altered": []}, False),
+    ],
+)
+def test_links_that_were_seen_to_be_good_after_the_last_heal(
+    kind: str, observed: dict[str, Any], is_over: bool
+) -> None:
+    told = History(
+        [Event(0, 90 * MS, NEMESIS, Type.INFO, "healed", {"fault": None, "verified": True, "observed": observed})]
+    )
+    fault = replace(UNSEEN, kind=kind, intended={"edges": [["n1", "n2"]]})
+    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["kill-1"])
+
+
 def test_gaps_that_concern_the_whole_run() -> None:
     gaps = [Gap(part, "x", "is missing") for part in ("run", "plan", "harness", "history", "ledger", "trace", "log")]
     doubts = doubts_of(RunRecord(History(()), gaps=gaps, is_run=True))

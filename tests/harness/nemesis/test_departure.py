@@ -61,6 +61,17 @@ def test_in_the_simulator_it_leaves_with_nothing_on_it_and_joins_anew(whom: obje
     assert members_seen(cluster, leader(cluster))[target] == 2, "another life"
 
 
+def test_one_that_failed_has_not_left_before_it_votes_no_more() -> None:
+    cluster = members_cluster()
+    injector, target = SimInjector(cluster), follower(cluster)
+    cluster.kill(target)
+    assert cluster.run_while(lambda: target in members_seen(cluster, leader(cluster)), cluster.now_ns + 20 * SECOND)
+    assert injector.situation().voters[target] == 1, "it is in no view, and votes still"
+    cluster.schedule(cluster.now_ns + 2 * SECOND, cluster.start, target)
+    seen = injector.inject(departure(target))
+    assert seen.verified and target not in seen.observed["voters"], seen
+
+
 def test_in_the_simulator_who_left_is_back_after_the_final_heal() -> None:
     cluster = members_cluster()
     injector, target = SimInjector(cluster), follower(cluster)

@@ -81,7 +81,12 @@ def test_heal_all_undoes_everything_and_sees_the_cluster_whole(cluster):
     injector.inject(fault("clock", "d", offsets_ns={"n1": SECOND}))
     cluster.cut([("n3", "n1")])
     seen = injector.heal_all()
-    good = {"unreachable": [], "processes": dict.fromkeys(NODES, "running"), "disks": {node: [] for node in NODES}}
+    good = {
+        "unreachable": [],
+        "processes": dict.fromkeys(NODES, "running"),
+        "disks": {node: [] for node in NODES},
+        "altered": [],
+    }
     assert seen.verified and seen.observed == good
     assert cluster.nodes["n1"].clock.wall_offset_ns == 0
 

@@ -30,7 +30,8 @@ def test_damage_and_rates_are_seen_by_probes_and_gone_after_the_heal(what: dict[
     assert seen.verified and seen.observed["edges"] == EDGES and seen.observed["not_shaped"] == []
     if "corrupt_ppm" in what:
         assert 0 < seen.observed["refused_by_checksum"] == seen.observed["lost"]
-    assert injector.heal(shape).verified
+    assert [list(edge) for edge in cluster.network.altered()] == EDGES
+    assert injector.heal(shape).verified and not cluster.network.altered()
 
 
 @pytest.mark.parametrize("what", [{"corrupt_ppm": 50_000}, {"rate_bps": 1_000_000}])
