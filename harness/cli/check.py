@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from .console import out
 from .options import json_option
-from .outcome import print_judgement
+from .outcome import tell
 
 
 @click.command("check")
@@ -79,12 +77,9 @@ def command(
     judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
     if certificate is not None:
         write_certificate(certificate, judgement.results)
-    if as_json:
-        out.print_json(json.dumps(judgement.document, default=str))
-    else:
-        print_judgement(judgement)
-        if explain:
-            from .explain import print_witnesses
+    code = tell(judgement, as_json)
+    if explain and not as_json:
+        from .explain import print_witnesses
 
-            print_witnesses(judgement)
-    return judgement.exit_code
+        print_witnesses(judgement)
+    return code

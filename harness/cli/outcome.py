@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +14,27 @@ from rich.table import Table
 from checkers.causes import rank
 
 from ..report import words
-from ..run.verdict import Judgement
+from ..run.verdict import EXIT_BUG, EXIT_INVALID, Judgement
 from .console import COLOURS, out
 
 SHOWN_ANOMALIES = 1
 SHOWN_CAUSES = 5
+
+
+def tell(judgement: Judgement, as_json: bool) -> int:
+    """Print it, and return its exit code. That it cannot be printed is a bug of ours, which hides no anomaly."""
+    try:
+        if as_json:
+            out.print_json(json.dumps(judgement.document, default=str))
+        else:
+            print_judgement(judgement)
+    except Exception as error:
+        found = f"the verdict is {judgement.verdict.value}, but cannot be printed: {type(error).__name__}: {error}"
+        print(
+            f"internal error: {found}\n\nhint: please report it; verdict.json of a run has all of it", file=sys.stderr
+        )
+        return EXIT_INVALID if judgement.exit_code == EXIT_INVALID else EXIT_BUG
+    return judgement.exit_code
 
 
 def print_judgement(judgement: Judgement) -> None:

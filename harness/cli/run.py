@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import Progress, out, say
+from .console import Progress, say
 from .options import json_option, runs_option, set_option, take_over_option
-from .outcome import print_judgement
+from .outcome import tell
 
 if TYPE_CHECKING:
     from ..run.verdict import Judgement
@@ -59,11 +59,7 @@ def command(
     else:
         asked = {"keep": keep, "attach": attach, "take_over": take_over}
         judgement = _run_campaign(campaign, hosts, seed, overrides, runs, asked)
-    if as_json:
-        out.print_json(json.dumps(judgement.document, default=str))
-    else:
-        print_judgement(judgement)
-    return judgement.exit_code
+    return tell(judgement, as_json)
 
 
 def _run_campaign(
