@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import CampaignError
 
-HINT = "leave it to hosts, such as --hosts local: the simulator has the reference cluster alone"
+HINT = "the simulator has the reference cluster alone: `tri run` the campaign on hosts, such as --hosts local"
 
 
 def why_not(system: Mapping[str, Any]) -> str | None:

@@ -61,8 +61,8 @@ def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
 def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"system_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        hint = "it must be a Python file, relative to the campaign"
-        raise CampaignError(f"system file {path} cannot be loaded", hint=hint)
+        why = "is not a Python file" if path.exists() else "does not exist"
+        raise CampaignError(f"system file {path} {why}", hint="its path is relative to the campaign's folder")
     module = importlib.util.module_from_spec(spec)
     _Beside.of(path.parent)
     # Dataclasses, pickle and typing look a class's module up by its name.

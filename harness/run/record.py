@@ -121,9 +121,11 @@ def read_facts(run_dir: Path) -> RunFacts:
     try:
         facts = facts_of_plan(json.loads((run_dir / PLAN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        history = run_dir / "history.jsonl"
+        alone = f"check its history alone: tri check {history}"
         raise CampaignError(
             f"{run_dir} holds no run: {RUN_FILE}: {error}; and no {PLAN_FILE} that can be read",
-            hint=f"check its history alone: tri check {run_dir / 'history.jsonl'}",
+            hint=alone if history.exists() else "give a run's folder; `tri list runs` shows runs",
         ) from None
     return replace(facts, gaps=[{"part": "run", "name": RUN_FILE, "why": why}])
 

@@ -113,6 +113,11 @@ def test_what_is_missing_is_named_before_anything_starts(write, before: str, aft
         load_system(write(WHOLE.replace(before, after)), {})
 
 
+def test_a_file_that_does_not_exist_is_named_so(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError, match=r"system file .*gone\.py does not exist"):
+        load_system(tmp_path / "gone.py", {})
+
+
 @pytest.mark.parametrize(
     ("before", "after", "line", "told"),
     [
