@@ -227,6 +227,11 @@ class SimNode:
             at_ns = self._when_it_has_time(at_ns)
         kernel.schedule(at_ns, self._turn, self.incarnation)
 
+    @property
+    def turn_is_due(self) -> bool:
+        """Whether its next turn has its time already, whatever is decided about its share now."""
+        return self._turn_scheduled
+
     def _when_it_has_time(self, at_ns: int) -> int:
         """As a kernel deals out a processor: who has used up its part of a period waits for the next."""
         into_ns = (at_ns + self.key) % CPU_PERIOD_NS

@@ -76,6 +76,8 @@ class LimitFaults:
         """In which part of its periods each process has its turns. One that sleeps through all of them shows nothing."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         turns: dict[str, list[int]] = {node: [] for node in fault.what["nodes"]}
+        # The turn that was due when it began is not held up any more.
+        due = {node for node in turns if cluster.nodes[node].turn_is_due}
 
         def watch(node: str, effects: list[Effect]) -> None:
             if node in turns:
@@ -85,8 +87,8 @@ class LimitFaults:
 
         def judge() -> Observation:
             cluster.effect_watchers.remove(watch)
-            shares = {node: _share_of_periods(times) for node, times in turns.items() if times}
-            # The turn that was due when it began is not held up any more.
+            counted = {node: times[node in due :] for node, times in turns.items()}
+            shares = {node: _share_of_periods(times) for node, times in counted.items() if times}
             starved = [node for node, share in shares.items() if share <= fault.what["share_ppm"] + WHOLE // 100]
             rest = [node for node in turns if node not in starved]
             hidden = self._hidden(fault, rest, since_ns) if rest else {}

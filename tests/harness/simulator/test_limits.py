@@ -7,7 +7,7 @@ import pytest
 from harness.nemesis.faults import Intent, Resolved
 from harness.simulator.cluster import SimCluster
 from harness.simulator.injector import SimInjector
-from harness.simulator.node import CPU_PERIOD_NS, Process
+from harness.simulator.node import CPU_PERIOD_NS, WHOLE, Process
 from harness.simulator.options import MILLISECOND, SECOND
 
 from .real import real_cluster
@@ -39,6 +39,22 @@ def test_a_starved_process_has_its_turns_in_its_part_of_each_period_alone(cluste
     cluster.run_until(cluster.now_ns + 2 * SECOND)
     into = {at_ns % CPU_PERIOD_NS // (10 * MILLISECOND) for node, at_ns in turns if node == leader}
     assert max(into) - min(into) > 3, "its turns are at any time again"
+
+
+@pytest.mark.parametrize("starved", [True, False])
+def test_a_turn_that_was_due_when_a_process_was_starved_does_not_count(cluster, starved):
+    injector, seen = SimInjector(cluster), []
+    node = cluster.nodes[injector.situation().leader]
+
+    def is_about_to_run_outside_of_its_part() -> bool:
+        return node.turn_is_due and (cluster.now_ns + node.key) % CPU_PERIOD_NS > CPU_PERIOD_NS // 2
+
+    assert cluster.run_while(lambda: not is_about_to_run_outside_of_its_part(), cluster.now_ns + 10 * SECOND)
+    injector.begin_inject(fault("cpu", nodes=[node.name], share_ppm=50_000), seen.append)
+    if not starved:
+        cluster.starve(node.name, WHOLE)
+    cluster.run_until(cluster.now_ns + 2 * SECOND)
+    assert [one.verified for one in seen] == [starved], "one that has its turns at any time is not starved"
 
 
 def test_a_process_with_too_little_memory_is_killed_again_and_again(cluster):
