@@ -6,8 +6,8 @@
 | open | the run did not reach its end: the history up to some moment; traces were not collected |
 | none | written by a version without seals: whole lines, and a ledger where the plan has faults |
 
-A gap never raises: what is left may still hold an anomaly. So a trace that cannot be read is one, for the system under test wrote it. What raises is a history that is no
-history although no seal says that it was changed.
+A gap never raises: what is left may still hold an anomaly. So a trace or a history of a run that cannot be read is one. What raises is a history that is no history in a folder
+without a state.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Expected:
 
 
 def read_evidence(run_dir: Path, expected: Expected, *, refuse: bool = False) -> Evidence:
-    """Raises `HistoryError` for a history that is none although no seal says that it was changed; with `refuse`, for every history or trace that is none."""
+    """Raises `HistoryError` for a history that is none in a folder without a state; with `refuse`, for every history or trace that is none."""
     is_sealed = expected.state == SEALED or expected.files
     evidence = Evidence(gaps=[*expected.known, *(broken_seals(run_dir, expected.files) if is_sealed else ())])
     if expected.state not in ("", SEALED):
@@ -77,7 +77,7 @@ def _read_history(evidence: Evidence, path: Path, expected: Expected, refuse: bo
     try:
         evidence.history = read_history(path)
     except HistoryError as error:
-        if refuse or not evidence.lacks("history"):
+        if refuse or not (expected.state or evidence.lacks("history")):
             raise
         evidence.gaps.append(
             Gap("history", HISTORY_FILE, f"cannot be read: {error.message.splitlines()[0]}", changed=True)

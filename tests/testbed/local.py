@@ -28,7 +28,8 @@ from .table import DOUBT, EXITS, HARMLESS, REFUSED
 
 CAMPAIGN = Path(__file__).with_name("local.yaml")
 HOST = "n2"
-WAIT_S = 180.0
+WAIT_S = 600.0
+"""A host that hangs is waited for in each of three tries to heal everything."""
 
 Harm = Callable[["Scene"], int]
 """Does it, and returns how many things it hit."""
