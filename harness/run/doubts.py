@@ -32,6 +32,8 @@ class Doubts:
     not_undone: Sequence[str]
     covered: dict[str, tuple[str, ...]]
     gaps: Sequence[Gap]
+    none_took_place: int = 0
+    """How many faults were left out, where not one took place."""
 
     @property
     def sentences(self) -> list[str]:
@@ -39,16 +41,19 @@ class Doubts:
             *(f"fault {fault} was not seen to take effect" for fault in self.unverified),
             *(f"fault {fault} was not seen undone" for fault in self.not_undone),
             *(f"evidence is missing: {gap}" for gap in self.gaps if gap.part in WHOLE),
+            *([f"no fault took place: all {self.none_took_place} were left out"] if self.none_took_place else []),
         ]
 
 
-def doubts_of(record: RunRecord) -> Doubts:
+def doubts_of(record: RunRecord, left_out: int = 0) -> Doubts:
+    """`left_out`: how many faults the campaign asked for and did not get."""
     hidden = covered(record.faults)
     return Doubts(
         unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in hidden],
         not_undone=_not_undone(record) if record.is_run else (),
         covered=hidden,
         gaps=record.gaps,
+        none_took_place=0 if record.faults else left_out,
     )
 
 

@@ -127,7 +127,7 @@ def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
     verdict = merge(result.verdict for result in results.values())
-    doubts = doubts_of(record)
+    doubts = doubts_of(record, len(facts.left_out))
     if verdict is Verdict.VALID and (facts.errors or facts.bugs or doubts.sentences):
         verdict = Verdict.UNKNOWN
     document = {
