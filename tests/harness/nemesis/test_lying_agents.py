@@ -61,7 +61,7 @@ def test_the_lease_thread_survives_every_answer_to_a_renewal(tmp_path, lie):
         cluster.lies["n2"] = {"renew": lie}
         await_that(lambda: cluster.lied > 1, "a second renewal was answered so")
         await_that(lambda: any("lease of n2 ran out" in error for error in trouble.errors), "the lapse is an error")
-        assert injector._background._thread.is_alive()
+        assert injector._background._threads[0].is_alive()
         assert trouble.bugs == [] and not any("lease of n1" in error for error in trouble.errors)
 
 
@@ -71,7 +71,7 @@ def test_an_answer_of_the_wrong_shape_ends_no_thread_and_is_no_bug_of_ours(tmp_p
     with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
         cluster.lies["n2"] = {verb: SHAPELESS[verb]}
         await_that(lambda: cluster.lied > 1, "it was answered so twice")
-        assert injector._background._thread.is_alive() and trouble.bugs == []
+        assert injector._background._threads[0].is_alive() and trouble.bugs == []
         cluster.lies.clear()
         await_that(lambda: "reachability" in injector.sample(), "samples go on")
 
@@ -167,7 +167,7 @@ def test_a_bug_in_the_lease_thread_is_kept_with_its_traceback_and_the_thread_goe
         await_that(lambda: trouble.bugs, "the bug is known")
         assert "Traceback" in trouble.bugs[0] and "renewing leases" in trouble.bugs[0]
         injector._cluster.renew = real
-        assert injector._background._thread.is_alive()
+        assert injector._background._threads[0].is_alive()
 
 
 def test_a_lease_thread_that_ended_is_an_error_of_the_run(tmp_path):
@@ -176,10 +176,10 @@ def test_a_lease_thread_that_ended_is_an_error_of_the_run(tmp_path):
         gone = threading.Thread(target=lambda: None)
         gone.start()
         gone.join()
-        real, injector._background._thread = injector._background._thread, gone
+        real, injector._background._threads = injector._background._threads, [gone]
         injector.sample()
         injector.sample()
-        injector._background._thread = real
+        injector._background._threads = real
         assert len(trouble.errors) == 1 and "nobody renews leases" in trouble.errors[0]
 
 
