@@ -15,7 +15,7 @@ from ..evidence.writing import unwritable, writing
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
 from ..nemesis.following import Following, events_of
-from ..nemesis.injector import HostInjector
+from ..nemesis.injector import LEASE_S, HostInjector
 from ..nemesis.ledger import Ledger
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
@@ -34,6 +34,10 @@ ENDED_BY_USER = "the user ended the run before its final reads"
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1
 """How long nodes may take, after the final reads, to apply what was written last."""
+
+LEASES_S = {"qemu": 30.0, "vagrant": 30.0}
+"""By provider, for how long a host keeps a fault without a word of the harness, where that is not `LEASE_S`. An emulated machine may not answer for some seconds,
+and it takes a quarter of a minute to start its agent again."""
 
 
 def drive(run: Run, hosts: Sequence[Host]) -> None:
@@ -57,6 +61,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
             seed=run.plan.seed,
             voters=run.plan.voters,
             dial=dial,
+            lease_s=LEASES_S.get(provider.name, LEASE_S),
             run=f"{run.plan.campaign}, seed {run.plan.seed}",
             trouble=run.trouble,
         )
