@@ -1,25 +1,34 @@
 """Brings the files of hosts into the run's folder, each by itself: one that cannot be had costs no other, and is named.
 
 missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" when the host's files are not even known
+
+A host names its files itself, and may lie: each name must be one below the run's folder (`below.py`), and files are bounded in number and size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from ..errors import TribulationError
 from ..hosts.base import Host, InParts
 from ..hosts.parallel import on_all
 from ..systems.base import KeepsFiles, Service
+from . import below
 from .seal import place_of
 from .writing import writing
 
 PART_BYTES = 16 << 20
 """So much of a file is in memory at a time."""
+HOST_FILES = 4096
+FILE_BYTES = 2 << 30
+HOST_BYTES = 8 << 30
+"""Taken from one host at most. A run that leaves more is judged without it, and says so."""
 
 ALL = "*"
+TRACE = "trace.jsonl"
 
 
 def collect(hosts: Sequence[Host], service: Service, run_dir: Path) -> list[dict[str, str]]:
@@ -33,40 +42,60 @@ def collect(hosts: Sequence[Host], service: Service, run_dir: Path) -> list[dict
 def _collect_from(host: Host, service: Service, run_dir: Path) -> list[dict[str, str]]:
     found: Mapping[str, Any]
     found = dict(service.kept_files(host) if isinstance(service, KeepsFiles) else service.collect(host))
-    missed = []
-    for name, what in sorted(found.items()):
-        path = run_dir / place_of(host.name, name)
+    # The trace first: verdicts rest on it, and the bounds are of all files of the host together.
+    names = sorted(found, key=lambda name: (name != TRACE, name))
+    missed, left = [], HOST_BYTES
+    for name in names[:HOST_FILES]:
         try:
-            _refuse_outside(name)
-            with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _bring(host, what, path)
+            with _new_file(run_dir, place_of(host.name, name)) as file:
+                left -= _bring(host, found[name], file, left)
         except Exception as error:  # what a service of a user's gives may be anything
-            path.unlink(missing_ok=True)
             missed.append(_missed(host.name, name, error))
+    if (over := len(names) - HOST_FILES) > 0:
+        why = f"{over} files more than the {HOST_FILES} that are taken from a host"
+        missed.append({"host": host.name, "file": ALL, "why": why})
     return missed
 
 
-def _bring(host: Host, what: bytes | str, path: Path) -> None:
-    """`what` is the content, or the path on the host."""
+@contextmanager
+def _new_file(run_dir: Path, name: str) -> Iterator[BinaryIO]:
+    """Gone again when what is done with it fails: half a file would pass for the whole."""
+    with writing(run_dir / "collected"), below.create(run_dir, name) as file:
+        try:
+            yield file
+        except BaseException:
+            below.place(run_dir, name).unlink()
+            raise
+
+
+def _bring(host: Host, what: bytes | str, file: BinaryIO, left: int) -> int:
+    """`what` is the content, or the path on the host. At most `left` bytes; returns how many it were. Raises `ValueError` when there is more."""
+    most, size = min(FILE_BYTES, left), 0
+    for part in _parts(host, what):
+        size += len(part)
+        if size > most:
+            raise ValueError(f"more than {most} bytes: {FILE_BYTES} are taken of a file, {HOST_BYTES} of a host")
+        file.write(part)
+    return size
+
+
+def _parts(host: Host, what: bytes | str) -> Iterator[bytes]:
     if isinstance(what, bytes):
-        path.write_bytes(what)
-    elif isinstance(host, InParts):
-        with path.open("wb") as file:
-            while part := host.get_part(what, file.tell(), PART_BYTES):
-                file.write(part)
-                if len(part) < PART_BYTES:
-                    break
-    else:
-        path.write_bytes(host.get(what))
-
-
-def _refuse_outside(name: str) -> None:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise ValueError(f"{name!r} is not a relative path below the run's folder")
+        yield what
+        return
+    if not isinstance(host, InParts):
+        yield host.get(what)
+        return
+    offset = 0
+    while part := host.get_part(what, offset, PART_BYTES):
+        if len(part) > PART_BYTES:
+            raise ValueError(f"the host gave {len(part)} bytes, more than it was asked for")
+        yield part
+        offset += len(part)
+        if len(part) < PART_BYTES:
+            return
 
 
 def _missed(host: str, name: str, error: Exception) -> dict[str, str]:
     why = error.message if isinstance(error, TribulationError) else f"{type(error).__name__}: {error}"
-    return {"host": host, "file": name, "why": why}
+    return {"host": host, "file": below.shown(name), "why": why}

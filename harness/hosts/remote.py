@@ -21,7 +21,10 @@ from .connection import Connection, Target
 from .errors import CommandError
 
 _CHUNK = 1 << 18
-_OUTPUT_LIMIT = 1 << 28
+PRINTED_BYTES = 16 << 20
+"""What a command may print, and one line of a helper. A host that prints more is broken or lies."""
+GOT_BYTES = 256 << 20
+"""What `get` takes; larger files come in parts."""
 
 
 class RemoteHost:
@@ -94,7 +97,7 @@ class RemoteHost:
             raise self._failed(f"put {len(content)} bytes to {path}", exit_code, err.decode(errors="replace"))
 
     def get(self, path: str, *, timeout_s: float = 60.0) -> bytes:
-        exit_code, out, err = self._execute(f"cat {shlex.quote(path)}", timeout_s, None, True)
+        exit_code, out, err = self._execute(f"cat {shlex.quote(path)}", timeout_s, None, True, GOT_BYTES)
         if exit_code:
             raise self._failed(f"get {path}", exit_code, err.decode(errors="replace"))
         return out
@@ -103,7 +106,7 @@ class RemoteHost:
         """As `InParts.get_part`."""
         quoted = shlex.quote(path)
         text = f"[ -r {quoted} ] || {{ echo cannot be read >&2; exit 1; }}; tail -c +{offset + 1} {quoted} | head -c {size}"
-        exit_code, out, err = self._execute(text, timeout_s, None, True)
+        exit_code, out, err = self._execute(text, timeout_s, None, True, size + PRINTED_BYTES)
         if exit_code:
             raise self._failed(f"get {path}", exit_code, err.decode(errors="replace"))
         return out
@@ -116,25 +119,27 @@ class RemoteHost:
         if self.refused is not None:
             raise self.refused
 
-    def _execute(self, text: str, timeout_s: float, stdin: bytes | None, idempotent: bool) -> tuple[int, bytes, bytes]:
+    def _execute(
+        self, text: str, timeout_s: float, stdin: bytes | None, idempotent: bool, most_bytes: int = PRINTED_BYTES
+    ) -> tuple[int, bytes, bytes]:
         self._refuse()
         deadline_s = time.monotonic() + timeout_s
         try:
-            return self._execute_once(text, timeout_s, deadline_s, stdin)
+            return self._execute_once(text, timeout_s, deadline_s, stdin, most_bytes)
         except CommandError as error:
             if not idempotent or self.connection.alive or time.monotonic() >= deadline_s:
                 raise
             del error
-            return self._execute_once(text, timeout_s, deadline_s, stdin)
+            return self._execute_once(text, timeout_s, deadline_s, stdin, most_bytes)
 
     def _execute_once(
-        self, text: str, timeout_s: float, deadline_s: float, stdin: bytes | None
+        self, text: str, timeout_s: float, deadline_s: float, stdin: bytes | None, most_bytes: int
     ) -> tuple[int, bytes, bytes]:
         with self.connection.channel(max(0.1, deadline_s - time.monotonic())) as channel:
             try:
                 channel.settimeout(max(0.1, deadline_s - time.monotonic()))
                 channel.exec_command(self._shell(_fed(text, stdin)))
-                out, err = self._pump(channel, text, timeout_s, deadline_s, stdin or b"")
+                out, err = self._pump(channel, text, timeout_s, deadline_s, stdin or b"", most_bytes)
                 if not channel.status_event.wait(max(0.0, deadline_s - time.monotonic())):
                     raise self._late(text, timeout_s, err)
             except (paramiko.SSHException, OSError, EOFError) as error:
@@ -146,7 +151,13 @@ class RemoteHost:
             raise self._broken(text, "connection lost while it ran")
 
     def _pump(
-        self, channel: paramiko.Channel, text: str, timeout_s: float, deadline_s: float, stdin: bytes
+        self,
+        channel: paramiko.Channel,
+        text: str,
+        timeout_s: float,
+        deadline_s: float,
+        stdin: bytes,
+        most_bytes: int,
     ) -> tuple[bytearray, bytearray]:
         """Feed and drain the command until it has closed its output. Both streams share one window: reading one alone may dead-lock."""
         out, err, rest = bytearray(), bytearray(), memoryview(stdin)
@@ -158,10 +169,18 @@ class RemoteHost:
                     rest = rest[channel.send(bytes(rest[:_CHUNK])) :]
                     continue
                 rest = rest[:0]
-            while channel.recv_ready():
+            # One piece of each a turn: a host that prints without end must not keep the loop from its deadline and its bound.
+            if came := channel.recv_ready():
                 out += channel.recv(_CHUNK)
-            while channel.recv_stderr_ready():
+            if came_err := channel.recv_stderr_ready():
                 err += channel.recv_stderr(_CHUNK)
+            if len(out) + len(err) > most_bytes:
+                raise self._broken(text, f"printed more than {most_bytes >> 20} MiB")
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise self._late(text, timeout_s, err)
+            if came or came_err:
+                continue
             if channel.closed and not channel.eof_received and not self.connection.alive:
                 # What it said after its exit code may be lost with the connection: half an output must not pass for the whole.
                 raise self._broken(text, "connection lost while it ran")
@@ -170,11 +189,6 @@ class RemoteHost:
                 out += b"".join(iter(lambda: channel.recv(_CHUNK) if channel.recv_ready() else b"", b""))
                 err += b"".join(iter(lambda: channel.recv_stderr(_CHUNK) if channel.recv_stderr_ready() else b"", b""))
                 return out, err
-            if len(out) + len(err) > _OUTPUT_LIMIT:
-                raise self._broken(text, f"printed more than {_OUTPUT_LIMIT >> 20} MiB")
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
-                raise self._late(text, timeout_s, err)
             # The channel's descriptor tells of input only; while the window is full, look again soon.
             poller.poll((0.005 if rest else min(left_s, 1.0)) * 1000)
 
@@ -222,6 +236,8 @@ class _LineChannel:
     def read_line(self, timeout_s: float) -> str:
         deadline_s = time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
+            if len(self._buffer) > PRINTED_BYTES:
+                raise self._host._broken(self._text, f"printed a line of more than {PRINTED_BYTES >> 20} MiB")
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 raise self._host._broken(self._text, f"printed no line within {timeout_s:g} s{self._said()}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,8 @@ DATAGRAM_KEY = "datagram.key"
 DEPLOYMENT = "deployment"
 TO_STAY = "to stay: "
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
+_INPUTS = re.compile(r"inputs/events-[0-9]{6,20}\.log")
+"""One file an incarnation (`node/runtime/inputs.py`). A host lists what it likes; other names are not asked for."""
 _WAIT_STEP_S = 0.05
 _ENDINGS = 5
 _ENDS_AGAIN = 3
@@ -212,9 +215,9 @@ done; exit 1"""
     def kept_files(self, host: Host) -> Mapping[str, str]:
         files = self.control_of(host)
         listing = host.run(f"cd {quote(files.directory)} 2>/dev/null && find . -maxdepth 2 -type f || true").stdout
-        present = {line.removeprefix("./") for line in listing.split()}
+        present = {line.removeprefix("./") for line in listing.splitlines()}
         wanted = {f"logs/{name}": name for name in _COLLECTED if name in present}
-        wanted |= {name: name for name in present if name == "trace.jsonl" or name.startswith("inputs/")}
+        wanted |= {name: name for name in present if name == "trace.jsonl" or _INPUTS.fullmatch(name)}
         return {to: files.path(name) for to, name in wanted.items()}
 
     def uninstall(self, host: Host) -> None:

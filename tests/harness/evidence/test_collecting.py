@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HostError
-from harness.evidence import collecting
+from harness.evidence import below, collecting
 from harness.evidence.collecting import collect
 
 
@@ -53,7 +54,7 @@ def test_large_files_come_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert collect([host], Naming(), tmp_path) == []  # type: ignore[arg-type]
     assert (tmp_path / "trace/n1.jsonl").read_bytes() == b"x" * 25
     assert (tmp_path / "logs/n1/node.log").read_bytes() == b"y" * 20
-    assert host.asked == [("log", 0), ("log", 10), ("log", 20), ("trace", 0), ("trace", 10), ("trace", 20)]
+    assert host.asked == [("trace", 0), ("trace", 10), ("trace", 20), ("log", 0), ("log", 10), ("log", 20)]
 
 
 def test_a_file_that_fails_half_way_is_named_and_not_left_in_part(
@@ -82,14 +83,13 @@ def test_what_a_service_gives_that_is_no_file_is_named(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_costs_the_files_that_it_does_not_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Path.write_bytes
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if len(data) > 10:
+                raise OSError(28, "No space left on device", self.name)
+            return super().write(data)
 
-    def full(path: Path, data: bytes) -> int:
-        if len(data) > 10:
-            raise OSError(28, "No space left on device", str(path))
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(below, "create", lambda folder, name: Full(below.place(folder, name), "xb"))
     service = Reading({"logs/large": b"x" * 11, "logs/small": b"x"})
     (missed,) = collect([parts_host("n1", {})], service, tmp_path)  # type: ignore[arg-type]
     assert missed["file"] == "logs/large" and "No space left on device" in missed["why"]

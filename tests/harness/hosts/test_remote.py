@@ -177,3 +177,17 @@ def test_every_hosts_result_is_kept(lab: LocalProvider) -> None:
         results.require("asking")
     assert isinstance(caught.value, TribulationError)
     assert len(on_all([], ask)) == 0
+
+
+def test_output_without_end_is_cut_at_its_bound(host: RemoteHost) -> None:
+    with pytest.raises(CommandError, match="printed more than 16 MiB"):
+        host.run("exec yes")
+    with pytest.raises(CommandError, match="printed more than 16 MiB"):
+        host.run("exec yes >&2")
+    channel = host.start("exec tr '\\0' x </dev/zero")
+    try:
+        with pytest.raises(CommandError, match="printed a line of more than 16 MiB"):
+            channel.read_line(30.0)
+    finally:
+        channel.close()
+    host.run("true")
