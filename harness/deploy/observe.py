@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from cryptography import x509
 
-from ..errors import DeployError
 from ..hosts.base import Host
+from ..hosts.said import object_in, parsed_json, understood
 from ..systems.reference import TLS_FILES, ReferenceService
 from . import unit
 
@@ -106,15 +106,10 @@ def observe(host: Host, service: ReferenceService, names: Sequence[str], ports: 
     script = Path(__file__).with_name("look.py").read_text(encoding="utf-8")
     command = [*host.sudo, host.python, "-I", "-S", "-c", script, json.dumps(asked)]
     said = host.run(command, timeout_s=60.0).stdout
-    try:
-        found: dict[str, Any] = json.loads(said)
-    except ValueError:
-        raise DeployError(
-            f"{host.name}: {host.python} printed {said[:80]!r} where facts about the host were asked for",
-            hint="does the login print something of its own? commands without a terminal must not",
-        ) from None
+    with understood(host.name, said, "facts about the host"):
+        facts = object_in(said)
+        made = facts.pop("made")
+        found = msgspec.convert({**facts, "made": parsed_json(made) if made else None}, Observed)
     # As the login: sudo may write anywhere, and most of what is put there is put without it.
-    writable = host.run(["test", "-w", found["nearest"]], check=False).exit_code == 0
-    found["ports"] = [Taken(**row) for row in found["ports"]]
-    made = found.pop("made")
-    return Observed(**found, sudo=bool(host.sudo), writable=writable, made=Made(**json.loads(made)) if made else None)
+    writable = host.run(["test", "-w", found.nearest], check=False).exit_code == 0
+    return replace(found, sudo=bool(host.sudo), writable=writable)

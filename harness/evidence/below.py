@@ -1,7 +1,7 @@
 """Files whose names come from elsewhere, written strictly below a folder: no name and no link leads out of it.
 
-    with below.create(run_dir, "logs/n1/node.log") as file:
-        file.write(content)
+with below.create(run_dir, "logs/n1/node.log") as file:
+    file.write(content)
 """
 
 from __future__ import annotations

@@ -18,12 +18,14 @@ from ..errors import HostError
 from .errors import ConnectError
 from .places import literal
 from .remote import RemoteHost
+from .said import understood, whole
 
 OLDEST_PYTHON = (3, 10)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NETWORK = "/proc/self/ns/net"
 _LOOK = f"""echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo
 echo $(id -u; stat -c "%u %a" %s %s/..)"""
+_SCOPE = re.compile(r"[A-Za-z0-9_.-]*")
 _LOGIN_STEPS = 4
 """The connection, the greeting with the key exchange (twice as long), the key."""
 SUDO = "let this login use sudo without a password (a NOPASSWD line in /etc/sudoers.d), or log in as root without `sudo: true`"
@@ -58,8 +60,10 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
             hint="the user needs a login shell there, not one that forbids logins or commands",
         )
     # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
-    host.control = (said[0].removeprefix("::ffff:"), int(said[3]))
-    _require_own_directory(host, owners)
+    with understood(host.name, done.stdout, "where it sees us, and whose its directory is"):
+        host.control = _control(said[0], said[3])
+        numbers = [whole(one, 8 if index in (2, 4) else 10) for index, one in enumerate(owners)]
+    _require_own_directory(host, numbers)
     identity = Identity(boot_id[0], network[0]) if boot_id and network else None
     if identity is not None and identity == here():
         raise HostError(
@@ -75,14 +79,26 @@ def _lines(text: str) -> list[list[str]]:
     return lines if len(lines) == 4 else [[], [], [], []]
 
 
-def _require_own_directory(host: RemoteHost, owners: Sequence[str]) -> None:
+def _control(address: str, port: str) -> tuple[str, int]:
+    """Both go into firewalls. Raises `ValueError`."""
+    plain = address.removeprefix("::ffff:")
+    if (
+        literal(plain) is None
+        or not _SCOPE.fullmatch(plain.partition("%")[2])
+        or not 0 < (number := whole(port)) < 1 << 16
+    ):
+        raise ValueError("no address and port")
+    return plain, number
+
+
+def _require_own_directory(host: RemoteHost, owners: Sequence[int]) -> None:
     """Its programs are run as root: nobody else may be able to put them there, nor have made it where anybody may make one.
 
     `owners`: this login, then owner and mode of the directory and of the one above it. Where there is no directory yet, it will be ours.
     """
     if len(owners) != 5:
         return
-    user, owner, mode, above = int(owners[0]), int(owners[1]), int(owners[2], 8), int(owners[4], 8)
+    user, owner, mode, _, above = owners
     if mode & 0o022:
         whose = f"may be written by others ({mode:o})"
     elif above & 0o002 and owner not in (0, user):
@@ -169,7 +185,7 @@ def python_version(host: RemoteHost) -> tuple[int, ...]:
             hint="install Python 3.10 or later (apt install python3), or name it in the inventory as `python:`",
         )
     said = done.stdout.strip()
-    if not re.fullmatch(r"\d+\.\d+\.\d+", said):
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", said):
         told = said or " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
         raise HostError(
             f"{host.target.where}: {host.python} does not tell its version: {told[:80]!r}", hint="is it Python?"

@@ -24,10 +24,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..errors import HostError, TribulationError
 from .base import Host
 from .connection import ensure_user_name
 from .parallel import on_all
+from .said import object_in, understood
 
 FILE = "claim.json"
 RENEW_S = 20.0
@@ -61,10 +64,6 @@ class Claim:
     def mine(cls, what: str) -> Claim:
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return cls(secrets.token_hex(8), owner_here(), what, os.getpid(), _start_of(os.getpid()), _place(), now)
-
-    @classmethod
-    def from_json(cls, data: Any) -> Claim:
-        return cls(**{**data, "folders": tuple(data["folders"])})
 
 
 def decide(found: Claim | None, age_s: float, take_over: bool, gone: Callable[[Claim], bool]) -> Verdict:
@@ -136,10 +135,12 @@ class Claims:
         expected = ""
         while True:
             answer = _ask(host, {"do": "take", "expected": expected, "claim": asdict(self._mine)})
-            if answer["done"]:
-                self._folders[host.name] = tuple(answer["folders"])
+            if answer.done:
+                self._folders[host.name] = tuple(answer.folders)
                 return
-            found, age_s = Claim.from_json(answer["found"]), float(answer["age_s"])
+            if answer.found is None:
+                raise HostError(f"{host.name}: its folder went while it was claimed, again and again", hint="try again")
+            found, age_s = answer.found, answer.age_s
             if decide(found, age_s, self._take_over, is_gone) is Verdict.REFUSED:
                 raise _refused(host, found, age_s, self._take_over)
             # Only that very claim may be replaced: another may have replaced it first.
@@ -150,7 +151,7 @@ class Claims:
         while not self._ended.wait(self._renew_s):
             for result in on_all(self._hosts, lambda host: self._say(host, "renew")):
                 # A host that does not answer is a fault's doing, or tells on itself elsewhere.
-                if result.error is None and not result.value["done"] and result.host not in told:
+                if result.error is None and not result.value.done and result.host not in told:
                     told.add(result.host)
                     self._lost(f"{result.host}: the claim on it was taken over by another")
 
@@ -158,15 +159,27 @@ class Claims:
         """What cannot be reached keeps its claim: it is stale soon, and dead at once for who asks on this machine."""
         on_all(self._hosts, lambda host: self._say(host, "release"))
 
-    def _say(self, host: Host, verb: str) -> dict[str, Any]:
+    def _say(self, host: Host, verb: str) -> _Answer:
         claim = replace(self._mine, folders=self._folders.get(host.name, ()))
         return _ask(host, {"do": verb, "claim": asdict(claim)})
 
 
-def _ask(host: Host, asked: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What `claim_file.py` prints."""
+
+    done: bool
+    found: Claim | None = None
+    age_s: float = 0.0
+    folders: Sequence[str] = ()
+
+
+def _ask(host: Host, asked: dict[str, Any]) -> _Answer:
     script = Path(__file__).with_name("claim_file.py").read_text(encoding="utf-8")
     command = [host.python, "-I", "-S", "-c", script, f"{host.directory.rstrip('/')}/{FILE}", json.dumps(asked)]
-    answer: dict[str, Any] = json.loads(host.run(command, timeout_s=20.0).stdout)
+    text = host.run(command, timeout_s=20.0).stdout
+    with understood(host.name, text, "what became of a claim"):
+        answer: _Answer = msgspec.convert(object_in(text), _Answer)
     return answer
 
 

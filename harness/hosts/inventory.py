@@ -28,6 +28,16 @@ CONSENT = "must be `true`: faults will be injected into these machines. Write it
 DIRECT = "none"
 
 
+def _shown(text: str) -> str:
+    """What goes into lines of units, hooks and listings on hosts."""
+    if not text.isprintable() or "\\" in text:
+        raise ValueError("must have no control character and no backslash")
+    return text
+
+
+Printable = Annotated[str, AfterValidator(_shown)]
+
+
 def _jump(text: str) -> str:
     if text != DIRECT:
         Jump.parse(text)
@@ -46,13 +56,13 @@ class InventoryHost(BaseModel):
     address: Annotated[str, AfterValidator(at_peers)]
     login: Annotated[str, AfterValidator(place)] | None = None
     port: int = Field(default=22, ge=1, le=65535)
-    user: str | None = Field(default=None, min_length=1)
+    user: Printable | None = Field(default=None, min_length=1)
     key: Path | None = None
     jump: JumpText | None = None
     """The bastion through which one logs in, `user@host:port`; `none` where the inventory's does not apply."""
     sudo: bool = False
-    directory: str = DEFAULT_DIRECTORY
-    python: str = Field(default="python3", min_length=1)
+    directory: Printable = DEFAULT_DIRECTORY
+    python: Printable = Field(default="python3", min_length=1)
     clock: Literal["library", "system"] = "library"
     """Which clock faults set: what a preloaded library shows to the service, or the machine's own, for all that runs there."""
     login_timeout: PositiveDuration = DEFAULT_LOGIN_TIMEOUT_NS

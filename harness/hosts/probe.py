@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from .local import LocalProvider, launch
 from .parallel import on_all
 from .reach import reach_of
 from .remote import RemoteHost
+from .said import understood, whole
 from .ssh import SshProvider
 
 MACHINE = "(this machine)"
@@ -206,7 +208,7 @@ def _privileges(host: RemoteHost) -> str:
     if host.sudo:
         return f"{' '.join(host.sudo)} makes {who}"
     # CAP_NET_ADMIN is bit 12: root has it, and so has the login of a rootless local host.
-    effective = int(host.run("grep CapEff /proc/self/status").stdout.split()[1], 16)
+    effective = _capabilities(host, "grep CapEff /proc/self/status")
     if not effective & (1 << 12):
         raise HostError(
             f"{host.name}: login {who} may not change the network",
@@ -215,9 +217,15 @@ def _privileges(host: RemoteHost) -> str:
     return f"not needed: {who} has the capabilities"
 
 
+def _capabilities(host: RemoteHost, question: str) -> int:
+    text = host.run(question).stdout
+    with understood(host.name, text, "a set of capabilities"):
+        return whole(text.split()[1], 16)
+
+
 def _nft_there(host: RemoteHost) -> str:
     """A table of the probe's own, dropping nothing, gone again whatever happens in between."""
-    nft = " ".join([*host.sudo, "nft"])
+    nft = shlex.join([*host.sudo, "nft"])
     done = host.run(f"{nft} -f -", stdin=_NFT_RULES.encode(), check=False)
     host.run(f"{nft} delete table inet tribulation_probe", check=False)
     if done.exit_code:
@@ -231,7 +239,9 @@ def _disk(host: RemoteHost) -> str:
     path = f"{host.directory}/.doctor"
     host.put(b"probe", path)
     host.run(["rm", path])
-    free_mib = int(host.run(["df", "-Pk", host.directory]).stdout.splitlines()[1].split()[3]) >> 10
+    text = host.run(["df", "-Pk", host.directory]).stdout
+    with understood(host.name, text, "the free space"):
+        free_mib = whole(text.splitlines()[1].split()[3]) >> 10
     if free_mib < 200:
         raise HostError(f"{host.directory}: only {free_mib} MiB free", hint="free 200 MiB, or use another `directory`")
     return f"{host.directory}: {free_mib} MiB free"
@@ -264,7 +274,7 @@ def _faketime(host: RemoteHost) -> str:
 
 def _clock_out_of_reach(host: RemoteHost) -> str:
     """Whoever is in the host can never regain a capability that its process 1 may not have. CAP_SYS_TIME is bit 25."""
-    bounding = int(host.run("grep CapBnd /proc/1/status").stdout.split()[1], 16)
+    bounding = _capabilities(host, "grep CapBnd /proc/1/status")
     if bounding & (1 << 25):
         raise HostError(
             "a local host may set this machine's clock",

@@ -7,13 +7,13 @@ nothing else, or a bastion that only SSH knows of, would otherwise show as a clu
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 
 from ..errors import HostError, TribulationError
 from .base import Host, Provider
 from .parallel import on_all
 from .places import beside_port
+from .said import object_in, understood
 
 REACH_S = 3.0
 _LISTEN = """
@@ -81,8 +81,9 @@ def _listening(host: Host, port: int) -> Iterator[None]:
 
 def _dial_others(host: Host, addresses: Sequence[str], port: int) -> dict[str, str]:
     words = [host.python, "-c", _DIAL, str(port), str(REACH_S), *addresses]
-    failures: dict[str, str] = json.loads(host.run(words, timeout_s=20.0 + REACH_S).stdout)
-    return failures
+    text = host.run(words, timeout_s=20.0 + REACH_S).stdout
+    with understood(host.name, text, "which addresses it does not reach"):
+        return {address: str(why) for address, why in object_in(text).items() if address in addresses}
 
 
 def _dial_from_clients(provider: Provider, host: Host, port: int) -> None:

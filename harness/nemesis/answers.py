@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import FaultError
+from ..hosts.places import literal
+from ..hosts.said import parsed_json
 
 Json = dict[str, Any]
 SHOWN = 200
+MOST_ADDRESSES = 64
 HINT = "was the agent's program replaced, or does something else write to its output? `tri doctor` tries it"
 
 
@@ -27,7 +30,7 @@ class Answer(dict[str, Any]):
 def parsed(vertex: str, verb: str, line: str) -> Answer:
     """The answer to `verb` on this line. Raises `FaultError` when it is none, also when the agent says that it could not do it."""
     try:
-        found = json.loads(line)
+        found = parsed_json(line)
     except (ValueError, RecursionError):
         raise _wrong(vertex, "with what is not JSON", line) from None
     if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
@@ -43,7 +46,7 @@ def parsed(vertex: str, verb: str, line: str) -> Answer:
 def printed(vertex: str, verb: str, text: str) -> Answer:
     """As `parsed`, of an agent that was run for this one question: its output is the answer alone."""
     try:
-        found = json.loads(text)
+        found = parsed_json(text)
     except (ValueError, RecursionError):
         raise _wrong(vertex, "with what is not JSON", text) from None
     if not isinstance(found, dict):
@@ -75,6 +78,15 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_port(value: Any) -> bool:
+    return _is_int(value) and 0 < value < 1 << 16
+
+
+def _is_addresses(value: Any) -> bool:
+    """They go into the firewalls of other hosts."""
+    return _is_texts(value) and len(value) <= MOST_ADDRESSES and all("%" not in one and literal(one) for one in value)
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
@@ -99,7 +111,7 @@ def _is_text(value: Any) -> bool:
 
 
 SHAPES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
-    "hello": {"port": _is_int, "addresses": _is_texts},
+    "hello": {"port": _is_port, "addresses": _is_addresses},
     "renew": {"in_force": lambda value: isinstance(value, dict)},
     "heard": {"heard": _is_heard, "period_s": _is_number},
     "process": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import FaultError
 from ..hosts.base import Host
+from ..hosts.said import understood, whole
 from .clock_library import ClockLibrary, clock_of, install
 from .one_question import ask_part
 
@@ -45,7 +46,8 @@ def _by_shim(host: Host, library: ClockLibrary) -> str:
 def _sets_its_own(host: Host) -> str:
     """First by what the login may do: where it may not, as on local hosts, it is not even tried."""
     status = host.run([*host.sudo, "cat", "/proc/self/status"]).stdout
-    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
+    with understood(host.name, status, "the status of a process"):
+        held = next((whole(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
     if not held >> CAP_SYS_TIME & 1:
         raise FaultError(
             f"on {host.name} nobody may set the clock: CAP_SYS_TIME is missing",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -142,7 +143,7 @@ def installed(host: Host) -> ClockLibrary | None:
     if host.run(["test", "-e", own.library, "-a", "-e", own.file], check=False).exit_code == 0:
         return own
     listed = host.run(
-        f"test -e '{host.directory}/nemesis/clock.faketime' && ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
+        f"test -e {shlex.quote(f'{host.directory}/nemesis/clock.faketime')} && ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
         check=False,
     )
     return faketime(host.directory, path) if (path := listed.stdout.strip()) else None

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import FaultError, TribulationError
 from ..hosts.base import Channel, Host
 from ..hosts.parallel import on_all
+from ..hosts.said import parsed_json
 from ..systems.answers import leader_of
 from ..systems.base import Dial, Service
 from ..trouble import Trouble
@@ -129,7 +130,7 @@ class Following:
 
 def _line_of(text: str) -> dict[str, Any]:
     """What a follower prints: an event ("" for a sign of life) and how old it is. Raises `ValueError` for anything else."""
-    line = json.loads(text)
+    line = parsed_json(text)
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         raise ValueError(f"no event: {text[:200]!r}")
     if line["event"] and not isinstance(line.get("age_ns"), int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ..hosts.base import Host
 
 PACKAGE = "tribulation_agent"
 FRONT = f"from {PACKAGE}.main import main\n\nmain()\n"
+FILES = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log ../boot.d/30-faults"
+"""The agent's, in its directory."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -38,8 +41,7 @@ def agent_program(directory: str) -> str:
 
 def remove(host: Host) -> None:
     """Take the agent's files off a host. The clock library's stay: processes that run under it, or are started again, need them."""
-    files = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log ../boot.d/30-faults"
-    sudo, directory = " ".join(host.sudo), agent_directory(host.directory)
+    sudo, directory = shlex.join(host.sudo), shlex.quote(agent_directory(host.directory))
     host.run(
-        f"if cd '{directory}' 2>/dev/null; then {sudo} rm -f {files}; cd /; {sudo} rmdir '{directory}' 2>/dev/null; fi; true"
+        f"if cd {directory} 2>/dev/null; then {sudo} rm -f {FILES}; cd /; {sudo} rmdir {directory} 2>/dev/null; fi; true"
     )

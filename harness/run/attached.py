@@ -6,7 +6,6 @@ fault disk or under a clock library, cannot be had, nor can those that leave the
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from ..deploy.authority import kept_directory
 from ..errors import CampaignError, DeployError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
+from ..hosts.said import object_in, understood, whole
 from ..nemesis.abilities import OF_THE_SYSTEM
 from ..systems.base import Service
 from ..systems.keyed import KeyedClient
@@ -53,7 +53,7 @@ class AttachedService(ReferenceService):
         wanted = {f"logs/{name}": name for name in ("node.log", "supervisor.log", "config.json")}
         if self.kept_traces:
             wanted["trace.jsonl"] = "trace.jsonl"
-        present = host.run(f"cd {path('')} && ls").stdout.split()
+        present = host.run(["ls", "--", path("")]).stdout.splitlines()
         return {to: path(name) for to, name in wanted.items() if name in present}
 
 
@@ -147,7 +147,11 @@ def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> 
 def _config_of(service: AttachedService, host: Host) -> Mapping[str, Any]:
     path = service.control_of(host).path("config.json")
     text = host.run(["cat", path], check=False).stdout
-    config: dict[str, Any] = json.loads(text) if text else {}
+    config: dict[str, Any] = {}
+    if text:
+        with understood(host.name, text, "the node's configuration"):
+            config = object_in(text)
+            sorted(config["peers"]), dict(config["voters"])
     if config.get("cluster") != service.cluster_id or service.pid(host) is None:
         raise DeployError(
             f"no node of cluster {service.cluster_id!r} runs there",
@@ -158,7 +162,9 @@ def _config_of(service: AttachedService, host: Host) -> Mapping[str, Any]:
 
 def _size_of(service: AttachedService, host: Host) -> int:
     path = service.control_of(host).path("trace.jsonl")
-    return int(host.run(["stat", "-c", "%s", path], check=False).stdout.strip() or 0)
+    text = host.run(["stat", "-c", "%s", path], check=False).stdout
+    with understood(host.name, text, "the size of its trace"):
+        return whole(text.strip() or "0")
 
 
 def _inventory_of(campaign: Campaign) -> Path:

@@ -115,8 +115,8 @@ def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
 
 def _command(history: Path, format: str | None, asked: Asked) -> str:
     options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
-    told = "".join(f" {name} {value}" for name, value in options.items() if value is not None)
-    return f"tri check {shlex.quote(str(history))}{told}{' --exact' if asked.exact else ''}"
+    told = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["tri", "check", str(history), *told, *(["--exact"] if asked.exact else [])])
 
 
 @rare_collections()

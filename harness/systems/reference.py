@@ -31,6 +31,7 @@ from ..deploy.authority import LASTING_LIFE, LIFE, Authority
 from ..deploy.package import build_node_archive, digest
 from ..errors import CampaignError, DeployError
 from ..hosts.base import SERVICE_HOOK, Host
+from ..hosts.said import object_in, understood, whole
 from .base import Replacement
 from .forgotten import forgotten_log
 from .reference_client import ReferenceClient
@@ -181,7 +182,8 @@ done; exit 1"""
 
     def pid(self, host: Host) -> int | None:
         text = host.run(self.control_of(host).pid_command()).stdout.strip()
-        return int(text) if text else None
+        with understood(host.name, text, "the node's process number"):
+            return whole(text) if text else None
 
     def control(self, host: Host) -> Mapping[str, Any]:
         """Where faults find the process and the marker that keeps it down."""
@@ -248,7 +250,8 @@ done; exit 1"""
             host.run(["rm", "-rf", "--", files.directory])
             return
         text = host.run(f"cat {quote(files.path('config.json'))} 2>/dev/null || true").stdout.strip()
-        cluster = json.loads(text).get("cluster") if text else self.cluster_id
+        with understood(host.name, text, "the configuration of what is deployed there"):
+            cluster = object_in(text).get("cluster") if text else self.cluster_id
         if cluster != self.cluster_id:
             raise DeployError(
                 f"{host.name}: {files.directory} holds data of cluster {cluster!r}, not {self.cluster_id!r}",

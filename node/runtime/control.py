@@ -70,7 +70,7 @@ class Control:
 
     def signal_command(self, signal: str) -> str:
         """Send `STOP` or `CONT` (or another) to the node. Exit code 1 when none runs."""
-        return f'pid=$(cat {quote(self.pid_file)}) && {self._is_ours("$pid")} && kill -{signal} "$pid"'
+        return f'pid=$(cat {quote(self.pid_file)}) && {self._is_ours("$pid")} && kill -{quote(signal)} "$pid"'
 
     def pid_command(self) -> str:
         """Print the node's process number, or nothing when none runs."""

@@ -51,7 +51,7 @@ HOSTILE = (
 def test_a_name_that_leads_elsewhere_is_refused_and_recorded(tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    run_dir, missed = _run(tmp_path, ["logs/good", name])
+    _run_dir, missed = _run(tmp_path, ["logs/good", name])
     assert victim.read_text() == "mine"
     assert _files(tmp_path) == ["runs/x/1/logs/n1/good", "victim"]
     (one,) = missed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,13 @@ def test_no_hosts_is_no_inventory(tmp_path: Path) -> None:
         load_inventory(written(tmp_path, "consent: true\nhosts: []\n"))
     with pytest.raises(CampaignError, match=r"vps.yaml:1: document: input should be"):
         load_inventory(written(tmp_path, "just text\n"))
+
+
+@pytest.mark.parametrize("field", ["directory", "python", "user"])
+@pytest.mark.parametrize("text", ["/var/a\nb/c", "/var/\x1b[31m/c", "/var/a\\b/c", "/var/a\x00/c"])
+def test_what_goes_into_lines_on_hosts_has_no_control_characters(tmp_path: Path, field: str, text: str) -> None:
+    path = tmp_path / "hosts.yaml"
+    host = {"name": "n1", "address": "10.0.0.1", field: text}
+    path.write_text(json.dumps({"consent": True, "hosts": [host]}))
+    with pytest.raises(CampaignError, match=f"(?s){field}.*control character"):
+        load_inventory(path)

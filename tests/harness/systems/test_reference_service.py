@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CampaignError, DeployError
+from harness.nemesis import clock_library
+from harness.nemesis.shipping import agent_directory, remove
+from harness.run.attached import AttachedService
 from harness.systems.reference import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
 
@@ -238,3 +241,31 @@ def test_nobody_leads_where_nobody_answers(service: ReferenceService, host: Loop
     dial = dial_to([host], service.port)
     assert service.leader([host], dial) is None
     assert service.status(host, dial) is None
+
+
+def test_a_directory_of_any_name_is_one_word_to_every_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spaces, quotes, a comment and substitutions: nothing of it is run, and all that works elsewhere works there."""
+    monkeypatch.chdir(tmp_path)
+    hostile = "it's \"x\" # $(touch a) `touch b`; touch c & '; touch d; '* \" ; touch e"
+    host = LoopbackHost("n1", "127.0.0.1", tmp_path / hostile)
+    bystander = tmp_path / "it's"
+    bystander.write_text("mine")
+    service = AttachedService({"cluster": "test", "port": free_port(), "timing": "fast"})
+    reference = ReferenceService({"cluster": "test", "port": service.port, "timing": "fast"})
+    try:
+        pid = up(reference, host)
+        assert up(reference, host) == pid
+        assert service.kept_files(host).keys() >= {"logs/node.log", "trace.jsonl"}
+        host.run(reference.control_of(host).signal_command("CONT"))
+        host.run(reference.control_of(host).kill_command())
+        wait_for(lambda: reference.pid(host) is None, "the kill")
+        agent = Path(agent_directory(host.directory))
+        agent.mkdir()
+        (agent / "agent.pyz").write_text("")
+        remove(host)
+        assert not agent.exists()
+        assert clock_library.installed(host) is None
+    finally:
+        reference.uninstall(host)
+    assert list(Path(host.directory).iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([hostile, "it's"])

@@ -1,0 +1,70 @@
+"""What a command on a host printed, taken apart: a host may print anything, and an answer of the wrong shape is the host's error, never one of ours.
+
+with understood(host.name, text, "a file's size"):
+    size = whole(text)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from ..errors import HostError
+
+SHOWN = 120
+DIGITS = 20
+"""Of a whole number: what has more is longer than 64 bits."""
+HINT = "does the login print something of its own? commands without a terminal must not; or is the program there another one?"
+_WRONG = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    msgspec.ValidationError,
+)
+
+
+@contextmanager
+def understood(host: str, text: str, what: str) -> Iterator[None]:
+    """Around what takes `text` apart, and nothing else. Raises `HostError` that names the host and shows the text."""
+    try:
+        yield
+    except _WRONG:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
+        raise HostError(f"{host}: printed {shown!r} where {what} was asked for", hint=HINT) from None
+
+
+def whole(text: str, base: int = 10) -> int:
+    """Raises `ValueError` for anything but a number of 64 bits."""
+    if len(text.strip()) > DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(text, base)
+
+
+def parsed_json(text: str) -> Any:
+    """JSON with numbers of 64 bits only. Raises `ValueError`, and `RecursionError` for what is too deep."""
+    return json.loads(text, parse_int=whole, parse_float=_finite, parse_constant=_no_number)
+
+
+def object_in(text: str) -> dict[str, Any]:
+    found = parsed_json(text)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("a number without end")
+    return number
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
