@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .bounds import name_problem, position_problem, refuse
 from .columns import ABSENT, Columns, Int32, Int64
 from .errors import HistoryError
 from .history import pair
@@ -93,11 +94,14 @@ class ColumnsBuilder:
         """The columns. Raises `HistoryError` where an event cannot follow the ones before it."""
         events = EventColumns.joined(self._parts)
         self._parts = []
+        kinds, processes = self._kinds.table(), self._processes.table()
+        for name in (*processes, *(name for kind in kinds for name in kind[1:])):
+            refuse(name_problem("a name", name), f"{self.source}: " if self.source else "")
         return match(
             events,
             self.source,
-            kinds=self._kinds.table(),
-            processes=self._processes.table(),
+            kinds=kinds,
+            processes=processes,
             keys=self._keys.table(),
             values=self._values.table(),
             lists=self._lists.finish(),
@@ -209,9 +213,10 @@ def chunk_of_events(events: Sequence[Event]) -> Chunk:
 
 def _integers(values: list[int], name: str) -> Int64:
     try:
-        return np.fromiter(values, np.int64, len(values))
+        found = np.fromiter(values, np.int64, len(values))
     except OverflowError:
-        wrong = next(value for value in values if not -(2**63) <= value < 2**63)
-        raise HistoryError(
-            f"{name} is {wrong}, which 64 bits do not hold", "index counts lines, time is in ns"
-        ) from None
+        found = None
+    if found is None or position_problem(name, int(found.min())) or position_problem(name, int(found.max())):
+        wrong = next(why for value in values if (why := position_problem(name, value)))
+        raise HistoryError(wrong, "index counts lines from 0, time is in ns")
+    return found

@@ -81,6 +81,17 @@ def same(one: Any, other: Any) -> bool:
     return bool(canonical(one) == canonical(other))
 
 
+def in_order(values: Iterable[Any]) -> list[Any]:
+    """The values in an order that depends on their forms alone: equal sets give equal lists."""
+    return sorted(values, key=lambda value: repr(value) if type(value) in _PLAIN else _spelled(canonical(value)))
+
+
+def _spelled(form: Any) -> str:
+    if isinstance(form, frozenset):
+        return f"{{{','.join(sorted(map(_spelled, form)))}}}"
+    return f"({','.join(map(_spelled, form))})" if isinstance(form, tuple) else repr(form)
+
+
 def _number(value: float) -> Any:
     if value != value:
         return NAN
@@ -88,4 +99,4 @@ def _number(value: float) -> Any:
 
 
 def _sorted(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    return sorted(pairs, key=lambda pair: (type(pair[0]).__name__, repr(pair[0])))
+    return sorted(pairs, key=lambda pair: (type(pair[0]).__name__, _spelled(pair[0])))

@@ -7,11 +7,15 @@ from typing import Any
 
 import msgspec
 
+from .bounds import name_problem, position_problem, problem, refuse
+from .canonical import in_order
 from .errors import HistoryError
 from .operation import Event, Type
 
 _NAMED = frozenset({"index", "time", "process", "type", "f", "value", "key", "workload", "level", "node", "error"})
 _OPTIONAL = ("key", "workload", "level", "node", "error")
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_NAMES = ("process", "f", "workload", "level", "node")
 _decode = msgspec.json.Decoder().decode
 _encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
 
@@ -41,19 +45,38 @@ def encode_event(event: Event) -> bytes:
 
 def encode_fields(fields: Any) -> bytes:
     """An object, or any value, as JSON; sets become sorted lists. Raises `TypeError` on a value that JSON lacks."""
-    return _encoder.encode(fields)
+    return _encoder.encode(_listed(fields))
+
+
+def _listed(value: Any) -> Any:
+    """The value with every set in it as a list in order: the encoder itself writes equal sets in orders of their own."""
+    if isinstance(value, (set, frozenset)):
+        return [_listed(item) for item in in_order(value)]
+    if isinstance(value, dict):
+        return (
+            value
+            if _SCALARS.issuperset(map(type, value.values()))
+            else {name: _listed(item) for name, item in value.items()}
+        )
+    if type(value) in (list, tuple):
+        return value if _SCALARS.issuperset(map(type, value)) else [_listed(item) for item in value]
+    return value
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:
     """Raises `ValueError` on what is not a JSON object."""
-    found = _decode(line)
+    try:
+        found = _decode(line)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
         raise ValueError(f"expected an object, found {type(found).__name__}")
     return found
 
 
 def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:
-    """An event from a line's object. `index` is used where the line carries none. Raises `HistoryError` on a field that is missing or wrong."""
+    """An event from a line's object. `index` is used where the line carries none. Raises `HistoryError` on a field that is missing or wrong, or out of bounds."""
+    refuse(problem(fields))
     try:
         kind = Type(fields["type"])
         process = fields["process"]
@@ -67,8 +90,12 @@ def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Even
     for name, value in (("index", position), ("time", time_ns)):
         if not isinstance(value, int) or isinstance(value, bool):
             raise HistoryError(f"{name} is {value!r}, not an integer", _HINT)
+        refuse(position_problem(name, value))
     if not isinstance(process, (int, str)) or not isinstance(f, str):
         raise HistoryError(f"process is {process!r} and f is {f!r}", _HINT)
+    for name in _NAMES:
+        refuse(name_problem(name, fields.get(name)))
+    error = fields.get("error")
     return Event(
         index=position,
         time_ns=time_ns,
@@ -80,16 +107,18 @@ def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Even
         workload=fields.get("workload"),
         level=fields.get("level"),
         node=fields.get("node"),
-        error=fields.get("error"),
+        error=error if error is None or isinstance(error, str) else _text(error),
         extra={name: value for name, value in fields.items() if name not in _NAMED},
     )
 
 
+def _text(error: Any) -> str:
+    return ": ".join(map(str, error)) if isinstance(error, (list, tuple)) else str(error)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
+        return _listed(dict(value))
     # Subclasses, as drivers of databases answer: what they are in JSON, whatever they say of themselves.
     if isinstance(value, str):
         return str.__str__(value)

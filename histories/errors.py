@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+_LONGEST = 2000
+"""Characters of a message: a history's values may be of any length."""
+
 
 class HistoryError(Exception):
     """A history, or a run's folder, cannot be read or makes no sense."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
+        message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -8,12 +8,14 @@ A large file is read as columns at once, and as events only when somebody asks f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from .codec import decode_line, encode_event, event_from_json
 from .errors import HistoryError
 from .history import History
+from .opening import opened, read_bytes
 from .operation import Event
 from .reading import event_of_line, read_columns
 from .replacing import replacing
@@ -25,15 +27,9 @@ LARGE_BYTES = 1 << 22
 def read_history(path: str | Path) -> History:
     """The history in `path`. Raises `HistoryError` with file:line and the text where a line is malformed."""
     path = Path(path)
-    try:
-        if path.stat().st_size >= LARGE_BYTES:
-            return _read_large(path)
-        content = path.read_bytes()
-    except OSError as error:
-        raise HistoryError(
-            f"cannot read the history {path}: {error.strerror}", "name a history.jsonl file, or a run's folder"
-        ) from error
-    return parse_history(content, str(path))
+    with opened(path) as file:
+        large = os.fstat(file.fileno()).st_size >= LARGE_BYTES
+    return _read_large(path) if large else parse_history(read_bytes(path), str(path))
 
 
 def parse_history(content: bytes, source: str) -> History:
@@ -61,7 +57,8 @@ def _read_large(path: Path) -> History:
     def load() -> Iterable[Event]:
         if path.stat().st_mtime_ns != written_ns:
             raise HistoryError(f"{path} changed while it was in use", "check a history that is complete")
-        return parse_history(path.read_bytes(), str(path)).events
+        with opened(path) as file:
+            return parse_history(file.read(), str(path)).events
 
     return History.of_columns(
         reading.columns,

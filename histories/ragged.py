@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .canonical import in_order
 from .columns import ABSENT, APPEND, CAS, NONE_ID, READ, WRITE, Int32, Lists, Txns
 from .interning import Interner
 
@@ -116,7 +117,7 @@ _LISTS = _SEQUENCES | _SETS
 
 
 def _sequence(value: Any) -> Sequence[Any]:
-    return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+    return in_order(value) if isinstance(value, (set, frozenset)) else value
 
 
 def _three_parts(rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -15,10 +15,12 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from .bounds import LINE_BYTES, may_exceed
 from .building import Chunk, ColumnsBuilder, chunk_of_events
 from .codec import decode_line, event_from_json
 from .columns import Columns
 from .errors import HistoryError
+from .opening import opened, unreadable
 from .operation import Event
 
 CHUNK_BYTES = 262144
@@ -58,12 +60,10 @@ def read_columns(path: str | Path) -> Reading:
     """Raises `HistoryError` with the place of what is malformed or inconsistent."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return columns_of_lines(file, str(path))
     except OSError as error:
-        raise HistoryError(
-            f"cannot read the history {path}: {error.strerror}", "name a history.jsonl file, or a run's folder"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def columns_of_lines(file: IO[bytes], source: str) -> Reading:
@@ -71,7 +71,7 @@ def columns_of_lines(file: IO[bytes], source: str) -> Reading:
     torn: str | None = None
     line_number = 1
     with _no_cycles():
-        for lines, whole in _parts(file):
+        for lines, whole in _parts(file, source):
             if whole:
                 builder.add(_chunk(lines, line_number, builder.events, source))
                 line_number += lines.count(b"\n")
@@ -98,23 +98,31 @@ def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
         ) from error
 
 
-def _parts(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
+def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
     """Whole lines, about `CHUNK_BYTES` at a time, and in the end what follows the last newline."""
-    rest = b""
+    rest: list[bytes] = []
+    pending = 0
     while block := file.read(CHUNK_BYTES):
         end = block.rfind(b"\n") + 1
-        if not end:
-            rest += block
-            continue
-        yield rest + block[:end], True
-        rest = block[end:]
-    yield rest, False
+        if end:
+            yield b"".join([*rest, block[:end]]), True
+            rest, pending = [], 0
+        rest.append(block[end:])
+        pending += len(block) - end
+        if pending > LINE_BYTES:
+            at = file.tell() - pending
+            raise HistoryError(
+                f"{source}: the line that begins at byte {at} has more than {LINE_BYTES} bytes", "is it a history?"
+            )
+    yield b"".join(rest), False
 
 
 def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
     try:
+        if any(map(may_exceed, lines.split(b"\n"))):
+            return chunk_of_events(_one_by_one(lines, line_number, index, source))
         found = _decode_lines(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return chunk_of_events(_one_by_one(lines, line_number, index, source))
     positions: list[Any] = [line.index for line in found]
     if found and msgspec.UNSET in positions:

@@ -1,31 +1,66 @@
-"""A reader for as much of EDN as recorded histories use, and for histories in it: a vector of maps, or one map a line.
+"""A reader for EDN as recorded histories use it, and for histories in it: a vector of maps, or one map a line.
 
-Keywords become strings without their colon, `nil` None, lists and vectors lists, sets frozensets. It knows no reader conditionals and no
-namespaces; a tagged value is its value.
+Keywords and characters become strings (keywords without their colon), `nil` None, lists and vectors lists, sets frozensets. A map inside a set or as a
+key is a `FrozenMap`. Metadata and what `#_` discards are left out; a tagged value is its value; the keys of a namespaced map have its namespace. A ratio is the string
+that it prints as, in lowest terms. Symbolic values (`##NaN`) and what two elements of one set, or keys of one map, would become one by is refused.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..bounds import DEPTH, HINT
+from ..canonical import canonical, same
 from ..errors import HistoryError
 from ..history import History
+from ..opening import read_text
+from .edn_atoms import TOKEN, Unreadable, atom, character, string
 from .maps import history_of_maps
 
-_TOKEN = re.compile(
-    r"""[\s,]+|;[^\n]*|(?P<open>\#\{|[\[({])|(?P<close>[\])}])|(?P<string>"(?:[^"\\]|\\.)*")|\#[\w./-]+|(?P<atom>[^\s,\[\](){}";]+)"""
-)
 _CLOSES = {"]": "[(", ")": "[(", "}": "{"}
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+_SHOWN = 40
+
+
+class FrozenMap(dict[Any, Any]):
+    """A map that can be in a set, or a key: equal to what has the same canonical form."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(canonical(self))
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not same(self, other)
+
+
+class _Open:
+    """A collection that is being read. `waiting` are the prefixes whose form has not come yet; `namespace` is that of a namespaced map."""
+
+    __slots__ = ("bare", "items", "namespace", "opening", "waiting")
+
+    def __init__(self, opening: str, namespace: str | None = None) -> None:
+        self.opening = opening
+        self.namespace = namespace
+        self.items: list[Any] = []
+        self.waiting: list[str] = []
+        self.bare: set[int] = set()
+
+    def take(self, value: Any, is_keyword: bool = False) -> None:
+        while self.waiting:
+            if self.waiting.pop() == "drop":
+                return
+        if is_keyword and self.namespace is not None:
+            self.bare.add(len(self.items))
+        self.items.append(value)
 
 
 def read_edn_history(path: str | Path) -> History:
     """The history in an EDN file; `:process :nemesis` is the nemesis."""
     path = Path(path)
-    return history_of_maps(_maps(path.read_text(encoding="utf-8"), str(path)), str(path))
+    return history_of_maps(_maps(read_text(path), str(path)), str(path))
 
 
 def _maps(text: str, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -41,62 +76,87 @@ def _maps(text: str, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
     """Each top-level value in `text`."""
-    stack: list[tuple[str, list[Any]]] = []
+    outermost = _Open("")
+    stack = [outermost]
+    namespace: str | None = None
     position = 0
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = TOKEN.match(text, position)
         if match is None:
             raise _error(text, position, source, "unreadable")
-        if match["open"]:
-            stack.append((match["open"], []))
-        elif match["close"]:
-            if not stack or stack[-1][0][-1] not in _CLOSES[match["close"]]:
-                raise _error(text, position, source, f"{match['close']!r} closes nothing")
-            opening, items = stack.pop()
-            if opening == "{" and len(items) % 2:
-                raise _error(text, position, source, f"a map of {len(items)} forms, a key without its value")
-            value = _collection(opening, items)
-            if stack:
-                stack[-1][1].append(value)
-            else:
-                yield value
-        elif match["string"] or match["atom"]:
-            value = _string(match["string"]) if match["string"] else _atom(match["atom"])
-            if stack:
-                stack[-1][1].append(value)
-            else:
-                yield value
+        kind, here = match.lastgroup, match[0]
+        try:
+            if namespace is not None and kind is not None and here != "{":
+                raise Unreadable("a namespace without its map")
+            if kind == "open":
+                if len(stack) > DEPTH + 2:  # a vector, a map, and the value of a field
+                    raise Unreadable(f"a value is nested more than {DEPTH} deep")
+                stack.append(_Open(here, namespace))
+                namespace = None
+            elif kind == "close":
+                if stack[-1].opening[-1:] not in (*_CLOSES[here],):
+                    raise Unreadable(f"{here!r} closes nothing")
+                value = _collection(stack.pop())
+                stack[-1].take(value)
+            elif kind == "namespace":
+                namespace = here[2:]
+            elif kind == "prefix":
+                # The form after metadata stands for both; that of a tag for itself; a discarded one for nothing.
+                stack[-1].waiting += ["keep", "drop"] if here == "^" else ["drop"] if here == "#_" else ["keep"]
+            elif kind is not None:
+                value = string(here) if kind == "string" else character(here) if kind == "character" else atom(here)
+                stack[-1].take(value, here.startswith(":"))
+        except Unreadable as error:
+            raise _error(text, position, source, str(error)) from None
         position = match.end()
-    if stack:
-        raise _error(text, len(text), source, f"{stack[-1][0]!r} is never closed")
+        if len(stack) == 1 and outermost.items:
+            yield outermost.items.pop()
+    if len(stack) > 1:
+        raise _error(text, len(text), source, f"{stack[-1].opening!r} is never closed")
+    if outermost.waiting or namespace is not None:
+        raise _error(text, len(text), source, "a tag, metadata or #_ without its form")
 
 
-def _collection(opening: str, items: list[Any]) -> Any:
-    if opening == "{":
-        return {_key(name): value for name, value in zip(items[::2], items[1::2], strict=True)}
-    return frozenset(map(_key, items)) if opening == "#{" else items
+def _collection(found: _Open) -> Any:
+    """Raises `Unreadable` on what is no collection."""
+    if found.waiting:
+        raise Unreadable("a tag, metadata or #_ without its form")
+    items = found.items
+    if found.opening == "{":
+        if len(items) % 2:
+            raise Unreadable(f"a map of {len(items)} forms, a key without its value")
+        keys = [_key(found, place) for place in range(0, len(items), 2)]
+        _refuse_twice(keys, "keys")
+        return dict(zip(keys, items[1::2], strict=True))
+    if found.opening == "#{":
+        members = [_hashable(item) for item in items]
+        _refuse_twice(members, "elements")
+        return frozenset(members)
+    return items
 
 
-def _key(value: Any) -> Any:
-    """What is in a set or a key of a map must be hashable."""
-    return tuple(map(_key, value)) if isinstance(value, list) else value
+def _key(found: _Open, place: int) -> Any:
+    key = found.items[place]
+    if place in found.bare:
+        return key[2:] if key.startswith("_/") else key if "/" in key else f"{found.namespace}/{key}"
+    return _hashable(key)
 
 
-def _string(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text[1:-1])
+def _refuse_twice(items: list[Any], what: str) -> None:
+    """Two that are one to a checker: EDN forbids equal ones; 1 and 1.0, or :a and "a", are the same to checkers, and 1 and true to Python."""
+    if len(items) > 1 and (len(set(items)) < len(items) or len(set(map(canonical, items))) < len(items)):
+        raise Unreadable(f"two {what} of one {'map' if what == 'keys' else 'set'} are the same")
 
 
-def _atom(text: str) -> Any:
-    if text in ("nil", "true", "false"):
-        return {"nil": None, "true": True, "false": False}[text]
-    if re.fullmatch(r"[+-]?\d+[NM]?", text):
-        return int(text.rstrip("NM"))
-    if re.fullmatch(r"[+-]?\d+\.\d*(?:[eE][+-]?\d+)?M?", text):
-        return float(text.rstrip("M"))
-    return text.removeprefix(":")
+def _hashable(value: Any) -> Any:
+    """What is in a set or a key of a map."""
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return FrozenMap(value) if type(value) is dict else value
 
 
 def _error(text: str, position: int, source: str, what: str) -> HistoryError:
     line = text.count("\n", 0, position) + 1
-    near = text[position : position + 40].split("\n")[0]
-    return HistoryError(f"{source}:{line}: {what}: {near!r}", "the file is not EDN, or was cut off")
+    near = text[position : position + _SHOWN].split("\n")[0]
+    hint = HINT if "nested" in what or "digits" in what else "the file is not EDN, or was cut off"
+    return HistoryError(f"{source}:{line}: {what}: {near!r}", hint)

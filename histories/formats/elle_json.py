@@ -11,6 +11,7 @@ import msgspec
 from ..codec import encode_fields
 from ..errors import HistoryError
 from ..history import History
+from ..opening import read_bytes
 from ..operation import Event
 from ..replacing import replacing
 from .maps import fields_of_event, history_of_maps
@@ -21,8 +22,8 @@ _HINT = 'a history in JSON is [{"type": "invoke", "f": "txn", "value": […], "p
 def read_elle_json(path: str | Path) -> History:
     path = Path(path)
     try:
-        found = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = msgspec.json.decode(read_bytes(path))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HistoryError(f"{path}: not JSON: {error}", _HINT) from error
     if not isinstance(found, list):
         raise HistoryError(f"{path}: {type(found).__name__}, not an array", _HINT)

@@ -8,23 +8,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..bounds import INTEGER_DIGITS
 from ..columns import Columns
 from ..errors import HistoryError
-from .session_rows import SessionRows
+from ..opening import read_text
+from .session_rows import SHOWN, SessionRows
 
-_LINE = re.compile(r"\s*([rw])\((-?\d+),(-?\d+),(-?\d+),(-?\d+)\)\s*$")
+_INTEGER = rf"(-?[0-9]{{1,{INTEGER_DIGITS}}})"
+_LINE = re.compile(rf"\s*([rw])\({','.join([_INTEGER] * 4)}\)\s*$")
 
 
 def read_isovista(path: str | Path) -> Columns:
     rows = SessionRows()
     current: tuple[int, int] | None = None
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         match = _LINE.match(line)
         if match is None:
             raise HistoryError(
-                f"{path}:{number}: {line!r} is no line of this format",
+                f"{path}:{number}: {line[:SHOWN]!r} is no line of this format",
                 "lines are r(key,value,session,transaction) or w(…)",
             )
         key, value, session, txn = (int(match[place]) for place in range(2, 6))

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..bounds import name_problem, problem, refuse
 from ..errors import HistoryError
 from ..history import History
+from ..opening import read_text
 from ..operation import MISMATCH, NEMESIS, Event, Type
 from ..replacing import replacing
 from .edn import parse_edn
@@ -22,13 +24,15 @@ _LINE = re.compile(
     r"INFO\s+jepsen\.util - (?P<process>\S+)\s+:(?P<type>invoke|ok|fail|info)\s+:(?P<f>\S+)\s+(?P<value>.*)$"
 )
 
+_PROCESS = re.compile("[0-9]{1,18}")
+
 _OPERATION = re.compile(r"jepsen\.util - \S+\s+:")
 
 
 def read_jepsen_log(path: str | Path) -> History:
     """The history in the log. Other lines are passed over; one that names `jepsen.util` and cannot be read is an error."""
     events: list[Event] = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         match = _LINE.match(line)
         if match is not None:
             events.append(_event(match, len(events), f"{path}:{number}"))
@@ -42,7 +46,7 @@ def read_jepsen_log(path: str | Path) -> History:
 
 def _event(match: re.Match[str], index: int, place: str) -> Event:
     kind = Type(match["type"])
-    process: int | str = int(match["process"]) if match["process"].isdigit() else NEMESIS
+    process: int | str = int(match["process"]) if _PROCESS.fullmatch(match["process"]) else NEMESIS
     values = list(parse_edn(match["value"], place)) if process != NEMESIS else [match["value"]]
     value: Any = values[0] if values else None
     error: str | None = None
@@ -50,6 +54,7 @@ def _event(match: re.Match[str], index: int, place: str) -> Event:
         value, error = None, "timed-out"
     elif kind is Type.FAIL and match["f"] == "cas":
         error = MISMATCH
+    refuse(problem({"value": value}) or name_problem("f", match["f"]), f"{place}: ")
     return Event(index, index, process, kind, match["f"], value, error=error)
 
 

@@ -29,7 +29,7 @@ def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) 
     events: list[Event] = []
     own = True
     for place, fields in maps:
-        own = own and isinstance(fields.get("index"), int)
+        own = own and type(fields.get("index")) is int
         events.append(_event(fields, len(events), place))
     if not own or any(after.index <= before.index for before, after in pairwise(events)):
         events = [replace(event, index=number) for number, event in enumerate(events)]
@@ -75,7 +75,7 @@ def _is_nil(value: Any) -> bool:
 
 def _event(found: Mapping[str, Any], number: int, place: str) -> Event:
     fields = {str(name): value for name, value in found.items()}
-    if not isinstance(fields.get("index"), int):
+    if type(fields.get("index")) is not int:
         fields["index"] = number
     if fields.get("time") is None:
         fields["time"] = fields["index"]
@@ -83,9 +83,6 @@ def _event(found: Mapping[str, Any], number: int, place: str) -> Event:
         fields["process"] = _ALONE
     if fields.get("f") is None and _is_transaction(fields.get("value")):
         fields["f"] = "txn"
-    error = fields.get("error")
-    if error is not None and not isinstance(error, str):
-        fields["error"] = ": ".join(map(str, error)) if isinstance(error, list) else str(error)
     try:
         return event_from_json(fields)
     except HistoryError as wrong:

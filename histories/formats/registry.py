@@ -18,6 +18,7 @@ from ..codec import decode_line
 from ..columns import Columns
 from ..errors import HistoryError
 from ..history import History
+from ..opening import opened, unreadable
 from ..rows import history_of_columns
 
 _HEAD_BYTES = 1 << 16
@@ -92,8 +93,8 @@ def read(path: str | Path, format: str | None = None) -> History:
     name = detect(path) if format is None else format_named(format)
     try:
         found: History | Columns = _function(FORMATS[name].reader)(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     return history_of_columns(found, str(path)) if isinstance(found, Columns) else found
 
 
@@ -104,7 +105,12 @@ def write(history: History, path: str | Path, format: str | None = None) -> str:
         endings = ", ".join(ending for found in FORMATS.values() for ending in found.endings)
         raise HistoryError(f"{path}: the name does not tell a format", f"name the format, or end the name in {endings}")
     spec = FORMATS[name]
-    _function(spec.writer)(path, history if spec.sessions else history.events)
+    try:
+        _function(spec.writer)(path, history if spec.sessions else history.events)
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise HistoryError(
+            f"a value of the history cannot be written in {name}: {error}", "another format may have words for it"
+        ) from error
     return name
 
 
@@ -117,10 +123,10 @@ def of_ending(path: str | Path) -> str | None:
 def detect(path: str | Path) -> str:
     """The format of a file, by its first lines, else by its name's ending. Raises `HistoryError` when neither tells."""
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     found = of_content(head) or of_ending(path)
     if found is None:
         raise HistoryError(f"{path} is in no known format of histories", f"name one of {', '.join(FORMATS)}")
@@ -158,8 +164,3 @@ def _function(name: str) -> Callable[..., History | Columns]:
     module, _, function = name.partition(":")
     found: Callable[..., History | Columns] = getattr(import_module(f"..{module}", __package__), function)
     return found
-
-
-def _unreadable(path: str | Path, error: OSError | UnicodeDecodeError) -> HistoryError:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return HistoryError(f"cannot read the history {path}: {reason}", "name a history's file")

@@ -13,6 +13,9 @@ import numpy as np
 
 from ..columns import ABSENT, OK, READ, WRITE, Columns, Txns
 
+SHOWN = 200
+"""Characters of a line in an error."""
+
 NO_CLOCK = -1
 """`invoke_ns` and `complete_ns` of every operation of a history without a clock."""
 
