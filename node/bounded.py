@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 INTEGER_LIMIT = 1 << 63
+REACHABLE = 1 << 60
+"""No log gets this long and no cluster this many terms: what is beyond is a lie, and must not overflow where it is counted on."""
 ID_CHARACTERS = 64
 _LONG = re.compile("[0-9]{19}")
 """In a text without so many digits in a row there is no integer of more than 63 bits."""

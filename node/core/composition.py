@@ -67,6 +67,7 @@ class Composition:
         return {
             "forwards_dropped": self.clients.forwards_dropped,
             "commands_failed": self.application.failed,
+            "terms_refused": self.raft.terms_refused,
             **dropped,
         }
 

@@ -45,7 +45,10 @@ _OWNERS = {kind: kind.TAG.partition(".")[0] for kind in MESSAGES}
 
 
 class Core:
-    """`step` is the only thing that changes a node's state. The first event must be `Start`. After `Halt` nothing happens any more."""
+    """`step` is the only thing that changes a node's state. The first event must be `Start`. After `Halt` nothing happens any more.
+
+    What the disk, or a snapshot, holds is judged where it is read: a `CorruptionError` from any machine is a `Halt`.
+    """
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
@@ -83,9 +86,12 @@ class Core:
             kind = type(event)
             assert self._machines or kind is Start, f"{kind.__name__} came before Start"
             self._wall.observe(event)
-            self._events[kind](now_ns, event)
-            if out.signals:
-                self._drain(now_ns)
+            try:
+                self._events[kind](now_ns, event)
+                if out.signals:
+                    self._drain(now_ns)
+            except CorruptionError as error:
+                out.halt(str(error))
         if out.halted is None:
             self._flush(now_ns)
         return out.take()
@@ -161,11 +167,7 @@ class Core:
         self._receivers = {
             kind: self._machines[owner].on_message for kind, owner in _OWNERS.items() if owner in self._machines
         }
-        try:
-            composition.raft.start(now_ns, event)
-        except CorruptionError as error:
-            self._out.halt(str(error))
-            return
+        composition.raft.start(now_ns, event)
         for member in composition.members.values():
             member.start(now_ns)
 

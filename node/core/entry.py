@@ -65,8 +65,9 @@ def parse_entry(index: int, term: int, text: str) -> Entry:
 
 
 def _is_config(command: Command) -> bool:
-    return (
-        len(command) == 2
-        and isinstance(command[1], dict)
-        and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in command[1].values())
-    )
+    return len(command) == 2 and are_weights(command[1])
+
+
+def are_weights(value: Any) -> bool:
+    """Whether this can be the weights of voters, by name."""
+    return isinstance(value, dict) and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in value.values())

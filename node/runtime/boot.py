@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import resource
 import signal
 import sys
@@ -26,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..bounded import WIDE, read_json
 from ..config import NodeConfig
 from ..errors import ConfigError
 from .home import Home, HomeError
@@ -84,7 +84,7 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
 def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
     """Read and judge the configuration. Raises `ConfigError`."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path.read_text(encoding="utf-8"), WIDE)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read it: {error}", "give a readable JSON file with --config") from None
     if not isinstance(content, dict):

@@ -12,7 +12,7 @@ import statistics
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -21,6 +21,8 @@ HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
 REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
+COUNTED = 1 << 18
+"""Packets of one burst from one sender; more are a forger's."""
 NAME_ENDS = b"\n"
 
 
@@ -31,17 +33,21 @@ class Arrivals:
         self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
         self._lock = threading.Lock()
 
-    def note(self, packet: bytes, now_ns: int) -> None:
-        """Raises `ValueError` for what is no packet of a burst."""
+    def note(self, packet: bytes, now_ns: int, known: Container[str]) -> None:
+        """Raises `ValueError` for what is no packet of a burst from one of those that are `known`."""
         try:
             burst, number, sent_ns = HEAD.unpack_from(packet, len(MAGIC))
         except struct.error:
             raise ValueError("too short for a packet of a burst") from None
         name = packet[len(MAGIC) + HEAD.size :].partition(NAME_ENDS)[0].decode()
+        if name not in known:
+            raise ValueError("it is from no vertex that is known here")
         with self._lock:
             if burst not in self._seen and len(self._seen) >= REMEMBERED:
                 del self._seen[next(iter(self._seen))]
-            self._seen.setdefault(burst, {}).setdefault(name, []).append((number, now_ns - sent_ns, now_ns))
+            came = self._seen.setdefault(burst, {}).setdefault(name, [])
+            if len(came) < COUNTED:
+                came.append((number, now_ns - sent_ns, now_ns))
 
     def count(self, burst: int) -> int:
         """How many packets have come of it, copies and all."""

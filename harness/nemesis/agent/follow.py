@@ -19,7 +19,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .lines import read_object
+
 LOOK_S = 0.5
+READ_BYTES = 4 << 20
+AGE_LIMIT_NS = 1 << 62
 IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x002, 0x080, 0x100
 _HEAD = struct.Struct("iIII")
 
@@ -56,22 +60,25 @@ class Follower:
             self._offset, self._torn = 0, b""
         with open(self._trace, "rb") as file:
             file.seek(self._offset)
-            data = self._torn + file.read()
+            while data := file.read(READ_BYTES):
+                *lines, self._torn = (self._torn + data).split(b"\n")
+                for line in lines:
+                    self._line(line)
+                # A line without an end is none of the node's, and must not fill this host's memory.
+                self._torn = self._torn if len(self._torn) <= READ_BYTES else b""
             self._offset = file.tell()
-        *lines, self._torn = data.split(b"\n")
-        for line in lines:
-            self._line(line)
 
     def _line(self, line: bytes) -> None:
         # Most lines are none of ours, and a JSON parser would be most of the cost.
         if not any(f'"{event}"'.encode() in line for event in self._events):
             return
         try:
-            found = json.loads(line)
+            found = read_object(line)
         except ValueError:
             return
-        if found.get("event") in self._events:
-            self._say(self._events[found["event"]], max(0, time.monotonic_ns() - int(found["mono_ns"])))
+        event, mono_ns = found.get("event"), found.get("mono_ns")
+        if isinstance(event, str) and event in self._events and type(mono_ns) is int:
+            self._say(self._events[event], min(AGE_LIMIT_NS, max(0, time.monotonic_ns() - mono_ns)))
 
     def _say(self, event: str, age_ns: int) -> None:
         now_s = time.monotonic()

@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from typing import IO, Any
 
 from . import account, addresses, boot, follow, proc, processes, watchdog, wire
@@ -21,12 +23,14 @@ from .apply import apply, undo_all
 from .clocks import mover
 from .clocks.newcomers import Newcomers
 from .keeper import Keeper
+from .lines import read_object
 from .parts import PARTS
 from .probes import Probes
 from .store import Store
 
 Json = dict[str, Any]
 TAKE_OVER_S = 3.0
+ERROR_CHARACTERS = 4000
 
 
 class Agent:
@@ -40,8 +44,8 @@ class Agent:
     def config(self) -> Json:
         return self._config
 
-    def answer(self, request: Json) -> Json:
-        verbs = {
+    def verbs(self) -> dict[str, Callable[[Json], Json]]:
+        return {
             "hello": self._hello,
             "configure": self._configure,
             "set": self._set,
@@ -55,9 +59,12 @@ class Agent:
             "time": self._time,
             "clear": self._clear,
         }
-        if request["do"] not in verbs:
+
+    def answer(self, request: Json) -> Json:
+        verb = self.verbs().get(request["do"])
+        if verb is None:
             raise ValueError(f"unknown verb {request['do']!r}")
-        return verbs[request["do"]](request)
+        return verb(request)
 
     def _hello(self, request: Json) -> Json:
         """Open the probes' port; tell it and this host's own addresses."""
@@ -183,13 +190,24 @@ def serve(store: Store, program: str) -> None:
 
 
 def _answer_all(agent: Agent) -> None:
-    for line in sys.stdin:
-        try:
-            answer = {"ok": True, **agent.answer(json.loads(line))}
-        except (OSError, ValueError, KeyError, RuntimeError, subprocess.TimeoutExpired) as error:
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(answer) + "\n")
+    for line in sys.stdin.buffer:
+        sys.stdout.write(answered(line, agent.answer) + "\n")
         sys.stdout.flush()
+
+
+def answered(line: bytes, answer: Callable[[Json], Json]) -> str:
+    """The line that answers this one. No request ends the agent: what is raised is the answer, with its place where it is a bug."""
+    try:
+        return json.dumps({"ok": True, **answer(read_object(line))})
+    except (OSError, ValueError, KeyError, RuntimeError, subprocess.TimeoutExpired) as error:
+        return _refused(error, "")
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return _refused(error, f" ({os.path.basename(last.filename)}:{last.lineno})")
+
+
+def _refused(error: Exception, place: str) -> str:
+    return json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}{place}"[:ERROR_CHARACTERS]})
 
 
 def _locked(file: IO[str]) -> bool:

@@ -23,6 +23,7 @@ PERIOD_S = 0.1
 PACKETS_A_SECOND = 3000
 """Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
 
+NUMBER_LIMIT = 1 << 63
 BUFFER_BYTES = 8 << 20
 
 
@@ -44,8 +45,11 @@ class Probes:
 
     def configure(self, peers: dict[str, list[Any]]) -> None:
         """`peers` maps the other vertices to [address, port]."""
+        found = {name: (str(address), int(port)) for name, (address, port) in peers.items()}
+        if not all(0 < port < 1 << 16 for _, port in found.values()):
+            raise ValueError("a port of a peer is none")
         with self._lock:
-            self._peers = {name: (address, int(port)) for name, (address, port) in peers.items()}
+            self._peers = found
             vertices = len(peers) + 1
             self.period_s = max(PERIOD_S, vertices * (vertices - 1) / PACKETS_A_SECOND)
 
@@ -116,13 +120,11 @@ class Probes:
             try:
                 packet, source = each.recvfrom(2048)
                 if packet.startswith(burst.MAGIC):
-                    self._arrivals.note(packet, time.monotonic_ns())
-                if not packet.startswith(MAGIC):
-                    continue
-                name, epoch, sequence = json.loads(packet[len(MAGIC) :])
-                self._note(str(name), int(epoch), int(sequence), source)
-            except (OSError, ValueError, TypeError):
-                # Whatever else arrives at this port is not ours.
+                    self._arrivals.note(packet, time.monotonic_ns(), self._peers)
+                elif packet.startswith(MAGIC):
+                    self._note(*read_packet(packet), source)
+            except Exception:
+                # Whatever else arrives at this port is not ours, and must not keep this thread from hearing the next.
                 continue
 
     def _note(self, name: str, epoch: int, sequence: int, source: Any) -> None:
@@ -132,6 +134,17 @@ class Probes:
             seen = self._heard.setdefault(name, [0, 0, 0, 0])
             self._heard[name] = [max(seen[0], epoch), sequence, seen[2] + 1, time.monotonic_ns()]
             self._peers[name] = (source[0], source[1])
+
+
+def read_packet(packet: bytes) -> tuple[str, int, int]:
+    """Sender, epoch and sequence number. Raises `ValueError` for whatever is none of a prober's packets."""
+    try:
+        name, epoch, sequence = json.loads(packet[len(MAGIC) :])
+    except (TypeError, RecursionError):
+        raise ValueError("it is no list of three") from None
+    if not isinstance(name, str) or not all(type(n) is int and 0 <= n < NUMBER_LIMIT for n in (epoch, sequence)):
+        raise ValueError("it is not a name and two numbers")
+    return name, epoch, sequence
 
 
 def _open(port: int, any_port: bool) -> list[socket.socket]:

@@ -23,6 +23,8 @@ from typing import Any
 Shape = Mapping[str, Any]
 ONE_MILLION = 1_000_000
 SECOND_NS = 1_000_000_000
+NUMBER_LIMIT = 1 << 62
+_NUMBERS = ("loss_ppm", "corrupt_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps")
 OVERTAKEN_NS = (10_000_000, 50_000_000)
 """How much later a packet is that others shall overtake: a draw between these, beside its delay."""
 BACKLOG_NS = SECOND_NS
@@ -118,6 +120,23 @@ class Links:
 
     def _happens(self, ppm: int) -> bool:
         return ppm > 0 and self._random.randrange(ONE_MILLION) < ppm
+
+
+def shape_problem(shape: Any) -> str | None:
+    """Why this cannot be a shape; None when it can."""
+    if not isinstance(shape, dict):
+        return "is no object"
+    for name in _NUMBERS:
+        if type(shape.get(name, 0)) is not int or not 0 <= shape.get(name, 0) < NUMBER_LIMIT:
+            return f"has no whole number {name}"
+    flaps = shape.get("flaps_ns", [])
+    if not isinstance(flaps, list) or not all(type(period) is int and 0 < period < NUMBER_LIMIT for period in flaps):
+        return "has no list of periods flaps_ns"
+    try:
+        packed_addresses(shape.get("addresses", ()))
+    except (AttributeError, TypeError, ValueError):
+        return "has no list of addresses"
+    return None
 
 
 def _is_down(shape: Shape, wall_ns: int) -> bool:

@@ -25,14 +25,16 @@ from random import Random
 from typing import Any
 
 from . import connections, proc
+from .lines import read_object, receive_line
 from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
-from .shaping import Links, flipped
+from .shaping import Links, flipped, shape_problem
 
 Json = dict[str, Any]
 QUEUE = 7133
 SOCKET = "links.sock"
 START_S = 60.0
 ANSWER_S = 5.0
+ERROR_CHARACTERS = 4000
 LOOK_S = 1.0
 AT_ONCE = 256
 """Packets that are read before it looks whether others are due."""
@@ -121,22 +123,23 @@ class Wire:
         """One request; whether it was the last."""
         connection, _ = self._listener.accept()
         with connection, contextlib.suppress(OSError, ValueError):
-            connection.settimeout(ANSWER_S)
-            request = json.loads(_line(connection))
+            request = read_object(receive_line(connection, ANSWER_S))
             error = None
             try:
-                if request["do"] == "set":
+                if request.get("do") == "set":
                     self._set(request)
-                elif request["do"] == "quit":
+                elif request.get("do") == "quit":
                     self._open()
-            except (OSError, KeyError) as trouble:
-                error = f"{type(trouble).__name__}: {trouble}"
+            except Exception as trouble:
+                # The packets of this host wait here: no request may end it.
+                error = f"{type(trouble).__name__}: {trouble}"[:ERROR_CHARACTERS]
             answer = {"counters": self._links.counters(), "error": error}
             connection.sendall(json.dumps(answer).encode() + b"\n")
-            return bool(request["do"] == "quit")
+            return bool(request.get("do") == "quit")
         return False
 
     def _set(self, request: Json) -> None:
+        _judge(request)
         now_ns = time.monotonic_ns()
         if request["links"] and self._queue is None:
             self._queue = Queue(QUEUE)
@@ -159,6 +162,26 @@ class Wire:
             if at_ns <= now_ns:
                 self._breaking.append(connections.start_breaking(reset["addresses"], self._control))
                 self._resets[name] = (at_ns + reset["period_ns"], reset)
+
+
+def _judge(request: Json) -> None:
+    """Before anything of it is in force. Raises `ValueError`."""
+    links, resets, control = request.get("links"), request.get("resets"), request.get("control")
+    if not isinstance(links, dict) or not isinstance(resets, dict) or not isinstance(control, list):
+        raise ValueError("links and resets are objects, control is a list")
+    for vertex, shape in links.items():
+        problem = shape_problem(shape)
+        if problem is not None:
+            raise ValueError(f"the shape of {vertex[:80]} {problem}")
+    for vertex, reset in resets.items():
+        if (
+            not isinstance(reset, dict)
+            or type(reset.get("period_ns")) is not int
+            or not 0 < reset["period_ns"] < 1 << 62
+        ):
+            raise ValueError(f"the reset of {vertex[:80]} has no period_ns")
+        if not isinstance(reset.get("addresses"), list):
+            raise ValueError(f"the reset of {vertex[:80]} has no addresses")
 
 
 def begin(program: str, path: str) -> subprocess.Popen[bytes] | None:
@@ -195,7 +218,7 @@ def tell(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
     """Raises `OSError` when none answers, `RuntimeError` for what it could not do."""
     with _connect(path, timeout_s) as connection:
         connection.sendall(json.dumps(request).encode() + b"\n")
-        answer: Json = json.loads(_line(connection) or b"{}")
+        answer = read_object(receive_line(connection, timeout_s) or b"{}")
     if answer.get("error"):
         raise RuntimeError(f"the links' helper: {answer['error']}")
     return answer
@@ -244,16 +267,6 @@ def _short(path: str) -> Any:
         yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
     finally:
         os.close(folder)
-
-
-def _line(connection: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\n"):
-        chunk = connection.recv(1 << 16)
-        if not chunk:
-            break
-        data += chunk
-    return data
 
 
 def run(path: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...config import NodeConfig
+from ...errors import CorruptionError
 from ...flaws import Flaws
 from ..commands import COMMANDS, OPEN, TRANSACTION, well_formed
 from ..entry import CONFIG, NOOP, Entry, canonical
@@ -157,11 +158,21 @@ class Application(Machine):
         self._out.emit(SnapshotTaken(index, data, digest))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
-        state = json.loads(signal.data) if signal.data is not None else {}
-        self._kv.restore(state.get("kv"))
-        self._sessions.restore(state.get("sessions"))
-        for name, app in self._apps.items():
-            app.restore(state.get("apps", {}).get(name))
+        try:
+            state = json.loads(signal.data) if signal.data is not None else {}
+            self._kv.restore(state.get("kv"))
+            self._sessions.restore(state.get("sessions"))
+            for name, app in self._apps.items():
+                app.restore(state.get("apps", {}).get(name))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise CorruptionError(
+                f"the snapshot at {signal.index} holds no state of this release ({type(error).__name__}: {error})"[
+                    :500
+                ],
+                "run the release that wrote it, or empty this node's data directory and let the leader fill it again",
+            ) from None
         self.applied = signal.index
         self._tell_changes()
 

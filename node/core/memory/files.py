@@ -165,6 +165,7 @@ def _read(found: Found, files: Mapping[str, bytes], name: str, parts: list[Part]
         trmm = decode(files[name], name)
         metadata = dict(trmm.metadata)
         mark = _mark(metadata.pop(MARK, None))
+        checked_vector(metadata.get("floor", {}))
         vector = joined(found.metadata.get("vector", {}), checked_vector(metadata.get("vector", {})))
     except CorruptionError as error:
         found.damaged.append(error.message)

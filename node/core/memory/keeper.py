@@ -8,22 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...errors import CorruptionError
 from ..outbox import Outbox
 from .files import Found
 from .store import Key, Store
 from .trmm import Item
 from .writer import Writer
 
+_HINT = (
+    "start the release and the configuration that wrote it, or move memory-* and memory.* out of the data directory: "
+    "other nodes hold what they had of it"
+)
 DELTAS = 100
 """Deltas after a snapshot, at most: then it is time for the next one."""
 
 
 class Keeper:
-    """Fills `store` with what was found, and keeps it on disk from then on."""
+    """Fills `store` with what was found, and keeps it on disk from then on. Raises `CorruptionError` for what cannot be a record."""
 
     def __init__(self, out: Outbox, found: Found, store: Store, delta_every: int) -> None:
-        for kind, record, state in found.records:
-            store.restore(kind, record, state)
+        for item in found.records:
+            problem = store.problem(item)
+            if problem is not None:
+                raise CorruptionError(
+                    f"a record of this node's memory, under checksums that are right: {problem}", _HINT
+                )
+            store.restore(*item)
         self._store = store
         self._delta_every = delta_every
         self._floor = dict(store.floor)

@@ -20,6 +20,7 @@ from typing import Any
 from ..entry import canonical
 from ..value import frozen
 from .trmm import SECTIONS, Item, Key, parse
+from .vector import vector_problem
 
 MAGIC = b"\xf5TML"
 _HEADER = struct.Struct(">4sIQII")
@@ -134,16 +135,20 @@ def read_frame(frame: Frame) -> Change:
         said = parse(frame.payload.decode("ascii"))
         records = [_item(kind, ident, state) for kind, ident, state in said.get("r", ())]
         removed = [_item(kind, ident, {})[:2] for kind, ident in said.get("x", ())]
-        return Change(records, removed, checked_vector(said.get("v", {})), dict(said.get("m", {})))
+        metadata = dict(said.get("m", {}))
+        checked_vector(metadata.get("floor", {}))
+        return Change(records, removed, checked_vector(said.get("v", {})), metadata)
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"frame {frame.number} at byte {frame.at} has another shape ({error})") from None
 
 
 def checked_vector(value: Any) -> dict[str, int]:
     """Raises ValueError for what is no version vector."""
-    if type(value) is dict and all(type(number) is int for number in value.values()):
-        return value
-    raise ValueError(f"{str(value)[:80]} is not a version vector")
+    problem = vector_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    found: dict[str, int] = value
+    return found
 
 
 def _item(kind: Any, ident: Any, state: Any) -> Item:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ...bounded import REACHABLE
 from ...config import NodeConfig
 from ...flaws import Flaws
 from ..chance import Chance
@@ -52,6 +53,8 @@ from .configuration import Voters
 from .split_vote import read_vote
 from .state import LEADER, RaftState
 
+TERM_LEAP = 1 << 32
+"""Terms that a cluster can be ahead of a node that was away: more elections than fit in forty years."""
 _FROM_LEADER = dict.fromkeys((Heartbeat, AppendEntries, InstallSnapshot, TimeoutNow))
 _ANSWERS = dict.fromkeys((VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply))
 
@@ -64,6 +67,7 @@ class Raft(Machine):
         self._out = out
         self._wall = wall
         self.state: RaftState | None = None
+        self.terms_refused = 0
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Propose: lambda now, signal: replication.propose(self._s, signal),
             ReadRequest: lambda now, signal: read_index.on_request(self._s, now, signal),
@@ -122,9 +126,12 @@ class Raft(Machine):
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         s = self.state
         assert s is not None
-        s.heard_from[peer] = now_ns
         kind = type(message)
         term: int = message.term  # type: ignore[union-attr]
+        if term > min(s.term + TERM_LEAP, REACHABLE):
+            self._refuse(peer, term)
+            return
+        s.heard_from[peer] = now_ns
         if term > s.term and kind is not PreVote and kind is not Vote:
             deaf = s.flaws.higher_term_in_reply_ignored and kind in _ANSWERS
             if not deaf:
@@ -139,6 +146,12 @@ class Raft(Machine):
         elif term < s.term and kind in _ANSWERS and not (s.flaws.stale_vote_counted and kind is VoteReply):
             return
         self._messages[kind](s, now_ns, peer, message)
+
+    def _refuse(self, peer: str, term: int) -> None:
+        """A term is never given back: one that is near the last number there is would end all elections for good."""
+        self.terms_refused += 1
+        if self.terms_refused == 1:
+            self._out.trace("term-refused", peer=peer, term=term)
 
     def on_timer(self, now_ns: int, key: str) -> None:
         s = self._s

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...bounded import REACHABLE
 from ...errors import CorruptionError
 from ...flaws import Flaws
 from ..entry import Entry
@@ -64,6 +65,7 @@ def recover(files: Mapping[str, bytes], flaws: Flaws = _NO_FLAWS) -> Recovered:
     segments = sorted(filter(_segment, files))
     _read_newest(state, files, segments, flaws)
     _join_snapshot(state)
+    _judge_terms(state)
     return state
 
 
@@ -129,7 +131,7 @@ def _number(name: str) -> int:
 
 def _replay(state: Recovered, name: str, records: list[Record]) -> int | None:
     """Returns what is recorded of a doubt that was not lifted."""
-    if not isinstance(records[0], Base):
+    if not records or not isinstance(records[0], Base):
         raise CorruptionError(f"{name}: the segment does not begin with its base", _HINT)
     entries = state.entries
     doubt: int | None = None
@@ -151,6 +153,20 @@ def _replay(state: Recovered, name: str, records: list[Record]) -> int | None:
     return doubt
 
 
+def _judge_terms(state: Recovered) -> None:
+    """Files of two nodes, or of two backups, may each be intact, and be wrong together."""
+    last = state.base_term
+    for entry in state.entries:
+        if entry.term < last:
+            raise CorruptionError(f"entry {entry.index} of term {entry.term} follows term {last}", _HINT)
+        last = entry.term
+    if state.term < last:
+        # A snapshot may be durable before the term in which it came is: no vote was given in it.
+        state.term, state.vote = last, ""
+    if max(state.term, state.base_index + len(state.entries)) >= REACHABLE:
+        raise CorruptionError(f"term {state.term}, or the index, is beyond what any log reaches", _HINT)
+
+
 def _join_snapshot(state: Recovered) -> None:
     """Drop what the snapshot covers. A log that does not hold the snapshot's last entry is older than it, or forked from it."""
     snapshot = state.snapshot
@@ -159,7 +175,13 @@ def _join_snapshot(state: Recovered) -> None:
         raise CorruptionError(
             f"the log begins after index {state.base_index} but the snapshot ends at {covered}", _HINT
         )
-    if snapshot is None or covered == state.base_index:
+    if snapshot is None:
+        return
+    if covered == state.base_index:
+        if snapshot.term != state.base_term:
+            raise CorruptionError(
+                f"the snapshot ends in term {snapshot.term}, and the log begins after term {state.base_term}", _HINT
+            )
         return
     position = covered - state.base_index - 1
     if position < len(state.entries) and state.entries[position].term == snapshot.term:

@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...bounded import REACHABLE
 from ...errors import CorruptionError
-from ..entry import canonical
+from ..entry import are_weights, canonical
 
 FILE = "snapshot"
 TEMPORARY = "snapshot.tmp"
@@ -43,6 +44,7 @@ def parse_snapshot(text: str, place: str) -> Snapshot:
         crc = about.pop("crc")
         if crc != _checksum(about, data):
             raise ValueError(f"the checksum is not {crc}")
+        _judge(about)
         return Snapshot(about["index"], about["term"], about["voters"], data, about["digest"], text)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CorruptionError(
@@ -62,6 +64,16 @@ def refuse_unreadable(snapshot: Snapshot) -> None:
         raise CorruptionError(
             f"the snapshot at {snapshot.index} cannot be read here ({error})", "run the same Python as the leader"
         ) from None
+
+
+def _judge(about: Mapping[str, object]) -> None:
+    """A checksum is right also of what no node wrote. Raises ValueError."""
+    for name in ("index", "term"):
+        value = about[name]
+        if type(value) is not int or not 0 <= value < REACHABLE:
+            raise ValueError(f"{name} is {str(value)[:80]}, not an integer that a log reaches")
+    if not are_weights(about["voters"]) or not isinstance(about["digest"], str):
+        raise ValueError("voters are no weights by name, or digest is no string")
 
 
 def _checksum(about: Mapping[str, object], data: str) -> int:

@@ -292,7 +292,7 @@ def test_arrivals_are_summed_up_and_old_bursts_forgotten() -> None:
     }
     arrivals = Arrivals()
     with pytest.raises(ValueError, match="too short"):
-        arrivals.note(b"TRIBB ", 0)
+        arrivals.note(b"TRIBB ", 0, ("n1",))
 
 
 @given(st.integers(1, 10**9))

@@ -9,9 +9,13 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..lines import read_object, receive_line
+
 Json = dict[str, Any]
 SOCKET = "socket"
 PATIENCE_S = 5.0
+PATIENCE_TO_ANSWER_S = 1.0
+ERROR_CHARACTERS = 4000
 
 
 class DiskError(RuntimeError):
@@ -25,11 +29,11 @@ def ask(state: str, request: Json, timeout_s: float = PATIENCE_S) -> Json:
             sock.settimeout(timeout_s)
             sock.connect(path)
             sock.sendall(json.dumps(request).encode() + b"\n")
-            answer: Json = json.loads(_line(sock))
+            answer = read_object(receive_line(sock, timeout_s))
     except (OSError, ValueError) as error:
         raise DiskError(f"the fault disk in {state} does not answer: {error}") from None
-    if not answer["ok"]:
-        raise DiskError(f"the fault disk in {state}: {answer['error']}")
+    if answer.get("ok") is not True:
+        raise DiskError(f"the fault disk in {state}: {answer.get('error')}")
     return answer
 
 
@@ -51,23 +55,13 @@ def listen(state: str) -> socket.socket:
 def answer_one(listener: socket.socket, respond: Callable[[Json], Json]) -> None:
     """The disk stands still meanwhile, so who connects has to speak at once."""
     with contextlib.closing(listener.accept()[0]) as sock:
-        sock.settimeout(1.0)
         try:
-            answer: Json = {"ok": True, **respond(json.loads(_line(sock)))}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+            answer: Json = {"ok": True, **respond(read_object(receive_line(sock, PATIENCE_TO_ANSWER_S)))}
+        except Exception as error:
+            # A disk that ends takes the files under test with it: no request may.
+            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]}
         with contextlib.suppress(OSError):
             sock.sendall(json.dumps(answer).encode() + b"\n")
-
-
-def _line(sock: socket.socket) -> bytes:
-    data = b""
-    while not data.endswith(b"\n"):
-        chunk = sock.recv(65536)
-        if not chunk:
-            raise ValueError("no whole line came")
-        data += chunk
-    return data
 
 
 @contextlib.contextmanager

@@ -1,0 +1,40 @@
+"""One JSON line from a connection, within bounds of size and time: who connects and does not speak, or does not end, holds nobody up."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any
+
+LINE_BYTES = 16 << 20
+
+
+def receive_line(sock: socket.socket, patience_s: float, at_most: int = LINE_BYTES) -> bytes:
+    """Up to the end of the line, or of the stream. Raises `OSError` when it takes longer than `patience_s` in all, `ValueError` when it is too long."""
+    deadline_s = time.monotonic() + patience_s
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError(f"no whole line came within {patience_s:g} s")
+        sock.settimeout(left_s)
+        chunk = sock.recv(1 << 16)
+        if not chunk:
+            break
+        data += chunk
+        if len(data) > at_most:
+            raise ValueError(f"a line of more than {at_most} bytes")
+    sock.settimeout(patience_s)
+    return bytes(data)
+
+
+def read_object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object of a text from outside. Raises `ValueError` for whatever is none, and nothing else."""
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
