@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 
 from histories import Operation, Type
+from histories.printable import in_a_line
 
 MOST_SHOWN = 6
 
@@ -30,7 +31,7 @@ def _what(op: Operation) -> str:
 def show(value: object) -> str:
     """A value as JSON people write it, cut where it is long."""
     text = "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 80 else text[:77] + "…"
+    return in_a_line(text if len(text) <= 80 else text[:77] + "…")
 
 
 def seconds(time_ns: int) -> str:

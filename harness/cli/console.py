@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
+import string
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.markup import escape
+from rich.segment import Segment
 from rich.text import Text
+
+from histories.printable import printable
+
+from .streams import Escaping
 
 PLAIN_EVERY_S = 5.0
 
 
-class _Results(Console):
-    """JSON is JSON in every encoding: what the stream's lacks would be written as an escape that JSON does not know."""
+class _Console(Console):
+    """What is printed is text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream, which would escape them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+
+    @property
+    def file(self) -> IO[str]:
+        stream = super().file
+        return stream.verbatim if isinstance(stream, Escaping) else stream
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
+        """JSON is JSON in every encoding: what the stream's lacks would be written as an escape that JSON does not know."""
         super().print_json(json, **{"ensure_ascii": not self.encoding.startswith("utf"), **options})
 
 
-out = _Results(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Console()
+err = _Console(stderr=True)
 
 COLOURS = {"valid": "green", "invalid": "red", "unknown": "yellow"}
+
+
+class _Marking(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return escape(printable(format(value, format_spec)))
+
+
+def marked(template: str, *values: object) -> Text:
+    """`template` is ours, with rich's markup and a `{}` for each value; nothing in a value is markup."""
+    return Text.from_markup(_Marking().vformat(template, values, {}), emoji=False)
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import TribulationError
-from .console import out, say
+from .console import marked, out, say
 from .options import take_over_option
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _show_plans(make: Callable[[], Sequence[HostPlan]], as_json: bool) -> int:
             for step in plan.steps:
                 table.add_row(plan.host, step.action, Text(step.detail))
             for refusal in plan.refusals:
-                table.add_row(plan.host, "[red]refused[/]", Text(f"{refusal.message}; hint: {refusal.hint}"))
+                table.add_row(plan.host, marked("[red]refused[/]"), Text(f"{refusal.message}; hint: {refusal.hint}"))
             if not plan.steps and not plan.refusals:
                 table.add_row(plan.host, "-", "nothing to do")
         out.print(table)
@@ -216,8 +216,8 @@ def _tell_hints(errors: Sequence[Exception | None]) -> int:
     return 4 if any(error is not None for error in errors) else 0
 
 
-def _mark(ok: bool) -> str:
-    return "[green]ok[/]" if ok else "[red]failed[/]"
+def _mark(ok: bool) -> Text:
+    return marked("[green]ok[/]") if ok else marked("[red]failed[/]")
 
 
 def _print(results: Sequence[HostResult], as_json: bool) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from .console import out, say
+from .console import marked, out, say
 from .options import hosts_option
 
 if TYPE_CHECKING:
@@ -104,8 +104,14 @@ def _print(results: Sequence[ProbeResult], faults: Sequence[Able], tried: Sequen
     for heading in ("probe", "host", "", "detail"):
         table.add_column(heading, overflow="fold")
     for result in results:
-        mark = "[green]ok[/]" if result.ok else "[red]missing[/]" if result.required else "[yellow]not here[/]"
-        table.add_row(result.probe, result.host, mark, escape(_detail(result)))
+        mark = (
+            marked("[green]ok[/]")
+            if result.ok
+            else marked("[red]missing[/]")
+            if result.required
+            else marked("[yellow]not here[/]")
+        )
+        table.add_row(result.probe, result.host, mark, _detail(result))
     out.print(table)
     if faults and tried:
         out.print()
@@ -127,8 +133,8 @@ def _print_faults(faults: Sequence[Able], hosts: Sequence[str]) -> None:
         out.print(f"{', '.join(where)}: {why}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _cell(able: Able) -> str:
-    return "[green]works[/]" if able.ok else "[yellow]not here[/]"
+def _cell(able: Able) -> Text:
+    return marked("[green]works[/]") if able.ok else marked("[yellow]not here[/]")
 
 
 def _reasons(faults: Iterable[Able]) -> dict[str, list[str]]:

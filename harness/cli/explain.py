@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from rich.markup import escape
 from rich.table import Table
 
 from checkers import Anomaly
@@ -20,7 +19,7 @@ from histories.columns import Columns
 
 from ..report import words
 from ..run.verdict import Judgement
-from .console import out
+from .console import marked, out
 
 NEIGHBOURS = 2
 MOST_ROWS = 40
@@ -38,11 +37,11 @@ def print_witnesses(judgement: Judgement) -> None:
         return
     for name, result in judgement.results.items():
         for number, anomaly in enumerate(result.anomalies[:MOST_WITNESSES], start=1):
-            out.print(f"\n[bold red]{escape(name)}[/] {escape(anomaly.kind)} ({number} of {len(result.anomalies)})")
-            out.print(f"  {escape(anomaly.explanation)}")
+            out.print(marked("\n[bold red]{}[/] {} ({} of {})", name, anomaly.kind, number, len(result.anomalies)))
+            out.print(f"  {anomaly.explanation}")
             _print_operations(anomaly, history)
         if result.reason and not result.anomalies:
-            out.print(f"\n[yellow]{escape(name)}[/] {escape(result.reason)}")
+            out.print(marked("\n[yellow]{}[/] {}", name, result.reason))
 
 
 def _print_operations(anomaly: Anomaly, history: History) -> None:
@@ -60,11 +59,11 @@ def _print_operations(anomaly: Anomaly, history: History) -> None:
     previous = -1
     for row, rank in zip(shown.tolist(), ranks.tolist(), strict=True):
         if rank > previous + 1:
-            table.add_row("", "", "", f"[dim]… {rank - previous - 1} more[/]", "", "", "")
+            table.add_row("", "", "", marked("[dim]… {} more[/]", rank - previous - 1), "", "", "")
         _add(table, history.operation(row), row in in_proof)
         previous = rank
     if previous + 1 < len(related):
-        table.add_row("", "", "", f"[dim]… {len(related) - previous - 1} more[/]", "", "", "")
+        table.add_row("", "", "", marked("[dim]… {} more[/]", len(related) - previous - 1), "", "", "")
     out.print(table)
 
 
@@ -74,11 +73,11 @@ def _add(table: Table, op: Operation, in_proof: bool) -> None:
     no_clock = op.invoke_ns in (-1, op.invoke_index)
     took = "no answer" if op.complete_ns is None else words.duration(op.complete_ns - op.invoke_ns)
     table.add_row(
-        "[red]▶[/]" if in_proof else "",
+        marked("[red]▶[/]") if in_proof else "",
         f"{op.invoke_index}–{end}",
-        escape(str(op.process)),
-        escape(words.operation(op)),
-        op.type.value + (f" {escape(op.error)}" if op.error else ""),
+        str(op.process),
+        words.operation(op),
+        op.type.value + (f" {op.error}" if op.error else ""),
         "" if no_clock else words.milliseconds(op.invoke_ns),
         "" if no_clock else took,
         style=None if in_proof else "dim",

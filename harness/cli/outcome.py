@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from checkers.causes import rank
 
 from ..report import words
 from ..run.verdict import EXIT_BUG, EXIT_INVALID, Judgement
-from .console import COLOURS, out
+from .console import COLOURS, marked, out
 
 SHOWN_ANOMALIES = 1
 SHOWN_CAUSES = 5
@@ -46,32 +45,34 @@ def print_judgement(judgement: Judgement) -> None:
     _print_causes(document.get("client_errors", ()))
     verdict = judgement.verdict.value
     expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
-    out.print(f"\n[bold {COLOURS[verdict]}]{verdict}[/]{expected}")
+    out.print(marked("\n[bold {}]{}[/]{}", COLOURS[verdict], verdict, expected))
     _print_anomalies(judgement)
     if note := (document["power_model"] or {}).get("note"):
-        out.print(f"  [yellow]power model[/] {escape(note)}")
+        out.print(marked("  [yellow]power model[/] {}", note))
     for one in document["left_out"]:
-        out.print(f"  [yellow]left out[/] {escape(one.get('sort') or one['fault'])}: {escape(one['why'])}")
+        out.print(marked("  [yellow]left out[/] {}: {}", one.get("sort") or one["fault"], one["why"]))
     for error in document["errors"]:
-        out.print(f"  [yellow]environment[/] {escape(error)}")
+        out.print(marked("  [yellow]environment[/] {}", error))
     for bug in document.get("bugs", ()):
-        out.print(f"  [red]bug of Tribulation[/] {escape(bug)}")
+        out.print(marked("  [red]bug of Tribulation[/] {}", bug))
     seen = {fault["id"]: words.effect(fault["kind"], fault["observed"]) for fault in document["faults"]}
     for fault in document["unverified"]:
-        out.print(f"  [yellow]fault not verified[/] {escape(fault)}: seen: {escape(seen[fault] or 'nothing')}")
+        out.print(marked("  [yellow]fault not verified[/] {}: seen: {}", fault, seen[fault] or "nothing"))
     for fault in document["not_undone"]:
-        out.print(f"  [yellow]fault not undone[/] {escape(fault)}: the line `healed` in ledger.jsonl has what was seen")
+        out.print(
+            marked("  [yellow]fault not undone[/] {}: the line `healed` in ledger.jsonl has what was seen", fault)
+        )
     for gap in document["gaps"]:
-        out.print(f"  [yellow]missing {escape(gap['part'])}[/] {escape(gap['name'])}: {escape(gap['why'])}")
+        out.print(marked("  [yellow]missing {}[/] {}: {}", gap["part"], gap["name"], gap["why"]))
     for node in document["silent_after_heal"]:
         last = document["last_ok_ms"].get(node)
         since = "never" if last is None else f"last ok at {last / 1e3:.1f} s"
-        out.print(f"  [yellow]silent[/] {escape(node)}: no operation was ok after everything was healed; {since}")
+        out.print(marked("  [yellow]silent[/] {}: no operation was ok after everything was healed; {}", node, since))
     for fault, others in document["covered"].items():
-        out.print(f"  fault {escape(fault)} could not show: covered by {escape(', '.join(others))}")
+        out.print(f"  fault {fault} could not show: covered by {', '.join(others)}")
     told = "history" if document["expected"] is None else "run    "
-    out.print(f"\n{told} {escape(document['run'])}")
-    out.print(f"repeat  {escape(document['command'])}")
+    out.print(f"\n{told} {document['run']}")
+    out.print(f"repeat  {document['command']}")
 
 
 def _print_anomalies(judgement: Judgement) -> None:
@@ -81,21 +82,21 @@ def _print_anomalies(judgement: Judgement) -> None:
     for name, anomaly in sorted(found, key=lambda item: rank(item[1].kind, item[1].ops)):
         shown[name] += 1
         if shown[name] <= SHOWN_ANOMALIES:
-            out.print(f"  [red]{name}[/] {escape(anomaly.kind)}: {escape(anomaly.explanation)}")
+            out.print(marked("  [red]{}[/] {}: {}", name, anomaly.kind, anomaly.explanation))
             out.print(f"    operations {', '.join(map(str, anomaly.ops))}" if anomaly.ops else "    from traces")
     more = ", ".join(f"{count - SHOWN_ANOMALIES} by {name}" for name, count in shown.items() if count > SHOWN_ANOMALIES)
     if more:
-        out.print(f"  … and more: {more}; all of them: tri check {escape(judgement.document['run'])} --json")
+        out.print(f"  … and more: {more}; all of them: tri check {judgement.document['run']} --json")
 
 
 def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
     """Why operations did not end ok; of an error of the client also where it was raised."""
     for cause in causes[:SHOWN_CAUSES]:
         what = f"{cause['type']} {cause['error'] or 'without a reason'}"
-        message = f": {escape(cause['message'])}" if cause["message"] else ""
-        out.print(f"            {cause['count']} × {escape(what)}{message}")
+        message = f": {cause['message']}" if cause["message"] else ""
+        out.print(f"            {cause['count']} × {what}{message}")
         for line in cause.get("traceback", "").splitlines():
-            out.print(f"              {escape(line)}")
+            out.print(f"              {line}")
     if len(causes) > SHOWN_CAUSES:
         out.print(f"            and {len(causes) - SHOWN_CAUSES} more causes, see --json")
 
@@ -103,8 +104,8 @@ def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
 def _print_checkers(judgement: Judgement) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, result in judgement.results.items():
-        note = escape(result.reason or (result.anomalies[0].kind if result.anomalies else ""))
-        table.add_row(name, f"[{COLOURS[result.verdict.value]}]{result.verdict.value}[/]", note)
+        note = result.reason or (result.anomalies[0].kind if result.anomalies else "")
+        table.add_row(name, marked("[{}]{}[/]", COLOURS[result.verdict.value], result.verdict.value), note)
     out.print(table)
 
 
@@ -118,4 +119,4 @@ def _print_faults(judgement: Judgement) -> None:
     if judgement.document["power_model"]:
         out.print(f"            power loss: {judgement.document['power_model']['model']} model")
     for ability, how in words.means(judgement.document.get("backends", {})).items():
-        out.print(f"            {ability}: {escape(how)}")
+        out.print(f"            {ability}: {how}")

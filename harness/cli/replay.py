@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 
-from .console import Progress, out
+from .console import Progress, marked, out
 from .options import DurationType, json_option, runs_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
@@ -164,4 +163,4 @@ def tell(lines: Sequence[str]) -> None:
     for line in lines:
         head, colon, rest = line.partition(":")
         colour = _COLOURS.get(head)
-        out.print(escape(line) if colour is None else f"[{colour}]{escape(head)}{colon}[/]{escape(rest)}")
+        out.print(line if colour is None else marked("[{}]{}{}[/]{}", colour, head, colon, rest))

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
-from .console import Progress, out, say
+from .console import Progress, marked, out, say
 from .options import DurationType, json_option, runs_option, set_option
 
 if TYPE_CHECKING:
@@ -199,21 +198,21 @@ def print_found(told: Mapping[str, Any]) -> None:
     )
     out.print(f"\n{told['trials']} trials ({told['mutants']} mutants): {counts or 'none'}")
     for doubt, number in told["doubts"].items():
-        out.print(f"  [yellow]unknown[/] {number}: {escape(doubt)}")
+        out.print(marked("  [yellow]unknown[/] {}: {}", number, doubt))
     if told["unended"]:
-        out.print(f"  [yellow]no end[/] seeds {', '.join(map(str, told['unended']))}")
+        out.print(marked("  [yellow]no end[/] seeds {}", ", ".join(map(str, told["unended"]))))
     cpu = told["cpu_s"]
     whole = cpu["simulate"] + cpu["check"] or 1
     out.print(
         f"{told['operations']} operations, {told['core_events']} events in {told['simulated_s']:g} s of virtual time; {told['states']} states; "
         f"{told['wall_s']:g} s, {told['trials_per_minute']} trials a minute; {whole:.1f} s of CPU, {100 * cpu['check'] / whole:.0f} % of it checking"
     )
-    out.print(f"repeat  {escape(told['command'])}")
+    out.print(f"repeat  {told['command']}")
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:
     if not failures:
-        out.print("[bold green]nothing failed[/]")
+        out.print(marked("[bold green]nothing failed[/]"))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("failure", overflow="fold")
@@ -223,10 +222,10 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     for row in shown:
         seed = f"{row['first_seed']}{'*' if row['mutant'] else ''}"
         figures = (str(row["trials"]), seed, str(row["faults"]), str(row["operations"]))
-        table.add_row(f"[red]{escape(row['checker'])}[/]/{escape(row['kind'])}", *figures)
+        table.add_row(marked("[red]{}[/]/{}", row["checker"], row["kind"]), *figures)
     out.print(table)
     if any(row["mutant"] for row in shown):
-        out.print("[dim]* a mutant of earlier plans: its run's folder has the plan[/]")
+        out.print(marked("[dim]* a mutant of earlier plans: its run's folder has the plan[/]"))
     if len(failures) > len(shown):
         out.print(f"… and {len(failures) - len(shown)} more: --json")
     for seed in dict.fromkeys(row["first_seed"] for row in shown):
@@ -236,9 +235,9 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 def _print_first(rows: list[dict[str, Any]]) -> None:
     """The kinds of failure that one trial was the first to show, and where it is kept."""
     first = rows[0]
-    out.print(f"\n[bold]seed {first['first_seed']}[/] {escape(first['repeat'] or 'not kept: --keep')}")
+    out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --keep"))
     for row in rows:
-        out.print(f"  [red]{escape(row['checker'])}/{escape(row['kind'])}[/] {escape(row['explanation'])}")
+        out.print(marked("  [red]{}/{}[/] {}", row["checker"], row["kind"], row["explanation"]))
 
 
 def _print_sometimes(sometimes: Mapping[str, int], trials: int) -> None:
@@ -250,5 +249,5 @@ def _print_sometimes(sometimes: Mapping[str, int], trials: int) -> None:
     table.add_column("trials", justify="right")
     for name, number in sorted(sometimes.items(), key=lambda item: (item[1], item[0])):
         colour = "red" if number == 0 else "default"
-        table.add_row(f"[{colour}]{escape(name)}[/]", f"[{colour}]{number if number else 'never'}[/]")
+        table.add_row(marked("[{}]{}[/]", colour, name), marked("[{}]{}[/]", colour, number if number else "never"))
     out.print(table)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from .console import Progress, out, say
@@ -97,7 +96,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     else:
         print_shrunk(told)
         repeat = f"tri replay {run_dir}" if judgement is not None else f"tri run --plan {run_dir}/plan.json"
-        out.print(f"\nrun     {escape(str(run_dir))}\nrepeat  {escape(repeat)}")
+        out.print(f"\nrun     {run_dir}\nrepeat  {repeat}")
     return EXIT_SHRUNK
 
 
@@ -133,7 +132,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         out.print_json(json.dumps({**told, "run": str(smallest)}, default=str))
     else:
         print_shrunk(told)
-        out.print(f"fails in {hits} of {tries} runs\n\nrun     {escape(str(smallest))}")
+        out.print(f"fails in {hits} of {tries} runs\n\nrun     {smallest}")
     return EXIT_SHRUNK
 
 
@@ -170,10 +169,10 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         out.print_json(json.dumps(told, default=str))
         return EXIT_SHRUNK
     before, after = small.operations
-    out.print(f"{wanted.checker} {escape(wanted.kind)}: {escape(small.anomaly.explanation)}")
+    out.print(f"{wanted.checker} {wanted.kind}: {small.anomaly.explanation}")
     minimal = "none of them can go" if small.one_minimal else "it was stopped before all was tried"
     out.print(f"\n{before} operations → {after}, by {small.runs} checks in {small.spent_s:.1f} s; {minimal}")
-    out.print(f"history {escape(str(path))}\nlook    tri check {escape(str(path))} --explain")
+    out.print(f"history {path}\nlook    tri check {path} --explain")
     return EXIT_SHRUNK
 
 
@@ -195,7 +194,7 @@ def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
 def print_shrunk(told: Mapping[str, Any]) -> None:
     """The story of the smallest plan, and how small it became."""
     for when, what in told["story"]:
-        out.print(f"{when:>9}  {escape(what)}")
+        out.print(f"{when:>9}  {what}")
     if told["more"]:
         out.print(f"           … and {told['more']} more in plan.json")
     table = Table(box=None, pad_edge=False, header_style="dim")

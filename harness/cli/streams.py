@@ -2,7 +2,7 @@
 
 A command's exit code is its verdict's. So the file below `sys.stdout` and `sys.stderr` takes everything: a reader that is gone, a full disk, a
 terminal that was closed lose what is written, and nothing above (rich, click, print, logging, tracebacks, the flush at the interpreter's end)
-ever sees an error. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
+ever sees an error. And what others wrote into a text, in a key, a value, a host's message, cannot steer the terminal: control characters are escaped here. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
 
     with guarded_streams() as streams:
         code = work()
@@ -21,7 +21,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TextIO
+from typing import IO, Any, TextIO, cast
+
+from histories.printable import printable
 
 CHUNK = 4096
 """A pipe that polls writable takes so much without blocking (PIPE_BUF)."""
@@ -139,11 +141,36 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise Ended
 
 
-def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> io.TextIOWrapper:
+class Escaping(io.TextIOWrapper):
+    """A standard stream that writes no control character that others put into a text; `verbatim` is for what knows what it writes."""
+
+    def write(self, text: str, /) -> int:
+        super().write(printable(text))
+        return len(text)
+
+    @property
+    def verbatim(self) -> IO[str]:
+        return cast(IO[str], _Verbatim(self))
+
+
+class _Verbatim:
+    """The stream below, as it is."""
+
+    def __init__(self, stream: Escaping) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return io.TextIOWrapper.write(self._stream, text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> Escaping:
     """What its encoding lacks is written as an escape."""
     encoding = "utf-8" if before is None else before.encoding
     buffered = io.BufferedWriter(raw)
-    return io.TextIOWrapper(buffered, encoding, errors="backslashreplace", line_buffering=line_buffering)
+    return Escaping(buffered, encoding, errors="backslashreplace", line_buffering=line_buffering)
 
 
 def _open_closed() -> set[int]:

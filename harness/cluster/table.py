@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +35,7 @@ def table_of(picture: Picture) -> RenderableType:
         table.add_column(heading, no_wrap=True)
     table.add_column("types", overflow="fold")
     for row in picture.rows:
-        state = f"[{STATES.get(row.state, 'white')}]{escape(row.state)}[/]"
+        state = Text(row.state, style=STATES.get(row.state, "white"))
         table.add_row(
             row.node,
             row.address.removesuffix(f":{PORT}"),
@@ -46,7 +45,7 @@ def table_of(picture: Picture) -> RenderableType:
             f"{row.used}/{row.slots}",
             load_bar(row),
             rtt(row),
-            escape(row.types),
+            row.types,
         )
     return Group(Text(headline(picture)), table, Text(tasks_line(picture)))
 
@@ -84,16 +83,16 @@ def results_table(results: Iterable[Result]) -> Table:
         table.add_row(
             str(scenario.number),
             scenario.category,
-            escape(scenario.name),
-            escape(scenario.promised),
-            escape(result.measured),
+            scenario.name,
+            scenario.promised,
+            result.measured,
             mark(result),
         )
     return table
 
 
-def mark(result: Result) -> str:
-    return {True: "[green]ok[/]", False: "[red]failed[/]", None: "[yellow]—[/]"}[result.passed]
+def mark(result: Result) -> Text:
+    return {True: Text("ok", "green"), False: Text("failed", "red"), None: Text("—", "yellow")}[result.passed]
 
 
 def summary(results: Iterable[Result]) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from histories import History
+from histories.printable import printable
 
 from ..evidence.writing import writing
 from .load import load_run
@@ -53,12 +54,18 @@ def _environment() -> Environment:
         loader=PackageLoader("harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, default=str)
     environment.globals["verbatim"] = _verbatim
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Of what others wrote, nothing hides or turns the direction of what follows; what is ours is `Markup`."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _verbatim(name: str) -> Markup:
@@ -76,7 +83,7 @@ def _plotly() -> Markup:
 
 def _json_for_script(value: Any) -> Markup:
     """JSON that can stand inside a script element: nothing in it can end the element or begin a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

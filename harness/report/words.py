@@ -8,6 +8,7 @@ from typing import Any
 
 from checkers.result import Fault
 from histories import Operation, Type
+from histories.printable import in_a_line
 
 _LONGEST = 72
 _MOST_ITEMS = 8
@@ -34,16 +35,16 @@ def value(item: Any) -> str:
     if item is None:
         return "nil"
     if isinstance(item, str):
-        return shortened(item)
+        return in_a_line(shortened(item))
     if isinstance(item, list | tuple) and len(item) > _MOST_ITEMS:
         first = ", ".join(value(one) for one in item[:_MOST_ITEMS])
         return shortened(f"[{first}, … {len(item)} in all]")
-    return shortened(json.dumps(item, ensure_ascii=False, default=str))
+    return in_a_line(shortened(json.dumps(item, ensure_ascii=False, default=str)))
 
 
 def operation(op: Operation) -> str:
     """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: what was asked, and what an ok answer said beyond it."""
-    words = [op.f]
+    words = [in_a_line(op.f)]
     if op.key is not None:
         words.append(value(op.key))
     if op.argument is not None:

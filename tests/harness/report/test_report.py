@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import CampaignError
 from harness.report import write_report
+from histories.printable import printable
 
 from .folders import write_run
 
@@ -64,7 +65,15 @@ def test_what_clients_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
     page = _page(write_run(tmp_path / "run", 100, text=evil, **verdict))
     assert "<img" not in _without_plotly(page)
     assert "\u2028" not in re.findall(r'id="data">(.*?)</script>', page, re.S)[0]
-    assert any(evil in text for text in _data(page)["ops"]["text"])
+    assert any(evil.replace("\u2028", "\\u2028") in text for text in _data(page)["ops"]["text"])
+
+
+def test_control_characters_neither_hide_nor_turn_what_the_page_says(tmp_path: Path) -> None:
+    evil = "\x1b[2J\x00\x07\u202egnorw\x9b\u200b</script><!--"
+    verdict = {"campaign": evil, "errors": [evil], "checkers": {evil: {"verdict": "unknown", "reason": evil}}}
+    page = _without_plotly(_page(write_run(tmp_path / "run", 100, text=evil, **verdict)))
+    assert printable(page) == page and "\\u202egnorw" in page and "<!--" not in page
+    assert any("\\u202egnorw" in text for text in _data(page)["ops"]["text"])
 
 
 def test_every_operation_is_in_the_charts(tmp_path: Path) -> None:
