@@ -14,6 +14,7 @@ from histories import Operation, Type, canonical
 
 from .acks import acknowledged_writes
 from .result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from .state_digests import scheme_of
 from .wording import describe, indices, on_key, show
 
 
@@ -45,6 +46,11 @@ class ConvergenceChecker:
         if silent:
             reason = f"{len(silent)} of {len(record.nodes)} nodes did not tell their final state: {', '.join(silent)}"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
+        schemes = sorted({scheme_of(state["digest"]) for state in record.final_states.values() if _answered(state)})
+        if len(schemes) > 1:
+            shown = ", ".join(scheme or "none" for scheme in schemes)
+            reason = f"the nodes are of different releases: digests of the schemes {shown} cannot be compared"
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         if not read_keys and not any(acknowledged_writes(record.history.operations())):
             reason = "no write was acknowledged and no key read at the end: equal states say nothing"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
@@ -69,36 +75,38 @@ def _states(record: RunRecord) -> list[Anomaly]:
         f"{', '.join(nodes)} at index {index_of[nodes[0]]} with digest {show(digest)}"
         for digest, nodes in groups.items()
     )
-    by_index: dict[int, set[Any]] = {}
+    by_index: dict[tuple[int, str], set[Any]] = {}
     for digest, nodes in groups.items():
         for node in nodes:
-            by_index.setdefault(index_of[node], set()).add(digest)
+            by_index.setdefault((index_of[node], scheme_of(digest)), set()).add(digest)
     details = {
         "groups": [{"digest": digest, "nodes": nodes, "index": index_of[nodes[0]]} for digest, nodes in groups.items()]
     }
     if any(len(digests) > 1 for digests in by_index.values()):
         text = f"After the quiet period replicas differ at the same index: {told}."
         return [Anomaly("diverged", (), text, details)]
+    if len(set(index_of.values())) == 1:
+        return []
     text = f"After the quiet period replicas are not at one state: {told}."
     return [Anomaly("not-converged", (), text, details)]
 
 
 def _digests(traces: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Anomaly]:
     """The first index at which two nodes traced different digests of the applied state."""
-    seen: dict[int, tuple[Any, str, Mapping[str, Any]]] = {}
+    seen: dict[tuple[int, str], tuple[Any, str, Mapping[str, Any]]] = {}
     clashes: list[tuple[int, str, Mapping[str, Any]]] = []
     for node, lines in traces.items():
         for line in lines:
             if line.get("event") != "digest":
                 continue
             index, digest = line["index"], line["digest"]
-            first = seen.setdefault(index, (digest, node, line))
+            first = seen.setdefault((index, scheme_of(digest)), (digest, node, line))
             if first[0] != digest:
                 clashes.append((index, node, line))
     if not clashes:
         return []
     index, node, line = min(clashes, key=lambda clash: clash[0])
-    digest, other, before = seen[index]
+    digest, other, before = seen[index, scheme_of(line["digest"])]
     text = f"At applied index {index} the state of {other} has digest {show(digest)} and that of {node} {show(line['digest'])}."
     return [Anomaly("diverged", (), text, {"index": index, "traces": [dict(before), dict(line)]})]
 

@@ -75,6 +75,6 @@ class Survey:
     confirmations: list[tuple[Line, Moment]] = field(default_factory=list)
     leases: list[tuple[Line, Moment]] = field(default_factory=list)
     durable: dict[str, DurableHistory] = field(default_factory=dict)
-    digests: dict[tuple[str, int], Line] = field(default_factory=dict)
+    digests: dict[tuple[str, int, str], Line] = field(default_factory=dict)
     lines: int = 0
     torn_boots: int = 0

@@ -17,6 +17,7 @@ from .raft_facts import Ack, Commit, Reign, Survey
 from .raft_log import NodeLog
 from .raft_membership import Adopted, Change, judge_order, judge_step
 from .raft_votes import Ballots
+from .state_digests import scheme_of
 from .traces import FOREVER_NS, Incarnation, Interval, Line, Traces, excerpt
 
 BYTES_PER_LINE = 100
@@ -288,7 +289,7 @@ class _Walk:
         if line.get("digest") is None:
             return
         group = "digest" if line["event"] == "digest" else "snapshot"
-        known = self.facts.digests.setdefault((group, line["index"]), line)
+        known = self.facts.digests.setdefault((group, line["index"], scheme_of(line["digest"])), line)
         if known["digest"] != line["digest"]:
             self.findings.add(
                 "state-diverged",

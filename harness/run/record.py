@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from checkers.result import Fault, Gap, RunRecord
+from checkers.state_digests import scheme_of
 from checkers.traces import trace_gaps
 from histories import NEMESIS, History, HistoryError
 from histories.formats import read
@@ -167,8 +168,11 @@ def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
 
 
 def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether all nodes that answered say that they are at the same place in the same state."""
-    return len({(state.get("index"), state.get("digest")) for state in states.values()}) <= 1
+    """Whether all nodes that answered say that they are at the same place, and in the same state as far as their digests can be compared."""
+    digests = {state.get("digest") for state in states.values()}
+    return len({state.get("index") for state in states.values()}) <= 1 and len(digests) == len(
+        {scheme_of(digest) for digest in digests}
+    )
 
 
 def record_of(

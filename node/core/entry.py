@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from ..bounded import WIDE, OutOfBounds, read_json
@@ -21,6 +22,8 @@ CONFIG = "config"
 UNREADABLE = "unreadable"
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
+"""The JSON text of a text."""
 
 
 def canonical(value: Any) -> str:

@@ -1,23 +1,21 @@
 """An agent's state: JSON values by key, with a size and a digest that follow each change.
 
-The digest is the sum, modulo 2^128, of one hash for each key and its value (MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions", 2003): a change costs
-what the changed key costs, so two hosts compare megabytes without reading them again. Values are never changed once they are in; null is not a value, for it says that
-a key is gone.
+The digest is a sum of hashes (`change_sum.py`) that is kept at every change, with each key's hash, so two hosts compare megabytes without reading them again and find
+the keys in which they differ. Values are never changed once they are in; null is not a value, for it says that a key is gone.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .change_sum import MODULUS, number_of
 from .entry import canonical
 
 KEY_CHARACTERS = 256
 VALUE_CHARACTERS = 128 * 1024
 """JSON text of one value, at most: with it a log entry and a message stay well below a frame, though quotes double on the way."""
 STATE_CHARACTERS = 64 << 20
-_MODULUS = 1 << 128
 
 
 class KeyedState:
@@ -44,14 +42,14 @@ class KeyedState:
         size, number = self._marks[key] = _mark(key, value)
         self.data[key] = value
         self.characters += size
-        self._sum = (self._sum + number) % _MODULUS
+        self._sum = (self._sum + number) % MODULUS
 
     def remove(self, key: str) -> None:
         mark = self._marks.pop(key, None)
         if mark is not None:
             del self.data[key]
             self.characters -= mark[0]
-            self._sum = (self._sum - mark[1]) % _MODULUS
+            self._sum = (self._sum - mark[1]) % MODULUS
 
     def apply(self, changes: Mapping[str, Any], gone: Sequence[str]) -> None:
         for key, value in changes.items():
@@ -131,8 +129,7 @@ def value_problem(key: str, value: Any) -> str | None:
 
 def _mark(key: str, value: Any) -> tuple[int, int]:
     text = f"{canonical(key)}:{canonical(value)}"
-    digest = hashlib.blake2b(text.encode("ascii"), digest_size=16).digest()
-    return len(text), int.from_bytes(digest, "big")
+    return len(text), number_of(text)
 
 
 def _short(value: Any) -> str:

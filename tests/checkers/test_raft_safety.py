@@ -455,6 +455,14 @@ def test_states_that_differ_after_the_same_log() -> None:
     assert verdict(book)[1] == ["state-diverged"]
 
 
+def test_digests_of_two_schemes_are_not_compared() -> None:
+    """Nodes of two releases."""
+    book = calm()
+    book.line("n1", "digest", index=2, digest="aa")
+    book.line("n2", "digest", index=2, digest="2:bb")
+    assert verdict(book) == VALID
+
+
 # -- configurations
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from checkers import CheckResult, Fault, RunRecord, Verdict, checker
 from checkers.result import Budget
 from checkers.windows import sides
+from harness.run.record import states_agree
 from histories import Event, History, Type, parse
 
 MS = 1_000_000
@@ -196,6 +197,21 @@ def test_a_silent_node_leaves_it_unknown():
         Verdict.UNKNOWN,
         "1 of 3 nodes did not tell their final state: n2",
     )
+
+
+def test_digests_of_two_schemes_are_no_evidence_for_or_against_each_other():
+    """A cluster of nodes of two releases."""
+    mixed = states(n1=(9, "a"), n2=(9, "2:b"), n3=(9, "2:b"))
+    result = judge("convergence", converged(final_states=mixed))
+    assert result.verdict is Verdict.UNKNOWN and "the schemes none, 2 cannot be compared" in result.reason
+    (anomaly,) = judge("convergence", converged(final_states={**mixed, **states(n3=(9, "2:c"))})).anomalies
+    assert anomaly.kind == "diverged"
+    (anomaly,) = judge("convergence", converged(final_states={**mixed, **states(n3=(8, "2:b"))})).anomalies
+    assert anomaly.kind == "not-converged"
+    lines = [{"event": "digest", "index": 5, "digest": digest} for digest in ("y", "2:z")]
+    assert judge("convergence", converged(traces={"n1": lines[:1], "n2": lines[1:]})).verdict is Verdict.VALID
+    assert states_agree(mixed) and not states_agree({**mixed, **states(n3=(9, "2:c"))})
+    assert not states_agree({**mixed, **states(n3=(8, "2:b"))})
 
 
 def test_traced_digests_that_clash_are_divergence_even_if_the_end_is_equal():

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..entry import canonical
+from ...flaws import Flaws
+from ..change_sum import ABSENT, ChangeSum
+from ..entry import canonical, quoted
 from ..value import frozen
 
 MicroOp = Sequence[Any]
@@ -27,8 +29,10 @@ class Mismatch:
 
 
 class KeyValue:
-    def __init__(self) -> None:
+    def __init__(self, flaws: Flaws) -> None:
+        self._flaws = flaws
         self._data: dict[str, Any] = {}
+        self._sum = ChangeSum(_text_of)
 
     def read(self, ops: Sequence[MicroOp]) -> list[Any]:
         """Results of a transaction that only reads."""
@@ -52,14 +56,31 @@ class KeyValue:
                     return Mismatch(key, value, canonical(op[2]))
                 value = changes[key] = op[3]
             results.append(value)
-        self._data.update(changes)
+        self._change(changes, ops)
         return results
+
+    def digest(self) -> str:
+        """Of all keys and values; costs what the keys do that changed since it was last asked for."""
+        return f"{self._sum.settle(self._data):032x}"
+
+    def _change(self, changes: Mapping[str, Any], ops: Sequence[MicroOp]) -> None:
+        data, note = self._data, self._sum.note
+        noted = [op[1] for op in ops if op[0] != "cas"] if self._flaws.digest_skips_key else changes
+        for key in noted:
+            if key in changes:
+                note(key, data.get(key, ABSENT))
+        data.update(changes)
 
     def dump(self) -> Mapping[str, Any]:
         return self._data
 
     def restore(self, data: Mapping[str, Any] | None) -> None:
         self._data = dict(data or {})
+        self._sum.reset(self._data)
+
+
+def _text_of(key: str, value: Any) -> str:
+    return f"{quoted(key)}:{canonical(value)}"
 
 
 def same(one: Any, other: Any) -> bool:

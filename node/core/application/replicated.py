@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ..entry import canonical
+
 Fields = Mapping[str, Any]
 Result = dict[str, Any]
 
@@ -64,6 +66,15 @@ class Replicated(Protocol):
 
 def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+DIGEST_SCHEME = "2"
+"""How the digest of the replicated state is made. Digests of different schemes are not comparable: nodes of two releases may hold one state."""
+
+
+def state_digest(keys: str, sessions: str, apps: Mapping[str, str]) -> str:
+    """Of the whole replicated state, from the digests of its parts."""
+    return f"{DIGEST_SCHEME}:{text_digest(canonical([keys, sessions, apps]))}"
 
 
 def done(**more: Any) -> Result:

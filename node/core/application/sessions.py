@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...flaws import Flaws
+from ..change_sum import ABSENT, ChangeSum, number_of, sum_of
+from ..entry import canonical
 
 SESSION_LIMIT = 4096
 """The same on every node, for eviction is replicated state."""
@@ -23,11 +25,13 @@ class Sessions:
         self._flaws = flaws
         self._limit = limit
         self._sessions: OrderedDict[int, tuple[int, Result | None]] = OrderedDict()
+        self._sum = ChangeSum(self._text_of)
 
     def open(self, index: int) -> Result:
+        self._sum.note(index, ABSENT)
         self._sessions[index] = (0, None)
         while len(self._sessions) > self._limit:
-            self._sessions.popitem(last=False)
+            self._sum.note(*self._sessions.popitem(last=False))
         return {"status": "ok", "session": index, "results": [index]}
 
     def answered(self, session: int, seq: int) -> Result | None:
@@ -46,19 +50,38 @@ class Sessions:
         return {"status": "info", "error": "superseded", "message": message}
 
     def remember(self, session: int, seq: int, reply: Result) -> None:
+        self._sum.note(session, self._sessions.get(session, ABSENT))
         self._sessions[session] = (seq, reply)
 
     def forget_idle(self, index: int) -> None:
         """The flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
         for session, (_, reply) in list(self._sessions.items()):
             if max(session, (reply or {}).get("index", 0)) <= index:
-                del self._sessions[session]
+                self._sum.note(session, self._sessions.pop(session))
+
+    def digest(self) -> str:
+        """Of every session's last command and of their order; costs what the sessions do that changed since it was last asked for."""
+        return _digest(self._sum.settle(self._sessions), list(self._sessions))
+
+    def digest_of(self, rows: Sequence[Any]) -> str:
+        """The digest that sessions restored from `rows` have: with a flaw, these are not the present ones."""
+        sessions = {session: (seq, reply) for session, seq, reply in rows}
+        return _digest(sum_of(self._text_of, sessions), list(sessions))
 
     def dump(self) -> Sequence[Any]:
         """Least recently used first."""
-        if self._flaws.dedup_table_not_in_snapshot:
-            return [[session, 0, None] for session in self._sessions]
-        return [[session, seq, reply] for session, (seq, reply) in self._sessions.items()]
+        return [self._row(session, state) for session, state in self._sessions.items()]
 
     def restore(self, data: Sequence[Any] | None) -> None:
         self._sessions = OrderedDict((session, (seq, reply)) for session, seq, reply in data or ())
+        self._sum.reset(self._sessions)
+
+    def _row(self, session: int, state: tuple[int, Result | None]) -> list[Any]:
+        return [session, 0, None] if self._flaws.dedup_table_not_in_snapshot else [session, *state]
+
+    def _text_of(self, session: int, state: tuple[int, Result | None]) -> str:
+        return canonical(self._row(session, state))
+
+
+def _digest(total: int, order: list[int]) -> str:
+    return f"{total:032x}{number_of(canonical(order)):032x}"

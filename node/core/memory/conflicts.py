@@ -9,11 +9,11 @@ Everything is deterministic: `wall_ms` comes from the caller, and only `latest-w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ...flaws import Flaws
+from ..change_sum import number_of
 from . import latest, record
 from .record import NOTHING, State
 from .schema import ELEMENTS_LIMIT, FIELDS, SET
@@ -140,4 +140,4 @@ def _digest(kind: str, name: str, seen: State) -> int:
     # States are canonical, so equal ones have one text; that of `ascii` costs half of what JSON does. (`repr` escapes by the tables of the
     # interpreter, so nodes with different Pythons had different digests of one state.)
     text = ascii((kind, name, seen))
-    return int.from_bytes(hashlib.blake2b(text.encode("ascii"), digest_size=16).digest(), "big")
+    return number_of(text)

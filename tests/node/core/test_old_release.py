@@ -13,7 +13,9 @@ from typing import Any
 from node.config import NodeConfig
 from node.core.application.machine import Application
 from node.core.application.registry import Applications
+from node.core.application.replicated import text_digest
 from node.core.effects import RunTask
+from node.core.entry import canonical
 from node.core.outbox import Outbox
 from node.core.signals import Committed, Restore
 from node.core.storage.recovery import recover
@@ -36,8 +38,14 @@ def test_the_state_is_what_the_old_release_made_of_the_same_log() -> None:
     application.signals[Restore](0, Restore(found.snapshot.index, found.snapshot.data))
     later = [entry for entry in found.entries if entry.index > found.snapshot.index]
     application.signals[Committed](0, Committed(later))
-    assert {"index": application.applied, "digest": application.digest()} == EXPECTED
+    assert {"index": application.applied, "digest": old_digest(application)} == EXPECTED
     assert application.failed == 0
+
+
+def old_digest(application: Application) -> str:
+    """The digest of that release: of the whole state as text."""
+    apps = {name: app.digest() for name, app in application._apps.items()}
+    return text_digest(canonical([application._kv.dump(), application._sessions.dump(), apps]))
 
 
 def test_a_node_boots_on_them_and_serves() -> None:
