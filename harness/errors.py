@@ -44,6 +44,12 @@ class FaultError(TribulationError):
     exit_code = 4
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: what a user wrote may be long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def text_of(error: BaseException) -> str:
     """What happened, in one line without the hint; of other exceptions also their type."""
     return error.message if isinstance(error, TribulationError) else f"{type(error).__name__}: {error}"

@@ -3,17 +3,16 @@
     data, positions = load_yaml(path)
     inventory = validate(Inventory, data, positions, path)      # or CampaignError with every problem at once
 
-Both raise `CampaignError` and nothing else for what a user wrote. Scalars follow the YAML 1.2 core schema: `on`, `yes` and `12:30` are
-strings, `1e3` is a number. It knows nothing about campaigns or inventories.
+Both raise `CampaignError` and nothing else for what a user wrote, within bounds on size, depth and numbers (`yaml_bounds`), and never print more than a
+few lines of it. It knows nothing about campaigns or inventories.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -21,12 +20,19 @@ from typing import Any, NoReturn, TypeVar
 import pydantic
 import yaml
 
-from .errors import CampaignError
+from .errors import CampaignError, shown
+from .user_files import read_text
+from .yaml_bounds import MOST_BYTES, BoundedLoader, OutOfBounds
 
 Location = tuple[str | int, ...]
 """Where a value is in the document: `("hosts", 2, "name")`."""
 
 T = TypeVar("T")
+
+MOST_TOLD, MOST_HINTS, LONGEST_TOLD = 20, 5, 400
+"""Problems, hints and characters of one that are printed: what is no campaign at all must not be printed whole."""
+
+_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,21 @@ class Positions:
     """Line numbers (from 1) of keys and items; a location that is not in the document has its nearest ancestor's line."""
 
     lines: Mapping[Location, int] = field(default_factory=dict)
+    options: dict[Location, str] = field(default_factory=dict)
+    """What did not come from the document, with the option that gave it: `--set load`."""
 
     def line(self, location: Location) -> int:
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
+
+    def place(self, location: Location, path: str | Path, *others: Location) -> str:
+        """`file:line`, or the option of the command line that put it there; with those that changed something in it, or one of the `others`."""
+        for length in range(len(location), 0, -1):
+            if location[:length] in self.options:
+                return self.options[location[:length]]
+        within = [option for at, option in self.options.items() if at[: len(location)] == location or at in others]
+        return f"{path}:{self.line(location)}" + (f" with {', '.join(within)}" if within else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +70,34 @@ class Problem:
 
 def load_yaml(path: str | Path) -> tuple[Any, Positions]:
     """The document in the file at `path` and its lines. Duplicate keys, several documents and bad syntax are refused."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CampaignError(
-            f"{path}: no such file", hint="check the path; relative paths start at the current directory"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CampaignError(f"{path}: cannot be read: {error}", hint="it must be a readable UTF-8 text file") from None
-    return parse_yaml(text, path)
+    return parse_yaml(read_text(path, MOST_BYTES), path)
 
 
 def parse_yaml(text: str, path: str | Path) -> tuple[Any, Positions]:
     """As `load_yaml`, for text that `path` names in messages only."""
     loader = None
     try:
-        loader = _CoreSchemaLoader(text)
+        loader = BoundedLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None, Positions()
         lines: dict[Location, int] = {}
-        duplicates = list(_walk(node, (), lines, set()))
-        positions = Positions(lines)
-        if duplicates:
-            refuse(duplicates, Positions({p.location: p.value for p in duplicates}), path)
-        return loader.construct_document(node), positions
+        wrong = list(_walk(node, (), lines))
+        if wrong:
+            refuse(wrong, Positions({problem.location: problem.value for problem in wrong}), path)
+        return _unshared(loader.construct_document(node)), Positions(lines)
+    except OutOfBounds as error:
+        raise CampaignError(f"{path}:{error.line}: {error.message}", error.hint) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         what = " ".join(part for part in (error.context, error.problem) if part)
         raise CampaignError(
-            f"{where}: not valid YAML: {what}", hint="check indentation, colons and quotes on that line"
+            f"{where}: not valid YAML: {_cut(what)}", hint="check indentation, colons and quotes on that line"
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise CampaignError(f"{path}: not valid YAML: {error}", hint="the file must be plain YAML text") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        told = _cut(" ".join(str(error).split()))
+        raise CampaignError(f"{path}: not valid YAML: {told}", hint="the file must be plain YAML text") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -98,7 +108,7 @@ def validate(
     data: Any,
     positions: Positions,
     path: str | Path,
-    further: Callable[[Any], Sequence[Problem]] | None = None,
+    further: Callable[[Any], Iterable[Problem]] | None = None,
 ) -> T:
     """`data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems.
 
@@ -121,21 +131,25 @@ def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) 
     numbered = sorted(problems, key=lambda problem: positions.line(problem.location))
     lines = list(dict.fromkeys(_describe(problem, positions, path) for problem in numbered))
     hints = list(dict.fromkeys(problem.hint for problem in numbered if problem.hint))
-    raise CampaignError("\n".join(lines), hint="; ".join(hints) or f"correct {path} and try again; nothing was touched")
+    more = [f"{path}: and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
+    raise CampaignError(
+        "\n".join(lines[:MOST_TOLD] + more),
+        hint="; ".join(hints[:MOST_HINTS]) or f"correct {path} and try again; nothing was touched",
+    )
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """A hint for a misspelt `word`: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r} instead of {word!r}?"
-    return f"{word!r} is not known here; known are: {', '.join(sorted(known))}"
+        return f"did you mean {close[0]!r} instead of {shown(word)}?"
+    return f"{shown(word)} is not known here; known are: {', '.join(sorted(known))}"
 
 
 def _describe(problem: Problem, positions: Positions, path: str | Path) -> str:
     name = _dotted(problem.location) or "document"
-    got = f" (got {_short(problem.value)})" if problem.has_value else ""
-    return f"{path}:{positions.line(problem.location)}: {name}: {problem.message}{got}"
+    got = f" (got {shown(problem.value)})" if problem.has_value else ""
+    return f"{positions.place(problem.location, path)}: {_cut(name)}: {_cut(problem.message)}{got}"
 
 
 def _dotted(location: Location) -> str:
@@ -145,32 +159,42 @@ def _dotted(location: Location) -> str:
     return text
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _cut(text: str) -> str:
+    """A line of it; what a user wrote may be in there, and be long."""
+    return text if len(text) <= LONGEST_TOLD else f"{text[: LONGEST_TOLD - 1]}…"
 
 
-def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], seen: set[int]) -> Iterator[Problem]:
-    """Fill `lines`; yield a problem for each duplicate key, its value being its line. An alias is walked once: it may be recursive."""
+def _unshared(value: Any) -> Any:
+    """A copy in which each alias has a value of its own, so that a change of one changes no other."""
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
+
+
+def _walk(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Iterator[Problem]:
+    """Fill `lines`; yield a problem for each key that is given twice or is no text, its value being its line."""
     lines.setdefault(at, node.start_mark.line + 1)
-    if id(node) in seen:
-        return
     if isinstance(node, yaml.MappingNode):
-        seen.add(id(node))
         first: dict[str, int] = {}
         for key, value in node.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and name in first:
+            name, line = str(key.value) if isinstance(key, yaml.ScalarNode) else "", key.start_mark.line + 1
+            if key.tag not in _KEYS:
+                hint = "quote it, if it is meant as a name"
+                yield Problem((*at, _cut(name)), f"a key must be text, not {_said(key)}", line, hint=hint)
+            elif name in first:
                 message = f"duplicate key, first given on line {first[name]}"
-                yield Problem((*at, name), message, line, hint=f"keep one {name!r}: YAML would silently take the last")
+                hint = f"keep one {shown(name)}: YAML would silently take the last"
+                yield Problem((*at, name), message, line, hint=hint)
             first.setdefault(name, line)
             lines[(*at, name)] = line
-            yield from _walk(value, (*at, name), lines, seen)
+            yield from _walk(value, (*at, name), lines)
     elif isinstance(node, yaml.SequenceNode):
-        seen.add(id(node))
         for index, item in enumerate(node.value):
-            yield from _walk(item, (*at, index), lines, seen)
+            yield from _walk(item, (*at, index), lines)
+
+
+def _said(key: yaml.Node) -> str:
+    return shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
 
 
 def _problem(detail: Any, model: Any, data: Any) -> Problem:
@@ -229,29 +253,3 @@ def _step(candidate: Any, part: str | int) -> list[Any]:
     if isinstance(part, int):
         return [inner for argument in arguments[:1] for inner in _flatten(argument)]
     return [inner for argument in arguments[1:2] for inner in _flatten(argument)]
-
-
-class _CoreSchemaLoader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2: in 1.1 the key `on:` would be the boolean true and `10:22` the number 622."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012  (the resolver tables of PyYAML are per class; empty: none of 1.1)
-
-    def construct_core_int(self, node: yaml.ScalarNode) -> int:
-        text = str(self.construct_scalar(node))
-        return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
-
-
-_DIGITS = list("-+0123456789")
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", _DIGITS),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        [*_DIGITS, "."],
-    ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", ["<"]),
-):
-    _CoreSchemaLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
-_CoreSchemaLoader.add_constructor("tag:yaml.org,2002:int", _CoreSchemaLoader.construct_core_int)

@@ -17,16 +17,18 @@ from checkers.options import problems as option_problems
 from checkers.registry import CHECKERS
 from node.flaws import FLAWS
 
-from ..errors import CampaignError
+from ..errors import CampaignError, shown
 from ..hosts.chosen import described
 from ..hosts.inventory import load_inventory
 from ..nemesis.faults import CLIENTS
 from ..nemesis.member_specs import Action, MembershipSpec
 from ..nemesis.mix import changes_voters, planned
 from ..nemesis.power_models import with_model
+from ..nemesis.targets import drawn_nodes
 from ..workloads import WORKLOADS
-from ..yaml_positions import Positions, Problem, load_yaml, refuse, suggest, validate
+from ..yaml_positions import Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
+from .overrides import override
 from .simulable import HINT as NOT_SIMULATED
 from .simulable import why_not as why_not_simulated
 
@@ -38,26 +40,23 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
         raise CampaignError(
             f"{path}: a campaign is a mapping, not {type(data).__name__}", hint="see docs/reference/campaign.md"
         )
-    for override in overrides:
-        _override(data, override)
+    for given in overrides:
+        location, option = override(data, given)
+        positions.options[location] = option
     if hosts is not None:
         _choose_hosts(data, hosts)
+        positions.options["hosts",] = f"--hosts {hosts}"
     _resolve_paths(data, Path(path).parent)
-    problems = list(_workload_problems(data))
-    try:
-        campaign = validate(Campaign, data, positions, path)
-    except CampaignError as error:
-        if not problems:
-            raise
-        _refuse_both(error, problems, positions, path)
-    problems += _name_problems(campaign, path)
+    campaign = validate(Campaign, data, positions, path, further=_raw_problems)
+    problems = _name_problems(campaign, path)
     if problems:
         refuse(problems, positions, path)
     try:
         intents = planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
         with_model(intents, None, campaign.hosts.provider == "sim")
     except CampaignError as error:
-        raise CampaignError(f"{path}:{positions.line(('faults',))}: {error.message}", error.hint) from None
+        place = positions.place(("faults",), path, ("load",))
+        raise CampaignError(f"{place}: {error.message}", error.hint) from None
     return campaign
 
 
@@ -76,54 +75,6 @@ def dump_campaign(campaign: Campaign) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
-    name, separator, text = override.partition("=")
-    if not separator or not name:
-        raise CampaignError(
-            f"--set {override!r} is not key=value",
-            hint="for example --set load=10s or --set system.flaws='[ack-before-fsync]'",
-        )
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise CampaignError(
-            f"--set {override!r}: the value is not YAML: {told}", hint="quote it for YAML too"
-        ) from None
-    if isinstance(value, int) and ":" in text:
-        value = text
-    *parents, last = name.split(".")
-    place: Any = data
-    for part in parents:
-        place = _descend(place, part, override)
-    if isinstance(place, list):
-        place[_index(place, last, override)] = value
-    else:
-        place[last] = value
-
-
-def _descend(place: Any, part: str, override: str) -> Any:
-    """One step of a dotted name. An item of a list is named by its position, or by its one key (`workloads.register.clients`)."""
-    if isinstance(place, list):
-        item = place[_index(place, part, override)]
-        place = item if part in item else {part: item}
-    child = place.setdefault(part, {})
-    if not isinstance(child, dict | list):
-        raise CampaignError(
-            f"--set {override!r}: {part!r} is a value, not a mapping", hint="set the whole of it instead"
-        )
-    return child
-
-
-def _index(place: list[Any], part: str, override: str) -> int:
-    for index, item in enumerate(place):
-        if part == str(index) or (isinstance(item, dict) and part in item):
-            return index
-    raise CampaignError(
-        f"--set {override!r}: no item {part!r} in the list", hint="use its position, from 0, or its one key"
-    )
-
-
 def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
     data["hosts"] = described(hosts, data.get("hosts"))
     if "inventory" in data["hosts"]:
@@ -137,6 +88,17 @@ def _resolve_paths(data: dict[str, Any], directory: Path) -> None:
         given = data.get(section)
         if isinstance(given, Mapping) and isinstance(given.get(name), str):
             data[section] = {**given, name: os.path.abspath(directory / given[name])}
+
+
+def _raw_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the schema does not know and what needs no schema, so that it is reported together with the rest."""
+    yield from _workload_problems(data)
+    system = data.get("system")
+    flaws = system.get("flaws") if isinstance(system, Mapping) else None
+    for index, flaw in enumerate(flaws if isinstance(flaws, list) else ()):
+        if isinstance(flaw, str) and flaw not in FLAWS:
+            yield Problem(("system", "flaws", index), f"no flaw {shown(flaw)}", hint=suggest(flaw, list(FLAWS)))
+    yield from _check_problems(data)
 
 
 def _workload_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -165,9 +127,13 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     known = [*nodes, CLIENTS]
     problems = []
     for index, item in enumerate(campaign.faults):
+        place = ("faults", index, next(iter(type(item).model_fields)), "target")
+        if (drawn := drawn_nodes(getattr(item.spec, "target", None))) > len(nodes):
+            hint = f"draw at most {len(nodes)}, or aim at `all`"
+            problems.append(Problem(place, f"random({drawn}) of {len(nodes)} nodes", hint=hint))
         for name in item.spec.names():
             if name not in known:
-                problems.append(Problem(("faults", index), f"no node {name!r}", hint=suggest(name, known)))
+                problems.append(Problem(("faults", index), f"no node {shown(name)}", hint=suggest(name, known)))
         if isinstance(item.spec, MembershipSpec) and item.spec.action is Action.LEAVE and not _has_members(campaign):
             hint = "add `membership: {}` to the system, or use `action: remove`, which is of voters alone"
             problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
@@ -177,27 +143,29 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     for field in ("voters", "learners", "seeds", "capacities"):
         for name in getattr(system, field) or ():
             if name not in nodes:
-                problems.append(Problem(("system", field, name), f"no node {name!r}", hint=suggest(name, nodes)))
-    for index, flaw in enumerate(campaign.system.flaws):
-        if flaw not in FLAWS:
-            problems.append(Problem(("system", "flaws", index), f"no flaw {flaw!r}", hint=suggest(flaw, list(FLAWS))))
-    return [*problems, *_check_problems(campaign)]
+                problems.append(Problem(("system", field, name), f"no node {shown(name)}", hint=suggest(name, nodes)))
+    return [*problems, *_contradictions(campaign)]
 
 
-def _check_problems(campaign: Campaign) -> Iterator[Problem]:
+def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Checkers that are unknown or named twice, and options that no checker of this campaign would apply."""
-    chosen = [] if campaign.checks == "auto" else campaign.checks
+    checks, options = data.get("checks"), data.get("check_options")
+    chosen = [check for check in checks if isinstance(check, str)] if isinstance(checks, list) else []
     for index, check in enumerate(chosen):
         if check not in CHECKERS:
-            yield Problem(("checks", index), f"no checker {check!r}", hint=suggest(check, list(CHECKERS)))
+            yield Problem(("checks", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))
         elif check in chosen[:index]:
             yield Problem(("checks", index), f"checker {check!r} is named twice", hint="leave out one of the two")
-    for wrong in option_problems(campaign.check_options):
+    for wrong in option_problems(options) if isinstance(options, dict) else ():
         yield Problem(("check_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
-    for name in campaign.check_options:
+    for name in options if isinstance(options, dict) else ():
         if chosen and name in CHECKERS and name not in chosen:
             hint = f"add {name} to `checks`, or leave its options out"
             yield Problem(("check_options", name), f"checker {name!r} is not among `checks`", hint=hint)
+
+
+def _contradictions(campaign: Campaign) -> Iterator[Problem]:
+    """Options of checkers that another section of the campaign has said otherwise."""
     for name, ours in campaign.options_of_sections().items():
         asked = campaign.check_options.get(name)
         for option, value in (asked if isinstance(asked, dict) else {}).items():
@@ -251,11 +219,3 @@ def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
             Problem(("liveness", "core"), "every node is in the core", hint="leave out those that shall stay broken")
         ]
     return []
-
-
-def _refuse_both(error: CampaignError, problems: list[Problem], positions: Positions, path: str | Path) -> None:
-    try:
-        refuse(problems, positions, path)
-    except CampaignError as ours:
-        hints = [hint for hint in (error.hint, ours.hint) if hint]
-        raise CampaignError(f"{error.message}\n{ours.message}", hint="; ".join(dict.fromkeys(hints))) from None

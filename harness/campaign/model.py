@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import Duration, PositiveDuration
 from ..nemesis.liveness import LivenessSpec
 from ..nemesis.specs import FaultSpec
@@ -20,21 +21,23 @@ from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 
 Provider = Literal["local", "sim", "ssh", "qemu", "vagrant"]
 
+LONGEST_NAME = 64
+"""It is a folder's name too, and part of longer ones."""
+MOST_FAULTS = 200
+MOST_SEED = (1 << 64) - 1
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HostsSpec(_Model):
+class HostsSpec(BoundedModel):
     """Where the nodes run. `nodes` makes n1 … nN; an inventory names its own."""
 
     provider: Provider = Field(default="local", description="local, sim, ssh, qemu or vagrant")
     nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (all but ssh)")
     inventory: str | None = Field(default=None, description="ssh: path of the inventory YAML")
     keep: bool = Field(default=False, description="leave the hosts up after the run")
-    lab: str | None = Field(default=None, pattern=NAME, description="qemu: a lab that is up; it stays up")
+    lab: str | None = Field(
+        default=None, pattern=NAME, max_length=LONGEST_NAME, description="qemu: a lab that is up; it stays up"
+    )
     clock: Literal["library", "system"] = Field(
         default="library", description="qemu, vagrant: what clock faults set, see the inventory's `clock`"
     )
@@ -82,7 +85,7 @@ class HostsSpec(_Model):
         return self
 
 
-class TimingSpec(_Model):
+class TimingSpec(BoundedModel):
     """Raft's clockwork: a leader speaks every `heartbeat`; silence of a random time between the other two starts an election."""
 
     heartbeat: PositiveDuration
@@ -102,13 +105,13 @@ class TimingSpec(_Model):
         return {f"{name}_ns": getattr(self, name) for name in ("heartbeat", "election_min", "election_max")}
 
 
-class SystemSpec(_Model):
+class SystemSpec(BoundedModel):
     """The system under test: `reference`, or a Python `file` that defines `service(options)` and `client(options)`.
 
     The fields from `timing` on are the reference node's.
     """
 
-    name: str = Field(default="reference", pattern=NAME)
+    name: str = Field(default="reference", pattern=NAME, max_length=LONGEST_NAME)
     file: str | None = Field(
         default=None, description="a Python file with the Service and the Client of another system"
     )
@@ -121,7 +124,9 @@ class SystemSpec(_Model):
         default=None, description="weights; default 1 for every node, 2 for the first of an even number"
     )
     lease_reads: bool = Field(default=False, description="serve linearizable reads from the leader's lease")
-    snapshot_threshold: int = Field(default=10_000, ge=10, description="log entries between snapshots")
+    snapshot_threshold: int = Field(
+        default=10_000, ge=10, le=1_000_000_000, description="log entries between snapshots"
+    )
     max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
     membership: MembershipSection = Field(
         default=None, description="members that find and watch each other; {} for the defaults"
@@ -156,20 +161,20 @@ class SystemSpec(_Model):
         return self
 
 
-class Campaign(_Model):
+class Campaign(BoundedModel):
     """A whole campaign."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME, max_length=LONGEST_NAME)
     description: str = Field(default="", description="what it attacks and what must hold")
     hosts: HostsSpec = Field(default_factory=HostsSpec)
     system: SystemSpec = Field(default_factory=SystemSpec)
-    seed: int | None = Field(default=None, ge=0, description="drawn and printed when left out")
+    seed: int | None = Field(default=None, ge=0, le=MOST_SEED, description="drawn and printed when left out")
     load: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
     quiet: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
     final: PositiveDuration = Field(default=15_000_000_000, description="bound of the final reads")
     operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
     workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload an item, by name")
-    faults: list[FaultSpec] = Field(default_factory=list)
+    faults: list[FaultSpec] = Field(default_factory=list, max_length=MOST_FAULTS)
     liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core is whole")
     checks: Literal["auto"] | list[str] = Field(default="auto")
     check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")

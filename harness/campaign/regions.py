@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration, format_ns
 from ..nemesis.rate import Rate
 from ..wan import SEPARATOR, Regions, Way
@@ -20,10 +21,8 @@ _TARGET = re.compile(r"region\(([a-z][a-z0-9]*)\)")
 Sizes = dict[str, Annotated[int, Field(ge=1, le=32)]]
 
 
-class WaySpec(BaseModel):
+class WaySpec(BoundedModel):
     """What lies between two regions, one way; the same the other way."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much, each way")
     jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")

@@ -53,9 +53,12 @@ def _flaws() -> Iterable[Row]:
 
 
 def _runs() -> Iterable[Row]:
+    from ..user_files import read_json_file
+
     for path in sorted(Path("runs").glob("*/2*/verdict.json")):
-        verdict = json.loads(path.read_text(encoding="utf-8"))
-        yield str(path.parent), f"{verdict['verdict']} · seed {verdict['seed']}"
+        found = read_json_file(path, f"tri check {path.parent} writes it again")
+        verdict = found if isinstance(found, dict) else {}
+        yield str(path.parent), f"{verdict.get('verdict')} · seed {verdict.get('seed')}"
 
 
 LISTS: dict[str, Callable[[], Iterable[Row]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -101,16 +100,14 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     from ..run.plan import Plan
     from ..run.simulated import write_run
     from ..shrink.folder import campaign_of
+    from ..user_files import read_json_file
 
     if campaign is not None or changed:
         raise CampaignError(
             f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
             hint="leave the others out, or change the file",
         )
-    try:
-        plan = Plan.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise CampaignError(f"{path}: not JSON: {error}", hint="name the plan.json of a run's folder") from error
+    plan = Plan.from_json(read_json_file(path, hint="name the plan.json of a run's folder"), str(path))
     require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
     known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration
 from ..yaml_positions import Problem, load_yaml, validate
 from .places import Jump, at_peers, normal, place
@@ -47,10 +48,8 @@ def _jump(text: str) -> str:
 JumpText = Annotated[str, AfterValidator(_jump)]
 
 
-class InventoryHost(BaseModel):
+class InventoryHost(BoundedModel):
     """One machine. `address` is where the other hosts and the clients reach it; one logs in there too, or at `login`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=f"^{NAME}$")
     address: Annotated[str, AfterValidator(at_peers)]
@@ -85,10 +84,8 @@ class InventoryHost(BaseModel):
         return directory.rstrip("/")
 
 
-class Inventory(BaseModel):
+class Inventory(BoundedModel):
     """`known_hosts` is where the machines' keys are looked up; default is the user's own file. `jump` is the bastion of all hosts without one of their own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     consent: bool
     hosts: tuple[InventoryHost, ...] = Field(min_length=1)

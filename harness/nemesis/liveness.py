@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration, format_ns
 from .faults import Intent, Situation
 from .targets import majority
@@ -54,10 +55,10 @@ SETTLE_NS = 3_000_000_000
 """What is aimed at a leader waits for so long after the heal, so that there is one."""
 
 
-class LivenessSpec(BaseModel):
+class LivenessSpec(BoundedModel):
     """A campaign's `liveness:`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     core: Literal["majority"] | Annotated[list[str], Field(min_length=1)] = Field(
         default="majority", description="who is whole: drawn voters, just enough for a quorum, or these nodes"
@@ -70,7 +71,7 @@ class LivenessSpec(BaseModel):
         serialization_alias="for",
         description="how long the phase lasts",
     )
-    elections: Annotated[int, Field(ge=0)] = Field(
+    elections: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=4, description="terms that may begin in the core between `within` and the end"
     )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from ..durations import PositiveDuration, SignedDuration, format_ns
+from ..durations import PositiveDuration, PositiveShift, SignedDuration, format_ns
 from .disk_effects import CRASHES
 from .timing import Aimed
 
@@ -162,12 +162,8 @@ class ClockSpec(Aimed):
     later: ClassVar[frozenset[str]] = frozenset({"monotonic"})
 
     offset: SignedDuration | None = Field(default=None, description="every target by this much")
-    jump: PositiveDuration | None = Field(
-        default=None, description="each target by this much, forward or back as drawn"
-    )
-    spread: PositiveDuration | None = Field(
-        default=None, description="each target by a draw between minus this and this"
-    )
+    jump: PositiveShift | None = Field(default=None, description="each target by this much, forward or back as drawn")
+    spread: PositiveShift | None = Field(default=None, description="each target by a draw between minus this and this")
     drift_ppm: int | None = Field(
         default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="clocks run this much too fast or too slow"
     )

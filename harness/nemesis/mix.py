@@ -20,7 +20,7 @@ from .draws import SORTS
 from .faults import Intent
 from .knobs import Knobs
 from .mix_specs import SECOND_NS, MixSpec, SwarmSpec
-from .schedule import Window, expand, parameters_of, quiet_windows, unquiet
+from .schedule import MOST_STARTS, Window, expand, parameters_of, quiet_windows, unquiet
 from .specs import FaultSpec
 from .timing import Timing
 
@@ -75,9 +75,21 @@ def compose(
         rest_ns = rest_ns * knobs.choose("rest", _PACES_PPM) // PPM
     free = unquiet(quiet, load_ns)
     intents = []
-    for lane in dict.fromkeys(_lane(name, spec) for name in names):
-        mine = [name for name in names if _lane(name, spec) == lane]
-        slot_ns = _slot_ns(len(mine), lasts_ns + rest_ns, free, f"`{label}` of {len(mine)} {lane} faults")
+    lanes = {
+        lane: [name for name in names if _lane(name, spec) == lane]
+        for lane in dict.fromkeys(_lane(name, spec) for name in names)
+    }
+    slots_ns = {
+        lane: _slot_ns(len(mine), lasts_ns + rest_ns, free, f"`{label}` of {len(mine)} {lane} faults")
+        for lane, mine in lanes.items()
+    }
+    if sum((end - start) // slot_ns for slot_ns in slots_ns.values() for start, end in free) > MOST_STARTS:
+        raise CampaignError(
+            f"`{label}`: it has more than {MOST_STARTS} starts in {format_ns(load_ns)}",
+            hint="lengthen `rest`, or shorten `load`",
+        )
+    for lane, mine in lanes.items():
+        slot_ns = slots_ns[lane]
         turns: dict[str, int] = dict.fromkeys(mine, 0)
         for name, at_ns in zip(_in_turn(mine, f"{seed}/{label}/{lane}"), _slots(slot_ns, free), strict=False):
             turns[name] += 1
@@ -140,9 +152,9 @@ def _lane(name: str, spec: MixSpec) -> str:
 
 def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> int:
     """How long a slot is: about as long as wanted when all rounds are whole, shorter only where not even one round would fit."""
-    rounds = max(1, sum((end - start) // wanted_ns for start, end in free) // count)
+    rounds = max(1, sum((end - start) // max(1, wanted_ns) for start, end in free) // count)
     slot_ns = sum(end - start for start, end in free) // (rounds * count)
-    while len(_slots(slot_ns, free)) < rounds * count:
+    while slot_ns >= SHORTEST_SLOT_NS and sum((end - start) // slot_ns for start, end in free) < rounds * count:
         slot_ns = slot_ns * 99 // 100
     if slot_ns < SHORTEST_SLOT_NS:
         raise CampaignError(
@@ -153,7 +165,7 @@ def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> i
 
 
 def _slots(slot_ns: int, free: Sequence[Window]) -> list[int]:
-    return [at_ns for start, end in free for at_ns in range(start, end - slot_ns + 1, max(1, slot_ns))]
+    return [at_ns for start, end in free for at_ns in range(start, end - slot_ns + 1, slot_ns)]
 
 
 def _in_turn(names: Sequence[str], key: str) -> Iterable[str]:

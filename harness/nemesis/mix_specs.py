@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration
 from .draws import SORTS, names_of
 
 SECOND_NS = 1_000_000_000
 
 
-class MixSpec(BaseModel):
+class MixSpec(BoundedModel):
     """What is composed. Which of the sorts the hosts can do is known only when they are up, and what cannot be done is left out and named."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str]
 
     kinds: Literal["all"] | list[str] = Field(default="all", description="kinds or sorts of faults")

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
+from ..errors import shown
+
 PER_PERCENT = 10_000
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
@@ -20,9 +22,9 @@ _HINT = "write a number with a percent sign, such as 5% or 2.5%"
 
 def parse_ppm(text: Any) -> int:
     """Raises `ValueError` that shows the value and what would do."""
-    match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= 32 else None
     if match is None:
-        raise ValueError(f"{text!r} is no chance: {_HINT}")
+        raise ValueError(f"{shown(text)} is no chance: {_HINT}")
     ppm = Fraction(match[1]) * PER_PERCENT
     if ppm.denominator != 1:
         raise ValueError(f"{text!r} is finer than one in a million: {_HINT}")

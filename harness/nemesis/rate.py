@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
+from ..errors import shown
+
 UNITS = {"mbit": 10**6, "kbit": 10**3, "bit": 1}
 LEAST_BPS, MOST_BPS = 100_000, 50_000_000
 
@@ -21,9 +23,9 @@ _HINT = "write a number with a unit of bits per second, such as 500kbit or 10mbi
 
 def parse_bps(text: Any) -> int:
     """Raises `ValueError` that shows the value and what would do."""
-    match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+    match = _RATE.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= 32 else None
     if match is None:
-        raise ValueError(f"{text!r} is no rate: {_HINT}")
+        raise ValueError(f"{shown(text)} is no rate: {_HINT}")
     bps = Fraction(match[1]) * UNITS[match[2]]
     if bps.denominator != 1:
         raise ValueError(f"{text!r} is finer than one bit per second: {_HINT}")

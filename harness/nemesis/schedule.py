@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, count
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -22,6 +23,10 @@ from .faults import Intent
 from .specs import FaultSpec, RecoverySpec, Shaped, Timing
 
 Window = tuple[int, int]
+
+MOST_STARTS, MOST_WINDOWS = 100_000, 1_000
+"""In a whole campaign: a fault every second of a day. Those that an event sets off count once for each window of time in which they may start."""
+MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class _Start:
 
 def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list[Intent]:
     """Every fault that shall be, by time of start. Raises `CampaignError` that lists all specs that cannot be carried out."""
-    quiet = quiet_windows(specs, load_ns)
+    quiet = _merged(quiet_windows(specs, load_ns))
+    _bounded(specs, len(quiet), load_ns)
     starts: list[_Start] = []
     problems: list[str] = []
     labels: Counter[str] = Counter()
@@ -53,14 +59,38 @@ def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list
             problems += [problem] if problem else []
     problems += _overlaps(starts, load_ns)
     if problems:
+        more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
         raise CampaignError(
-            "these faults cannot be scheduled:\n" + "\n".join(f"  {problem}" for problem in problems), _HINT
+            "these faults cannot be scheduled:\n" + "\n".join(f"  {each}" for each in problems[:MOST_TOLD] + more),
+            _HINT,
         )
     intents = [
         _intent(start, seed) if start.spec.on is None else _armed(start, start_windows(start.spec, quiet, load_ns))
         for start in starts
     ]
     return sorted(intents, key=lambda intent: (intent.at_ns, intent.id))
+
+
+def _bounded(specs: Sequence[FaultSpec], windows: int, load_ns: int) -> None:
+    """Count before anything is made: a period of a nanosecond would make as many starts as the load has."""
+    most = 0
+    for place, item in enumerate(specs):
+        if isinstance(item.spec, Timing):
+            most += _most_starts(item.spec, load_ns) * (1 if item.spec.on is None else 1 + windows)
+        if most > MOST_STARTS:
+            raise CampaignError(
+                f"faults[{place}]: with it there are more than {MOST_STARTS} starts in {format_ns(load_ns)}", _FEWER
+            )
+
+
+_FEWER = "lengthen `every`, give `times`, or shorten `load`"
+
+
+def _most_starts(spec: Timing, load_ns: int) -> int:
+    if spec.every is None:
+        return spec.times or 1
+    periods = max(0, load_ns - spec.first_ns()) // spec.every + 1
+    return periods if spec.times is None else min(spec.times, periods)
 
 
 _HINT = "change after, every, for or recover, lengthen `load`, or allow faults of one kind together with `overlap: true` on both"
@@ -77,9 +107,22 @@ def _label(spec: Timing) -> str:
 
 
 def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
-    """In which no fault is on."""
+    """In which no fault is on. Raises `CampaignError` when there are too many."""
     recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
+    if sum(load_ns // spec.every for spec in recoveries) > MOST_WINDOWS:
+        raise CampaignError(f"`recovery`: there are more than {MOST_WINDOWS} windows in {format_ns(load_ns)}", _FEWER)
     return [window for spec in recoveries for window in _windows(spec, load_ns)]
+
+
+def _merged(windows: Sequence[Window]) -> list[Window]:
+    """By time, none touching another."""
+    merged: list[Window] = []
+    for start_ns, end_ns in sorted(windows):
+        if merged and start_ns <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end_ns, merged[-1][1]))
+        else:
+            merged.append((start_ns, end_ns))
+    return merged
 
 
 def unquiet(quiet: Sequence[Window], load_ns: int) -> list[Window]:
@@ -160,24 +203,38 @@ def _armed(start: _Start, windows: Sequence[Window]) -> Intent:
 def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> bool:
     # A change of voters is over once it is made; it only must not start in a quiet window.
     end_ns = at_ns + spec.stagger + 1 if spec.kind == "voters" else end_ns
-    return any(at_ns < quiet_end and quiet_start < end_ns for quiet_start, quiet_end in quiet)
+    after = bisect_right(quiet, at_ns, key=lambda window: window[1])
+    return after < len(quiet) and quiet[after][0] < end_ns
 
 
 def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
+    """Pairs of specs of one kind that can be on together without leave, each once, and `MOST_TOLD` at most."""
     told: dict[tuple[int, int], str] = {}
-    for first, second in combinations(sorted(starts, key=lambda start: start.at_ns), 2):
-        if first.spec.kind != second.spec.kind or first.place == second.place or first.spec.kind == "voters":
-            continue
-        if first.spec.overlap and second.spec.overlap:
-            continue
-        if first.window[1] + first.spec.recover > second.window[0]:
-            pair = (first.place, second.place) if first.place < second.place else (second.place, first.place)
-            told.setdefault(
-                pair,
-                f"faults[{pair[0]}] and faults[{pair[1]}], both {first.spec.kind}, can be on together: {first.label} from "
-                f"{format_ns(first.window[0])} to {format_ns(min(first.window[1], load_ns))}, {second.label} from {format_ns(second.window[0])}",
-            )
+    for kind in dict.fromkeys(start.spec.kind for start in starts if start.spec.kind != "voters"):
+        alone: dict[int, _Start] = {}
+        shared: dict[int, _Start] = {}
+        for second in sorted((each for each in starts if each.spec.kind == kind), key=lambda start: start.at_ns):
+            alone = _still_on(alone, second)
+            if not second.spec.overlap:
+                shared = _still_on(shared, second)
+            for first in [*alone.values(), *(() if second.spec.overlap else shared.values())]:
+                if first.place == second.place:
+                    continue
+                pair = (first.place, second.place) if first.place < second.place else (second.place, first.place)
+                told.setdefault(
+                    pair,
+                    f"faults[{pair[0]}] and faults[{pair[1]}], both {kind}, can be on together: {first.label} from "
+                    f"{format_ns(first.window[0])} to {format_ns(min(first.window[1], load_ns))}, {second.label} from {format_ns(second.window[0])}",
+                )
+                if len(told) > MOST_TOLD:
+                    return list(told.values())
+            (shared if second.spec.overlap else alone)[second.place] = second
     return list(told.values())
+
+
+def _still_on(firsts: dict[int, _Start], second: _Start) -> dict[int, _Start]:
+    """By spec, the last start of it that may be on when `second` starts. Of one spec, a later start is never over before an earlier one."""
+    return {place: first for place, first in firsts.items() if first.window[1] + first.spec.recover > second.window[0]}
 
 
 def _intent(start: _Start, seed: int | str) -> Intent:

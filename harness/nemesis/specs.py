@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration
 from .limit_specs import CpuSpec, DescriptorsSpec, MemorySpec
 from .link_specs import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
@@ -62,7 +63,7 @@ class VotersSpec(Timing):
 
     kind: ClassVar[str] = "voters"
 
-    set: dict[str, Annotated[int, Field(ge=0)]] = Field(min_length=1, description="node → weight")
+    set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
 
     @model_validator(mode="after")
     def _once(self) -> VotersSpec:
@@ -77,10 +78,10 @@ class VotersSpec(Timing):
         return "-".join(self.set)
 
 
-class RecoverySpec(BaseModel):
+class RecoverySpec(BoundedModel):
     """Windows in which no fault is on: a start whose fault could reach into one is left out (once-only faults are refused)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str] = "recovery"
 
     every: PositiveDuration = Field(description="period of windows; the first starts one period in")
@@ -92,9 +93,7 @@ class RecoverySpec(BaseModel):
         return ()
 
 
-class _Item(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Item(BoundedModel):
     @property
     def spec(self) -> Timing | RecoverySpec | MixSpec:
         """The one model in this item, whatever its kind."""

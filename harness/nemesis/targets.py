@@ -10,13 +10,14 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from random import Random
 
+from ..errors import shown
 from .faults import Situation
 
 Target = str | list[str]
 
 WORDS = ("leader", "follower", "minority", "majority", "one", "all", "trigger")
 
-_RANDOM = re.compile(r"random\((\d+)\)")
+_RANDOM = re.compile(r"random\(([1-9]\d{0,3})\)", re.ASCII)
 _ROLE = re.compile(r"role\(([a-z][a-z-]*)\)")
 
 
@@ -24,13 +25,17 @@ def validate_target(target: Target | None) -> Target | None:
     """A single node's name needs brackets, so that a misspelt word is not taken for a node."""
     if isinstance(target, str) and target not in WORDS and not (_RANDOM.fullmatch(target) or _ROLE.fullmatch(target)):
         raise ValueError(
-            f"target {target!r} is none of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list: [{target}]"
+            f"target {shown(target)} is none of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list, as [n1]"
         )
     if isinstance(target, list) and (not target or len(set(target)) != len(target)):
-        raise ValueError(f"target {target!r} must name at least one node, and none twice")
-    if isinstance(target, str) and target == "random(0)":
-        raise ValueError("target random(0) aims at nothing")
+        raise ValueError(f"target {shown(target)} must name at least one node, and none twice")
     return target
+
+
+def drawn_nodes(target: Target | None) -> int:
+    """K of `random(K)`, else 0."""
+    match = _RANDOM.fullmatch(target) if isinstance(target, str) else None
+    return int(match[1]) if match else 0
 
 
 def target_names(target: Target | None) -> Iterable[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import Duration, PositiveDuration, format_ns
 from .targets import Target, target_names, validate_target
 from .triggers import EVENTS, RESERVED
 
 
-class Timing(BaseModel):
+class Timing(BoundedModel):
     """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
     time that the event does, `after` later, as often as `times` says and no more than one at a time.
 
@@ -20,7 +21,7 @@ class Timing(BaseModel):
     its heal nothing of its kind starts for `recover`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str]
     later: ClassVar[frozenset[str]] = frozenset()
     """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
@@ -28,7 +29,9 @@ class Timing(BaseModel):
     lane: ClassVar[str] = ""
     """Where one must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
 
-    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report")
+    name: str | None = Field(
+        default=None, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report"
+    )
     after: Duration | None = Field(default=None, description="first start; with `on`, how long after the event")
     on: str | None = Field(default=None, description="an event that sets it off")
     every: PositiveDuration | None = Field(default=None, description="period of starts")
@@ -39,7 +42,7 @@ class Timing(BaseModel):
         description="how long it lasts",
     )
     stagger: Duration = Field(default=0, description="each start is up to this much later")
-    times: Annotated[int, Field(ge=1)] | None = Field(default=None, description="at most this many starts")
+    times: Annotated[int, Field(ge=1, le=100_000)] | None = Field(default=None, description="at most this many starts")
     recover: Duration = Field(default=0, description="time after its heal before the next of its kind")
     overlap: bool = Field(default=False, description="may be on together with others of its kind")
 

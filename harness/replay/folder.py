@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from checkers.result import RunRecord
@@ -11,17 +10,15 @@ from histories import HistoryError
 from ..errors import CampaignError
 from ..run.plan import Plan
 from ..run.record import load_record
+from ..user_files import read_json_file
 
 
 def read_plan(run_dir: Path) -> Plan:
     """The plan of a run's folder. Raises `CampaignError` when there is none, or it is none."""
     path = run_dir / "plan.json"
-    try:
-        return Plan.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (FileNotFoundError, NotADirectoryError):
-        raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest") from None
-    except json.JSONDecodeError as error:
-        raise CampaignError(f"{path}:{error.lineno}: not JSON: {error.msg}", hint="the file was changed") from None
+    if not path.exists():
+        raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
+    return Plan.from_json(read_json_file(path, hint="the file was changed"), str(path))
 
 
 def read_record(run_dir: Path) -> RunRecord:
@@ -50,7 +47,8 @@ def recorded_verdict(run_dir: Path) -> str | None:
     path = run_dir / "verdict.json"
     if not path.exists():
         return None
-    return str(json.loads(path.read_text(encoding="utf-8"))["verdict"])
+    found = read_json_file(path, hint="`tri check` on the folder writes it again")
+    return str(found.get("verdict")) if isinstance(found, dict) else None
 
 
 def check_time_s(run_dir: Path) -> float:

@@ -6,20 +6,20 @@ and `notes` says so, because a report must not look complete when it is not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from checkers.result import Fault
 from histories import NEMESIS, History, read_history
 
 from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
+from ..user_files import read_json_file, read_text
 from ..wan import Regions
+from ..yaml_bounds import MOST_BYTES
+from ..yaml_positions import parse_yaml
 
 UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
 """What stands in for `verdict.json` when the run never got that far."""
@@ -77,7 +77,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         )
         verdict = UNDECIDED
     campaign = folder / "campaign.yaml"
-    campaign_yaml = campaign.read_text(encoding="utf-8") if campaign.is_file() else ""
+    campaign_yaml = read_text(campaign, MOST_BYTES) if campaign.exists() else ""
     return RunFiles(
         folder=folder.resolve(),
         history=history,
@@ -87,7 +87,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         clocks=_clocks(history),
         shrink=_read_json(folder / "shrink.json"),
         notes=notes,
-        regions=_regions(campaign_yaml),
+        regions=_regions(campaign_yaml, campaign),
     )
 
 
@@ -131,18 +131,16 @@ def _clocks(history: History) -> list[ClockSample]:
     ]
 
 
-def _regions(campaign_yaml: str) -> Mapping[str, str]:
-    """The campaign was checked when it was resolved."""
-    hosts = (yaml.safe_load(campaign_yaml) or {}).get("hosts") or {}
-    return Regions(hosts["regions"]).names if hosts.get("regions") else {}
+def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
+    """By node. The campaign was checked when it was resolved; what was changed since has no regions, if it is none."""
+    campaign, _ = parse_yaml(campaign_yaml, path)
+    hosts = campaign.get("hosts") if isinstance(campaign, dict) else None
+    sizes = hosts.get("regions") if isinstance(hosts, dict) else None
+    usable = isinstance(sizes, dict) and all(type(size) is int and 0 < size <= 32 for size in sizes.values())
+    return Regions(sizes).names if sizes and usable else {}
 
 
 def _read_json(path: Path) -> Any:
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CampaignError(
-            f"{path}: not JSON: {error}", "run `tri check` on the run's folder to write it anew"
-        ) from error
+    return read_json_file(path, "run `tri check` on the run's folder to write it again")

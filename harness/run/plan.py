@@ -148,7 +148,7 @@ class Plan:
                 liveness=None if liveness is None else _liveness(liveness),
                 pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CampaignError(
                 f"{source}: not a plan: {type(error).__name__}: {error}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",

@@ -23,6 +23,7 @@ from ..errors import CampaignError
 from ..run.plan import Plan
 from ..run.simulated import simulate
 from ..search.signature import Signature
+from ..user_files import read_json_file
 from . import edits
 from .allowance import Allowance
 from .focus import MS
@@ -32,6 +33,7 @@ from .trial import Failure, Trials
 PLAN_FILE, HISTORY_FILE, EXPECTED_FILE = "plan.json", "history.jsonl", "expected.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 OTHER_SEEDS = 10
+_HINT = "tri shrink RUN --keep NAME makes one"
 _HARNESS = Path(__file__).resolve().parents[1]
 _WORLD = ("simulator/*.py", "simulator/faults/*.py", "run/*.py", "nemesis/*.py", "systems/*.py", "workloads/*.py")
 """What of the harness decides what a simulated run does."""
@@ -97,8 +99,8 @@ def entries(corpus: Path) -> Iterator[Entry]:
 def read_entry(folder: Path) -> Entry:
     """Raises `CampaignError` when the folder is no entry."""
     try:
-        expected: Mapping[str, Any] = json.loads((folder / EXPECTED_FILE).read_text(encoding="utf-8"))
-        plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        expected: Mapping[str, Any] = read_json_file(folder / EXPECTED_FILE, hint=_HINT)
+        plan = read_json_file(folder / PLAN_FILE, hint=_HINT)
         return Entry(
             name=folder.name,
             plan=Plan.from_json(plan, str(folder / PLAN_FILE)),
@@ -112,7 +114,7 @@ def read_entry(folder: Path) -> Entry:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CampaignError(
             f"{folder}: no entry of the corpus: {type(error).__name__}: {error}",
-            hint="tri shrink RUN --keep NAME makes one",
+            hint=_HINT,
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..run.simulated import simulate, write_run
 from ..run.verdict import Judgement, judge, judge_record
 from ..search.signature import Signature, signatures
 from ..search.trial import crash_signature
+from ..user_files import read_json_file
 from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen
@@ -100,9 +100,9 @@ def _results(path: Path) -> dict[str, CheckResult] | None:
     if not path.exists():
         return None
     try:
-        checkers = json.loads(path.read_text(encoding="utf-8"))["checkers"]
+        checkers = read_json_file(path, f"tri check {path.parent} writes it again")["checkers"]
         return {name: _result(name, result) for name, result in checkers.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CampaignError(f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} says it anew") from error
 
 

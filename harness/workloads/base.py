@@ -9,11 +9,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from ..bounded_model import BoundedModel
 from ..durations import PositiveDuration, format_ns
+from ..errors import shown
 from ..run.generators import Generator, each, limit, per_key, stagger, surge, until_ok
 from ..systems.base import Op
+
+LEAST_RATE, MOST_RATE = 0.001, 100_000.0
+"""Operations a second: the most is more than any machine drives."""
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)", re.ASCII)
 
 LEVELS = ("linearizable", "sequential", "stale")
 
@@ -23,22 +29,22 @@ def parse_rate(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         rate = float(value)
     else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)", str(value).strip())
+        match = _RATE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 32 else None
         if match is None:
-            raise ValueError(f"{value!r} is not a rate; write for example 400/s or 90/m")
+            raise ValueError(f"{shown(value)} is not a rate; write for example 400/s or 90/m")
         rate = float(match[1]) / (60 if match[2] == "m" else 1)
-    if rate <= 0:
-        raise ValueError(f"the rate {value!r} must be above zero")
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise ValueError(f"the rate {value!r} is not between {LEAST_RATE:g}/s and {MOST_RATE:g}/s")
     return rate
 
 
 Rate = Annotated[float, BeforeValidator(parse_rate), PlainSerializer(lambda rate: f"{rate:g}/s")]
 
 
-class BurstSpec(BaseModel):
+class BurstSpec(BoundedModel):
     """At the end of each `every`, for so long, operations come at this rate instead."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     every: PositiveDuration = Field(description="period of bursts")
     for_ns: PositiveDuration = Field(
@@ -55,10 +61,8 @@ class BurstSpec(BaseModel):
         return self
 
 
-class WorkloadSpec(BaseModel):
+class WorkloadSpec(BoundedModel):
     """The options that every workload has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
@@ -66,7 +70,9 @@ class WorkloadSpec(BaseModel):
         default_factory=lambda: {"linearizable": 1}, description="weights of the consistency levels of reads"
     )
 
-    operations: int | None = Field(default=None, ge=1, description="at most so many operations of each client")
+    operations: int | None = Field(
+        default=None, ge=1, le=1_000_000_000, description="at most so many operations of each client"
+    )
     bursts: BurstSpec | None = Field(default=None, description="times at which operations come faster")
 
     @model_validator(mode="after")

@@ -201,5 +201,5 @@ def test_options_of_a_section_and_of_check_options_are_joined(tmp_path):
 def test_an_override_that_is_no_yaml_is_refused(tmp_path: Path, value: str):
     path = tmp_path / "short.yaml"
     path.write_text("name: short\nworkloads: [register: {}]\n")
-    with pytest.raises(CampaignError, match=r"--set .*the value is not YAML"):
+    with pytest.raises(CampaignError, match=r"--set description: the value .* is not valid YAML"):
         load_campaign(path, [f"description={value}"])
