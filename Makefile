@@ -63,7 +63,7 @@ machines: setup
 # A thousand random worlds for the node, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup
 	$(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore tests/histories tests/checkers tests/node/core
-	FUZZ_EXAMPLES=$(SEEDS) $(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore --timeout 0 tests/node/fuzz tests/histories/fuzz
+	FUZZ_EXAMPLES=$(SEEDS) $(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore --timeout 0 tests/node/fuzz tests/histories/fuzz tests/harness/campaign/test_fuzzed.py
 	$(PYTHON_IN_VENV) -m tests.checkers.fuzz $(SEEDS) $(FIRST)
 	$(PYTHON_IN_VENV) -m harness.simulator.soak --first $(FIRST) --seeds $(SEEDS) --jobs 2
 

@@ -17,7 +17,7 @@ Target = str | list[str]
 
 WORDS = ("leader", "follower", "minority", "majority", "one", "all", "trigger")
 
-_RANDOM = re.compile(r"random\(([1-9]\d{0,3})\)", re.ASCII)
+_RANDOM = re.compile(r"random\((\d{1,4})\)", re.ASCII)
 _ROLE = re.compile(r"role\(([a-z][a-z-]*)\)")
 
 
@@ -29,6 +29,8 @@ def validate_target(target: Target | None) -> Target | None:
         )
     if isinstance(target, list) and (not target or len(set(target)) != len(target)):
         raise ValueError(f"target {shown(target)} must name at least one node, and none twice")
+    if isinstance(target, str) and _RANDOM.fullmatch(target) and not drawn_nodes(target):
+        raise ValueError(f"target {target} aims at nothing")
     return target
 
 

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from harness.bounded_model import BoundedModel
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
 from harness.hosts.inventory import load_inventory
@@ -157,6 +159,15 @@ def test_what_is_no_inventory_is_refused_and_never_printed_whole(tmp_path: Path,
         load_inventory(path)
     assert what in caught.value.message and str(path) in caught.value.message
     assert len(str(caught.value)) < 2000
+
+
+def test_every_model_of_what_users_write_has_bounds():
+    below, models = [BaseModel], []
+    while below:
+        models += (made := [each for model in below for each in model.__subclasses__()])
+        below = made
+    ours = [model for model in models if model.__module__.startswith("harness.")]
+    assert len(ours) > 30 and [model for model in ours if not issubclass(model, BoundedModel)] == []
 
 
 def test_the_command_exits_2_with_place_and_hint(tmp_path: Path):

@@ -122,5 +122,5 @@ def test_a_folder_that_is_no_run_is_refused_with_a_hint(tmp_path: Path) -> None:
 def test_a_broken_verdict_is_refused_with_its_place(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", 10)
     (folder / "verdict.json").write_text("{")
-    with pytest.raises(CampaignError, match=r"verdict\.json: not JSON"):
+    with pytest.raises(CampaignError, match=r"verdict\.json:1: not JSON"):
         write_report(folder)
