@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
 
 MOST_INTEGER = (1 << 63) - 1
 LONGEST_TEXT = 4096
@@ -47,7 +46,7 @@ class BoundedModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
         schema = handler(source)
         for part in _parts(schema):
             for name, value in _DEFAULTS.get(str(part.get("type")), {}).items():
