@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -14,15 +15,24 @@ BOM = b"\xef\xbb\xbf"
 _HINT = "name a history's file, or a run's folder"
 
 
+def open_regular(path: str | Path) -> IO[bytes]:
+    """A regular file. Raises OSError on anything else, and ValueError on what is no path."""
+    # Without O_NONBLOCK, opening a fifo waits for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+    raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+
+
 def opened(path: str | Path) -> IO[bytes]:
     """The file, after a byte order mark. Raises `HistoryError` on what is no regular file that can be read."""
     try:
-        # Without O_NONBLOCK, opening a fifo waits for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        file = os.fdopen(descriptor, "rb") if _is_regular(descriptor, path) else None
+        file = open_regular(path)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    assert file is not None
     if file.read(len(BOM)) != BOM:
         file.seek(0)
     return file
@@ -57,12 +67,3 @@ def read_text(path: str | Path) -> str:
 def unreadable(path: str | Path, error: OSError | ValueError) -> HistoryError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return HistoryError(f"cannot read the history {path}: {reason}", _HINT)
-
-
-def _is_regular(descriptor: int, path: str | Path) -> bool:
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return True
-    os.close(descriptor)
-    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
-    raise HistoryError(f"cannot read the history {path}: it is {kind}, no regular file", _HINT)

@@ -139,6 +139,9 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
             problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
     problems += _core_problems(campaign, nodes)
     problems += _system_problems(campaign)
+    if nodes and set(nodes) <= set(campaign.system.learners):
+        hint = "leave a node out of `learners`"
+        problems.append(Problem(("system", "learners"), "every node is a learner, and none votes", hint=hint))
     system = campaign.system
     for field in ("voters", "learners", "seeds", "capacities"):
         for name in getattr(system, field) or ():

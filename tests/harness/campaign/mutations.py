@@ -137,7 +137,7 @@ def _words(annotation: Any) -> Iterator[Any]:
 def mutated(draw: Any, bases: list[dict[str, Any]] = PUBLISHED, model: Any = Campaign) -> dict[str, Any]:
     """A published campaign, or another document of a model, with one to four changes."""
     data = copy.deepcopy(draw(st.sampled_from(bases)))
-    for _ in range(draw(st.sampled_from((1, 1, 2, 3, 4)))):
+    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 4)))):
         at = draw(st.sampled_from([place for place in places(data) if place]))
         parent, last = value_at(data, at[:-1]), at[-1]
         match draw(st.sampled_from(("change", "change", "add", "add", "remove", "repeat", "exchange"))):
@@ -168,11 +168,10 @@ def mutated(draw: Any, bases: list[dict[str, Any]] = PUBLISHED, model: Any = Cam
 def _value(at: Location, model: Any) -> st.SearchStrategy[Any]:
     """Of the schema, of other campaigns' fields of that name, or hostile."""
     usual = words_at(at, model) + SEEN.get(str(at[-1]), [])
-    hostile = st.sampled_from(HOSTILE)
-    strategies = [hostile, st.integers(), st.text(max_size=20)]
-    if usual:
-        strategies += [st.sampled_from(usual)] * 4
-    return st.one_of(strategies).map(copy.deepcopy)
+    hostile = st.one_of(st.sampled_from(HOSTILE), st.integers(), st.text(max_size=20))
+    if not usual:
+        return hostile.map(copy.deepcopy)
+    return st.integers(0, 4).flatmap(lambda n: st.sampled_from(usual) if n else hostile).map(copy.deepcopy)
 
 
 SNIPPETS = (
@@ -204,7 +203,7 @@ SNIPPETS = (
 def damaged(draw: Any, bases: list[dict[str, Any]] = PUBLISHED, model: Any = Campaign) -> str:
     """The text of a mutated document, at times with a few letters lost, doubled or put in."""
     text = yaml.safe_dump(draw(mutated(bases, model)), sort_keys=False, allow_unicode=draw(st.booleans()))
-    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2, 3)))):
+    for _ in range(draw(st.sampled_from((0, 0, 0, 0, 0, 0, 1, 3)))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 40)))
         put = draw(st.one_of(st.sampled_from(SNIPPETS), st.just(text[start:end] * 2), st.text(max_size=5)))

@@ -59,6 +59,7 @@ REFUSED = [
     (("faults:\n" + PARTITION, "faults: {swarm: {for: 1ns, rest: 1ns}}\n"), 7, "less than 2s"),
     (("faults:\n" + PARTITION, "faults: all\nquiet: 1s\n"), 7, "less than 2s"),
     (("seed: 7", "checks: [set, set]"), 3, "named twice"),
+    (("seed: 7", "system: {membership: {}, learners: [n1, n2, n3]}"), 3, "none votes"),
     (("seed: 7", "seed: !!int 7"), 3, "the tag '!!int'"),
     (("seed: 7", "seed: &a [*a]"), 3, "the alias *a"),
     (("seed: 7", BOMB), 14, "more than 10000 values"),
@@ -176,7 +177,7 @@ def test_the_command_exits_2_with_place_and_hint(tmp_path: Path):
     os.mkfifo(pipe)
     for words, place in (
         ([str(good), "--set", "load=["], "--set load: "),
-        ([str(good), "--hosts", str(pipe)], f"{pipe}: is a pipe"),
+        ([str(good), "--hosts", str(pipe)], f"{pipe}: cannot be read: it is a pipe"),
     ):
         command = [sys.executable, "-m", "harness.cli", "run", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
