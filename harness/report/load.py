@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from checkers.result import Fault
-from histories import NEMESIS, History, read_history
+from histories import NEMESIS, History, HistoryError, read_history
 
 from ..errors import CampaignError
 from ..nemesis.ledger import read_ledger
@@ -52,7 +52,7 @@ class RunFiles:
 
 
 def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
-    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed.
+    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed and nothing has judged the run.
 
     `history` is that of its `history.jsonl`, if the caller has it at hand.
     """
@@ -63,14 +63,14 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
             f"{folder} is not the folder of a run: it has no history.jsonl",
             "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
         )
-    if history is None:
-        history = read_history(history_path)
     notes = []
+    verdict = _read_json(folder / "verdict.json")
+    if history is None:
+        history = _history(history_path, notes, judged=verdict is not None)
     if history.torn is not None:
         notes.append(
             "The last line of history.jsonl is torn: the harness ended while writing it. Everything before it is here."
         )
-    verdict = _read_json(folder / "verdict.json")
     if verdict is None:
         notes.append(
             "There is no verdict.json: the run ended before its history was checked (tri check RUN does it now)."
@@ -89,6 +89,17 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         notes=notes,
         regions=_regions(campaign_yaml, campaign),
     )
+
+
+def _history(path: Path, notes: list[str], *, judged: bool) -> History:
+    """A run that was judged has a verdict to show, whatever became of its history; the verdict names the gap."""
+    try:
+        return read_history(path)
+    except HistoryError as error:
+        if not judged:
+            raise
+        notes.append(f"history.jsonl cannot be read, so no operation is shown: {error.message.splitlines()[0]}")
+        return History(())
 
 
 def fault_from_json(value: Mapping[str, Any]) -> Fault:

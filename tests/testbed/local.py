@@ -68,7 +68,11 @@ def _host_of(pid: int) -> str:
 
 
 def agent_dies(scene: Scene) -> int:
-    return scene.signal(signal.SIGKILL, r"agent\.pyz serve")
+    """It may not have started yet."""
+    deadline_s = time.monotonic() + 2
+    while not (hit := scene.signal(signal.SIGKILL, r"agent\.pyz serve")) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return hit
 
 
 def agent_and_watchdog_die(scene: Scene) -> int:
@@ -93,8 +97,9 @@ def node_dies(scene: Scene) -> int:
 
 
 def host_vanishes(scene: Scene) -> int:
-    """All of its processes at once, and nothing starts them again."""
-    return scene.signal(signal.SIGKILL, r".")
+    """All of its processes at once, and nothing starts them again. Nothing was hit where the host was down already."""
+    up = len(scene.pids(r"sshd"))
+    return scene.signal(signal.SIGKILL, r".") if up else 0
 
 
 def lab_vanishes(scene: Scene) -> int:
@@ -190,7 +195,19 @@ class Result:
         return bool(self.hits) and right and bool(re.search(self.cell.reason, self.words))
 
 
+TRIES = 4
+"""A harm that found nothing to hit came too early or too late; the run is repeated."""
+
+
 def run(cell: LocalCell) -> Result:
+    for _ in range(TRIES):
+        result = _run(cell)
+        if result.hits:
+            break
+    return result
+
+
+def _run(cell: LocalCell) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         labs = Path(folder) / "labs"
         tri = RunningTri(CAMPAIGN, Path(folder), labs, ["--json"])

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import CampaignError
 from harness.report import write_report
+from histories import HistoryError
 from histories.printable import printable
 
 from .folders import write_run
@@ -97,6 +98,19 @@ def test_a_run_that_was_killed_still_has_a_report_which_says_so(tmp_path: Path) 
     assert "is torn" in page
     assert "Nothing was checked." in page
     assert _data(page)["faults"][0]["healed"] == _data(page)["end_s"]
+
+
+def test_a_run_whose_history_was_damaged_has_a_report_that_names_it(tmp_path: Path) -> None:
+    """Its verdict is known, and unknown by that gap; a page that fails to be written would make it a bug of ours (exit code 70)."""
+    folder = write_run(tmp_path / "run", 100)
+    with (folder / "history.jsonl").open("r+b") as file:
+        file.seek(200)
+        file.write(b"\0" * 500)
+    page = _without_plotly(_page(folder))
+    assert "history.jsonl cannot be read, so no operation is shown" in page
+    (folder / "verdict.json").unlink()
+    with pytest.raises(HistoryError):
+        _page(folder)
 
 
 def test_what_went_wrong_on_the_way_is_told(tmp_path: Path) -> None:
