@@ -73,7 +73,7 @@ mutants: setup
 
 # Pin the requirements again, for every Python that is supported.
 lock: setup
-	.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --extra dev --upgrade --no-annotate \
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --extra dev --upgrade --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 # Write docs/internals/map.md from the modules' docstrings.

@@ -153,7 +153,7 @@ make_venv() {
         quietly "making .venv with $("$python" -V)" "$python" -m venv --clear "$venv" || fail "could not make $venv" "see the output above"
     fi
     quietly "installing the pinned requirements (a minute or two the first time)" \
-        "$venv/bin/python" -m pip install --disable-pip-version-check -q -r requirements.lock ||
+        "$venv/bin/python" -m pip install --disable-pip-version-check -q --require-hashes -r requirements.lock ||
         fail "pip could not install requirements.lock" "see the output above; it needs a package index that it can reach"
     quietly "installing tribulation itself" \
         "$venv/bin/python" -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e . ||
