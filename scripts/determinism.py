@@ -248,7 +248,9 @@ def _made(folder: Path, python: str) -> str:
     subprocess.run([python, "-m", "venv", str(folder)], check=True, timeout=120)
     made = str(folder / "bin/python")
     subprocess.run(
-        [made, "-m", "pip", "install", "-q", "--require-hashes", "-r", str(ROOT / "requirements.lock")], check=True, timeout=1200
+        [made, "-m", "pip", "install", "-q", "--require-hashes", "-r", str(ROOT / "requirements.lock")],
+        check=True,
+        timeout=1200,
     )
     return made
 

@@ -138,9 +138,11 @@ def _run(wanted: Search, options: Mapping[str, Any], findings: Findings, progres
 
 
 def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
-    from ..search.pool import DaskWorkers, LocalWorkers
+    from ..search.pool import DaskWorkers, LocalWorkers, exposure
 
     if options["dask"] is not None:
+        if warning := exposure(options["dask"]):
+            say(f"warning: {warning}")
         return DaskWorkers(options["dask"])
     return LocalWorkers(options["jobs"] or _processors())
 

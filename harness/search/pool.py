@@ -180,6 +180,12 @@ class DaskWorkers:
         return isinstance(error, KilledWorker)
 
 
+_TLS_HINT = (
+    "a scheduler at tls:// needs Dask's own settings distributed.comm.tls (ca-file, client.key, client.cert) here, in ~/.config/dask or as "
+    "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and the like; distributed.comm.require-encryption refuses tcp://"
+)
+
+
 def _dask_client(address: str) -> Any:
     try:
         from distributed import Client
@@ -190,11 +196,23 @@ def _dask_client(address: str) -> Any:
         ) from None
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (TypeError, RuntimeError) as error:
+        # That is how Dask says that an address and its settings of TLS do not go together.
+        raise CampaignError(f"--dask {address}: {error}", hint=_TLS_HINT) from error
     except (OSError, TimeoutError, ValueError) as error:
         raise CampaignError(
             f"--dask {address}: no scheduler answers there within {CONNECT_S} s ({type(error).__name__}: {error})",
             hint="start one with `dask scheduler`, workers with `dask worker ADDRESS`, and give its address, for example tcp://127.0.0.1:8786",
         ) from error
+
+
+def exposure(address: str) -> str | None:
+    """What to say of a scheduler to which trials would go unencrypted over a network; None where they do not."""
+    scheme, found, place = address.rpartition("://")
+    host = place.rpartition(":")[0].strip("[]")
+    if (found and scheme != "tcp") or host in ("localhost", "::1") or host.startswith("127."):
+        return None
+    return f"{address} is neither encrypted nor guarded: anyone who reaches the scheduler can run code on its workers and here; see docs/guides/searching.md"
 
 
 def _require_this_core(address: str, client: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.deploy.authority import LIFE, Authority
 from harness.errors import CampaignError
-from harness.search.pool import DaskWorkers, LocalWorkers, in_order
+from harness.search.pool import DaskWorkers, LocalWorkers, exposure, in_order
 from tests.harness.search.work import die_once, double, double_unless_seven, refuse, sleep, slow_when_early
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -166,3 +168,56 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CampaignError, match=r"tribulation\[dask\]"):
         DaskWorkers("tcp://127.0.0.1:8786")
+
+
+def test_dask_is_reached_by_tls_with_the_settings_of_dask(tmp_path: Path):
+    distributed = pytest.importorskip("distributed", reason="needs the extra: pip install 'tribulation[dask]'")
+    config = pytest.importorskip("dask").config
+    authority = Authority.new("dask")
+    issued = authority.node("n1", LIFE)
+    files = {"ca": authority.certificate, "cert": issued.certificate, "key": issued.key}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    tls = {"ca-file": str(tmp_path / "ca")}
+    tls |= {
+        f"{who}.{what}": str(tmp_path / what) for who in ("scheduler", "worker", "client") for what in ("cert", "key")
+    }
+    settings = {f"distributed.comm.tls.{name}": value for name, value in tls.items()}
+    options = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "processes": False,
+        "dashboard_address": None,
+        "silence_logs": 50,
+    }
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(config.set({**settings, "distributed.comm.require-encryption": True}))
+        made = distributed.LocalCluster(protocol="tls://", security=distributed.Security(), **options)
+        address = stack.enter_context(made).scheduler_address
+        assert address.startswith("tls://")
+        with DaskWorkers(address) as workers:
+            assert list(in_order(workers, double, [1, 2], 2, lost)) == [2, 4]
+        with pytest.raises(CampaignError, match=r"hint: .*require-encryption"):
+            DaskWorkers(address.replace("tls://", "tcp://"))
+
+
+def test_a_dask_address_of_tls_without_its_settings_is_an_error_with_a_hint():
+    pytest.importorskip("distributed", reason="needs the extra: pip install 'tribulation[dask]'")
+    with pytest.raises(CampaignError, match=r"hint: .*distributed\.comm\.tls"):
+        DaskWorkers("tls://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("address", "exposed"),
+    [
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tls://10.0.0.1:8786", False),
+        ("tcp://10.0.0.1:8786", True),
+        ("tcp://host:8786", True),
+        ("10.0.0.1:8786", True),
+        ("localhost:8786", False),
+    ],
+)
+def test_a_scheduler_that_anyone_may_use_is_said_to_be_one(address: str, exposed: bool):
+    assert (exposure(address) is not None) == exposed
