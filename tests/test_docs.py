@@ -169,3 +169,10 @@ def test_the_table_of_means_has_every_fault() -> None:
     first = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
     composed = {"recovery", "all", "swarm"}
     assert [name for name in FAULT_NAMES if name not in composed and f"`{name}`" not in first] == []
+
+
+def test_what_the_threat_model_names_exists() -> None:
+    """Each bound has its place in the code and its test."""
+    page = (DOCS / "concepts/threat-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:tests|harness|histories|node|scripts)/[\w./-]+)`", page))
+    assert len(named) > 30 and [path for path in sorted(named) if not (ROOT / path).exists()] == []
