@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,11 @@ from harness.deploy.deploy import NotOnAllHosts
 from harness.deploy.package import build_node_archive
 from harness.deploy.upgrade import Upgrade, heirs, leader_of, order, why_unsettled
 from harness.hosts.local import LocalProvider
-from harness.systems.base import Op
 from harness.systems.reference import ReferenceService
-from harness.systems.reference_client import ReferenceClient
-from histories import History, MemoryRecorder
 from tests.harness.hosts.conftest import await_true
 from tests.harness.systems.loopback import dial_to, free_port, make_hosts
+
+from .register_clients import Clients
 
 VOTERS = {"n1": 1, "n2": 1, "n3": 1}
 
@@ -104,66 +101,6 @@ def test_two_nodes_are_not_upgraded_one_at_a_time(tmp_path: Path) -> None:
         assert [result.ok for result in refused.value.results].count(True) == 1
     finally:
         cluster.down()
-
-
-class Clients:
-    """Write and read registers at every node until the end; what they did is a history."""
-
-    def __init__(self, service: ReferenceService, lab: LocalProvider) -> None:
-        self._service, self._lab = service, lab
-        self._recorder, self._lock, self._ended = MemoryRecorder(), threading.Lock(), threading.Event()
-        self.acknowledged_s: list[float] = []
-        self._threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(3)]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join(20)
-
-    @property
-    def history(self) -> History:
-        return History(self._recorder.events)
-
-    def _record(self, process: int, kind: str, op: Op, value: Any, error: str | None = None) -> None:
-        with self._lock:
-            self._recorder.record(
-                time.monotonic_ns(), process, kind, op.f, value, key=op.key, workload="register", level="linearizable", error=error
-            )  # fmt: skip
-
-    def _work(self, number: int) -> None:
-        addresses = {host.name: host.address for host in self._lab.hosts}
-        process, count = number, 0
-        while not self._ended.is_set():
-            client = ReferenceClient(self._service.cluster_id, tls=self._service.client_tls)
-            try:
-                client.open(
-                    f"n{(number + count) % 3 + 1}",
-                    lambda name, timeout_s: self._lab.dial(addresses[name], self._service.port, timeout_s=timeout_s),
-                    1.0,
-                )
-            except OSError:
-                count += 1
-                time.sleep(0.02)
-                continue
-            sound = True
-            while sound and not self._ended.is_set():
-                count += 1
-                op = Op("write", "k", count * 3 + number) if count % 2 else Op("read", "k")
-                self._record(process, "invoke", op, op.value)
-                outcome = client.invoke(op, 1.0)
-                value = outcome.value if op.f == "read" else op.value
-                self._record(process, outcome.type, op, value, outcome.error)
-                if outcome.type == "ok" and op.f == "write":
-                    self.acknowledged_s.append(time.monotonic())
-                sound = outcome.type == "ok"
-                if outcome.type == "info":
-                    process += 3
-            client.close()
 
 
 @pytest.fixture
