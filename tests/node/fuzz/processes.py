@@ -21,8 +21,8 @@ NODES = ("n1", "n2", "n3")
 class Processes:
     """Started with all parts when this is made. `ended` names those that did not go on by themselves."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, **config: Any) -> None:
+        self._directory, self._config = directory, config
         self.ports = {name: _free_port() for name in NODES}
         pythons = [sys.executable, *reversed(other_pythons())]
         self._pythons = {name: pythons[number % len(pythons)] for number, name in enumerate(NODES)}
@@ -53,17 +53,36 @@ class Processes:
             "agents": {},
             "memory": {},
             "record_inputs": False,
-            "directory": str(home),
+            **self._config,
         }
         (home / "config.json").write_text(json.dumps(config))
+        self.start_again(name)
+
+    def start_again(self, name: str) -> subprocess.Popen[bytes]:
+        """On the files that are there."""
+        home = self._directory / name
         with open(home / "out", "ab") as out:
             command = [self._pythons[name], "-m", "node", "--config", str(home / "config.json")]
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
             self._running[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+        return self._running[name]
 
     def kill(self, name: str) -> None:
         self._running[name].kill()
         self._running[name].wait(DEADLINE_S)
+
+    def forget(self, name: str) -> None:
+        """It is ended, and may be."""
+        self.kill(name)
+        del self._running[name]
+
+    def answers(self, name: str) -> bool:
+        """Whether it serves, as the member that it is."""
+        try:
+            with self.client(name) as client:
+                return client.ask({"id": 1, "admin": "status"}).get("node") == name
+        except OSError:
+            return False
 
     def said(self, name: str) -> str:
         return (self._directory / name / "out").read_text()[-2000:]
