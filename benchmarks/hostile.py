@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.soak_processes import Process, watched
 from node.cluster_config import MembershipConfig
 from node.wire import FrameError
-from tests.node.fuzz.processes import Processes
+from tests.node.fuzz.processes import NODES, Processes
 from tests.node.runtime.one_node import wait_for
 
 Json = dict[str, Any]
@@ -141,7 +141,7 @@ def _judged(place: Path, code: int) -> Json:
         "exit_code": code,
         "verdict": said.strip().splitlines()[-12:],
         "ledger": phases,
-        "facts": list(facts),
+        "errors": facts.get("errors"),
         "wrong": wrong,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,16 +121,20 @@ def numeric(host: str, port: int) -> Address | None:
     return Address(int(family), sockaddr)
 
 
+_PORT = re.compile("[0-9]{1,5}")
+"""`isdigit` is also true of digits that `int` does not read."""
+
+
 def resolve(text: str, *, passive: bool = False) -> Address:
     """Resolve `host:port` or `[v6]:port` once, at boot: a name server must not stop the loop later. Raises `ValueError`."""
     host, separator, port = text.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535:
+    if not separator or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(f"{text!r} is no address\nhint: write host:port or [ipv6]:port")
     host = host.removeprefix("[").removesuffix("]")
     flags = socket.AI_PASSIVE if passive else 0
     try:
         found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=flags)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ValueError(
             f"cannot resolve {text!r}: {error}\nhint: use an IP address, or add the name to /etc/hosts"
         ) from error

@@ -71,6 +71,12 @@ class Processes:
         self._running[name].kill()
         self._running[name].wait(DEADLINE_S)
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
+    def code(self, name: str) -> int | None:
+        return self._running[name].poll()
+
     def forget(self, name: str) -> None:
         """It is ended, and may be."""
         self.kill(name)

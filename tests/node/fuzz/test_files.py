@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -118,6 +121,11 @@ CONFIG = NodeConfig.from_json(
 RUNTIME = {"directory": "/d", "listen": "127.0.0.1:0", "seed": 1, "record_inputs": True, "metrics": "127.0.0.1:0"}
 
 
+def numeric(host: str, port: object, *rest: Any, _ask: Any = socket.getaddrinfo, **more: Any) -> Any:
+    """No name server is asked."""
+    return _ask(host, port, *rest, **{**more, "flags": more.get("flags", 0) | socket.AI_NUMERICHOST})
+
+
 @FUZZ
 @given(st.one_of(files.odd_somewhere({**CONFIG, **RUNTIME}).map(json.dumps), ODD, values.TEXTS))
 def test_configurations(text: str) -> None:
@@ -126,7 +134,8 @@ def test_configurations(text: str) -> None:
         path = Path(directory) / "config.json"
         path.write_bytes(_encoded(text, "utf-8"))
         try:
-            load(path)
+            with patch.object(socket, "getaddrinfo", numeric):
+                load(path)
         except ConfigError as error:
             assert error.hint and len(str(error)) < 10_000
 
