@@ -34,8 +34,16 @@ from node.config import MS, NodeConfig
 from node.core.core import Core
 from node.core.effects import Effect, Reply, Send, SetTimer, Trace
 from node.core.events import Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.messages import AppendEntries, AppendReply, Heartbeat, HeartbeatReply, PreVote, Vote
-from node.core.messages import PreVoteReply, VoteReply
+from node.core.messages import (
+    AppendEntries,
+    AppendReply,
+    Heartbeat,
+    HeartbeatReply,
+    PreVote,
+    PreVoteReply,
+    Vote,
+    VoteReply,
+)
 
 VALUE_CHARACTERS = 128
 OPS = 200

@@ -63,7 +63,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
             f"{folder} is not the folder of a run: it has no history.jsonl",
             "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
         )
-    notes = []
+    notes: list[str] = []
     verdict = _read_json(folder / "verdict.json")
     if history is None:
         history = _history(history_path, notes, judged=verdict is not None)
