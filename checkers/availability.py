@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from histories import Operation, Type
@@ -19,6 +19,7 @@ from .crowd import Crowd
 from .fault_kinds import ONCE
 from .options import bound, settings_of
 from .result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
+from .through_each import SETTLE, through_each
 from .traces import TraceError, read_traces
 from .unelectable import Stretch, excuse
 from .windows import Window, run_end_ns, sides, windows
@@ -35,9 +36,19 @@ class AvailabilityChecker:
     options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
-        return bool(record.faults)
+        return bool(record.faults) or any(op.workload == SETTLE for op in record.history.operations())
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        result = self._after_heals(record) if record.faults else CheckResult(self.name, Verdict.VALID)
+        findings, doubt = through_each(record, settings_of(record, self)["max_recovery_s"])
+        if findings.counts:
+            anomalies = (*result.anomalies, *findings.kept)
+            return replace(result, verdict=Verdict.INVALID, anomalies=anomalies)
+        if doubt is not None and result.verdict is Verdict.VALID:
+            return replace(result, verdict=Verdict.UNKNOWN, reason=doubt)
+        return result
+
+    def _after_heals(self, record: RunRecord) -> CheckResult:
         ops = record.history.operations()
         spans = windows(record)
         limit_s = settings_of(record, self)["max_recovery_s"]

@@ -47,6 +47,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "mutex": ("structures.checker", "MutexChecker"),
     "fencing": ("structures.checker", "FencingChecker"),
     "append-list": ("structures.checker", "AppendListChecker"),
+    "halts": ("halts", "HaltsChecker"),
     "final-reads": ("final_reads", "FinalReadsChecker"),
     "vacuity": ("vacuity", "VacuityChecker"),
 }

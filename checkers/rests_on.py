@@ -89,6 +89,8 @@ RESTS_ON: Mapping[str, RestsOn] = {
     # Traces and faults excuse what was not available.
     "availability": _on("history", "trace", "ledger"),
     "recovery": _on("history", "trace", "ledger"),
+    # A line that a node wrote stands, whatever lines of others are missing; faults excuse it.
+    "halts": _on("trace", "ledger", trace=EVERY, ledger="command-failed"),
     "vacuity": _on("history", "ledger"),
     "final-reads": _on("history"),
     "lww": _on("history"),

@@ -116,6 +116,7 @@ class RunRecord:
     its `{"index", "digest"}` after the quiet period.
     `options` are those of the campaign (by checker), and what was asked for: `model` (a name of `model_names`), `consistency` (a level),
     `exact` and `certificate` (true when asked for).
+    `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
     that the run should have left and that is not there as it was written.
     """
@@ -131,6 +132,7 @@ class RunRecord:
     reachability: Sequence[tuple[int, Mapping[tuple[str, str], bool]]] = ()
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, Any] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     is_run: bool = False
 

@@ -81,6 +81,9 @@ class Flaws:
     lww_tie: bool = False
     tombstone_collected_early: bool = False
     texts_overwrite: bool = False
+    follower_reads_unanswered: bool = False
+    torn_tail_refused: bool = False
+    compacted_log_unbootable: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from .zoo_cluster import CLUSTER_FLAWS
 from .zoo_log import LOG_FLAWS
+from .zoo_service import SERVICE_FLAWS
 
-ZOO = (*LOG_FLAWS, *CLUSTER_FLAWS)
+ZOO = (*LOG_FLAWS, *CLUSTER_FLAWS, *SERVICE_FLAWS)

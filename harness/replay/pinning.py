@@ -23,6 +23,7 @@ from ..run.assemble import default_voters
 from ..run.plan import Pinned, Plan, Slot, Timing
 from ..systems.base import Op
 from ..workloads import WORKLOADS
+from ..workloads.settle import SETTLE
 from ..yaml_positions import suggest
 
 MILLISECOND = 1_000_000
@@ -116,7 +117,12 @@ _BY_FUNCTION = {"write": "register", "read": "register", "cas": "register", "add
 
 
 def _invocations(record: RunRecord) -> list[Event]:
-    return [e for e in record.history.events if e.type is Type.INVOKE and e.process != NEMESIS]
+    return [e for e in record.history.events if e.type is Type.INVOKE and not _by_itself(e)]
+
+
+def _by_itself(event: Event) -> bool:
+    """Whether every plan brings it along: what is done to the cluster, and the clients that try each node at the end."""
+    return event.process == NEMESIS or event.workload == SETTLE
 
 
 def _op(event: Event) -> Op:
@@ -132,7 +138,7 @@ def _clients(record: RunRecord, nodes: Sequence[str]) -> dict[Any, Slot]:
     clients: dict[Any, Slot] = {}
     free: list[Slot] = []
     for event in record.history.events:
-        if event.process == NEMESIS:
+        if _by_itself(event):
             continue
         if event.type is Type.INVOKE and event.process not in clients:
             place = next((i for i, s in enumerate(free) if event.node in (None, s.node)), None)

@@ -28,7 +28,7 @@ from ..systems.base import Client, Service
 from ..workloads import WORKLOADS
 from .own_system import load_system
 from .pacing import pace_of
-from .plan import Liveness, Plan, Timing, make_slots
+from .plan import Liveness, Plan, Timing, make_slots, settling_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         },
         liveness=_liveness(campaign.liveness),
         pace=pace_of(campaign.load),
+        # Of another system nobody knows which node must take writes.
+        settling=settling_slots(nodes) if campaign.system.file is None else (),
     )
 
 

@@ -18,6 +18,7 @@ from ..nemesis.faults import Intent
 from ..systems.base import Op
 from ..workloads import WORKLOADS
 from ..workloads.base import Workload
+from ..workloads.settle import SETTLE
 from ..workloads.sized import Sizes
 
 
@@ -77,6 +78,7 @@ class Pinned:
 class Plan:
     """`options` are those of the system, the hosts and the checks; `world` is what is true of a simulated world (`SimOptions`), {} for its defaults.
 
+    `settling` are the clients that try every node when all is healed (`workloads.settle`); none in plans of older versions.
     `pinned` None: operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
     """
 
@@ -93,6 +95,7 @@ class Plan:
     pinned: Sequence[Pinned] | None = None
     liveness: Liveness | None = None
     pace: Pace | None = None
+    settling: Sequence[Slot] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -107,13 +110,14 @@ class Plan:
                 "operation_ns": self.timing.operation_ns,
             },
             "workloads": {name: workload.spec.model_dump(mode="json") for name, workload in self.workloads.items()},
-            "slots": [[slot.slot, slot.workload, slot.client, slot.clients, slot.node] for slot in self.slots],
+            "slots": [_slot_json(slot) for slot in self.slots],
             "intents": [_intent_json(intent) for intent in self.intents],
             "options": dict(self.options),
             "world": dict(self.world),
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
             "liveness": None if self.liveness is None else _liveness_json(self.liveness),
             **({} if self.pace is None else {"pace": asdict(self.pace)}),
+            **({"settling": [_slot_json(slot) for slot in self.settling]} if self.settling else {}),
         }
 
     @property
@@ -147,6 +151,7 @@ class Plan:
                 pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
                 liveness=None if liveness is None else _liveness(liveness),
                 pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
+                settling=[Slot(*slot) for slot in data.get("settling", ())],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CampaignError(
@@ -158,6 +163,10 @@ class Plan:
 def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
     kind, make = WORKLOADS[name]
     return make(name, kind.model_validate(spec))
+
+
+def _slot_json(slot: Slot) -> list[Any]:
+    return [slot.slot, slot.workload, slot.client, slot.clients, slot.node]
 
 
 def _intent_json(intent: Intent) -> dict[str, Any]:
@@ -199,3 +208,12 @@ def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str]) -> list[
         for client in range(clients):
             slots.append(Slot(len(slots), name, client, clients, nodes[client % len(nodes)]))
     return slots
+
+
+SETTLING_FROM = 1_000_000
+"""Numbers of the clients that settle, and of their processes, begin here: far from those of the load, whose processes are numbered on when one retires."""
+
+
+def settling_slots(nodes: Sequence[str]) -> list[Slot]:
+    """One client for each node."""
+    return [Slot(SETTLING_FROM + i, SETTLE, i, len(nodes), node) for i, node in enumerate(nodes)]

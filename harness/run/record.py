@@ -39,6 +39,7 @@ class RunFacts:
     traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
     are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
+    `truth` is what the simulator alone knows (`checkers.truth`).
     """
 
     campaign: str
@@ -64,6 +65,7 @@ class RunFacts:
     traced: Sequence[str] = ()
     uncollected: Sequence[Mapping[str, str]] = ()
     gaps: Sequence[Mapping[str, Any]] = ()
+    truth: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""
@@ -107,7 +109,7 @@ def read_facts(run_dir: Path) -> RunFacts:
         data["boot_offsets_ns"] = {
             node: {int(first): tuple(pair) for first, pair in found.items()} for node, found in boots.items()
         }
-        for name in ("phases", "voters", "final_states", "options", "files"):
+        for name in ("phases", "voters", "final_states", "options", "files", "truth"):
             dict(data.get(name, {}))
         if isinstance(data.get("checks"), str) and data["checks"] != "auto":
             raise ValueError(f"checks is {data['checks']!r}")
@@ -195,6 +197,7 @@ def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
         reachability=reachability_samples(evidence.history),
         final_states=facts.final_states,
         options=facts.options,
+        truth=facts.truth,
         gaps=(*evidence.gaps, *_unnumbered(evidence)),
         is_run=True,
     )

@@ -21,6 +21,7 @@ from ..nemesis.faults import Intent
 from ..nemesis.triggers import Happened
 from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
+from ..workloads.settle import SETTLE, through_a_node
 from .actions import ActionDone, FaultAction, Faults, Verb
 from .generators import NOTHING, Context, Emit, Generator, Timed, time_limit
 from .isolation import Isolation
@@ -130,6 +131,8 @@ class Runner:
     def __post_init__(self) -> None:
         self._clients = {slot.slot: _Client(slot, self._load(slot), slot.slot) for slot in self.plan.slots}
         self._retired = max(self._clients, default=0) + 1
+        settling = {slot.slot: _Client(slot, NOTHING, slot.slot, exhausted=True) for slot in self.plan.settling}
+        self._clients |= settling
         rest = self.plan.liveness.intents if self.plan.liveness is not None else ()
         self._faults = Faults(self.plan.intents, rest, self.plan.timing.load_ns, self.plan.pace)
         self._unacknowledged = Unacknowledged(self.plan)
@@ -189,7 +192,7 @@ class Runner:
         client.generator = client.generator.update(op, outcome)
         self._unacknowledged.completed(op, outcome)
         if outcome.type == "info" or dropped:
-            client.process += self._retired
+            client.process += self._retired if client.slot.workload != SETTLE else len(self.plan.settling)
             client.fresh = True
         elif outcome.type == "ok":
             self._observe(op, outcome)
@@ -338,6 +341,10 @@ class Runner:
     def _begin_final(self) -> None:
         for client in self._clients.values():
             slot = client.slot
+            if slot.workload == SETTLE:
+                client.generator = NOTHING if self._stopped else through_a_node()
+                client.exhausted = False
+                continue
             keys = sorted(self._keys.get(slot.workload, {}))
             mine = keys if len(keys) <= 64 else keys[slot.client :: slot.clients]
             client.generator = NOTHING if self._stopped else self.plan.workloads[slot.workload].final(tuple(mine))

@@ -33,6 +33,7 @@ from ..simulator.digest import MARK_EVERY
 from ..simulator.fence import fence
 from ..simulator.injector import SimInjector
 from ..simulator.options import SimOptions
+from ..simulator.witness import Witness
 from ..systems.reference_options import ReferenceOptions, node_config
 from .assemble import make_plan, reference_options
 from .execute import Settings, open_run_folder
@@ -123,6 +124,7 @@ def simulate(
     `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
     cluster = cluster_of(plan)
+    witness = Witness(cluster)
     watch(cluster)
     cluster.start_all()
     injector = SimInjector(cluster, 0 if plan.pace is None else plan.pace.hold_most_ns)
@@ -153,6 +155,7 @@ def simulate(
         client_errors=journal.causes.top(),
         left_out=never_begun(runner),
         traced=list(cluster.traces),
+        truth=witness.truth(start_ns, bool(plan.settling)),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)

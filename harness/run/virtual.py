@@ -110,7 +110,7 @@ class VirtualDriver:
         self._plan, self._cluster, self._injector = plan, cluster, injector
         self._journal, self._ledger, self._tell = journal, ledger, tell
         self._start_ns = cluster.now_ns
-        self._clients = {slot.slot: SimClient(cluster, slot.slot, plan.sizes) for slot in plan.slots}
+        self._clients = {slot.slot: SimClient(cluster, slot.slot, plan.sizes) for slot in (*plan.slots, *plan.settling)}
         self._active: dict[str, Resolved] = {}
         self._completions: list[Completion] = []
         self._next_progress_ns = 0
@@ -126,7 +126,7 @@ class VirtualDriver:
             if step.phase is Phase.DONE:
                 self.errors += [runner.unhealed] if runner.unhealed else []
                 return runner
-            if step.phase is Phase.LIVENESS and not calm:
+            if not calm and (step.phase is Phase.LIVENESS or (step.phase is Phase.QUIET and self._plan.settling)):
                 # Who recovers must be heard: on an unfair network nobody can promise anything. A rest that is broken stays so.
                 self._cluster.calm()
                 calm = True

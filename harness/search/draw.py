@@ -39,7 +39,6 @@ find more than longer ones do, for most failures need few operations."""
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
 LIVENESS_PPM = 500_000
-TIMES_QUICKER = 10
 _ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inputs", "fence")
 
@@ -78,10 +77,7 @@ def _in_drawn_world(campaign: Campaign, seed: int, directory: Path) -> Plan:
 def keeps_time(plan: Plan) -> bool:
     """Whether the plan's world is quick enough for its nodes to elect a leader that stays: Raft asks for broadcast times an order of magnitude below
     the election timeout (Ongaro and Ousterhout 2014, 5.6). Where it is not, nothing may be asked of liveness."""
-    world, node = world_of(plan), next(iter(node_configs(plan).values()))
-    latency_ns = world.latency_min_ns + world.latency_mean_ns
-    broadcast_ns = 2 * latency_ns + world.fsync_min_ns + world.fsync_mean_ns + 2 * world.turn_ns
-    return TIMES_QUICKER * broadcast_ns <= node.timing.election_min_ns
+    return world_of(plan).keeps_time(next(iter(node_configs(plan).values())).timing.election_min_ns)
 
 
 def drawn_world(plan: Plan, seed: int) -> dict[str, Any]:

@@ -13,6 +13,9 @@ MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
+TIMES_QUICKER = 10
+"""So much shorter than an election timeout a broadcast must be."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimOptions:
@@ -70,6 +73,12 @@ class SimOptions:
     record_inputs: bool = False
     """Whether every step's time and events are kept, so that one node can be fed again by itself."""
     fence: bool = True
+
+    def keeps_time(self, election_min_ns: int) -> bool:
+        """Whether nodes of this patience elect leaders that stay."""
+        latency_ns = self.latency_min_ns + self.latency_mean_ns
+        broadcast_ns = 2 * latency_ns + self.fsync_min_ns + self.fsync_mean_ns + 2 * self.turn_ns
+        return TIMES_QUICKER * broadcast_ns <= election_min_ns
 
     def to_json(self) -> dict[str, Any]:
         """Every option by its name, whatever its value: what is printed with a failure, and what `from_json` takes back."""

@@ -32,7 +32,7 @@ def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
     """A follower's reads."""
     if not s.leading or m.term != s.term:
         s.out.send(peer, ReadIndexReply(s.term, m.incarnation, m.context, False, 0), s.journal.gate)
-    elif len(s.reads_new) < REMOTE_LIMIT:
+    elif len(s.reads_new) < REMOTE_LIMIT and not s.flaws.follower_reads_unanswered:
         _begin(s, now_ns, RemoteRead(peer, m.incarnation, m.context))
 
 

@@ -97,7 +97,11 @@ def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[st
         return
     name = state.current = segments[position]
     doubt = _replay(state, name, scanned.records)
+    if flaws.torn_tail_refused and scanned.damage is Damage.TAIL:
+        raise CorruptionError(f"{name}: {scanned.detail}", _HINT)
     state.torn = state.torn or scanned.damage is Damage.TAIL or doubt is not None
+    if flaws.compacted_log_unbootable and state.base_index:
+        raise CorruptionError(f"{name}: the log begins after index {state.base_index}, not at its beginning", _HINT)
     state.known = max(doubt or 0, state.base_index + len(state.entries))
 
 
