@@ -17,7 +17,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from ..durations import parse_ns
+        from ..durations import LONGEST_NS, format_ns, parse_ns
 
         try:
             seconds = float(value)
@@ -26,9 +26,12 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
                 seconds = parse_ns(value) / 1e9
             except ValueError as error:
                 self.fail(str(error), param, ctx)
-        if not 0 < seconds < float("inf"):
+        if not 0 < seconds <= LONGEST_NS / 1e9:
+            longest = format_ns(LONGEST_NS)
             self.fail(
-                f"{value!r} is no length of time that can pass: a positive one is wanted, such as 60s", param, ctx
+                f"{value!r} is no length of time that can pass: a positive one is wanted, such as 60s, up to {longest}",
+                param,
+                ctx,
             )
         return seconds
 
