@@ -25,6 +25,7 @@ from .registry import CHECKERS, OF_WORKLOAD, checker
 from .result import Budget, Checker, CheckResult, RunRecord, Verdict
 from .sharing import sharing
 from .sources import Source, as_record
+from .trace_lines import with_understood_traces
 
 LEVEL = "linearizable"
 """What operations of other levels promise is asked of other checkers."""
@@ -60,7 +61,9 @@ def check(
     known = _model(model)
     record = replace(record, options={**record.options, **(options or {})})
     refuse(problems(record.options))
-    record = _prepared(record, known, {"consistency": consistency, "exact": exact, "certificate": certificate})
+    record = _prepared(
+        with_understood_traces(record), known, {"consistency": consistency, "exact": exact, "certificate": certificate}
+    )
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
     names = _names(record, checkers, known)

@@ -65,13 +65,18 @@ def _listed(value: Any) -> Any:
 
 def decode_line(line: bytes | str) -> dict[str, Any]:
     """Raises `ValueError` on what is not a JSON object."""
-    try:
-        found = _decode(line)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    found = decode_value(line)
     if not isinstance(found, dict):
         raise ValueError(f"expected an object, found {type(found).__name__}")
     return found
+
+
+def decode_value(text: bytes | str) -> Any:
+    """The value of a JSON text. Raises `ValueError` on what is none, whatever is wrong with it."""
+    try:
+        return _decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .bounds import may_exceed, problem
 from .codec import decode_line
 from .errors import HistoryError
 from .files import read_history
 from .history import History
+from .opening import read_bytes
 from .replacing import replacing
 
 LATEST = "latest"
@@ -148,13 +150,13 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives:
 
     `of_lives`: several lives of one process wrote the file, so the last line of each may be torn; the next one's first line follows it, or is glued to it.
     """
-    *lines, tail = path.read_bytes().split(b"\n")
+    *lines, tail = read_bytes(path).split(b"\n")
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            found.append(decode_line(line))
+            found.append(_bounded(line))
         except ValueError as error:
             following = lines[number] if number < len(lines) else tail
             if of_lives and (born := _first_of_a_life(line, following)) is not None:
@@ -168,10 +170,18 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives:
             ) from error
     if tail.strip():
         try:
-            found.append(decode_line(tail))
+            found.append(_bounded(tail))
         except ValueError:
             if torn is not None:
                 torn[path.name] = tail.decode("utf-8", "replace")
+    return found
+
+
+def _bounded(line: bytes) -> dict[str, Any]:
+    """The line's object. Raises `ValueError` on what is none, or out of the bounds of histories."""
+    found = decode_line(line)
+    if may_exceed(line) and (wrong := problem(found)) is not None:
+        raise ValueError(wrong)
     return found
 
 

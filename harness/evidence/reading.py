@@ -12,18 +12,22 @@ without a state.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from checkers.covered import covered
+from checkers.fault_kinds import touched
 from checkers.result import Fault, Gap
 from histories import History, HistoryError, read_history
 from histories.store import read_json_lines
 
 from ..nemesis.ledger import faults_of, readable_lines
+from ..nemesis.power_models import model_seen
+from .documents import read_document, typed
 from .seal import HISTORY_FILE, LEDGER_FILE, Files, broken_seals
+from .told import untold
 
 OPEN, SEALED = "open", "sealed"
 TRACE = "trace"
@@ -83,6 +87,9 @@ def _read_history(evidence: Evidence, path: Path, expected: Expected, refuse: bo
             Gap("history", HISTORY_FILE, f"cannot be read: {error.message.splitlines()[0]}", changed=True)
         )
         return
+    wrong = untold(evidence.history)
+    if wrong is not None:
+        evidence.gaps.append(Gap("history", HISTORY_FILE, wrong, changed=True))
     if evidence.lacks("history"):
         return
     if evidence.history.torn is not None:
@@ -96,10 +103,13 @@ def _read_ledger(evidence: Evidence, path: Path, expected: Expected) -> None:
         if expected.faults_planned and not evidence.lacks("ledger"):
             evidence.gaps.append(Gap("ledger", LEDGER_FILE, "is missing, and the plan has faults"))
         return
-    lines, unread = readable_lines(path)
+    lines: list[dict[str, Any]] = []
     try:
-        evidence.faults = faults_of(lines)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        lines, unread = readable_lines(path)
+        faults = [typed(asdict(fault), Fault) for fault in faults_of(lines)]
+        look_at(faults)
+        evidence.faults = faults
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, HistoryError) as error:
         unread = unread or f"a line lacks what belongs to it: {error}"
     if not lines and expected.faults_planned and not expected.state:
         unread = unread or "has no fault, and the plan has some"
@@ -125,10 +135,20 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
             evidence.gaps.append(Gap("trace", name, f"node {node} left no trace"))
 
 
+def look_at(faults: Sequence[Fault]) -> None:
+    """Raises where what a fault was meant to do, or did, has not the form of its kind: who judges the run goes through all of them."""
+    covered(faults)
+    for fault in faults:
+        if not all(isinstance(vertex, str) for vertex in touched(fault)):
+            raise TypeError(f"fault {fault.id} names what is no node")
+        model_seen(fault.kind, fault.intended, fault.observed)
+        frozenset(fault.intended.get("nodes") or ())
+
+
 def has_faults(plan_file: Path) -> bool:
     """Whether that plan has faults; one that cannot be read says nothing."""
     try:
-        plan = json.loads(plan_file.read_text(encoding="utf-8"))
+        plan = read_document(plan_file)
         return bool(plan.get("intents") or (plan.get("liveness") or {}).get("intents"))
     except (OSError, ValueError, AttributeError):
         return False

@@ -21,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from checkers.result import Fault
+from histories import HistoryError
+from histories.bounds import problem, refuse
+from histories.codec import decode_line
+from histories.opening import read_bytes
 
 from ..errors import CampaignError, FaultError
 from .faults import Observation, Resolved
@@ -118,21 +122,22 @@ def readable_lines(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     lines, wrong = _read(path)
     if wrong is not None:
         return lines, f"line {wrong}"
-    whole = path.read_bytes()
+    whole = read_bytes(path)
     return lines, None if not whole or whole.endswith(b"\n") else "its last line is cut"
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     """Whole lines, up to the first that is no ledger line; its number and what it says."""
-    *lines, torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    *lines, torn = read_bytes(path).decode("utf-8", "replace").split("\n")
     del torn
     read: list[dict[str, Any]] = []
     for number, text in enumerate(lines, start=1):
         try:
-            line = json.loads(text)
+            line = decode_line(text)
+            refuse(problem(line))
             if line["phase"] not in PHASES or not isinstance(line["time"], int) or not isinstance(line["id"], str):
                 raise ValueError("unknown phase or time")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, HistoryError) as error:
             return read, f"{number}: no ledger line ({error}): {text[:200]}"
         read.append(line)
     return read, None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from node.core.events import Event
 from node.core_source import fingerprint
 
 from ..campaign.simulable import require_simulable
+from ..evidence.documents import DocumentError, read_document
 from ..run.plan import Plan
 from ..run.record import RunFacts, read_facts
 from ..run.simulated import DIGESTS_FILE, Simulated, simulate
@@ -125,10 +125,12 @@ def _where(plan: Plan, run_dir: Path, done: Simulated) -> tuple[Window | None, s
 
 def _recorded_marks(run_dir: Path) -> list[str] | None:
     path = run_dir / DIGESTS_FILE
-    if not path.exists():
+    try:
+        document = read_document(path)
+    except (FileNotFoundError, DocumentError):
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return list(document["marks"]) if document.get("every") == MARK_EVERY else None
+    marks = document.get("marks")
+    return marks if isinstance(marks, list) and document.get("every") == MARK_EVERY else None
 
 
 def first_unequal(one: Sequence[str], other: Sequence[str]) -> str | None:

@@ -11,6 +11,8 @@ from checkers.covered import covered
 from checkers.fault_kinds import ONCE
 from histories import NEMESIS, Event, History
 
+from ..evidence.told import told
+
 WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
 """Parts without which nothing can be said of the whole run. Which checkers need traces is theirs to say."""
 
@@ -83,7 +85,7 @@ def _may_be_on(fault: Fault) -> bool:
 
 def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
     """What was observed after the last heal of everything, if all links and processes were seen to be whole."""
-    seen = [event.value for event in history.events if event.process == NEMESIS and _is_of_all(event)]
+    seen = [event.value for event in told(history, "healed", "healed-all") if _is_of_all(event)]
     return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from ..errors import CampaignError
+from ..evidence.documents import typed
 from ..nemesis.faults import Intent
 from ..systems.base import Op
 from ..workloads import WORKLOADS
@@ -136,6 +137,7 @@ class Plan:
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
         """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
         try:
+            typed(data, _Shape)
             pinned, liveness = data["pinned"], data.get("liveness")
             return cls(
                 campaign=data["campaign"],
@@ -158,6 +160,29 @@ class Plan:
                 f"{source}: not a plan: {type(error).__name__}: {error}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
             ) from error
+
+
+class _Shape(TypedDict):
+    campaign: str
+    seed: int
+    nodes: list[str]
+    voters: dict[str, int]
+    timing: dict[str, int]
+    workloads: dict[str, dict[str, Any]]
+    slots: list[tuple[int, str, int, int, str]]
+    intents: list[_Intent]
+    options: dict[str, Any]
+    world: dict[str, Any]
+    pinned: list[tuple[int, int, list[Any]]] | None
+    pace: NotRequired[dict[str, int] | None]
+
+
+class _Intent(TypedDict):
+    id: str
+    kind: str
+    parameters: dict[str, Any]
+    at_ns: int
+    for_ns: int | None
 
 
 def _workload(name: str, spec: Mapping[str, Any]) -> Workload:

@@ -7,25 +7,30 @@ the state "open", is written again whenever something is known, and in the end, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from checkers.result import Fault, Gap, RunRecord
 from checkers.state_digests import scheme_of
 from checkers.traces import trace_gaps
-from histories import NEMESIS, History, HistoryError
+from histories import History, HistoryError
 from histories.formats import read
 from histories.store import RunStore
 
 from ..errors import CampaignError
+from ..evidence.documents import DocumentError, read_document, typed
 from ..evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
 from ..evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
+from ..evidence.told import told
 from ..evidence.writing import writing
 
 RUN_FILE = "run.json"
+DIGEST = "digest"
+"""In `run.json`: SHA-256 of the rest, so that a change of what vouches for the other files shows."""
 BUGS_FILE = "harness-errors.txt"
 
 
@@ -70,7 +75,8 @@ class RunFacts:
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""
         with writing(run_dir / RUN_FILE):
-            RunStore.write_json(run_dir / RUN_FILE, asdict(self))
+            document = json.loads(json.dumps(asdict(self), default=str))
+            RunStore.write_json(run_dir / RUN_FILE, {**document, DIGEST: _digest(document)})
             if self.bugs:
                 (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
 
@@ -103,26 +109,15 @@ def read_facts(run_dir: Path) -> RunFacts:
     """What `run.json` says; without one that can be read, what the plan says, and that it is missing. Raises `CampaignError` when neither is there."""
     path = run_dir / RUN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["clock_offsets_ns"] = {node: tuple(pair) for node, pair in data["clock_offsets_ns"].items()}
-        boots = data.get("boot_offsets_ns", {})
-        data["boot_offsets_ns"] = {
-            node: {int(first): tuple(pair) for first, pair in found.items()} for node, found in boots.items()
-        }
-        for name in ("phases", "voters", "final_states", "options", "files", "truth"):
-            dict(data.get(name, {}))
-        if isinstance(data.get("checks"), str) and data["checks"] != "auto":
-            raise ValueError(f"checks is {data['checks']!r}")
-        known = {each.name for each in fields(RunFacts)}
-        return RunFacts(**{name: value for name, value in data.items() if name in known})
+        return _facts(read_document(path))
     except FileNotFoundError:
         why, error = "is missing", "there is none"
     except OSError as wrong:
         why = error = f"cannot be read: {wrong.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
-        why = error = f"is not what a run writes: {type(wrong).__name__}: {wrong}"
+    except DocumentError as wrong:
+        why = error = f"is not what a run writes: {wrong}"
     try:
-        facts = facts_of_plan(json.loads((run_dir / PLAN_FILE).read_text(encoding="utf-8")))
+        facts = typed(asdict(facts_of_plan(read_document(run_dir / PLAN_FILE))), RunFacts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         history = run_dir / "history.jsonl"
         alone = f"check its history alone: tri check {history}"
@@ -131,6 +126,22 @@ def read_facts(run_dir: Path) -> RunFacts:
             hint=alone if history.exists() else "give a run's folder; `tri list runs` shows runs",
         ) from None
     return replace(facts, gaps=[{"part": "run", "name": RUN_FILE, "why": why}])
+
+
+def _facts(document: dict[str, Any]) -> RunFacts:
+    """Raises `DocumentError` for a document that was changed, or is none of a run."""
+    digest = document.pop(DIGEST, None)
+    if digest is not None and digest != _digest(document):
+        raise DocumentError("its digest is not that of its content")
+    facts = typed(document, RunFacts)
+    if isinstance(facts.checks, str) and facts.checks != "auto":
+        raise DocumentError(f"checks is {facts.checks!r}")
+    return facts
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def reached_its_end(run_dir: Path) -> bool:
@@ -225,6 +236,5 @@ def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, st
             event.value.get("sampled_ns", event.time_ns),
             {(source, target): bool(up) for source, target, up in event.value["links"]},
         )
-        for event in history.events
-        if event.process == NEMESIS and event.f == "reachability"
+        for event in told(history, "reachability")
     ]

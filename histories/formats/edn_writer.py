@@ -53,17 +53,17 @@ def _event(event: Event) -> str:
     parts = []
     for name, value in fields_of_event(event).items():
         if name in _KEYWORDS or (name == "process" and value == NEMESIS):
-            text = f":{value}"
+            text = _name(value)
         elif name == "value" and event.f == "txn" and isinstance(value, (list, tuple)):
             text = f"[{' '.join(map(_micro_operation, value))}]"
         else:
             text = edn(value)
-        parts.append(f":{name} {text}")
+        parts.append(f"{_name(name)} {text}")
     return "{" + ", ".join(parts) + "}"
 
 
 def _micro_operation(op: Sequence[Any]) -> str:
-    return f"[:{' '.join([op[0], *map(edn, op[1:])])}]"
+    return f"[{' '.join([_name(op[0]), *map(edn, op[1:])])}]"
 
 
 def _name(name: Any) -> str:

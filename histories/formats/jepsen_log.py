@@ -73,6 +73,11 @@ def _line(event: Event) -> str:
         raise HistoryError(
             f"event {event.index}: a jepsen.util log cannot tell of {what}", "convert to edn, elle-json or jsonl"
         )
+    if not event.f or any(character.isspace() for character in event.f):
+        raise HistoryError(
+            f"event {event.index}: a jepsen.util log has no words for an operation named {event.f!r}",
+            "convert to edn, elle-json or jsonl",
+        )
     return f"{event.process}\t:{event.type.value}\t:{event.f}\t{_told(event)}"
 
 

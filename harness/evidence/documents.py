@@ -1,0 +1,67 @@
+"""JSON documents of a run's folder, read in one place: regular files only, bounded in size, depth and numbers, and of the type that the reader needs.
+
+    plan = read_document(run_dir / "plan.json")                  # any JSON object
+    facts = typed(document, RunFacts, "run.json")                # raises `DocumentError` where a field has another type
+
+Whoever wrote the folder may be anyone. `DocumentError` says what is wrong with a file that is there; `FileNotFoundError` passes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from histories import HistoryError
+from histories.bounds import problem
+from histories.codec import decode_value
+from histories.opening import read_bytes
+
+DOCUMENT_BYTES = 256 << 20
+
+T = TypeVar("T")
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+
+
+class DocumentError(ValueError):
+    """The file is there and is not what a run writes. The message has no path; `line` is where it is no JSON."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def at(self, path: Path) -> str:
+        """The message with its place."""
+        return f"{path}: {self}" if self.line is None else f"{path}:{self.line}: {self}"
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON object in that file. Raises `FileNotFoundError`, and `DocumentError` for everything else."""
+    if not path.exists():
+        raise FileNotFoundError(path)
+    content = b""
+    try:
+        content = read_bytes(path, DOCUMENT_BYTES)
+        found = decode_value(content)
+    except HistoryError as error:
+        raise DocumentError(error.message.removeprefix(f"cannot read the history {path}: ")) from error
+    except ValueError as error:
+        byte = _BYTE.search(str(error))
+        line = content.count(b"\n", 0, int(byte[1]) if byte else len(content)) + 1
+        raise DocumentError(f"not JSON: {error}", line) from error
+    if not isinstance(found, dict):
+        raise DocumentError(f"{type(found).__name__}, not an object")
+    wrong = problem(found)
+    if wrong is not None:
+        raise DocumentError(wrong)
+    return found
+
+
+def typed(value: Any, kind: type[T]) -> T:
+    """The value as that type. Raises `DocumentError` with the field that has another one."""
+    try:
+        return msgspec.convert(value, kind, str_keys=True)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise DocumentError(str(error)) from error
