@@ -16,7 +16,6 @@ keys drawn at random, with values of 128 characters. There are no sockets, so th
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import random
 import resource
@@ -44,6 +43,7 @@ from node.core.messages import (
     Vote,
     VoteReply,
 )
+from node.runtime import collector
 
 VALUE_CHARACTERS = 128
 OPS = 200
@@ -158,8 +158,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collector.adopt()
     for keys in options.keys:
         found = measure(keys, options.writes, options.clients)
         print(json.dumps(found), flush=True)

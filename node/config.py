@@ -55,6 +55,8 @@ class NodeConfig:
     """Bound on how much faster or slower one monotonic clock runs than another, parts per million; shortens leases."""
     snapshot_threshold: int = 10_000
     """Entries applied since the last snapshot that make the next one due."""
+    snapshot_part: int = 192 * 1024
+    """Characters of a snapshot that one step makes: a larger state is written down over several steps."""
     max_batch: int = 1024
     """Entries in one AppendEntries message, at most."""
     max_pending_requests: int = 4096
@@ -94,6 +96,7 @@ class NodeConfig:
             lease_reads=read_boolean(data, "lease_reads", False),
             clock_drift_ppm=read_integer(data, "clock_drift_ppm", 10_000, 0, 400_000),
             snapshot_threshold=read_integer(data, "snapshot_threshold", 10_000, 1, 1 << 30),
+            snapshot_part=read_integer(data, "snapshot_part", 192 * 1024, 1, 1 << 30),
             max_batch=read_integer(data, "max_batch", 1024, 1, 100_000),
             max_pending_requests=read_integer(data, "max_pending_requests", 4096, 1, 1 << 20),
             flaws=tuple(flaws),
@@ -114,6 +117,7 @@ class NodeConfig:
             "lease_reads": self.lease_reads,
             "clock_drift_ppm": self.clock_drift_ppm,
             "snapshot_threshold": self.snapshot_threshold,
+            "snapshot_part": self.snapshot_part,
             "max_batch": self.max_batch,
             "max_pending_requests": self.max_pending_requests,
             "flaws": list(self.flaws),

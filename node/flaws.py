@@ -56,6 +56,7 @@ class Flaws:
     dedup_table_not_in_snapshot: bool = False
     session_forgotten_at_snapshot: bool = False
     digest_skips_key: bool = False
+    snapshot_misses_late_write: bool = False
     read_at_applied_not_commit: bool = False
     lease_drift_ignored: bool = False
     lease_not_checked_after_pause: bool = False

@@ -1,7 +1,7 @@
 """The log in memory: a snapshot's end, and the entries after it.
 
 It knows nothing of disks and terms in force; it is what Raft compares, cuts and compacts. `base_index` and `base_term` are of the last entry that
-only a snapshot still holds.
+only a snapshot still holds. What a snapshot covers may be hundreds of thousands of entries: they leave at once, and are freed a few at a time with later appends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from collections.abc import Sequence
 
 from .entry import Entry
 
+FREED_AT_ONCE = 1000
+"""Covered entries that one append frees."""
+
 
 class Log:
     def __init__(self, base_index: int = 0, base_term: int = 0, entries: Sequence[Entry] = ()) -> None:
         self.base_index = base_index
         self.base_term = base_term
         self._entries = list(entries)
+        self._covered: list[Entry] = []
+        """Entries that are no more in the log, and not freed yet."""
         self.last_index = base_index + len(self._entries)
 
     @property
@@ -33,6 +38,8 @@ class Log:
         assert not entries or entries[0].index == self.last_index + 1, (entries[0].index, self.last_index)
         self._entries.extend(entries)
         self.last_index += len(entries)
+        if self._covered:
+            del self._covered[-FREED_AT_ONCE:]
 
     def cut(self, index: int) -> None:
         """Remove the entries from `index` on."""
@@ -52,7 +59,9 @@ class Log:
         """Forget the entries up to `index`, which a durable snapshot holds."""
         term = self.term(index)
         assert term is not None, (index, self.base_index, self.last_index)
-        del self._entries[: index - self.base_index]
+        covered = index - self.base_index
+        self._covered += self._entries[:covered]
+        del self._entries[:covered]
         self.base_index, self.base_term = index, term
 
     def reset(self, index: int, term: int) -> None:

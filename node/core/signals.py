@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any, Union
 
 from .entry import Command, Entry
+from .snapshot_text import SnapshotText
 from .value import frozen
 
 
@@ -108,15 +109,17 @@ class Answer:
 
 @frozen
 class SnapshotDue:
-    """Enough was applied since the last snapshot. Answered by `SnapshotTaken`."""
+    """`entries` were applied since the last snapshot. Answered by `SnapshotTaken`, in a later step when the state is large, or not at all when they are few beside it."""
+
+    entries: int
 
 
 @frozen
 class SnapshotTaken:
-    """The whole applied state at `index`, as ASCII text."""
+    """The whole applied state at `index`, as text."""
 
     index: int
-    data: str
+    text: SnapshotText
     digest: str
 
 

@@ -16,7 +16,6 @@ not to be had · 1 a bug, with its traceback.
 from __future__ import annotations
 
 import argparse
-import gc
 import resource
 import signal
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 from ..bounded import WIDE, read_json
 from ..config import NodeConfig
 from ..errors import ConfigError
+from . import collector
 from .home import Home, HomeError
 from .options import EXIT_CONFIG, EXIT_ENVIRONMENT, Address, RuntimeOptions, TlsFiles, resolve
 from .supervisor import daemonise, foreground
@@ -36,10 +36,6 @@ LOCK_TIMEOUT_S = 3.0
 _DESCRIPTORS = 4096
 _RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers", "metrics", "tls", "datagram_key")
 _TLS_FILES = tuple(TlsFiles.__dataclass_fields__)
-
-
-COLLECTIONS = (50_000, 20, 50)
-"""A node makes few cycles and keeps much: with the usual thresholds the collector walks what is kept for half of the time that a large sync takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,8 +59,7 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
     from .loop import Runtime
 
     _raise_descriptor_limit()
-    gc.freeze()
-    gc.set_threshold(*COLLECTIONS)
+    collector.adopt()
     try:
         Home(options.directory).acquire(LOCK_TIMEOUT_S)
         runtime = Runtime(options, Core(config))

@@ -158,6 +158,8 @@ class Connection:
             with suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(self.sock)
             self.sock.close()
+            # The owner holds this connection: the cycle would wait for a collector that does not come (`collector.py`).
+            self._owner = None
             self._out, self._plain = bytearray(), bytearray()
 
 

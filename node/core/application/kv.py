@@ -15,6 +15,7 @@ from ...flaws import Flaws
 from ..change_sum import ABSENT, ChangeSum
 from ..entry import canonical, quoted
 from ..value import frozen
+from .dump import Frozen
 
 MicroOp = Sequence[Any]
 
@@ -33,6 +34,7 @@ class KeyValue:
         self._flaws = flaws
         self._data: dict[str, Any] = {}
         self._sum = ChangeSum(_text_of)
+        self._frozen: Frozen | None = None
 
     def read(self, ops: Sequence[MicroOp]) -> list[Any]:
         """Results of a transaction that only reads."""
@@ -69,13 +71,28 @@ class KeyValue:
         for key in noted:
             if key in changes:
                 note(key, data.get(key, ABSENT))
+        if self._frozen is not None:
+            for key in changes:
+                self._frozen.keep(key, data.get(key, ABSENT))
         data.update(changes)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def freeze(self) -> Frozen:
+        """What is here now, to be read in later steps, until `thaw`."""
+        self._frozen = Frozen(self._data)
+        return self._frozen
+
+    def thaw(self) -> None:
+        self._frozen = None
 
     def dump(self) -> Mapping[str, Any]:
         return self._data
 
     def restore(self, data: Mapping[str, Any] | None) -> None:
         self._data = dict(data or {})
+        self._frozen = None
         self._sum.reset(self._data)
 
 

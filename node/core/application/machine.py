@@ -17,6 +17,7 @@ from ..entry import CONFIG, NOOP, Entry, canonical
 from ..machine import Machine
 from ..outbox import Outbox
 from ..signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
+from .dump import PAUSE_NS, SORTED_KEYS, Dump
 from .kv import KeyValue, Mismatch
 from .registry import Applications
 from .replicated import state_digest
@@ -25,6 +26,9 @@ from .sessions import Result, Sessions
 VIEW = "view"
 """Micro-operation of a query: `["view", application, fields]`."""
 DIGEST_EVERY = 1000
+TIMER = "application/snapshot"
+FEW = 4
+"""A large state is not written again before a quarter as many entries were applied as it has keys: so a write pays for at most four keys of a snapshot."""
 SETTLE_CHARACTERS = 64 * 1024
 """Commands of this size bring the digest up to date, so that no question for it finds much to do."""
 
@@ -45,6 +49,8 @@ class Application(Machine):
         self.applied = 0
         self.failed = 0
         """Commands whose application raised."""
+        self._part = config.snapshot_part
+        self._dump: Dump | None = None
         self._saved: tuple[int, Sequence[Any]] = (0, ())
         """For flaws: index and sessions before the latest entries (`applied-index-not-atomic`), or the index of the last snapshot."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -60,6 +66,10 @@ class Application(Machine):
 
     def _digest_with(self, sessions: str) -> str:
         return state_digest(self._kv.digest(), sessions, {name: app.digest() for name, app in self._apps.items()})
+
+    def on_timer(self, now_ns: int, key: str) -> None:
+        if self._dump is not None:
+            self._go_on(now_ns, self._dump)
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = {"index": self.applied, "applied": self.applied}
@@ -155,19 +165,33 @@ class Application(Machine):
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
         index, sessions = self.applied, self._sessions.dump()
+        if self._dump is not None or (len(self._kv) > SORTED_KEYS and FEW * signal.entries < len(self._kv)):
+            return
         if self._flaws.applied_index_not_atomic:
             index, sessions = self._saved
         elif self._flaws.session_forgotten_at_snapshot:
             self._sessions.forget_idle(self._saved[0])
             self._saved = (index, ())
             sessions = self._sessions.dump()
-        data = self._text(sessions)
         # With that flaw the sessions are not those of now, and the digest is the snapshot's.
         late = self._flaws.applied_index_not_atomic
         digest = self._digest_with(self._sessions.digest_of(sessions)) if late else self.digest()
-        self._out.emit(SnapshotTaken(index, data, digest))
+        apps = {name: app.dump() for name, app in self._apps.items()}
+        self._dump = Dump(index, digest, apps, self._kv.freeze(), sessions, self._part)
+        self._go_on(now_ns, self._dump)
+
+    def _go_on(self, now_ns: int, dump: Dump) -> None:
+        """Make the next part of the snapshot under way."""
+        if not dump.advance():
+            self._out.set_timer(TIMER, now_ns + PAUSE_NS)
+            return
+        self._kv.thaw()
+        self._dump = None
+        index = self.applied if self._flaws.snapshot_misses_late_write else dump.index
+        self._out.emit(SnapshotTaken(index, dump.text, dump.digest))
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
+        self._dump = None
         try:
             state = json.loads(signal.data) if signal.data is not None else {}
             self._kv.restore(state.get("kv"))
@@ -185,12 +209,6 @@ class Application(Machine):
             ) from None
         self.applied = signal.index
         self._tell_changes()
-
-    def _text(self, sessions: Sequence[Any]) -> str:
-        state: dict[str, Any] = {"kv": self._kv.dump(), "sessions": sessions}
-        if self._apps:
-            state["apps"] = {name: app.dump() for name, app in self._apps.items()}
-        return canonical(state)
 
 
 _ILL_FORMED: Result = {"status": "fail", "error": "bad-request", "message": "the command is ill-formed"}

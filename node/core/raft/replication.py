@@ -258,7 +258,7 @@ def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
     s.out.emit(Committed(entries))
     taken = s.snapshot.index if s.snapshot is not None else 0
     if index - taken >= s.config.snapshot_threshold and s.writing is None:
-        s.out.emit(SnapshotDue())
+        s.out.emit(SnapshotDue(index - taken))
     for entry in entries:
         if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):
             membership.on_committed(s, now_ns, entry)

@@ -7,16 +7,18 @@ of the log begins, and the old ones go when that is durable.
 from __future__ import annotations
 
 from ...errors import CorruptionError
-from ..effects import Fsync, FsyncDir, Rename, Write
+from ..effects import Append, Fsync, FsyncDir, Rename, Write
 from ..messages import InstallSnapshot, SnapshotReply
 from ..signals import Restore, SnapshotTaken
 from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot, refuse_unreadable
 from . import replication
 from .progress import SNAPSHOT, Progress
-from .state import Incoming, RaftState
+from .state import Incoming, RaftState, Writing
 
 PIECE_CHARACTERS = 192 * 1024
 """Text in one InstallSnapshot. JSON in JSON escapes quotes, so a frame of 1 MiB needs a margin."""
+WRITE_BYTES = 1 << 20
+"""Of a snapshot written and synced at once."""
 SIZE_LIMIT = 1 << 30
 
 
@@ -25,7 +27,7 @@ def on_taken(s: RaftState, taken: SnapshotTaken) -> None:
     term = s.log.term(taken.index)
     if s.writing is None and term is not None and taken.index > s.log.base_index:
         voters = s.config.voters if s.flaws.snapshot_without_voters else s.voters_at(taken.index)
-        _write(s, make_snapshot(taken.index, term, voters, taken.data, taken.digest), received=False)
+        _write(s, make_snapshot(taken.index, term, voters, taken.text, taken.digest), received=False)
 
 
 def begin_sending(s: RaftState, progress: Progress) -> None:
@@ -39,9 +41,8 @@ def send_piece(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None
     snapshot = progress.snapshot
     if snapshot is None or progress.waiting:
         return
-    data = snapshot.text[progress.offset : progress.offset + PIECE_CHARACTERS]
-    total = len(snapshot.text)
-    s.out.send(peer, InstallSnapshot(s.term, snapshot.index, snapshot.term, progress.offset, total, data))
+    data = snapshot.cut(progress.offset, PIECE_CHARACTERS).decode("ascii")
+    s.out.send(peer, InstallSnapshot(s.term, snapshot.index, snapshot.term, progress.offset, snapshot.size, data))
     progress.waiting, progress.sent_ns = True, now_ns
 
 
@@ -57,7 +58,7 @@ def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
         return
     snapshot = progress.snapshot
     if snapshot is not None and m.index == snapshot.index and (m.received != progress.offset or not m.received):
-        progress.offset, progress.waiting = min(m.received, len(snapshot.text)), False
+        progress.offset, progress.waiting = min(m.received, snapshot.size), False
 
 
 def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
@@ -73,7 +74,7 @@ def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
         incoming = s.incoming = Incoming(m.index, m.last_term, m.total)
     complete = incoming.received + len(m.data) >= m.total
     if m.offset == incoming.received and not (complete and s.writing is not None):
-        incoming.parts.append(m.data)
+        incoming.parts.append(m.data.encode("ascii", "replace"))
         incoming.received += len(m.data)
         if complete:
             _complete(s, incoming)
@@ -82,7 +83,7 @@ def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
 
 def _complete(s: RaftState, incoming: Incoming) -> None:
     try:
-        snapshot = parse_snapshot("".join(incoming.parts), f"snapshot {incoming.index} from {s.leader}")
+        snapshot = parse_snapshot(incoming.parts, f"snapshot {incoming.index} from {s.leader}")
         refuse_unreadable(snapshot)
     except CorruptionError:
         s.out.trace("snapshot-refused", index=incoming.index, leader=s.leader)
@@ -92,24 +93,38 @@ def _complete(s: RaftState, incoming: Incoming) -> None:
 
 
 def _write(s: RaftState, snapshot: Snapshot, received: bool) -> None:
-    out = s.out
-    write, fsync, rename, fsync_dir = out.next_op(), out.next_op(), out.next_op(), out.next_op()
-    out.store(Write(write, TEMPORARY, snapshot.text.encode("ascii")))
-    if s.flaws.snapshot_torn_install:
+    s.writing = Writing(snapshot, received)
+    _write_on(s, s.writing)
+
+
+def _write_on(s: RaftState, writing: Writing) -> None:
+    """Write the next bytes and make them durable; behind the last ones the file gets its name. The log is synced between two writes, so they are not large."""
+    out, snapshot = s.out, writing.snapshot
+    data = snapshot.cut(writing.written, WRITE_BYTES)
+    last = writing.written + len(data) >= snapshot.size
+    write, fsync = out.next_op(), out.next_op()
+    out.store(Append(write, TEMPORARY, data) if writing.written else Write(write, TEMPORARY, data))
+    writing.written += len(data)
+    if last and s.flaws.snapshot_torn_install:
         fsync = write
     else:
         out.store(Fsync(fsync, TEMPORARY, (write,)))
-    out.store(Rename(rename, TEMPORARY, FILE, (fsync,)))
-    out.store(FsyncDir(fsync_dir, (rename,)))
-    s.writing = (fsync_dir, snapshot, received)
+    writing.op = fsync
+    if last:
+        rename, writing.op = out.next_op(), out.next_op()
+        out.store(Rename(rename, TEMPORARY, FILE, (fsync,)))
+        out.store(FsyncDir(writing.op, (rename,)))
 
 
 def on_stored(s: RaftState, now_ns: int, op: int) -> None:
     """Storage operation `op` is done: perhaps the last one of a snapshot."""
-    if s.writing is None or s.writing[0] != op:
+    writing = s.writing
+    if writing is None or writing.op != op:
         return
-    _, snapshot, received = s.writing
-    s.writing = None
+    if writing.written < writing.snapshot.size:
+        _write_on(s, writing)
+        return
+    snapshot, received, s.writing = writing.snapshot, writing.received, None
     if received:
         s.incoming = None
     if received and (snapshot.index > s.commit or s.flaws.older_snapshot_installed):
@@ -148,7 +163,7 @@ def _install(s: RaftState, snapshot: Snapshot) -> None:
     s.out.emit(Restore(snapshot.index, snapshot.data))
     s.begin_segment()
     if s.leader is not None and not s.leading:
-        s.out.send(s.leader, SnapshotReply(s.term, snapshot.index, len(snapshot.text), True), s.journal.gate)
+        s.out.send(s.leader, SnapshotReply(s.term, snapshot.index, snapshot.size, True), s.journal.gate)
 
 
 def _drop_configs(s: RaftState, index: int) -> None:

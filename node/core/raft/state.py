@@ -56,8 +56,18 @@ class Incoming:
     index: int
     term: int
     total: int
-    parts: list[str] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
     received: int = 0
+
+
+@dataclass(slots=True)
+class Writing:
+    """A snapshot on its way to disk, bytes up to `written` so far: it goes on when `op` is done. `received`: it came from a leader."""
+
+    snapshot: Snapshot
+    received: bool
+    written: int = 0
+    op: int = 0
 
 
 @dataclass(slots=True)
@@ -125,8 +135,7 @@ class RaftState:
     votes: dict[str, int] = field(default_factory=dict)
     self_vote_op: int | None = None
 
-    writing: tuple[int, Snapshot, bool] | None = None
-    """A snapshot on its way to disk: (last operation, snapshot, whether it came from a leader)."""
+    writing: Writing | None = None
     incoming: Incoming | None = None
 
     reads_wanted: list[int] = field(default_factory=list)

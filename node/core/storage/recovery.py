@@ -55,7 +55,7 @@ def recover(files: Mapping[str, bytes], flaws: Flaws = _NO_FLAWS) -> Recovered:
     state = Recovered()
     if FILE in files:
         try:
-            state.snapshot = parse_snapshot(files[FILE].decode("ascii", "replace"), FILE)
+            state.snapshot = parse_snapshot([files[FILE]], FILE)
         except CorruptionError:
             if flaws.snapshot_torn_install:
                 return Recovered(segment=1 << 20, stale=[name for name in sorted(files) if _own(name)])

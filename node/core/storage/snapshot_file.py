@@ -1,18 +1,22 @@
 """The snapshot as one ASCII text: a line of JSON about it, then the state.
 
-The same text is the file on disk and what InstallSnapshot carries in pieces, so one checksum guards both ways.
+The same text is the file on disk and what InstallSnapshot carries in pieces, so one checksum guards both ways. It may have hundreds of megabytes: it is kept, written and
+sent in pieces, and its checksum is put together from those of the line and of the state.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from ...bounded import REACHABLE
 from ...errors import CorruptionError
-from ..entry import are_weights, canonical
+from ..entry import canonical
+from ..snapshot_text import SnapshotText
+from .crc import combined
 
 FILE = "snapshot"
 TEMPORARY = "snapshot.tmp"
@@ -20,32 +24,59 @@ TEMPORARY = "snapshot.tmp"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The applied state at (`index`, `term`), the voters in force there, and `text`, the whole file."""
+    """The applied state at (`index`, `term`), the voters in force there, and the whole file: `pieces` behind one another, of which the first is the line about it.
+
+    `ends` says of each piece where in the file it ends.
+    """
 
     index: int
     term: int
     voters: Mapping[str, int]
-    data: str
     digest: str
-    text: str
+    pieces: Sequence[bytes]
+    ends: Sequence[int]
+
+    @property
+    def size(self) -> int:
+        return self.ends[-1]
+
+    @property
+    def text(self) -> str:
+        return b"".join(self.pieces).decode("ascii")
+
+    @property
+    def data(self) -> str:
+        return b"".join(self.pieces[1:]).decode("ascii")
+
+    def cut(self, offset: int, size: int) -> bytes:
+        """`size` bytes of the file from `offset` on; fewer at its end."""
+        found: list[bytes] = []
+        position = bisect_right(self.ends, offset)
+        while size > 0 and position < len(self.pieces):
+            piece = self.pieces[position]
+            start = offset - (self.ends[position] - len(piece))
+            found.append(piece[start : start + size])
+            offset, size, position = offset + len(found[-1]), size - len(found[-1]), position + 1
+        return b"".join(found)
 
 
-def make_snapshot(index: int, term: int, voters: Mapping[str, int], data: str, digest: str) -> Snapshot:
-    about = {"index": index, "term": term, "voters": dict(voters), "digest": digest, "size": len(data)}
-    about["crc"] = _checksum(about, data)
-    return Snapshot(index, term, dict(voters), data, digest, canonical(about) + "\n" + data)
+def make_snapshot(index: int, term: int, voters: Mapping[str, int], data: str | SnapshotText, digest: str) -> Snapshot:
+    text = SnapshotText(data) if isinstance(data, str) else data
+    about = {"index": index, "term": term, "voters": dict(voters), "digest": digest, "size": text.size}
+    about["crc"] = _crc(about, text.crc, text.size)
+    return _snapshot(about, canonical(about).encode("ascii") + b"\n", text.parts)
 
 
-def parse_snapshot(text: str, place: str) -> Snapshot:
+def parse_snapshot(text: str | Sequence[bytes], place: str) -> Snapshot:
     """Raises `CorruptionError` naming `place` when anything does not fit its checksum."""
-    line, _, data = text.partition("\n")
+    parts = [text.encode("ascii", "replace")] if isinstance(text, str) else text
+    line, data = _split(parts)
     try:
         about = json.loads(line)
         crc = about.pop("crc")
-        if crc != _checksum(about, data):
+        if crc != _crc(about, *_summed(data)):
             raise ValueError(f"the checksum is not {crc}")
-        _judge(about)
-        return Snapshot(about["index"], about["term"], about["voters"], data, about["digest"], text)
+        return _snapshot(about, line, data)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CorruptionError(
             f"{place}: the snapshot is damaged ({error})",
@@ -66,15 +97,34 @@ def refuse_unreadable(snapshot: Snapshot) -> None:
         ) from None
 
 
-def _judge(about: Mapping[str, object]) -> None:
-    """A checksum is right also of what no node wrote. Raises ValueError."""
-    for name in ("index", "term"):
-        value = about[name]
-        if type(value) is not int or not 0 <= value < REACHABLE:
-            raise ValueError(f"{name} is {str(value)[:80]}, not an integer that a log reaches")
-    if not are_weights(about["voters"]) or not isinstance(about["digest"], str):
-        raise ValueError("voters are no weights by name, or digest is no string")
+def _snapshot(about: Mapping[str, object], line: bytes, data: Sequence[bytes]) -> Snapshot:
+    index, term, voters, digest = about["index"], about["term"], about["voters"], about["digest"]
+    pieces = [line, *data]
+    return Snapshot(index, term, voters, digest, pieces, list(accumulate(map(len, pieces))))  # type: ignore[arg-type]
+
+
+def _split(parts: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+    """The line about it, with its end, and the parts that follow."""
+    line = b""
+    for position, part in enumerate(parts):
+        head, end, rest = part.partition(b"\n")
+        line += head + end
+        if end:
+            return line, [piece for piece in (rest, *parts[position + 1 :]) if piece]
+    return line, []
+
+
+def _summed(data: Sequence[bytes]) -> tuple[int, int]:
+    crc = size = 0
+    for part in data:
+        crc, size = zlib.crc32(part, crc), size + len(part)
+    return crc, size
+
+
+def _crc(about: Mapping[str, object], crc: int, size: int) -> int:
+    """The checksum of the line without itself, and of the state behind it."""
+    return combined(zlib.crc32(canonical(about).encode("ascii")), crc, size)
 
 
 def _checksum(about: Mapping[str, object], data: str) -> int:
-    return zlib.crc32(data.encode("ascii", "replace"), zlib.crc32(canonical(about).encode("ascii")))
+    return _crc(about, *_summed([data.encode("ascii", "replace")]))

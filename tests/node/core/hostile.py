@@ -180,10 +180,10 @@ class World:
         return results[0][0]
 
     def snapshot(self) -> str:
-        self.application.signals[SnapshotDue](0, SnapshotDue())
+        self.application.signals[SnapshotDue](0, SnapshotDue(1))
         (taken,) = [signal for signal in self.out.signals if isinstance(signal, SnapshotTaken)]
         self.out.signals.clear()
-        return taken.data
+        return taken.text.data
 
 
 def main() -> None:

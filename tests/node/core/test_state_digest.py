@@ -104,10 +104,10 @@ def run(app: Application, *commands: list[Any]) -> None:
 
 
 def restored(app: Application) -> Application:
-    app.signals[SnapshotDue](0, SnapshotDue())
+    app.signals[SnapshotDue](0, SnapshotDue(1))
     (taken,) = [signal for signal in app._out.signals if isinstance(signal, SnapshotTaken)]
     again = application()
-    again.signals[Restore](0, Restore(taken.index, taken.data))
+    again.signals[Restore](0, Restore(taken.index, taken.text.data))
     return again
 
 

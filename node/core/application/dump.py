@@ -1,0 +1,77 @@
+"""The replicated state as of one index, turned into text part by part while later commands change it.
+
+What a later command changes is kept as it was (copy on write), so each part costs what it holds, however large the state. A small state is one part, in the step
+in which the snapshot is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..change_sum import ABSENT
+from ..entry import canonical, quoted
+from ..snapshot_text import SnapshotText
+
+SORTED_KEYS = 4096
+"""Of at most so many keys the text is canonical; to sort more would take too long for one step."""
+PAUSE_NS = 2_000_000
+"""Between two parts: other work has its turn."""
+
+
+class Frozen:
+    """The keys and values that `data` had when this was made. Whoever changes a key calls `keep` first."""
+
+    __slots__ = ("_before", "_data", "_keys")
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+        self._keys = sorted(data) if len(data) <= SORTED_KEYS else list(data)
+        self._before: dict[str, Any] = {}
+
+    def keep(self, key: str, before: Any) -> None:
+        if before is not ABSENT and key not in self._before:
+            self._before[key] = before
+
+    def texts(self) -> Iterator[str]:
+        """Each key with its value as JSON, and a comma behind all but the last."""
+        before, data, last = self._before, self._data, len(self._keys) - 1
+        for position, key in enumerate(self._keys):
+            value = before[key] if key in before else data[key]
+            yield f"{quoted(key)}:{canonical(value)}{',' if position < last else ''}"
+
+
+class Dump:
+    """A snapshot under way. `index` and `digest` are those of the state when it was begun."""
+
+    def __init__(
+        self, index: int, digest: str, apps: Mapping[str, Any], keys: Frozen, sessions: Sequence[Any], limit: int
+    ) -> None:
+        self.index, self.digest = index, digest
+        self.text = SnapshotText()
+        self._limit = limit
+        self._pieces = _pieces(apps, keys, sessions)
+
+    def advance(self) -> bool:
+        """Make the next part, of `limit` characters or little more. Whether it was the last."""
+        pieces: list[str] = []
+        size = 0
+        for piece in self._pieces:
+            pieces.append(piece)
+            size += len(piece)
+            if size >= self._limit:
+                self.text.add("".join(pieces))
+                return False
+        self.text.add("".join(pieces))
+        return True
+
+
+def _pieces(apps: Mapping[str, Any], keys: Frozen, sessions: Sequence[Any]) -> Iterator[str]:
+    """The JSON object that `restore` takes. What applications hold may change in place, so it is text at once."""
+    yield '{"apps":' + canonical(apps) + ',"kv":{' if apps else '{"kv":{'
+    yield from keys.texts()
+    yield '},"sessions":['
+    last = len(sessions) - 1
+    for position, row in enumerate(sessions):
+        yield canonical(row) + ("," if position < last else "")
+    yield "]}"
