@@ -16,10 +16,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -31,6 +33,9 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from benchmarks.soak_processes import Process, watched
 from node.cluster_config import MembershipConfig
+from node.core import core as _core  # noqa: F401 - loaded before the forks
+from node.runtime import boot
+from node.runtime import loop as _loop  # noqa: F401
 from node.wire import FrameError
 from tests.node.fuzz.processes import NODES, Processes
 from tests.node.runtime.one_node import wait_for
@@ -148,7 +153,13 @@ def _judged(place: Path, code: int) -> Json:
 
 def damages(place: Path, count: int, seed: int) -> Json:
     draws, outcomes, wrong = Random(seed), Counter[str](), list[str]()
-    with Processes(place, snapshot_threshold=50, memory={"delta_every": 10}, record_inputs=True) as cluster:
+    with WithForks(
+        place,
+        snapshot_threshold=50,
+        memory={"delta_every": 10, "sync": "continuous"},
+        timing="fast",
+        record_inputs=True,
+    ) as cluster:
         session = cluster.ask("n1", open=True)["session"]
         for seq in range(1, 200):
             cluster.ask("n1", session=session, seq=seq, ops=[["w", f"k{seq % 20}", seq]])
@@ -188,6 +199,45 @@ def damages(place: Path, count: int, seed: int) -> Json:
 
 def _memory(cluster: Processes, name: str) -> str:
     return str(cluster.ask(name, memory="digest")["digest"])
+
+
+class Forked:
+    """A node in a process forked from this one, which has all modules: to load them is most of what a start costs."""
+
+    def __init__(self, home: Path) -> None:
+        self._code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                os.dup2(os.open(home / "out", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), 1)
+                os.dup2(1, 2)
+                code = boot.main(["--config", str(home / "config.json")])
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout_s: float) -> None:
+        wait_for(lambda: self.poll() is not None, "the process to end", timeout_s)
+
+
+class WithForks(Processes):
+    """Of three nodes the one that is damaged again and again."""
+
+    def _process(self, name: str) -> Any:
+        return Forked(self._directory / name) if name == "n2" else super()._process(name)
 
 
 def _damage(path: Path, draws: Random) -> str:

@@ -26,7 +26,7 @@ class Processes:
         self.ports = {name: _free_port() for name in NODES}
         pythons = [sys.executable, *reversed(other_pythons())]
         self._pythons = {name: pythons[number % len(pythons)] for number, name in enumerate(NODES)}
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, Any] = {}
         for name in NODES:
             self.start(name)
 
@@ -58,24 +58,28 @@ class Processes:
         (home / "config.json").write_text(json.dumps(config))
         self.start_again(name)
 
-    def start_again(self, name: str) -> subprocess.Popen[bytes]:
+    def start_again(self, name: str) -> Any:
         """On the files that are there."""
+        self._running[name] = self._process(name)
+        return self._running[name]
+
+    def _process(self, name: str) -> Any:
         home = self._directory / name
         with open(home / "out", "ab") as out:
             command = [self._pythons[name], "-m", "node", "--config", str(home / "config.json")]
-            environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-            self._running[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-        return self._running[name]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(self._directory / "pyc")}
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
 
     def kill(self, name: str) -> None:
         self._running[name].kill()
         self._running[name].wait(DEADLINE_S)
 
     def pid(self, name: str) -> int:
-        return self._running[name].pid
+        return int(self._running[name].pid)
 
     def code(self, name: str) -> int | None:
-        return self._running[name].poll()
+        code: int | None = self._running[name].poll()
+        return code
 
     def forget(self, name: str) -> None:
         """It is ended, and may be."""
