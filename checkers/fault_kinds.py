@@ -22,7 +22,7 @@ STOPS = frozenset({"kill", "pause", "power", "wipe", "power-off", "poweroff", "c
 STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "membership"})
 """Kinds whose traces outlast them: what was in memory or on disk, or who votes, is not what it was."""
 
-_LEAVES_RUNNING = LINKS | ONCE | {"clock"}
+_LEAVES_RUNNING = LINKS | ONCE | {"clock", "transfer"}
 
 MAY_END = {
     "kill": frozenset({"power", "membership"}),

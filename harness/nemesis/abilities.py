@@ -31,6 +31,7 @@ OF_THE_PROVIDER = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"}
 OF_THE_SYSTEM: Mapping[str, str] = {
     "voters": "voters",
     "membership": "voters",
+    "transfer": "transfer",
     "replacement": "replacement",
     "departure": "members",
     "clock": "clock",

@@ -11,7 +11,7 @@ the harness then.
 A service whose node writes traces may offer `followed(host)`: `{"trace": path, "files": {path: event}}`, its trace on that host, and files whose appearance is one of
 the events of `triggers`; faults may then wait for what the node does.
 
-It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, `replacement(host)`, how a node comes
+It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, `hand_over(hosts, dial, to, timeout_s)`, `replacement(host)`, how a node comes
 back on an empty disk, and, where nodes are members that join by themselves, `leave(hosts, dial, node, timeout_s)` and `members(hosts, dial)`.
 """
 
@@ -38,6 +38,13 @@ class Followed(Protocol):
 @runtime_checkable
 class Reconfigurable(Protocol):
     def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None: ...
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """`hand_over` asks the leader that another node leads; it may fail, which whoever leads afterwards shows."""
+
+    def hand_over(self, hosts: Sequence[Host], dial: Dial, to: str, timeout_s: float) -> None: ...
 
 
 @runtime_checkable

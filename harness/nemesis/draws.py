@@ -20,15 +20,15 @@ from .knobs import Knobs
 Item = dict[str, dict[str, Any]]
 Fields = dict[str, Any]
 
-NODES, LINKS, CLOCKS = "nodes", "links", "clocks"
+NODES, LINKS, CLOCKS, LEADERS = "nodes", "links", "clocks", "leaders"
 
 
 @dataclass(frozen=True, slots=True)
 class Sort:
     """`fault` is the item's key and `draw` its fields from the sort's own knobs; it is on for at most one in `share` of a period.
 
-    `coarse`: it draws among what others of the table do each alone, so that a mix in which every sort occurs leaves it out. `new`: the simulator's
-    swarm, whose seeds must go on to mean what they meant, does not know it.
+    `coarse`: it draws among what others of the table do each alone, so that a mix in which every sort occurs leaves it out. `plain`: the searches' swarm
+    leaves it out, for it has something like it. `own_time`: how long it lasts is drawn with the fields, not by who composes.
     """
 
     fault: str
@@ -36,7 +36,8 @@ class Sort:
     draw: Callable[[Knobs], Fields]
     share: int = 3
     coarse: bool = False
-    new: bool = False
+    plain: bool = False
+    own_time: bool = False
 
     def item(self, knobs: Knobs) -> Item:
         return {self.fault: self.draw(knobs)}
@@ -66,18 +67,18 @@ def _link(knobs: Knobs) -> Fields:
     return {"shape": shape, **(chances or {"loss": "5%"}), **times}
 
 
-def _on_links(fault: str, coarse: bool = False, new: bool = False, share: int = 4, **more: Sequence[Any]) -> Sort:
+def _on_links(fault: str, coarse: bool = False, plain: bool = False, share: int = 4, **more: Sequence[Any]) -> Sort:
     def fields(knobs: Knobs) -> Fields:
         shape = knobs.choose("shape", (*_SPLITS, "one-way", "every-link"))
         return {"shape": shape, **{word: knobs.choose(word, options) for word, options in more.items()}}
 
-    return Sort(fault, LINKS, fields, share, coarse, new)
+    return Sort(fault, LINKS, fields, share, coarse, plain)
 
 
 def _on_nodes(
-    fault: str, share: int = 3, lane: str = NODES, coarse: bool = False, new: bool = False, **more: Sequence[Any]
+    fault: str, share: int = 3, lane: str = NODES, coarse: bool = False, plain: bool = False, **more: Sequence[Any]
 ) -> Sort:
-    return _aimed(fault, more, share, lane, coarse, new)
+    return _aimed(fault, more, share, lane, coarse, plain)
 
 
 def _aimed(
@@ -86,17 +87,17 @@ def _aimed(
     share: int = 3,
     lane: str = NODES,
     coarse: bool = False,
-    new: bool = False,
+    plain: bool = False,
 ) -> Sort:
     def fields(knobs: Knobs) -> Fields:
         drawn = {word: knobs.choose(word, options) for word, options in more.items()}
         return {"target": knobs.choose("target", TARGETS), **drawn}
 
-    return Sort(fault, lane, fields, share, coarse, new)
+    return Sort(fault, lane, fields, share, coarse, plain)
 
 
-def _disk(*effects: str, coarse: bool = False, new: bool = False, **more: Sequence[Any]) -> Sort:
-    return _aimed("disk", {"effect": effects, **more}, coarse=coarse, new=new)
+def _disk(*effects: str, coarse: bool = False, plain: bool = False, **more: Sequence[Any]) -> Sort:
+    return _aimed("disk", {"effect": effects, **more}, coarse=coarse, plain=plain)
 
 
 def _clock(**amount: Sequence[Any]) -> Sort:
@@ -121,32 +122,62 @@ SORTS: dict[str, Sort] = {
     "back": _clock(offset=("-50ms", "-1s", "-60s")),
     "drift": _clock(drift_ppm=(-4_000, -200, 200, 4_000)),
     "strobe": _clock(strobe=("20ms", "-1s", "60s"), period=("50ms", "300ms")),
-    "wall-drift": _on_nodes("clock", lane=CLOCKS, new=True, drift_ppm=(-4_000, -200, 200, 4_000), monotonic=(False,)),
-    "loss": _on_links("link", new=True, loss=("5%", "10%", "30%")),
-    "duplicate": _on_links("link", new=True, duplicate=("5%", "20%", "50%")),
-    "reorder": _on_links("link", new=True, reorder=("5%", "20%", "50%"), delay=("5ms", "20ms")),
-    "delay": _on_links("link", new=True, delay=("5ms", "50ms", "200ms")),
-    "jitter": _on_links("link", new=True, delay=("5ms",), jitter=("5ms", "50ms")),
-    "corrupt": _on_links("link", new=True, corrupt=("5%", "20%")),
-    "rate": _on_links("link", new=True, rate=("1mbit", "10mbit")),
-    "slow-start": _on_nodes("kill", new=True, slow_start=("1s", "3s")),
-    "freeze": _on_nodes("pause", new=True, whole=("host",)),
-    "cpu": _aimed("cpu", {"share": ("5%", "10%", "30%")}, new=True),
-    "memory": _on_nodes("memory", new=True, limit=("24MiB", "32MiB")),
-    "descriptors": _on_nodes("descriptors", new=True, limit=(8, 16)),
-    "full-disk": _disk("full", new=True),
-    "read-only": _disk("read-only", new=True),
-    "io-error": _disk("io-error", new=True),
-    "fsync-error": _disk("fsync-error", new=True),
-    "lost-writes": _disk("lost-writes", new=True),
-    "torn-write": _disk("torn-write", new=True),
-    "bit-rot": _disk("bit-rot", new=True),
-    "truncate": _disk("truncate", new=True),
-    "misdirected-write": _disk("misdirected-write", new=True),
-    "removed": _on_nodes("membership", new=True, action=("remove",)),
-    "replaced": _on_nodes("membership", new=True, action=("replace",)),
+    "wall-drift": _on_nodes("clock", lane=CLOCKS, drift_ppm=(-4_000, -200, 200, 4_000), monotonic=(False,)),
+    "loss": _on_links("link", plain=True, loss=("5%", "10%", "30%")),
+    "duplicate": _on_links("link", plain=True, duplicate=("5%", "20%", "50%")),
+    "reorder": _on_links("link", plain=True, reorder=("5%", "20%", "50%"), delay=("5ms", "20ms")),
+    "delay": _on_links("link", plain=True, delay=("5ms", "50ms", "200ms")),
+    "jitter": _on_links("link", plain=True, delay=("5ms",), jitter=("5ms", "50ms")),
+    "corrupt": _on_links("link", corrupt=("5%", "20%")),
+    "rate": _on_links("link", plain=True, rate=("1mbit", "10mbit")),
+    "slow-start": _on_nodes("kill", slow_start=("1s", "3s")),
+    "freeze": _on_nodes("pause", whole=("host",)),
+    "cpu": _aimed("cpu", {"share": ("5%", "10%", "30%")}),
+    "memory": _on_nodes("memory", plain=True, limit=("24MiB", "32MiB")),
+    "descriptors": _on_nodes("descriptors", plain=True, limit=(8, 16)),
+    "full-disk": _disk("full", plain=True),
+    "read-only": _disk("read-only", plain=True),
+    "io-error": _disk("io-error"),
+    "fsync-error": _disk("fsync-error", plain=True),
+    "lost-writes": _disk("lost-writes"),
+    "torn-write": _disk("torn-write"),
+    "bit-rot": _disk("bit-rot", plain=True),
+    "truncate": _disk("truncate", plain=True),
+    "misdirected-write": _disk("misdirected-write", plain=True),
+    "removed": _on_nodes("membership", action=("remove",)),
+    "replaced": _on_nodes("membership", action=("replace",)),
+    "transfer": Sort("transfer", LEADERS, lambda knobs: {"to": knobs.choose("to", ("any", "any", "former"))}, share=4),
 }
-"""By name. The order is that in which the simulator's swarm draws those that it knows."""
+"""By name."""
+
+_BLINKS, _DARK = ("3ms", "10ms", "20ms"), ("30ms", "100ms", "400ms")
+
+SEARCHED: dict[str, Sort] = {
+    "blink": Sort(
+        "kill",
+        NODES,
+        lambda knobs: {"target": knobs.choose("target", TARGETS), "for": knobs.choose("for", _BLINKS)},
+        own_time=True,
+    ),
+    "dark": Sort(
+        "power",
+        NODES,
+        lambda knobs: {"target": knobs.choose("target", TARGETS), "for": knobs.choose("for", _DARK)},
+        own_time=True,
+    ),
+    "lost-by-most": Sort(
+        "disk",
+        NODES,
+        lambda knobs: {"target": knobs.choose("target", ("majority", "all")), "effect": "lost-writes"},
+    ),
+    "lone-leader": Sort(
+        "partition",
+        LINKS,
+        lambda knobs: {"shape": knobs.choose("shape", ("leader-minority", "isolate-one"))},
+        share=2,
+    ),
+}
+"""Sorts that the searches' swarm draws in addition: what no mix on hosts should have (a majority harmed) or can time (restarts within milliseconds)."""
 
 
 def names_of(word: str) -> list[str]:

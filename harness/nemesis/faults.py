@@ -23,6 +23,7 @@ Kinds and their resolved form (`what`, JSON values):
 | `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`disk_effects` lists the effects); `calibration` when it was asked for |
 | `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`, with `"monotonic": false` of the wall clock alone; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
 | `voters` | `{"voters": {"n5": 1}}`: weights to move to through the log (no heal) |
+| `transfer` | `{"to": "n2"}`: the leader is asked to hand over to it, and nothing is undone at the heal |
 | `membership` | `{"nodes": ["n2"], "action": "remove", "weights": {"n2": 1}}`: out of the voters now, back at the heal; `replace`: on an empty disk |
 """
 
@@ -62,7 +63,7 @@ class Situation:
     """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up.
 
     `trigger` is the node of the event that set the fault off, if one did. `roles` asks the nodes that are up what they are, by their own word: only
-    when a target needs it, since that takes time.
+    when a target needs it, since that takes time. `former` is who led before, where that is known.
     """
 
     nodes: Sequence[str]
@@ -71,6 +72,7 @@ class Situation:
     up: Sequence[str]
     trigger: str | None = None
     roles: Callable[[], Mapping[str, str]] = field(default=dict, compare=False)
+    former: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Faults of the cluster's membership: voters that leave and come back, as they are, on an empty disk, or as new members."""
+"""Faults of the cluster's membership: voters that leave and come back, as they are, on an empty disk, or as new members; and who leads, handed over by request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from .timing import Aimed
+from .timing import Aimed, Timing
 
 
 class Action(str, Enum):
@@ -29,11 +29,33 @@ class MembershipSpec(Aimed):
 
     action: Action = Field(default=Action.REMOVE, description="what becomes of the targets while they do not vote")
 
+    later: ClassVar[frozenset[str]] = frozenset({"optional"})
+    optional: bool | None = Field(
+        default=None, description="true: where the others cannot do without them it is left out, which is no error"
+    )
+
     def parameters(self) -> dict[str, Any]:
-        return {"target": self.target, "action": self.action.value}
+        optional = {"optional": True} if self.optional else {}
+        return {"target": self.target, "action": self.action.value, **optional}
 
     def needs(self) -> frozenset[str]:
         return frozenset({_NEEDS[self.action]})
 
     def variant(self) -> str:
         return f"{self.action.value}-{super().variant()}"
+
+
+class Heir(str, Enum):
+    ANY = "any"
+    FORMER = "former"
+
+
+class TransferSpec(Timing):
+    """The leader is asked to hand its leadership over, again and again until another leads or it ends. Nothing is undone: who leads then, leads."""
+
+    kind: ClassVar[str] = "transfer"
+
+    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or who led before")
+
+    def variant(self) -> str:
+        return self.to.value

@@ -22,7 +22,7 @@ from ..durations import PositiveDuration
 from .limit_specs import CpuSpec, DescriptorsSpec, MemorySpec
 from .link_specs import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machine_specs import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
-from .member_specs import MembershipSpec
+from .member_specs import MembershipSpec, TransferSpec
 from .mix_specs import AllSpec, MixSpec, SwarmSpec
 from .timing import Timing
 
@@ -53,6 +53,7 @@ __all__ = [
     "Shaped",
     "SwarmSpec",
     "Timing",
+    "TransferSpec",
     "VotersSpec",
     "WipeSpec",
 ]
@@ -62,8 +63,10 @@ class VotersSpec(Timing):
     """Weights to move to through the log, one step an entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
 
     kind: ClassVar[str] = "voters"
+    later: ClassVar[frozenset[str]] = frozenset({"optional"})
 
     set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
+    optional: bool | None = Field(default=None, description="true: that it is not made in time is no error")
 
     @model_validator(mode="after")
     def _once(self) -> VotersSpec:
@@ -165,6 +168,10 @@ class MembershipItem(_Item):
     membership: MembershipSpec
 
 
+class TransferItem(_Item):
+    transfer: TransferSpec
+
+
 class RecoveryItem(_Item):
     recovery: RecoverySpec
 
@@ -194,6 +201,7 @@ FAULT_NAMES = (
     "clock",
     "voters",
     "membership",
+    "transfer",
     "recovery",
     "all",
     "swarm",
@@ -223,6 +231,7 @@ FaultSpec = Annotated[
         Annotated[ClockItem, Tag("clock")],
         Annotated[VotersItem, Tag("voters")],
         Annotated[MembershipItem, Tag("membership")],
+        Annotated[TransferItem, Tag("transfer")],
         Annotated[RecoveryItem, Tag("recovery")],
         Annotated[AllItem, Tag("all")],
         Annotated[SwarmItem, Tag("swarm")],

@@ -78,6 +78,7 @@ _SUBJECT = {
     **dict.fromkeys(("cut", "link", "clog", "flap", "reset"), "edges"),
     **dict.fromkeys(("kill", "pause", "power", "wipe", "disk", "membership"), "nodes"),
     "voters": "voters",
+    "transfer": "to",
 }
 """Kind of fault → the field that says whom it meets, in what is intended and in what is observed."""
 

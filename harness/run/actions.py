@@ -30,6 +30,11 @@ class FaultAction:
     intent: Intent | None
     trigger: Happened | None = None
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether its fault was to be tried only, where the situation allows it: what of it is not undone at its end is at the final heal."""
+        return self.intent is not None and bool(self.intent.parameters.get("optional"))
+
 
 @dataclass(frozen=True, slots=True)
 class ActionDone:

@@ -23,8 +23,20 @@ SHARES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Rivals:
+    """At `at_ns` of run time `new` was elected, or `old`, who led before, came back: both may believe that they lead."""
+
+    new: str
+    old: str | None
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`."""
+    """Who asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`.
+
+    It talks to `node`. `rivals` are the last ones, where the driver knows (`workloads.race`).
+    """
 
     seed: int
     workload: str
@@ -32,6 +44,8 @@ class Context:
     clients: int
     count: int
     now_ns: int
+    node: str = ""
+    rivals: Rivals | None = None
 
     def draw(self, purpose: str) -> Random:
         """A stream for one purpose of one operation. Keyed by text: equal on every Python and hash seed."""
@@ -44,6 +58,10 @@ class Emit:
 
     op: Op
     at_ns: int = 0
+
+
+WAIT = Emit(Op("wait", ""))
+"""Nothing now, but perhaps when something happens: ask again then."""
 
 
 class Generator:

@@ -49,7 +49,7 @@ class Nemesis:
             else:
                 self._heal_all()
         except TribulationError as error:
-            if action.verb is not Verb.HEAL_ALL:
+            if action.verb is not Verb.HEAL_ALL and not action.may_fail:
                 self.trouble.add(name, error)
             # Everything is healed again by the runner, which reports the error when no try was enough.
             self._tell(

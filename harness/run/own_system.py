@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import CampaignError
-from ..nemesis.control import Leavable, Reconfigurable, Replaceable
+from ..nemesis.control import HandsOver, Leavable, Reconfigurable, Replaceable
 from ..nemesis.fault_disk import OnDisk
 from ..systems.base import Client, Service
 from ..trouble import place_of_users
@@ -30,6 +30,7 @@ BY_CAPABILITY: Mapping[str, type] = {
     "disk": OnDisk,
     "members": Leavable,
     "replacement": Replaceable,
+    "transfer": HandsOver,
     "voters": Reconfigurable,
 }
 """What a service that claims a capability must have in addition."""

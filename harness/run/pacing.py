@@ -41,7 +41,8 @@ class Unacknowledged:
     without a pace are none. It asks for what the checker `vacuity` asks for."""
 
     def __init__(self, plan: Plan) -> None:
-        names = () if plan.pace is None else dict.fromkeys(slot.workload for slot in plan.slots)
+        acting = (slot.workload for slot in plan.slots if not plan.workloads[slot.workload].spec.reactive)
+        names = () if plan.pace is None else dict.fromkeys(acting)
         self._tried: dict[str, Counter[str]] = {name: Counter() for name in names}
         self._took_place: dict[str, set[str]] = {name: set() for name in names}
 

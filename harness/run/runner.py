@@ -23,7 +23,7 @@ from ..systems.base import Op, Outcome
 from ..workloads.register import SEEN
 from ..workloads.settle import SETTLE, through_a_node
 from .actions import ActionDone, FaultAction, Faults, Verb
-from .generators import NOTHING, Context, Emit, Generator, Timed, time_limit
+from .generators import NOTHING, WAIT, Context, Emit, Generator, Rivals, Timed, time_limit
 from .isolation import Isolation
 from .pacing import Unacknowledged
 from .plan import Pinned, Plan, Slot
@@ -70,7 +70,7 @@ class OpDone:
     dropped: bool = False
 
 
-Completion = OpDone | ActionDone | Happened
+Completion = OpDone | ActionDone | Happened | Rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,12 @@ class _Client:
     running: Op | None = None
     fresh: bool = True
     exhausted: bool = False
+    waiting: bool = False
+    """Its generator has nothing before something happens."""
+
+    @property
+    def may_come(self) -> bool:
+        return self.running is not None or self.pending is not None or not (self.exhausted or self.waiting)
 
 
 @dataclass(slots=True)
@@ -116,6 +122,7 @@ class Runner:
     _isolation: Isolation | None = None
     _seen: dict[str, Any] = field(default_factory=dict)
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    _rivals: Rivals | None = None
     _retired: int = 1
     """What is added to the process number of a client whose process was retired."""
     unhealed: str = ""
@@ -172,6 +179,8 @@ class Runner:
         for completion in completions:
             if isinstance(completion, OpDone):
                 self._complete(self._clients[completion.slot], completion.outcome, completion.dropped)
+            elif isinstance(completion, Rivals):
+                self._rivals = completion
             elif isinstance(completion, Happened):
                 if self.phase is LOAD:
                     self._faults.happened(now_ns, completion)
@@ -230,8 +239,13 @@ class Runner:
 
     def _draw(self, client: _Client, now_ns: int) -> None:
         slot = client.slot
-        context = Context(self.plan.seed, slot.workload, slot.client, slot.clients, client.count, now_ns)
+        context = Context(
+            self.plan.seed, slot.workload, slot.client, slot.clients, client.count, now_ns, slot.node, self._rivals
+        )
         emit, client.generator = client.generator.next(context)
+        client.waiting = emit is WAIT
+        if client.waiting:
+            return
         client.count += 1
         client.exhausted = emit is None
         client.pending = emit
@@ -297,9 +311,7 @@ class Runner:
     def _may_come(self, workload: str | None = None) -> bool:
         """Whether operations are under way, or may still begin."""
         return any(
-            client.running is not None or client.pending is not None or not client.exhausted
-            for client in self._clients.values()
-            if workload is None or client.slot.workload == workload
+            client.may_come for client in self._clients.values() if workload is None or client.slot.workload == workload
         )
 
     def _end_load(self, now_ns: int) -> None:
@@ -349,7 +361,9 @@ class Runner:
             mine = keys if len(keys) <= 64 else keys[slot.client :: slot.clients]
             client.generator = NOTHING if self._stopped else self.plan.workloads[slot.workload].final(tuple(mine))
             client.pending = None
-            client.exhausted = False
+            # As one whose operations are pinned, who is asked once more than he has.
+            client.count += client.waiting
+            client.exhausted = client.waiting = False
             client.fresh = True
 
     def _finished(self, now_ns: int) -> bool:

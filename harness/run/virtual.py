@@ -20,10 +20,12 @@ from ..simulator.cluster import SimCluster
 from ..simulator.faults.ground import AGAIN_NS
 from ..simulator.injector import SimInjector
 from ..simulator.moments import watch_moments
+from ..simulator.rivals import watch_rivals
 from ..systems.base import Outcome
 from ..systems.reference_client import ReferenceProtocol, Request
 from ..workloads.sized import Sizes
 from .actions import ActionDone, FaultAction, Verb
+from .generators import Rivals
 from .journal import Journal
 from .nemesis import require_whole
 from .plan import Plan
@@ -120,6 +122,8 @@ class VirtualDriver:
         runner, calm = Runner(self._plan), False
         if any(intent.on is not None for intent in self._plan.intents):
             watch_moments(self._cluster, partial(self._happened, runner))
+        if self._plan.pinned is None and any(workload.spec.reactive for workload in self._plan.workloads.values()):
+            watch_rivals(self._cluster, self._rivals)
         while True:
             completions, self._completions = self._completions, []
             step = runner.step(self._now_ns(), completions)
@@ -198,6 +202,9 @@ class VirtualDriver:
         if event in runner.listening(now_ns):
             self._completed(Happened(event, node, now_ns))
 
+    def _rivals(self, new: str, old: str | None) -> None:
+        self._completed(Rivals(new, old, self._now_ns()))
+
     def _begin(self, invocation: Invocation) -> None:
         self._journal.invoked(self._now_ns(), invocation)
         slot = invocation.slot.slot
@@ -261,7 +268,7 @@ class VirtualDriver:
             except FaultError as error:
                 seen = error
         if isinstance(seen, FaultError):
-            if action.verb is not Verb.HEAL_ALL:
+            if action.verb is not Verb.HEAL_ALL and not action.may_fail:
                 self.errors.append(f"{action.verb.value}: {seen}")
             for resolved in faults:
                 self._ledger.failed(resolved, now, seen.message)

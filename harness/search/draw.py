@@ -24,12 +24,13 @@ from ..errors import CampaignError
 from ..nemesis.knobs import Knobs
 from ..nemesis.liveness import WAYS, LivenessSpec
 from ..nemesis.mix import changes_voters, planned
-from ..nemesis.specs import FaultSpec, RecoverySpec, Timing
+from ..nemesis.specs import DiskEffect, DiskSpec, FaultSpec, MembershipSpec, RecoverySpec, Timing, VotersSpec
 from ..run.assemble import make_plan
 from ..run.plan import Plan
 from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
 from ..simulator.swarm import swarm, swarm_faults, swarm_node
+from .sections import drawn_levels, more_workloads, section_of, with_section
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
 OPERATIONS = (60, 120, 240, 480)
@@ -38,7 +39,7 @@ find more than longer ones do, for most failures need few operations."""
 
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
-LIVENESS_PPM = 500_000
+LIVENESS_PPM = 900_000
 _ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inputs", "fence")
 
@@ -53,11 +54,15 @@ def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: 
 def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
     knobs = Knobs(seed, "search")
     as_written = bool(campaign.faults) and knobs.on("as-written", AS_WRITTEN_PPM)
+    nodes = node_names(campaign, directory)
     if not as_written:
-        load_ns = min(campaign.load, knobs.choose("load", LOADS_NS))
+        section = section_of(campaign, seed)
+        campaign = with_section(campaign, section, nodes, seed)
+        load_ns = campaign.load if section else min(campaign.load, knobs.choose("load", LOADS_NS))
         campaign = campaign.model_copy(update={"load": load_ns})
         campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
-    written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs)})
+        campaign = campaign.model_copy(update={"workloads": [*campaign.workloads, *more_workloads(campaign, seed)]})
+    written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs, seed)})
     campaign = written.model_copy(update={"system": _drawn_system(campaign.system, seed)})
     plan = _in_drawn_world(campaign, seed, directory)
     if campaign.liveness is not None:
@@ -93,16 +98,20 @@ def _drawn_system(system: SystemSpec, seed: int) -> SystemSpec:
     return SystemSpec.model_validate({**system.model_dump(mode="json"), **drawn})
 
 
-def _drawn_workloads(campaign: Campaign, knobs: Knobs) -> list[dict[str, Any]]:
+def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[str, Any]]:
     """The campaign's workloads, each with its part of the operations that were drawn, if it would try more, and on as few keys as were drawn."""
     specs = campaign.workload_specs
-    most = knobs.choose("operations", OPERATIONS) / len(specs) * SECOND / campaign.load
+    sharing = sum(not spec.reactive for spec in specs.values())
+    most = knobs.choose("operations", OPERATIONS) / sharing * SECOND / campaign.load
+    levels = drawn_levels(seed)
     drawn = []
     for name, spec in specs.items():
         options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}
         if spec.bursts is not None:
             # As much denser than the rest as they were.
             options["bursts"] = {**options["bursts"], "rate": spec.bursts.rate * options["rate"] / spec.rate}
+        if levels is not None and name in ("register", "race") and options["levels"] == {"linearizable": 1}:
+            options["levels"] = levels
         if "keys" in options:
             options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
         drawn.append({name: options})
@@ -121,7 +130,12 @@ def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) 
 
 def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
     """In some seeds the load is followed by a phase in which the rest stays broken and a core must recover; a ring only if no voters change."""
-    if not knobs.on("liveness", LIVENESS_PPM):
+    moving = [item.spec for item in campaign.faults if isinstance(item.spec, VotersSpec | MembershipSpec)]
+    tears = any(
+        isinstance(item.spec, DiskSpec) and item.spec.effect is DiskEffect.TORN_WRITE for item in campaign.faults
+    )
+    if not knobs.on("liveness", LIVENESS_PPM) or tears or any(spec.optional for spec in moving):
+        # Where weights move all the time, nobody knows of which a core would be a quorum; nor where a part of one is in doubt of its log.
         return None
     ways = [way for way in WAYS if not (way == "ring" and changes_voters(campaign.faults))]
     return LivenessSpec(rest=knobs.choose("rest", ways))

@@ -30,6 +30,7 @@ from .datagrams import Datagrams
 from .decay import DECAYS, repair
 from .digest import RunDigest
 from .disk import Decay
+from .doubts import Doubts
 from .errors import SimulationError
 from .fence import fence
 from .kernel import Kernel
@@ -81,6 +82,7 @@ class SimCluster:
         self.nodes = {
             name: SimNode(self.kernel, name, configs[name], make_core, seed, self.options, self) for name in names
         }
+        self.doubts = Doubts(self.nodes, self.options.spare_quorum)
         self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         self.latest: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
         """Of each node the latest trace line of each event."""
@@ -150,7 +152,8 @@ class SimCluster:
     def power_loss(self, node: str) -> None:
         """The host goes dark without a word, and loses what its disk had not made durable."""
         self._note("power-loss", node)
-        self._node(node).power_loss()
+        self._node(node).power_loss(whole=not self.doubts.may_tear(node))
+        self.doubts.lost(node)
         self._disconnect(node, silently=True)
         self.network.power(node, False)
         for other in self.nodes:
@@ -240,7 +243,9 @@ class SimCluster:
         if self._node(node).alive:
             raise SimulationError(f"loss of {node}'s writes, which runs", "kill it first")
         self._note("lose-writes", node, -1 if tear is None else tear)
-        return self._node(node).disk.lose(tear)
+        lost = self._node(node).disk.lose(tear if self.doubts.may_tear(node) else None)
+        self.doubts.lost(node)
+        return lost
 
     def decay(self, node: str, kind: str, bits: int) -> Decay | None:
         """Damage what a node that does not run has on its disk, at rest, as drawn. None when there is nothing to damage."""

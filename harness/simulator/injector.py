@@ -23,6 +23,7 @@ from .faults.links import LinkFaults
 from .faults.membership import MembershipFaults
 from .faults.processes import ProcessFaults
 from .faults.repeated import RepeatedFaults
+from .faults.transfer import TransferFaults
 from .node import Process
 from .options import SECOND
 from .probes import Matrix, unreachable
@@ -59,6 +60,7 @@ class SimInjector:
             "clock": clocks,
             "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
             "membership": self._membership,
+            "transfer": TransferFaults(self._ground, self.situation),
         }
 
     # The protocol
@@ -67,7 +69,8 @@ class SimInjector:
         """As the traces tell: the leader is the last one elected in the highest term that has not stepped down since."""
         cluster = self._cluster
         leader, voters = _leader_and_voters(cluster)
-        return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles)
+        former = _former(cluster, leader)
+        return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles, former=former)
 
     def _roles(self) -> dict[str, str]:
         """What a core says of itself, which changes nothing in it."""
@@ -168,20 +171,26 @@ class _VoterChanges:
         away: Callable[[], Mapping[str, int]],
     ) -> None:
         self._cluster, self._ground, self._situation, self._away = cluster, ground, situation, away
+        self._asked_last: dict[str, str] = {}
+        """By node, the last change that names it: an earlier one that is still under way lets go of it, for each would undo the other's steps."""
 
     def inject(self, fault: Resolved, then: Then) -> None:
         """Nodes that are not named keep the weight that they have, or have as long as another fault keeps them from voting."""
-        asked: Mapping[str, int] = fault.what["voters"]
+        wanted: Mapping[str, int] = fault.what["voters"]
+        self._asked_last |= dict.fromkeys(wanted, fault.intent.id)
+
+        def asked() -> dict[str, int]:
+            return {node: held for node, held in wanted.items() if self._asked_last[node] == fault.intent.id}
 
         def ended(error: FaultError | None) -> None:
             now = self._situation().voters
-            done = all(now.get(node, 0) == weight for node, weight in asked.items())
+            done = all(now.get(node, 0) == weight for node, weight in asked().items())
             then(error if error is not None else Observation(done, {"voters": dict(now)}))
 
         Reconfiguration(
             self._cluster,
             fault.intent.id,
-            lambda: {**self._situation().voters, **self._away(), **asked},
+            lambda: {**self._situation().voters, **self._away(), **asked()},
             self._cluster.now_ns + DEADLINE_NS,
             lambda: self._situation().leader,
             ended,
@@ -192,6 +201,16 @@ class _VoterChanges:
 
     def forget(self) -> None:
         pass
+
+
+def _former(cluster: SimCluster, leader: str | None) -> str | None:
+    """Who was elected last of those that do not lead now."""
+    elected = {
+        name: int(cluster.latest[name]["leader"]["term"])
+        for name in cluster.nodes
+        if name != leader and "leader" in cluster.latest[name]
+    }
+    return max(elected, key=lambda name: elected[name], default=None)
 
 
 def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]:

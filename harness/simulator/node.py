@@ -170,12 +170,15 @@ class SimNode:
         """SIGKILL: the page cache stays."""
         self._die(DOWN, torn=True)
 
-    def power_loss(self) -> None:
-        """The host stops; what was not synced is resolved by the disk's draws."""
+    def power_loss(self, whole: bool = False) -> None:
+        """The host stops; what was not synced is resolved by the disk's draws. `whole`: all of it is gone, and no write is torn."""
         self._die(DOWN, torn=False)
         if self.powered:
             self.powered = False
-            self.disk.power_loss()
+            if whole:
+                self.disk.lose(None)
+            else:
+                self.disk.power_loss()
 
     def pause(self) -> None:
         """SIGSTOP: events pile up, timers fall due, storage that the kernel has begun ends."""

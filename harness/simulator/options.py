@@ -30,6 +30,10 @@ class SimOptions:
     reorder_ppm: int = 0
     """Of messages between nodes, above TCP: what reconnects and retries may do, and more often. Raft must stand it."""
     reorder_ns: int = 50 * MILLISECOND
+    late_ppm: int = 0
+    late_ns: int = 0
+    """Of messages between nodes that come so late, or a second time so late (between a third of it and all), that their sender may have another term or another life
+    by then, and that connections were made anew meanwhile."""
 
     datagram_loss_ppm: int = 0
     datagram_duplicate_ppm: int = 0
@@ -48,6 +52,9 @@ class SimOptions:
     fsync_min_ns: int = 100 * MICROSECOND
     fsync_mean_ns: int = 500 * MICROSECOND
     fsync_error_ppm: int = 0
+    spare_quorum: bool = False
+    """Whether a loss of power, or of writes, leaves them torn only where a quorum is left that is in no doubt of its log, and else without any part of them: a cluster
+    of which a majority is in doubt stays down by right, and shows nothing."""
 
     turn_ns: int = 20 * MICROSECOND
     """From the first event of a loop turn to the step that takes it and all that came meanwhile."""

@@ -21,6 +21,8 @@ from .kernel import Kernel
 from .network import UNSHAPED, Link, Network, Stream
 from .options import SimOptions
 
+_LATE = 0x1A7E
+
 
 @dataclass(slots=True)
 class View:
@@ -67,15 +69,17 @@ class Peers:
         for (a, b), view in self._views.items():
             view.other = self._views[b, a]
         self._next_connection = 0
-        self._disorderly = bool(options.loss_ppm or options.duplicate_ppm or options.reorder_ppm)
+        self._disorderly = bool(
+            options.loss_ppm or options.duplicate_ppm or options.reorder_ppm or (options.late_ppm and options.late_ns)
+        )
         self.delivered = 0
-        self.lost = self.duplicated = self.reordered = 0
+        self.lost = self.duplicated = self.reordered = self.late = 0
         self.refused = 0
         """Frames for a connection that their receiver does not hold: it was half-open."""
 
     def calm(self) -> None:
         """From now on messages are lost, repeated and overtaken only where a fault says so, not everywhere because the world is like that."""
-        self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0)
+        self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0, late_ppm=0)
         self._disorderly = False
 
     def started(self, node: str) -> None:
@@ -139,7 +143,19 @@ class Peers:
                 self.reordered += 1
                 network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
                 return
+            if options.late_ppm and self._comes_late(link, view, message, mix(bits ^ _LATE)):
+                return
         network.stream(view.stream, self._frame_arrives, view, view.connection, message)
+
+    def _comes_late(self, link: Link, view: View, message: Message, bits: int) -> bool:
+        """Have the message, or a copy of it, arrive a few election timeouts late. True: there is no other copy."""
+        if not happens(bits, self._options.late_ppm):
+            return False
+        self.late += 1
+        least_ns = self._options.late_ns // 3
+        late_ns = least_ns + mix(bits) % max(1, self._options.late_ns - least_ns)
+        self._network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+        return bool(bits >> 40 & 1)
 
     def _frame_arrives(self, sender: View, connection: int, message: Message) -> None:
         # A process that ended holds no connection.

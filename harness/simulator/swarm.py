@@ -39,6 +39,8 @@ def swarm(seed: int, base: SimOptions) -> SimOptions:
         duplicate_ppm=rate("duplicate", 1_000, 20_000, 100_000, 300_000),
         reorder_ppm=rate("reorder", 1_000, 20_000, 100_000),
         reorder_ns=knobs.choose("reorder-by", (2, 20, 100, 700)) * MILLISECOND,
+        late_ppm=rate("late", 2_000, 10_000, 50_000),
+        late_ns=LATE_ELECTIONS * node_timing(seed)[2] * MILLISECOND,
         datagram_loss_ppm=rate("datagram-loss", 10_000, 100_000, 300_000),
         datagram_duplicate_ppm=rate("datagram-duplicate", 10_000, 100_000),
         datagram_reorder_ppm=rate("datagram-reorder", 10_000, 200_000),
@@ -51,52 +53,65 @@ def swarm(seed: int, base: SimOptions) -> SimOptions:
         turn_ns=knobs.choose("turn", (1, 20, 200, 2_000)) * MICROSECOND,
         stale_timer_ppm=rate("stale-timer", 10_000, 50_000, 500_000),
         drift_max_ppm=rate("drift", 20, 200, 4_000),
+        spare_quorum=True,
     )
 
 
 def swarm_node(seed: int) -> dict[str, Any]:
     """Fields of a campaign's `system`, the same for every node."""
     knobs = Knobs(seed, "swarm/node")
-    heartbeat_ms = knobs.choose("heartbeat", (30, 50, 100))
-    election_ms = heartbeat_ms * knobs.choose("patience", (4, 6, 10))
-    spread_ms = election_ms * knobs.choose("spread", (2, 4, 10)) // 10
+    heartbeat_ms, least_ms, most_ms = node_timing(seed)
     return {
-        "timing": {
-            "heartbeat": f"{heartbeat_ms}ms",
-            "election_min": f"{election_ms}ms",
-            "election_max": f"{election_ms + spread_ms}ms",
-        },
+        "timing": {"heartbeat": f"{heartbeat_ms}ms", "election_min": f"{least_ms}ms", "election_max": f"{most_ms}ms"},
         "snapshot_threshold": knobs.choose("snapshot-threshold", (10, 30, 100, 1_000, 10_000)),
         "max_batch": knobs.choose("max-batch", (1, 2, 8, 64, 1_024)),
-        "lease_reads": knobs.on("lease-reads", 250_000),
+        "lease_reads": knobs.on("lease-reads"),
     }
 
 
-SORTS: Mapping[str, Sort] = {name: sort for name, sort in draws.SORTS.items() if not sort.new}
-"""What a seed switches on or off. What came later is drawn by a campaign's `all:` and `swarm:`, so that old seeds go on to mean what they meant."""
+def node_timing(seed: int) -> tuple[int, int, int]:
+    """In ms: a heartbeat, the shortest and the longest election timeout."""
+    knobs = Knobs(seed, "swarm/node")
+    heartbeat_ms: int = knobs.choose("heartbeat", (30, 50, 100))
+    least_ms: int = heartbeat_ms * knobs.choose("patience", (4, 6, 10))
+    return heartbeat_ms, least_ms, least_ms + least_ms * knobs.choose("spread", (2, 4, 10)) // 10
+
+
+LATE_ELECTIONS = 3
+"""What comes late, comes up to so many of the longest election timeouts late."""
+
+SORTS: Mapping[str, Sort] = {name: sort for name, sort in (draws.SORTS | draws.SEARCHED).items() if not sort.plain}
+"""What a seed switches on or off."""
+
+STARTS = 48
+"""Of all sorts together, at most, about: where there is always trouble, nothing happens that could go wrong."""
+DENSITIES_PPM = (100_000, 250_000, 400_000)
+"""How many of the sorts are on: few, so that what one of them does is not hidden by another's; or many."""
 
 
 def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
     """Items as in a campaign's YAML, at most one of each sort, that can be scheduled within `load_ns`. At least one is on.
 
-    No item is calibration: a correct node must stay valid under all of them. Blackouts are left out, for after one the reference
-    cluster may rightly stay unavailable.
+    No item is calibration: a correct node must stay valid under all of them. Blackouts that tear what is being written are left out, for after one the
+    reference cluster may rightly stay unavailable.
     """
     knobs = Knobs(seed, "swarm/faults")
-    chosen = [sort for sort in SORTS if knobs.on(sort)]
+    density_ppm = knobs.choose("density", DENSITIES_PPM)
+    chosen = [sort for sort in SORTS if knobs.on(sort, density_ppm)]
     chosen = chosen or [knobs.choose("the-only-one", list(SORTS))]
-    items = [_timed(SORTS[sort], Knobs(seed, f"swarm/faults/{sort}"), load_ns) for sort in chosen]
-    if knobs.on("voters", 250_000) and len(nodes) > 3:
-        items += _voters(knobs, nodes, load_ns)
+    most = min(8, max(2, STARTS // len(chosen)))
+    items = [_timed(SORTS[sort], Knobs(seed, f"swarm/faults/{sort}"), load_ns, most) for sort in chosen]
+    if knobs.on("voters", 400_000) and len(nodes) > 2:
+        items += _voters(Knobs(seed, "swarm/voters"), nodes, load_ns)
     return items
 
 
-def _timed(sort: Sort, knobs: Knobs, load_ns: int) -> Item:
-    """Few and long, or many and short: one to eight starts, each on for at most one in its share of its period.
+def _timed(sort: Sort, knobs: Knobs, load_ns: int, most: int) -> Item:
+    """Few and long, or many and short: one to `most` starts, each on for at most one in its share of its period.
 
     `overlap`: it may be on together with a fault of its kind from another sort.
     """
-    every_ns = load_ns // (1 + knobs.between("starts", 1, 8))
+    every_ns = load_ns // (1 + knobs.between("starts", 1, most))
     for_ns = every_ns // knobs.choose("share", (sort.share, 2 * sort.share, 8 * sort.share))
     stagger_ns = knobs.between("stagger", 0, (every_ns - for_ns) // 3)
     times = {"every": every_ns, "for": for_ns, "stagger": stagger_ns}
@@ -105,14 +120,38 @@ def _timed(sort: Sort, knobs: Knobs, load_ns: int) -> Item:
     if sort.lane == LINKS and "period" in fields and 2 * parse_ns(fields["period"]) > parse_ns(words["every"]):
         # It is seen to come and go over one and a half periods, before the next start.
         fields["period"] = "50ms"
-    return {sort.fault: {**fields, **words, "overlap": True}}
+    if sort.fault == "membership":
+        fields["optional"] = True
+    times_given = {**words, **fields} if sort.own_time else {**fields, **words}
+    return {sort.fault: {**times_given, "overlap": True}}
 
 
 def _voters(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:
-    """The last node leaves the voters and comes back."""
+    """The last node leaves the voters and comes back; or weights move back and forth, several at once, one change upon the other."""
+    if knobs.on("walk"):
+        return _walk(knobs, nodes, load_ns)
     out_ns, back_ns = (load_ns * percent // 100 // MILLISECOND * MILLISECOND for percent in (20, 60))
     leave = {"set": {nodes[-1]: 0}, "after": format_ns(out_ns)}
     return [{"voters": leave}, {"voters": {"set": {nodes[-1]: 1}, "after": format_ns(back_ns)}}]
+
+
+def _walk(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:
+    """Some changes, each of up to three weights, soon after one another: also before the one before is made. One node votes throughout."""
+    steady = knobs.choose("steady", list(nodes))
+    gap_ns = knobs.choose("gap", (0, 5, 30, 200, 800)) * MILLISECOND
+    at_ns = load_ns * knobs.between("start", 5, 60) // 100
+    items: list[Item] = []
+    for number in range(knobs.between("changes", 2, 6)):
+        change = Knobs(knobs.bits(f"change/{number}"), "walk")
+        moved = {change.choose(f"node/{place}", list(nodes)): None for place in range(change.between("nodes", 1, 3))}
+        weights = {node: change.choose(f"weight/{node}", (0, 0, 1, 1, 2, 3)) for node in moved}
+        if steady in weights:
+            weights[steady] = max(1, weights[steady])
+        if at_ns < load_ns:
+            after = format_ns(at_ns // MILLISECOND * MILLISECOND)
+            items.append({"voters": {"set": weights, "after": after, "optional": True}})
+        at_ns += gap_ns + change.between("later", 0, max(1, gap_ns))
+    return items
 
 
 def swarm_liveness(seed: int) -> dict[str, Any] | None:

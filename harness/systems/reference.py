@@ -57,7 +57,9 @@ class ReferenceService(ReferenceQuestions):
 
     options: Any = field(default_factory=ReferenceOptions)
     name: str = "reference"
-    capabilities: frozenset[str] = frozenset({"traces", "status", "clock", "inputs", "voters", "replacement", "disk"})
+    capabilities: frozenset[str] = frozenset(
+        {"traces", "status", "clock", "inputs", "voters", "transfer", "replacement", "disk"}
+    )
     archive: bytes = field(default_factory=build_node_archive, repr=False)
     """The node's program; the one of this source tree unless another version is given."""
 

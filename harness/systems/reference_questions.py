@@ -65,6 +65,22 @@ class ReferenceQuestions(ABC):
             hint="the change needs a leader and a quorum of the old and the new weights",
         )
 
+    def hand_over(self, hosts: Sequence[Host], dial: Dial, to: str, timeout_s: float) -> None:
+        """Ask until another node than before leads, or `to` does. Raises `DeployError` when nobody led who could be asked."""
+        deadline_s = time.monotonic() + timeout_s
+        before = self.leader(hosts, dial)
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            leader = self.leader(hosts, dial)
+            if leader is not None and (leader == to or before not in (None, leader)):
+                return
+            before = before or leader
+            if leader is not None:
+                body = {"admin": "transfer", "to": to, "deadline_ms": max(1, int(1000 * min(left_s, ASK_S)))}
+                self.ask(leader, dial, body, min(left_s, 2 * ASK_S))
+        if before is None:
+            hint = "the change needs a leader: is there a quorum?"
+            raise DeployError(f"nobody led who could hand over to {to} within {timeout_s:g} s", hint=hint)
+
     def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
         """Ask until it is no member, and votes no more. Raises `DeployError` when that is not so in time."""
         deadline_s = time.monotonic() + timeout_s

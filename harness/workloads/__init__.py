@@ -8,9 +8,11 @@ from typing import Any
 from .agents import AgentSpec, AgentWorkload
 from .base import Workload, WorkloadSpec
 from .memory import MemorySpec, MemoryWorkload
+from .race import Race, RaceSpec
 from .register import SEEN, Register, RegisterSpec
 from .sets import Set, SetSpec
 from .tasks import TaskSpec, TaskWorkload
+from .transactions import Transactions, TransactionSpec
 
 WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] = {
     "register": (RegisterSpec, Register),
@@ -18,6 +20,8 @@ WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] 
     "tasks": (TaskSpec, TaskWorkload),
     "agents": (AgentSpec, AgentWorkload),
     "memory": (MemorySpec, MemoryWorkload),
+    "race": (RaceSpec, Race),
+    "transactions": (TransactionSpec, Transactions),
 }
 """Name in the campaign → (its spec, its maker). A later workload is a file and a line here."""
 
@@ -28,12 +32,16 @@ __all__ = [
     "AgentWorkload",
     "MemorySpec",
     "MemoryWorkload",
+    "Race",
+    "RaceSpec",
     "Register",
     "RegisterSpec",
     "Set",
     "SetSpec",
     "TaskSpec",
     "TaskWorkload",
+    "TransactionSpec",
+    "Transactions",
     "Workload",
     "WorkloadSpec",
 ]

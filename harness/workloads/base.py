@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -63,6 +63,9 @@ class BurstSpec(BoundedModel):
 
 class WorkloadSpec(BoundedModel):
     """The options that every workload has."""
+
+    reactive: ClassVar[bool] = False
+    """Whether its clients act when something happens, and else not."""
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")

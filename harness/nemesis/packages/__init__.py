@@ -17,6 +17,7 @@ from .links import Clog, Link
 from .membership import Membership
 from .power import Power
 from .processes import Kill, Pause
+from .transfer import Transfer
 from .voters import Voters
 from .wipe import Wipe
 
@@ -39,6 +40,7 @@ _ALL: tuple[Package, ...] = (
     Wipe(),
     Voters(),
     Membership(),
+    Transfer(),
 )
 
 PACKAGES = {kind: package for package in _ALL for kind in package.kinds}

@@ -159,11 +159,14 @@ class DiskFaults:
             cluster.trouble(node, "held", 1)
         lost: dict[str, int] = {}
         torn: dict[str, int] = {}
+        # A disk that writes nothing for longer than the fault should last would be another fault.
+        until_ns = None if fault.intent.for_ns is None else cluster.now_ns + max(HOLD_NS, fault.intent.for_ns)
 
         def lose() -> None:
+            waits = until_ns is None or cluster.now_ns < until_ns
             disks = [cluster.nodes[node].disk for node in nodes]
             held = all(disk.trouble.held for disk in disks)
-            if held and not all(disk.can_lose(tears) for disk in disks) and ground.waits(fault):
+            if held and waits and not all(disk.can_lose(tears) for disk in disks) and ground.waits(fault):
                 cluster.schedule(cluster.now_ns + AGAIN_NS, lose)
                 return
             for node in nodes:

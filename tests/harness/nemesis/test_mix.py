@@ -57,7 +57,9 @@ def test_nothing_reaches_into_recovery(seed: int) -> None:
 
 def test_what_may_take_a_node_down_is_in_one_lane_and_meets_a_minority() -> None:
     intents = planned(items({"all": {}}), seed=5, load_ns=600 * SECOND)
-    of_nodes = [intent for intent in intents if intent.kind not in ("cut", "link", "clog", "flap", "reset", "clock")]
+    of_nodes = [
+        intent for intent in intents if intent.kind not in ("cut", "link", "clog", "flap", "reset", "clock", "transfer")
+    ]
     assert {intent.lane for intent in of_nodes} == {NODES}
     assert {intent.parameters["target"] for intent in of_nodes} <= {"leader", "follower", "one", "minority"}
     assert {intent.lane for intent in intents if intent.kind in ("cut", "link", "clog", "flap", "reset")} == {LINKS}

@@ -1,0 +1,64 @@
+"""Transactions of several operations on few keys: all of one happens at once, or nothing.
+
+`lists`: appends of unique elements, and reads of whole lists (judged by `list-append`). `registers`: reads, writes, and a cas whose expectation fails in some of them,
+which must leave nothing behind of what stands before it (judged by `rw-register` as far as there is no cas, else by search: keep those few).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ..run.generators import Context, Generator, each, limit, per_key, stagger, until_ok
+from ..systems.base import Op
+from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .register import unique_value
+
+NEVER_THERE = -1
+"""What no register ever holds."""
+
+
+class TransactionSpec(WorkloadSpec):
+    clients: int = Field(default=4, ge=1, le=500)
+    rate: Rate = 40.0
+    keys: int = Field(default=3, ge=1, le=1_000, description="number of lists, or of registers")
+    parts: int = Field(default=4, ge=1, le=8, description="operations of one transaction, at most")
+    of: Literal["lists", "registers"] = Field(default="lists", description="what the keys hold")
+    reads: int = Field(default=50, ge=0, le=100, description="per cent of operations that read")
+    refused: int = Field(default=0, ge=0, le=100, description="per cent that end in a cas which fails; of registers")
+
+
+@dataclass(frozen=True)
+class Transactions:
+    name: str
+    spec: TransactionSpec
+
+    def load(self) -> Generator:
+        return self.spec.paced(each(self._operation))
+
+    def final(self, keys: tuple[str, ...]) -> Generator:
+        """One transaction that reads everything."""
+        op = Op("txn", None, [["r", key, None] for key in self._keys], workload=self.name)
+        reads = until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
+        return per_key(keys, lambda _: reads)
+
+    @property
+    def _keys(self) -> list[str]:
+        return [f"{self.name}-{number}" for number in range(self.spec.keys)]
+
+    def _operation(self, context: Context) -> Op:
+        draw = context.draw("op")
+        parts = [self._part(draw, context, place) for place in range(draw.randint(1, self.spec.parts))]
+        if self.spec.of == "registers" and draw.randrange(100) < self.spec.refused:
+            parts.append(["cas", draw.choice(self._keys), NEVER_THERE, NEVER_THERE])
+        return Op("txn", None, parts, workload=self.name)
+
+    def _part(self, draw: Random, context: Context, place: int) -> list[Any]:
+        key = draw.choice(self._keys)
+        if draw.randrange(100) < self.spec.reads:
+            return ["r", key, None]
+        value = unique_value(context) * self.spec.parts + place
+        return ["append" if self.spec.of == "lists" else "w", key, value]

@@ -1,0 +1,58 @@
+"""Leaders that hand over by request: whom an item means, and that another leads then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.hosts.local import LocalProvider
+from harness.nemesis.faults import Intent, Situation
+from harness.nemesis.resolve import resolve
+from harness.simulator.injector import SimInjector
+from harness.simulator.options import SECOND
+from tests.harness.nemesis.lab_tools import fault, reference_on, running
+from tests.harness.simulator.real import follower, leader, real_cluster
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+
+
+def heir(to: str, situation: Situation, seed: int = 7) -> str:
+    return str(resolve(Intent("t.1", "transfer", {"to": to}, 0, SECOND, "t.1"), situation, seed).what["to"])
+
+
+def test_any_is_a_voter_that_does_not_lead_and_former_is_who_led_before() -> None:
+    known = Situation(FIVE, {"n1": 1, "n2": 2, "n3": 1}, "n1", FIVE, former="n3")
+    assert {heir("any", known, seed) for seed in range(40)} == {"n2", "n3"}
+    assert heir("former", known) == "n3" and heir("n5", known) == "n5"
+    nobody_before = Situation(FIVE, {"n1": 1, "n2": 2}, "n1", FIVE)
+    assert heir("former", nobody_before) == "n2"
+
+
+def test_in_the_simulator_another_leads_then_and_the_former_one_again() -> None:
+    cluster = real_cluster()
+    injector, first, to = SimInjector(cluster), leader(cluster), follower(cluster)
+    assert injector.inject(fault("transfer", to=to)).observed == {"to": to}
+    assert injector.situation().leader == to and injector.situation().former == first
+    assert injector.inject(fault("transfer", to=first)).verified and injector.situation().leader == first
+    assert injector.heal(fault("transfer", to=first)).verified
+
+
+def test_in_the_simulator_a_transfer_without_a_quorum_is_not_verified() -> None:
+    cluster = real_cluster()
+    injector, to = SimInjector(cluster), follower(cluster)
+    for name in cluster.nodes:
+        if name != leader(cluster):
+            cluster.pause(name)
+    assert not injector.inject(fault("transfer", to=to)).verified
+
+
+def test_on_hosts_the_leader_hands_over(lab: LocalProvider, tmp_path: Path) -> None:
+    with (
+        reference_on(lab) as service,
+        running(lab, service, tmp_path / "ledger.jsonl") as injector,  # type: ignore[arg-type]  # any service will do
+    ):
+        first = injector.situation().leader
+        to = next(host.name for host in lab.hosts if host.name != first)
+        handed_over = fault("transfer", to=to)
+        seen = injector.inject(handed_over)
+        assert seen.verified and injector.situation().leader != first
+        assert injector.heal(handed_over).verified
