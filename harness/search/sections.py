@@ -71,7 +71,6 @@ def _memory(knobs: Knobs, nodes: Sequence[str]) -> tuple[dict[str, Any], dict[st
     memory = {
         "sync_ns": knobs.choose("sync", ("300ms", "1s")),
         "delta_every": knobs.choose("delta", (10, 50)),
-        "conflicts": knobs.choose("conflicts", ("merge", "merge", "latest-wins")),
     }
     return {"memory": memory}, {"memory": {"clients": 6, "rate": "60/s", "records": knobs.choose("records", (2, 6))}}
 
