@@ -59,6 +59,12 @@ class Pending:
     """What the application said to a command whose end is awaited."""
 
 
+GONE_AT_ONCE = 4
+"""Deadlines of requests that are gone, dropped with each new request."""
+GONE_KEPT = 1024
+"""Below so many there is no need."""
+
+
 @dataclass(slots=True)
 class Table:
     """By token, by deadline (a heap, the next one first), by index. The heaps may name requests that are gone; they are cleaned as they are met."""
@@ -74,6 +80,11 @@ class Table:
         if pending.origin is not None:
             self.origins[pending.origin] = pending.token
         heapq.heappush(self.deadlines, (pending.deadline_ns, pending.token))
+        # Most requests end long before their deadlines: what is left of them goes a few at a time, not all when the first deadline comes.
+        for _ in range(GONE_AT_ONCE):
+            if len(self.deadlines) < GONE_KEPT or self.deadlines[0][1] in self.by_token:
+                break
+            heapq.heappop(self.deadlines)
 
     def remove(self, pending: Pending) -> None:
         del self.by_token[pending.token]
