@@ -43,15 +43,15 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Pa
 from checkers import Budget, Verdict, check
 from harness.campaign.load import load_campaign
 from harness.campaign.model import Campaign
-from harness.run.assemble import make_plan
+from harness.run.outcome.verdict import judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.run.verdict import judge_record
 from harness.search.draw import searched_plan
-from harness.search.zoo_trials import Trial, attempt
+from harness.search.zoo.trials import Trial, attempt
 from harness.simulator.soak.aims import AIMED, UNREACHABLE
 from histories import Event, History, Type
 from histories.formats import read
-from node.flaws import HUNTED
+from node.flaws.switch import HUNTED
 
 JOBS = 2
 CONTROLS = {"all-faults": 200, "swarm": 200}
@@ -105,7 +105,7 @@ def digests() -> dict[str, Any]:
 
 
 def _digest_of(plan: Mapping[str, Any]) -> str:
-    from harness.run.plan import Plan
+    from harness.run.plan.plan import Plan
 
     return simulate(Plan.from_json(plan)).digest
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
 
 from benchmarks.generators import Settings, generate, plant  # noqa: E402
-from histories.writing import write_columns  # noqa: E402
+from histories.files.writing import write_columns  # noqa: E402
 
 LIMIT_S = 600
 

@@ -8,7 +8,7 @@ keys drawn at random, with values of 128 characters. There are no sockets, so th
 | figure | what it is |
 |---|---|
 | `us_per_write` | processor time of all steps, divided by the writes |
-| `longest_ms` | the longest step, in processor time, pauses of the garbage collector included (with the policy of `node/runtime/collector.py`) |
+| `longest_ms` | the longest step, in processor time, pauses of the garbage collector included (with the policy of `node/runtime/process/collector.py`) |
 | `by_kind_ms` | the longest step by what it did besides writes: `snapshot` (a part of one was made or stored), `digest` (one was traced), `plain` |
 | `rss_mb` | memory of the process at its peak |
 """
@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent)]
 
 # ruff: noqa: E402
-from node.config import MS, NodeConfig
+from node.config.node import MS, NodeConfig
 from node.core.core import Core
-from node.core.effects import Effect, Reply, Send, SetTimer, Trace
-from node.core.events import Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.messages import (
+from node.core.interface.effects import Effect, Reply, Send, SetTimer, Trace
+from node.core.interface.events import Event, Received, Request, Start, StorageDone, TimerFired
+from node.core.interface.messages import (
     AppendEntries,
     AppendReply,
     Heartbeat,
@@ -43,7 +43,7 @@ from node.core.messages import (
     Vote,
     VoteReply,
 )
-from node.runtime import collector
+from node.runtime.process import collector
 
 VALUE_CHARACTERS = 128
 OPS = 200

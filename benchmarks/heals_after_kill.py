@@ -26,12 +26,12 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from harness.hosts.parallel import on_all
-from harness.hosts.remote import RemoteHost
-from harness.hosts.ssh import SshProvider
-from harness.nemesis.heal import heal_each
-from harness.nemesis.injector import LEASE_S
-from harness.nemesis.shipping import agent_directory, remove
-from harness.systems.reference import ReferenceService
+from harness.hosts.ssh.provider import SshProvider
+from harness.hosts.ssh.remote import RemoteHost
+from harness.nemesis.agent_client.heal import heal_each
+from harness.nemesis.agent_client.shipping import agent_directory, remove
+from harness.nemesis.inject.injector import LEASE_S
+from harness.systems.reference.system import ReferenceService
 
 SLACK_S = 5.0
 IN_FORCE_S = 600.0

@@ -32,10 +32,10 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.soak_processes import Process, watched
-from node.cluster_config import MembershipConfig
+from node.config.cluster import MembershipConfig
 from node.core import core as _core  # noqa: F401 - loaded before the forks
-from node.runtime import boot
-from node.runtime import loop as _loop  # noqa: F401
+from node.runtime.loop import loop as _loop  # noqa: F401
+from node.runtime.process import boot
 from node.wire import FrameError
 from tests.node.fuzz.processes import NODES, Processes
 from tests.node.runtime.one_node import wait_for

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.soak_leftovers import left_over, snapshot
 from harness.hosts.qemu import QemuProvider
-from harness.hosts.remote import RemoteHost
+from harness.hosts.ssh.remote import RemoteHost
 
 LAB = "machines-check"
 CAMPAIGN = "campaigns/machines.yaml"

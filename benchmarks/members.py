@@ -33,9 +33,9 @@ sys.path[:] = [
 
 # ruff: noqa: E402
 from harness.bytecode import with_bytecode
-from harness.deploy.package import build_node_archive
-from harness.systems.reference_client import ReferenceClient
-from node.cluster_config import MembershipConfig
+from harness.systems.reference.client import ReferenceClient
+from harness.systems.reference.package import build_node_archive
+from node.config.cluster import MembershipConfig
 from node.core.detector.lifeguard import LONGEST
 
 CLUSTER, PORT, UDP_PORT = "benchmark", 10_000, 9_999

@@ -27,10 +27,10 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402
 from checkers import RunRecord, Verdict, check
 from harness.deploy.cluster import Deployment
-from harness.deploy.package import build_node_archive
 from harness.deploy.upgrade import Upgrade, why_unsettled
 from harness.hosts.local import LocalProvider
-from harness.systems.reference import ReferenceService
+from harness.systems.reference.package import build_node_archive
+from harness.systems.reference.system import ReferenceService
 from tests.harness.deploy.register_clients import Clients
 
 OPTIONS = {

@@ -22,11 +22,11 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Pa
 # ruff: noqa: E402
 from checkers import Budget
 from harness.campaign.model import Campaign
-from harness.run.assemble import make_plan
+from harness.failures.allowance import Allowance
+from harness.failures.signature import Signature
+from harness.run.outcome.verdict import judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.run.verdict import judge_record
-from harness.search.signature import Signature
-from harness.shrink.allowance import Allowance
 from harness.shrink.folder import Source
 from harness.shrink.plan import shrink_plan
 

@@ -38,14 +38,14 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Pa
 # ruff: noqa: E402
 from checkers import Budget
 from harness.campaign.model import Campaign
-from harness.run.assemble import make_plan
+from harness.run.outcome.verdict import judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.run.verdict import judge_record
-from harness.simulator.cluster import SimCluster
+from harness.simulator.cluster.cluster import SimCluster
 from harness.simulator.options import MILLISECOND, SECOND, SimOptions
 from harness.simulator.soak import run_seed
 from harness.simulator.soak.clients import SoakClient, SoakHistory
-from node.config import NodeConfig
+from node.config.node import NodeConfig
 
 QUICKSTART = ["run", str(ROOT / "campaigns" / "quickstart.yaml"), "--hosts", "sim"]
 

@@ -35,10 +35,10 @@ from benchmarks.soak_growth import growth
 from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
 from benchmarks.soak_processes import Members, Process, watched
 from checkers import check, checker
+from checkers.base.result import Budget, RunRecord
 from checkers.registry import CHECKERS
-from checkers.result import Budget, RunRecord
-from harness.nemesis.ledger import read_ledger
-from harness.run.record import read_facts, record_of
+from harness.nemesis.faults.ledger import read_ledger
+from harness.run.outcome.run_folder import read_facts, record_of
 from histories import read_history
 
 EVERY_S = 1.0

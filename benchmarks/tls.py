@@ -31,14 +31,14 @@ sys.path[:] = [
 ]
 
 # ruff: noqa: E402
-from harness.deploy.authority import Authority, write_secret
 from harness.systems.base import Op
-from harness.systems.reference_client import ReferenceClient
-from node.runtime.authentic import Signer, Verifier
-from node.runtime.connection import Connection
-from node.runtime.identity import Identity
+from harness.systems.reference.authority import Authority, write_secret
+from harness.systems.reference.client import ReferenceClient
+from node.runtime.network.connection import Connection
 from node.runtime.options import TlsFiles
-from node.runtime.tls import Credentials, Session, load_credentials
+from node.runtime.security.authentic import Signer, Verifier
+from node.runtime.security.identity import Identity
+from node.runtime.security.tls import Credentials, Session, load_credentials
 from node.wire import Kind, encode
 from tests.harness.systems.cluster import Cluster
 

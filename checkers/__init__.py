@@ -6,9 +6,9 @@ for name, result in results.items():
     print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))
 """
 
-from .options import Option, OptionError
+from .base.options import Option, OptionError
+from .base.result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .registry import CHECKERS, checker
-from .result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .run_all import check, merge
 
 __all__ = [

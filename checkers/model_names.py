@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from histories import History
-from histories.columns import ABSENT, APPEND, CAS, OK, WRITE, Columns
-from histories.keyed import looks_keyed, split_keys
-from histories.rows import history_of_columns
+from histories.model.columns import ABSENT, APPEND, CAS, OK, WRITE, Columns
+from histories.model.keyed import looks_keyed, split_keys
+from histories.model.rows import history_of_columns
 
+from .models.operation_names import PRIORITY_QUEUE
 from .registry import CHECKERS
-from .structures.names import PRIORITY_QUEUE
 
 _REGISTER = frozenset({"read", "write", "cas"})
 _KEYED = frozenset({"get", "put", "cas", "delete", "append", *_REGISTER})

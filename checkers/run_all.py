@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from histories import HistoryError
-from histories.columns import OK
+from histories.model.columns import OK
 
-from .gating import gated, withheld
+from .base.options import bounded, problems, refuse
+from .base.result import Budget, Checker, CheckResult, RunRecord, Verdict
+from .base.sharing import sharing
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
-from .options import bounded, problems, refuse
 from .registry import CHECKERS, OF_WORKLOAD, checker
-from .result import Budget, Checker, CheckResult, RunRecord, Verdict
-from .sharing import sharing
+from .soundness.gating import gated, withheld
 from .sources import Source, as_record
-from .trace_lines import with_understood_traces
+from .traces.lines import with_understood_traces
 
 LEVEL = "linearizable"
 """What operations of other levels promise is asked of other checkers."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from histories import Event, History, HistoryError
-from histories.codec import event_from_json
-from histories.columns import Columns
+from histories.files.codec import event_from_json
 from histories.formats import read
-from histories.rows import history_of_columns
+from histories.model.columns import Columns
+from histories.model.rows import history_of_columns
 
-from .result import RunRecord
+from .base.result import RunRecord
 
 Item = Mapping[str, Any] | Event | Sequence[Any]
 Source = RunRecord | History | Columns | str | Path | Iterable[Item]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .result import Budget, CheckResult, Verdict
+from .base.result import Budget, CheckResult, Verdict
 from .run_all import check
 from .sources import Source
 

@@ -1,12 +1,12 @@
 """Histories: what clients did and saw. Recorded, read, paired, stored; never judged (that is `checkers`)."""
 
-from .canonical import canonical, same
-from .errors import HistoryError
-from .files import parse_history, read_history, write_history
-from .history import History, pair
-from .notation import parse
-from .operation import MISMATCH, NEMESIS, Event, Operation, Type
-from .recorder import EventSink, MemoryRecorder, Recorder
+from .files.files import parse_history, read_history, write_history
+from .files.recorder import EventSink, MemoryRecorder, Recorder
+from .model.canonical import canonical, same
+from .model.errors import HistoryError
+from .model.history import History, pair
+from .model.notation import parse
+from .model.operation import MISMATCH, NEMESIS, Event, Operation, Type
 
 __all__ = [
     "MISMATCH",

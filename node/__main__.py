@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .runtime.boot import main
+from .runtime.process.boot import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -106,7 +106,7 @@ def child(plan: str, pollute: int, texts: str | None) -> None:
     ballast = [
         object() for _ in range(pollute * 37 % 5000)
     ]  # addresses, and with them the order of sets of objects, shift
-    from harness.run.plan import Plan
+    from harness.run.plan.plan import Plan
     from harness.run.simulated import simulate
 
     told: list[str] = []
@@ -172,9 +172,9 @@ def make_plans(folder: Path, count: int, load_s: float = LOAD_S) -> list[Path]:
     from dataclasses import replace
 
     from harness.campaign.model import Campaign
-    from harness.run.assemble import make_plan
+    from harness.run.plan.build import make_plan
+    from harness.search.swarm import swarm, swarm_faults, swarm_node
     from harness.simulator.options import SECOND, SimOptions
-    from harness.simulator.swarm import swarm, swarm_faults, swarm_node
 
     paths = []
     for seed in range(count):

@@ -1,8 +1,8 @@
 """Do the tests notice when a verdict is computed wrongly? Changes one thing at a time in the code of checkers, and runs the tests that execute it.
 
-    python scripts/mutate.py checkers/split_brain.py                 every mutant of one module
+    python scripts/mutate.py checkers/leadership/split_brain.py                 every mutant of one module
     python scripts/mutate.py checkers/workloads --sample 100         a hundred of a package, drawn by --seed
-    python scripts/mutate.py checkers/refute.py --line 120           those of one line, for a look at a survivor
+    python scripts/mutate.py checkers/linearizability/search/refutation.py --line 120           those of one line, for a look at a survivor
     python scripts/mutate.py checkers --again OUTPUT                 those that survived in an earlier run, by its output
     python scripts/mutate.py checkers/structures --tests tests/checkers/structures    fewer tests, so less time to measure them
 
@@ -42,11 +42,11 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("checkers", "histories", "tests", "harness", "node", "campaigns", "benchmarks", "pyproject.toml")
 
 WORDING = {
-    "checkers/wording.py": "names operations in sentences",
+    "checkers/base/wording.py": "names operations in sentences",
     "checkers/testing.py": "assertions for tests of other projects",
-    "checkers/transactions/naming.py": "names transactions, keys and values in sentences",
-    "checkers/transactions/telling.py": "tells a cycle that was found as a story",
-    "checkers/transactions/drawing.py": "draws a witness",
+    "checkers/transactions/table/naming.py": "names transactions, keys and values in sentences",
+    "checkers/transactions/graph/explanation.py": "tells a cycle that was found as a story",
+    "checkers/transactions/graph/drawing.py": "draws a witness",
 }
 """Modules that decide no verdict, and what they do instead. Left out, unless one of them is asked for by name."""
 
@@ -98,7 +98,7 @@ def _modules(path: Path) -> Iterator[Path]:
     found = sorted(whole.rglob("*.py")) if whole.is_dir() else [whole]
     if not whole.exists():
         raise SystemExit(
-            f"{path} does not exist\n\nhint: name a module such as checkers/refute.py, from the project's root"
+            f"{path} does not exist\n\nhint: name a module such as checkers/linearizability/search/refutation.py, from the project's root"
         )
     yield from (one.relative_to(ROOT) for one in found if one.name != "__init__.py")
 

@@ -127,7 +127,7 @@ def test_the_core_has_no_clock_chance_socket_or_thread_of_its_own() -> None:
     core = [found for found in IMPORTS["node"] if (ROOT / "node/core") in found.path.parents]
     assert core, "node/core has moved; this test guards nothing"
     impure = [found for found in core if found.top in IMPURE]
-    assert _told([found for found in impure if (found.path.name, found.top) != ("chance.py", "random")]) == []
+    assert _told([found for found in impure if (found.path.name, found.top) != ("rng.py", "random")]) == []
     drivers = ("node.runtime", "node.wire", "node.__main__")
     assert _told([found for found in core if found.module.startswith(drivers)]) == []
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from histories import History, Operation, Type
 
-from ..budget import Meter
-from ..configurations import Call
-from ..general import judge_calls
-from ..key_verdict import KeyVerdict
-from ..steps import ILLEGAL, Illegal, Step
-from ..transaction_model import TransactionModel
-from .table import WRITE, Table
+from ..base.budget import Meter
+from ..linearizability.general import judge_calls
+from ..linearizability.search.key_verdict import KeyVerdict
+from ..linearizability.search.problem import Call
+from ..models.model import ILLEGAL, Illegal, Step
+from ..models.transactions import TransactionModel
+from .table.table import WRITE, Table
 
 SEARCHED = ("serializable", "strong-session-serializable", "strict-serializable")
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..result import Budget, CheckResult, RunRecord, Verdict
-from .graph_check import Inputs, doubts
-from .lattice import level_named
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from .graph.graph_check import Inputs, doubts
 from .list_anomalies import list_anomalies
-from .lists import list_reads, list_versions
-from .naming import Report
 from .register_anomalies import register_anomalies
-from .registers import register_versions
-from .source import CONSISTENCY
-from .table import APPEND, OK, Table, kinds_written, registers, transactions
-from .versions import Versions
-from .weak_levels import Level, level_anomalies, weak_anomalies
+from .table.lattice import level_named
+from .table.lists import list_reads, list_versions
+from .table.naming import Report
+from .table.registers import register_versions
+from .table.source import CONSISTENCY
+from .table.table import APPEND, OK, Table, kinds_written, registers, transactions
+from .table.versions import Versions
+from .weak.weak_levels import Level, level_anomalies, weak_anomalies
 
 
 class _IsolationChecker:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import distinct
-from .lists import ListReads
-from .naming import KEEP, Report, elements, key_text, list_text, name, read_text
-from .table import APPEND, FAIL, READ, Bool, Int64
+from .table.arrays import distinct
+from .table.lists import ListReads
+from .table.naming import KEEP, Report, elements, key_text, list_text, name, read_text
+from .table.table import APPEND, FAIL, READ, Bool, Int64
 
 _FAR = np.iinfo(np.int64).max
 

@@ -7,16 +7,16 @@ that nobody saw, which are taken as not harmful). Linear in what was read, but f
 
 from __future__ import annotations
 
-from ..result import Budget, CheckResult, RunRecord, Verdict
-from .graph_check import Inputs, judge
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from .graph.graph_check import Inputs, judge
 from .list_anomalies import list_anomalies
-from .lists import list_reads, list_versions
-from .naming import Report
 from .register_anomalies import lost_updates
-from .source import UnknownLevel, level_of, weak_level_of
-from .table import APPEND, kinds_written, transactions
-from .versions import Versions
-from .weak_levels import weak_anomalies
+from .table.lists import list_reads, list_versions
+from .table.naming import Report
+from .table.source import UnknownLevel, level_of, weak_level_of
+from .table.table import APPEND, kinds_written, transactions
+from .table.versions import Versions
+from .weak.weak_levels import weak_anomalies
 
 
 class ListAppendChecker:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..wording import show
-from .arrays import distinct, find
-from .components import inside
-from .naming import KEEP, Report, key_text, name, read_text
-from .table import FAIL, READ, Bool, Int64, Table
-from .versions import NOBODY, Versions
+from ..base.wording import show
+from .graph.components import inside
+from .table.arrays import distinct, find
+from .table.naming import KEEP, Report, key_text, name, read_text
+from .table.table import FAIL, READ, Bool, Int64, Table
+from .table.versions import NOBODY, Versions
 
 
 def register_anomalies(versions: Versions, report: Report) -> None:

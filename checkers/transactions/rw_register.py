@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..budget import Meter
-from ..result import Budget, CheckResult, RunRecord, Verdict
+from ..base.budget import Meter
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from .exact import SEARCHED, order_is_whole, search_order
-from .graph_check import Inputs, judge, needs
-from .inference import with_atomicity, with_causality
-from .lattice import implied_levels
-from .naming import Report
+from .graph.graph_check import Inputs, judge, needs
 from .register_anomalies import cyclic_versions, lost_updates, register_anomalies
-from .registers import register_versions
-from .source import UnknownLevel, level_of, weak_level_of
-from .table import WRITE, kinds_written, transactions
-from .versions import Versions
-from .weak_levels import weak_anomalies
+from .table.lattice import implied_levels
+from .table.naming import Report
+from .table.registers import register_versions
+from .table.source import UnknownLevel, level_of, weak_level_of
+from .table.table import WRITE, kinds_written, transactions
+from .table.versions import Versions
+from .weak.inference import with_atomicity, with_causality
+from .weak.weak_levels import weak_anomalies
 
 
 class RwRegisterChecker:

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..result import Budget, CheckResult, RunRecord, Verdict
-from ..wording import show
-from .accesses import accesses
-from .arrays import distinct, find, find_unsorted
-from .graph_check import Inputs, doubts
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.wording import show
+from .graph.graph_check import Inputs, doubts
+from .graph.version_graph import Constraints, circles, constraints, together
 from .isolation import read_versions, table_of
-from .naming import KEEP, Report, key_text, name, read_text
 from .register_anomalies import cyclic_versions, lost_updates
-from .table import OK, READ, Int64
-from .version_graph import Constraints, circles, constraints, together
-from .versions import Versions
+from .table.accesses import accesses
+from .table.arrays import distinct, find, find_unsorted
+from .table.naming import KEEP, Report, key_text, name, read_text
+from .table.table import OK, READ, Int64
+from .table.versions import Versions
 
 NAME = "sequential-keys"
 _WRONG_READS = ("thin-air-read", "G1a", "G1b", "future-read", "internal", "incompatible-order", "cyclic-versions")

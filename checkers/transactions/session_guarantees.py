@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from ..result import Budget, CheckResult, RunRecord, Verdict
-from .accesses import Accesses, accesses
-from .arrays import find_unsorted
-from .compiled import quick
-from .graph_check import Inputs, doubts
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from .graph.graph_check import Inputs, doubts
+from .graph.version_graph import Constraints, circles, constraints, together
 from .isolation import read_versions, table_of
-from .naming import KEEP, Report, key_text, name
-from .observed import Observed, observe
 from .sequential_keys import asks_for_sessions, did
-from .session_pairs import known_through_reading
-from .table import OK, Int64, Table
-from .version_graph import Constraints, circles, constraints, together
-from .versions import DATA, Versions
-from .weak_edges import session_order
+from .table.accesses import Accesses, accesses
+from .table.arrays import find_unsorted
+from .table.compiled import quick
+from .table.naming import KEEP, Report, key_text, name
+from .table.table import OK, Int64, Table
+from .table.versions import DATA, Versions
+from .weak.observed import Observed, observe
+from .weak.session_pairs import known_through_reading
+from .weak.weak_edges import session_order
 
 RYW, MR, MW, WFR, PRAM = (
     "read-your-writes",

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from histories import Operation, Type, canonical
-from histories.columns import ABSENT, OPEN, Columns, Int64
+from histories.model.columns import ABSENT, OPEN, Columns, Int64
 
-from ..result import RunRecord
+from ..base.result import RunRecord
 
 Bool = npt.NDArray[np.bool_]
 Name = tuple[str | None, Hashable]

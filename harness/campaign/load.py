@@ -13,20 +13,20 @@ from typing import Any
 import pydantic
 import yaml
 
-from checkers.options import problems as option_problems
+from checkers.base.options import problems as option_problems
 from checkers.registry import CHECKERS
-from node.flaws import FLAWS
+from node.flaws.switch import FLAWS
 
 from ..errors import CampaignError, shown
-from ..hosts.chosen import described
-from ..hosts.inventory import load_inventory
-from ..nemesis.faults import CLIENTS
-from ..nemesis.member_specs import Action, MembershipSpec
-from ..nemesis.mix import changes_voters, planned
-from ..nemesis.power_models import with_model
-from ..nemesis.targets import drawn_nodes
+from ..hosts.selection.chosen import described
+from ..hosts.ssh.inventory import load_inventory
+from ..nemesis.faults.fault import CLIENTS
+from ..nemesis.faults.power_models import with_model
+from ..nemesis.faults.targets import drawn_nodes
+from ..nemesis.schedule.mix import changes_voters, planned
+from ..nemesis.specs.members import Action, MembershipSpec
+from ..user_files.yaml_loader import Problem, load_yaml, refuse, suggest, validate
 from ..workloads import WORKLOADS
-from ..yaml_positions import Problem, load_yaml, refuse, suggest, validate
 from .model import Campaign, default_voters
 from .overrides import override
 from .simulable import HINT as NOT_SIMULATED

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..bounded_model import BoundedModel
-from ..durations import Duration, PositiveDuration
-from ..nemesis.liveness import LivenessSpec
-from ..nemesis.specs import FaultSpec
+from ..nemesis.specs.specs import FaultSpec
+from ..nemesis.topology.liveness import LivenessSpec
+from ..user_files.bounded_model import BoundedModel
+from ..user_files.durations import Duration, PositiveDuration
 from ..wan import Regions
 from ..workloads import WORKLOADS, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from node.cluster_config import AgentsConfig, MembershipConfig, MemoryConfig, agents_from, membership_from, memory_from
+from node.config.cluster import AgentsConfig, MembershipConfig, MemoryConfig, agents_from, membership_from, memory_from
 from node.errors import ConfigError
 
-from ..durations import parse_ns
+from ..user_files.durations import parse_ns
 
 _SUFFIX = "_ns"
 

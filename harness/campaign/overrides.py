@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import CampaignError, shown
-from ..yaml_bounds import MOST_DEPTH
-from ..yaml_positions import Location, parse_yaml
+from ..user_files.yaml_bounds import MOST_DEPTH
+from ..user_files.yaml_loader import Location, parse_yaml
 
 
 def override(data: dict[str, Any], given: str) -> tuple[Location, str]:

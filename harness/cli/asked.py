@@ -8,10 +8,10 @@ from pathlib import Path
 
 from checkers import CheckResult
 from checkers.model_names import ALIASES, MODELS, checkers_of, model_named
-from checkers.transactions.lattice import level_named, levels
+from checkers.transactions.table.lattice import level_named, levels
 
 from ..errors import CampaignError
-from ..yaml_positions import suggest
+from ..user_files.yaml_loader import suggest
 from .console import say
 
 

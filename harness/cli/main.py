@@ -20,22 +20,22 @@ from ..trouble import place_of_users
 from .streams import ending_signals, guarded_streams
 
 COMMANDS = {
-    "run": ("run", "Run a campaign: hosts, deployment, clients, faults, checks."),
-    "search": ("search", "Try many seeds in the simulator, and say what fails."),
-    "check": ("check", "Check a recorded run or history again."),
-    "shrink": ("shrink", "Make a failing run, or a failing history, as small as it gets."),
-    "convert": ("convert", "Write a history in another format."),
-    "replay": ("replay", "Make a recorded run happen again, and say how exactly it did."),
-    "explain": ("explain_run", "Say why a simulated run fails, by runs beside it that do not."),
-    "report": ("report", "Write the report page of a run."),
-    "doctor": ("doctor", "Say what the hosts can do, by trying it."),
-    "heal": ("heal", "Undo every fault that may still be in force."),
-    "hosts": ("hosts", "Bring local hosts up or down, or list them."),
-    "deploy": ("deploy", "Deploy the reference cluster to an inventory's hosts."),
-    "cluster": ("cluster", "Show a cluster of agents at work (also cluster-demo, nodes-demo)."),
-    "cluster-bench": ("cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
-    "nodes": ("nodes", "Show the nodes of a running cluster as a live table."),
-    "list": ("listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
+    "run": ("runs.run", "Run a campaign: hosts, deployment, clients, faults, checks."),
+    "search": ("runs.search", "Try many seeds in the simulator, and say what fails."),
+    "check": ("runs.check", "Check a recorded run or history again."),
+    "shrink": ("runs.shrink", "Make a failing run, or a failing history, as small as it gets."),
+    "convert": ("runs.convert", "Write a history in another format."),
+    "replay": ("runs.replay", "Make a recorded run happen again, and say how exactly it did."),
+    "explain": ("runs.explain_run", "Say why a simulated run fails, by runs beside it that do not."),
+    "report": ("runs.report", "Write the report page of a run."),
+    "doctor": ("machines.doctor", "Say what the hosts can do, by trying it."),
+    "heal": ("machines.heal", "Undo every fault that may still be in force."),
+    "hosts": ("machines.hosts", "Bring local hosts up or down, or list them."),
+    "deploy": ("machines.deploy", "Deploy the reference cluster to an inventory's hosts."),
+    "cluster": ("machines.cluster", "Show a cluster of agents at work (also cluster-demo, nodes-demo)."),
+    "cluster-bench": ("machines.cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
+    "nodes": ("machines.nodes", "Show the nodes of a running cluster as a live table."),
+    "list": ("runs.listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
 }
 """Command → (module beside this one, what it is for). A module is imported when its command is used."""
 
@@ -105,7 +105,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         )
     except Exception as error:
         # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
-        from histories.errors import HistoryError
+        from histories.model.errors import HistoryError
 
         if isinstance(error, HistoryError):
             return _complain(str(error), 2)

@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.table import Table
 
-from checkers.causes import rank
+from checkers.soundness.severity import rank
 
 from ..report import words
-from ..run.verdict import EXIT_BUG, EXIT_INVALID, Judgement
+from ..run.outcome.verdict import EXIT_BUG, EXIT_INVALID, Judgement
 from .console import COLOURS, marked, out
 
 SHOWN_ANOMALIES = 1

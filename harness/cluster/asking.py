@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..systems.base import Dial
-from ..systems.reference_client import ReferenceClient
+from ..systems.reference.client import ReferenceClient
 from .waiting import STEP_S, Missed
 
 if TYPE_CHECKING:

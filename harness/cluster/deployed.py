@@ -21,12 +21,12 @@ from ..deploy.deploy import READY_S, deploy_down
 from ..errors import FaultError
 from ..hosts.base import Host, Provider
 from ..hosts.parallel import on_all
-from ..nemesis.faults import Intent, Resolved
-from ..nemesis.injector import HostInjector
-from ..nemesis.ledger import Ledger
+from ..nemesis.faults.fault import Intent, Resolved
+from ..nemesis.faults.ledger import Ledger
+from ..nemesis.inject.injector import HostInjector
 from ..run.interrupts import Interrupts
-from ..systems.reference import ReferenceService
-from ..systems.reference_options import SECURED
+from ..systems.reference.options import SECURED
+from ..systems.reference.system import ReferenceService
 from .asking import Asker, Json
 from .setup import CLUSTER, Setup
 from .waiting import Missed, until

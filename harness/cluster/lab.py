@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 from ..hosts.base import Host, Provider
-from ..hosts.chosen import Chosen, chosen, provider_of
-from ..hosts.claims import Claims
+from ..hosts.selection.chosen import Chosen, chosen, provider_of
+from ..hosts.ssh.claims import Claims
 from ..run.interrupts import SIGNALS, Interrupts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..systems.reference_options import ReferenceOptions
+from ..systems.reference.options import ReferenceOptions
 
 CLUSTER = "reference"
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
-from node.runtime import control
+from node.runtime.process import control
 
 from ..hosts.base import Host
-from ..hosts.claims import Claims
-from ..nemesis import fault_disk
-from ..nemesis.heal import heal
-from ..nemesis.shipping import agent_directory, agent_program
-from ..systems.reference import ReferenceService
+from ..hosts.ssh.claims import Claims
+from ..nemesis.agent_client.heal import heal
+from ..nemesis.agent_client.shipping import agent_directory, agent_program
+from ..nemesis.cluster import fault_disk
+from ..systems.reference.system import ReferenceService
 from . import unit
 from .hands import as_root
 from .observe import MADE, Made, Observed

@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from node.runtime.control import ARCHIVE
+from node.runtime.process.control import ARCHIVE
 
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host
-from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
-from ..systems.reference import ReferenceService
+from ..hosts.ssh.claims import Claims
+from ..systems.reference.package import digest
+from ..systems.reference.system import ReferenceService
 from .carry_out import Work, carry_out
 from .deploy import HostResult, each, on_every, require_all
 from .observe import Observed, observe
-from .package import digest
 from .plan import HostPlan, Wanted, plan_down, plan_up
 from .wanted import deployed_timing, names_of, ports_of, wanted_of
 

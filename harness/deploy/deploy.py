@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
-from ..nemesis import fault_disk
+from ..nemesis.cluster import fault_disk
 from ..systems.base import Service
 from ..trouble import described
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..hosts.base import Channel, CommandResult, Host
-from ..hosts.remote import put_script
+from ..hosts.ssh.remote import put_script
 
 
 class AsRoot:

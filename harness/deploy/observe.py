@@ -13,7 +13,7 @@ from cryptography import x509
 
 from ..hosts.base import Host
 from ..hosts.said import object_in, parsed_json, understood
-from ..systems.reference import TLS_FILES, ReferenceService
+from ..systems.reference.system import TLS_FILES, ReferenceService
 from . import unit
 
 MADE = "deployed.json"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from node.runtime import control
+from node.runtime.process import control
 
+from ..systems.reference.package import digest
 from .firewall import Opening, closing_commands, opening_commands
 from .observe import Observed
-from .package import digest
 from .unit import NAME, USER
 
 NEEDED_MIB = 200

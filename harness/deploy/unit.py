@@ -1,6 +1,6 @@
 """The text of the systemd unit that keeps a node's supervisor running. Pure.
 
-The unit runs the supervisor and not the node: killing, pausing and restarting stay the business of files in the node's folder (`node/runtime/control.py`),
+The unit runs the supervisor and not the node: killing, pausing and restarting stay the business of files in the node's folder (`node/runtime/process/control.py`),
 which faults, and the watchdogs that undo them, rely on. What systemd adds is the start at boot, the restart of a supervisor that dies, and the walls around both.
 """
 

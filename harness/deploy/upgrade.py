@@ -15,10 +15,10 @@ from node.core.raft.configuration import is_quorum
 
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host
-from ..hosts.claims import Claims
 from ..hosts.parallel import on_all
+from ..hosts.ssh.claims import Claims
 from ..systems.base import Dial
-from ..systems.reference import ReferenceService
+from ..systems.reference.system import ReferenceService
 from .carry_out import carry_out
 from .cluster import Deployment, Seen, refuse
 from .deploy import HostResult, NotOnAllHosts

@@ -7,15 +7,15 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from node.cluster_config import MembershipConfig
-from node.runtime import control
+from node.config.cluster import MembershipConfig
+from node.runtime.process import control
 
 from ..hosts.base import Host
-from ..nemesis.injector import PROBE_PORT
-from ..systems.reference import TLS_FILES, ReferenceService
+from ..nemesis.inject.injector import PROBE_PORT
+from ..systems.reference.package import digest
+from ..systems.reference.system import TLS_FILES, ReferenceService
 from .firewall import Opening
 from .observe import Observed, Port
-from .package import digest
 from .plan import Wanted, digests
 from .unit import Unit
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from histories import HistoryError
-from histories.bounds import problem
-from histories.codec import decode_value
-from histories.opening import read_bytes
+from histories.files.codec import decode_value
+from histories.files.opening import read_bytes
+from histories.model.bounds import problem
 
 DOCUMENT_BYTES = 256 << 20
 

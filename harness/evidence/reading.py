@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkers.covered import covered
-from checkers.fault_kinds import touched
-from checkers.result import Fault, Gap
+from checkers.base.result import Fault, Gap
+from checkers.faults.kinds import touched
+from checkers.faults.masked import covered
 from histories import History, HistoryError, read_history
-from histories.store import read_json_lines
+from histories.files.store import read_json_lines
 
-from ..nemesis.ledger import faults_of, readable_lines
-from ..nemesis.power_models import model_seen
+from ..nemesis.faults.ledger import faults_of, readable_lines
+from ..nemesis.faults.power_models import model_seen
 from .documents import read_document, typed
 from .seal import HISTORY_FILE, LEDGER_FILE, Files, broken_seals
 from .told import untold

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from histories import MISMATCH, Operation
 
 from . import words

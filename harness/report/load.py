@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from histories import NEMESIS, History, HistoryError, read_history
 
 from ..errors import CampaignError
-from ..nemesis.ledger import read_ledger
-from ..user_files import read_json_file, read_text
+from ..nemesis.faults.ledger import read_ledger
+from ..user_files.opening import read_json_file, read_text
+from ..user_files.yaml_bounds import MOST_BYTES
+from ..user_files.yaml_loader import parse_yaml
 from ..wan import Regions
-from ..yaml_bounds import MOST_BYTES
-from ..yaml_positions import parse_yaml
 
 UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
 """What stands in for `verdict.json` when the run never got that far."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from checkers.causes import rank
-from checkers.result import Fault
+from checkers.base.result import Fault
+from checkers.soundness.severity import rank
 from histories import Operation, Type
 
 from . import series, words

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from histories import History, Operation, canonical
 
 from . import words

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from histories import Operation, Type
 from histories.printable import in_a_line
 

@@ -14,20 +14,20 @@ from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import unwritable, writing
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
-from ..nemesis.following import Following, events_of
-from ..nemesis.injector import LEASE_S, HostInjector
-from ..nemesis.ledger import Ledger
+from ..nemesis.cluster.following import Following, events_of
+from ..nemesis.faults.ledger import Ledger
+from ..nemesis.inject.injector import LEASE_S, HostInjector
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
-from .journal import Journal
-from .matching import never_begun
-from .nemesis import Nemesis
-from .record import states_agree
-from .runner import Phase, Runner
-from .sampler import Sampler
-from .threads import ThreadDriver
+from .drive.journal import Journal
+from .drive.nemesis import Nemesis
+from .drive.runner import Phase, Runner
+from .drive.sampler import Sampler
+from .drive.threads import ThreadDriver
+from .drive.worker import RunClock
+from .outcome.run_folder import states_agree
+from .preflight import never_begun
 from .under_way import Run
-from .worker import RunClock
 
 ENDED_BY_USER = "the user ended the run before its final reads"
 

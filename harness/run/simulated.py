@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from checkers import Budget
-from checkers.result import RunRecord
+from checkers.base.result import RunRecord
 from histories import History, MemoryRecorder, write_history
-from histories.store import RunStore
-from node.config import NodeConfig
+from histories.files.store import RunStore
+from node.config.node import NodeConfig
 from node.core_source import fingerprint
 
 from ..campaign.model import Campaign, HostsSpec
@@ -27,23 +27,23 @@ from ..campaign.simulable import require_simulable
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
-from ..nemesis.ledger import MemoryLedger, faults_of
-from ..simulator.cluster import SimCluster
-from ..simulator.digest import MARK_EVERY
-from ..simulator.fence import fence
-from ..simulator.injector import SimInjector
+from ..nemesis.faults.ledger import MemoryLedger, faults_of
+from ..simulator.cluster.cluster import SimCluster
+from ..simulator.cluster.digest import MARK_EVERY
+from ..simulator.coverage.witness import Witness
+from ..simulator.faults.injector import SimInjector
 from ..simulator.options import SimOptions
-from ..simulator.witness import Witness
-from ..systems.reference_options import ReferenceOptions, node_config
-from .assemble import make_plan, reference_options
-from .execute import Settings, open_run_folder
-from .journal import Journal
-from .matching import never_begun
-from .plan import Pinned, Plan
-from .record import RunFacts, record_of
+from ..simulator.purity_guard import fence
+from ..systems.reference.options import ReferenceOptions, node_config
+from .drive.journal import Journal
+from .drive.virtual import ELECTION_NS, VirtualDriver
+from .outcome.run_folder import RunFacts, record_of
+from .outcome.verdict import Judgement, judge_record
+from .pipeline import Settings, open_run_folder
+from .plan.build import make_plan, reference_options
+from .plan.plan import Pinned, Plan
+from .preflight import never_begun
 from .sources import simulator_fingerprint
-from .verdict import Judgement, judge_record
-from .virtual import ELECTION_NS, VirtualDriver
 
 DIGESTS_FILE = "digests.json"
 """The run's digest after every so many steps, so that a replay that differs can say where it began to."""

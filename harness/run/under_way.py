@@ -14,13 +14,13 @@ from ..errors import TribulationError
 from ..evidence.writing import RunFolderError
 from ..hosts.base import Provider
 from ..trouble import Trouble
-from .assemble import System
 from .interrupts import Interrupts
-from .plan import Plan
-from .record import RunFacts
+from .outcome.run_folder import RunFacts
+from .plan.build import System
+from .plan.plan import Plan
 
 if TYPE_CHECKING:
-    from .execute import Settings
+    from .pipeline import Settings
 
 
 @dataclass(slots=True)

@@ -21,16 +21,16 @@ from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
-from ..nemesis.knobs import Knobs
-from ..nemesis.liveness import WAYS, LivenessSpec
-from ..nemesis.mix import changes_voters, planned
-from ..nemesis.specs import DiskEffect, DiskSpec, FaultSpec, MembershipSpec, RecoverySpec, Timing, VotersSpec
-from ..run.assemble import make_plan
-from ..run.plan import Plan
+from ..nemesis.schedule.mix import changes_voters, planned
+from ..nemesis.specs.knobs import Knobs
+from ..nemesis.specs.specs import DiskEffect, DiskSpec, FaultSpec, MembershipSpec, RecoverySpec, Timing, VotersSpec
+from ..nemesis.topology.liveness import WAYS, LivenessSpec
+from ..run.plan.build import make_plan
+from ..run.plan.plan import Plan
 from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
-from ..simulator.swarm import swarm, swarm_faults, swarm_node
 from .sections import drawn_levels, more_workloads, section_of, with_section
+from .swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
 OPERATIONS = (60, 120, 240, 480)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..campaign.model import Campaign
+from ..failures.pool import Workers, in_order
+from ..failures.signature import Signature
 from .corpus import AGE, Corpus
-from .pool import Workers, in_order
-from .signature import Signature
 from .trial import Task, Trial, lost_trial, run_trial
 
 MUTANT_EVERY = 4

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..evidence.writing import RunFolderError, write_json, writing
-from ..run.execute import Settings, open_run_folder
-from ..run.plan import Plan
+from ..run.pipeline import Settings, open_run_folder
+from ..run.plan.plan import Plan
 from ..run.simulated import simulate, write_run
-from ..simulator.cluster import SimCluster
+from ..simulator.cluster.cluster import SimCluster
 from .engine import Findings, Search
 from .trial import Trial, crash_signature
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from ..nemesis.faults import Intent
-from ..nemesis.knobs import Knobs
-from ..nemesis.link_specs import Shape
-from ..nemesis.resolve import LINK_KINDS
-from ..run.plan import Plan
+from ..nemesis.faults.fault import Intent
+from ..nemesis.specs.knobs import Knobs
+from ..nemesis.specs.links import Shape
+from ..nemesis.topology.resolve import LINK_KINDS
+from ..run.plan.plan import Plan
 from ..run.simulated import world_of
 from ..simulator.options import MILLISECOND
-from ..simulator.swarm import swarm, swarm_node
 from .draw import keeps_time
+from .swarm import swarm, swarm_node
 
 TARGETS = ("leader", "follower", "one", "minority")
 SHAPES = tuple(

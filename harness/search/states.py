@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..simulator.chance import key_of
-from ..simulator.cluster import SimCluster
+from ..keyed_random import key_of
+from ..simulator.cluster.cluster import SimCluster
 
 _TELLING = frozenset({"leader", "follower", "vote", "term", "truncate", "snapshot-installed", "no-quorum", "halt"})
 _BALANCE = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..durations import format_ns
-from ..run.plan import Plan
-from ..simulator.sometimes import STATES
+from ..run.plan.plan import Plan
+from ..simulator.coverage.sometimes import STATES
+from ..user_files.durations import format_ns
 from .engine import Findings, Group, Search
 from .keep import Kept
 

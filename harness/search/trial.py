@@ -23,15 +23,15 @@ from typing import Any
 from checkers import Budget, CheckResult, Verdict
 
 from ..campaign.model import Campaign
-from ..run.plan import Plan
+from ..failures.signature import Signature, signatures
+from ..run.outcome.verdict import Judgement, judge_record
+from ..run.plan.plan import Plan
 from ..run.simulated import Simulated, simulate
-from ..run.verdict import Judgement, judge_record
-from ..simulator.cluster import SimCluster
+from ..simulator.cluster.cluster import SimCluster
+from ..simulator.coverage.sometimes import Sometimes
 from ..simulator.errors import SimulationError
-from ..simulator.sometimes import Sometimes
 from .draw import searched_plan
 from .mutate import mutated
-from .signature import Signature, signatures
 from .states import States
 
 TRIAL_S = 300.0

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from histories import History, read_history, write_history
-from histories.replacing import replacing
+from histories.files.replacing import replacing
 from node.core_source import fingerprint
 
 from ..errors import CampaignError
-from ..run.plan import Plan
+from ..failures.allowance import Allowance
+from ..failures.signature import Signature
+from ..run.plan.plan import Plan
 from ..run.simulated import simulate
-from ..search.signature import Signature
-from ..user_files import read_json_file
+from ..user_files.opening import read_json_file
 from . import edits
-from .allowance import Allowance
 from .focus import MS
 from .telling import story
 from .trial import Failure, Trials

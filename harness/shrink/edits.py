@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..nemesis.faults import CLIENTS, Intent
-from ..run.assemble import default_voters
-from ..run.plan import Pinned, Plan
+from ..nemesis.faults.fault import CLIENTS, Intent
+from ..run.plan.build import default_voters
+from ..run.plan.plan import Pinned, Plan
 
 
 def with_faults(plan: Plan, intents: Iterable[Intent]) -> Plan:

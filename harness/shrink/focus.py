@@ -14,7 +14,7 @@ from typing import Any
 from checkers import RunRecord
 from histories import NEMESIS
 
-from ..run.plan import Pinned, Plan
+from ..run.plan.plan import Pinned, Plan
 from ..systems.base import Op
 from . import edits
 

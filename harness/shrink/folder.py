@@ -15,15 +15,15 @@ from ..campaign.model import Campaign
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..evidence.writing import write_json
-from ..replay.folder import read_plan, read_record
-from ..run.execute import Settings, open_run_folder
-from ..run.plan import Plan
-from ..run.record import reached_its_end
+from ..failures.folder import read_plan, read_record
+from ..failures.signature import Signature, signatures
+from ..run.outcome.run_folder import reached_its_end
+from ..run.outcome.verdict import Judgement, judge, judge_record
+from ..run.pipeline import Settings, open_run_folder
+from ..run.plan.plan import Plan
 from ..run.simulated import simulate, write_run
-from ..run.verdict import Judgement, judge, judge_record
-from ..search.signature import Signature, signatures
 from ..search.trial import crash_signature
-from ..user_files import read_json_file
+from ..user_files.opening import read_json_file
 from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen

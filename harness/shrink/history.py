@@ -20,9 +20,9 @@ from histories import History, HistoryError, Operation
 from histories.formats import detect, write
 
 from ..errors import CampaignError
-from ..search.signature import Signature
-from .allowance import Allowance, SpentError
-from .ddmin import ddmin
+from ..failures.allowance import Allowance, SpentError
+from ..failures.ddmin import ddmin
+from ..failures.signature import Signature
 from .observing import SUPPORTED, Links
 
 CHECK_TIME_S = 20.0

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import TribulationError
-from ..run.execute import Settings, run_on_hosts
+from ..failures.allowance import Allowance
+from ..failures.signature import Signature, fails_alike, signatures
 from ..run.interrupts import Interrupted
-from ..run.plan import Plan
-from ..run.verdict import Judgement
-from ..search.signature import Signature, fails_alike, signatures
-from .allowance import Allowance
+from ..run.outcome.verdict import Judgement
+from ..run.pipeline import Settings, run_on_hosts
+from ..run.plan.plan import Plan
 from .focus import clue_of
 from .folder import Source, campaign_of
 from .trial import Failure, first_seen, plan_id

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..run.plan import Plan
+from ..failures.allowance import Allowance, SpentError
+from ..failures.signature import Signature
+from ..run.plan.plan import Plan
 from ..run.simulated import without_flaws
-from ..search.signature import Signature
 from . import edits
-from .allowance import Allowance, SpentError
 from .focus import MS, Clue, focused
 from .sizes import Size, size_of
 from .steps import EVERY, FEWER, Reached, State, Tell, give_back_quiet, round_times

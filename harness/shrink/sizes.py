@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..run.plan import Pinned, Plan
+from ..run.plan.plan import Pinned, Plan
 
 
 @dataclass(frozen=True, slots=True)

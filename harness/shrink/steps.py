@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations, islice, pairwise, product
 
 from ..campaign.model import SystemSpec
-from ..run.assemble import default_voters
-from ..run.plan import Plan
+from ..failures.ddmin import ddmin
+from ..run.plan.build import default_voters
+from ..run.plan.plan import Plan
 from . import edits
-from .ddmin import ddmin
 from .focus import MARGIN_NS, MS, SECOND, with_few_operations
 from .sizes import Size, size_of
 from .trial import Attempts, Failure

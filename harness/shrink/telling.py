@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..durations import format_ns
-from ..nemesis.faults import Intent
-from ..run.plan import Pinned, Plan
+from ..nemesis.faults.fault import Intent
+from ..run.plan.plan import Pinned, Plan
+from ..user_files.durations import format_ns
 from .edits import operations
 
 MOST_LINES = 40

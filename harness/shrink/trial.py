@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from checkers import Anomaly, Budget, CheckResult, RunRecord, check
 from histories import NEMESIS
 
-from ..run.plan import Plan
+from ..failures.allowance import Allowance
+from ..failures.signature import Signature, fails_alike, signatures
+from ..run.plan.plan import Plan
 from ..run.simulated import simulate
-from ..search.signature import Signature, fails_alike, signatures
 from ..search.trial import crash_signature
-from .allowance import Allowance
 from .focus import Clue, moments_of
 
 CHECK_TIME_S = 20.0

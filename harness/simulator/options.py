@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .chance import ONE_MILLION
+from ..keyed_random import ONE_MILLION
 from .errors import SimulationError
 
 MICROSECOND = 1_000

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..run.generators import Context, Emit, Generator, each, limit, per_key, sequence, stagger, until_ok
-from ..systems.agent_calls import SETTLED
 from ..systems.base import Op, Outcome
+from ..systems.reference.agent_calls import SETTLED
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .generators import Context, Emit, Generator, each, limit, per_key, sequence, stagger, until_ok
 from .register import draw_level, unique_value
 
 FIRST_TRIES = 100

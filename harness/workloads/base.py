@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from ..bounded_model import BoundedModel
-from ..durations import PositiveDuration, format_ns
 from ..errors import shown
-from ..run.generators import Generator, each, limit, per_key, stagger, surge, until_ok
 from ..systems.base import Op
+from ..user_files.bounded_model import BoundedModel
+from ..user_files.durations import PositiveDuration, format_ns
+from .generators import Generator, each, limit, per_key, stagger, surge, until_ok
 
 LEAST_RATE, MOST_RATE = 0.001, 100_000.0
 """Operations a second: the most is more than any machine drives."""

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..run.generators import Context, Generator, each, limit, listed, per_key, sequence, stagger, until_ok
 from ..systems.base import Op
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .generators import Context, Generator, each, limit, listed, per_key, sequence, stagger, until_ok
 from .register import unique_value
 
 Kind = Literal["episode", "fact", "profile"]

@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ..durations import PositiveDuration
-from ..run.generators import WAIT, Context, Emit, Generator, Rivals
 from ..systems.base import Op
+from ..user_files.durations import PositiveDuration
 from .base import Rate, WorkloadSpec, final_reads
+from .generators import WAIT, Context, Emit, Generator, Rivals
 from .register import draw_level, unique_value
 
 WRITES_AT_THE_OLD_IN = 4

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from ..run.generators import Context, Generator, each
 from ..systems.base import Op
 from .base import Rate, WorkloadSpec, final_reads
+from .generators import Context, Generator, each
 from .register import draw_level, unique_value
 
 

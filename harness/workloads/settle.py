@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from checkers.through_each import SETTLE as SETTLE
+from checkers.liveness.through_each import SETTLE as SETTLE
 
-from ..run.generators import Context, Generator, each, limit, sequence, stagger, until_ok
 from ..systems.base import Op
+from .generators import Context, Generator, each, limit, sequence, stagger, until_ok
 from .register import unique_value
 
 TRIES = 40

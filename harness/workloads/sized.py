@@ -21,8 +21,8 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from node.core.clients.request import COMMAND_CHARACTERS
 
-from ..sizes import format_bytes, parse_bytes
 from ..systems.base import Op, Outcome
+from ..user_files.sizes import format_bytes, parse_bytes
 
 ROOM_BYTES = 1024
 """What a command holds beside the values: what is asked, of which key."""

@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ..run.generators import Context, Generator, each, limit, per_key, sequence, shared, stagger, until_ok
-from ..systems.agent_calls import SETTLED
 from ..systems.base import Op
-from ..systems.task_name import TaskName
+from ..systems.reference.agent_calls import SETTLED
+from ..systems.reference.task_name import TaskName
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .generators import Context, Generator, each, limit, per_key, sequence, shared, stagger, until_ok
 from .register import unique_value
 
 SPAWN_TRIES = 100

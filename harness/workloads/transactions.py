@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..run.generators import Context, Generator, each, limit, per_key, stagger, until_ok
 from ..systems.base import Op
 from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .generators import Context, Generator, each, limit, per_key, stagger, until_ok
 from .register import unique_value
 
 NEVER_THERE = -1

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..bounds import DEPTH, HINT
-from ..canonical import canonical, same
-from ..errors import HistoryError
-from ..history import History
-from ..opening import read_text
+from ..files.opening import read_text
+from ..model.bounds import DEPTH, HINT
+from ..model.canonical import canonical, same
+from ..model.errors import HistoryError
+from ..model.history import History
 from .edn_atoms import TOKEN, Unreadable, atom, character, string
 from .maps import history_of_maps
 

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from ..bounds import INTEGER_DIGITS, is_unicode
+from ..model.bounds import INTEGER_DIGITS, is_unicode
 
 TOKEN = re.compile(
     r"""[\s,]++|;[^\n]*+

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..operation import NEMESIS, Event
-from ..replacing import replacing
+from ..files.replacing import replacing
+from ..model.operation import NEMESIS, Event
 from .maps import fields_of_event
 
 _KEYWORDS = ("type", "f")

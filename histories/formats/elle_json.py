@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from ..codec import encode_fields
-from ..errors import HistoryError
-from ..history import History
-from ..opening import read_bytes
-from ..operation import Event
-from ..replacing import replacing
+from ..files.codec import encode_fields
+from ..files.opening import read_bytes
+from ..files.replacing import replacing
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.operation import Event
 from .maps import fields_of_event, history_of_maps
 
 _HINT = 'a history in JSON is [{"type": "invoke", "f": "txn", "value": […], "process": 0}, …]'

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..bounds import INTEGER_DIGITS
-from ..columns import Columns
-from ..errors import HistoryError
-from ..opening import read_text
+from ..files.opening import read_text
+from ..model.bounds import INTEGER_DIGITS
+from ..model.columns import Columns
+from ..model.errors import HistoryError
 from .session_rows import SHOWN, SessionRows
 
 _INTEGER = rf"(-?[0-9]{{1,{INTEGER_DIGITS}}})"

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..bounds import name_problem, problem, refuse
-from ..errors import HistoryError
-from ..history import History
-from ..opening import read_text
-from ..operation import MISMATCH, NEMESIS, Event, Type
-from ..replacing import replacing
+from ..files.opening import read_text
+from ..files.replacing import replacing
+from ..model.bounds import name_problem, problem, refuse
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.operation import MISMATCH, NEMESIS, Event, Type
 from .edn import parse_edn
 from .edn_writer import edn
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ..codec import event_from_json
-from ..errors import HistoryError
-from ..history import History
-from ..operation import NEMESIS, Event, Type
+from ..files.codec import event_from_json
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.operation import NEMESIS, Event, Type
 
 _ALONE = 0
 _REGISTER = {"read", "write", "cas"}

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from ..codec import decode_line
-from ..columns import Columns
-from ..errors import HistoryError
-from ..history import History
-from ..opening import opened, unreadable
-from ..rows import history_of_columns
+from ..files.codec import decode_line
+from ..files.opening import opened, unreadable
+from ..model.columns import Columns
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.rows import history_of_columns
 
 _HEAD_BYTES = 1 << 16
 
@@ -36,7 +36,9 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "jsonl": Format("one JSON object an event, ours", "files:read_history", "files:write_history", (".jsonl",)),
+    "jsonl": Format(
+        "one JSON object an event, ours", "files.files:read_history", "files.files:write_history", (".jsonl",)
+    ),
     "edn": Format(
         "Jepsen's EDN, one map a line", "formats.edn:read_edn_history", "formats.edn_writer:write_edn_lines", (".edn",)
     ),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..columns import ABSENT, OK, READ, WRITE, Columns, Txns
+from ..model.columns import ABSENT, OK, READ, WRITE, Columns, Txns
 
 SHOWN = 200
 """Characters of a line in an error."""

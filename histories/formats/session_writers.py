@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import ABSENT, OK, Columns
-from ..errors import HistoryError
-from ..history import History
-from ..replacing import replacing
-from ..rows import argument, result
+from ..files.replacing import replacing
+from ..model.columns import ABSENT, OK, Columns
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.rows import argument, result
 
 Micro = tuple[str, int, int]
 

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..config import NodeConfig
-from .agents.machine import Agents
-from .application.machine import Application
+from ..config.node import NodeConfig
+from .agents.agents import Agents
 from .application.registry import Applications
-from .chance import Chance
-from .clients.machine import Clients
-from .coordinator.machine import Coordinator
-from .detector.machine import Detector
-from .discovery.machine import Discovery
-from .events import Request, Start, TaskDone
-from .machine import Machine, Member
-from .membership.machine import Membership
-from .memory.machine import MemoryMachine
+from .application.state_machine import Application
+from .clients.clients import Clients
+from .cluster.coordinator import Coordinator
+from .cluster.membership import Membership
+from .cluster.prober import Prober
+from .cluster.retirement import Retirement
+from .cluster.roster import Roster
+from .cluster.submitter import Submitter
+from .detector.detector import Detector
+from .discovery.discovery import Discovery
+from .interface.events import Request, Start, TaskDone
+from .interface.machine import Machine, Member
+from .interface.outbox import Outbox
+from .interface.rng import Chance
+from .interface.wall_clock import Wall
+from .memory.memory import MemoryMachine
 from .memory.request import by_the_log, command_of
-from .outbox import Outbox
-from .prober.machine import Prober
-from .raft.machine import Raft
-from .retirement.machine import Retirement
-from .roster.machine import Roster
-from .submitter.machine import Submitter
-from .tasks.machine import TaskMachine
-from .wall import Wall
+from .raft.raft import Raft
+from .tasks.tasks import TaskMachine
 
 
 class Composition:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..bounded import id_problem, reply_id
-from ..config import NodeConfig
+from ..config.node import NodeConfig
 from ..errors import CorruptionError
-from ..flaws import Flaws
+from ..flaws.switch import Flaws
 from .composition import Composition
-from .datagrams import decode_datagram
-from .effects import Effect
-from .entry import canonical
-from .events import (
+from .interface.datagrams import decode_datagram
+from .interface.effects import Effect
+from .interface.entry import canonical
+from .interface.events import (
     ClientGone,
     Connected,
     Datagram,
@@ -36,10 +36,10 @@ from .events import (
     TaskDone,
     TimerFired,
 )
-from .machine import Machine
-from .messages import MESSAGES
-from .outbox import Outbox
-from .wall import Wall
+from .interface.machine import Machine
+from .interface.messages import MESSAGES
+from .interface.outbox import Outbox
+from .interface.wall_clock import Wall
 
 _OWNERS = {kind: kind.TAG.partition(".")[0] for kind in MESSAGES}
 

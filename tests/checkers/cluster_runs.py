@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from checkers import Fault, RunRecord
-from harness.simulator.clients import Answer, End
-from harness.simulator.cluster import SimCluster
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.network.clients import Answer, End
 from harness.simulator.options import MILLISECOND, SECOND, SimOptions
 from histories import Event, History, Type
-from node.config import TIMINGS, NodeConfig
+from node.config.node import TIMINGS, NodeConfig
 
 CLOCK_ERROR_NS = 50_000
 

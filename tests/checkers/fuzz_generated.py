@@ -13,10 +13,10 @@ from random import Random
 
 from benchmarks.generators import MODELS, VIOLATIONS, Settings, generate, plant
 from checkers import Budget, CheckResult, Verdict, check
-from checkers.transactions.lattice import levels
+from checkers.transactions.table.lattice import levels
 from checkers.verify import verify_order, verify_witness
-from histories.columns import Columns
-from histories.rows import history_of_columns
+from histories.model.columns import Columns
+from histories.model.rows import history_of_columns
 
 from .fuzz import main
 from .witnesses import assert_shows, named

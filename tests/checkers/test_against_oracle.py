@@ -9,12 +9,12 @@ from random import Random
 import pytest
 
 from checkers import Budget, RunRecord, Verdict, checker
-from checkers.budget import Meter
-from checkers.configurations import Problem, calls_of
-from checkers.refute import prove
-from checkers.register_model import RegisterModel
-from checkers.registers.view import register_of
-from checkers.search import search
+from checkers.base.budget import Meter
+from checkers.linearizability.registers.view import register_of
+from checkers.linearizability.search.problem import Problem, calls_of
+from checkers.linearizability.search.refutation import prove
+from checkers.linearizability.search.search import search
+from checkers.models.registers import RegisterModel
 from histories import Type, parse
 
 from . import oracle

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checkers.causes import STAGES, rank, stage
+from checkers.soundness.severity import STAGES, rank, stage
 
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import Fault
-from checkers.components import Epoch, epochs
-from checkers.traces import FOREVER_NS, NEVER_NS
-from checkers.weights import disjoint_quorums, is_quorum, weights_of
+from checkers.base.quorum_weights import disjoint_quorums, is_quorum, weights_of
+from checkers.faults.connectivity import Epoch, epochs
+from checkers.traces.traces import FOREVER_NS, NEVER_NS
 
 from .trace_book import MS, Book, both_ways
 

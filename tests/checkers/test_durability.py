@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.durability import Durable, DurableHistory, Moment, outside
-from checkers.traces import Interval
+from checkers.raft.durability import Durable, DurableHistory, Moment, outside
+from checkers.traces.traces import Interval
 
 HERE = "n1"
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, check, checker
-from checkers.budget import Meter
-from checkers.configurations import Problem, calls_of
-from checkers.models import SequenceModel
-from checkers.register_model import RegisterModel
-from checkers.search import search
-from checkers.structures.models import QueueModel, SetModel, StackModel
+from checkers.base.budget import Meter
+from checkers.linearizability.search.problem import Problem, calls_of
+from checkers.linearizability.search.search import search
+from checkers.models.named import SequenceModel
+from checkers.models.registers import RegisterModel
+from checkers.models.structures import QueueModel, SetModel, StackModel
 from checkers.verify import verify_order, verify_witness
 from histories import Event, History, Type, parse
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from checkers import CHECKERS, RunRecord, Verdict, checker
-from checkers.exercised import FEW_TRIES
+from checkers.base.result import Budget
 from checkers.model_names import MODELS
-from checkers.result import Budget
+from checkers.soundness.exercised import FEW_TRIES
 from histories import Event, History, Type
 
 Row = tuple[str, str, Any, Any, str]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import Fault, RunRecord, Verdict, checker
-from checkers.components import epochs
-from checkers.fault_kinds import may_be_down, targets, touched
-from checkers.result import Budget
-from checkers.windows import sides, windows
-from checkers.workloads.liveness import outages
+from checkers.base.result import Budget
+from checkers.faults.connectivity import epochs
+from checkers.faults.kinds import may_be_down, targets, touched
+from checkers.faults.windows import sides, windows
+from checkers.workloads.liveness_bounds import outages
 from histories import History
 
 from .test_run_figures import history, split_run

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from checkers import CheckResult, RunRecord, Verdict, check, checker
-from checkers.result import Budget
+from checkers.base.result import Budget
 from histories import Event, History, Type
 
 MS = 1_000_000

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from checkers import Anomaly, Budget, CheckResult, Gap, RunRecord, Verdict, check, registry
-from checkers.rests_on import RESTS_ON
+from checkers.soundness.evidence import RESTS_ON
 from histories import parse
 
 CUT = Gap("history", "history.jsonl", "ends after 2 of 4 lines", tail=True)

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.generators import MODELS, VIOLATIONS, Settings, generate, plant
 from checkers import Verdict
 from histories import pair
-from histories.building import columns_of_events
-from histories.columns import FAIL, INFO, OK
-from histories.rows import events, operation
+from histories.files.building import columns_of_events
+from histories.model.columns import FAIL, INFO, OK
+from histories.model.rows import events, operation
 
 from . import fuzz_generated
 from .fuzz_generated import judged, recheck

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.result import Budget
+from checkers.base.result import Budget
 from histories import History
 
 from .trace_book import MS, Book

@@ -11,7 +11,7 @@ from checkers import check
 from checkers.model_names import ALIASES, MODELS, checkers_of, infer, model_named, prepared
 from checkers.testing import Inconsistent, Undecided, assert_consistent, assert_linearizable
 from histories import History, HistoryError, parse
-from histories.codec import event_from_json
+from histories.files.codec import event_from_json
 
 INDEX = Path(__file__).parents[2].parent / "shared" / "histories" / "verdicts.json"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checkers import CHECKERS, OptionError, RunRecord, Verdict, check, checker
-from checkers.options import declared, problems, settings_of
+from checkers.base.options import declared, problems, settings_of
 from histories import parse
 
 DOCS = Path(__file__).parents[2] / "docs/reference/checkers"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import CheckResult, Fault, RunRecord, Verdict
-from checkers.quorum import QuorumChecker
+from checkers.quorum.checker import QuorumChecker
 from histories import Type
 
 from .cluster_runs import run_cluster

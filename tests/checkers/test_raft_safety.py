@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import Budget, CheckResult, RunRecord, Verdict
-from checkers.raft_log import EntryTree
-from checkers.raft_safety import RaftSafetyChecker
+from checkers.raft.log import EntryTree
+from checkers.raft.safety import RaftSafetyChecker
 
 from .cluster_runs import run_cluster
 from .tiny_raft import tiny_run

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.result import Budget
+from checkers.base.result import Budget
 from histories import Event, History, Type
 
 MS = 1_000_000

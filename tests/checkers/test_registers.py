@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.registers.accesses import _FAR, _positions
+from checkers.linearizability.registers.accesses import _FAR, _positions
 from histories import Event, History, Type, parse
-from histories.columns import OPEN
+from histories.model.columns import OPEN
 
 from . import fuzz_register, oracle
 from .busy_clients import busy_register

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.rests_on import EVERY, RESTS_ON, RestsOn
+from checkers.soundness.evidence import EVERY, RESTS_ON, RestsOn
 from histories import History, HistoryError
 
 from .golden import cases

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.result import Budget
-from checkers.windows import sides
-from harness.run.record import states_agree
+from checkers.base.result import Budget
+from checkers.faults.windows import sides
+from harness.run.outcome.run_folder import states_agree
 from histories import Event, History, Type, parse
 
 MS = 1_000_000

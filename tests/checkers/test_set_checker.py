@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from checkers import CheckResult, RunRecord, Verdict, checker
-from checkers.result import Budget
+from checkers.base.result import Budget
 from histories import History, parse
-from histories.codec import event_from_json
+from histories.files.codec import event_from_json
 
 
 def judge(text: str, **more: object) -> CheckResult:

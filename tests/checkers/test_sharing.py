@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkers import RunRecord
-from checkers.sharing import keep, known, sharing
+from checkers.base.sharing import keep, known, sharing
 from histories import History
 
 

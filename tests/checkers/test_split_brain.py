@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import CheckResult, RunRecord, Verdict
-from checkers.split_brain import SplitBrainChecker
+from checkers.leadership.split_brain import SplitBrainChecker
 from histories import History, Type
 
 from .cluster_runs import run_cluster

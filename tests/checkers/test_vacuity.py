@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.covered import AFTERMATH_NS, covered
-from checkers.crowd import Crowd
-from checkers.result import Budget
+from checkers.base.operation_counts import Crowd
+from checkers.base.result import Budget
+from checkers.faults.masked import AFTERMATH_NS, covered
 from histories import History, Operation, Type, parse
 
 from .test_run_figures import history

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.effects import Reply
-from node.core.events import ClientGone, Request
+from node.core.interface.effects import Reply
+from node.core.interface.events import ClientGone, Request
 from node.wire import HEADER, MAX_PAYLOAD, Kind, encode
 
 from .scripting import script

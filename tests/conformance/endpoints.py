@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from node.core.messages import Message, from_wire, to_wire
+from node.core.interface.messages import Message, from_wire, to_wire
 from node.wire import Decoder, Frame, Kind, encode, encode_payload, frame
 
 CLUSTER = "conformance"

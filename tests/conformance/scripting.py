@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from node.core.effects import (
-    Effect,
-)
-from node.core.events import (
-    Event,
-    StorageDone,
-)
+from node.core.interface.effects import Effect
+from node.core.interface.events import Event, StorageDone
 
 from .suite import Script, ScriptedCore
 

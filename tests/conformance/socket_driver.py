@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from node.runtime.loop import Runtime
+from node.runtime.loop.loop import Runtime
 from node.runtime.options import EXIT_HALTED, Address, RuntimeOptions
 
 from .endpoints import CLUSTER, SocketClient, SocketPeer, SocketStation

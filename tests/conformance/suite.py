@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from node.core.effects import Effect
-from node.core.events import Event
-from node.core.messages import Message
+from node.core.interface.effects import Effect
+from node.core.interface.events import Event
+from node.core.interface.messages import Message
 
 NODE = "n1"
 PEERS = ("n2", "n3")

@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 from harness.bytecode import for_python, with_bytecode
-from harness.deploy.package import build_node_archive
+from harness.systems.reference.package import build_node_archive
 from node.core_source import fingerprint
-from node.runtime.supervisor import unpack
+from node.runtime.process.supervisor import unpack
 
 
 def test_only_for_the_interpreter_that_runs_here() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted([*(ROOT / "harness").rglob("*.py"), ROOT / "node/runtime/control.py"])
+SOURCES = sorted([*(ROOT / "harness").rglob("*.py"), ROOT / "node/runtime/process/control.py"])
 RUNNERS = {
     "run",
     "start",

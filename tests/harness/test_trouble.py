@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from harness import durations
 from harness.errors import FaultError, TribulationError
 from harness.trouble import MOST_BUGS, MOST_ERRORS, Trouble
+from harness.user_files import durations
 
 OURS = durations.__file__
 
@@ -17,7 +17,9 @@ OURS = durations.__file__
 def ours(source: str, **names) -> threading.Thread:
     """A thread that runs this source as if it stood in a file of ours; ended."""
     code = compile(source, OURS, "exec")
-    thread = threading.Thread(target=exec, args=(code, {"__name__": "harness.durations", **names}), name="some-thread")
+    thread = threading.Thread(
+        target=exec, args=(code, {"__name__": "harness.user_files.durations", **names}), name="some-thread"
+    )
     thread.start()
     thread.join(10)
     assert not thread.is_alive()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.errors import CampaignError
-from harness.user_files import read_json_file
-from harness.yaml_bounds import MOST_BYTES
-from harness.yaml_positions import load_yaml, parse_yaml, validate
+from harness.user_files.opening import read_json_file
+from harness.user_files.yaml_bounds import MOST_BYTES
+from harness.user_files.yaml_loader import load_yaml, parse_yaml, validate
 
 
 class Host(BaseModel):

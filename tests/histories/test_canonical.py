@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histories import canonical, same
-from histories.answers import answers
-from histories.interning import Interner
+from histories.model.answers import answers
+from histories.model.interning import Interner
 
 SCALARS = st.sampled_from(
     [None, True, False, 0, 1, 2, -1, 0.0, 1.0, -0.0, 1.5, "", "0", "1", "True", "nan", 2**60, 2.0**60]

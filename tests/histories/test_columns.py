@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histories import Event, History, HistoryError, Operation, Type, files, pair, parse, read_history, write_history
-from histories.building import columns_of_events
-from histories.columns import ABSENT, NONE_ID, OPEN, Columns
-from histories.reading import read_columns
-from histories.rows import events, history_of_columns, operation, row_of
-from histories.writing import write_columns
+from histories import Event, History, HistoryError, Operation, Type, pair, parse, read_history, write_history
+from histories.files import files
+from histories.files.building import columns_of_events
+from histories.files.reading import read_columns
+from histories.files.writing import write_columns
+from histories.model.columns import ABSENT, NONE_ID, OPEN, Columns
+from histories.model.rows import events, history_of_columns, operation, row_of
 
 SCALARS = (
     st.none()

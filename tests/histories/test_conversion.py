@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histories import Event, History, HistoryError, Operation, Type, parse, write_history
-from histories.columns import OPEN
 from histories.formats import FORMATS, detect, read, write
-from histories.keyed import looks_keyed, split_keys
-from histories.rows import operation
+from histories.model.columns import OPEN
+from histories.model.keyed import looks_keyed, split_keys
+from histories.model.rows import operation
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "histories"
 PUBLISHED = json.loads((FOLDER / "verdicts.json").read_text()) if (FOLDER / "verdicts.json").is_file() else {}

@@ -11,10 +11,10 @@ import pytest
 
 from harness.cli.main import main
 from histories import History, HistoryError, canonical
-from histories.bounds import DEPTH, INTEGER_DIGITS, LINE_BYTES
+from histories.files.reading import read_columns
 from histories.formats import read, write
 from histories.formats.edn import parse_edn
-from histories.reading import read_columns
+from histories.model.bounds import DEPTH, INTEGER_DIGITS, LINE_BYTES
 
 LINE = '{{"index":0,"time":0,"process":0,"type":"invoke","f":"write","value":{}}}\n'
 EDN = "{{:index 0 :time 0 :process 0 :type :invoke :f :write :value {}}}\n"

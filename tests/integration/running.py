@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.hosts.local import LocalProvider
-from harness.hosts.remote import RemoteHost
+from harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.local import LocalProvider, list_labs, wire
+from harness.hosts.local import LocalProvider, list_labs
+from harness.hosts.local.layout import wire
 from tests.integration.running import ROOT, await_that, processes_of, with_default_signals
 
 USE = """

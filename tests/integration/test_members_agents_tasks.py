@@ -8,8 +8,8 @@ import pytest
 
 from harness.campaign.load import load_campaign
 from harness.search.trial import Task, Trial, run_trial
-from harness.search.zoo_campaigns import attempt, read_state, summary, wanted
-from node.flaws import FLAWS, SHOWN
+from harness.search.zoo.campaigns import attempt, read_state, summary, wanted
+from node.flaws.switch import FLAWS, SHOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKEST = ("task-lost-on-failover", "host-outlives-lease", "ghost-member", "seeds-ignored", "capacities-ignored")

@@ -21,9 +21,9 @@ from harness.cluster.scenarios.memory import ask, learn, same, sync
 from harness.cluster.setup import Setup
 from harness.hosts.local import LocalProvider, measure
 from harness.report.costs import costs
-from harness.run.assemble import make_plan
+from harness.run.outcome.verdict import judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.run.verdict import judge_record
 from harness.wan import Regions, Way
 from tests.integration.running import await_that
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.authority import Authority, client_context, write_secret
 from harness.systems.base import Op, Outcome
-from harness.systems.reference import DATAGRAM_KEY, TLS_FILES
-from harness.systems.reference_client import ReferenceClient
-from node.runtime.identity import Identity
+from harness.systems.reference.authority import Authority, client_context, write_secret
+from harness.systems.reference.client import ReferenceClient
+from harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
+from node.runtime.security.identity import Identity
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, wait_for
 

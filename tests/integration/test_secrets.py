@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.deploy.authority import write_secret
 from harness.systems.base import Op
-from harness.systems.reference import DATAGRAM_KEY, TLS_FILES
+from harness.systems.reference.authority import write_secret
+from harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, wait_for
 from tests.integration import captured

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.authority import MARGIN, Authority, client_context, write_secret
 from harness.systems.base import Op
-from harness.systems.reference import ReferenceService
-from node.core.datagrams import Note, encode_datagram
-from node.runtime.authentic import Signer
-from node.runtime.identity import Identity
+from harness.systems.reference.authority import MARGIN, Authority, client_context, write_secret
+from harness.systems.reference.system import ReferenceService
+from node.core.interface.datagrams import Note, encode_datagram
+from node.runtime.security.authentic import Signer
+from node.runtime.security.identity import Identity
 from node.wire import Kind
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, make_hosts, wait_for

@@ -62,7 +62,7 @@ def test_in_a_run(tmp_path: Path, point: str, phase: str | None) -> None:
 
 
 def test_before_the_load_a_bug_leaves_its_traceback_in_the_folder(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("harness.run.execute.match_to_hosts", operator.itemgetter("a bug of ours"))
+    monkeypatch.setattr("harness.run.pipeline.match_to_hosts", operator.itemgetter("a bug of ours"))
     assert run(Saboteur(), tmp_path).exit_code == 70
     (found,) = tmp_path.glob("runs/standin/2*/harness-errors.txt")
     assert "itemgetter expected 1 argument" in found.read_text()

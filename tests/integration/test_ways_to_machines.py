@@ -121,10 +121,10 @@ def known_lines(folder: Path) -> list[str]:
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from harness.hosts.ssh import SshProvider
-from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.ledger import Ledger
+from harness.hosts.ssh.provider import SshProvider
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.nemesis.inject.injector import HostInjector
+from harness.nemesis.faults.ledger import Ledger
 from tests.harness.nemesis.plain_service import Supervised
 
 provider = SshProvider.from_file(sys.argv[1])

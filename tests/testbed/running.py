@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.campaign.model import Campaign
 from harness.errors import TribulationError
-from harness.run.assemble import System
-from harness.run.execute import Settings, run_on_hosts
+from harness.run.pipeline import Settings, run_on_hosts
+from harness.run.plan.build import System
 
 from .standin import Saboteur, StandInClient, StandInProvider, StandInService, World
 

@@ -16,7 +16,7 @@ import paramiko
 
 from ...errors import HostError
 from ...wan import Regions
-from .plan import HOME, SSH_PORT, Machine, machines
+from .layout.layout import HOME, SSH_PORT, Machine, machines
 
 PACKAGES = {
     "sshd": "openssh-server",
@@ -165,7 +165,7 @@ def _write_etc(etc: Path, every: Sequence[Machine]) -> str:
 
 
 def start_supervisor(
-    lab: Path, timeout_s: float, module: str = f"{__package__}.supervisor", kind: str = "local"
+    lab: Path, timeout_s: float, module: str = f"{__package__}.supervisor.supervisor", kind: str = "local"
 ) -> subprocess.Popen[bytes]:
     """Detached: it survives this process. Returns when all hosts are powered on. `kind` is what `tri doctor` calls such hosts."""
     readable, writable = os.pipe()

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from ...errors import HostError
-from . import groups
-from .plan import DESCRIPTION, GROUPS, KEPT, USERS
-from .state import exclusive, free_lock, in_use, is_alive
+from .layout import groups
+from .layout.layout import DESCRIPTION, GROUPS, KEPT, USERS
+from .layout.state import exclusive, free_lock, in_use, is_alive
 
 ENDING_S = 5.0
 """How long the processes of a lab may take to end after their supervisor."""

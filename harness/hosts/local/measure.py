@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ...errors import HostError
 from ...wan import Regions, Way
 from ..base import Host
-from .between import burst_bytes
+from .supervisor.between import burst_bytes
 
 MakeSocket = Callable[[str | None, int, int, float], socket.socket]
 """Place, family, kind, deadline in s."""

@@ -25,12 +25,13 @@ from typing import Any
 
 from ...errors import HostError
 from ...wan import Regions
-from ..connection import Target
 from ..errors import ConnectError
 from ..parallel import on_all
-from ..remote import RemoteHost
-from . import launch, leftovers, measure, state, wire
-from .plan import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, machines
+from ..ssh.connection import Target
+from ..ssh.remote import RemoteHost
+from . import launch, leftovers, measure
+from .layout import state, wire
+from .layout.layout import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, machines
 
 LEASE_S = 600.0
 ANSWER_TIMEOUT_S = 60.0

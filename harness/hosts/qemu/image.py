@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import HostError
-from ..local import state
 from ..local.launch import SEARCH_PATH, environment
+from ..local.layout import state
 from . import recipe
 from .plan import Boot, trial_command
 

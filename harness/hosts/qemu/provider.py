@@ -26,11 +26,12 @@ import yaml
 
 from ...errors import HostError
 from ..errors import CommandError, ConnectError
-from ..local import launch, state
+from ..local import launch
+from ..local.layout import state
 from ..local.provider import LEASE_S, LocalProvider
 from ..parallel import on_all
-from ..remote import RemoteHost
-from ..ssh import CLIENTS, SshProvider
+from ..ssh.provider import CLIENTS, SshProvider
+from ..ssh.remote import RemoteHost
 from . import image
 from .plan import DIRECTORY, SUBNETS, cable_lines, link_of, machines
 from .seed import seed

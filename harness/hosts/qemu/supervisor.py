@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..local.machinery import MachineError, command, ip_batch
-from ..local.supervising import Supervisor, main
+from ..local.supervisor.machinery import MachineError, command, ip_batch
+from ..local.supervisor.supervising import Supervisor, main
 from .plan import BRIDGE, UPLINK, Boot, Machine, machines, qemu_command, switch_lines
 
 _END_S = 20.0

@@ -5,7 +5,7 @@ A drift is of the oscillator, unless it is said to spare monotonic time (`monoto
 
 from __future__ import annotations
 
-from ...nemesis.faults import Observation, Resolved
+from ...nemesis.faults.fault import Observation, Resolved
 from ..options import MILLISECOND
 from .ground import Ground, Then
 

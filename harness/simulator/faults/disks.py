@@ -10,15 +10,15 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from ...nemesis.atlas import may_be_damaged
-from ...nemesis.disk_effects import AT_REST, CRASHES, OLD_FILES, Device, shows
-from ...nemesis.faults import Observation, Resolved
-from ..chance import draw, key_of
-from ..decay import may_show
-from ..disk import Disk
-from ..node import Process
+from ...keyed_random import draw, key_of
+from ...nemesis.faults.atlas import may_be_damaged
+from ...nemesis.faults.disk_effects import AT_REST, CRASHES, OLD_FILES, Device, shows
+from ...nemesis.faults.fault import Observation, Resolved
+from ..cluster.node import Process
+from ..cluster.probes import DeviceSeen, probe_device
+from ..disk.decay import may_show
+from ..disk.disk import Disk
 from ..options import MILLISECOND
-from ..probes import DeviceSeen, probe_device
 from .ground import AGAIN_NS, BOOT_NS, Ground, Then
 
 PATIENCE_NS = 500 * MILLISECOND

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ...errors import FaultError
-from ...nemesis.covering import Covering
-from ...nemesis.faults import Observation, Resolved
-from ..clocks import EPOCH_NS
-from ..cluster import Edge, SimCluster
-from ..node import WHOLE, Process
+from ...nemesis.faults.fault import Observation, Resolved
+from ...nemesis.topology.masking import Covering
+from ..cluster.clocks import EPOCH_NS
+from ..cluster.cluster import Edge, SimCluster
+from ..cluster.node import WHOLE, Process
+from ..cluster.probes import Probes
 from ..options import MILLISECOND
-from ..probes import Probes
 
 Then = Callable[["Observation | FaultError"], None]
 

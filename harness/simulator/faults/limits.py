@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.core.effects import Effect
+from node.core.interface.effects import Effect
 
-from ...nemesis.faults import CLIENTS, Observation, Resolved
-from ..chance import draw, exponential, key_of
-from ..node import CPU_PERIOD_NS, WHOLE, Process
+from ...keyed_random import draw, exponential, key_of
+from ...nemesis.faults.fault import CLIENTS, Observation, Resolved
+from ..cluster.node import CPU_PERIOD_NS, WHOLE, Process
 from ..options import MILLISECOND, SECOND
 from .ground import BOOT_NS, Ground, Then
 

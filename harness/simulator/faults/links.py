@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...errors import FaultError
-from ...nemesis.faults import Observation, Resolved
-from ..cluster import Edge
-from ..network import PACKET_BITS, Shaping
+from ...nemesis.faults.fault import Observation, Resolved
+from ..cluster.cluster import Edge
+from ..cluster.probes import LOOK_NS, Arrivals, Matrix, unreachable
+from ..network.network import PACKET_BITS, Shaping
 from ..options import SECOND
-from ..probes import LOOK_NS, Arrivals, Matrix, unreachable
 from .ground import Ground, Then, edges_of
 
 Seen = dict[Edge, list[tuple[int, int]]]

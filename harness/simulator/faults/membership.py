@@ -6,17 +6,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.core.lifecycle import REMOVED
+from node.core.records.lifecycle import REMOVED
 
 from ...errors import FaultError
-from ...nemesis.faults import Observation, Resolved, Situation
-from ...nemesis.targets import may_leave
-from ...systems.forgotten import forgotten_log
-from ..departure import Departure, Return, members_seen
-from ..node import Process
+from ...nemesis.faults.fault import Observation, Resolved, Situation
+from ...nemesis.faults.targets import may_leave
+from ...systems.reference.forgotten import forgotten_log
+from ..cluster.node import Process
 from ..options import MILLISECOND, SECOND
-from ..reconfigure import Reconfiguration
+from .departure import Departure, Return, members_seen
 from .ground import BOOT_NS, Ground, Then
+from .reconfigure import Reconfiguration
 
 DEADLINE_NS = 30 * SECOND
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import FaultError
-from ...nemesis.atlas import may_be_damaged
-from ...nemesis.faults import Observation, Resolved
-from ..node import Process
+from ...nemesis.faults.atlas import may_be_damaged
+from ...nemesis.faults.fault import Observation, Resolved
+from ..cluster.node import Process
+from ..cluster.probes import Matrix
 from ..options import SECOND
-from ..probes import Matrix
 from .ground import BOOT_NS, Ground, Then
 
 STILL_DOWN_NS = 2 * SECOND

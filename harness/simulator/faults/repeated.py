@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...nemesis.faults import Observation, Resolved
-from ..cluster import Edge
+from ...nemesis.faults.fault import Observation, Resolved
+from ..cluster.cluster import Edge
 from ..options import MILLISECOND, SECOND
 from .ground import Ground, Then, edges_of
 from .links import unknown_edge

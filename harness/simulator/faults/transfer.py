@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...nemesis.faults import Observation, Resolved, Situation
-from ..clients import Answer
+from ...nemesis.faults.fault import Observation, Resolved, Situation
+from ..network.clients import Answer
 from ..options import MILLISECOND, SECOND
 from .ground import Ground, Then
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..chance import draw, happens
-from ..cluster import Edge, SimCluster
+from ...keyed_random import draw, happens
+from ..cluster.cluster import Edge, SimCluster
 from ..options import MILLISECOND, SECOND
 from .plan import LEADER, Action, SoakPlan
 from .watch import Watch

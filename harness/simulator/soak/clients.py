@@ -12,9 +12,9 @@ from typing import Any
 
 from histories import Event, Type
 
-from ..chance import draw, key_of
-from ..clients import Answer, End
-from ..cluster import SimCluster
+from ...keyed_random import draw, key_of
+from ..cluster.cluster import SimCluster
+from ..network.clients import Answer, End
 from ..options import MILLISECOND
 
 PATIENCE_NS = 900 * MILLISECOND

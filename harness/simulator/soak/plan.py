@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from node.config import NodeConfig
-from node.flaws import FLAWS
+from node.config.node import NodeConfig
+from node.flaws.switch import FLAWS
 
-from ...nemesis.faults import CLIENTS
-from ..chance import between, choose, draw, happens, key_of
+from ...keyed_random import between, choose, draw, happens, key_of
+from ...nemesis.faults.fault import CLIENTS
 from ..options import MICROSECOND, MILLISECOND, SECOND, SimOptions
 
 LEADER = "$leader"

@@ -14,10 +14,10 @@ from histories import Event, History, Type
 from node.core.core import Core
 
 from ...garbage import rare_collections
-from ..clients import Answer
-from ..cluster import SimCluster
+from ..cluster.cluster import SimCluster
+from ..cluster.node import Process
 from ..errors import SafetyViolation, SimulationError
-from ..node import Process
+from ..network.clients import Answer
 from ..options import MILLISECOND, SECOND
 from .actions import Actor
 from .aims import aimed_plan

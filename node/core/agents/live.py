@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..keyed_state import KeyedState
+from ..records.agent_state import KeyedState
 
 COMMAND_CHARACTERS = 64 * 1024
 Piece = tuple[dict[str, Any], list[str]]

@@ -13,9 +13,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from ...config import MS
-from ..cluster_messages import AgentPiece
-from ..keyed_state import KeyedState
+from ...config.node import MS
+from ..interface.cluster_messages import AgentPiece
+from ..records.agent_state import KeyedState
 from .live import Live
 
 PIECE_CHARACTERS = 256 * 1024

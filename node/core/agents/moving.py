@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ...config import MS
-from ...flaws import Flaws
-from ..cluster_messages import AgentAck, AgentPiece
-from ..keyed_state import KeyedState
-from ..outbox import Outbox
-from ..signals import Submit, Withdraw
+from ...config.node import MS
+from ...flaws.switch import Flaws
+from ..interface.cluster_messages import AgentAck, AgentPiece
+from ..interface.outbox import Outbox
+from ..interface.signals import Submit, Withdraw
+from ..records.agent_state import KeyedState
 from .live import Live
 from .migration import RESEND_NS, Incoming, Outgoing, Phase
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..change_sum import ABSENT
-from ..entry import canonical, quoted
-from ..snapshot_text import SnapshotText
+from ...snapshot_text import SnapshotText
+from ..interface.entry import canonical, quoted
+from ..records.change_sum import ABSENT
 
 SORTED_KEYS = 4096
 """Of at most so many keys the text is canonical; to sort more would take too long for one step."""

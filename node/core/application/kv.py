@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...flaws import Flaws
-from ..change_sum import ABSENT, ChangeSum
-from ..entry import canonical, quoted
-from ..value import frozen
+from ...flaws.switch import Flaws
+from ..interface.entry import canonical, quoted
+from ..interface.value import frozen
+from ..records.change_sum import ABSENT, ChangeSum
 from .dump import Frozen
 
 MicroOp = Sequence[Any]

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ...cluster_config import ROLES, Capacity
-from ...config import NodeConfig
-from ...flaws import Flaws
-from ..entry import canonical
-from ..lifecycle import FAILED, JOINING, LEAVING, REMOVED, TRANSITIONS
-from ..printable import printable
+from ...config.cluster import ROLES, Capacity
+from ...config.node import NodeConfig
+from ...flaws.switch import Flaws
+from ...printable import printable
+from ..interface.entry import canonical
+from ..records.lifecycle import FAILED, JOINING, LEAVING, REMOVED, TRANSITIONS
 from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ...config import NodeConfig
-from ...flaws import Flaws
-from ..entry import canonical
-from ..memory.conflicts import conflicts_of
-from ..memory.schema import change_problem, record_problem
-from ..memory.store import LOG, Full, Key, Store
+from ...config.node import NodeConfig
+from ...flaws.switch import Flaws
+from ..interface.entry import canonical
+from ..memory.records.conflicts import conflicts_of
+from ..memory.records.schema import change_problem, record_problem
+from ..memory.records.store import LOG, Full, Key, Store
 from .replicated import Fields, Result, done, refused
 
 COMMANDS = ("memory.change", "memory.delete")

@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...config import NodeConfig
-from ...flaws import Flaws
-from ..entry import canonical
-from ..keyed_state import KeyedState, Placements, Stage
-from ..room import hosting, most_room, orphaned, places
+from ...config.node import NodeConfig
+from ...flaws.switch import Flaws
+from ..interface.entry import canonical
+from ..records.agent_state import KeyedState, Placements, Stage
+from ..records.capacity import hosting, most_room, orphaned, places
 from .placement_fields import FIELDS, fields_problem
 from .pool import agent_view, hosts_view
 from .replicated import Fields, done, refused, text_digest

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...cluster_config import AGENT_TYPES
-from ..keyed_state import key_problem, value_problem
-from ..printable import printable
+from ...config.cluster import AGENT_TYPES
+from ...printable import printable
+from ..records.agent_state import key_problem, value_problem
 
 Check = Callable[[Any], "str | None"]
 

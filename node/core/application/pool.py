@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..keyed_state import KeyedState, Placements
-from ..room import Record, hosting, utilisation
+from ..records.agent_state import KeyedState, Placements
+from ..records.capacity import Record, hosting, utilisation
 
 LISTED_KEYS = 1000
 """Names of saved keys in one answer, at most."""

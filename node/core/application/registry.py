@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...config import NodeConfig
+from ...config.node import NodeConfig
 from .members import Members
 from .memory import Memory
 from .placement import Placement

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..entry import canonical
+from ..interface.entry import canonical
 
 Fields = Mapping[str, Any]
 Result = dict[str, Any]

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from ...flaws import Flaws
-from ..change_sum import ABSENT, ChangeSum, number_of, sum_of
-from ..entry import canonical
+from ...flaws.switch import Flaws
+from ..interface.entry import canonical
+from ..records.change_sum import ABSENT, ChangeSum, number_of, sum_of
 
 SESSION_LIMIT = 4096
 """The same on every node, for eviction is replicated state."""

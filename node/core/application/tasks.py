@@ -25,11 +25,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...config import NodeConfig
-from ...flaws import Flaws
-from .. import task_fields
-from ..entry import canonical
-from ..task_fields import ASSIGNED, DEAD, DONE, QUEUED, STATES, queue_order
+from ...config.node import NodeConfig
+from ...flaws.switch import Flaws
+from ..interface.entry import canonical
+from ..records import task_fields
+from ..records.task_fields import ASSIGNED, DEAD, DONE, QUEUED, STATES, queue_order
 from .replicated import Fields, done, refused, text_digest
 from .sessions import Result
 

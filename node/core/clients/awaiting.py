@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..signals import Changed
+from ..interface.signals import Changed
 from .pending import Pending, Stage
 
 Record = Mapping[str, Any]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..entry import Command
-from ..value import frozen
+from ..interface.entry import Command
+from ..interface.value import frozen
 from .request import ClientRequest
 
 

@@ -7,10 +7,10 @@ from enum import Enum
 from typing import Any, Protocol
 
 from ...bounded import id_problem
-from ...cluster_config import AgentsConfig
-from ..commands import LENGTHS
-from ..entry import canonical
-from ..value import frozen
+from ...config.cluster import AgentsConfig
+from ..interface.entry import canonical
+from ..interface.value import frozen
+from ..records.commands import LENGTHS
 
 DEADLINE_MS = 5_000
 DEADLINE_LIMIT_MS = 60_000

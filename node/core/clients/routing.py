@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...bounded import within
-from ...config import MS, weights_problem
-from ..commands import well_formed
-from ..messages import Forward, ForwardReply
-from ..outbox import Outbox
-from ..signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
+from ...config.node import MS, weights_problem
+from ..interface.messages import Forward, ForwardReply
+from ..interface.outbox import Outbox
+from ..interface.signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
+from ..records.commands import well_formed
 from . import replies
 from .pending import Pending, Stage, Table
 from .replies import Body

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...cluster_config import MembershipConfig
+from ...config.cluster import MembershipConfig
 from .watcher import ALIVE, FAILED, SUSPECT, Change, Draw, Send
 
 BEAT = "detector.beat"

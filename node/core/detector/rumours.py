@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..entry import canonical
-from ..value import frozen
+from ..interface.entry import canonical
+from ..interface.value import frozen
 from .logarithm import log10_ceiling
 from .watcher import ALIVE, FAILED, SUSPECT
 

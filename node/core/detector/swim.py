@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...cluster_config import MembershipConfig
-from ...flaws import Flaws
+from ...config.cluster import MembershipConfig
+from ...flaws.switch import Flaws
 from .lifeguard import Health, Suspicion, make_suspicion
 from .order import Order
 from .probe import Probe, Relay, Relays

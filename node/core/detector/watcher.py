@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ..value import frozen
+from ..interface.value import frozen
 
 ALIVE, SUSPECT, FAILED = "alive", "suspect", "failed"
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...cluster_config import MS, ROLES
-from ..entry import canonical
-from ..value import frozen
+from ...config.cluster import MS, ROLES
+from ..interface.entry import canonical
+from ..interface.value import frozen
 from .table import KNOWN_LIMIT, Place, Table
 
 MARK_BYTES = 9

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from zlib import crc32
 
-from ..value import frozen
+from ..interface.value import frozen
 
 KNOWN_LIMIT = 64
 """Twice the members of a cluster. Beyond it, strangers are not noticed until somebody is forgotten."""

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import CorruptionError
-from ...flaws import Flaws
-from ..cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, MemoryPush, MemoryState, MemoryStored
-from ..outbox import Outbox
+from ...flaws.switch import Flaws
+from ..interface.cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, MemoryPush, MemoryState, MemoryStored
+from ..interface.outbox import Outbox
 from .keeper import Keeper
-from .record import NOTHING
-from .store import Key, Store
+from .records.record import NOTHING
+from .records.store import Key, Store
+from .records.trmm import Item, decode
+from .records.vector import Vector, joined, vector_problem
 from .sync import Asking, unpack
 from .syncing import Syncing
-from .trmm import Item, decode
-from .vector import Vector, joined, vector_problem
 
 
 class Exchange:

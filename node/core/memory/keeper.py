@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import CorruptionError
-from ..outbox import Outbox
-from .files import Found
-from .store import Key, Store
-from .trmm import Item
-from .writer import Writer
+from ..interface.outbox import Outbox
+from .disk.files import Found
+from .disk.writer import Writer
+from .records.store import Key, Store
+from .records.trmm import Item
 
 _HINT = (
     "start the release and the configuration that wrote it, or move memory-* and memory.* out of the data directory: "

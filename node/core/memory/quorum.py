@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...config import MS
-from .store import Key
+from ...config.node import MS
+from .records.store import Key
 
 RETRY_NS = 400 * MS
 

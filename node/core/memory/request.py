@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...bounded import id_problem
-from ..value import frozen
-from .schema import KINDS, fields_problem, record_problem
+from ..interface.value import frozen
+from .records.schema import KINDS, fields_problem, record_problem
 
 DEADLINE_MS = 5_000
 DEADLINE_LIMIT_MS = 60_000

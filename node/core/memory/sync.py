@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...cluster_config import MS, SECOND
-from ..cluster_messages import MemoryAsk, MemoryChunk
-from .store import Key, Store
-from .trmm import Item, Trmm, encode
-from .vector import Vector, includes
+from ...config.cluster import MS, SECOND
+from ..interface.cluster_messages import MemoryAsk, MemoryChunk
+from .records.store import Key, Store
+from .records.trmm import Item, Trmm, encode
+from .records.vector import Vector, includes
 
 PATIENCE_NS = 2 * SECOND
 """How long to wait for a chunk before it is asked for again, at least."""

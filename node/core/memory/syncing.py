@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...cluster_config import MemoryConfig
-from ..cluster_messages import MemoryAsk, MemoryChunk
-from ..outbox import Outbox
-from .store import Store
+from ...config.cluster import MemoryConfig
+from ..interface.cluster_messages import MemoryAsk, MemoryChunk
+from ..interface.outbox import Outbox
+from .records.store import Store
+from .records.vector import Vector
 from .sync import ASKS_LIMIT, CAPPED_PATIENCE_NS, PATIENCE_NS, Asking, Cap, Teller, chunk_bytes_under
-from .vector import Vector
 
 ENVELOPE_BYTES = 160
 """Of a chunk's message and frame, besides its data."""

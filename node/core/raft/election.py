@@ -7,7 +7,7 @@ A torn node (its disk lost the log's tail) neither votes nor stands, for it does
 
 from __future__ import annotations
 
-from ..messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
+from ..interface.messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
 from . import leadership
 from .configuration import is_quorum
 from .roles import ELECTION, arm_election, become_follower

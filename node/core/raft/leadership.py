@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..entry import NOOP, make_entry
-from ..messages import Heartbeat, HeartbeatReply, TimeoutNow
-from ..signals import AdminDone, Transfer
+from ..interface.entry import NOOP, make_entry
+from ..interface.messages import Heartbeat, HeartbeatReply, TimeoutNow
+from ..interface.signals import AdminDone, Transfer
 from . import contact, membership, read_index, replication
 from .configuration import quorum_value
 from .progress import Progress

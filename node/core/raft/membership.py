@@ -6,9 +6,9 @@ flaw of single-server changes found in 2015). `step_towards` says which entry is
 
 from __future__ import annotations
 
-from ..entry import CONFIG, Entry, make_entry
-from ..messages import TimeoutNow
-from ..signals import AdminDone, RosterChanged, SetVoters
+from ..interface.entry import CONFIG, Entry, make_entry
+from ..interface.messages import TimeoutNow
+from ..interface.signals import AdminDone, RosterChanged, SetVoters
 from .configuration import step_towards
 from .progress import Progress
 from .roles import become_follower

@@ -9,8 +9,8 @@ A follower asks the leader for an index, for all its reads together, with a cont
 
 from __future__ import annotations
 
-from ..messages import ReadIndex, ReadIndexReply
-from ..signals import ReadFailed, ReadReady, ReadRequest
+from ..interface.messages import ReadIndex, ReadIndexReply
+from ..interface.signals import ReadFailed, ReadReady, ReadRequest
 from .contact import lease_holds
 from .state import RaftState, RemoteRead, RoundReads
 

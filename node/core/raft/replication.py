@@ -6,9 +6,9 @@ fsync. All entries of one step share one batch on disk and one message to each n
 
 from __future__ import annotations
 
-from ..entry import CONFIG, Command, Entry, make_entry
-from ..messages import AppendEntries, AppendReply, Heartbeat
-from ..signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
+from ..interface.entry import CONFIG, Command, Entry, make_entry
+from ..interface.messages import AppendEntries, AppendReply, Heartbeat
+from ..interface.signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
 from . import leadership, membership, rewind, snapshotting
 from .configuration import quorum_value
 from .progress import PROBE, REPLICATE, SNAPSHOT, Progress

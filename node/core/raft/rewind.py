@@ -6,7 +6,7 @@ gets there as a matter of course; it forgets what it applied and goes on, so tha
 
 from __future__ import annotations
 
-from ..signals import Restore
+from ..interface.signals import Restore
 from .state import RaftState
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..signals import AdminDone
+from ..interface.signals import AdminDone
 from .state import FOLLOWER, RaftState
 
 ELECTION = "raft/election"

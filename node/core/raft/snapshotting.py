@@ -7,9 +7,9 @@ of the log begins, and the old ones go when that is durable.
 from __future__ import annotations
 
 from ...errors import CorruptionError
-from ..effects import Append, Fsync, FsyncDir, Rename, Write
-from ..messages import InstallSnapshot, SnapshotReply
-from ..signals import Restore, SnapshotTaken
+from ..interface.effects import Append, Fsync, FsyncDir, Rename, Write
+from ..interface.messages import InstallSnapshot, SnapshotReply
+from ..interface.signals import Restore, SnapshotTaken
 from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot, refuse_unreadable
 from . import replication
 from .progress import SNAPSHOT, Progress

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..effects import Fsync, FsyncDir, Write
-from ..outbox import Outbox
+from ..interface.effects import Fsync, FsyncDir, Write
+from ..interface.outbox import Outbox
 
 _FILE = "vote"
 

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ...config import NodeConfig, Timing
-from ...flaws import Flaws
-from ..chance import Chance
-from ..entry import CONFIG, Entry
-from ..log import Log
-from ..outbox import Outbox
-from ..signals import LeaderChanged
+from ...config.node import NodeConfig, Timing
+from ...flaws.switch import Flaws
+from ..interface.entry import CONFIG, Entry
+from ..interface.outbox import Outbox
+from ..interface.rng import Chance
+from ..interface.signals import LeaderChanged
+from ..interface.wall_clock import Wall
 from ..storage.journal import Journal
+from ..storage.memory_log import Log
 from ..storage.snapshot_file import Snapshot
 from ..storage.wal import Base, Cut, Doubt, Hard
-from ..wall import Wall
 from .configuration import Voters, weights_from_parity
 from .pace import Pace
 from .progress import Progress

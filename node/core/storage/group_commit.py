@@ -6,8 +6,8 @@ as anything is staged, so that messages and replies can wait for it.
 
 from __future__ import annotations
 
-from ..effects import Fsync, FsyncDir
-from ..outbox import Outbox
+from ..interface.effects import Fsync, FsyncDir
+from ..interface.outbox import Outbox
 
 
 class GroupCommit:

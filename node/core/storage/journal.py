@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..effects import Append, Fsync, FsyncDir, Remove
-from ..entry import Entry
-from ..outbox import Outbox
+from ..interface.effects import Append, Fsync, FsyncDir, Remove
+from ..interface.entry import Entry
+from ..interface.outbox import Outbox
 from .group_commit import GroupCommit
 from .recovery import Recovered, segment_name
 from .wal import Base, Doubt, Hard, Record, encode_batch, encode_record

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from ...bounded import REACHABLE
 from ...errors import CorruptionError
-from ...flaws import Flaws
-from ..entry import Entry
+from ...flaws.switch import Flaws
+from ..interface.entry import Entry
 from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
 from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, encode_batch, encode_record, scan
 

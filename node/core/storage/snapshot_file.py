@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from ...errors import CorruptionError
-from ..entry import canonical
-from ..snapshot_text import SnapshotText
+from ...snapshot_text import SnapshotText
+from ..interface.entry import canonical
 from .crc import combined
 
 FILE = "snapshot"

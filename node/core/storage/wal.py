@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Union
 
-from ..entry import Entry, parse_entry
+from ..interface.entry import Entry, parse_entry
 
 MAGIC = b"\xf5WAL"
 _HEADER = struct.Struct(">4sIII")

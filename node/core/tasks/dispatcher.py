@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
-from ...cluster_config import AgentsConfig
-from ...config import NodeConfig
-from ...flaws import Flaws
-from ..outbox import Outbox
-from ..routing import Candidate, Measures, choose
-from ..signals import Submit, Submitted, Withdraw
-from ..task_fields import ASSIGNED, QUEUED, queue_order
+from ...config.cluster import AgentsConfig
+from ...config.node import NodeConfig
+from ...flaws.switch import Flaws
+from ..interface.outbox import Outbox
+from ..interface.signals import Submit, Submitted, Withdraw
+from ..records.task_fields import ASSIGNED, QUEUED, queue_order
+from .routing import Candidate, Measures, choose
 
 TIMER = "tasks/retry"
 ASSIGN, RELEASE = "tasks/assign/", "tasks/release/"

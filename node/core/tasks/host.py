@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...config import NodeConfig
-from ..effects import DropTask, RunTask
-from ..events import TaskDone
-from ..keyed_state import changes_problem
-from ..outbox import Outbox
-from ..signals import AgentsHere, AgentWork, Submit, Submitted
-from ..task_fields import ASSIGNED, DONE, LOSSES_LIMIT, losses, value_problem
+from ...config.node import NodeConfig
+from ..interface.effects import DropTask, RunTask
+from ..interface.events import TaskDone
+from ..interface.outbox import Outbox
+from ..interface.signals import AgentsHere, AgentWork, Submit, Submitted
+from ..records.agent_state import changes_problem
+from ..records.task_fields import ASSIGNED, DONE, LOSSES_LIMIT, losses, value_problem
 
 RESULT = "tasks/result/"
 

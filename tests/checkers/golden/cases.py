@@ -13,14 +13,14 @@ from typing import Any
 
 from benchmarks.generators import MODELS, VIOLATIONS, generate, plant
 from checkers import Budget, CheckResult, RunRecord, checker
-from checkers.budget import Meter
-from checkers.configurations import Problem, calls_of
-from checkers.models import MutexModel, SequenceModel
-from checkers.refute import prove
-from checkers.register_model import RegisterModel
-from checkers.search import search
-from checkers.steps import Model
-from checkers.structures.models import CounterModel, ElementModel, QueueModel, SetModel
+from checkers.base.budget import Meter
+from checkers.linearizability.search.problem import Problem, calls_of
+from checkers.linearizability.search.refutation import prove
+from checkers.linearizability.search.search import search
+from checkers.models.model import Model
+from checkers.models.named import MutexModel, SequenceModel
+from checkers.models.registers import RegisterModel
+from checkers.models.structures import CounterModel, ElementModel, QueueModel, SetModel
 from histories import History
 
 from .. import fuzz_generated, random_histories

@@ -11,10 +11,10 @@ from random import Random
 
 import numpy as np
 
-from checkers.budget import Meter
-from checkers.result import Verdict
-from checkers.structures.dispatch import STRUCTURES, judge
-from checkers.structures.view import View
+from checkers.base.budget import Meter
+from checkers.base.result import Verdict
+from checkers.linearizability.structures.dispatch import STRUCTURES, judge
+from checkers.linearizability.structures.parts.view import View
 from histories import History, Operation
 
 from ..fuzz import Case, main

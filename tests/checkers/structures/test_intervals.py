@@ -8,7 +8,14 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.structures.intervals import coverage, covered_wholly, greatest_over, least_within, thinnest_cover, unmet
+from checkers.linearizability.structures.parts.intervals import (
+    coverage,
+    covered_wholly,
+    greatest_over,
+    least_within,
+    thinnest_cover,
+    unmet,
+)
 
 GAPS = 8
 

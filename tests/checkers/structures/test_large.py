@@ -7,12 +7,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.budget import Meter
-from checkers.result import Verdict
-from checkers.structures import compiled, peel
-from checkers.structures.dispatch import STRUCTURES, judge
-from checkers.structures.view import View
-from histories.columns import Columns
+from checkers.base.budget import Meter
+from checkers.base.result import Verdict
+from checkers.linearizability.structures.containers import peel
+from checkers.linearizability.structures.dispatch import STRUCTURES, judge
+from checkers.linearizability.structures.parts import compiled
+from checkers.linearizability.structures.parts.view import View
+from histories.model.columns import Columns
 
 from . import large
 from .objects import CASES

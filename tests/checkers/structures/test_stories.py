@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.structures.dispatch import STRUCTURES
-from checkers.structures.view import View
+from checkers.linearizability.structures.dispatch import STRUCTURES
+from checkers.linearizability.structures.parts.view import View
 from histories import Event, History, Type
 
 

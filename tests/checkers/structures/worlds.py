@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from histories import Event, History, Type
-from histories.answers import REPEATED
+from histories.model.answers import REPEATED
 
 
 @dataclass

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from checkers import Verdict
-from checkers.transactions import weak_levels
-from checkers.transactions.zone_order import _smallest
+from checkers.transactions.graph.zone_order import _smallest
+from checkers.transactions.weak import weak_levels
 from histories import Event, History, Type
 
 from .random_txns import Shape, random_history

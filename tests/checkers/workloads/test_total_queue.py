@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 from checkers import Verdict
-from checkers.workloads.queue_columns import flow
+from checkers.workloads.queues.queue_columns import flow
 from checkers.workloads.selection import of, parts
 from histories import History, Type
 

@@ -17,8 +17,8 @@ import yaml
 from hypothesis import strategies as st
 
 from harness.campaign.model import Campaign
+from harness.user_files.yaml_loader import _field_names, _flatten, _step, load_yaml
 from harness.workloads import WORKLOADS
-from harness.yaml_positions import _field_names, _flatten, _step, load_yaml
 
 Location = tuple[Any, ...]
 ROOT = Path(__file__).parents[3]

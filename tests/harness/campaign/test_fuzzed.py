@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from harness.campaign.load import dump_campaign, load_campaign
 from harness.errors import CampaignError
-from harness.hosts.inventory import Inventory, load_inventory
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.hosts.ssh.inventory import Inventory, load_inventory
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 
 from .mutations import HOSTILE, PUBLISHED, damaged, places, value_at
 

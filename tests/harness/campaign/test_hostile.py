@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.bounded_model import BoundedModel
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.hosts.inventory import load_inventory
+from harness.hosts.ssh.inventory import load_inventory
+from harness.user_files.bounded_model import BoundedModel
 
 GOOD = """\
 name: story

@@ -8,8 +8,8 @@ import pytest
 
 from harness.campaign.load import dump_campaign, load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.schedule import expand
-from harness.run.assemble import default_voters, make_plan
+from harness.nemesis.schedule.schedule import expand
+from harness.run.plan.build import default_voters, make_plan
 from harness.run.simulated import node_configs
 
 CAMPAIGNS = sorted((Path(__file__).parents[3] / "campaigns").rglob("*.yaml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.run.record import RunFacts
+from harness.run.outcome.run_folder import RunFacts
 from histories import parse, write_history
 from histories.formats import read
 from tests.harness.report.folders import write_run

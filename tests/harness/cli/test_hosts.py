@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli.hosts import _spec
+from harness.cli.machines.hosts import _spec
 from harness.errors import CampaignError
 from harness.wan import Way
 

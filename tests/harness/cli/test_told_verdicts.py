@@ -6,8 +6,8 @@ import pytest
 
 from checkers import RunRecord, Verdict
 from harness.cli.outcome import tell
-from harness.run.record import RunFacts
-from harness.run.verdict import Judgement
+from harness.run.outcome.run_folder import RunFacts
+from harness.run.outcome.verdict import Judgement
 from histories import History
 
 

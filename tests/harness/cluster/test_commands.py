@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.cli.machines.nodes import split_address
 from harness.cli.main import ALIASES, COMMANDS, cli, main
-from harness.cli.nodes import split_address
 from harness.hosts.local import list_labs
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.hosts.local import LocalProvider
 from harness.systems.base import Op
-from harness.systems.reference import ReferenceService
-from harness.systems.reference_client import ReferenceClient
+from harness.systems.reference.client import ReferenceClient
+from harness.systems.reference.system import ReferenceService
 from histories import History, MemoryRecorder
 
 

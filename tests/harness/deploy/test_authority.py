@@ -9,11 +9,11 @@ import pytest
 from cryptography import x509
 
 from harness.campaign.model import Campaign
-from harness.deploy.authority import LIFE, MARGIN, Authority, kept_directory
 from harness.errors import CampaignError, DeployError
-from harness.run.assemble import make_plan, reference_options
-from harness.systems import reference
-from node.runtime.identity import Identity
+from harness.run.plan.build import make_plan, reference_options
+from harness.systems.reference import system as reference
+from harness.systems.reference.authority import LIFE, MARGIN, Authority, kept_directory
+from node.runtime.security.identity import Identity
 
 
 def test_a_certificate_names_its_node_and_is_valid_with_a_margin_for_clocks() -> None:

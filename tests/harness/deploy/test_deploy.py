@@ -10,7 +10,7 @@ import pytest
 
 from harness.deploy.deploy import deploy_down, deploy_up, each
 from harness.errors import DeployError
-from harness.systems.reference import ReferenceService
+from harness.systems.reference.system import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, free_port, make_hosts
 
 

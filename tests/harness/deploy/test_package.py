@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import node
-from harness.deploy.package import build_node_archive, digest
+from harness.systems.reference.package import build_node_archive, digest
 
 PACKAGE = Path(node.__file__).parent
 PYTHONS = sorted(glob.glob("/usr/bin/python3.1[0-9]"))

@@ -13,10 +13,10 @@ import node
 from checkers import RunRecord, Verdict, check
 from harness.deploy.cluster import Deployment
 from harness.deploy.deploy import NotOnAllHosts
-from harness.deploy.package import build_node_archive
 from harness.deploy.upgrade import Upgrade, heirs, leader_of, order, why_unsettled
 from harness.hosts.local import LocalProvider
-from harness.systems.reference import ReferenceService
+from harness.systems.reference.package import build_node_archive
+from harness.systems.reference.system import ReferenceService
 from tests.harness.hosts.conftest import await_true
 from tests.harness.systems.loopback import dial_to, free_port, make_hosts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.record import read_facts
+from harness.run.outcome.run_folder import read_facts
 from tests.harness.replay.conftest import run_folder
 
 CAMPAIGN = """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.record import read_facts
-from harness.run.verdict import judge
+from harness.run.outcome.run_folder import read_facts
+from harness.run.outcome.verdict import judge
 
 from .damage import rewrite
 

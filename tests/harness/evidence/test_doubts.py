@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checkers import Fault, Gap, RunRecord
-from harness.run.doubts import doubts_of, last_ok_ms, silent_after_heal
+from harness.run.outcome.doubts import doubts_of, last_ok_ms, silent_after_heal
 from histories import NEMESIS, Event, History, Type
 
 MS = 1_000_000

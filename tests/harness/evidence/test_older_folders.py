@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CampaignError
-from harness.run.verdict import judge
+from harness.run.outcome.verdict import judge
 
 from .damage import cut_bytes, remove, rewrite
 

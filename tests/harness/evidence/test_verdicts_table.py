@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.verdict import Judgement, judge
+from harness.run.outcome.verdict import Judgement, judge
 
 from .damage import DAMAGES
 

@@ -19,7 +19,7 @@ import pytest
 
 from harness.hosts.base import Channel
 from harness.hosts.local import LocalProvider, launch
-from harness.hosts.remote import RemoteHost
+from harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[3]
 LOGIN_S = 2

@@ -9,7 +9,7 @@ import pytest
 
 from harness.campaign.model import HostsSpec
 from harness.errors import CampaignError
-from harness.hosts.chosen import Chosen, chosen, described, provider_of
+from harness.hosts.selection.chosen import Chosen, chosen, described, provider_of
 
 GIVEN = {"provider": "local", "nodes": 3, "keep": True}
 

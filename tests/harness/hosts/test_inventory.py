@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CampaignError
-from harness.hosts.inventory import load_inventory
-from harness.hosts.ssh import SshProvider
+from harness.hosts.ssh.inventory import load_inventory
+from harness.hosts.ssh.provider import SshProvider
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import CampaignError
 from harness.hosts.local import launch
-from harness.hosts.probe import MACHINE, run_doctor
+from harness.hosts.selection.probe import MACHINE, run_doctor
 
 
 def test_local_hosts_pass_every_required_probe(namespaces: None) -> None:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import CampaignError, HostError
-from harness.hosts.local import LocalProvider, measure, plan
-from harness.hosts.local.between import (
+from harness.hosts.local import LocalProvider, measure
+from harness.hosts.local.layout import layout as plan
+from harness.hosts.local.supervisor.between import (
     burst_bytes,
     iptables_rules,
     nft_rules,
@@ -22,8 +23,8 @@ from harness.hosts.local.between import (
     shaping_lines,
     ways_between,
 )
-from harness.hosts.local.delays import Line
-from harness.nemesis.heal import heal
+from harness.hosts.local.supervisor.delays import Line
+from harness.nemesis.agent_client.heal import heal
 from harness.wan import OPEN, Regions, Way
 
 MS = 1_000_000

@@ -12,7 +12,7 @@ from harness.errors import HostError, TribulationError
 from harness.hosts.errors import CommandError, ConnectError
 from harness.hosts.local import LocalProvider
 from harness.hosts.parallel import on_all
-from harness.hosts.remote import RemoteHost
+from harness.hosts.ssh.remote import RemoteHost
 
 
 @pytest.fixture

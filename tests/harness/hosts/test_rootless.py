@@ -171,7 +171,7 @@ except TribulationError as error:
 
 def test_an_ordinary_user_moves_clocks_in_the_vdso_too(user: OrdinaryUser) -> None:
     done = user.run("""
-from harness.nemesis.clock_abilities import sets
+from harness.nemesis.kinds.clocks.abilities import sets
 lab = LocalProvider(nodes=1, name="clocks", directory="labs")
 try:
     lab.up()

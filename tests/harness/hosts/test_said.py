@@ -12,13 +12,14 @@ import pytest
 
 from harness.deploy.observe import observe
 from harness.errors import HostError, TribulationError
-from harness.hosts import admission, claims, probe, reach
 from harness.hosts.base import CommandResult
 from harness.hosts.said import parsed_json
-from harness.nemesis.answers import parsed
-from harness.nemesis.clock_abilities import sets
-from harness.run.attached import AttachedService, _config_of, _size_of
-from harness.systems.reference import ReferenceService
+from harness.hosts.selection import probe
+from harness.hosts.ssh import admission, claims, reach
+from harness.nemesis.agent_client.answers import parsed
+from harness.nemesis.kinds.clocks.abilities import sets
+from harness.run.plan.attached import AttachedService, _config_of, _size_of
+from harness.systems.reference.system import ReferenceService
 
 HARNESS = Path(__file__).resolve().parents[3] / "harness"
 NONSENSE = (

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.hosts.local import LocalProvider
-from harness.hosts.remote import RemoteHost
+from harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, socket, sys
 from harness.errors import TribulationError
-from harness.hosts.ssh import SshProvider
+from harness.hosts.ssh.provider import SshProvider
 try:
     provider = SshProvider.from_file("/srv/vps.yaml")
     hosts = provider.up()

@@ -5,7 +5,7 @@ python clock_harness.py LAB DIRECTORY LEASE_S LEDGER
 
 from __future__ import annotations
 
-from harness.nemesis.faults import Intent, Resolved
+from harness.nemesis.faults.fault import Intent, Resolved
 from tests.harness.nemesis.clock_services import Compiled
 from tests.harness.nemesis.holding import hold
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from harness.nemesis.faults import Intent, Resolved
+from harness.nemesis.faults.fault import Intent, Resolved
 from tests.harness.nemesis.holding import put_on
 from tests.harness.nemesis.plain_service import Supervised
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.hosts.local import LocalProvider
-from harness.nemesis.faults import Resolved
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.ledger import Ledger
+from harness.nemesis.faults.fault import Resolved
+from harness.nemesis.faults.ledger import Ledger
+from harness.nemesis.inject.injector import HostInjector
 
 
 def put_on(service: Any, faults: Sequence[Resolved]) -> tuple[LocalProvider, HostInjector]:

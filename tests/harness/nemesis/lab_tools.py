@@ -15,11 +15,11 @@ from typing import Any
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis import clock_library
-from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.ledger import Ledger
-from harness.systems.reference import ReferenceService
+from harness.nemesis.cluster import clock_library
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.nemesis.faults.ledger import Ledger
+from harness.nemesis.inject.injector import HostInjector
+from harness.systems.reference.system import ReferenceService
 
 from .plain_service import Plain
 

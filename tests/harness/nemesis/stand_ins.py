@@ -16,8 +16,8 @@ from typing import Any
 
 from harness.errors import HostError
 from harness.hosts.base import CommandResult
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.ledger import Ledger
+from harness.nemesis.faults.ledger import Ledger
+from harness.nemesis.inject.injector import HostInjector
 from harness.trouble import Trouble
 
 Lie = str | Exception | float | None | Callable[[dict[str, Any]], str]
@@ -74,7 +74,7 @@ class StandIn:
 
 
 class AgentChannel:
-    """An agent in memory, as `harness.nemesis.agent.main` answers."""
+    """An agent in memory, as `harness.agent.main` answers."""
 
     def __init__(self, host: StandIn) -> None:
         self._host, self._cluster = host, host.cluster

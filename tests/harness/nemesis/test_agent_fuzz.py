@@ -21,11 +21,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.nemesis.agent import apply, burst, follow, main, probes, wire
-from harness.nemesis.agent.fault_disk import control
-from harness.nemesis.agent.lines import receive_line
-from harness.nemesis.agent.shaping import Links, shape_problem
-from harness.nemesis.agent.store import Store
+from harness.agent import apply, follow, main
+from harness.agent.fault_disk import control
+from harness.agent.network import burst, probes
+from harness.agent.network import queue_thread as wire
+from harness.agent.network.shaping import Links, shape_problem
+from harness.agent.state.lines import receive_line
+from harness.agent.state.store import Store
 from tests.node.fuzz.frames import ODD
 from tests.node.fuzz.values import WIDE_VALUES, spoilt
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.nemesis.agent import account, cgroups, descriptors, proc, processes
-from harness.nemesis.agent.firewall import rules
-from harness.nemesis.agent.parts import process
-from harness.nemesis.agent.store import Store
-from harness.nemesis.shipping import bundle
+from harness.agent.faults import process
+from harness.agent.network.firewall import rules
+from harness.agent.processes import cgroups, descriptors, proc, processes
+from harness.agent.state import account
+from harness.agent.state.store import Store
+from harness.nemesis.agent_client.shipping import bundle
 from tests.harness.nemesis.lab_tools import await_that
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from harness.campaign.model import Campaign
 from harness.errors import CampaignError
-from harness.hosts.inventory import Inventory
 from harness.hosts.local import LocalProvider
-from harness.hosts.ssh import SshProvider
-from harness.nemesis.abilities import EVERY, lacking
-from harness.nemesis.percent import format_ppm, parse_ppm
-from harness.run.assemble import needs_of, require_capabilities
+from harness.hosts.ssh.inventory import Inventory
+from harness.hosts.ssh.provider import SshProvider
+from harness.nemesis.schedule.abilities import EVERY, lacking
+from harness.nemesis.specs.percent import format_ppm, parse_ppm
+from harness.run.plan.build import needs_of, require_capabilities
 
 SYSTEM = frozenset({"clock", "voters", "traces", "disk"})
 LOCAL = LocalProvider(nodes=1, name="never-up")

@@ -11,7 +11,7 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.clock_library import BLOCK_MACHINE
+from harness.nemesis.cluster.clock_library import BLOCK_MACHINE
 from tests.harness.nemesis.clock_readers import compiled
 from tests.harness.nemesis.clock_services import Answering, Compiled
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, other_harness, running

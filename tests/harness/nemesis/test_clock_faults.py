@@ -10,10 +10,10 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.abilities import try_abilities
-from harness.nemesis.clock_library import installed
-from harness.nemesis.heal import heal
-from harness.nemesis.injector import HostInjector
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.cluster.clock_library import installed
+from harness.nemesis.inject.injector import HostInjector
+from harness.nemesis.schedule.abilities import try_abilities
 from tests.harness.nemesis.lab_tools import await_that, fault, running
 from tests.harness.nemesis.plain_service import Supervised
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.nemesis.agent import processes
-from harness.nemesis.agent.clock import put
-from harness.nemesis.agent.clocks import elf, reach, vdso
-from harness.nemesis.clock_library import BLOCK_MACHINE, ClockLibrary, build_block
+from harness.agent.clocks import elf, reach, vdso
+from harness.agent.clocks.clock import put
+from harness.agent.processes import processes
+from harness.nemesis.cluster.clock_library import BLOCK_MACHINE, ClockLibrary, build_block
 from tests.harness.nemesis.clock_readers import Reader, compiled, reading
 from tests.harness.nemesis.test_clock_shim import shim_in
 

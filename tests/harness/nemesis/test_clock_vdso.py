@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.nemesis.agent import clock
-from harness.nemesis.agent.clocks import reach, vdso
-from harness.nemesis.agent.clocks.stopping import CannotStop, stopped
-from harness.nemesis.agent.proc import read
-from harness.nemesis.clock_library import BLOCK_MACHINE, build_block
+from harness.agent.clocks import clock, reach, vdso
+from harness.agent.clocks.stopping import CannotStop, stopped
+from harness.agent.processes.proc import read
+from harness.nemesis.cluster.clock_library import BLOCK_MACHINE, build_block
 from tests.harness.nemesis.clock_readers import Reader, Times, compiled, reading
 from tests.harness.nemesis.lab_tools import await_that
 from tests.harness.nemesis.test_clock_shim import shim_in
@@ -232,7 +231,7 @@ def test_a_stopped_process_stays_so_and_signals_arrive(moving: Moving, static: s
 
 STOPS = """
 import sys
-from harness.nemesis.agent.clocks.stopping import stopped
+from harness.agent.clocks.stopping import stopped
 with stopped(int(sys.argv[1]), ()):
     print("stopped", flush=True)
     sys.stdin.read()

@@ -9,7 +9,7 @@ import pytest
 
 from harness.bytecode import for_python
 from harness.hosts.local import LocalProvider
-from harness.nemesis import fault_disk
+from harness.nemesis.cluster import fault_disk
 
 DRAWS = 6
 

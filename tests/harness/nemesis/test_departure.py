@@ -11,14 +11,14 @@ import pytest
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
 from harness.hosts.local import LocalProvider
-from harness.nemesis.faults import Intent, Resolved, Situation
-from harness.nemesis.resolve import in_force, resolve
-from harness.nemesis.specs import MembershipSpec
-from harness.simulator.cluster import SimCluster
-from harness.simulator.departure import members_seen
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Resolved, Situation
+from harness.nemesis.specs.specs import MembershipSpec
+from harness.nemesis.topology.resolve import in_force, resolve
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.faults.departure import members_seen
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
-from harness.systems.reference import ReferenceService
+from harness.systems.reference.system import ReferenceService
 from tests.harness.nemesis.lab_tools import await_that, fault, reference_on, running
 from tests.harness.simulator.real import ask, follower, leader, real_cluster
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.packages.base import Ground
-from harness.nemesis.packages.disks import Disk
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.nemesis.kinds.base import Ground
+from harness.nemesis.kinds.processes.disks import Disk
 
 
 def draws(seed: int, key: str) -> dict[str, int]:

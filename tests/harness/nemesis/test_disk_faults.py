@@ -8,8 +8,8 @@ import pytest
 
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
-from harness.nemesis import fault_disk
-from harness.nemesis.injector import HostInjector
+from harness.nemesis.cluster import fault_disk
+from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running
 from tests.harness.nemesis.writing_service import Writing, alive, complaint, mounts, on_fault_disks
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.hosts.local import LocalProvider
-from harness.nemesis import fault_disk
-from harness.nemesis.heal import heal
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.cluster import fault_disk
 from tests.harness.nemesis.lab_tools import HERE, LAB, await_that
 from tests.harness.nemesis.writing_service import Writing, alive, complaint, mounts, on_fault_disks
 

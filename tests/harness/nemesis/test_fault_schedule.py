@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import CampaignError
-from harness.nemesis import specs
-from harness.nemesis.faults import Intent
-from harness.nemesis.schedule import expand
-from harness.nemesis.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
-from harness.nemesis.targets import WORDS
+from harness.nemesis.faults.fault import Intent
+from harness.nemesis.faults.targets import WORDS
+from harness.nemesis.schedule.schedule import expand
+from harness.nemesis.specs import specs
+from harness.nemesis.specs.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND_NS = 10**9

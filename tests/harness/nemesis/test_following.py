@@ -11,9 +11,9 @@ from typing import Any
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agents import on_host
-from harness.nemesis.following import Following
-from harness.nemesis.triggers import Happened
+from harness.nemesis.agent_client.agents import on_host
+from harness.nemesis.cluster.following import Following
+from harness.nemesis.faults.triggers import Happened
 from harness.systems.base import Dial
 from tests.harness.nemesis.lab_tools import await_that, programs
 from tests.harness.nemesis.plain_service import Plain

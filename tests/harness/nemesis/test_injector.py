@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.hosts.local import LocalProvider
-from harness.nemesis.injector import HostInjector
+from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, hears, programs, running, six, state, table
 from tests.harness.nemesis.plain_service import Supervised
 

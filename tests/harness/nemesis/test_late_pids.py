@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.ledger import read_ledger
+from harness.nemesis.faults.ledger import read_ledger
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running, state
 from tests.harness.nemesis.plain_service import Plain
 

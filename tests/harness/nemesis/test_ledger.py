@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from harness.errors import CampaignError, FaultError
-from harness.nemesis.faults import Intent, Observation, Resolved
-from harness.nemesis.ledger import Ledger, read_ledger, read_lines, readable_lines
+from harness.nemesis.faults.fault import Intent, Observation, Resolved
+from harness.nemesis.faults.ledger import Ledger, read_ledger, read_lines, readable_lines
 from tests.histories.test_full_disk import files_of_at_most
 
 EDGES = {"edges": [["n1", "n2"]]}

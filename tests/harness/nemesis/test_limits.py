@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.agent.faults import limits, slow_start
+from harness.agent.faults.process import known
+from harness.agent.keeper import Keeper
+from harness.agent.processes import cgroups, limit_looks, proc, processes
+from harness.agent.state.store import Store
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import cgroups, limit_looks, proc, processes
-from harness.nemesis.agent.keeper import Keeper
-from harness.nemesis.agent.parts import limits, slow_start
-from harness.nemesis.agent.parts.process import known
-from harness.nemesis.agent.store import Store
-from harness.nemesis.heal import heal
-from harness.nemesis.injector import HostInjector
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running, state
 from tests.harness.nemesis.plain_service import Supervised
 

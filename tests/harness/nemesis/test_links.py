@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from harness.agent.network import netem, queue_rules
 from harness.errors import HostError
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import netem, queue_rules
-from harness.nemesis.heal import heal
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.packages import PACKAGES
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.inject.injector import HostInjector
+from harness.nemesis.registry import PACKAGES
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, hears, programs, running, six
 from tests.harness.nemesis.plain_service import Supervised
 

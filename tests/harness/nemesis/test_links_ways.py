@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from harness.errors import FaultError
-from harness.nemesis import link_ways
-from harness.nemesis.faults import CLIENTS, Intent, Resolved
-from harness.nemesis.resolve import in_force
-from harness.nemesis.wanted import wanted_by_host
+from harness.nemesis.agent_client.desired_state import wanted_by_host
+from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from harness.nemesis.kinds.links import link_ways
+from harness.nemesis.topology.resolve import in_force
 
 MS = 10**6
 NETEM = {"netem": True, "queue": "nft", "copies": True, "resets": True}

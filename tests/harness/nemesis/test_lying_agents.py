@@ -9,12 +9,12 @@ import pytest
 
 from harness.errors import FaultError, HostError
 from harness.hosts.base import CommandResult
-from harness.nemesis import background
-from harness.nemesis.answers import SHAPES, parsed
-from harness.nemesis.faults import Intent, Resolved
-from harness.nemesis.heal import heal_each
-from harness.nemesis.leases import Leases
-from harness.nemesis.ledger import read_ledger
+from harness.nemesis.agent_client.answers import SHAPES, parsed
+from harness.nemesis.agent_client.heal import heal_each
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.nemesis.faults.ledger import read_ledger
+from harness.nemesis.inject import background
+from harness.nemesis.inject.leases import Leases
 
 from .stand_ins import StandIns, injecting
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from harness.errors import HostError
-from harness.nemesis.following import Following
+from harness.nemesis.cluster.following import Following
 from harness.trouble import Trouble
 
 from .stand_ins import NoService, StandIns

@@ -18,18 +18,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.agent.faults import replacement as part
 from harness.campaign.model import Campaign
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent.parts import replacement as part
-from harness.nemesis.faults import Intent, Observation, Situation
-from harness.nemesis.resolve import resolve
-from harness.nemesis.schedule import expand
-from harness.nemesis.specs import MembershipSpec
-from harness.nemesis.targets import may_leave
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Observation, Situation
+from harness.nemesis.faults.targets import may_leave
+from harness.nemesis.schedule.schedule import expand
+from harness.nemesis.specs.specs import MembershipSpec
+from harness.nemesis.topology.resolve import resolve
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
-from harness.systems.reference import ReferenceService
+from harness.systems.reference.system import ReferenceService
 from node.core.raft.configuration import is_quorum, step_towards
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.campaign.model import Campaign
 from harness.errors import CampaignError
-from harness.nemesis.abilities import Able
-from harness.nemesis.draws import LINKS, NODES, SORTS, names_of
-from harness.nemesis.faults import Intent
-from harness.nemesis.mix import composed_needs, labelled, left_out, needs, planned, possible_needs
-from harness.nemesis.specs import FaultSpec
+from harness.nemesis.faults.fault import Intent
+from harness.nemesis.schedule.abilities import Able
+from harness.nemesis.schedule.mix import composed_needs, labelled, left_out, needs, planned, possible_needs
+from harness.nemesis.specs.draws import LINKS, NODES, SORTS, names_of
+from harness.nemesis.specs.specs import FaultSpec
 
 ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND = 1_000_000_000

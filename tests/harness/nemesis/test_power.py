@@ -14,8 +14,8 @@ import pytest
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.injector import HostInjector
-from harness.systems.reference import ReferenceService
+from harness.nemesis.inject.injector import HostInjector
+from harness.systems.reference.system import ReferenceService
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, programs, running, state, table
 from tests.harness.nemesis.plain_service import Supervised
 

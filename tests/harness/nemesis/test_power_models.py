@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.nemesis.agent.fault_disk.journaled import Journaled
-from harness.nemesis.agent.fault_disk.nodes import Change, Directory, File
-from harness.nemesis.agent.fault_disk.tearing import survivors
-from harness.nemesis.agent.fault_disk.tree import Tree
+from harness.agent.fault_disk.tree.journaled import Journaled
+from harness.agent.fault_disk.tree.nodes import Change, Directory, File
+from harness.agent.fault_disk.tree.tearing import survivors
+from harness.agent.fault_disk.tree.tree import Tree
 from tests.harness.nemesis.crash_states import BLOCK, Event, Story, contents
 
 writes = st.tuples(st.integers(0, 5), st.binary(min_size=1, max_size=3).map(lambda data: data.replace(b"\0", b"x")))

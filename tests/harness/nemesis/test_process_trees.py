@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.agent.processes import cgroups
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis.agent import cgroups
-from harness.nemesis.faults import Resolved
-from harness.nemesis.heal import heal
-from harness.nemesis.injector import HostInjector
-from harness.nemesis.packages import package_of
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.faults.fault import Resolved
+from harness.nemesis.inject.injector import HostInjector
+from harness.nemesis.registry import package_of
 from tests.harness.nemesis.forking_service import WAYS, Forking, serving
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import FaultError, HostError
-from harness.nemesis.agents import AgentClient, ask, connect_all, here, require
-from harness.nemesis.reachability import Reachability
-from harness.nemesis.topology import Edge
+from harness.nemesis.agent_client.agents import AgentClient, ask, connect_all, here, require
+from harness.nemesis.cluster.reachability import Reachability
+from harness.nemesis.topology.topology import Edge
 
 NAMES = ("a", "b", "c")
 

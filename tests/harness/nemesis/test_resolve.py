@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import CampaignError
-from harness.nemesis.faults import Intent, Resolved, Situation
-from harness.nemesis.resolve import Force, in_force, resolve
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Resolved, Situation
+from harness.nemesis.topology.resolve import Force, in_force, resolve
+from harness.simulator.faults.injector import SimInjector
 from tests.harness.simulator.real import leader, real_cluster
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]

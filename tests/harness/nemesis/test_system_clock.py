@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.agent.clocks import system_clock
+from harness.agent.faults import clock as part
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
-from harness.nemesis.abilities import try_abilities
-from harness.nemesis.agent import system_clock
-from harness.nemesis.agent.parts import clock as part
-from harness.nemesis.clock_abilities import CAP_SYS_TIME
-from harness.nemesis.ledger import read_ledger
+from harness.nemesis.faults.ledger import read_ledger
+from harness.nemesis.kinds.clocks.abilities import CAP_SYS_TIME
+from harness.nemesis.schedule.abilities import try_abilities
 from tests.harness.nemesis.lab_tools import fault, running
 from tests.harness.nemesis.plain_service import Supervised
 

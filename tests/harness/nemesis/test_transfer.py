@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hosts.local import LocalProvider
-from harness.nemesis.faults import Intent, Situation
-from harness.nemesis.resolve import resolve
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Situation
+from harness.nemesis.topology.resolve import resolve
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster

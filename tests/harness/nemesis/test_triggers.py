@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from harness.agent.follow import Follower
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.agent.follow import Follower
-from harness.nemesis.faults import Intent
-from harness.nemesis.schedule import expand
-from harness.nemesis.shipping import bundle
-from harness.nemesis.specs import FaultSpec
-from harness.nemesis.triggers import EVENTS, Happened
-from harness.run.actions import ActionDone, FaultAction, Faults
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.nemesis.agent_client.shipping import bundle
+from harness.nemesis.faults.fault import Intent
+from harness.nemesis.faults.triggers import EVENTS, Happened
+from harness.nemesis.schedule.schedule import expand
+from harness.nemesis.specs.specs import FaultSpec
+from harness.run.drive.actions import ActionDone, FaultAction, Faults
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate
 from harness.shrink import edits
 from harness.shrink.focus import moments_of

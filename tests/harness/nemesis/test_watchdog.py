@@ -11,8 +11,8 @@ import pytest
 
 from harness.errors import FaultError
 from harness.hosts.local import LocalProvider
-from harness.nemesis.heal import heal
-from harness.nemesis.ledger import read_ledger
+from harness.nemesis.agent_client.heal import heal
+from harness.nemesis.faults.ledger import read_ledger
 from tests.harness.nemesis.lab_tools import (
     all_is_well,
     await_that,

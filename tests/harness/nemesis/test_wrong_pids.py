@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis import cluster
-from harness.nemesis.packages import processes
+from harness.nemesis.cluster import cluster
+from harness.nemesis.kinds.processes import processes
 from tests.harness.nemesis.lab_tools import deploy, fault, running
 from tests.harness.nemesis.plain_service import Plain
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.hosts.base import Host
 from harness.hosts.local import LocalProvider
-from harness.nemesis import fault_disk
+from harness.nemesis.cluster import fault_disk
 from tests.harness.nemesis.lab_tools import state
 from tests.harness.nemesis.plain_service import Supervised
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.load import load_campaign
-from harness.run.execute import Settings
+from harness.run.pipeline import Settings
 from harness.run.simulated import run_in_simulator
 
 CAMPAIGN = """

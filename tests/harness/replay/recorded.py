@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import Simulated, node_configs, simulate
-from harness.simulator.cluster import SimCluster
-from harness.simulator.digest import RunDigest
-from node.core.effects import Effect
-from node.core.events import Event
-from node.runtime.recording import RecordedStep, effects_crc, encode_header, encode_step
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.cluster.digest import RunDigest
+from node.core.interface.effects import Effect
+from node.core.interface.events import Event
+from node.runtime.telemetry.recording import RecordedStep, effects_crc, encode_header, encode_step
 
 CAMPAIGN = """
 name: recorded

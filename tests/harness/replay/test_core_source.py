@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import node
-from harness.deploy.package import build_node_archive
+from harness.systems.reference.package import build_node_archive
 from node.core_source import fingerprint
-from node.runtime.recording import encode_header, read_recording
+from node.runtime.telemetry.recording import encode_header, read_recording
 
 PACKAGE = Path(node.__file__).parent
 
@@ -39,7 +39,7 @@ def test_a_checkout_and_the_archive_on_a_host_have_the_same(tmp_path: Path) -> N
 def test_the_core_changes_it_and_the_runtime_does_not(tmp_path: Path) -> None:
     place = copied(tmp_path / "changed")
     assert fingerprint_of(place) == fingerprint()
-    with (place / "node/runtime/loop.py").open("a", encoding="utf-8") as file:
+    with (place / "node/runtime/loop/loop.py").open("a", encoding="utf-8") as file:
         file.write("\n# another comment\n")
     assert fingerprint_of(place) == fingerprint()
     with (place / "node/core/raft/replication.py").open("a", encoding="utf-8") as file:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from checkers.result import Fault, RunRecord
+from checkers.base.result import Fault, RunRecord
 from harness.cli.main import main
 from harness.errors import CampaignError
-from harness.nemesis.faults import Intent
-from harness.replay.explained import Answer, Asked, explain
-from harness.replay.folder import read_plan
-from harness.replay.neighbours import Fate, changes, fate
-from harness.replay.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
-from harness.replay.telling_explained import tell_answer, tell_explained
-from harness.search.signature import Signature
+from harness.failures.folder import read_plan
+from harness.failures.signature import Signature
+from harness.nemesis.faults.fault import Intent
+from harness.replay.explain.describe_explanation import tell_answer, tell_explained
+from harness.replay.explain.explained import Answer, Asked, explain
+from harness.replay.explain.neighbours import Fate, changes, fate
+from harness.replay.explain.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
 from histories import History
-from histories.operation import Operation, Type
+from histories.model.operation import Operation, Type
 
 from .conftest import run_folder
 from .test_tries import FLAWED

@@ -15,15 +15,15 @@ import pytest
 from harness.errors import HostError
 from harness.evidence.seal import place_of
 from harness.hosts.local import LocalProvider, launch, list_labs
-from harness.replay.cluster import replay_cluster
-from harness.replay.nodes import read_incarnations, replay_nodes
-from harness.simulator.clients import Answer, End
-from harness.simulator.cluster import SimCluster
+from harness.replay.nodes.cluster import replay_cluster
+from harness.replay.nodes.nodes import read_incarnations, replay_nodes
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.network.clients import Answer, End
 from harness.simulator.options import SECOND, SimOptions
 from harness.systems.base import Op, Outcome
-from harness.systems.reference_client import ReferenceProtocol, Request
-from histories.store import read_traces
-from node.config import NodeConfig
+from harness.systems.reference.client import ReferenceProtocol, Request
+from histories.files.store import read_traces
+from node.config.node import NodeConfig
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import wait_for
 

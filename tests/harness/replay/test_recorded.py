@@ -11,13 +11,13 @@ import pytest
 
 from harness.cli.main import main
 from harness.errors import CampaignError
-from harness.replay.cluster import ClusterReplay, execute, replay_cluster
-from harness.replay.nodes import NodeReplay, read_incarnations, replay_nodes
-from harness.replay.script import scripts_of
-from harness.replay.telling import tell_cluster, tell_nodes
-from node.core.events import Received, TimerFired
-from node.core.messages import AppendEntries
-from node.runtime.recording import RecordedStep
+from harness.replay.describe import tell_cluster, tell_nodes
+from harness.replay.nodes.cluster import ClusterReplay, execute, replay_cluster
+from harness.replay.nodes.nodes import NodeReplay, read_incarnations, replay_nodes
+from harness.replay.nodes.script import scripts_of
+from node.core.interface.events import Received, TimerFired
+from node.core.interface.messages import AppendEntries
+from node.runtime.telemetry.recording import RecordedStep
 
 from .recorded import KILL_AND_CUT, POWER, Recorded, record
 

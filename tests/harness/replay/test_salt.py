@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness.campaign.load import load_campaign
-from harness.replay.differences import run_differences
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.replay.compare.differences import run_differences
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import Simulated, simulate
 
 from .recorded import CAMPAIGN, KILL_AND_CUT

@@ -11,9 +11,9 @@ import pytest
 
 from harness.cli.main import main
 from harness.errors import CampaignError
-from harness.replay.differences import first_difference, plain
-from harness.replay.folder import read_plan
-from harness.replay.simulated import first_unequal, replay_simulated
+from harness.failures.folder import read_plan
+from harness.replay.compare.differences import first_difference, plain
+from harness.replay.runs.simulated import first_unequal, replay_simulated
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from checkers.result import Fault, RunRecord
+from checkers.base.result import Fault, RunRecord
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.faults import CLIENTS, Situation
-from harness.nemesis.resolve import resolve
-from harness.replay.distance import Distance, distance
-from harness.replay.folder import read_plan, read_record
-from harness.replay.pinning import intents_of, plan_of_history, plan_of_run
-from harness.replay.reproduce import Asked, reproduce
-from harness.replay.simulated import replay_simulated
-from harness.replay.telling import tell_tries
+from harness.failures.folder import read_plan, read_record
+from harness.nemesis.faults.fault import CLIENTS, Situation
+from harness.nemesis.topology.resolve import resolve
+from harness.replay.compare.distance import Distance, distance
+from harness.replay.describe import tell_tries
+from harness.replay.runs.pinning import intents_of, plan_of_history, plan_of_run
+from harness.replay.runs.reproduce import Asked, reproduce
+from harness.replay.runs.simulated import replay_simulated
 from harness.run.simulated import simulate
 from histories import History
-from histories.operation import Event, Type
+from histories.model.operation import Event, Type
 
 from .conftest import run_folder
 

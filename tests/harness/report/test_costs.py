@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from harness.report import write_report
 from harness.report.costs import Cost, cost_rows, costs
 from histories import Operation, Type

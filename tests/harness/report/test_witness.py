@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.result import Fault
+from checkers.base.result import Fault
 from harness.report.witness import witness
 from histories import parse
 

@@ -10,9 +10,9 @@ import pytest
 
 from checkers import Budget
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
+from harness.run.outcome.verdict import EXIT_UNKNOWN, EXIT_VALID, Judgement, judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import Simulated, simulate
-from harness.run.verdict import EXIT_UNKNOWN, EXIT_VALID, Judgement, judge_record
 from histories import History, Type
 
 CAMPAIGN = """\

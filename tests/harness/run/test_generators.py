@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.run.generators import (
+from harness.systems.base import Op, Outcome
+from harness.workloads.generators import (
     Context,
     Generator,
     each,
@@ -19,7 +20,6 @@ from harness.run.generators import (
     time_limit,
     until_ok,
 )
-from harness.systems.base import Op, Outcome
 
 
 def take(generator: Generator, count: int, outcomes=None, seed: int = 1, now_ns: int = 0):

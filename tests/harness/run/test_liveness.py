@@ -11,13 +11,13 @@ import pytest
 from checkers import Budget, Verdict
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.faults import Intent
-from harness.run.actions import ActionDone, Verb
-from harness.run.assemble import make_plan, needs_of
-from harness.run.plan import Liveness, Pace, Plan
-from harness.run.runner import Phase, Runner
+from harness.nemesis.faults.fault import Intent
+from harness.run.drive.actions import ActionDone, Verb
+from harness.run.drive.runner import Phase, Runner
+from harness.run.outcome.verdict import Judgement, judge_record
+from harness.run.plan.build import make_plan, needs_of
+from harness.run.plan.plan import Liveness, Pace, Plan
 from harness.run.simulated import simulate
-from harness.run.verdict import Judgement, judge_record
 
 from .test_runner import SECOND, play
 from .test_runner import make_plan as story

@@ -10,7 +10,7 @@ import pytest
 
 from harness.campaign.load import dump_campaign, load_campaign
 from harness.errors import CampaignError
-from harness.run.own_system import load_system
+from harness.run.plan.own_system import load_system
 
 WHOLE = """
 from __future__ import annotations

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.exercised import FEW_TRIES
-from harness.nemesis.faults import Intent
-from harness.run.actions import Verb
-from harness.run.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
-from harness.run.plan import Pace, Pinned, Plan
-from harness.run.runner import Phase
+from checkers.soundness.exercised import FEW_TRIES
+from harness.nemesis.faults.fault import Intent
+from harness.run.drive.actions import Verb
+from harness.run.drive.runner import Phase
+from harness.run.plan.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
+from harness.run.plan.plan import Pace, Pinned, Plan
 from harness.systems.base import Op, Outcome
 
 from .test_runner import SECOND, make_plan, play

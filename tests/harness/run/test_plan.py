@@ -12,11 +12,11 @@ from checkers import Budget, Verdict
 from harness.campaign.load import load_campaign
 from harness.campaign.model import Campaign
 from harness.errors import CampaignError
-from harness.run.assemble import make_plan
-from harness.run.execute import Settings
-from harness.run.plan import Plan
+from harness.run.outcome.verdict import judge, judge_record
+from harness.run.pipeline import Settings
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import run_in_simulator, simulate, without_flaws
-from harness.run.verdict import judge, judge_record
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SimOptions
 

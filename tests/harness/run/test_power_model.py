@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from checkers import RunRecord, Verdict
-from checkers.result import Fault
+from checkers.base.result import Fault
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.faults import Situation
-from harness.nemesis.power_models import model_of
-from harness.nemesis.resolve import resolve
-from harness.run.assemble import make_plan
-from harness.run.verdict import power_model
+from harness.nemesis.faults.fault import Situation
+from harness.nemesis.faults.power_models import model_of
+from harness.nemesis.topology.resolve import resolve
+from harness.run.outcome.verdict import power_model
+from harness.run.plan.build import make_plan
 from histories import History
 
 HEAD = "name: power\nhosts: {nodes: 3}\nload: 10s\nworkloads: [{register: {}}]\n"

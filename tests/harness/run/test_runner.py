@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from dataclasses import replace
 
-from harness.nemesis.faults import Intent
-from harness.run.actions import ActionDone, FaultAction, Verb
-from harness.run.matching import never_begun
-from harness.run.plan import Plan, Timing, make_slots
-from harness.run.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
+from harness.nemesis.faults.fault import Intent
+from harness.run.drive.actions import ActionDone, FaultAction, Verb
+from harness.run.drive.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
+from harness.run.plan.plan import Plan, Timing, make_slots
+from harness.run.preflight import never_begun
 from harness.systems.base import Outcome
 from harness.workloads import Register, RegisterSpec, Set, SetSpec
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from harness.errors import FaultError
-from harness.nemesis.faults import Injector, Intent, Observation, Resolved, Situation
-from harness.run.journal import Journal
-from harness.run.nemesis import Nemesis
-from harness.run.plan import Plan, Timing, make_slots
-from harness.run.runner import HEAL_TRIES, Phase
-from harness.run.threads import BROKEN_CLIENT, ThreadDriver
-from harness.run.worker import RunClock
+from harness.nemesis.faults.fault import Injector, Intent, Observation, Resolved, Situation
+from harness.run.drive.journal import Journal
+from harness.run.drive.nemesis import Nemesis
+from harness.run.drive.runner import HEAL_TRIES, Phase
+from harness.run.drive.threads import BROKEN_CLIENT, ThreadDriver
+from harness.run.drive.worker import RunClock
+from harness.run.plan.plan import Plan, Timing, make_slots
 from harness.systems.base import Client, Op, Outcome
 from harness.workloads import Register, RegisterSpec
 from histories import NEMESIS, Recorder, Type, read_history
@@ -246,14 +246,14 @@ def drive_unhealable(tries: int, path: Path):
 
 
 def test_healing_everything_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     runner, injector, nemesis = drive_unhealable(HEAL_TRIES - 1, tmp_path / "h.jsonl")
     assert injector.asked == ["heal-all"] * HEAL_TRIES
     assert nemesis.errors == [] and {"healed", "quiet_end"} <= set(runner.marks)
 
 
 def test_a_run_that_could_not_be_healed_was_never_healed_nor_quiet(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     runner, injector, nemesis = drive_unhealable(99, tmp_path / "h.jsonl")
     assert injector.asked == ["heal-all"] * HEAL_TRIES
     assert "healed" not in runner.marks and "quiet_end" not in runner.marks and "end" in runner.marks
@@ -268,7 +268,7 @@ class StillCut(NoFaults):
 
 
 def test_links_that_are_down_after_everything_was_healed_are_an_error_of_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     clock, injector = RunClock(), StillCut()
     with Recorder(tmp_path / "h.jsonl") as recorder:
         journal = Journal(recorder)

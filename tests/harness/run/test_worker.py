@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import pytest
 
-from harness.run.plan import Slot
-from harness.run.runner import Invocation
-from harness.run.worker import SAME_FAILS, Answer, RunClock, Worker
+from harness.run.drive.runner import Invocation
+from harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
+from harness.run.plan.plan import Slot
 from harness.systems.base import Client, Op, Outcome
 from harness.workloads.sized import Sizes
 from histories import Recorder, read_history

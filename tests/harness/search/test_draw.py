@@ -10,9 +10,9 @@ import pytest
 
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.nemesis.liveness import LivenessSpec
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.nemesis.topology.liveness import LivenessSpec
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import node_configs, world_of
 from harness.search.draw import LOADS_NS, OPERATIONS, keeps_time, searched_plan
 

@@ -9,12 +9,12 @@ from itertools import count
 
 import pytest
 
+from harness.failures.pool import LocalWorkers
+from harness.failures.signature import Signature
 from harness.search import corpus as corpora
 from harness.search import engine
 from harness.search.corpus import KEPT, Corpus
 from harness.search.engine import MUTANT_EVERY, Findings, Search, search
-from harness.search.pool import LocalWorkers
-from harness.search.signature import Signature
 from harness.search.trial import Trial
 
 from .campaigns import campaign

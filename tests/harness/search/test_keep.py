@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.run.execute import Settings
+from harness.run.pipeline import Settings
 from harness.search.engine import Findings, Search
 from harness.search.keep import keep_failures, keep_trial
 from harness.search.trial import Task, lost_trial, run_trial

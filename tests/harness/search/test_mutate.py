@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from harness.campaign.load import load_campaign
-from harness.nemesis.knobs import Knobs
-from harness.run.plan import Plan
+from harness.nemesis.specs.knobs import Knobs
+from harness.run.plan.plan import Plan
 from harness.run.simulated import node_configs, world_of
 from harness.search.draw import keeps_time, searched_plan
 from harness.search.mutate import CHANGES, MAX_FAULTS, TARGETS, mutated

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.authority import LIFE, Authority
 from harness.errors import CampaignError
-from harness.search.pool import DaskWorkers, LocalWorkers, exposure, in_order
+from harness.failures.pool import DaskWorkers, LocalWorkers, exposure, in_order
+from harness.systems.reference.authority import LIFE, Authority
 from tests.harness.search.work import die_once, double, double_unless_seven, refuse, sleep, slow_when_early
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,7 +102,7 @@ def test_workers_end_with_their_parent():
     """A parent that is killed cannot say goodbye."""
     script = (
         "import multiprocessing, sys\n"
-        "from harness.search.pool import LocalWorkers\n"
+        "from harness.failures.pool import LocalWorkers\n"
         "from tests.harness.search.work import double\n"
         "if __name__ == '__main__':\n"
         "    workers = LocalWorkers(1)\n"

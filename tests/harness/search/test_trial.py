@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from checkers import CheckResult, Verdict
-from harness.run.plan import Plan
+from harness.failures.signature import Signature
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate
 from harness.search import trial as trials
-from harness.search.signature import Signature
 from harness.search.trial import FAILED, Task, Trial, broken_checkers, lost_trial, run_trial
 
 from .campaigns import campaign
@@ -71,7 +71,7 @@ def test_a_crash_of_the_simulator_is_a_failure_too(monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("no way")
 
-    monkeypatch.setattr("harness.simulator.network.Network.cut", broken)
+    monkeypatch.setattr("harness.simulator.network.network.Network.cut", broken)
     (signature,) = run_trial(Task(CORRECT, 1, swarm=False)).signatures
     assert signature == Signature("simulator", "ZeroDivisionError in test_trial.broken", "crash")
 

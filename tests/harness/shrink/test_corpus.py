@@ -10,9 +10,9 @@ import pytest
 
 from checkers import Budget, RunRecord, check
 from harness.errors import CampaignError
+from harness.failures.signature import Signature, fails_alike, signatures
+from harness.run.outcome.verdict import judge_record
 from harness.run.simulated import simulate, without_flaws
-from harness.run.verdict import judge_record
-from harness.search.signature import Signature, fails_alike, signatures
 from harness.shrink import edits
 from harness.shrink.corpus import Entry, entries, find_again, keep, read_entry
 

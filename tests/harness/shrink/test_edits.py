@@ -9,8 +9,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults import Intent
-from harness.run.plan import Pinned, Plan, Timing, make_slots
+from harness.nemesis.faults.fault import Intent
+from harness.run.plan.plan import Pinned, Plan, Timing, make_slots
 from harness.shrink import edits
 from harness.systems.base import Op
 from harness.workloads import WORKLOADS

@@ -10,10 +10,10 @@ import pytest
 from harness.campaign.load import load_campaign
 from harness.cli.main import main
 from harness.errors import CampaignError
-from harness.run.execute import Settings
+from harness.failures.signature import Signature
+from harness.run.outcome.verdict import judge
+from harness.run.pipeline import Settings
 from harness.run.simulated import run_in_simulator
-from harness.run.verdict import judge
-from harness.search.signature import Signature
 from harness.shrink.corpus import find_again, read_entry
 from harness.shrink.folder import choose, read_recorded, read_source
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from checkers import RunRecord, Verdict, check
 from harness.cli.main import main
 from harness.errors import CampaignError
-from harness.search.signature import Signature, signatures
-from harness.shrink.allowance import Allowance
+from harness.failures.allowance import Allowance
+from harness.failures.signature import Signature, signatures
 from harness.shrink.history import part_of, shrink_history
 from harness.shrink.observing import Links
 from histories import Event, History, Type

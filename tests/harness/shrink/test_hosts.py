@@ -10,13 +10,13 @@ import pytest
 from checkers import Budget, CheckResult, Verdict
 from harness.campaign.load import load_campaign
 from harness.errors import HostError
-from harness.run.assemble import make_plan
+from harness.failures.allowance import Allowance, SpentError
+from harness.failures.signature import Signature
 from harness.run.interrupts import Interrupted
-from harness.run.plan import Plan
+from harness.run.outcome.verdict import Judgement, judge_record
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate
-from harness.run.verdict import Judgement, judge_record
-from harness.search.signature import Signature
-from harness.shrink.allowance import Allowance, SpentError
 from harness.shrink.hosts import HostTrials
 from harness.shrink.plan import shrink_by
 from harness.shrink.steps import ON_HOSTS

@@ -8,13 +8,13 @@ import pytest
 
 from harness.campaign.load import load_campaign
 from harness.errors import CampaignError
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.failures.allowance import Allowance
+from harness.failures.signature import Signature
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate, without_flaws
-from harness.search.signature import Signature
 from harness.search.trial import crash_signature
 from harness.shrink import edits
-from harness.shrink.allowance import Allowance
 from harness.shrink.plan import shrink_by, shrink_plan, stability
 from harness.shrink.trial import Failure, Trials
 

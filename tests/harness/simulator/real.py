@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.simulator.cluster import SimCluster
-from harness.simulator.injector import SimInjector
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND, SimOptions
 
 from .scripted import config

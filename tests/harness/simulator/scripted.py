@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.simulator.cluster import SimCluster
+from harness.simulator.cluster.cluster import SimCluster
 from harness.simulator.options import SimOptions
-from node.config import NodeConfig
-from node.core.effects import Effect
-from node.core.events import Event
+from node.config.node import NodeConfig
+from node.core.interface.effects import Effect
+from node.core.interface.events import Event
 
 Script = Callable[[str, int, Event], list[Effect]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.simulator.backlog import ordered
-from node.core.events import Connected, Received, Request, Start, StorageDone, TimerFired
-from node.core.messages import HeartbeatReply
+from harness.simulator.cluster.backlog import ordered
+from node.core.interface.events import Connected, Received, Request, Start, StorageDone, TimerFired
+from node.core.interface.messages import HeartbeatReply
 
 SOURCES = {
     "disk": lambda n: StorageDone(n),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from checkers.traces import read_traces
+from checkers.traces.traces import read_traces
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
-from harness.run.record import load_record, read_facts
+from harness.run.outcome.run_folder import load_record, read_facts
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
 
 CAMPAIGN = """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.nemesis.faults import CLIENTS
-from harness.simulator.clients import End
+from harness.nemesis.faults.fault import CLIENTS
+from harness.simulator.network.clients import End
 from harness.simulator.options import MILLISECOND, SECOND
-from node.core.effects import Reply, Send, SetTimer
-from node.core.events import ClientGone, Connected, Disconnected, Received, Request, TimerFired
-from node.core.messages import TimeoutNow
+from node.core.interface.effects import Reply, Send, SetTimer
+from node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request, TimerFired
+from node.core.interface.messages import TimeoutNow
 
 from .scripted import events_of, scripted_cluster
 

@@ -10,8 +10,8 @@ import harness
 import node
 from harness.errors import TribulationError
 from harness.simulator.errors import FenceError
-from harness.simulator.fence import CORE as FENCED
-from harness.simulator.fence import fence
+from harness.simulator.purity_guard import CORE as FENCED
+from harness.simulator.purity_guard import fence
 
 from .order_lint import findings
 
@@ -20,7 +20,7 @@ HARNESS = Path(harness.__file__).parent
 CORE = [
     *sorted((ROOT / "node/core").rglob("*.py")),
     *(ROOT / "node" / f"{name}.py" for name in ("config", "flaw", "flaws", "zoo", "zoo_cluster", "zoo_log", "errors")),
-    ROOT / "node/runtime/gate.py",
+    ROOT / "node/runtime/loop/gate.py",
 ]
 CORE_IMPORTS = {
     *(
@@ -62,7 +62,7 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "networkx",
     "pydantic",
     "rich.table",
-    "checkers.result",
+    "checkers.base.result",
     "histories",
 }
 
@@ -83,15 +83,15 @@ def test_neither_has_the_simulator_nor_what_drives_it(path: Path):
         f"node.{name}"
         for name in ("config", "flaws", "wire", "core.core", "core.chance", "core.effects", "core.events")
     }
-    allowed = SIMULATOR_IMPORTS | node_modules | {"node.core.messages", "node.runtime.gate"}
+    allowed = SIMULATOR_IMPORTS | node_modules | {"node.core.interface.messages", "node.runtime.loop.gate"}
     # For one word each: how long a command may be, and the name of a snapshot that is being written.
     allowed |= {"node.core.clients.request", "node.core.storage.snapshot_file"}
     # And for the states of a member.
-    allowed |= {"node.core.lifecycle"}
+    allowed |= {"node.core.records.lifecycle"}
     # Tasks do in the simulator what they do on hosts; how long they take is the simulator's affair.
-    allowed |= {"node.runtime.handlers"} if path.name == "tasks.py" else set()
+    allowed |= {"node.runtime.loop.handlers"} if path.name == "tasks.py" else set()
     # The protocol that the simulator's clients speak shares its file with the client for hosts.
-    allowed |= {"socket", "ssl", "time", "node.runtime.identity"} if path.parent.name == "systems" else set()
+    allowed |= {"socket", "ssl", "time", "node.runtime.security.identity"} if path.parent.name == "systems" else set()
     assert findings(path.read_text(encoding="utf-8"), allowed, ("Random",)) == []
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from harness.run.plan import Plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts/determinism.py"

@@ -18,15 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.campaign.model import Campaign
-from harness.run.assemble import make_plan
-from harness.run.plan import Pinned, Plan
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Pinned, Plan
 from harness.run.simulated import Simulated, simulate
-from harness.simulator import network, storage
-from harness.simulator.cluster import SimCluster
+from harness.search.swarm import swarm, swarm_faults, swarm_node
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.disk import storage
+from harness.simulator.network import network
 from harness.simulator.options import SECOND, SimOptions
-from harness.simulator.swarm import swarm, swarm_faults, swarm_node
-from node.core.chance import Chance
-from node.core.events import Event, Start
+from node.core.interface.events import Event, Start
+from node.core.interface.rng import Chance
 
 Drawn = dict[tuple[Any, ...], Any]
 NODES = [f"n{number}" for number in range(1, 5)]

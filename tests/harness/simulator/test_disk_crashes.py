@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults import Intent, Resolved
-from harness.simulator.injector import SimInjector
-from harness.simulator.node import Process
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.simulator.cluster.node import Process
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
 
 from .real import NODES, Writer, follower, leader, real_cluster

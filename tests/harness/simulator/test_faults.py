@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness.errors import FaultError
-from harness.nemesis.faults import CLIENTS, Intent, Resolved
-from harness.simulator.injector import SimInjector
-from harness.simulator.node import Process
+from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from harness.simulator.cluster.node import Process
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import MILLISECOND, SECOND
 
 from .real import NODES, Writer, ask, follower, leader, real_cluster

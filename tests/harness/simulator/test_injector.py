@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import FaultError
-from harness.nemesis.faults import CLIENTS, Intent, Resolved
-from harness.simulator.clocks import EPOCH_NS
-from harness.simulator.injector import SimInjector
-from harness.simulator.node import Process
+from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from harness.simulator.cluster.clocks import EPOCH_NS
+from harness.simulator.cluster.node import Process
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
 
 from .scripted import scripted_cluster

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.simulator.chance import between, choose, draw, exponential, happens, key_of
-from harness.simulator.clocks import HostClock
+from harness.keyed_random import between, choose, draw, exponential, happens, key_of
+from harness.simulator.cluster.clocks import HostClock
 from harness.simulator.errors import SimulationError
-from harness.simulator.kernel import Kernel
+from harness.simulator.event_loop import Kernel
 from harness.simulator.options import SECOND, SimOptions
 
 

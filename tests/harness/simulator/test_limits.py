@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.nemesis.faults import Intent, Resolved
-from harness.simulator.cluster import SimCluster
-from harness.simulator.injector import SimInjector
-from harness.simulator.node import CPU_PERIOD_NS, WHOLE, Process
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.cluster.node import CPU_PERIOD_NS, WHOLE, Process
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import MILLISECOND, SECOND
 
 from .real import real_cluster

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.atlas import may_be_damaged
-from harness.simulator.clocks import HostClock
-from harness.simulator.decay import DECAYS, may_show, misdirect, repair, rot
-from harness.simulator.disk import SECTOR, Disk
+from harness.nemesis.faults.atlas import may_be_damaged
+from harness.simulator.cluster.clocks import HostClock
+from harness.simulator.disk.decay import DECAYS, may_show, misdirect, repair, rot
+from harness.simulator.disk.disk import SECTOR, Disk
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SECOND, SimOptions
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
+from harness.simulator.cluster.node import Process
 from harness.simulator.errors import FenceError, SimulationError
-from harness.simulator.node import Process
 from harness.simulator.options import MILLISECOND, SECOND
-from node.core.effects import Append, CancelTimer, Fsync, FsyncDir, Halt, Rename, Send, SetTimer, Trace, Write
-from node.core.events import Connected, Disconnected, Received, Start, StorageDone, TimerFired
-from node.core.messages import TimeoutNow
+from node.core.interface.effects import Append, CancelTimer, Fsync, FsyncDir, Halt, Rename, Send, SetTimer, Trace, Write
+from node.core.interface.events import Connected, Disconnected, Received, Start, StorageDone, TimerFired
+from node.core.interface.messages import TimeoutNow
 
 from .scripted import events_of, scripted_cluster
 

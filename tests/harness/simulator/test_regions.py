@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
+from harness.run.plan.build import make_plan
 from harness.run.simulated import cluster_of
-from harness.simulator.kernel import Kernel
-from harness.simulator.network import Network, Shaping
+from harness.simulator.event_loop import Kernel
+from harness.simulator.network.network import Network, Shaping
 from harness.simulator.options import SimOptions
 from harness.wan import Regions, Way
 

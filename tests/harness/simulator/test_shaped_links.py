@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults import CLIENTS, Intent, Resolved
-from harness.simulator.injector import SimInjector
-from harness.simulator.network import BACKLOG_NS, PACKET_BITS, Shaping
+from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from harness.simulator.faults.injector import SimInjector
+from harness.simulator.network.network import BACKLOG_NS, PACKET_BITS, Shaping
 from harness.simulator.options import SECOND
 
 from .real import Writer, follower, real_cluster

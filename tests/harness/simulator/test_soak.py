@@ -6,14 +6,14 @@ from itertools import groupby
 
 import pytest
 
-from harness.nemesis.faults import Intent, Resolved
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
 from harness.simulator.soak import run_plan, run_seed
 from harness.simulator.soak.aims import AIMED, AIMS, aimed_plan
 from harness.simulator.soak.batch import shrink
 from node.core.core import Core
-from node.flaws import FLAWS
+from node.flaws.switch import FLAWS
 
 from .real import NODES, ask, real_cluster
 
@@ -114,7 +114,7 @@ def test_a_node_fed_its_recorded_inputs_again_ends_in_the_same_state():
     cluster.run_until(cluster.now_ns + SECOND)
     for name, node in cluster.nodes.items():
         incarnations = [list(steps) for _, steps in groupby(cluster.inputs[name], key=lambda step: step[0])]
-        again = Core(node.config)
+        again = Core(node.config.node)
         for _, mono_ns, events in incarnations[-1]:
             again.step(mono_ns, events)
         assert again.state_digest() == node.core.state_digest()

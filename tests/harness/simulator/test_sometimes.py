@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from harness.campaign.model import Campaign
-from harness.run.assemble import make_plan
-from harness.run.plan import Plan
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import simulate
-from harness.simulator.cluster import SimCluster
+from harness.search.swarm import swarm, swarm_faults, swarm_node
+from harness.simulator.cluster.cluster import SimCluster
+from harness.simulator.coverage.sometimes import STATES, Sometimes, merged, table, unreached
 from harness.simulator.options import MILLISECOND, SECOND, SimOptions
-from harness.simulator.sometimes import STATES, Sometimes, merged, table, unreached
-from harness.simulator.swarm import swarm, swarm_faults, swarm_node
 
 from .real import Writer, ask, follower, leader
 from .scripted import config

@@ -10,12 +10,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from harness.campaign.model import SystemSpec
-from harness.nemesis.liveness import WAYS, LivenessSpec
-from harness.nemesis.schedule import expand
-from harness.nemesis.specs import FAULT_NAMES, FaultSpec
+from harness.nemesis.schedule.schedule import expand
+from harness.nemesis.specs.specs import FAULT_NAMES, FaultSpec
+from harness.nemesis.topology.liveness import WAYS, LivenessSpec
+from harness.search.swarm import SORTS, swarm, swarm_faults, swarm_liveness, swarm_node
 from harness.simulator.errors import SimulationError
 from harness.simulator.options import SECOND, SimOptions
-from harness.simulator.swarm import SORTS, swarm, swarm_faults, swarm_liveness, swarm_node
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 NODES = ["n1", "n2", "n3", "n4", "n5"]

@@ -9,12 +9,12 @@ import pytest
 from checkers import Budget, Verdict
 from harness.campaign.load import load_campaign
 from harness.errors import FaultError
-from harness.nemesis.faults import Observation
-from harness.run.assemble import make_plan
-from harness.run.runner import HEAL_TRIES
+from harness.nemesis.faults.fault import Observation
+from harness.run.drive.runner import HEAL_TRIES
+from harness.run.outcome.verdict import EXIT_ENVIRONMENT, judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.run.verdict import EXIT_ENVIRONMENT, judge_record
-from harness.simulator.injector import SimInjector
+from harness.simulator.faults.injector import SimInjector
 
 ROOT = Path(__file__).resolve().parents[3]
 

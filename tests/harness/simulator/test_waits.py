@@ -9,11 +9,11 @@ import pytest
 
 from checkers import Budget, Verdict
 from harness.campaign.model import Campaign
-from harness.nemesis.faults import Intent, Resolved
-from harness.run.assemble import make_plan
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.run.outcome.verdict import judge_record
+from harness.run.plan.build import make_plan
 from harness.run.simulated import Simulated, simulate
-from harness.run.verdict import judge_record
-from harness.simulator.injector import SimInjector
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import SECOND
 
 from .real import NODES, Writer, real_cluster

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.nemesis.faults import Intent, Resolved
-from harness.simulator.injector import SimInjector
+from harness.nemesis.faults.fault import Intent, Resolved
+from harness.simulator.faults.injector import SimInjector
 from harness.simulator.options import MILLISECOND, SECOND
 
 from .real import real_cluster

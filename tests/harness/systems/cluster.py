@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.deploy.deploy import deploy_down, deploy_up
 from harness.systems.base import Op, Outcome
-from harness.systems.reference import ReferenceService
-from harness.systems.reference_client import ReferenceClient
+from harness.systems.reference.client import ReferenceClient
+from harness.systems.reference.system import ReferenceService
 
 from .loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
 

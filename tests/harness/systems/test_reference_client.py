@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.systems.base import Op
-from harness.systems.reference_client import ReferenceClient
+from harness.systems.reference.client import ReferenceClient
 from node.wire import Decoder, Kind, encode
 
 HELLO = encode(Kind.HELLO, {"cluster": "test", "role": "node", "name": "n1", "incarnation": 1})

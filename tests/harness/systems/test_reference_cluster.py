@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.systems.base import Op
-from node.config import NodeConfig
+from node.config.node import NodeConfig
 from node.core.core import Core
-from node.runtime.recording import effects_crc, read_recording
+from node.runtime.telemetry.recording import effects_crc, read_recording
 from node.wire import HEADER, Decoder, Kind, encode
 
 from .cluster import Cluster

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.systems.base import Op, Outcome
-from harness.systems.reference_client import ReferenceProtocol, Request
+from harness.systems.reference.client import ReferenceProtocol, Request
 
 
 def with_session(session: int = 42) -> ReferenceProtocol:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CampaignError, DeployError
-from harness.nemesis import clock_library
-from harness.nemesis.shipping import agent_directory, remove
-from harness.run.attached import AttachedService
-from harness.systems.reference import ReferenceService
+from harness.nemesis.agent_client.shipping import agent_directory, remove
+from harness.nemesis.cluster import clock_library
+from harness.run.plan.attached import AttachedService
+from harness.systems.reference.system import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
 
 

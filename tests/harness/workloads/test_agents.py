@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from harness.run.generators import Context
-from harness.systems.agent_calls import SETTLED
 from harness.systems.base import Op, Outcome
+from harness.systems.reference.agent_calls import SETTLED
 from harness.workloads.agents import AgentSpec, AgentWorkload
+from harness.workloads.generators import Context
 
 from .test_tasks import operations, talk
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harness.campaign.model import Campaign
-from harness.run.generators import Context, Emit, Stagger, Surge, each, surge
 from harness.search.draw import searched_plan
 from harness.systems.base import Op
+from harness.workloads.generators import Context, Emit, Stagger, Surge, each, surge
 from harness.workloads.register import Register, RegisterSpec
 
 SECOND = 1_000_000_000

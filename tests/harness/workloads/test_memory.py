@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from harness.campaign.node_sections import _memory
-from harness.run.generators import Context, Generator
 from harness.systems.base import Op, Outcome
-from harness.systems.reference_client import ReferenceProtocol, Request
+from harness.systems.reference.client import ReferenceProtocol, Request
+from harness.workloads.generators import Context, Generator
 from harness.workloads.memory import MemorySpec, MemoryWorkload
 from node.core.memory.request import parse
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
-from harness.run.generators import WAIT, Context, Generator, Rivals
-from harness.run.plan import Plan
+from harness.run.plan.build import make_plan
+from harness.run.plan.plan import Plan
 from harness.run.simulated import Simulated, simulate
+from harness.workloads.generators import WAIT, Context, Generator, Rivals
 from harness.workloads.race import Race, RaceSpec
 
 SPEC = RaceSpec(clients=10, each=3, most=5)

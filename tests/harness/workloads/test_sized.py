@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from checkers import RunRecord, Verdict, check
 from harness.systems.base import Op, Outcome
-from harness.systems.reference_client import micro_operations
+from harness.systems.reference.client import micro_operations
 from harness.workloads.register import SEEN, RegisterSpec
 from harness.workloads.sized import LARGEST_BYTES, SMALLEST_BYTES, Sizes, text_of
 from histories import History, MemoryRecorder

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.run.generators import Context, Generator
-from harness.systems.agent_calls import SETTLED
 from harness.systems.base import Op, Outcome
-from harness.systems.reference_client import ReferenceProtocol, Request
-from harness.systems.task_name import TaskName
+from harness.systems.reference.agent_calls import SETTLED
+from harness.systems.reference.client import ReferenceProtocol, Request
+from harness.systems.reference.task_name import TaskName
+from harness.workloads.generators import Context, Generator
 from harness.workloads.tasks import TaskSpec, TaskWorkload
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from checkers import check
 from harness.campaign.load import load_campaign
-from harness.run.assemble import make_plan
-from harness.run.generators import Context
+from harness.run.plan.build import make_plan
 from harness.run.simulated import simulate
-from harness.systems.reference_client import micro_operations
+from harness.systems.reference.client import micro_operations
+from harness.workloads.generators import Context
 from harness.workloads.transactions import Transactions, TransactionSpec
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from checkers import Budget, check, merge
 from histories import History, HistoryError
-from histories.columns import Columns
+from histories.files.reading import read_columns
 from histories.formats import FORMATS, read, write
-from histories.reading import read_columns
+from histories.model.columns import Columns
 
 from .bases import KINDS, base, sessions
 from .hostile import Mutation, mutations

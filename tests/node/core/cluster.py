@@ -10,19 +10,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from node.config import MS, NodeConfig
+from node.config.node import MS, NodeConfig
 from node.core.core import Core
-from node.core.effects import (
-    CancelTimer,
-    Effect,
-    Halt,
-    Reply,
-    Send,
-    SetTimer,
-    Trace,
-)
-from node.core.events import Connected, Disconnected, Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.messages import from_wire, to_wire
+from node.core.interface.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, Trace
+from node.core.interface.events import Connected, Disconnected, Event, Received, Request, Start, StorageDone, TimerFired
+from node.core.interface.messages import from_wire, to_wire
 
 from .disk import Disk
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from node.core.clients.awaiting import Awaiting
 from node.core.clients.pending import Pending
 from node.core.clients.request import ClientRequest, Kind
-from node.core.signals import Changed
+from node.core.interface.signals import Changed
 
 IDS = ("t1", "t2", "t3")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node.config import MS, NodeConfig
+from node.config.node import MS, NodeConfig
 from node.core.application.registry import Applications
 from node.core.application.sessions import Sessions
 from node.core.clients.request import parse
-from node.core.messages import Forward, ForwardReply, Heartbeat
-from node.flaws import Flaws
+from node.core.interface.messages import Forward, ForwardReply, Heartbeat
+from node.flaws.switch import Flaws
 
 from .cluster import Cluster
 from .solo import Solo

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.bounded import INTEGER_LIMIT, REACHABLE
-from node.core.messages import AppendEntries, Heartbeat, Message, PreVote, Vote, VoteReply
-from node.core.raft.machine import TERM_LEAP
+from node.core.interface.messages import AppendEntries, Heartbeat, Message, PreVote, Vote, VoteReply
+from node.core.raft.raft import TERM_LEAP
 
 from .solo import Solo
 

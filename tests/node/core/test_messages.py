@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.config import TIMINGS, NodeConfig
-from node.core.entry import make_entry
-from node.core.messages import MESSAGES, AppendEntries, InstallSnapshot, Message, TimeoutNow, from_wire, to_wire
+from node.config.node import TIMINGS, NodeConfig
+from node.core.interface.entry import make_entry
+from node.core.interface.messages import (
+    MESSAGES,
+    AppendEntries,
+    InstallSnapshot,
+    Message,
+    TimeoutNow,
+    from_wire,
+    to_wire,
+)
 from node.core.raft.replication import BATCH_CHARACTERS
 from node.core.raft.snapshotting import PIECE_CHARACTERS
 from node.errors import ConfigError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.core.effects import Fsync, Trace, trace_number
-from node.core.messages import TimeoutNow
-from node.core.outbox import HELD_LIMIT, Outbox
+from node.core.interface.effects import Fsync, Trace, trace_number
+from node.core.interface.messages import TimeoutNow
+from node.core.interface.outbox import HELD_LIMIT, Outbox
 from node.core.storage.group_commit import GroupCommit
 
 

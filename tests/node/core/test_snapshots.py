@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.core.application.kv import KeyValue
-from node.core.entry import make_entry
-from node.core.events import StorageDone
-from node.core.log import Log
+from node.core.interface.entry import make_entry
+from node.core.interface.events import StorageDone
 from node.core.raft import snapshotting
-from node.core.snapshot_text import SnapshotText
 from node.core.storage.crc import combined
+from node.core.storage.memory_log import Log
 from node.core.storage.recovery import recover
 from node.core.storage.snapshot_file import FILE, make_snapshot, parse_snapshot
-from node.flaws import Flaws
+from node.flaws.switch import Flaws
+from node.snapshot_text import SnapshotText
 
 from .solo import Solo
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.config import NodeConfig
-from node.core import change_sum
+from node.config.node import NodeConfig
 from node.core.application.kv import KeyValue
-from node.core.application.machine import Application
 from node.core.application.registry import Applications
 from node.core.application.sessions import Sessions
-from node.core.change_sum import ABSENT, ChangeSum, sum_of
-from node.core.entry import make_entry
-from node.core.outbox import Outbox
-from node.core.signals import Committed, Restore, SnapshotDue, SnapshotTaken
-from node.flaws import Flaws
+from node.core.application.state_machine import Application
+from node.core.interface.entry import make_entry
+from node.core.interface.outbox import Outbox
+from node.core.interface.signals import Committed, Restore, SnapshotDue, SnapshotTaken
+from node.core.records import change_sum
+from node.core.records.change_sum import ABSENT, ChangeSum, sum_of
+from node.flaws.switch import Flaws
 
 KEYS = st.sampled_from(["a", "b", "c", "é"])
 VALUES = st.recursive(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config import MS, NodeConfig
-from node.core.chance import Chance
-from node.core.cluster_messages import SubmitCommand
-from node.core.effects import Meet, Part, Send, SetTimer
-from node.core.entry import make_entry
-from node.core.outbox import Outbox
-from node.core.roster.machine import FAREWELL_NS, STRANGERS, TIMER, Roster
-from node.core.signals import (
+from node.config.node import MS, NodeConfig
+from node.core.cluster.roster import FAREWELL_NS, STRANGERS, TIMER, Roster
+from node.core.cluster.submitter import RETRY, RETRY_NS, Submitter
+from node.core.interface.cluster_messages import SubmitCommand
+from node.core.interface.effects import Meet, Part, Send, SetTimer
+from node.core.interface.entry import make_entry
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import (
     Applied,
     Changed,
     Found,
@@ -22,7 +23,6 @@ from node.core.signals import (
     Submitted,
     Withdraw,
 )
-from node.core.submitter.machine import RETRY, RETRY_NS, Submitter
 
 COMMAND = ["members.move", {"name": "n2"}]
 CONFIG = NodeConfig.from_json(

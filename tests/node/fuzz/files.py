@@ -16,10 +16,10 @@ from zlib import crc32
 from hypothesis import strategies as st
 
 from node.bounded import INTEGER_LIMIT
-from node.core.entry import Entry, canonical, make_entry
-from node.core.memory import log as memory_log
-from node.core.memory import trmm
-from node.core.memory.files import BACKUP, SNAPSHOT, delta_name, segment_name
+from node.core.interface.entry import Entry, canonical, make_entry
+from node.core.memory.disk import log as memory_log
+from node.core.memory.disk.files import BACKUP, SNAPSHOT, delta_name, segment_name
+from node.core.memory.records import trmm
 from node.core.storage import wal
 from node.core.storage.snapshot_file import FILE, _checksum, parse_snapshot
 from tests.node.core.solo import Solo

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.config import NodeConfig
-from node.core.memory import files as memory_files
-from node.core.signals import Restore
+from node.config.node import NodeConfig
+from node.core.interface.signals import Restore
+from node.core.memory.disk import files as memory_files
 from node.core.storage.recovery import recover
 from node.errors import ConfigError, CorruptionError
-from node.runtime.boot import load
-from node.runtime.home import Home, HomeError
+from node.runtime.disk.home import Home, HomeError
+from node.runtime.process.boot import load
 from tests.node.core.disk import Disk, File
 from tests.node.core.hostile import World
 from tests.node.core.solo import Solo

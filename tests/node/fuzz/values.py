@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from node.bounded import ID_CHARACTERS, INTEGER_LIMIT, STRICT, WIDE
 from node.core.application import members, memory, placement_fields
 from node.core.clients.request import ADMINS, LEVELS
-from node.core.cluster_messages import CLUSTER_MESSAGES
-from node.core.datagrams import Note
 from node.core.detector.heartbeat import BEAT
 from node.core.detector.swim import ACK, ASK, NACK, PING
-from node.core.discovery.machine import ANSWER, BEACON
-from node.core.memory import schema
+from node.core.discovery.discovery import ANSWER, BEACON
+from node.core.interface.cluster_messages import CLUSTER_MESSAGES
+from node.core.interface.datagrams import Note
+from node.core.interface.messages import MESSAGES, Forward, ForwardReply
+from node.core.memory.records import schema
 from node.core.memory.request import LEVELS as MEMORY_LEVELS
 from node.core.memory.request import OPERATIONS
-from node.core.messages import MESSAGES, Forward, ForwardReply
-from node.core.task_fields import _COMMANDS, STATES
+from node.core.records.task_fields import _COMMANDS, STATES
 from tests.node.core.hostile import GOOD
 
 Value = Any

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from node.config import NodeConfig
+from node.config.node import NodeConfig
 from node.core.core import Core
-from node.runtime.loop import Runtime
+from node.runtime.loop.loop import Runtime
 from node.runtime.options import Address, Limits, RuntimeOptions
 from node.wire import Decoder, Frame, Kind, encode
 

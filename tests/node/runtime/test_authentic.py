@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import ConfigError
-from node.runtime.authentic import OVERHEAD, WINDOW, Signer, Verifier, load_keys
-from node.runtime.refusals import Refused
+from node.runtime.security.authentic import OVERHEAD, WINDOW, Signer, Verifier, load_keys
+from node.runtime.telemetry.refusals import Refused
 
 OLD, NEW = b"o" * 32, b"n" * 32
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.clients import Clients
+from node.runtime.network.clients import Clients
 from node.runtime.options import Limits
 
 from .one_node import FrameClient, OneNode

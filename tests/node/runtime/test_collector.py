@@ -9,8 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from node.runtime import collector
-from node.runtime.connection import Connection
+from node.runtime.network.connection import Connection
+from node.runtime.process import collector
 
 from .one_node import OneNode, wait_for
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from node.core.messages import TimeoutNow, to_wire
-from node.runtime import network as network_module
-from node.runtime.connection import Connection
-from node.runtime.datagrams import Datagrams
-from node.runtime.inbound import Inbound
-from node.runtime.link import Link
+from node.core.interface.messages import TimeoutNow, to_wire
+from node.runtime.network import network as network_module
+from node.runtime.network.connection import Connection
+from node.runtime.network.datagrams import Datagrams
+from node.runtime.network.inbound import Inbound
+from node.runtime.network.link import Link
 from node.wire import MAX_PAYLOAD, Kind, encode, frame
 
 from .one_node import FrameClient, OneNode, wait_for

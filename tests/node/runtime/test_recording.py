@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.core.effects import Append, Effect, Fsync, Halt, Reply, Send, SetTimer, Trace
-from node.core.events import (
+from node.core.interface.effects import Append, Effect, Fsync, Halt, Reply, Send, SetTimer, Trace
+from node.core.interface.events import (
     ClientGone,
     Connected,
     Disconnected,
@@ -18,9 +18,9 @@ from node.core.events import (
     StorageDone,
     TimerFired,
 )
-from node.core.messages import AppendEntries, TimeoutNow, to_wire
-from node.runtime.inputs import InputsWriter, make_room
-from node.runtime.recording import (
+from node.core.interface.messages import AppendEntries, TimeoutNow, to_wire
+from node.runtime.loop.inputs import InputsWriter, make_room
+from node.runtime.telemetry.recording import (
     RecordedStep,
     effect_crc,
     effects_crc,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from harness.simulator.kernel import Kernel
-from harness.simulator.tasks import SimTasks
-from node.core.effects import RunTask
-from node.core.events import TaskDone
-from node.runtime import tasks
-from node.runtime.handlers import HANDLERS, Handler, Result, load_handlers, perform
-from node.runtime.tasks import TaskThreads
+from harness.simulator.cluster.tasks import SimTasks
+from harness.simulator.event_loop import Kernel
+from node.core.interface.effects import RunTask
+from node.core.interface.events import TaskDone
+from node.runtime.loop import tasks
+from node.runtime.loop.handlers import HANDLERS, Handler, Result, load_handlers, perform
+from node.runtime.loop.tasks import TaskThreads
 
 BOUND_S = 20.0
 

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.deploy.authority import MARGIN, Authority, Issued, client_context, write_secret
+from harness.systems.reference.authority import MARGIN, Authority, Issued, client_context, write_secret
 from node.errors import ConfigError
-from node.runtime.identity import Identity
-from node.runtime.logs import NodeLog
 from node.runtime.options import TlsFiles
-from node.runtime.refusals import Refused
-from node.runtime.rotating import Rotating
-from node.runtime.tls import Credentials, Session, load_credentials
+from node.runtime.security.identity import Identity
+from node.runtime.security.rotating import Rotating
+from node.runtime.security.tls import Credentials, Session, load_credentials
+from node.runtime.telemetry.logs import NodeLog
+from node.runtime.telemetry.refusals import Refused
 
 ENDED = -MARGIN - timedelta(hours=1)
 OWN = Identity("c", "node", "n1")

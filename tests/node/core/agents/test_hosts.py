@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from node.config import MS
-from node.core.chance import Chance
-from node.core.coordinator.machine import Coordinator
-from node.core.keyed_state import VALUE_CHARACTERS
-from node.core.outbox import Outbox
-from node.core.signals import AgentWork, Changed, Detected, LeaderChanged, Transfer
+from node.config.node import MS
+from node.core.cluster.coordinator import Coordinator
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import AgentWork, Changed, Detected, LeaderChanged, Transfer
+from node.core.records.agent_state import VALUE_CHARACTERS
 
 from .hosts import World
 from .records import config, member

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from node.core.application.placement import Placement
-from node.core.keyed_state import VALUE_CHARACTERS
+from node.core.records.agent_state import VALUE_CHARACTERS
 
 from .records import config, member
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config import MS
-from node.core.chance import Chance
-from node.core.datagrams import LIMIT, Note, decode_datagram, encode_datagram
+from node.config.node import MS
 from node.core.discovery.beacon import make_body, read_body
-from node.core.discovery.machine import REPLIES, Discovery
+from node.core.discovery.discovery import REPLIES, Discovery
 from node.core.discovery.table import KNOWN_LIMIT, Place, Table
-from node.core.effects import Broadcast, SendDatagram, Trace
-from node.core.events import Datagram
-from node.core.outbox import Outbox
-from node.core.signals import Found
+from node.core.interface.datagrams import LIMIT, Note, decode_datagram, encode_datagram
+from node.core.interface.effects import Broadcast, SendDatagram, Trace
+from node.core.interface.events import Datagram
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import Found
 
 from .net import PORT, Net, host_of, make_config
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from node.config import MS
-from node.core.datagrams import Note
-from node.core.detector.machine import Detector
-from node.core.events import Datagram
-from node.core.signals import Detected
+from node.config.node import MS
+from node.core.detector.detector import Detector
+from node.core.interface.datagrams import Note
+from node.core.interface.events import Datagram
+from node.core.interface.signals import Detected
 
 from .net import PORT, Net, make_config, record
 

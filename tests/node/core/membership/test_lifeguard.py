@@ -8,11 +8,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config import MS
+from node.config.node import MS
 from node.core.detector.lifeguard import HEALTH_LIMIT, Health, make_suspicion
 from node.core.detector.order import Order
 from node.core.detector.rumours import LIMIT, ROOM, Rumour, Rumours, read_rows
-from node.core.entry import canonical
+from node.core.interface.entry import canonical
 
 S = 1000 * MS
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.core.application.members import MEMBER_LIMIT, Members
-from node.core.entry import canonical
-from node.core.lifecycle import TRANSITIONS, step_towards
+from node.core.interface.entry import canonical
+from node.core.records.lifecycle import TRANSITIONS, step_towards
 
 from .net import make_config
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, Protocol
 
-from node.core.effects import Rename, StorageEffect
-from node.core.memory.files import Found, recover
-from node.core.memory.writer import Writer
-from node.core.outbox import Outbox
+from node.core.interface.effects import Rename, StorageEffect
+from node.core.interface.outbox import Outbox
+from node.core.memory.disk.files import Found, recover
+from node.core.memory.disk.writer import Writer
 
 Key = tuple[str, str]
 KEYS = [("fact", f"f{number}") for number in range(4)] + [("episode", "e")]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from node.config import MS
-from node.core.cluster_messages import MemoryPush, MemoryState
-from node.core.memory.schema import LIMITS
+from node.config.node import MS
+from node.core.interface.cluster_messages import MemoryPush, MemoryState
+from node.core.memory.records.schema import LIMITS
 
 from ..cluster import Cluster
 from ..disk import Disk

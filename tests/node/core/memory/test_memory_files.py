@@ -9,14 +9,14 @@ from random import Random
 
 import pytest
 
-from harness.simulator.disk import Disk as SimulatedDisk
-from node.core.memory.files import BACKUP, SNAPSHOT, Found, recover
-from node.core.memory.log import encode_frame, read_frame, scan
-from node.core.memory.trmm import Trmm, encode
-from node.core.memory.writer import Writer
-from node.core.outbox import Outbox
+from harness.simulator.disk.disk import Disk as SimulatedDisk
+from node.core.interface.outbox import Outbox
+from node.core.memory.disk.files import BACKUP, SNAPSHOT, Found, recover
+from node.core.memory.disk.log import encode_frame, read_frame, scan
+from node.core.memory.disk.writer import Writer
+from node.core.memory.records.trmm import Trmm, encode
 from node.core.storage import recovery
-from node.flaws import Flaws
+from node.flaws.switch import Flaws
 from tests.node.core.disk import Disk as CachedDisk
 
 from .life import KEYS, Ledger, Life, numbers

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.memory import trits
-from node.core.memory.schema import (
+from node.core.memory.records import trits
+from node.core.memory.records.schema import (
     COUNT_LIMIT,
     FIELDS,
     INTEGER_LIMIT,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.cluster_messages import MemoryAsk, MemoryChunk
-from node.core.memory.conflicts import conflicts_of
-from node.core.memory.store import Store
+from node.core.interface.cluster_messages import MemoryAsk, MemoryChunk
+from node.core.memory.records.conflicts import conflicts_of
+from node.core.memory.records.store import Store
+from node.core.memory.records.trmm import decode
 from node.core.memory.sync import (
     QUEUE_BYTES,
     QUEUE_NS,
@@ -20,8 +21,7 @@ from node.core.memory.sync import (
     pack,
     unpack,
 )
-from node.core.memory.trmm import decode
-from node.flaws import Flaws
+from node.flaws.switch import Flaws
 
 S = 1_000_000_000
 

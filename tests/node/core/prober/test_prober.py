@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config import MS, NodeConfig
-from node.core.chance import Chance
-from node.core.cluster_messages import ProbePing, ProbePong, ProbeReport
-from node.core.effects import Send, SetTimer
-from node.core.events import Connected, Disconnected
-from node.core.outbox import Outbox
-from node.core.prober.machine import PINGS, TIMER, Prober
-from node.core.prober.smoothing import BURST_MAX, BURST_MIN, FASTEST_BPS, Way
-from node.core.signals import Changed, Distances, LeaderChanged, Measured
+from node.config.node import MS, NodeConfig
+from node.core.cluster.prober import PINGS, TIMER, Prober
+from node.core.cluster.smoothing import BURST_MAX, BURST_MIN, FASTEST_BPS, Way
+from node.core.interface.cluster_messages import ProbePing, ProbePong, ProbeReport
+from node.core.interface.effects import Send, SetTimer
+from node.core.interface.events import Connected, Disconnected
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import Changed, Distances, LeaderChanged, Measured
 
 S = 1000 * MS
 

@@ -12,12 +12,12 @@ from random import Random
 from typing import Any
 
 from node.core.application.tasks import Tasks
-from node.core.chance import Chance
-from node.core.effects import DropTask, RunTask, SetTimer
-from node.core.events import TaskDone
-from node.core.outbox import Outbox
-from node.core.signals import AgentsHere, Changed, LeaderChanged, Submit, Submitted, Withdraw
-from node.core.tasks.machine import TaskMachine
+from node.core.interface.effects import DropTask, RunTask, SetTimer
+from node.core.interface.events import TaskDone
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import AgentsHere, Changed, LeaderChanged, Submit, Submitted, Withdraw
+from node.core.tasks.tasks import TaskMachine
 
 from .world import NODES, agent, config, member, submission
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from node.core.chance import Chance
-from node.core.effects import DropTask, Effect, RunTask, SetTimer, Trace
-from node.core.events import TaskDone
-from node.core.outbox import Outbox
-from node.core.signals import AgentsHere, AgentWork, Changed, Distances, LeaderChanged, Submit, Submitted, Withdraw
-from node.core.tasks.machine import TaskMachine
+from node.core.interface.effects import DropTask, Effect, RunTask, SetTimer, Trace
+from node.core.interface.events import TaskDone
+from node.core.interface.outbox import Outbox
+from node.core.interface.rng import Chance
+from node.core.interface.signals import (
+    AgentsHere,
+    AgentWork,
+    Changed,
+    Distances,
+    LeaderChanged,
+    Submit,
+    Submitted,
+    Withdraw,
+)
+from node.core.tasks.tasks import TaskMachine
 
 from .world import Log, config
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.core.application import tasks
 from node.core.application.tasks import Tasks
-from node.core.entry import canonical
+from node.core.interface.entry import canonical
 
 from .world import Log, agent, submission
 

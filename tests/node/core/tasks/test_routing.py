@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cluster_config import STRATEGIES
-from node.core.routing import LARGE_BYTES, Candidate, Measures, choose
+from node.config.cluster import STRATEGIES
+from node.core.tasks.routing import LARGE_BYTES, Candidate, Measures, choose
 
 MS = 1_000_000
 

@@ -1,0 +1,1 @@
+"""What every checker is written against: records, results, budgets, options, traces."""

@@ -1,0 +1,44 @@
+"""From findings to a result, and the figures that many workload checkers report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .findings import Findings
+from .result import CheckResult, Verdict
+
+QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
+
+
+def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str | None) -> CheckResult:
+    """Invalid with any finding; else unknown with a doubt; else valid. What was found is counted in the stats."""
+    told = {**stats, "anomalies": dict(findings.counts)} if findings.counts else dict(stats)
+    if findings.counts:
+        return CheckResult(name, Verdict.INVALID, tuple(findings.kept), told, doubt)
+    if doubt is not None:
+        return CheckResult(name, Verdict.UNKNOWN, (), told, doubt)
+    return CheckResult(name, Verdict.VALID, (), told)
+
+
+def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]:
+    """Quantile → ms, each a time that was measured; empty without any."""
+    if not len(times_ns):
+        return {}
+    found = np.quantile(np.asarray(times_ns, np.float64), QUANTILES, method="higher")
+    return {f"{quantile:g}": round(float(value) / 1e6, 3) for quantile, value in zip(QUANTILES, found, strict=True)}
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital letter, unless a name such as n1 begins it, and a full stop."""
+    closed = text if text.endswith(".") else f"{text}."
+    first = closed.split(" ", 1)[0]
+    return closed if any(letter.isdigit() for letter in first) else closed[0].upper() + closed[1:]
+
+
+def all_of(problems: Sequence[str]) -> str | None:
+    """Several doubts as one, or None."""
+    return "; ".join(problems) or None

@@ -1,0 +1,212 @@
+"""What a campaign may ask of checkers: options that each checker declares, and the one place that validates and reads them.
+
+    class BankChecker:
+        options = (number("total", None, "what all accounts hold together"), flag("negative_balances", False, "…"))
+
+    settings = settings_of(record, self)      # every declared option, with its default where none was given
+    problems(options)                         # what is wrong with the options of a campaign, with the place of each
+
+An option that nothing declares, or a bound that bounds nothing (negative, NaN, infinite, true instead of a number), is an error: a checker that
+ignored it would call a run valid by a bound that it never applied.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..registry import CHECKERS, checker
+from .result import RunRecord
+
+ASKED = frozenset({"model", "consistency", "exact", "certificate"})
+"""Given to `check` as arguments of their own."""
+
+FINGERPRINTS = frozenset({"digest", "core", "simulator"})
+"""What a simulated run records about itself next to its options."""
+
+
+class OptionError(ValueError):
+    """Options that no checker can apply. `message` names value and place, `hint` says what is possible."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a checker.
+
+    `accepts` answers what is wrong with a value, or None. `bound`: it is a limit that somebody wants applied, so a checker that cannot apply it
+    to a run is unknown. `shared`: it may also be given without the checker's name, for every checker that has it.
+    """
+
+    name: str
+    accepts: Callable[[Any], str | None]
+    default: Any
+    description: str
+    bound: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptionProblem:
+    """`path` is the place in the options, from the outside."""
+
+    path: tuple[str, ...]
+    message: str
+    value: Any
+    hint: str
+
+
+def number(
+    name: str, default: float | None, description: str, *, least: float | None = None, shared: bool = False
+) -> Option:
+    """A finite number."""
+    return Option(name, lambda value: _number(value, least), default, description, shared=shared)
+
+
+def bound(name: str, default: float | None, description: str, *, shared: bool = False) -> Option:
+    """A limit: a finite number, not negative."""
+    return Option(name, lambda value: _number(value, 0), default, description, bound=True, shared=shared)
+
+
+def whole(name: str, default: int, description: str, *, least: int | None = None, shared: bool = False) -> Option:
+    """A whole number."""
+    return Option(name, lambda value: _whole(value, least), default, description, shared=shared)
+
+
+def flag(name: str, default: bool, description: str) -> Option:
+    return Option(
+        name, lambda value: None if isinstance(value, bool) else "must be true or false", default, description
+    )
+
+
+def choice(name: str, default: str, others: Sequence[str], description: str, *, shared: bool = False) -> Option:
+    """One of a few words."""
+    known = (default, *others)
+    wrong = f"must be {' or '.join(known)}"
+    return Option(name, lambda value: None if value in known else wrong, default, description, shared=shared)
+
+
+def names(name: str, description: str) -> Option:
+    """A list of names, each once. None: not given."""
+    return Option(name, _names, None, description)
+
+
+def _number(value: Any, least: float | None) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return "must be a finite number"
+    return f"must be {least:g} or more" if least is not None and value < least else None
+
+
+def _whole(value: Any, least: int | None) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "must be a whole number"
+    return f"must be {least} or more" if least is not None and value < least else None
+
+
+def _names(value: Any) -> str | None:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(item, str | int) for item in value):
+        return "must be a list of names"
+    return "names one twice" if len(set(map(str, value))) < len(value) else None
+
+
+class _Declares(Protocol):
+    """A checker. Its `options`, where it has any, are a tuple of `Option`."""
+
+    @property
+    def name(self) -> str: ...
+
+
+def declared(found: _Declares) -> tuple[Option, ...]:
+    options: tuple[Option, ...] = getattr(found, "options", ())
+    return options
+
+
+def settings_of(record: RunRecord, found: _Declares) -> dict[str, Any]:
+    """Every option of a checker: as given under its name, else as given for all, else its default. Raises `OptionError`."""
+    known, name = declared(found), found.name
+    own = record.options.get(name, {})
+    common = {option.name: option for option in known if option.shared and option.name in record.options}
+    refuse(_of_checker(name, own, known) if name in record.options else ())
+    refuse(problem for option in common for problem in _of_value((option,), record.options[option], common[option]))
+    settings = {
+        option.name: record.options.get(option.name) if option.name in common else option.default for option in known
+    }
+    return {**settings, **own}
+
+
+def bounded(record: RunRecord, found: _Declares) -> bool:
+    """Whether a limit was given that this checker has to apply."""
+    own = record.options.get(found.name)
+    given = set(own) if isinstance(own, Mapping) else set()
+    return any(
+        option.bound and (option.name in given or (option.shared and option.name in record.options))
+        for option in declared(found)
+    )
+
+
+def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
+    """What is wrong with the options that are given to all checkers of a run."""
+    todo = {name: value for name, value in options.items() if name not in ASKED | FINGERPRINTS}
+    shared: dict[str, Option] = {}
+    if todo.keys() - CHECKERS.keys():
+        # Only then all are imported.
+        shared = {option.name: option for name in CHECKERS for option in _options(name) or () if option.shared}
+    for name, value in todo.items():
+        if name in CHECKERS:
+            known = _options(name)
+            yield from () if known is None else _of_checker(name, value, known)
+        elif name in shared:
+            yield from _of_value((name,), value, shared[name])
+        else:
+            hint = nearest(str(name), [*CHECKERS, *shared])
+            yield OptionProblem((name,), f"no checker and no option {name!r}", value, hint)
+
+
+def _options(name: str) -> tuple[Option, ...] | None:
+    """None for a checker that cannot be imported: it is unknown, and says why."""
+    try:
+        return declared(checker(name))
+    except Exception:
+        return None
+
+
+def _of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[OptionProblem]:
+    known = {option.name: option for option in options}
+    if not known:
+        yield OptionProblem((name,), f"checker {name!r} has no options", value, "leave it out")
+    elif not isinstance(value, Mapping):
+        hint = f"write {name}: {{{', '.join(f'{option}: …' for option in known)}}}"
+        yield OptionProblem((name,), f"the options of checker {name!r} must be a mapping", value, hint)
+    else:
+        for option, given in value.items():
+            if option not in known:
+                hint = nearest(str(option), list(known))
+                yield OptionProblem((name, option), f"checker {name!r} has no option {option!r}", given, hint)
+            else:
+                yield from _of_value((name, option), given, known[option])
+
+
+def _of_value(path: tuple[str, ...], value: Any, option: Option) -> Iterator[OptionProblem]:
+    wrong = option.accepts(value)
+    if wrong is not None:
+        yield OptionProblem(path, wrong, value, f"{option.name}: {option.description}")
+
+
+def refuse(found: Iterable[OptionProblem]) -> None:
+    """Raise `OptionError` for the first few problems, if there are any."""
+    listed = list(found)
+    if listed:
+        lines = [f"option {'.'.join(map(str, one.path))}: {one.message} (got {one.value!r})" for one in listed[:5]]
+        raise OptionError("\n".join(lines), "; ".join(dict.fromkeys(one.hint for one in listed[:5])))
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(known))}"

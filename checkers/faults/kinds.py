@@ -1,0 +1,115 @@
+"""What a kind of fault says to a checker: whom it touches, whom it holds down for certain, and whom it may.
+
+A kind that is not named here may do anything to whoever it names: it proves nothing against the system, and nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..base.result import Fault
+from ..traces.traces import FOREVER_NS
+
+ONCE = frozenset({"voters"})
+"""Kinds that are over when they are done; what they changed stays."""
+
+LINKS = frozenset({"cut", "link", "clog", "flap", "reset"})
+"""Kinds that touch packets alone. Only a cut keeps every one of them from arriving, and only its edges count as cut for certain."""
+
+STOPS = frozenset({"kill", "pause", "power", "wipe", "power-off", "poweroff", "crash", "stop"})
+"""Kinds that hold their nodes down or stopped, from injection to heal."""
+
+STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "membership"})
+"""Kinds whose traces outlast them: what was in memory or on disk, or who votes, is not what it was."""
+
+_LEAVES_RUNNING = LINKS | ONCE | {"clock", "transfer"}
+
+MAY_END = {
+    "kill": frozenset({"power", "membership"}),
+    "wipe": frozenset({"power", "membership"}),
+    "pause": frozenset({"kill", "power", "wipe", "disk", "memory", "membership"}),
+    "cut": frozenset({"power"}),
+    "power": frozenset[str](),
+}
+"""Kind → others that, on the same node, may for a moment end what it holds: the process is started and only then held again, the host boots and only
+then has its firewall."""
+
+_STARTS_NOTHING_UNLESS_SAID = frozenset({"cpu", "descriptors", "disk", "memory", "membership"})
+
+_AT_ITS_HEAL = frozenset({"kill", "power", "wipe"})
+"""Of these, those that do so at their own heal."""
+
+
+def touched(fault: Fault) -> frozenset[str]:
+    """Every vertex of the network that the fault names, `clients` included."""
+    intended = fault.intended
+    ends = [vertex for edge in intended.get("edges", ()) for vertex in edge]
+    return frozenset((*ends, *_named(fault)))
+
+
+def targets(fault: Fault) -> frozenset[str]:
+    """The nodes that it is aimed at: of a change of membership those that leave or come, not all voters."""
+    named = _named(fault)
+    if not named:
+        named = [vertex for edge in fault.intended.get("edges", ()) for vertex in edge]
+    return frozenset(named)
+
+
+def stopped(fault: Fault) -> list[str]:
+    """The nodes of a fault that stops nodes, as resolved; of a symbolic one as observed."""
+    for told in (fault.intended, fault.observed or {}):
+        nodes = told.get("nodes") or told.get("node")
+        if isinstance(nodes, str):
+            return [nodes]
+        if isinstance(nodes, Sequence):
+            return list(dict.fromkeys(nodes))
+    return []
+
+
+def may_be_down(fault: Fault) -> frozenset[str]:
+    """Nodes of which nobody can say whether their process runs while it is on: one that meets a failing disk, a limit or the end of its memory may
+    stop itself or be killed, and one that starves is as good as stopped to others."""
+    return frozenset() if fault.kind in _LEAVES_RUNNING else targets(fault)
+
+
+def may_end(fault: Fault, kind: str) -> bool:
+    """Whether `fault` may end for a moment, on the nodes it touches, what one of `kind` holds there."""
+    known = fault.kind in _LEAVES_RUNNING | STOPS | _STARTS_NOTHING_UNLESS_SAID
+    return not known or fault.kind in MAY_END.get(kind, ())
+
+
+def may_end_from_ns(fault: Fault) -> int:
+    """From when on. A fault that was not verified may have ended at any time."""
+    if fault.kind in _AT_ITS_HEAL and fault.verified:
+        return FOREVER_NS if fault.heal_ns is None else fault.heal_ns
+    return fault.start_ns
+
+
+def forgets(fault: Fault) -> frozenset[str]:
+    """Nodes that lose what they had synced, and cannot know. What calibrates checkers is left out: there the alarm is wanted."""
+    if fault.intended.get("calibration"):
+        return frozenset()
+    replaced = fault.kind == "membership" and fault.intended.get("action") == "replace"
+    shortened = fault.kind == "disk" and fault.intended.get("effect") == "truncate"
+    return targets(fault) if replaced or shortened else frozenset()
+
+
+def losses(faults: Iterable[Fault]) -> dict[str, list[tuple[int, int]]]:
+    """Node → stretches of the run (ns) in which it may boot without what it had synced."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for fault in faults:
+        for node in forgets(fault):
+            found.setdefault(node, []).append((fault.start_ns, FOREVER_NS if fault.over_ns is None else fault.over_ns))
+    return found
+
+
+def changes_voters(fault: Fault) -> bool:
+    return fault.kind in ("voters", "membership")
+
+
+def _named(fault: Fault) -> list[str]:
+    for field in ("nodes", "node", "offsets_ns", "drift_ppm", "strobe_ns", "voters"):
+        told = fault.intended.get(field)
+        if told:
+            return [told] if isinstance(told, str) else list(told)
+    return []

@@ -1,0 +1,50 @@
+"""Faults that were not seen to take effect because another one, which was, stood before them.
+
+A probe that finds nothing names in `hidden_by` the faults behind which this one hides (a killed process cannot be stopped, a link that is cut loses no
+packets). That is believed only as far as the ledger bears it out: each of them was verified, at that time, and at the same place. What is covered did not
+fail to do anything that a run could have shown; what is not covered and was not seen did nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..base.result import Fault
+from ..traces.traces import FOREVER_NS
+from .kinds import touched
+
+AFTERMATH_NS = 5_000_000_000
+"""Processes and connections are back so long after a heal, at the latest: until then it may be the reason that there is nothing to stop or to break."""
+
+
+def covered(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
+    """Fault → those that cover it, of the faults that were injected and not verified."""
+    known = {fault.id: fault for fault in faults}
+    found = {}
+    for fault in faults:
+        told = _told(fault)
+        if told and all(ident in known and _covers(known[ident], fault) for ident in told):
+            found[fault.id] = told
+    return found
+
+
+def _told(fault: Fault) -> tuple[str, ...]:
+    observed: Mapping[str, object] = fault.observed or {}
+    told = observed.get("hidden_by")
+    if fault.verified or fault.injected_ns is None or observed.get("lapsed") or not isinstance(told, Sequence):
+        return ()
+    return tuple(str(ident) for ident in told)
+
+
+def _covers(other: Fault, fault: Fault) -> bool:
+    if other.id == fault.id or not other.verified or other.injected_ns is None:
+        return False
+    seen_ns = FOREVER_NS if fault.seen_ns is None else fault.seen_ns
+    over_ns = FOREVER_NS if other.over_ns is None else other.over_ns + AFTERMATH_NS
+    # Disks are spared for what other nodes' disks have suffered.
+    at_rest = fault.kind == "disk" and other.kind in ("disk", "wipe")
+    return (
+        other.injected_ns <= seen_ns
+        and over_ns >= fault.start_ns
+        and (at_rest or not touched(other).isdisjoint(touched(fault)))
+    )

@@ -1,0 +1,72 @@
+"""When faults were in force, and who could talk to whom meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from histories import Operation
+
+from ..base.result import Fault, RunRecord
+from .kinds import ONCE, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`fault` was certainly in force from `start_ns` to `end_ns` (run time). `healed` is False when it lasted to the end."""
+
+    fault: Fault
+    start_ns: int
+    end_ns: int
+    healed: bool
+
+    def overlaps(self, op: Operation) -> bool:
+        """Whether `op` was open at some time in the window; one of unknown outcome until its client gave up."""
+        end_ns = op.complete_ns if op.complete_ns is not None else self.end_ns
+        return op.invoke_ns <= self.end_ns and end_ns >= self.start_ns
+
+    def began_in(self, op: Operation) -> bool:
+        return self.start_ns <= op.invoke_ns < self.end_ns
+
+
+def windows(record: RunRecord) -> list[Window]:
+    """The window of each fault that was injected, in order. What happens once is over when it was seen to be done."""
+    end_ns = run_end_ns(record)
+    found = []
+    for fault in record.faults:
+        if fault.injected_ns is None:
+            continue
+        over_ns = fault.seen_ns if fault.kind in ONCE else fault.heal_ns
+        last_ns = end_ns if over_ns is None else max(over_ns, fault.injected_ns)
+        found.append(Window(fault, fault.injected_ns, last_ns, fault.heal_ns is not None))
+    return found
+
+
+def run_end_ns(record: RunRecord) -> int:
+    return max(record.history.duration_ns, record.phases.get("end", 0))
+
+
+def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
+    """Node → the name of the side it was on, such as `n1+n2`; of other faults than cuts, `targets` and `others`; `all` where it names no node.
+
+    Two nodes are on one side when they reach each other in both directions, also over others.
+    """
+    if fault.kind != "cut":
+        hit = targets(fault)
+        return {node: "all" if not hit else "targets" if node in hit else "others" for node in nodes}
+    cut = {(source, target) for source, target in fault.intended.get("edges", ())}
+    graph = nx.Graph()
+    graph.add_nodes_from(nodes)
+    graph.add_edges_from(
+        (one, other)
+        for i, one in enumerate(nodes)
+        for other in nodes[i + 1 :]
+        if (one, other) not in cut and (other, one) not in cut
+    )
+    named: dict[str, str] = {}
+    for side in nx.connected_components(graph):
+        name = "+".join(node for node in nodes if node in side)
+        named.update(dict.fromkeys(side, name))
+    return {node: named[node] for node in nodes}

@@ -1,0 +1,1 @@
+"""More than one leader at a time."""

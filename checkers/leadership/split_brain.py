@@ -1,0 +1,177 @@
+"""Split brain, by its four definitions, which are reported apart.
+
+SB1 two leaders in one term. SB2 two nodes that believe to lead at the same time, in different terms: Raft allows that, so it is a figure and
+never a violation. SB3 acknowledged writes that are not on one log: an index that was acknowledged later holds another entry. SB4 a stale
+leader serves a read: a read saw a state from before something that was already acknowledged when it was asked.
+
+SB1 and SB2 need traces; SB3 sees more with them; SB4 needs only replies that carry their log index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from histories import Operation, Type
+
+from ..base import acknowledged as acks
+from ..base.budget import OutOfBudget
+from ..base.findings import Findings
+from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..faults.connectivity import epochs
+from ..raft.acknowledged_writes import AckCount, judge_acknowledged
+from ..raft.facts import Survey
+from ..raft.shared_survey import survey_of
+from ..traces.traces import TraceError
+from .leader_overlap import overlaps
+
+_SHOWN_OVERLAPS = 5
+
+
+class SplitBrainChecker:
+    """Stats hold each definition apart: `SB1` … `SB4`, with counts, and for SB2 durations."""
+
+    name = "split-brain"
+
+    def applies(self, record: RunRecord) -> bool:
+        return any(record.traces.values()) or any(acks.log_index(op) is not None for op in record.history.operations())
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        operations = record.history.operations()
+        findings = Findings()
+        reads = _judge_reads(operations, findings)
+        facts: Survey | None = None
+        trouble: str | None = None
+        if any(record.traces.values()):
+            try:
+                facts = survey_of(record, budget, Findings())
+            except (TraceError, OutOfBudget) as error:
+                trouble = str(error)
+        writes = judge_acknowledged(operations, facts, findings)
+        two_leaders = [] if facts is None else [a for a in facts.findings.kept if a.kind == "two-leaders"]
+        anomalies = (*(Anomaly(f"SB1-{a.kind}", a.ops, a.explanation, a.details) for a in two_leaders), *findings.kept)
+        stats = _stats(record, operations, facts, findings, writes, reads)
+        if anomalies:
+            return CheckResult(self.name, Verdict.INVALID, anomalies, stats)
+        reason = trouble or _doubt(facts, writes, reads)
+        return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
+
+
+def _doubt(facts: Survey | None, writes: AckCount, reads: _ReadCount) -> str | None:
+    if facts is not None and facts.traces.problems:
+        return "; ".join(facts.traces.problems[:5])
+    if facts is not None and facts.reigns:
+        return None
+    if not writes.indexed and not reads.indexed:
+        return "the traces show no leader, and no completion carries a log index"
+    return None
+
+
+# -- SB4
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadCount:
+    indexed: int
+    stale_marked: int
+
+
+def _judge_reads(operations: Sequence[Operation], findings: Findings) -> _ReadCount:
+    """By position in the history: the highest index acknowledged before a read was asked must be in the state it saw. O(n log n)."""
+    done = sorted(
+        (op for op in operations if op.complete_index is not None and acks.ran(op) and not acks.is_stale(op)),
+        key=lambda op: op.complete_index or 0,
+    )
+    asked = [op for op in operations if op.type is Type.OK and not acks.is_write(op) and acks.log_index(op) is not None]
+    highest: Operation | None = None
+    at = 0
+    indexed = stale_marked = 0
+    for op in sorted(asked, key=lambda op: op.invoke_index):
+        while at < len(done) and (done[at].complete_index or 0) < op.invoke_index:
+            if acks.log_index(done[at]) is not None and (highest is None or _index(done[at]) > _index(highest)):
+                highest = done[at]
+            at += 1
+        if acks.is_stale(op):
+            stale_marked += 1
+            continue
+        indexed += 1
+        if highest is not None and _index(op) < _index(highest):
+            _report_stale(op, highest, findings)
+    return _ReadCount(indexed, stale_marked)
+
+
+def _report_stale(op: Operation, before: Operation, findings: Findings) -> None:
+    findings.add(
+        "SB4-stale-read",
+        f"{acks.describe(op)}, served by {acks.served_by(op)} in term {acks.term(op)}, saw the state at log index {_index(op)}, although "
+        f"{acks.describe(before)} had been answered at index {_index(before)} (by {acks.served_by(before)} in term {acks.term(before)}) before "
+        "it was asked.",
+        ops=(before.invoke_index, op.invoke_index),
+        details={"read_index": _index(op), "acknowledged_index": _index(before)},
+    )
+
+
+def _index(op: Operation) -> int:
+    return acks.log_index(op) or 0
+
+
+# -- figures
+
+
+def _stats(
+    record: RunRecord,
+    operations: Sequence[Operation],
+    facts: Survey | None,
+    findings: Findings,
+    writes: AckCount,
+    reads: _ReadCount,
+) -> dict[str, Any]:
+    lost = sum(count for kind, count in findings.counts.items() if kind.startswith("SB3"))
+    stats: dict[str, Any] = {
+        "SB3": {
+            "violations": lost,
+            "acknowledged": writes.writes,
+            "with_index": writes.indexed,
+            "compared": writes.compared,
+            "acknowledged_apart": _acknowledged_apart(record, operations),
+        },
+        "SB4": {
+            "violations": findings.counts.get("SB4-stale-read", 0),
+            "reads": reads.indexed,
+            "reads_marked_stale": reads.stale_marked,
+        },
+    }
+    if facts is None:
+        return {"SB1": "not checked: no traces", "SB2": "not checked: no traces", **stats}
+    both = sorted(overlaps(facts.reigns), key=lambda overlap: -overlap.surely_ns)
+    return {
+        "SB1": {"violations": facts.findings.counts.get("two-leaders", 0), "elections": len(facts.reigns)},
+        "SB2": {
+            "overlaps": len(both),
+            "total_ms": round(sum(overlap.surely_ns for overlap in both) / 1e6, 3),
+            "longest": [overlap.about() for overlap in both[:_SHOWN_OVERLAPS]],
+        },
+        **stats,
+    }
+
+
+def _acknowledged_apart(record: RunRecord, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    """Stretches in which nodes of two components that could not talk both acknowledged writes: where to look, not a proof."""
+    history = epochs(record.faults, record.reachability)
+    parts: dict[int, list[frozenset[str]]] = {}
+    sides: dict[int, dict[frozenset[str], Operation]] = {}
+    for op in acks.acknowledged_writes(operations):
+        node = acks.served_by(op)
+        epoch = history.within(op.invoke_ns, op.complete_ns) if op.complete_ns is not None else None
+        if epoch is None or node is None or not epoch.cut:
+            continue
+        if epoch.start_ns not in parts:
+            parts[epoch.start_ns] = epoch.components(record.nodes)
+        part = next((part for part in parts[epoch.start_ns] if node in part), frozenset({node}))
+        sides.setdefault(epoch.start_ns, {}).setdefault(part, op)
+    return [
+        {"from_ms": round(start_ns / 1e6, 3), "ops": [op.invoke_index for op in found.values()]}
+        for start_ns, found in sorted(sides.items())
+        if len(found) > 1
+    ][:_SHOWN_OVERLAPS]

@@ -1,0 +1,1 @@
+"""Linearizability of any object: fast paths for registers and structures, else a search."""

@@ -1,0 +1,1 @@
+"""Registers with unique values, in near-linear time."""

@@ -1,0 +1,124 @@
+"""Registers whose written values are unique: the legal order is read off the values, in O(n log n), for all registers at once.
+
+Every value has one writer. A cas from a to b makes b the direct successor of a, so values form *chains*; all operations of a chain are
+contiguous in any legal order, and their order inside it is given. What remains are intervals (Gibbons & Korach, "Testing shared memories",
+1997, here with cas and with operations of unknown outcome):
+
+* the *zone* of a chain lies between its first return f and its last invocation s. If f < s it is *forward*: the register held the chain's
+  values during all of [f, s]. Otherwise it is *backward*: all its operations were open during (s, f);
+* a legal order exists exactly if no two forward zones overlap and no backward zone lies inside a forward one.
+
+Operations of unknown outcome whose value nobody observed are dropped: they are optional. Those that were observed happened, at an unknown end.
+It does not see failed cas that do not say what they saw instead; `mismatches` looks at those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histories.model.columns import Int64
+
+from .accesses import Mask
+from .broken import VIRTUAL, Broken, Violated, firsts
+from .chains import Chains
+from .versions import Versions
+
+
+@dataclass(slots=True)
+class Zones:
+    """The zones of all chains with an operation. `root` names the chain; forward ones come by register and by `first` (f)."""
+
+    chains: Chains
+    root: Int64
+    register: Int64
+    first: Int64
+    last: Int64
+    forward: Int64
+    key: Int64
+    span: int
+
+    def before(self, register: Int64, position: Int64) -> Int64:
+        """The place in `forward` of the last forward zone of that register with f < position; -1 where there is none."""
+        place = np.searchsorted(self.key, register * self.span + position + 1) - 1
+        same = (place >= 0) & (self.register[self.forward[place]] == register) if len(self.forward) else place >= 0
+        return np.where(same, place, -1)
+
+
+def zones_of(chains: Chains) -> Zones:
+    """Raises `Violated` where two chains cannot be one before the other."""
+    versions = chains.versions
+    root = _roots_in_use(chains)
+    register, first, last = versions.register[root], chains.first_end[root], chains.last_start[root]
+    span = versions.registers.span
+    forward = np.flatnonzero(first < last)
+    key = register[forward] * span + first[forward] + 1
+    order = np.argsort(key, kind="stable")
+    zones = Zones(chains, root, register, first, last, forward[order], key[order], span)
+    _check_forward(zones)
+    _check_backward(zones)
+    return zones
+
+
+def _roots_in_use(chains: Chains) -> Int64:
+    versions = chains.versions
+    in_use = (chains.depth == 0) & versions.kept
+    initial = np.arange(len(versions.written.value), versions.count)
+    in_use[initial] = chains.last_start[initial] >= 0
+    return np.flatnonzero(in_use)
+
+
+def _check_forward(zones: Zones) -> None:
+    ordered = zones.forward
+    one, other = ordered[:-1], ordered[1:]
+    wrong = np.flatnonzero((zones.first[other] < zones.last[one]) & (zones.register[one] == zones.register[other]))
+    _refuse(zones, "zones-overlap", one[wrong], other[wrong])
+
+
+def _check_backward(zones: Zones) -> None:
+    """A backward zone (s, f) is inside a forward one iff the last of those that begin before s ends after f."""
+    if not len(zones.forward):
+        return
+    backward = np.flatnonzero(zones.first >= zones.last)
+    place = zones.before(zones.register[backward], zones.last[backward])
+    around = zones.forward[place]
+    wrong = np.flatnonzero((place >= 0) & (zones.last[around] > zones.first[backward]))
+    _refuse(zones, "zone-inside", around[wrong], backward[wrong])
+
+
+def _refuse(zones: Zones, kind: str, outer: Int64, inner: Int64) -> None:
+    if not len(outer):
+        return
+    found = {}
+    for register, at in firsts(zones.register[outer]).items():
+        a1, a2, _, old = _ends(zones, int(outer[at]))
+        b1, b2, new, _ = _ends(zones, int(inner[at]))
+        found[register] = Broken(kind, (a1, a2, b1, b2), (old, new))
+    raise Violated(found)
+
+
+def _ends(zones: Zones, place: int) -> tuple[int, int, int, int]:
+    """Rows of the first to end and of the last to start, and the values that they show."""
+    chains = zones.chains
+    versions, accesses = chains.versions, chains.versions.accesses
+    root = zones.root[place]
+    members = np.flatnonzero(_roots_of_accesses(chains) == root)
+    last = int(members[accesses.start[members] == zones.last[place]][0])
+    first = members[accesses.end[members] == zones.first[place]]
+    last_row, last_value = int(accesses.row[last]), _shown(versions, last)
+    if versions.is_initial(int(root)):
+        # It was there before anything returned.
+        return VIRTUAL, last_row, versions.value(int(root)), last_value
+    return int(accesses.row[first[0]]), last_row, _shown(versions, int(first[0])), last_value
+
+
+def _shown(versions: Versions, access: int) -> int:
+    reads = int(versions.accesses.reads[access])
+    return reads if reads >= 0 else int(versions.accesses.writes[access])
+
+
+def _roots_of_accesses(chains: Chains) -> Int64:
+    versions = chains.versions
+    made: Mask = versions.made >= 0
+    return chains.root[np.where(made, versions.made, versions.read)]

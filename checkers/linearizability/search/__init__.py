@@ -1,0 +1,1 @@
+"""The general search for a linearization, its refutations and its witnesses."""

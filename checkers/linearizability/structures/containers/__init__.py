@@ -1,0 +1,1 @@
+"""Fast paths for queues, stacks and priority queues."""

@@ -1,0 +1,67 @@
+"""The general search on operations of a view, where a quick method does not apply or cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from histories import Operation
+
+from ...base.budget import NOWHERE, Meter, OutOfBudget
+from ...base.result import Anomaly, Verdict
+from ...models.model import Model
+from ..search.problem import Call, Problem, calls_of
+from ..search.refutation import Found, WindowHook, prove
+from ..search.search import search
+from ..search.witness import anomaly_of_proof
+from .parts.view import View
+
+_PROOF_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One object's verdict, how it was reached, and for a violation its witness. `proven_to`: as far as it is known to be legal."""
+
+    verdict: Verdict
+    method: str
+    operations: int
+    anomaly: Anomaly | None = None
+    reason: str | None = None
+    proven_to: int | None = None
+
+
+def judge_by_search(view: View, model: Model, key: Hashable, meter: Meter) -> Judged:
+    """The verdict of the search within the meter."""
+    return judge_operations(view.operations(range(len(view))), model, key, meter)
+
+
+def judge_operations(ops: Sequence[Operation], model: Model, key: Hashable, meter: Meter) -> Judged:
+    calls = calls_of(ops, model)
+    window = None
+    try:
+        outcome = search(Problem(calls, model, meter), meter, hook=WindowHook(calls, model, meter))
+        if outcome.legal:
+            return Judged(Verdict.VALID, "search", len(ops))
+        stuck_at = outcome.stuck_at or 0
+    except Found as found:
+        window, stuck_at = found.window, found.position
+    except OutOfBudget as error:
+        proven = error.position != NOWHERE
+        told = (
+            f"the operations before history index {error.position} are linearizable"
+            if proven
+            else "nothing was shown yet"
+        )
+        place = error.position if proven else None
+        return Judged(Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {told}", proven_to=place)
+    proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
+    return Judged(Verdict.INVALID, "search", len(ops), anomaly_of_proof(proof, model.name, key))
+
+
+def refuted(calls: list[Call], model: Model, meter: Meter) -> bool:
+    """Whether these calls have no legal order, as far as the meter lets one say."""
+    try:
+        return not search(Problem(calls, model, meter), meter).legal
+    except OutOfBudget:
+        return False

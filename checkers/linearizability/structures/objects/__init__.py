@@ -1,0 +1,1 @@
+"""Fast paths for counters, locks, lists and sets."""

@@ -1,0 +1,1 @@
+"""Views, intervals and findings that the fast paths share."""

@@ -1,0 +1,148 @@
+"""The operations of one object as arrays, cut out of `Columns`.
+
+Everything here is by *place*: 0, 1, 2 … in order of invocation among the rows of the object. `start` and `end` are positions in the history; what nobody
+knows the end of ends at `OPEN`. Operations become objects (`operation`) only for witnesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from histories import Operation, Type, same
+from histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Int32, Int64
+
+from ....base.wording import describe, ms_between, show
+
+Mask = npt.NDArray[np.bool_]
+_TYPES = {OK: Type.OK, FAIL: Type.FAIL, INFO: Type.INFO}
+
+
+class _Answered:
+    """An argument that says what was answered to it."""
+
+    def __init__(self, op: Operation) -> None:
+        self.text = f"{show(op.argument)} (answered {show(op.result)})"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class View:
+    """See the module. `rows` are indices into the columns, growing."""
+
+    def __init__(self, columns: Columns, rows: Int64) -> None:
+        self.columns = columns
+        self.rows = rows
+        self._type = columns.type[rows]
+        self.start: Int64 = columns.invoke[rows]
+        self.ok: Mask = self._type == OK
+        self.info: Mask = self._type == INFO
+        self.failed: Mask = self._type == FAIL
+        self.end: Int64 = np.where(self.info, OPEN, columns.complete[rows])
+        self._names = {name: code for code, name in enumerate(columns.f_names)}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def argument(self) -> Int32:
+        return self.columns.argument[self.rows]
+
+    @cached_property
+    def result(self) -> Int32:
+        return self.columns.result[self.rows]
+
+    @cached_property
+    def process(self) -> Int32:
+        return self.columns.process[self.rows]
+
+    @cached_property
+    def _f(self) -> npt.NDArray[np.uint8]:
+        return self.columns.f[self.rows]
+
+    def called(self, *names: str) -> Mask:
+        """Which operations have one of these names."""
+        mask = np.zeros(len(self.rows), np.bool_)
+        for name in names:
+            code = self._names.get(name)
+            if code is not None:
+                mask |= self._f == code
+        return mask
+
+    def names(self) -> set[str]:
+        return {self.columns.f_names[code] for code in np.unique(self._f)}
+
+    @cached_property
+    def saw_empty(self) -> Mask:
+        """Removals that found nothing there: they answered null, or failed because of that (`histories.model.operation.FOUND_NOTHING`)."""
+        nothing = (self.result == NONE_ID) & (self.columns.result_list[self.rows] == ABSENT)
+        found: Mask = (self.ok & nothing) | (self.failed & self.columns.mismatch[self.rows])
+        return found
+
+    def value(self, value_id: int) -> Any:
+        return self.columns.values[value_id] if value_id >= 0 else None
+
+    def numbers(self, ids: Int32) -> Int64:
+        """The values with these ids as integers. Raises `TypeError` where one is none."""
+        used, inverse = np.unique(ids, return_inverse=True)
+        values = [self.columns.values[number] if number >= 0 else None for number in used]
+        for value in values:
+            if type(value) is not int or not -(1 << 62) < value < 1 << 62:
+                raise TypeError(f"{value!r} is no integer of 62 bits")
+        found: Int64 = np.array(values, np.int64).reshape(-1)[inverse]
+        return found
+
+    def operation(self, place: int) -> Operation:
+        """The operation there. Fields that columns do not hold (its node, its error) are left out."""
+        columns, row = self.columns, int(self.rows[place])
+        kind = _TYPES[int(self._type[place])]
+        end_ns = int(columns.complete_ns[row])
+        return Operation(
+            process=columns.processes[columns.process[row]],
+            f=columns.f_names[columns.f[row]],
+            type=kind,
+            invoke_index=int(columns.invoke[row]),
+            complete_index=None if kind is Type.INFO else int(columns.complete[row]),
+            invoke_ns=int(columns.invoke_ns[row]),
+            complete_ns=None if end_ns == ABSENT else end_ns,
+            argument=self._cell(columns.argument[row], columns.argument_list[row]),
+            result=self._cell(columns.result[row], columns.result_list[row]),
+            key=None if columns.key[row] == ABSENT else columns.keys[columns.key[row]],
+            error="empty" if kind is Type.FAIL and columns.mismatch[row] else "refused" if kind is Type.FAIL else None,
+        )
+
+    def _cell(self, value_id: int, list_row: int) -> Any:
+        if list_row != ABSENT:
+            return [self.columns.values[item] for item in self.columns.lists.row(int(list_row))]
+        return self.value(int(value_id))
+
+    def operations(self, places: Iterable[int]) -> list[Operation]:
+        return [self.operation(place) for place in places]
+
+    def tell(self, place: int) -> str:
+        """In words, with what it answered: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
+        op = self.operation(place)
+        if op.f not in ("read", "get"):
+            if self.saw_empty[place] and op.argument is None:
+                op = replace(op, f=f"{op.f} (found nothing)")
+            elif op.type is Type.OK and op.result is not None and not same(op.result, op.argument):
+                op = replace(op, argument=op.result) if op.argument is None else replace(op, argument=_Answered(op))
+        return describe(op)
+
+    def tell_all(self, places: Sequence[int], most: int = 6) -> str:
+        shown = "; ".join(self.tell(place) for place in places[:most])
+        return shown if len(places) <= most else f"{shown}; and {len(places) - most} more"
+
+    def ms_between(self, earlier: int, later: int) -> float | None:
+        return ms_between(self.operation(earlier), self.operation(later))
+
+    def only(self, places: Iterable[int]) -> View:
+        """The same object with some of its operations."""
+        chosen = np.array(sorted(set(places)), np.int64)
+        return View(self.columns, self.rows[chosen])

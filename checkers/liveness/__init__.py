@@ -1,0 +1,1 @@
+"""Availability, recovery after faults, and convergence of replicas."""

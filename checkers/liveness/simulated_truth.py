@@ -1,0 +1,60 @@
+"""What a simulator knows of its run and nobody can know on hosts: which disks it damaged, which requests it saw unanswered, how patient the nodes are.
+
+Without it (`known_truth` answers None) the same observations are no proof: a disk may have failed by itself, and a host may have stood still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..base.result import RunRecord
+
+ELECTIONS = 5
+"""So many elections in a row may be split or fail before one is won."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request that `node` took in at `at_ns` and had not answered at `late_ns`, long after its deadline, although it ran and its disk was whole."""
+
+    node: str
+    what: str
+    at_ns: int
+    deadline_ns: int
+    late_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """`damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
+    lost what it had synced; None: none did. `election_ns` is the longest election timeout of any node, `settle_ns` what a network needs to carry everything
+    again after a fault. `fair`: it is quick enough for leaders that stay. `calm`: from the heal on nothing was lost or late but by faults; `lossless`: all the time.
+    """
+
+    damaged_ns: Mapping[str, int] = field(default_factory=dict)
+    forgot_ns: int | None = None
+    election_ns: int = 0
+    settle_ns: int = 0
+    fair: bool = True
+    calm: bool = False
+    lossless: bool = False
+    unanswered: Sequence[Unanswered] = ()
+
+    @property
+    def recovery_ns(self) -> int:
+        """From the end of all faults to when a whole cluster has elected a leader that answers: several elections may be split."""
+        return ELECTIONS * self.election_ns + self.settle_ns
+
+    def was_damaged(self, node: str, at_ns: int) -> bool:
+        return node in self.damaged_ns and self.damaged_ns[node] <= at_ns
+
+
+def known_truth(record: RunRecord) -> Truth | None:
+    """None for every run but simulated ones."""
+    told: Mapping[str, Any] = record.truth
+    if not told:
+        return None
+    unanswered = [Unanswered(**one) for one in told.get("unanswered", ())]
+    return Truth(**{**told, "unanswered": unanswered})

@@ -1,0 +1,1 @@
+"""Sequential specifications: the models that histories are linearizable to."""

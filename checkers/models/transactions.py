@@ -1,0 +1,115 @@
+"""Sequential specifications of transactions: their parts happen at once, on registers and lists that they touch together.
+
+| model | parts of a `txn` | state |
+|---|---|---|
+| `transactions` | `["r", k, v]`, `["w", k, v]`, `["append", k, v]`, `["cas", k, from, to]` | what each key holds: nothing at first |
+| `multi-register` | the same, of registers | what each key holds: at first nobody says, and whoever reads it first tells |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+
+from histories import Operation, Type, canonical
+
+from .model import ILLEGAL, Accumulates, Illegal, Step
+
+_KINDS = {"read": "r", "write": "w", "a": "append"}
+
+Part = tuple[str, int, Hashable]
+"""Kind, place of the key, operand: what a read saw, or what the others do."""
+
+
+@dataclass
+class TransactionModel(Accumulates):
+    """The state has one value for each key, in order of first use; a list that nothing was appended to reads as nil or as empty."""
+
+    name: ClassVar[str] = "transactions"
+    _places: dict[Hashable, int] = field(default_factory=dict)
+
+    def init(self) -> Hashable:
+        return ()
+
+    def step(self, op: Operation) -> Step | None:
+        if op.type is Type.FAIL:
+            return None
+        seen = op.type is Type.OK and op.result is not None
+        parts = tuple(self._parts(op.result if seen else op.argument, seen))
+        if not parts:
+            return None
+        reads = [kind == "r" for kind, _, _ in parts]
+        return Step("txn", parts, None, all(reads), any(kind in ("r", "cas") for kind, _, _ in parts))
+
+    def _parts(self, micro: Iterable[Sequence[Any]], seen: bool) -> Iterable[Part]:
+        for name, key, *operand in micro:
+            kind = _KINDS.get(name, name)
+            if kind != "r" or seen:
+                value = operand[0] if len(operand) == 1 else operand
+                yield kind, self._places.setdefault(canonical(key), len(self._places)), canonical(value)
+
+    def apply(self, state: Any, step: Step) -> Hashable | Illegal:
+        values = list(state)
+        parts: Any = step.value
+        for kind, place, operand in parts:
+            values.extend([None] * (place + 1 - len(values)))
+            after = _after(values[place], kind, operand)
+            if isinstance(after, Illegal):
+                return ILLEGAL
+            values[place] = after
+        while values and values[-1] is None:
+            values.pop()
+        return tuple(values)
+
+    def removable(self, step: Step, others: Sequence[Step]) -> bool:
+        parts: Any = step.value
+        return all(kind == "r" for kind, _, _ in parts)
+
+
+def _after(held: Any, kind: str, operand: Any) -> Hashable | Illegal:
+    """What a key that held `held` holds after that part."""
+    if kind == "w":
+        return operand  # type: ignore[no-any-return]
+    if kind == "append":
+        return (*held, operand) if isinstance(held, tuple) else (operand,) if held is None else ILLEGAL
+    expected = operand[0] if kind == "cas" else operand
+    if held != expected and not (held in (None, ()) and expected in (None, ())):
+        return ILLEGAL
+    return operand[1] if kind == "cas" else held  # type: ignore[no-any-return]
+
+
+class _Unsaid(Enum):
+    """The value of a register that nobody has read or written yet."""
+
+    UNSAID = "not known"
+
+
+class MultiRegisterModel(TransactionModel):
+    """Registers of which nobody says how they begin. A read of nil says nothing, as in Knossos."""
+
+    name: ClassVar[str] = "multi-register"
+
+    def step(self, op: Operation) -> Step | None:
+        found = super().step(op)
+        if found is None:
+            return None
+        parts: Any = found.value
+        told = tuple(part for part in parts if part[0] != "r" or part[2] is not None)
+        # A read may be what tells the state, so that it cannot be taken as early as one likes: it is not pure.
+        return Step("txn", told, None, False, found.conditional) if told else None
+
+    def apply(self, state: Any, step: Step) -> Hashable | Illegal:
+        values = list(state)
+        parts: Any = step.value
+        for kind, place, operand in parts:
+            values.extend([_Unsaid.UNSAID] * (place + 1 - len(values)))
+            held = values[place]
+            if held is _Unsaid.UNSAID:
+                held = {"r": operand, "cas": operand[0] if kind == "cas" else None}.get(kind)
+            after = _after(held, kind, operand)
+            if isinstance(after, Illegal):
+                return ILLEGAL
+            values[place] = after
+        return tuple(values)

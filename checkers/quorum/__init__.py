@@ -1,0 +1,1 @@
+"""Operations that succeeded without a quorum."""

@@ -1,0 +1,100 @@
+"""The quorum guarantees Q1 to Q4: what exactly was promised while a majority of the weight was there, and while it was not.
+
+Q1 every ok write was durable on voters with more than half of the weight before its ok. Q2 no write whose whole interval lies where no
+connected component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was asked. Q4 without a quorum,
+stale reads answer marked, and writes end refused or unknown by their deadline.
+
+Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`, and `quorum_sides` for a side that has no
+quorum while another one has).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from histories import Operation, Type
+
+from ..base import acknowledged as acks
+from ..base.budget import OutOfBudget
+from ..base.findings import Findings
+from ..base.options import bound, settings_of
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..faults.connectivity import epochs
+from ..raft.facts import Survey
+from ..raft.shared_survey import survey_of
+from ..raft.voter_timeline import voter_timeline
+from ..traces.traces import TraceError
+from .no_quorum_windows import DEFAULT_GRACE_MS, judge_unmarked, judge_windows, windows_without_quorum
+from .partition_sides import judge_sides
+from .trace_evidence import judge_reads, judge_writes
+
+
+class QuorumChecker:
+    """Stats hold each guarantee apart: `Q1` … `Q4`, how much was looked at, and how much stayed undecided."""
+
+    name = "quorum"
+    options = (
+        bound(
+            "deadline_ms", None, "by when a write must be answered, of operations that carry no deadline", shared=True
+        ),
+        bound("deadline_grace_ms", DEFAULT_GRACE_MS, "what an answer may be late beyond its deadline", shared=True),
+    )
+
+    def applies(self, record: RunRecord) -> bool:
+        if not any(acks.is_write(op) for op in _of_the_log(record)):
+            return False
+        return bool(record.voters) or any(record.traces.values())
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        operations = _of_the_log(record)
+        findings = Findings()
+        facts: Survey | None = None
+        trouble: str | None = None
+        if any(record.traces.values()):
+            try:
+                facts = survey_of(record, budget, Findings())
+            except (TraceError, OutOfBudget) as error:
+                trouble = str(error)
+        timeline = voter_timeline(record, facts)
+        history = epochs(record.faults, record.reachability)
+        windows = windows_without_quorum(history, timeline)
+        stats: dict[str, Any] = {}
+        if facts is not None:
+            stats["Q1"] = judge_writes(operations, facts, timeline, findings)
+            stats["Q3"] = judge_reads(operations, facts, findings)
+        stats["Q2"], stats["Q4"] = judge_windows(
+            record, operations, windows, history, timeline, facts, findings, settings_of(record, self)
+        )
+        leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
+        stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, not leased, findings))
+        stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)
+        stats["notes"] = list(history.notes)
+        if findings.kept:
+            return CheckResult(self.name, Verdict.INVALID, tuple(findings.kept), stats)
+        reason = trouble or _doubt(record, facts, stats)
+        return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
+
+
+def _of_the_log(record: RunRecord) -> Sequence[Operation]:
+    """Without those that never asked for a quorum of the log."""
+    operations = record.history.operations()
+    return (
+        [op for op in operations if not acks.without_log(op)] if any(map(acks.without_log, operations)) else operations
+    )
+
+
+def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
+    operations = _of_the_log(record)
+    if not any(acks.is_write(op) for op in operations):
+        return "the history has no writes"
+    succeeded = any(op.type is Type.OK for op in operations)
+    if not succeeded and not stats["Q2"]["writes_begun_inside"]:
+        return "no operation succeeded, and none was tried while no quorum could exist"
+    if facts is None:
+        return None if record.voters else "neither traces nor the voters' weights are known"
+    if facts.traces.problems:
+        return "; ".join(facts.traces.problems[:5])
+    if stats["Q1"]["writes"] and not stats["Q1"]["proven"] and not stats["Q1"]["claimed"]:
+        return "no ok write could be compared with the traces"
+    return None

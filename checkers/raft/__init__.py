@@ -1,0 +1,1 @@
+"""Raft's safety properties, from the traces of nodes."""

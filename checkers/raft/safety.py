@@ -1,0 +1,368 @@
+"""Raft's safety properties, from the nodes' traces alone (Raft paper, figure 3; dissertation, chapters 3 and 4).
+
+Election safety, votes that survive restarts, terms that only grow, log matching, leaders that only append, leader completeness, the commit
+rule, state-machine safety, and configurations one weight step apart. One pass over the traces (`raft_survey`), then the rules that
+need several nodes. A lost trace line is never taken for a violation.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ..base import acknowledged as acks
+from ..base.budget import OutOfBudget
+from ..base.findings import Findings
+from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
+from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..traces.traces import Line, TraceError, excerpt
+from .durability import Boot, Durable
+from .facts import Commit, Reign, Survey
+from .shared_survey import survey_of
+from .voter_timeline import VoterTimeline, voter_timeline
+
+WORST_FIRST = (
+    "two-leaders",
+    "double-vote",
+    "applied-differently",
+    "leader-incomplete",
+    "committed-entry-lost",
+    "acknowledged-entry-lost",
+    "commit-without-quorum",
+    "elected-without-quorum",
+    "commit-of-old-term",
+    "config-step",
+    "config-too-early",
+)
+"""The order of anomalies in a result: causes and plain contradictions before what follows from them; others as found."""
+
+
+class RaftSafetyChecker:
+    """Needs traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
+
+    name = "raft-safety"
+
+    def applies(self, record: RunRecord) -> bool:
+        return any(record.traces.values())
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        if not self.applies(record):
+            return CheckResult(self.name, Verdict.UNKNOWN, reason="there are no traces")
+        findings = Findings()
+        try:
+            facts = survey_of(record, budget, findings)
+        except (TraceError, OutOfBudget) as error:
+            kept = tuple(findings.kept)
+            return CheckResult(self.name, Verdict.INVALID if kept else Verdict.UNKNOWN, kept, reason=str(error))
+        timeline = voter_timeline(record, facts)
+        _report_conflicts(facts)
+        _judge_elections(facts, timeline)
+        commit_doubts = _judge_commits(facts, timeline)
+        _judge_boots(facts)
+        completeness_doubts = _judge_completeness(facts)
+        _judge_applied(facts)
+        doubts = {"commits": commit_doubts, "completeness": completeness_doubts}
+        return _result(self.name, record, facts, doubts)
+
+
+def _result(name: str, record: RunRecord, facts: Survey, doubts: Mapping[str, int]) -> CheckResult:
+    findings = facts.findings
+    stats = {
+        "lines": facts.lines,
+        "entries": len(facts.tree),
+        "elections": len(facts.reigns),
+        "commits": len(facts.commits),
+        "applied": len(facts.applied),
+        "configurations": len({line["index"] for line, _ in facts.configs}),
+        "torn_boots": facts.torn_boots,
+        "undecided": dict(doubts),
+        "violations": dict(findings.counts),
+    }
+    if findings.kept:
+        return CheckResult(name, Verdict.INVALID, _with_operations(findings.kept, record), stats)
+    if facts.traces.problems:
+        return CheckResult(name, Verdict.UNKNOWN, (), stats, "; ".join(facts.traces.problems[:5]))
+    if not facts.reigns or not facts.applied:
+        return CheckResult(name, Verdict.UNKNOWN, (), stats, "the traces show no leader, or nothing that was applied")
+    return CheckResult(name, Verdict.VALID, (), stats)
+
+
+def _with_operations(anomalies: Sequence[Anomaly], record: RunRecord) -> tuple[Anomaly, ...]:
+    """Add the operations that were acknowledged at the index in question: what the violation meant to clients."""
+    by_index: dict[int, list[int]] = {}
+    for op in acks.acknowledged_writes(record.history.operations()):
+        index = acks.log_index(op)
+        if index is not None:
+            by_index.setdefault(index, []).append(op.invoke_index)
+    rank = {kind: place for place, kind in enumerate(WORST_FIRST)}
+    ordered = sorted(anomalies, key=lambda anomaly: rank.get(anomaly.kind, len(rank)))
+    return tuple(
+        Anomaly(a.kind, a.ops or tuple(by_index.get(a.details.get("index", -1), ())[:4]), a.explanation, a.details)
+        for a in ordered
+    )
+
+
+# -- log matching and state-machine safety
+
+
+def _report_conflicts(facts: Survey) -> None:
+    for conflict in facts.tree.conflicts:
+        if not facts.findings.wants("log-mismatch"):
+            facts.findings.count("log-mismatch")
+            continue
+        what = {
+            "command": "holds two different commands",
+            "predecessor": "follows entries of two different terms",
+            "split-term": "belongs to a term whose entries are not one run",
+        }[conflict.kind]
+        facts.findings.add(
+            "log-mismatch",
+            f"Entry {conflict.index} of term {conflict.term} {what} ({conflict.first} and {conflict.second}): logs that agree on an entry "
+            "must agree on everything before it.",
+            details={
+                "index": conflict.index,
+                "term": conflict.term,
+                "trace": _lines_with(facts, ("append", "apply"), conflict.index, conflict.term),
+            },
+        )
+
+
+def _judge_applied(facts: Survey) -> None:
+    for first, second in facts.applied_conflicts:
+        if not facts.findings.wants("applied-differently"):
+            facts.findings.count("applied-differently")
+            continue
+        index = first[0]
+        facts.findings.add(
+            "applied-differently",
+            f"Two nodes applied different entries at index {index}: one of term {first[1]} (crc {first[2]}) and one of term {second[1]} "
+            f"(crc {second[2]}).",
+            details={"index": index, "trace": _lines_with(facts, ("apply",), index, None)},
+        )
+    for commit in facts.commits:
+        applied = facts.applied.get(commit.line["index"])
+        if applied is None or commit.entry_term is None or applied[1] == commit.entry_term:
+            continue
+        facts.findings.add(
+            "applied-uncommitted",
+            f"{commit.line['node']} committed entry {applied[0]} of term {commit.entry_term}, but an entry of term {applied[1]} was applied there.",
+            details={
+                "index": applied[0],
+                "trace": [excerpt(commit.line), *_lines_with(facts, ("apply",), applied[0], applied[1])],
+            },
+        )
+
+
+def _lines_with(facts: Survey, events: Sequence[str], index: int, term: int | None) -> list[dict[str, Any]]:
+    """The first line of each sort that holds entry `index`: one for each (term, crc), two nodes at most each."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for incarnation in facts.traces:
+        for line in incarnation.lines:
+            if line["event"] not in events:
+                continue
+            for entry in line["entries"]:
+                if entry[0] == index and (term is None or entry[1] == term):
+                    same = found.setdefault((line["event"], entry[1], entry[2]), [])
+                    if len(same) < 2:
+                        same.append(excerpt(line, index))
+    return [line for same in found.values() for line in same][:6]
+
+
+# -- elections
+
+
+def _judge_elections(facts: Survey, timeline: VoterTimeline) -> None:
+    known = set(timeline.all) | {weights_of(line["voters"]) for line in _starts(facts)}
+    for reign in facts.reigns:
+        claimed = weights_of(reign.line["voters"])
+        _judge_voters(facts, reign.line, claimed, reign.in_force, known)
+        # It voted for itself, whether or not its list says so. Votes are by voter: a repeated one counts once.
+        supporters = {*reign.line["votes"], reign.node}
+        for weights in dict.fromkeys([reign.in_force or claimed, claimed]):
+            if is_quorum(weights, supporters):
+                continue
+            facts.findings.add(
+                "elected-without-quorum",
+                f"{reign.node} became leader of term {reign.term} with the votes of {names(supporters)}: {weight(weights, supporters)} of "
+                f"{total(weights)} (voters {show(weights)}), not more than half.",
+                details={"term": reign.term, "trace": [excerpt(reign.line)]},
+            )
+            break
+
+
+def _judge_voters(facts: Survey, line: Line, claimed: Weights, in_force: Weights | None, known: set[Weights]) -> None:
+    right = claimed == in_force if in_force is not None else claimed in known
+    if not right:
+        facts.findings.add(
+            "wrong-voters",
+            f"{line['node']} counted by the voters {show(claimed)} ({line['event']!r} of term {line.get('term')}), but in force was "
+            f"{show(in_force) if in_force is not None else 'none of the configurations that were ever adopted'}.",
+            details={"trace": [excerpt(line)]},
+        )
+
+
+def _starts(facts: Survey) -> list[Line]:
+    return [incarnation.start for incarnation in facts.traces if incarnation.start is not None]
+
+
+# -- commits
+
+
+def _judge_commits(facts: Survey, timeline: VoterTimeline) -> int:
+    """Each commit: own term, and durable on voters with more than half of the weight. Returns how many remain undecided."""
+    known = set(timeline.all) | {weights_of(line["voters"]) for line in _starts(facts)}
+    undecided = 0
+    for commit in facts.commits:
+        claimed = weights_of(commit.line["voters"])
+        _judge_voters(facts, commit.line, claimed, commit.in_force, known)
+        if commit.leader_term is not None and commit.entry_term is not None and commit.entry_term != commit.leader_term:
+            facts.findings.add(
+                "commit-of-old-term",
+                f"{commit.line['node']}, leading term {commit.leader_term}, committed up to entry {commit.line['index']} of term "
+                f"{commit.entry_term} by counting replicas; a later leader may not hold it (Raft paper, figure 8).",
+                details={"index": commit.line["index"], "trace": [excerpt(commit.line)]},
+            )
+        undecided += _judge_replicas(facts, commit, claimed)
+    return undecided
+
+
+def _judge_replicas(facts: Survey, commit: Commit, claimed: Weights) -> int:
+    line, index = commit.line, commit.line["index"]
+    weights = commit.in_force or claimed
+    match = line["match"]
+    holders = {voter for voter, durable in match.items() if durable >= index}
+    if line["node"] not in match:
+        holders.add(line["node"])
+    if not is_quorum(weights, holders):
+        facts.findings.add(
+            "commit-without-quorum",
+            f"{line['node']} committed entry {index} when {names(holders)} had it on disk: {weight(weights, holders)} of {total(weights)} "
+            f"(voters {show(weights)}), not more than half.",
+            details={"index": index, "trace": [excerpt(line)]},
+        )
+        return 0
+    if commit.entry_term is None:
+        return 1
+    seen = {voter: _durable(facts, voter, commit) for voter in sorted(holders)}
+    possible = {voter for voter, durable in seen.items() if durable is not Durable.NO}
+    if not is_quorum(weights, possible):
+        late = sorted(set(seen) - possible)
+        facts.findings.add(
+            "commit-before-written",
+            f"{line['node']} committed entry {index} counting {names(holders)}, but by their own traces {names(late)} had not even "
+            f"written it yet: {weight(weights, possible)} of {total(weights)} remain, not more than half.",
+            details={"index": index, "not_written": late, "trace": [excerpt(line)]},
+        )
+        return 0
+    return 0 if is_quorum(weights, {voter for voter, durable in seen.items() if durable is Durable.YES}) else 1
+
+
+def _durable(facts: Survey, voter: str, commit: Commit) -> Durable:
+    history = facts.durable.get(voter)
+    if history is None or commit.entry_term is None:
+        return Durable.MAYBE
+    return history.before(commit.line["index"], commit.entry_term, commit.moment)
+
+
+def _judge_boots(facts: Survey) -> None:
+    """A node that was counted for a committed entry still holds it when it boots, unless it says that its tail was torn, or a fault took it."""
+    commits = [commit for commit in facts.commits if commit.entry_term is not None]
+    commits.sort(key=lambda commit: commit.moment.at.high_ns)
+    for voter, history in facts.durable.items():
+        if len(history.boots) < 2 or history.incomplete:
+            continue
+        best: Commit | None = None
+        at = 0
+        for boot in history.boots:
+            while at < len(commits) and commits[at].moment.at.high_ns < boot.moment.at.low_ns:
+                line = commits[at].line
+                counted = line["match"].get(voter, 0) >= line["index"]
+                if counted and (best is None or best.line["index"] < line["index"]):
+                    best = commits[at]
+                at += 1
+            if boot.forgot:
+                best = None
+            if best is not None:
+                _judge_boot(facts, voter, boot, best)
+
+
+def _judge_boot(facts: Survey, voter: str, boot: Boot, commit: Commit) -> None:
+    index, term = commit.line["index"], commit.entry_term
+    assert term is not None
+    if boot.torn or (boot.last_index >= index and boot.last_term >= term):
+        return
+    facts.findings.add(
+        "acknowledged-entry-lost",
+        f"{commit.line['node']} committed entry {index} of term {term} counting {voter} as one that had it on disk, but {voter} booted later with "
+        f"a log that ends at {boot.last_index} of term {boot.last_term}: it acknowledged what was not durable.",
+        details={
+            "index": index,
+            "trace": [excerpt(commit.line), *(excerpt(line) for line in _starts(facts) if _is_boot(line, voter, boot))],
+        },
+    )
+
+
+def _is_boot(line: Line, voter: str, boot: Boot) -> bool:
+    return bool(line["node"] == voter and line["incarnation"] == boot.incarnation)
+
+
+# -- leader completeness
+
+
+def _judge_completeness(facts: Survey) -> int:
+    """Each leader, and each commit, of a later term holds what the last term before it committed. Returns how many remain undecided."""
+    best: dict[int, Commit] = {}
+    for commit in facts.commits:
+        if commit.leader_term is not None and commit.entry_term is not None:
+            known = best.setdefault(commit.leader_term, commit)
+            if known.line["index"] < commit.line["index"]:
+                best[commit.leader_term] = commit
+    terms = sorted(best)
+    undecided = 0
+    for reign in facts.reigns:
+        earlier = bisect_left(terms, reign.term) - 1
+        if earlier >= 0:
+            undecided += _judge_reign(facts, reign, best[terms[earlier]])
+    for earlier_term, later_term in pairwise(terms):
+        undecided += _judge_chain(facts, best[earlier_term], best[later_term])
+    return undecided
+
+
+def _judge_reign(facts: Survey, reign: Reign, commit: Commit) -> int:
+    index, last = commit.line["index"], reign.last_index
+    if last < index:
+        holds = f"its log ended at {last}"
+    else:
+        held = None if reign.last_term is None else facts.tree.term_at(last, reign.last_term, index)
+        if held is None:
+            return 1
+        if held == commit.entry_term:
+            return 0
+        holds = f"its entry {index} was of term {held}"
+    facts.findings.add(
+        "leader-incomplete",
+        f"{commit.line['node']} had committed entry {index} of term {commit.entry_term} in term {commit.leader_term}, but {reign.node} became "
+        f"leader of term {reign.term} without it: {holds}.",
+        details={"index": index, "trace": [excerpt(commit.line), excerpt(reign.line)]},
+    )
+    return 0
+
+
+def _judge_chain(facts: Survey, earlier: Commit, later: Commit) -> int:
+    index, last = earlier.line["index"], later.line["index"]
+    assert later.entry_term is not None
+    held = facts.tree.term_at(last, later.entry_term, index) if last >= index else None
+    if last >= index and held is None:
+        return 1
+    if held == earlier.entry_term:
+        return 0
+    facts.findings.add(
+        "committed-entry-lost",
+        f"{earlier.line['node']} committed entry {index} of term {earlier.entry_term} in term {earlier.leader_term}, but what "
+        f"{later.line['node']} committed in term {later.leader_term}, up to index {last}, "
+        + (f"has an entry of term {held} there." if held is not None else "does not reach that far."),
+        details={"index": index, "trace": [excerpt(earlier.line), excerpt(later.line)]},
+    )
+    return 0

@@ -1,0 +1,120 @@
+"""Which configurations could have been in force at a time: the traced ones, else the ones the run was started with.
+
+Every answer errs on the side of too many, so that "under none of them" is proof. None means that it is not known at all.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base.quorum_weights import Weights, weights_of
+from ..base.result import RunRecord
+from ..faults.kinds import changes_voters
+from ..traces.traces import FOREVER_NS, NEVER_NS
+from .facts import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was surely in force from `until_ns` on."""
+
+    index: int
+    weights: Weights
+    since_ns: int
+    until_ns: int
+
+
+class VoterTimeline:
+    """All configurations of a run, by index and by time."""
+
+    def __init__(self, configs: Sequence[_Config], unknown_from_ns: int) -> None:
+        self._configs = sorted(configs, key=lambda config: (config.index, config.since_ns))
+        self._unknown_from_ns = unknown_from_ns
+
+    @property
+    def all(self) -> list[Weights]:
+        return list(dict.fromkeys(config.weights for config in self._configs))
+
+    def during(self, start_ns: int, end_ns: int) -> list[Weights] | None:
+        """Those that could be in force at some moment of `start_ns` .. `end_ns`."""
+        if end_ns >= self._unknown_from_ns or not self._configs:
+            return None
+        possible = [c.weights for c in self._configs if c.since_ns <= end_ns and c.until_ns >= start_ns]
+        return list(dict.fromkeys(possible)) or None
+
+    def for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
+        """Those by which entry `index` could have been committed before `until_ns`: a later one may be, the last two before it may be."""
+        if until_ns >= self._unknown_from_ns or not self._configs:
+            return None
+        before = sorted({config.index for config in self._configs if config.index <= index})
+        floor = before[-2] if len(before) > 1 else 0
+        possible = [
+            c.weights for c in self._configs if c.index >= floor and (c.index <= index or c.since_ns <= until_ns)
+        ]
+        return list(dict.fromkeys(possible)) or None
+
+
+def voter_timeline(record: RunRecord, survey: Survey | None) -> VoterTimeline:
+    traced = [] if survey is None else _traced(survey)
+    initial = _initial(record, survey)
+    changes = [fault.start_ns for fault in record.faults if changes_voters(fault)]
+    if not traced:
+        unknown_from_ns = min(changes, default=FOREVER_NS + 1)
+        return VoterTimeline([_Config(0, w, NEVER_NS, FOREVER_NS) for w in initial], unknown_from_ns)
+    superseded = _Superseded(survey)
+    base = [_Config(0, w, NEVER_NS, superseded.until_ns(0)) for w in initial]
+    return VoterTimeline([*base, *traced], FOREVER_NS + 1)
+
+
+def _initial(record: RunRecord, survey: Survey | None) -> list[Weights]:
+    if record.voters:
+        return [weights_of(record.voters)]
+    if survey is None:
+        return []
+    starts = [incarnations[0].start for incarnations in survey.traces.incarnations.values()]
+    return list(dict.fromkeys(weights_of(start["voters"]) for start in starts if start is not None))
+
+
+def _traced(survey: Survey) -> list[_Config]:
+    earliest: dict[tuple[int, Weights], int] = {}
+    for line, moment in survey.configs:
+        key = (line["index"], weights_of(line["voters"]))
+        earliest[key] = min(earliest.get(key, FOREVER_NS), moment.at.low_ns)
+    superseded = _Superseded(survey)
+    return [
+        _Config(index, weights, since_ns, superseded.until_ns(index)) for (index, weights), since_ns in earliest.items()
+    ]
+
+
+class _Superseded:
+    """When a later configuration was surely committed: a leader committed past it, counting by it."""
+
+    def __init__(self, survey: Survey | None) -> None:
+        configs = [] if survey is None else [(line["index"], weights_of(line["voters"])) for line, _ in survey.configs]
+        self._configs = sorted(set(configs))
+        counted: dict[Weights, list[tuple[int, int]]] = {}
+        for commit in () if survey is None else survey.commits:
+            counted.setdefault(weights_of(commit.line["voters"]), []).append(
+                (commit.line["index"], commit.moment.at.high_ns)
+            )
+        self._counted = {weights: _earliest_from(pairs) for weights, pairs in counted.items()}
+
+    def until_ns(self, index: int) -> int:
+        later = self._configs[bisect_right(self._configs, index, key=lambda config: config[0]) :]
+        ends = [FOREVER_NS]
+        for weights in {weights for _, weights in later}:
+            indices, earliest = self._counted.get(weights, ([], []))
+            at = bisect_left(indices, later[0][0])
+            ends.extend(earliest[at : at + 1])
+        return min(ends)
+
+
+def _earliest_from(pairs: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Indices, sorted, and for each the earliest time among it and all higher ones."""
+    pairs.sort()
+    earliest = [high_ns for _, high_ns in pairs]
+    for at in range(len(earliest) - 2, -1, -1):
+        earliest[at] = min(earliest[at], earliest[at + 1])
+    return [index for index, _ in pairs], earliest

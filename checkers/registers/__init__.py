@@ -1,1 +1,0 @@
-"""Registers with unique written values, many at a time, as arrays: the legal order is read off the values (`zones`)."""

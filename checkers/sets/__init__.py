@@ -1,0 +1,1 @@
+"""Sets whose elements are added once: lost, stale and reappeared elements."""

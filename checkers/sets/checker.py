@@ -1,0 +1,235 @@
+"""Checker `set`: what became of every element that was added.
+
+Per element: *lost* (acknowledged, or once read, and then missing to the end), *stale* (missing for a while), *never read* (no read had the
+chance), *duplicated* (twice in one read), *phantom* (read, but never added, or its add was refused), *recovered* (of unknown outcome, and read).
+Lost, duplicated and phantom elements are violations. So are reads of level `linearizable` that no order explains. A read of a weaker
+level may miss elements while it runs; it counts as evidence of loss only after the quiet period, when every replica should have them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from histories import Operation, Type, canonical
+
+from ..base.budget import Meter, OutOfBudget
+from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.wording import describe, indices, on_key, show
+from .order import WholeSet, disorder, whole_set
+from .witness import anomaly_of_disorder
+
+LEVEL = "linearizable"
+_SHOWN = 20
+
+
+class SetChecker:
+    name = "set"
+
+    def applies(self, record: RunRecord) -> bool:
+        """Something was added to, and what is read there are not numbers: those would be a counter's. Other keys may hold anything."""
+        ops = record.history.operations()
+        added = {canonical(op.key) for op in ops if op.f == "add"}
+        counted = any(op.f == "read" and isinstance(op.result, int) and canonical(op.key) in added for op in ops)
+        return bool(added) and not counted
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        tally = Tally()
+        meter = Meter.of(budget)
+        quiet_ns = record.phases.get("quiet_end")
+        try:
+            for key, ops in _sets(record).items():
+                judge_set(key, ops, quiet_ns, tally, meter)
+        except OutOfBudget as error:
+            verdict = Verdict.INVALID if tally.anomalies else Verdict.UNKNOWN
+            return CheckResult(self.name, verdict, tuple(tally.anomalies), tally.stats(), str(error))
+        if tally.anomalies:
+            return CheckResult(self.name, Verdict.INVALID, tuple(tally.anomalies), tally.stats())
+        if not tally.counts["reads"] or not tally.counts["acknowledged"]:
+            reason = f"{tally.counts['acknowledged']} adds were acknowledged and {tally.counts['reads']} reads ended ok: nothing to compare"
+            return CheckResult(self.name, Verdict.UNKNOWN, (), tally.stats(), reason)
+        return CheckResult(self.name, Verdict.VALID, (), tally.stats())
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of elements by what became of them, over all sets."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    stale_ms: list[float] = field(default_factory=list)
+
+    def stats(self) -> dict[str, Any]:
+        names = (
+            "sets",
+            "attempted",
+            "acknowledged",
+            "recovered",
+            "reads",
+            "lost",
+            "stale",
+            "never_read",
+            "duplicated",
+            "phantom",
+        )
+        found: dict[str, Any] = {name: self.counts[name] for name in names}
+        if self.stale_ms:
+            found["stale_ms_max"] = max(self.stale_ms)
+        return found
+
+
+def _sets(record: RunRecord) -> dict[tuple[str | None, Hashable], list[Operation]]:
+    found: dict[tuple[str | None, Hashable], list[Operation]] = {}
+    for op in record.history.operations():
+        found.setdefault((op.workload, canonical(op.key)), []).append(op)
+    return {name: ops for name, ops in found.items() if any(op.f == "add" for op in ops)}
+
+
+def judge_set(
+    name: tuple[str | None, Hashable], ops: Sequence[Operation], quiet_ns: int | None, tally: Tally, meter: Meter
+) -> None:
+    key = name[1]
+    found = whole_set(ops)
+    tally.counts["sets"] += 1
+    tally.counts["attempted"] += len(found.adds) + len(found.failed)
+    tally.counts["acknowledged"] += sum(op.type is Type.OK for op in found.adds.values())
+    tally.counts["reads"] += len(found.reads)
+    before = len(tally.anomalies)
+    tally.anomalies += _duplicates(found, key, tally)
+    tally.anomalies += _phantoms(found, key, tally)
+    tally.anomalies += _missing(found, key, quiet_ns, tally, meter)
+    if len(tally.anomalies) == before and not found.repeated:
+        strong = whole_set([op for op in ops if op.f == "add" or op.level in (None, LEVEL)])
+        wrong = disorder(strong)
+        if wrong is not None:
+            tally.anomalies.append(anomaly_of_disorder(wrong, strong, key))
+
+
+def _duplicates(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]:
+    """Elements twice in one read; not those that clients added twice."""
+    first: dict[Hashable, Operation] = {}
+    for read, elements in found.reads:
+        if len(read.result or ()) > len(elements):
+            counted = Counter(canonical(element) for element in read.result)
+            for element, count in counted.items():
+                if count > 1 and element not in found.repeated:
+                    first.setdefault(element, read)
+    tally.counts["duplicated"] += len(first)
+    if first:
+        element, read = next(iter(first.items()))
+        add = found.adds.get(element)
+        ops = [read] if add is None else [add, read]
+        text = f"{show(element)} was added once and is in one read more than once: {'; '.join(describe(op) for op in ops)}."
+        yield _anomaly("duplicated", key, ops, text, first)
+
+
+def _phantoms(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]:
+    first: dict[Hashable, Operation] = {}
+    for read, elements in found.reads:
+        for element in elements:
+            if element not in found.adds:
+                first.setdefault(element, read)
+    tally.counts["phantom"] += len(first)
+    refused = {element: read for element, read in first.items() if element in found.failed}
+    unknown = {element: read for element, read in first.items() if element not in found.failed}
+    if refused:
+        element, read = next(iter(refused.items()))
+        failed = found.failed[element]
+        text = f"{show(element)} was read although its add was refused: {describe(failed)}; {describe(read)}."
+        yield _anomaly("aborted-read", key, [failed, read], text, refused)
+    if unknown:
+        element, read = next(iter(unknown.items()))
+        text = f"{show(element)} was read, which nobody ever tried to add: {describe(read)}."
+        yield _anomaly("thin-air", key, [read], text, unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Since the completion of `by` (its add, or the first read that has it) the element is certainly in the set."""
+
+    element: Hashable
+    by: Operation
+
+
+def _missing(found: WholeSet, key: Hashable, quiet_ns: int | None, tally: Tally, meter: Meter) -> Iterator[Anomaly]:
+    known = _knowledge(found)
+    reads = sorted(found.reads, key=lambda item: item[0].invoke_index)
+    last_seen: dict[Hashable, Operation] = {}
+    last_missed: dict[Hashable, Operation] = {}
+    certain: dict[Hashable, Operation] = {}
+    at = 0
+    for read, elements in reads:
+        meter.charge(0, read.invoke_index)
+        for element in elements:
+            last_seen[element] = read
+        while at < len(known) and (known[at].by.complete_index or 0) < read.invoke_index:
+            certain[known[at].element] = known[at].by
+            at += 1
+        if _is_evidence(read, quiet_ns):
+            for element in certain.keys() - elements:
+                last_missed[element] = read
+    lost: dict[Hashable, Operation] = {}
+    for element, read in last_missed.items():
+        if element not in last_seen or last_seen[element].invoke_index < read.invoke_index:
+            lost[element] = read
+        else:
+            tally.stale_ms.append(round((read.invoke_ns - (certain[element].complete_ns or 0)) / 1e6, 3))
+    tally.counts["lost"] += len(lost)
+    tally.counts["stale"] += len(last_missed) - len(lost)
+    tally.counts["never_read"] += sum(
+        1
+        for element, op in found.adds.items()
+        if op.type is Type.OK and element not in last_seen and element not in lost
+    )
+    tally.counts["recovered"] += sum(
+        1 for element, op in found.adds.items() if op.type is Type.INFO and element in last_seen
+    )
+    if lost:
+        yield _lost(lost, certain, last_seen, found, key)
+
+
+def _knowledge(found: WholeSet) -> list[_Known]:
+    """When each element is first certain, in that order."""
+    first: dict[Hashable, Operation] = {
+        element: op for element, op in found.adds.items() if op.complete_index is not None
+    }
+    for read, elements in found.reads:
+        for element in elements:
+            before = first.get(element)
+            if before is None or (read.complete_index or 0) < (before.complete_index or 0):
+                first[element] = read
+    return sorted((_Known(*item) for item in first.items()), key=lambda item: item.by.complete_index or 0)
+
+
+def _is_evidence(read: Operation, quiet_ns: int | None) -> bool:
+    """Whether missing an element in this read says anything."""
+    return read.level in (None, LEVEL) or (quiet_ns is not None and read.invoke_ns >= quiet_ns)
+
+
+def _lost(
+    lost: dict[Hashable, Operation],
+    certain: dict[Hashable, Operation],
+    last_seen: dict[Hashable, Operation],
+    found: WholeSet,
+    key: Hashable,
+) -> Anomaly:
+    # The example: preferably an acknowledged one, and the one whose loss shows soonest.
+    element = min(lost, key=lambda item: (certain[item].f != "add", certain[item].complete_index or 0))
+    read, by = lost[element], certain[element]
+    add = found.adds.get(element, by)
+    seen = last_seen.get(element)
+    how = "was acknowledged" if by.f == "add" else f"was there ({describe(by)})"
+    last = "no read shows it" if seen is None else f"the last read that shows it is {describe(seen)}"
+    more = f" So it is with {len(lost)} elements of this set." if len(lost) > 1 else ""
+    text = f"{show(element)} {how} and is missing later: {describe(add)}; {last}; {describe(read)} lacks it.{more}"
+    return _anomaly("lost-write", key, [add, by, read, *([] if seen is None else [seen])], text, lost)
+
+
+def _anomaly(
+    kind: str, key: Hashable, ops: Sequence[Operation], text: str, elements: dict[Hashable, Operation]
+) -> Anomaly:
+    details = {"key": key, "count": len(elements), "elements": list(elements)[:_SHOWN]}
+    sentence = on_key(key) + text
+    return Anomaly(kind, indices(ops), sentence[0].upper() + sentence[1:], details)

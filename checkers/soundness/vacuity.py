@@ -1,0 +1,120 @@
+"""Checker `vacuity`: did this run test anything?
+
+It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
+that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that hid behind another one, which was seen, is told
+apart (`covered`), and so is one of several of a kind that came when nobody asked anything. Its figures say how hard the run was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from histories import Operation, canonical
+
+from ..base.operation_counts import Crowd
+from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
+from ..faults.kinds import STAYS
+from ..faults.masked import covered
+from ..faults.windows import Window, windows
+from .exercised import doubts_of, workloads_of
+
+
+class VacuityChecker:
+    name = "vacuity"
+
+    def applies(self, record: RunRecord) -> bool:
+        return True
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        ops = record.history.operations()
+        spans = windows(record)
+        hidden = covered(record.faults)
+        crowd = Crowd(ops)
+        rates = _rates(crowd.counts())
+        during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
+        idle = [span for span in spans if not during[span.fault.id]]
+        exercised = workloads_of(ops)
+        overlap, contended, keys = _concurrency(ops)
+        stats: dict[str, Any] = {
+            "operations": len(ops),
+            "by_f": rates,
+            "during_faults": during,
+            "covered": {fault: list(others) for fault, others in hidden.items()},
+            "met_no_operation": [span.fault.id for span in idle],
+            "reads_ok": sum(mine.reads for mine in exercised.values()),
+            "reads_that_saw_writes": sum(mine.saw for mine in exercised.values()),
+            "keys": keys,
+            "contended_keys": contended,
+            "most_open_at_once": overlap,
+        }
+        doubts = [
+            *(doubts_of(exercised, record.is_run) if ops else ["no operation was recorded"]),
+            *_doubts_of_faults(record, hidden),
+            *_doubts_of_kinds(spans, idle, crowd),
+        ]
+        if doubts:
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(doubts))
+        return CheckResult(self.name, Verdict.VALID, (), stats)
+
+
+def _rates(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
+    """f → counts of ok, fail and info, and the share of ok."""
+    return {f: {**found, "ok_rate": round(found["ok"] / sum(found.values()), 4)} for f, found in sorted(counts.items())}
+
+
+def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
+    """The most operations open at once, keys on which two ever were, and keys. Unknown operations count until their client gave up."""
+    points: list[tuple[int, int, Hashable]] = []
+    for op in ops:
+        key: Hashable = (op.workload, canonical(op.key))
+        points.append((op.invoke_ns, 1, key))
+        if op.complete_ns is not None:
+            points.append((op.complete_ns, -1, key))
+    # At equal times the end comes first: what only touches does not overlap.
+    points.sort(key=lambda point: (point[0], point[1]))
+    now = most = 0
+    open_: Counter[Hashable] = Counter()
+    contended: set[Hashable] = set()
+    for _, change, key in points:
+        now += change
+        open_[key] += change
+        most = max(most, now)
+        if open_[key] > 1:
+            contended.add(key)
+    return most, len(contended), len(open_)
+
+
+def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) -> list[str]:
+    doubts = []
+    for fault in record.faults:
+        if fault.injected_ns is None:
+            doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
+        elif not fault.verified and fault.id not in hidden:
+            # With few nodes, a shape may come to no link at all.
+            empty = fault.kind == "cut" and fault.intended.get("edges") == []
+            why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
+            doubts.append(f"fault {fault.id} ({fault.kind}) {why}{_by_what(fault)}")
+    return doubts
+
+
+def _by_what(fault: Fault) -> str:
+    """What a probe named as the reason."""
+    reasons = (fault.observed or {}).get("unaffected") or {}
+    first = next(((node, why[0]) for node, why in reasons.items() if why), None)
+    return f": {first[0]}: {first[1]}" if first else ""
+
+
+def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Crowd) -> list[str]:
+    """Kinds of which no fault met an operation. What a fault leaves behind is met later: by who asks for what was acknowledged before it."""
+    met = {span.fault.kind for span in spans if span not in idle}
+    met |= {
+        span.fault.kind for span in idle if span.fault.kind in STAYS and crowd.is_around(span.start_ns, span.end_ns)
+    }
+    doubts = []
+    for kind in dict.fromkeys(span.fault.kind for span in idle if span.fault.kind not in met):
+        names = [span.fault.id for span in spans if span.fault.kind == kind]
+        which = f"fault {names[0]} ({kind})" if len(names) == 1 else f"any of {len(names)} faults of kind {kind}"
+        doubts.append(f"no operation was under way during {which}")
+    return doubts

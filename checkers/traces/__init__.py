@@ -1,0 +1,1 @@
+"""Trace lines of nodes: reading, checking, digests of states."""

@@ -1,0 +1,99 @@
+"""Which lines of a trace a checker may take apart: those with the header and the fields, each of its type, that the nodes of the reference cluster write.
+
+A host may send anything. A line that is not as described in docs/reference/traces.md is left out of what checkers see and is a gap of that node's trace, so that
+nothing rests on its absence. A trace of which no line has the header is another system's own: it is left out whole, and lacks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..base.result import Gap, RunRecord
+from .traces import REQUIRED, Line
+
+LIMIT = 1 << 62
+"""Integers of a trace lie between this and its negative: sums of two fit into 64 bits."""
+
+_LIST, _MAP = (list, tuple), (dict,)
+_HEADER: dict[str, tuple[type, ...]] = {
+    "node": (str,),
+    "incarnation": (int,),
+    "seq": (int,),
+    "mono_ns": (int,),
+    "event": (str,),
+}
+_FIELDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("term", "last_index", "last_term", "snapshot_index", "index", "until_ns", "epoch", "count", "places"), (int,)),
+    **dict.fromkeys(("pause_ns", "keys", "bytes", "low", "high", "records", "took_ns", "target_incarnation"), (int, type(None))),
+    **dict.fromkeys(("agent", "task", "worker", "target", "record", "candidate", "clock"), (str, type(None))),
+    **dict.fromkeys(("match", "voters"), _MAP),
+    **dict.fromkeys(("entries", "votes", "acks"), _LIST),
+}  # fmt: skip
+"""A field of one name has one type, whatever the event."""
+_WEIGHTS = ("match", "voters")
+_OF_EVENT: dict[str, tuple[str, ...]] = {
+    **REQUIRED,
+    **dict.fromkeys(("agent-started", "agent-stopped", "agent-suspended", "agent-standing", "agent-move-cancelled"), ("agent", "epoch")),
+    "agent-switched": ("agent", "epoch"),
+    "capacity": ("places",),
+    "suspect": ("target",),
+    "trust": ("target",),
+    "view": ("epoch", "members"),
+    "lifecycle": ("to",),
+}  # fmt: skip
+
+
+def with_understood_traces(record: RunRecord) -> RunRecord:
+    """The record with the lines of its traces that checkers understand, and a gap for each node of which others were left out."""
+    traces: dict[str, Sequence[Line]] = {}
+    gaps = []
+    for node, lines in record.traces.items():
+        wrong = [(number, why) for number, line in enumerate(lines, start=1) if (why := problem(line)) is not None]
+        if len(wrong) == len(lines) and not any("seq" in line for line in lines):
+            continue
+        if not wrong:
+            traces[node] = lines
+            continue
+        left_out = {number for number, _ in wrong}
+        traces[node] = [line for number, line in enumerate(lines, start=1) if number not in left_out]
+        more = f", nor are {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        gaps.append(Gap("trace", node, f"line {wrong[0][0]} is not one that a node writes: {wrong[0][1]}{more}"))
+    return record if traces == record.traces else replace(record, traces=traces, gaps=(*record.gaps, *gaps))
+
+
+def problem(line: Line) -> str | None:
+    """Why a line cannot be taken apart."""
+    for name, kinds in _HEADER.items():
+        if not _is(line.get(name), kinds):
+            return f"no {name}" if name not in line else f"{name} is {_brief(line[name])}"
+    for name in _OF_EVENT.get(line["event"], ()):
+        if name not in line:
+            return f"{line['event']} without {name}"
+    for name, value in line.items():
+        found = _FIELDS.get(name)
+        if found is not None and not _is(value, found):
+            return f"{name} is {_brief(value)}"
+    if "entries" in line and not all(_is_entry(entry) for entry in line["entries"]):
+        return "entries are not [index, term, …]"
+    if any(not all(_is(value, (int,)) for value in line[name].values()) for name in _WEIGHTS if name in line):
+        return "match or voters are not integers by node"
+    if line["event"] == "truncate" and not _is(line["from"], (int,)):
+        return f"from is {_brief(line['from'])}"
+    return None
+
+
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    return type(value) in kinds and (type(value) is not int or -LIMIT <= value <= LIMIT)
+
+
+def _is_entry(entry: Any) -> bool:
+    return type(entry) in _LIST and len(entry) > 2 and _is(entry[0], (int,)) and _is(entry[1], (int,))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, int) and not -LIMIT <= value <= LIMIT:
+        return "beyond 2^62"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,215 @@
+"""Typed views of node traces: incarnations, missing lines, and where a trace's moment lies on the run's time.
+
+A trace is evidence that may be incomplete. A node killed with SIGKILL loses its last buffered lines, so the *end* of every
+incarnation may be missing; a jump of `seq` says that lines are missing inside. What the lines say is true; that a line is absent
+proves something only where this module can show that it would have been seen. It knows nothing of Raft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from ..base.result import Gap, RunRecord
+
+Line = Mapping[str, Any]
+
+NEVER_NS = -(2**62)
+FOREVER_NS = 2**62
+
+DROPPED = "dropped"
+"""The event of lines that the node dropped itself."""
+
+BOUNDED = "trace-bounded"
+"""The event after which nothing more of a boot was written."""
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "start": ("term", "last_index", "last_term", "snapshot_index", "voters"),
+    "term": ("term",),
+    "vote": ("term", "candidate"),
+    "leader": ("term", "last_index", "votes", "voters"),
+    "follower": ("term",),
+    "append": ("entries",),
+    "truncate": ("from",),
+    "durable": ("index", "term"),
+    "commit": ("index", "match", "voters"),
+    "apply": ("entries",),
+    "config": ("index", "voters"),
+    "snapshot": ("index", "term"),
+    "snapshot-installed": ("index", "term"),
+    "ack": ("index", "kind"),
+    "read-confirmed": ("index", "acks", "voters"),
+    "lease": ("until_ns", "clock"),
+    "digest": ("index", "digest"),
+}
+"""The fields each event cannot be understood without (docs/reference/traces.md); other events are carried along unread."""
+
+
+class TraceError(ValueError):
+    """A trace that no correct node or reader can have produced; the message names node, incarnation and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A moment on the run's time, known to lie in `low_ns` .. `high_ns`."""
+
+    low_ns: int
+    high_ns: int
+
+    def surely_before(self, other: Interval) -> bool:
+        return self.high_ns < other.low_ns
+
+
+ANYTIME = Interval(NEVER_NS, FOREVER_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Places a node's monotonic time on the run's time. A node whose offset was not measured may mean any moment."""
+
+    offsets_ns: Mapping[str, tuple[int, int]]
+    boots_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
+    """Of hosts that were booted again: the offset of each boot, by the first incarnation in it."""
+
+    def knows(self, node: str) -> bool:
+        return node in self.offsets_ns or node in self.boots_ns
+
+    def place(self, node: str, mono_ns: int, incarnation: int = 0) -> Interval:
+        """`incarnation` tells the boots of a host apart."""
+        known = self.offsets_ns.get(node)
+        if known is None:
+            begun = [first for first in self.boots_ns.get(node, ()) if first <= incarnation]
+            known = self.boots_ns[node][max(begun)] if begun else None
+        if known is None:
+            return ANYTIME
+        offset_ns, error_ns = known
+        at_ns = mono_ns - offset_ns
+        return Interval(at_ns - error_ns, at_ns + error_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """The lines of one boot of one node, in order. `gaps` are positions in `lines` before which lines are missing."""
+
+    node: str
+    number: int
+    lines: Sequence[Line]
+    gaps: tuple[int, ...]
+
+    @property
+    def start(self) -> Line | None:
+        """Its `start` line, unless that was lost."""
+        first = self.lines[0]
+        return first if first["event"] == "start" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """All traces of a run. `problems` are sentences on what is missing; a checker that relies on absences is then in doubt."""
+
+    incarnations: Mapping[str, Sequence[Incarnation]]
+    clocks: Clocks
+    problems: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Incarnation]:
+        for node in sorted(self.incarnations):
+            yield from self.incarnations[node]
+
+    def place(self, line: Line) -> Interval:
+        return self.clocks.place(line["node"], line["mono_ns"], line["incarnation"])
+
+
+def read_traces(record: RunRecord) -> Traces:
+    """Split `record.traces` into incarnations. Raises `TraceError` on a line that lacks what its event must carry."""
+    incarnations = {node: _incarnations(node, lines) for node, lines in sorted(record.traces.items()) if lines}
+    problems = [f"there is no trace of {node}" for node in sorted(record.nodes) if node not in incarnations]
+    problems += map(str, trace_gaps(record.traces))
+    steady = {node for node in incarnations if _is_steady(incarnations[node])}
+    offsets = {node: offset for node, offset in record.clock_offsets_ns.items() if node in steady}
+    return Traces(incarnations, Clocks(offsets, record.boot_offsets_ns), tuple(problems))
+
+
+def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
+    """What is missing from traces by their own numbering, at most one gap for each boot of a node. It reads lines of any form."""
+    found = []
+    for node, lines in sorted(traces.items()):
+        boots: dict[str, list[Line]] = {}
+        for line in lines:
+            boots.setdefault(str(line.get("incarnation")), []).append(line)
+        for number, part in boots.items():
+            why = _missing(part)
+            if why is not None:
+                found.append(Gap("trace", node, f"{why} (incarnation {number})"))
+    return found
+
+
+def _missing(lines: Sequence[Line]) -> str | None:
+    """What one boot of a node lacks, but for its end, which a killed node loses."""
+    jumps = [position for position, seq, expected in _numbers(lines) if seq != expected]
+    dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED)
+    if dropped:
+        return f"it dropped {dropped} lines of its trace"
+    if jumps:
+        more = f" and at {len(jumps) - 1} more places" if len(jumps) > 1 else ""
+        return f"lines are missing from its trace before seq {lines[jumps[0]].get('seq')}{more}"
+    return "its trace reached the bound on its size" if lines[-1].get("event") == BOUNDED else None
+
+
+def _count(line: Line) -> int:
+    """How many lines a line `dropped` stands for: one at least."""
+    count = line.get("count")
+    return count if isinstance(count, int) and count > 0 else 1
+
+
+def _numbers(lines: Sequence[Line]) -> Iterator[tuple[int, Any, int]]:
+    """(position, seq, the seq that should stand there)."""
+    expected = 0
+    for position, line in enumerate(lines):
+        seq = line.get("seq")
+        yield position, seq, expected
+        expected = (seq if isinstance(seq, int) else expected) + 1
+
+
+def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
+    """A copy of a line for a witness. Of a batch of entries only the one with that `index` is kept."""
+    copy = dict(line)
+    if index is not None and "entries" in copy:
+        copy["entries"] = [list(entry) for entry in copy["entries"] if entry[0] == index]
+    return copy
+
+
+def _incarnations(node: str, lines: Sequence[Line]) -> list[Incarnation]:
+    bounds: list[int] = []
+    number: int | None = None
+    for position, line in enumerate(lines):
+        _validate(node, position, line)
+        if line["incarnation"] != number:
+            if number is not None and line["incarnation"] < number:
+                raise TraceError(
+                    f"trace of {node}, line {position + 1}: incarnation {line['incarnation']} follows {number}"
+                )
+            number = line["incarnation"]
+            bounds.append(position)
+    bounds.append(len(lines))
+    parts = [lines[first:end] for first, end in pairwise(bounds)]
+    return [Incarnation(node, part[0]["incarnation"], part, _gaps(part)) for part in parts]
+
+
+def _is_steady(incarnations: Sequence[Incarnation]) -> bool:
+    """Whether its monotonic clock went on through all boots. It starts anew with the host, and then one offset cannot place it."""
+    return all(before.lines[-1]["mono_ns"] <= after.lines[0]["mono_ns"] for before, after in pairwise(incarnations))
+
+
+def _validate(node: str, position: int, line: Line) -> None:
+    try:
+        event = line["event"]
+        for field in ("node", "incarnation", "seq", "mono_ns", *REQUIRED.get(event, ())):
+            line[field]
+    except KeyError as missing:
+        raise TraceError(f"trace of {node}, line {position + 1} ({line.get('event')!r}): no field {missing}") from None
+
+
+def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
+    return tuple(position for position, seq, expected in _numbers(lines) if seq != expected)

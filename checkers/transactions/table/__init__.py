@@ -1,0 +1,1 @@
+"""Transactions as arrays: accesses, versions, and names of isolation levels."""

@@ -1,0 +1,37 @@
+"""What a record asks of the transaction checkers."""
+
+from __future__ import annotations
+
+from ...base.result import RunRecord
+from .lattice import level_named, levels
+from .table import Table
+
+CONSISTENCY = "consistency"
+"""The option that names the level asked for."""
+
+
+WEAK = ("read-committed", "read-atomic", "causal", "causal-cerone")
+"""Names by which the exact checkers of the weak levels are asked for; `PL-2` is Adya's read committed, which is a little less."""
+
+
+class UnknownLevel(ValueError):
+    """The option names no level."""
+
+
+def level_of(record: RunRecord, table: Table) -> str:
+    """The level asked for; without one the strongest that the history can speak of.
+
+    Formats without a clock are made of sessions, and those who use them mean by serializable that sessions keep their order (Biswas and Enea, OOPSLA 2019).
+    """
+    asked = record.options.get(CONSISTENCY)
+    if asked is None:
+        return "strict-serializable" if table.clock else "strong-session-serializable"
+    found = level_named(str(asked))
+    if found is None:
+        raise UnknownLevel(f"no consistency level {asked!r}; there are {', '.join(levels())}")
+    return found
+
+
+def weak_level_of(record: RunRecord, level: str) -> str | None:
+    """The level, if it was asked for by a name that means the exact checkers."""
+    return level if record.options.get(CONSISTENCY) in WEAK else None

@@ -1,0 +1,1 @@
+"""Weak isolation levels: causal consistency and below."""

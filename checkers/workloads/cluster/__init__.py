@@ -1,0 +1,1 @@
+"""Members, agents, tasks and fencing tokens of the reference cluster."""

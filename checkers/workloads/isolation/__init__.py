@@ -1,0 +1,1 @@
+"""Workloads that show an isolation anomaly: bank, long fork, causal reverse, write skew."""

@@ -1,0 +1,165 @@
+"""Checker `bank`: transfers move money and make none, so every read of all accounts has the same total.
+
+Operations are `transfer` (`{"from", "to", "amount"}`) and `read`, whose result maps accounts to balances. The total is an option (`total`), else what
+the first read saw; then a wrong one is shown as two reads that differ. Negative balances are violations unless `negative_balances` allows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from histories import Operation, Type
+
+from ...base.conclusion import all_of, conclude, sentence
+from ...base.findings import Findings
+from ...base.options import flag, number, settings_of
+from ...base.options import names as list_of_names
+from ...base.result import Budget, CheckResult, RunRecord
+from ...base.wording import describe, indices, on_key, show
+from ..selection import by_object, names
+from .bank_witness import Seen, blamed, name_of
+
+Balances = dict[Hashable, Any]
+
+
+class BankChecker:
+    name = "bank"
+    options = (
+        number("total", None, "what all accounts hold together; default: what the first whole read saw"),
+        list_of_names("accounts", "the accounts that there are; default: those of the first read"),
+        flag("negative_balances", False, "balances below zero are allowed"),
+    )
+
+    def applies(self, record: RunRecord) -> bool:
+        return ({"read"} if _asked(record) else {"transfer", "read"}) <= names(record)
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        options = settings_of(record, self)
+        findings = Findings()
+        doubts: list[str] = []
+        stats = {"banks": 0, "transfers": 0, "reads": 0}
+        for (_, key), ops in by_object(record).items():
+            if not _asked(record) and not any(op.f == "transfer" for op in ops):
+                continue
+            bank = _bank(key, ops, options, doubts)
+            stats["banks"] += 1
+            stats["transfers"] += len(bank.transfers)
+            stats["reads"] += len(bank.reads)
+            _judge(bank, options["negative_balances"], findings)
+        if not stats["reads"] or not stats["transfers"]:
+            doubts.append(
+                f"{stats['transfers']} transfers may have happened and {stats['reads']} reads ended ok: nothing to compare"
+            )
+        return conclude(self.name, findings, stats, all_of(doubts))
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """`total` is None while nothing says it. `transfers` may have happened, in order of invocation."""
+
+    key: Hashable
+    reads: Sequence[tuple[Operation, Balances]]
+    transfers: Sequence[Operation]
+    accounts: frozenset[Hashable]
+    total: Any
+    reference: Operation | None
+
+
+def _asked(record: RunRecord) -> bool:
+    """Whether somebody said that this is a bank: then its reads are judged though nothing was transferred."""
+    return record.options.get("model") == BankChecker.name
+
+
+def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], doubts: list[str]) -> Bank:
+    transfers = [op for op in ops if op.f == "transfer" and op.type is not Type.FAIL]
+    reads, unreadable = [], 0
+    for op in ops:
+        if op.f == "read" and op.type is Type.OK:
+            balances = _balances(op.result)
+            if balances is None:
+                unreadable += 1
+            else:
+                reads.append((op, balances))
+    if unreadable:
+        doubts.append(f"{unreadable} reads carry no balances by account")
+    told = options["accounts"]
+    accounts = frozenset(map(name_of, told if told is not None else (reads[0][1] if reads else ())))
+    whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]
+    total = options["total"]
+    reference = None
+    if total is None and whole:
+        reference, total = whole[0][0], sum(whole[0][1].values())
+    return Bank(key, reads, transfers, accounts, total, reference)
+
+
+def _balances(value: Any) -> Balances | None:
+    """A mapping, or pairs of account and balance."""
+    if isinstance(value, Mapping):
+        return {name_of(account): balance for account, balance in value.items()}
+    if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value):
+        return {name_of(account): balance for account, balance in value}
+    return None
+
+
+def _is_whole(balances: Balances, accounts: Iterable[Hashable]) -> bool:
+    return balances.keys() == set(accounts) and all(_is_amount(balance) for balance in balances.values())
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _judge(bank: Bank, negative_allowed: bool, findings: Findings) -> None:
+    for read, balances in bank.reads:
+        strange = balances.keys() ^ bank.accounts
+        empty = [account for account, balance in balances.items() if not _is_amount(balance)]
+        below = [account for account, balance in balances.items() if _is_amount(balance) and balance < 0]
+        if strange:
+            named = ", ".join(sorted(map(show, strange)))
+            text = f"{describe(read)} has not the accounts that there are: {named} differ"
+            _add(findings, "wrong-accounts", bank, [read], text, {"accounts": sorted(map(show, strange))})
+        elif empty:
+            text = f"{describe(read)} has no balance of account {show(empty[0])}"
+            _add(findings, "null-balance", bank, [read], text, {"accounts": empty})
+        elif sum(balances.values()) != bank.total:
+            _wrong_total(bank, read, balances, findings)
+        if below and not negative_allowed:
+            text = f"account {show(below[0])} is at {show(balances[below[0]])} in {describe(read)}"
+            _add(findings, "negative-balance", bank, [read], text, {"accounts": below})
+
+
+def _wrong_total(bank: Bank, read: Operation, balances: Balances, findings: Findings) -> None:
+    if not findings.wants("wrong-total"):
+        findings.count("wrong-total")
+        return
+    total = sum(balances.values())
+    off = total - bank.total
+    ops = [read] if bank.reference is None else [bank.reference, read]
+    why = blamed(bank.transfers, _last_right(bank, read), Seen(read, balances), off)
+    text = f"the accounts hold {show(bank.total)} together, but {describe(read)} sums to {show(total)}"
+    if bank.reference is not None:
+        text = f"the accounts held {show(bank.total)} together in {describe(bank.reference)}, but {describe(read)} sums to {show(total)}"
+    if why is not None:
+        ops += why.ops
+        text += f", {why.text}"
+    _add(findings, "wrong-total", bank, ops, text, {"total": total, "expected": bank.total})
+
+
+def _last_right(bank: Bank, read: Operation) -> Seen | None:
+    """The last read with the right total that ended before this one began."""
+    right = [
+        Seen(op, balances)
+        for op, balances in bank.reads
+        if (op.complete_index or 0) < read.invoke_index
+        and _is_whole(balances, bank.accounts)
+        and sum(balances.values()) == bank.total
+    ]
+    return max(right, key=lambda seen: seen.op.complete_index or 0, default=None)
+
+
+def _add(
+    findings: Findings, kind: str, bank: Bank, ops: Sequence[Operation], text: str, details: Mapping[str, Any]
+) -> None:
+    findings.add(kind, sentence(on_key(bank.key) + text), ops=indices(ops), details={"key": bank.key, **details})

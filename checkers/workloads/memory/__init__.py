@@ -1,0 +1,1 @@
+"""Agent memory of the reference cluster."""

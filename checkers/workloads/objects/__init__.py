@@ -1,0 +1,1 @@
+"""Counters, identifiers, CRDTs and last-write-wins registers."""

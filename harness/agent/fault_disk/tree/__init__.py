@@ -1,0 +1,1 @@
+"""The tree of files of a fault disk, and what a power loss leaves of it."""

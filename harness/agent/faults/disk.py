@@ -1,0 +1,260 @@
+"""What is wrong with the disk under the service, asked of its daemon (`fault_disk`), and what was done to the data on it.
+
+    {"trouble": {"full": true}, "damage": [{"id", "effect", "draw"}], "crashes": [{"id", "torn", "draw"}], "wiped": ["id"], "backups": ["id"]}
+
+Trouble lasts while it is wanted. Damage is done once and repaired when it is not wanted any more; a crash happens once and stays; a disk that was
+wiped stays empty; a backup is made at once and put back when it is not wanted any more (but thrown away when nobody is left to want it).
+Whatever changes bytes happens while the process is down; it is started again unless another fault keeps it down.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..fault_disk import probe as disk_probe
+from ..fault_disk.control import DiskError, ask
+from ..processes import processes
+
+Json = dict[str, Any]
+NAME = "disk"
+OUTLIVES_POWER = True
+LISTS = ("damage", "crashes", "wiped", "backups")
+HELD_S = 1.0
+HOLD_S = 0.3
+"""Before a crash syncs are held: until there is one, and a little longer, so that what was acknowledged without them is there to be lost."""
+REVIVE_S = 60.0
+LOSE_S = 8.0
+"""So long the disk may take to write back what survives a power loss."""
+ANSWER_S = 0.2
+"""So long a request may wait for a probe."""
+_PROBE = disk_probe.Probe()
+BACK_OFF_S = 0.15
+"""A supervisor that sees the marker for this long forgets how often the process ended."""
+
+
+def claim(before: Json, wanted: Json, config: Json) -> Json:
+    """Ids of all that is or will be done; `process` is how to start what is taken down meanwhile."""
+    disk = config.get("fault_disk") or {}
+    if wanted and not (disk and os.path.exists(_program(disk))):
+        raise RuntimeError("there is no fault disk under the service: it was not mounted before the service started")
+    claimed = {name: sorted({*before.get(name, ()), *_ids(wanted, name)}) for name in LISTS}
+    claimed = {name: ids for name, ids in claimed.items() if ids}
+    trouble = {**before.get("trouble", {}), **wanted.get("trouble", {})}
+    if not claimed and not trouble:
+        return {}
+    process = config.get("process") or before.get("process") or {}
+    # Old ids are kept apart from those that are only claimed: what was done is not done again.
+    done = {name: list(before.get("done", {}).get(name, ())) for name in LISTS}
+    return {
+        **claimed,
+        "trouble": trouble,
+        "disk": disk or before.get("disk", {}),
+        "process": process,
+        "done": done,
+    }
+
+
+def change(claimed: Json, wanted: Json, config: Json) -> Json:
+    if not claimed:
+        return {}
+    disk, process, done = claimed["disk"], claimed["process"], claimed["done"]
+    trouble = wanted.get("trouble", {})
+    _revive(disk, process)
+    if claimed["trouble"] or trouble:
+        _set_trouble(disk, trouble)
+    for one in _new(wanted, done, "damage"):
+        _do(disk, process, trouble, {"do": "damage", **one})
+    for one in _new(wanted, done, "crashes"):
+        with _syncs_held(disk, trouble):
+            _do(disk, process, trouble, {"do": "crash", **one})
+    for one in _new(wanted, done, "wiped"):
+        # It stays down: whoever wants the disk wiped wants the process killed, and starts it at the end.
+        processes.kill(process)
+        ask(disk["state"], {"do": "wipe", **one})
+    for one in _new(wanted, done, "backups"):
+        ask(disk["state"], {"do": "back_up", **one})
+    _repair(disk, process, _over(wanted, done, "damage"))
+    for ident in _over(wanted, done, "backups"):
+        _do(disk, process, trouble, {"do": "restore", "id": ident})
+        ask(disk["state"], {"do": "drop_backup", "id": ident})
+    if claimed["trouble"] and not trouble:
+        _end_back_off(process)
+    if not wanted:
+        return {}
+    now = {name: _ids(wanted, name) for name in LISTS}
+    return {**now, "trouble": trouble, "disk": disk, "process": process, "done": now}
+
+
+def undo(force: Json) -> list[str]:
+    """A daemon that died took its troubles with it; what it left on the disk is known to the next one."""
+    if not force or not os.path.exists(_program(force["disk"])):
+        # It was taken away, and everything with it.
+        return []
+    disk, process, undone = force["disk"], force["process"], []
+    if _revive(disk, process):
+        undone.append(f"disk: {disk['directory']} is served again")
+    trouble = ask(disk["state"], {"do": "status"})["trouble"]
+    if wrong := [name for name, value in trouble.items() if value]:
+        _set_trouble(disk, {})
+        undone.append(f"disk: {disk['directory']} was {', '.join(wrong)}")
+    undone += [f"disk: {told}" for told in _repair(disk, process, force.get("damage", []))]
+    for ident in force.get("backups", ()):
+        if ask(disk["state"], {"do": "drop_backup", "id": ident})["dropped"]:
+            undone.append(f"disk: backup {ident} is thrown away")
+    if wrong:
+        _end_back_off(process)
+    if _was_interrupted(force) and processes.start(process):
+        undone.append("disk: the process is started again")
+    return undone
+
+
+def look(request: Json, config: Json) -> Json:
+    """What the daemon knows of what was done to the data; and, by `probe`, how the device behaves towards a process of our own (`begin`, `wait`, `end`).
+
+    `lose_power` announces that the host is about to lose it: nothing in the host could undo that, so it is no part of what is in force.
+    """
+    disk = config.get("fault_disk") or {}
+    if not disk:
+        raise RuntimeError("there is no fault disk under the service")
+    if "lose_power" in request:
+        return {"lost": _lose_power(disk["state"], request["lose_power"])}
+    status, device = ask(disk["state"], {"do": "status"}), None
+    if request.get("probe") == "begin" or (request.get("probe") == "wait" and not _PROBE.begun):
+        # An agent that is asked for what another one had begun begins anew.
+        _PROBE.begin(disk["directory"], f"/proc/{status['pid']}/fd/{status['backing']}")
+    elif request.get("probe") == "wait":
+        device = _PROBE.answer(ANSWER_S)
+    elif request.get("probe") == "end":
+        _PROBE.give_up()
+    damage = [{name: one[name] for name in ("id", "effect", "file", "offset", "still")} for one in status["damage"]]
+    files = sorted(disk_probe.digests(disk["directory"])) if request.get("list_files") else None
+    told = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
+    return {**told, "damage": damage, "device": device, "files": files}
+
+
+def _lose_power(state: str, request: Json) -> Json:
+    """With a journal at a moment at which a sync is under way, if there is one soon: what was acknowledged without it is there to be lost."""
+    if ask(state, {"do": "status"})["model"] == "journaled":
+        ask(state, {"do": "hold_syncs", "for_s": LOSE_S})
+        _await_held_sync(state, HOLD_S)
+    lost = ask(state, {"do": "lose_power", **request}, LOSE_S)
+    return {name: value for name, value in lost.items() if name != "ok"}
+
+
+def _await_held_sync(state: str, timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not ask(state, {"do": "status"})["held_syncs"] and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+
+
+def _listed(wanted: Json, name: str) -> list[Json]:
+    return [{"id": one} if isinstance(one, str) else one for one in wanted.get(name, ())]
+
+
+def _ids(wanted: Json, name: str) -> list[str]:
+    return [one["id"] for one in _listed(wanted, name)]
+
+
+def _new(wanted: Json, done: Json, name: str) -> list[Json]:
+    return [one for one in _listed(wanted, name) if one["id"] not in done[name]]
+
+
+def _over(wanted: Json, done: Json, name: str) -> list[str]:
+    return [ident for ident in done[name] if ident not in _ids(wanted, name)]
+
+
+def _was_interrupted(force: Json) -> bool:
+    """Something was claimed and not done: the process may have been left down."""
+    return any(set(force.get(name, ())) - set(force["done"].get(name, ())) for name in ("damage", "crashes", "backups"))
+
+
+def _set_trouble(disk: Json, trouble: Json) -> None:
+    ask(disk["state"], {"do": "trouble", "trouble": trouble})
+
+
+def _revive(disk: Json, process: Json) -> bool:
+    """Says whether the daemon had to be started again. A process that came up before it would write beneath the mount, where nobody looks."""
+    try:
+        ask(disk["state"], {"do": "status"})
+        return False
+    except DiskError:
+        command = [sys.executable, "-I", _program(disk), "serve", disk["directory"], disk["state"]]
+        with _down(process):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=REVIVE_S)
+        if done.returncode != 0:
+            raise RuntimeError(f"no fault disk over {disk['directory']}: {done.stderr.strip()[-300:]}") from None
+        return True
+
+
+def _program(disk: Json) -> str:
+    return f"{disk['state']}/disk.pyz"
+
+
+def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
+    """What is still damaged of these, with the process down; of the rest only the account is closed."""
+    records = [one for one in ask(disk["state"], {"do": "status"})["damage"] if one["id"] in idents] if idents else []
+    if not records:
+        return []
+    request = {"do": "repair", "ids": idents}
+    if any(one["still"] for one in records):
+        with _down(process):
+            ask(disk["state"], request)
+    else:
+        ask(disk["state"], request)
+    for one in records:
+        ask(disk["state"], {"do": "note", "id": one["id"], "note": {"repaired": one["still"]}})
+    return [
+        f"{one['effect']} in {one['file']} at {one['offset']}"
+        + (" is repaired" if one["still"] else " was written over since, and stays as it is")
+        for one in records
+    ]
+
+
+def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
+    """With the process down and the device well; what a reader sees before and after is told to the daemon, which keeps it for a look."""
+    state, directory = disk["state"], disk["directory"]
+    with _down(process):
+        _set_trouble(disk, {})
+        before = disk_probe.digests(directory)
+        ask(state, request)
+        after = disk_probe.digests(directory)
+        changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+        ask(state, {"do": "note", "id": request["id"], "note": {"changed": changed}})
+        _set_trouble(disk, trouble)
+
+
+@contextmanager
+def _down(process: Json) -> Iterator[None]:
+    """The process does not run meanwhile. One that somebody else keeps down stays so; only one with a supervisor comes back, so others are not asked for."""
+    if not process.get("marker") or os.path.exists(process["marker"]):
+        yield
+        return
+    processes.kill(process)
+    try:
+        yield
+    finally:
+        processes.start(process)
+
+
+@contextmanager
+def _syncs_held(disk: Json, trouble: Json) -> Iterator[None]:
+    _set_trouble(disk, {**trouble, "held": True})
+    try:
+        _await_held_sync(disk["state"], HELD_S)
+        time.sleep(HOLD_S)
+        yield
+    finally:
+        _set_trouble(disk, trouble)
+
+
+def _end_back_off(process: Json) -> None:
+    """A process that could not live on its disk is started at once, not when its supervisor tries the next time."""
+    if process.get("marker") and not os.path.exists(process["marker"]) and processes.find(process) is None:
+        with _down(process):
+            time.sleep(BACK_OFF_S)

@@ -1,0 +1,198 @@
+"""Links that are shaped, and connections that break. Each maps the other vertex to `{"addresses": […], …}`, with what `..shaping` knows:
+
+    {"queue": {"n2": shape}, "netem": {"n3": shape}, "copies": {"n2": {"duplicate_ppm": 100000}}, "resets": {"n2": {"period_ns": 1000000000}}}
+
+`queue` shapes what arrives from there (`wire`, `queue_rules`), by the `how` that was found out before, if it was; `netem` what leaves for it (`netem`);
+`copies` (`duplicates`) leave for it, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from ..network import connections, duplicates, netem, nfqueue, queue_rules
+from ..network import queue_thread as wire
+from ..processes import proc
+
+Json = dict[str, Any]
+NAME = "links"
+END_S = 2.0
+UNDO_S = 2.0
+"""For an answer of a helper that shall go: one that hangs must not keep its host from being whole in time."""
+OPEN: Json = {"do": "set", "links": {}, "resets": {}, "control": []}
+
+
+def claim(before: Json, wanted: Json, config: Json) -> Json:
+    """`helper` and `rules` say what there may be to take away; `tables` are iptables' own that were there before."""
+    if not wanted and not before:
+        return {}
+    force = dict(before)
+    if (wanted.get("queue") or wanted.get("resets")) and "helper" not in before:
+        force["helper"] = {"path": _path(), "process": None}
+    if wanted.get("queue") and "rules" not in before:
+        way = wanted.get("how", {}).get("queue") or abilities()["queue"]
+        if way is None:
+            raise RuntimeError("neither nft nor iptables can queue packets for a program here: apt install iptables")
+        force["rules"] = {"how": way, "tables": queue_rules.tables()}
+    if wanted.get("copies"):
+        force["copies"] = sorted({*before.get("copies", ()), *wanted["copies"]})
+    if wanted.get("netem"):
+        devices = {_device(shape) for shape in wanted["netem"].values()}
+        if busy := sorted(device for device in devices if not netem.is_free(device)):
+            raise RuntimeError(f"{busy[0]} has a qdisc of somebody else's, which could not be put back")
+        force["devices"] = sorted({*before.get("devices", ()), *devices})
+    force["vertices"] = sorted({*before.get("vertices", ()), *_vertices(wanted)})
+    return force
+
+
+def change(claimed: Json, wanted: Json, config: Json) -> Json:
+    """Rules come and go while nobody holds their queue, or while who does lets all through; so nothing is lost by a change."""
+    control, force = config["control"], dict(claimed)
+    queue, resets, copies = (wanted.get(name, {}) for name in ("queue", "resets", "copies"))
+    helper, needed = claimed.get("helper"), bool(queue or resets)
+    request = {"do": "set", "links": queue, "resets": resets, "control": control}
+    starting = wire.begin(_program(), helper["path"]) if helper and needed else None
+    if helper and not needed:
+        _tell(helper, request, needed=False)
+    if rules := claimed.get("rules"):
+        addresses = [address for shape in queue.values() for address in shape["addresses"]]
+        queue_rules.apply(rules["how"], addresses, control, rules["tables"])
+    if helper and needed:
+        force["helper"] = {**helper, "process": wire.await_start(helper["path"], starting)}
+        _tell(helper, request, needed=True)
+    elif helper:
+        _end(helper)
+        del force["helper"]
+    if not queue:
+        force.pop("rules", None)
+    if "copies" in claimed:
+        chances = {a: each["duplicate_ppm"] for each in copies.values() for a in each["addresses"]}
+        duplicates.apply(chances, control)
+        force["copies"] = sorted(copies)
+    for device in claimed.get("devices", ()):
+        chosen = {name: shape for name, shape in wanted.get("netem", {}).items() if _device(shape) == device}
+        netem.apply(device, chosen, control)
+    if not wanted.get("netem"):
+        force.pop("devices", None)
+    for name, reset in resets.items():
+        if name not in claimed.get("broken", ()):
+            connections.break_all(reset["addresses"], control)
+    force["broken"], force["vertices"] = sorted(resets), sorted(_vertices(wanted))
+    return {name: value for name, value in force.items() if value} if wanted else {}
+
+
+def undo(force: Json) -> list[str]:
+    """What waits for a verdict goes on first, then its rules go, then who held it."""
+    undone = []
+    helper = force.get("helper")
+    if helper:
+        _tell(helper, OPEN, needed=False)
+    if (rules := force.get("rules")) and queue_rules.remove(rules["how"], rules["tables"]):
+        undone.append("queue")
+    if helper and _end(helper):
+        undone.append("helper")
+    if duplicates.remove():
+        undone.append("copies")
+    undone += [f"qdisc of {device}" for device in force.get("devices", ()) if netem.remove(device)]
+    return [f"links: {', '.join(undone)} ({', '.join(force.get('vertices', ())) or 'unknown'})"] if undone else []
+
+
+def look(request: Json, config: Json) -> Json:
+    """By `what`: the host's `abilities`, its `connections` with some addresses, or what the helper counted."""
+    if request["what"] == "abilities":
+        return {"abilities": abilities()}
+    if request["what"] == "connections":
+        return {"connections": connections.listed(request["addresses"], config["control"])}
+    counters = None
+    with contextlib.suppress(OSError, RuntimeError):
+        counters = wire.tell(_path(), {"do": "ask"})["counters"]
+    return {"counters": counters, "refused": refused_by_checksum()}
+
+
+@functools.cache
+def abilities() -> Json:
+    """How this host does what; each was tried once, and nothing of it is left."""
+    way = queue_rules.way()
+    return {
+        "netem": netem.possible(),
+        # A helper of ours that runs is what has it.
+        "queue": way if way and (wire.holder(_path()) or nfqueue.available(wire.QUEUE)) else None,
+        "copies": duplicates.possible(),
+        "resets": connections.can_break(),
+    }
+
+
+def refused_by_checksum() -> int:
+    """Packets that this host's UDP and TCP have refused for a wrong checksum, ever."""
+    total = 0
+    for path in ("/proc/net/snmp", "/proc/net/snmp6"):
+        with contextlib.suppress(FileNotFoundError), open(path) as file:
+            total += sum(_csum_errors(file.read().splitlines()))
+    return total
+
+
+def _csum_errors(lines: list[str]) -> list[int]:
+    found = [int(line.split()[1]) for line in lines if line.startswith("Udp6InCsumErrors")]
+    for names, values in itertools.pairwise(lines):
+        if names.startswith(("Udp: In", "Tcp: Rto")) and "InCsumErrors" in names:
+            found.append(int(values.split()[names.split().index("InCsumErrors")]))
+    return found
+
+
+def _tell(helper: Json, request: Json, needed: bool) -> None:
+    try:
+        wire.tell(helper["path"], request, wire.ANSWER_S if needed else UNDO_S)
+    except OSError as error:
+        # One that has gone holds nothing any more, and its rules let everything through.
+        if needed:
+            raise RuntimeError(f"the links' helper does not answer: {error}") from None
+
+
+def _end(helper: Json) -> bool:
+    """Gently, then not; only the very process that was started. Whether there was one."""
+    known = helper.get("process")
+    holder = None if known else wire.holder(helper["path"])
+    with contextlib.suppress(OSError, RuntimeError):
+        wire.tell(helper["path"], {"do": "quit"}, UNDO_S)
+    pid = known[0] if known else holder
+    if pid is None:
+        return False
+    started = known[1] if known else None
+    deadline_s = time.monotonic() + END_S
+    was_there = False
+    while (seen := proc.read(pid)) is not None and seen.living and started in (None, seen.started):
+        was_there = True
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > deadline_s:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(helper["path"])
+    return was_there or holder is not None
+
+
+def _vertices(wanted: Json) -> set[str]:
+    return {vertex for name in ("queue", "netem", "copies", "resets") for vertex in wanted.get(name, {})}
+
+
+def _device(shape: Json) -> str:
+    return netem.device_to(shape["addresses"][0].partition("%")[0])
+
+
+def _program() -> str:
+    return os.path.abspath(sys.argv[0])
+
+
+def _path() -> str:
+    """Beside the agent's program, which is in the agent's directory."""
+    return os.path.join(os.path.dirname(_program()), wire.SOCKET)

@@ -1,0 +1,80 @@
+"""The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` says that a killed one was started already.
+
+All that belong to it are meant (`..processes.tree`). A heal continues each of them, also one that had been stopped before by somebody else: nothing may stay stopped
+because nobody knows any more who stopped it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..processes import processes
+
+Json = dict[str, Any]
+NAME = "process"
+OUTLIVES_POWER = True
+
+
+def claim(before: Json, wanted: Json, config: Json) -> Json:
+    """`killed` is how to start the process again; `paused` and `tree` (to be killed) are [pid, start time] pairs; `process` is what they belong to."""
+    process = config.get("process") or {}
+    if (wanted.get("killed") or wanted.get("paused")) and not process:
+        raise RuntimeError("there is no process to aim at: the service was not running when the agent was configured")
+    killed = before.get("killed") or (killable(process) if wanted.get("killed") else None)
+    paused = list(before.get("paused", ()))
+    if wanted.get("paused"):
+        paused += known(process)
+    tree = known(process) if wanted.get("killed") else []
+    return _force(killed, paused, process or before.get("process"), [*before.get("tree", ()), *tree])
+
+
+def change(claimed: Json, wanted: Json, config: Json) -> Json:
+    killed, paused = claimed.get("killed"), claimed.get("paused", [])
+    process, tree = claimed.get("process"), claimed.get("tree", [])
+    if killed and wanted.get("killed"):
+        processes.recall(killed, tree)
+        processes.kill(killed)
+    elif killed:
+        # Who was to be killed was stopped first.
+        processes.resume(tree)
+        if not wanted.get("started_by_service"):
+            processes.start(killed)
+        killed = None
+    if not wanted.get("paused"):
+        processes.resume(paused, process if paused else None)
+        return _force(killed, [], process, tree)
+    # A process that is down is stopped when it is started again, as long as the pause is still wanted.
+    return _force(killed, [] if killed else processes.pause(config.get("process") or {}), process, tree, pausing=True)
+
+
+def undo(force: Json) -> list[str]:
+    stopped = [*force.get("paused", ()), *force.get("tree", ())]
+    undone = told("pause", processes.resume(stopped, force.get("process")))
+    killed = force.get("killed")
+    if killed and processes.start(killed):
+        undone.append(f"kill: {killed.get('marker') or killed['again']['argv']} is started again")
+    return undone
+
+
+def known(process: Json) -> list[list[int]]:
+    """[pid, start time] of each process now, so that a pause can be undone that died before it noted what it had stopped."""
+    return processes.tree(process).pairs if process else []
+
+
+def told(what: str, pids: list[int]) -> list[str]:
+    """One line of what was undone, if anything was."""
+    return [f"{what}: process {', '.join(map(str, pids))}"] if pids else []
+
+
+def _force(
+    killed: Json | None, paused: list[list[int]], process: Json | None, tree: list[list[int]], pausing: bool = False
+) -> Json:
+    if not killed and not paused and not pausing:
+        return {}
+    return {"killed": killed, "paused": paused, "process": process, "tree": tree if killed else []}
+
+
+def killable(process: Json) -> Json:
+    """How to find it, and, where no supervisor does it, how to start it again."""
+    pid = processes.find(process) if process.get("remember") else None
+    return process if pid is None else {**process, "again": processes.remember(pid)}

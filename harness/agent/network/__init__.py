@@ -1,0 +1,1 @@
+"""Packets: nftables, netem, NFQUEUE, connections, probes."""

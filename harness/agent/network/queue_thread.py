@@ -1,0 +1,286 @@
+"""The helper that stands in for the wire: a detached process that holds the queue of arriving packets and gives each its fate (`shaping`).
+
+It is told everything over a unix socket, one JSON line a connection, and knows the agent by no other way:
+
+    {"do": "set", "links": {vertex: shape}, "resets": {vertex: {…}}, "control": [address, port]}    →  {"counters": …}
+    {"do": "ask"}                                                                                   →  {"counters": …}
+    {"do": "quit"}     everything that waits goes on at once, then it ends                          →  {"counters": …}
+
+It also breaks connections again and again (`connections`). Rules that send packets here bypass a queue that nobody holds, so that a helper that was killed
+stops no traffic; and one whose socket's path has gone ends by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from random import Random
+from typing import Any
+
+from ..processes import proc
+from ..state.lines import read_object, receive_line
+from . import connections
+from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
+from .shaping import Links, flipped, shape_problem
+
+Json = dict[str, Any]
+QUEUE = 7133
+SOCKET = "links.sock"
+START_S = 60.0
+ANSWER_S = 5.0
+ERROR_CHARACTERS = 4000
+LOOK_S = 1.0
+AT_ONCE = 256
+"""Packets that are read before it looks whether others are due."""
+
+
+class Wire:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._random = Random()
+        self._links = Links(self._random)
+        self._queue: Queue | None = None
+        self._due: list[tuple[int, int, bytes | None]] = []
+        self._resets: dict[str, tuple[int, Json]] = {}
+        self._control: list[Any] = []
+        self._breaking: list[subprocess.Popen[bytes]] = []
+        self._listener = _listen(path)
+        self._inode = os.stat(path).st_ino
+
+    def run(self) -> None:
+        quitting = False
+        while not quitting and self._is_wanted():
+            waited: list[Any] = [self._listener, *([self._queue] if self._queue else [])]
+            ready = select.select(waited, [], [], self._patience_s())[0]
+            if self._queue in ready:
+                self._take()
+            self._release(time.monotonic_ns())
+            self._break_connections(time.monotonic_ns())
+            if self._listener in ready:
+                quitting = self._answer()
+        self._open()
+        if self._queue is not None:
+            # What came meanwhile must not be lost with the queue.
+            self._take(1 << 20)
+            self._open()
+            self._queue.close()
+
+    def _patience_s(self) -> float:
+        now_ns = time.monotonic_ns()
+        due_ns = [self._due[0][0]] if self._due else []
+        due_ns += [at_ns for at_ns, _ in self._resets.values()]
+        return min([LOOK_S, *(max(0, at_ns - now_ns) / 1e9 for at_ns in due_ns)])
+
+    def _is_wanted(self) -> bool:
+        with contextlib.suppress(OSError):
+            return os.stat(self._path).st_ino == self._inode
+        return False
+
+    def _take(self, at_most: int = AT_ONCE) -> None:
+        assert self._queue is not None
+        for _ in range(at_most):
+            packet = self._queue.read()
+            if packet is None:
+                return
+            link = self._links.of(packet.source)
+            if link is None:
+                self._queue.verdict(packet.number, ACCEPT)
+                continue
+            now_ns = time.monotonic_ns()
+            fate = self._links.fate(link, packet.length, now_ns, time.time_ns())
+            if fate.held:
+                link.held.append(packet.number)
+            elif fate.at_ns is None:
+                self._queue.verdict(packet.number, DROP)
+            else:
+                payload = flipped(packet.payload, self._random) if fate.corrupt else None
+                if fate.at_ns <= now_ns:
+                    self._queue.verdict(packet.number, ACCEPT, payload)
+                else:
+                    heapq.heappush(self._due, (fate.at_ns, packet.number, payload))
+
+    def _release(self, now_ns: int) -> None:
+        while self._due and self._due[0][0] <= now_ns:
+            _, number, payload = heapq.heappop(self._due)
+            assert self._queue is not None
+            self._queue.verdict(number, ACCEPT, payload)
+
+    def _open(self) -> None:
+        """Everything that waits goes on now, in its order, as it was sent."""
+        waiting = [*self._links.change({}), *(number for _, number, _ in self._due)]
+        self._due.clear()
+        for number in sorted(waiting):
+            assert self._queue is not None
+            self._queue.verdict(number, ACCEPT)
+
+    def _answer(self) -> bool:
+        """One request; whether it was the last."""
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError, ValueError):
+            request = read_object(receive_line(connection, ANSWER_S))
+            error = None
+            try:
+                if request.get("do") == "set":
+                    self._set(request)
+                elif request.get("do") == "quit":
+                    self._open()
+            except Exception as trouble:
+                # The packets of this host wait here: no request may end it.
+                error = f"{type(trouble).__name__}: {trouble}"[:ERROR_CHARACTERS]
+            answer = {"counters": self._links.counters(), "error": error}
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+            return bool(request.get("do") == "quit")
+        return False
+
+    def _set(self, request: Json) -> None:
+        _judge(request)
+        now_ns = time.monotonic_ns()
+        if request["links"] and self._queue is None:
+            self._queue = Queue(QUEUE)
+        freed = self._links.change(request["links"])
+        if self._queue is not None:
+            for number in freed:
+                self._queue.verdict(number, ACCEPT)
+            self._queue.copy(WHOLE if self._links.corrupting else HEADERS)
+        if not request["links"]:
+            self._open()
+        self._control = request["control"]
+        self._resets = {
+            name: self._resets.get(name, (now_ns + reset["period_ns"], reset))
+            for name, reset in request["resets"].items()
+        }
+
+    def _break_connections(self, now_ns: int) -> None:
+        self._breaking = [process for process in self._breaking if process.poll() is None]
+        for name, (at_ns, reset) in self._resets.items():
+            if at_ns <= now_ns:
+                self._breaking.append(connections.start_breaking(reset["addresses"], self._control))
+                self._resets[name] = (at_ns + reset["period_ns"], reset)
+
+
+def _judge(request: Json) -> None:
+    """Before anything of it is in force. Raises `ValueError`."""
+    links, resets, control = request.get("links"), request.get("resets"), request.get("control")
+    if not isinstance(links, dict) or not isinstance(resets, dict) or not isinstance(control, list):
+        raise ValueError("links and resets are objects, control is a list")
+    for vertex, shape in links.items():
+        problem = shape_problem(shape)
+        if problem is not None:
+            raise ValueError(f"the shape of {vertex[:80]} {problem}")
+    for vertex, reset in resets.items():
+        if (
+            not isinstance(reset, dict)
+            or type(reset.get("period_ns")) is not int
+            or not 0 < reset["period_ns"] < 1 << 62
+        ):
+            raise ValueError(f"the reset of {vertex[:80]} has no period_ns")
+        if not isinstance(reset.get("addresses"), list):
+            raise ValueError(f"the reset of {vertex[:80]} has no addresses")
+
+
+def begin(program: str, path: str) -> subprocess.Popen[bytes] | None:
+    """Start one unless one answers, and do not wait for it (`await_start`): rules may be made meanwhile."""
+    if holder(path) is None:
+        with open(f"{path}.log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-I", program, "wire", os.path.dirname(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+    return None
+
+
+def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
+    """Its process number and start time, when it answers."""
+    if child is not None:
+        assert child.stdout is not None
+        with child.stdout as answer:
+            ready, _, _ = select.select([answer], [], [], START_S)
+            if not ready or answer.readline() != b"ready\n":
+                raise RuntimeError(f"the links' helper did not start within {START_S:g} s; see {path}.log")
+    pid = holder(path) if child is None else child.pid
+    known = None if pid is None else proc.read(pid)
+    if pid is None or known is None:
+        raise RuntimeError(f"the links' helper {pid} has ended; see {path}.log")
+    return [pid, known.started]
+
+
+def tell(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
+    """Raises `OSError` when none answers, `RuntimeError` for what it could not do."""
+    with _connect(path, timeout_s) as connection:
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        answer = read_object(receive_line(connection, timeout_s) or b"{}")
+    if answer.get("error"):
+        raise RuntimeError(f"the links' helper: {answer['error']}")
+    return answer
+
+
+def holder(path: str) -> int | None:
+    """The process that listens there, by the kernel's word, or None."""
+    try:
+        with _connect(path, ANSWER_S) as connection:
+            data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            connection.sendall(b'{"do": "ask"}\n')
+            return int.from_bytes(data[:4], sys.byteorder)
+    except OSError:
+        return None
+
+
+def _connect(path: str, timeout_s: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout_s)
+    try:
+        with _short(path) as short:
+            connection.connect(short)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _listen(path: str) -> socket.socket:
+    """A path that a dead helper left is taken over; whoever starts a helper has seen that none answers there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short(path) as short:
+        listener.bind(short)
+    os.chmod(path, 0o600)
+    listener.listen(16)
+    return listener
+
+
+@contextlib.contextmanager
+def _short(path: str) -> Any:
+    """A unix socket's path may have 107 bytes only: a longer one is reached through its folder's descriptor."""
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
+    finally:
+        os.close(folder)
+
+
+def run(path: str) -> None:
+    """Until it is told to go, or its path has gone; the path goes with it."""
+    wire = Wire(path)
+    with contextlib.suppress(OSError):
+        # A wire does not wait for the programs at its ends. Those who may not go before others stay among them.
+        os.nice(-10)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        wire.run()
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

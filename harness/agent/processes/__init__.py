@@ -1,0 +1,1 @@
+"""Processes, process trees and control groups."""

@@ -1,0 +1,75 @@
+"""`tri cluster`: the demonstration of a cluster of agents, with the table of its nodes while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..console import out, say
+from ..options import hosts_option, take_over_option
+
+if TYPE_CHECKING:
+    from ...cluster.lab import Lab
+
+
+@click.command("cluster")
+@hosts_option("Which hosts, four or more; default: a local lab of its own.")
+@take_over_option
+def command(hosts: str | None, take_over: bool) -> int:
+    """A cluster finds itself, routes 20 tasks by latency, loses a node, gets it back, and evens out its load.
+
+    Exit code: 0 when all of it happened, 1 when a step did not, 4 environment.
+    """
+    return demonstrate_on(hosts, take_over)
+
+
+def demonstrate_on(hosts: str | None, take_over: bool = False) -> int:
+    from ...cluster.asking import Refused
+    from ...cluster.lab import lab
+    from ...cluster.scenarios.demo import DEMO
+    from ...cluster.waiting import Missed
+    from ...errors import HostError
+
+    say("bringing up hosts")
+    with lab(DEMO.hosts, hosts, "demo", take_over=take_over) as where:
+        if len(where.hosts) < DEMO.hosts:
+            raise HostError(
+                f"there are {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
+                hint="add some, or leave --hosts out",
+            )
+        try:
+            _demonstrate(where)
+        except (Missed, Refused) as error:
+            say(f"it did not come out: {error}")
+            return 1
+    return 0
+
+
+def _demonstrate(where: Lab) -> None:
+    """The table is redrawn above the steps on a terminal; elsewhere it is printed after each."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from ...cluster.deployed import Deployed
+    from ...cluster.scenarios.demo import DEMO, demonstrate
+    from ...cluster.setup import CLUSTER
+    from ...cluster.table import table_of
+    from ...cluster.watch import Watch
+
+    say("deploying nodes, each of which is told of itself alone")
+    with (
+        Deployed(DEMO, where.hosts, where.provider) as cluster,
+        Watch(CLUSTER, cluster.dial, cluster.names, tls=cluster.service.client_tls) as watch,
+    ):
+        if not out.is_terminal:
+
+            def tell(step: str, sentence: str) -> None:
+                out.print(Text(f"{step:<10} {sentence}"))
+                out.print(table_of(watch.now()))
+
+            demonstrate(cluster, tell)
+            return
+        watch.start()
+        with Live(console=out, refresh_per_second=4, get_renderable=lambda: table_of(watch.picture)) as live:
+            demonstrate(cluster, lambda step, sentence: live.console.print(Text(f"{step:<10} {sentence}")))

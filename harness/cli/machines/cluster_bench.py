@@ -1,0 +1,52 @@
+"""`tri cluster-bench`: the 24 scenarios of the cluster against real node processes, what was measured beside what is promised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..console import Progress, out
+from ..options import hosts_option, json_option, take_over_option
+
+
+@click.command("cluster-bench")
+@click.option("--only", metavar="N,M", help="Only these scenarios, e.g. 1,4,12-15.")
+@hosts_option("Which hosts; default: a local lab of its own.")
+@click.option(
+    "--logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder for what the nodes of failed scenarios wrote.",
+)
+@take_over_option
+@json_option
+def command(only: str | None, hosts: str | None, logs: Path | None, take_over: bool, as_json: bool) -> int:
+    """Run the scenarios of the cluster and say what was measured.
+
+    Exit code: 0 all passed that can be run, 1 one failed, 4 one could not be measured.
+    """
+    from ...cluster import bench
+    from ...cluster.lab import lab
+    from ...cluster.scenarios import SCENARIOS
+    from ...cluster.table import results_table, summary
+
+    scenarios = bench.chosen(only, SCENARIOS)
+    results = []
+    needed = bench.hosts_needed(scenarios)
+    with Progress() as progress:
+        progress.show("hosts", hosts or f"{needed} local ones")
+        with lab(needed, hosts, "bench", take_over=take_over) as where:
+            for result in bench.run(scenarios, where, progress.show, logs):
+                progress.show("measured", f"{result.scenario.number}: {_word(result.passed)}, {result.measured}")
+                results.append(result)
+    if as_json:
+        out.print_json(json.dumps(bench.document(results)))
+    else:
+        out.print(results_table(results))
+        out.print(summary(results))
+    return bench.exit_code(results)
+
+
+def _word(passed: bool | None) -> str:
+    return {True: "ok", False: "failed", None: "not measured"}[passed]

@@ -1,0 +1,220 @@
+"""`tri hosts up|down|list`: hosts apart from a run, to look around in or to run several campaigns on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from ...errors import CampaignError
+from ..console import out, say
+
+if TYPE_CHECKING:
+    from ...campaign.model import HostsSpec
+    from ...hosts.local import LocalProvider
+    from ...hosts.local.layout.state import Lab
+
+DEFAULT_LAB = "default"
+LEASE_S = 600.0
+MACHINES = 3
+"""Emulated, or Vagrant's, unless it is said how many."""
+STAYS_S = 12 * 3600.0
+"""Who uses emulated machines through their inventory renews no lease of the lab."""
+
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(["local", "qemu", "vagrant"]),
+    default="local",
+    show_default=True,
+    help="Of which make.",
+)
+
+
+@click.group("hosts")
+def command() -> None:
+    """Bring hosts up or down, or list labs: local hosts, emulated machines, Vagrant's."""
+
+
+@command.command("up")
+@provider_option
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 32),
+    help="How many; default 5, or as many as the regions have; of emulated and Vagrant's machines 3.",
+)
+@click.option("--regions", metavar="eu=2,us=2", help="A routed subnet each, with so many hosts (local).")
+@click.option(
+    "--wan",
+    metavar="[PAIR:]delay=40ms,rate=20mbit",
+    multiple=True,
+    help="What lies between regions, or between two of them (`eu-us:delay=90ms`): delay, jitter, rate.",
+)
+@click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
+@click.option(
+    "--clock",
+    type=click.Choice(["library", "system"]),
+    default="library",
+    show_default=True,
+    help="What clock faults set (qemu, vagrant): a library's clock, or the machine's own.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def up(
+    provider: str,
+    nodes: int | None,
+    regions: str | None,
+    wan: tuple[str, ...],
+    name: str,
+    clock: str,
+    as_json: bool,
+) -> None:
+    """Bring up NODES hosts.
+
+    A local lab goes down by itself 10 minutes after its last use, one of emulated machines after 12 hours. Of machines the inventory is printed as well, which every other command takes.
+    """
+    spec = _spec(provider, nodes, regions, wan, clock)
+    say(f"bringing up {spec.nodes} {provider} hosts")
+    made = _provider(spec, name)
+    hosts = [{"name": host.name, "address": host.address} for host in made.up()]
+    made.close()
+    told: dict[str, Any] = {"lab": name, "hosts": hosts}
+    if provider != "local":
+        told["inventory"] = str(made.inventory)
+    if spec.placed:
+        told |= {"regions": dict(spec.placed.names), "measured": [asdict(one) for one in made.measured]}
+    if as_json:
+        out.print_json(json.dumps(told))
+    else:
+        _print(told, made.distances() if spec.placed else {})
+
+
+def _print(told: Mapping[str, Any], distances: Mapping[str, str]) -> None:
+    regions = told.get("regions", {})
+    for host in told["hosts"]:
+        out.print("  ".join([host["name"], host["address"], *filter(None, [regions.get(host["name"])])]))
+    for pair, what in distances.items():
+        say(f"{pair}: {what}")
+    if "inventory" in told:
+        out.print(f"inventory: {told['inventory']}", soft_wrap=True)
+
+
+def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str, ...], clock: str) -> HostsSpec:
+    """As a campaign's `hosts:` would have it. Raises `CampaignError`."""
+    from pydantic import ValidationError
+
+    from ...campaign.model import HostsSpec
+
+    data: dict[str, Any] = {"provider": provider, "clock": clock}
+    if nodes is not None or provider != "local":
+        data["nodes"] = nodes or MACHINES
+    if regions is not None:
+        data["regions"] = _fields("--regions", regions)
+    for each in wan:
+        pair, separator, rest = each.rpartition(":")
+        found = data.setdefault("wan", {})
+        (found.setdefault("between", {}).setdefault(pair, {}) if separator else found).update(_fields("--wan", rest))
+    try:
+        return HostsSpec.model_validate(data)
+    except ValidationError as error:
+        told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        hint = "for example --regions eu=2,us=2,ap=1 --wan delay=40ms,rate=20mbit --wan us-ap:delay=90ms"
+        raise CampaignError(f"such hosts cannot be: {told}", hint=hint) from None
+
+
+def _fields(option: str, text: str) -> dict[str, Any]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if bad := [name for name, separator, value in pairs if not (name and separator and value)]:
+        raise CampaignError(f"{option} {text!r}: {bad[0]!r} is not name=value", hint="separate them by commas")
+    return {name.strip(): int(value) if value.isdecimal() else value.strip() for name, _, value in pairs}
+
+
+def _provider(spec: HostsSpec, name: str) -> Any:
+    from ...hosts.selection.chosen import Chosen, provider_of
+
+    lease_s = STAYS_S if spec.provider == "qemu" else LEASE_S
+    choice = Chosen(spec.provider, nodes=spec.nodes, clock=spec.clock, regions=spec.placed)
+    return provider_of(choice, name=name, lease_s=lease_s, kept=True)
+
+
+@command.command("down")
+@provider_option
+@click.option("--name", default=None, help="The lab's name (local, qemu).")
+@click.option("--all", "every", is_flag=True, help="Every lab of yours, also those that stay up or are in use.")
+def down(provider: str, name: str | None, every: bool) -> None:
+    """Take labs down: processes, namespaces and files. Without a name: the lab that `up` makes without one, and those whose process was killed.
+
+    Labs that other processes use, and those that were brought up under a name, stay. Vagrant's machines are halted, and stay as they are.
+    """
+    if name is not None and every:
+        raise CampaignError(f"--name {name} and --all say two things", hint="leave one of them out")
+    if provider == "vagrant":
+        from ...hosts.ssh.vagrant import VagrantProvider
+
+        VagrantProvider().halt()
+        out.print("Vagrant's machines are halted")
+        return
+    labs = [] if name is not None else _labs(provider)
+    names = [name] if name is not None else [lab.name for lab in labs if every or _goes(lab)]
+    for each in names:
+        _lab(provider, each).down()
+        out.print(f"{each} is down")
+    left = [lab for lab in labs if lab.name not in names]
+    for lab in left:
+        say(f"{lab.name} stays: {LEFT[lab.standing]}")
+    if left:
+        say("hint: --name NAME takes one of them down, --all takes all")
+    elif not names:
+        say("no lab is up")
+
+
+LEFT = {"in use": "a process works with it", "up": "it was brought up under this name"}
+"""Why a lab that was not named is left alone."""
+
+
+def _goes(lab: Lab) -> bool:
+    """Whether it goes down without being named: nobody misses it."""
+    return lab.standing in ("stale", "unused") or (lab.standing == "up" and lab.name == DEFAULT_LAB)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def listing(as_json: bool) -> None:
+    """List the labs of this user: up, in use by a process, unused since their process was killed, or stale since their supervisor was."""
+    labs = [(provider, lab) for provider in ("local", "qemu") for lab in _labs(provider)]
+    if as_json:
+        rows = [
+            {
+                "name": lab.name,
+                "provider": provider,
+                "nodes": lab.nodes,
+                "alive": lab.alive,
+                "state": lab.standing,
+                "directory": str(lab.directory),
+            }
+            for provider, lab in labs
+        ]
+        out.print_json(json.dumps(rows))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("lab", "provider", "hosts", "state", "directory"):
+        table.add_column(heading)
+    for provider, lab in labs:
+        table.add_row(lab.name, provider, str(lab.nodes), lab.standing, str(lab.directory))
+    out.print(table) if labs else say("no lab is up")
+
+
+def _labs(provider: str) -> list[Lab]:
+    from ...hosts.local import list_labs
+    from ...hosts.qemu import list_machine_labs
+
+    return list(list_labs() if provider == "local" else list_machine_labs())
+
+
+def _lab(provider: str, name: str) -> LocalProvider:
+    from ...hosts.local import LocalProvider
+    from ...hosts.qemu import QemuProvider
+
+    return LocalProvider(name=name) if provider == "local" else QemuProvider(name=name)

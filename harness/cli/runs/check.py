@@ -1,0 +1,85 @@
+"""`tri check RUN|HISTORY`: judge what was recorded, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..options import json_option
+from ..outcome import tell
+
+
+@click.command("check")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", help="The format of a history file; detected when left out.")
+@click.option("--model", help="What it is a history of: register, kv, queue, list-append …; inferred when left out.")
+@click.option("--consistency", help="The level asked of transactions: serializable, snapshot-isolation, causal …")
+@click.option("--exact", is_flag=True, help="No answer from necessary conditions alone; search where they would do.")
+@click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the order that proves a valid verdict to this file (JSON).",
+)
+@click.option("--checker", "checkers", multiple=True, help="Only this checker; may be given several times.")
+@click.option(
+    "--time",
+    "time_s",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Budget of each checker in seconds.",
+)
+@click.option(
+    "--memory",
+    "memory_mb",
+    type=click.IntRange(min=64),
+    default=4096,
+    show_default=True,
+    help="Budget of each checker in MB.",
+)
+@json_option
+def command(
+    target: Path,
+    format_name: str | None,
+    model: str | None,
+    consistency: str | None,
+    exact: bool,
+    explain: bool,
+    certificate: Path | None,
+    checkers: tuple[str, ...],
+    time_s: float,
+    memory_mb: int,
+    as_json: bool,
+) -> int:
+    """Check TARGET, a run's folder or a history file in any format that `tri convert` reads.
+
+    Exit code: 0 valid, 1 anomaly found, 2 usage, 3 unknown.
+    """
+    from checkers import Budget
+    from checkers.registry import CHECKERS
+
+    from ...errors import CampaignError
+    from ...run.outcome.verdict import Asked, judge
+    from ...user_files.yaml_loader import suggest
+    from ..asked import known_level, known_model, write_certificate
+
+    for name in checkers:
+        if name not in CHECKERS:
+            raise CampaignError(f"no checker {name!r}", hint=suggest(name, list(CHECKERS)))
+    if not target.exists():
+        raise CampaignError(
+            f"{target}: no such file or folder",
+            hint="give a run's folder or a history file; `tri list runs` shows runs",
+        )
+    asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)
+    judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
+    if certificate is not None:
+        write_certificate(certificate, judgement.results)
+    code = tell(judgement, as_json)
+    if explain and not as_json:
+        from .explain import print_witnesses
+
+        print_witnesses(judgement)
+    return code

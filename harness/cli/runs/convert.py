@@ -1,0 +1,44 @@
+"""`tri convert SOURCE TARGET`: a history in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..console import say
+
+
+@click.command("convert")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--from", "source_format", help="The format of SOURCE; detected when left out.")
+@click.option("--to", "target_format", help="The format of TARGET; that of its name's ending when left out.")
+def command(source: Path, target: Path, source_format: str | None, target_format: str | None) -> int:
+    """Read the history SOURCE, or that of a run's folder, and write it to TARGET in another format.
+
+    Formats: jsonl, edn, edn-vector, jepsen-log, elle-json, awdit, isovista.
+    """
+    from histories import HistoryError
+    from histories.formats import detect, read, write
+    from histories.formats.registry import format_named
+
+    from ...errors import CampaignError
+
+    if source.is_dir():
+        source = source / "history.jsonl"
+    try:
+        if target_format is not None:
+            format_named(target_format)
+        before = detect(source) if source_format is None else format_named(source_format)
+        history = read(source, before)
+        operations = len(history.columns)
+        after = write(history, target, target_format)
+    except HistoryError as error:
+        raise CampaignError(error.message, hint=error.hint or "tri convert --help lists the formats") from error
+    except OSError as error:
+        raise CampaignError(
+            f"cannot write {target}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+    say(f"{source} ({before}) → {target} ({after}): {operations} operations")
+    return 0

@@ -1,0 +1,55 @@
+"""`tri explain RUN`: why a simulated run fails, told by runs beside it that do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..console import Progress, out
+from ..options import DurationType, json_option
+from .replay import tell
+
+
+@click.command("explain")
+@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; the first one when left out.")
+@click.option("--tries", type=click.IntRange(min=0), default=200, show_default=True, help="Plans beside it, at most.")
+@click.option(
+    "--salts", type=click.IntRange(min=1), default=20, show_default=True, help="Runs for each point of the curve."
+)
+@click.option(
+    "--points", type=click.IntRange(min=0), default=9, show_default=True, help="Points of the curve; 0 for none."
+)
+@click.option(
+    "--time",
+    "time_s",
+    type=DurationType(),
+    default="300s",
+    show_default=True,
+    help="No new point of the curve after so long.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for the curve.")
+@json_option
+def command(run: Path, as_json: bool, **asked: Any) -> int:
+    """Explain the failure of RUN, the folder of a simulated run.
+
+    Prints the nearest plan that passes, where the two runs part, which operations answered differently, and since when the failure was likely.
+
+    Exit code: 0 explained, 2 usage, 3 no plan beside it passes.
+    """
+    from ...errors import CampaignError
+    from ...replay.explain.describe_explanation import tell_explained
+    from ...replay.explain.explained import Asked, explain
+
+    if not run.exists():
+        raise CampaignError(f"{run}: no such folder", hint="`tri list runs` shows runs")
+    with Progress() as progress:
+        explained = explain(run, Asked(**asked), progress.show)
+    if as_json:
+        out.print_json(json.dumps({"run": str(run), **explained.to_json()}, default=str))
+    else:
+        tell(tell_explained(explained))
+    return 0 if explained.neighbour.change is not None else 3

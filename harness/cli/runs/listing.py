@@ -1,0 +1,86 @@
+"""`tri list WHAT`: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from ..console import out
+
+Row = tuple[str, str]
+
+
+def _campaigns() -> Iterable[Row]:
+    from ...campaign.load import load_campaign
+
+    for path in sorted(Path("campaigns").rglob("*.yaml")):
+        yield str(path), load_campaign(path).description.strip().split("\n")[0]
+
+
+def _workloads() -> Iterable[Row]:
+    from ...workloads import WORKLOADS
+
+    for name, (spec, _) in WORKLOADS.items():
+        yield name, (spec.__doc__ or "").strip().split("\n")[0]
+
+
+def _faults() -> Iterable[Row]:
+    from ...nemesis.specs import specs
+
+    for name in specs.FAULT_NAMES:
+        spec = getattr(specs, f"{name.capitalize()}Spec")
+        yield name, (spec.__doc__ or "").strip().split("\n")[0]
+
+
+def _checkers() -> Iterable[Row]:
+    from importlib import import_module
+
+    from checkers.registry import CHECKERS
+
+    for name, (module, _) in CHECKERS.items():
+        yield name, (import_module(f"checkers.{module}").__doc__ or "").strip().split("\n")[0]
+
+
+def _flaws() -> Iterable[Row]:
+    from node.flaws.switch import FLAWS
+
+    for name, flaw in FLAWS.items():
+        yield name, flaw.title
+
+
+def _runs() -> Iterable[Row]:
+    from ...user_files.opening import read_json_file
+
+    for path in sorted(Path("runs").glob("*/2*/verdict.json")):
+        found = read_json_file(path, f"tri check {path.parent} writes it again")
+        verdict = found if isinstance(found, dict) else {}
+        yield str(path.parent), f"{verdict.get('verdict')} · seed {verdict.get('seed')}"
+
+
+LISTS: dict[str, Callable[[], Iterable[Row]]] = {
+    "campaigns": _campaigns,
+    "workloads": _workloads,
+    "faults": _faults,
+    "checkers": _checkers,
+    "flaws": _flaws,
+    "runs": _runs,
+}
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(list(LISTS)))
+@click.option("--json", "as_json", is_flag=True, help="Print the list as one JSON document.")
+def command(what: str, as_json: bool) -> None:
+    """List WHAT: campaigns, workloads, faults, checkers, flaws or runs."""
+    rows = list(LISTS[what]())
+    if as_json:
+        out.print_json(json.dumps([{"name": name, "about": about} for name, about in rows]))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, about in rows:
+        table.add_row(name, about)
+    out.print(table)

@@ -1,0 +1,166 @@
+"""`tri replay RUN|HISTORY`: make what was recorded happen again, and say how exactly it did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..console import Progress, marked, out
+from ..options import DurationType, json_option, runs_option
+
+EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
+_COLOURS = {
+    "equal": "green",
+    "differs": "red",
+    "another core": "yellow",
+    "unknown core": "yellow",
+    "another simulator": "yellow",
+    "unknown simulator": "yellow",
+    "tier A": "bold",
+    "tier B": "bold",
+    "tier C": "bold",
+    "failure": "red",
+    "nearest passing plan": "bold",
+    "chance of failing when all is kept up to a moment and drawn anew after it": "bold",
+    "biggest jump": "bold",
+}
+
+
+@click.command("replay")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--tier",
+    type=click.Choice(["a", "b", "c"], case_sensitive=False),
+    help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
+)
+@click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
+@click.option("--time", "time_s", type=DurationType(), help="Tier c: no new seed after so long, e.g. 60s.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Tier c: processes.")
+@click.option(
+    "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
+)
+@click.option("--flaw", "flaws", multiple=True, help="Tier c: plant this flaw in the simulated cluster.")
+@click.option(
+    "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
+)
+@click.option("--keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
+@runs_option("Where kept replays go, and the first run that tier c finds.")
+@json_option
+def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
+    """Replay TARGET, a run's folder or a history file.
+
+    A simulated run is carried out again from its plan. Of a run on hosts, each node's core is fed again with what it had been given (tier A), and
+    then all of them together, each with what the others send (tier B). Where there is only a history and the faults, or with `--tier c`, the same
+    operations and faults are tried in the simulator over many seeds, in search of the same failure.
+
+    Exit code: 0 it happened again, 1 something differs, 2 usage, 3 nothing can be concluded.
+    """
+    from ...errors import CampaignError
+    from ...failures.folder import is_simulated, read_plan, recordings
+
+    if not target.exists():
+        raise CampaignError(f"{target}: no such file or folder", hint="`tri list runs` shows runs")
+    recorded = target.is_dir() and bool(recordings(target))
+    if target.is_dir() and tier is None and not recorded and is_simulated(read_plan(target)):
+        return _simulated(target, keep, runs, as_json)
+    if tier == "c" or (tier is None and not recorded):
+        return _searched(target, runs, as_json, searching)
+    if recorded:
+        return _recorded(target, tier, as_json)
+    raise CampaignError(
+        f"{target} has no recorded inputs of nodes (inputs/<node>/events-*.log)",
+        hint="the reference cluster on hosts records them; tier c needs only a history: --tier c",
+    )
+
+
+def _searched(target: Path, runs: Path, as_json: bool, searching: dict[str, Any]) -> int:
+    from ...replay.describe import tell_tries
+    from ...replay.runs.reproduce import Asked, reproduce
+
+    with Progress() as progress:
+        found = reproduce(target, Asked(**searching, runs=runs), progress.show)
+    if as_json:
+        out.print_json(json.dumps({"run": str(target), "tier_c": found.to_json()}, default=str))
+    else:
+        tell([*tell_tries(found.tries), *([f"run: {found.kept}"] if found.kept else [])])
+    return EXIT_EQUAL if found.kept else EXIT_UNKNOWN
+
+
+def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
+    from ...failures.folder import recorded_verdict
+    from ...replay.describe import tell_simulated
+    from ...replay.runs.simulated import replay_simulated
+
+    with Progress() as progress:
+        progress.show("replay", "the plan again, in the simulator")
+        replay = replay_simulated(target)
+        kept = _keep(target, runs, progress) if keep else None
+    if as_json:
+        out.print_json(json.dumps({**replay.to_json(), "run": str(target), "kept": kept}, default=str))
+    else:
+        tell([*tell_simulated(replay, recorded_verdict(target)), *([f"run: {kept}"] if kept else [])])
+    if replay.equal:
+        return EXIT_EQUAL
+    return EXIT_DIFFERS if replay.same_sources else EXIT_UNKNOWN
+
+
+def _keep(target: Path, runs: Path, progress: Progress) -> str:
+    """The plan again, as a whole run."""
+    from ...campaign.load import load_campaign
+    from ...failures.folder import read_plan
+    from ...run.pipeline import Settings, open_run_folder
+    from ...run.simulated import write_run
+
+    campaign, plan = load_campaign(target / "campaign.yaml"), read_plan(target)
+    settings = Settings(f"tri replay {target} --keep", target, runs, progress.show)
+    run_dir = open_run_folder(campaign, plan, settings)
+    write_run(campaign, plan, settings, run_dir)
+    return str(run_dir)
+
+
+def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
+    """Tier A, and tier B after it. The cluster is not tried when a node by itself already does otherwise."""
+    from histories.files.store import read_traces
+    from node.core_source import fingerprint
+
+    from ...replay.describe import tell_cluster, tell_nodes, tell_sources
+    from ...replay.nodes.cluster import replay_cluster
+    from ...replay.nodes.nodes import read_incarnations, replay_nodes
+
+    with Progress() as progress:
+        progress.show("read", "the recorded inputs")
+        lives = read_incarnations(target)
+        cores = {life.recording.header.get("core") for life in lives if life.recording.header}
+        progress.show("tier A", f"{sum(len(life.recording.steps) for life in lives)} steps, node by node")
+        nodes = replay_nodes(lives, read_traces(target)) if tier != "b" else []
+        alike = all(node.difference is None for node in nodes)
+        if tier != "a" and alike:
+            progress.show("tier B", "all nodes together")
+        cluster = replay_cluster(lives) if tier != "a" and alike else None
+    if as_json:
+        document = {
+            "run": str(target),
+            "core": {"recorded": sorted(core or "" for core in cores), "replayed": fingerprint()},
+            "tier_a": [node.to_json() for node in nodes],
+            "tier_b": cluster.to_json() if cluster is not None else None,
+        }
+        out.print_json(json.dumps(document, default=str))
+    else:
+        tell(tell_sources("core", cores, fingerprint()))
+        tell(tell_nodes(nodes) if nodes else [])
+        tell(tell_cluster(cluster) if cluster is not None else [])
+    if alike and (cluster is None or cluster.exact):
+        return EXIT_EQUAL
+    return EXIT_DIFFERS if cores == {fingerprint()} else EXIT_UNKNOWN
+
+
+def tell(lines: Sequence[str]) -> None:
+    """Each line, its first words in their colour."""
+    for line in lines:
+        head, colon, rest = line.partition(":")
+        colour = _COLOURS.get(head)
+        out.print(line if colour is None else marked("[{}]{}{}[/]{}", colour, head, colon, rest))

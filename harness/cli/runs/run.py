@@ -1,0 +1,128 @@
+"""`tri run CAMPAIGN`: everything from hosts to verdict."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..console import Progress, say
+from ..options import json_option, runs_option, set_option, take_over_option
+from ..outcome import tell
+
+if TYPE_CHECKING:
+    from ...run.outcome.verdict import Judgement
+
+
+@click.command("run")
+@click.argument("campaign", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of a campaign: a plan.json, in the simulator.",
+)
+@click.option(
+    "--hosts", metavar="sim|local|qemu|vagrant|INVENTORY", help="Run on these hosts instead of the campaign's."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
+@set_option
+@runs_option()
+@click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
+@click.option(
+    "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
+)
+@take_over_option
+@json_option
+def command(
+    campaign: Path | None,
+    plan: Path | None,
+    hosts: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    keep: bool,
+    attach: bool,
+    take_over: bool,
+    as_json: bool,
+) -> int:
+    """Run CAMPAIGN, a YAML file, and say whether the system kept its promises.
+
+    Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
+    """
+    if plan is not None:
+        judgement = _run_plan(campaign, plan, hosts or seed is not None or bool(overrides) or attach, runs)
+    else:
+        asked = {"keep": keep, "attach": attach, "take_over": take_over}
+        judgement = _run_campaign(campaign, hosts, seed, overrides, runs, asked)
+    return tell(judgement, as_json)
+
+
+def _run_campaign(
+    campaign: Path | None,
+    hosts: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    asked: Mapping[str, bool],
+) -> Judgement:
+    if campaign is None:
+        raise click.UsageError("Missing argument 'CAMPAIGN'.")
+    say(f"campaign {campaign}")
+    from ...campaign.load import load_campaign
+    from ...run.pipeline import Settings, run_on_hosts
+    from ...run.plan.build import make_plan
+    from ...run.simulated import run_in_simulator
+
+    given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    loaded = load_campaign(campaign, given, hosts)
+    if loaded.seed is None:
+        loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
+    assert loaded.seed is not None
+    repeat = repeat_command(campaign, hosts, loaded.seed, overrides) + (" --attach" if asked["attach"] else "")
+    say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")
+    with Progress() as progress:
+        settings = Settings(repeat, campaign.parent, runs, progress.show, **asked)
+        simulated = loaded.hosts.provider == "sim" and not asked["attach"]
+        execute = run_in_simulator if simulated else run_on_hosts
+        return execute(loaded, settings)
+
+
+def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path) -> Judgement:
+    """A plan says everything, so nothing else can be said beside it."""
+    from ...campaign.load import load_campaign
+    from ...campaign.simulable import require_simulable
+    from ...errors import CampaignError
+    from ...run.pipeline import Settings, open_run_folder
+    from ...run.plan.plan import Plan
+    from ...run.simulated import write_run
+    from ...shrink.folder import campaign_of
+    from ...user_files.opening import read_json_file
+
+    if campaign is not None or changed:
+        raise CampaignError(
+            f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
+            hint="leave the others out, or change the file",
+        )
+    plan = Plan.from_json(read_json_file(path, hint="name the plan.json of a run's folder"), str(path))
+    require_simulable(plan.options["system"], str(path))
+    beside = path.parent / "campaign.yaml"
+    known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))
+    say(f"plan {path} · seed {plan.seed} · sim hosts")
+    with Progress() as progress:
+        settings = Settings(shlex.join(["tri", "run", "--plan", str(path.resolve())]), path.parent, runs, progress.show)
+        return write_run(known, plan, settings, open_run_folder(known, plan, settings))
+
+
+def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tuple[str, ...]) -> str:
+    """The exact command that runs the same plan again."""
+    words = ["tri", "run", str(campaign), "--seed", str(seed)]
+    if hosts is not None:
+        words += ["--hosts", hosts]
+    for override in overrides:
+        words += ["--set", override]
+    # Names that the locale cannot say are bytes in disguise; it is written down and printed as text.
+    return os.fsencode(shlex.join(words)).decode("utf-8", "backslashreplace")

@@ -1,0 +1,255 @@
+"""`tri search CAMPAIGN`: many seeds in the simulator; what fails, grouped, with a run's folder for each kind of failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from ..console import Progress, marked, out, say
+from ..options import DurationType, json_option, runs_option, set_option
+
+if TYPE_CHECKING:
+    from ...failures.pool import DaskWorkers, LocalWorkers
+    from ...search.engine import Findings, Search
+    from ...search.keep import Kept
+
+EXIT_NOTHING, EXIT_FOUND, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 3, 130
+SEEDS = 200
+SHOWN = 20
+"""Kinds of failure in the table, at most; `--json` has all."""
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command("search")
+@click.argument("campaign", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --time allows]")
+@click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
+@click.option("--time", "time_s", type=DurationType(), help="Begin no trial after so long, e.g. 60s.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
+@click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
+@click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
+@set_option
+@click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most.")
+@runs_option()
+@click.option(
+    "--zoo",
+    is_flag=True,
+    help="Instead of a campaign: in how many seeds is each of the zoo's 42 flaws of Raft and its log caught?",
+)
+@click.option("--flaw", "flaws", multiple=True, metavar="NAME", help="With --zoo: only this flaw; may be repeated.")
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="With --zoo: resume from this file.")
+@json_option
+def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
+    """Try CAMPAIGN with many seeds in the simulator, and say what fails and how often.
+
+    Each seed draws a world, the node's knobs, the load and the faults; the campaign's own faults are among the choices.
+
+    Exit code: 0 nothing failed, 1 something did, 2 usage, 3 no trial was decided or some did not end.
+    """
+    from ...errors import CampaignError
+
+    if zoo:
+        if campaign is not None:
+            raise CampaignError(f"--zoo has plans of its own; {campaign} is not used", hint="leave the campaign out")
+        from ...search.zoo.zoo import zoo_command  # type: ignore[import-not-found,unused-ignore]
+
+        jobs = options["jobs"] or _processors()
+        return int(zoo_command(flaws=flaws, seeds=options["seeds"], jobs=jobs, as_json=options["as_json"], state=state))
+    for option, given in (("--flaw", flaws), ("--state", state)):
+        if given:
+            raise CampaignError(
+                f"{option} belongs to --zoo", hint="a campaign plants flaws by --set system.flaws='[NAME]'"
+            )
+    if campaign is None:
+        raise CampaignError("what shall be searched?", hint="tri search campaigns/quickstart.yaml, or tri search --zoo")
+    return _search(campaign, options)
+
+
+def _search(campaign: Path, options: Mapping[str, Any]) -> int:
+    from ...search.engine import Findings
+    from ...search.keep import keep_failures
+    from ...search.telling import document, told_options
+
+    wanted = _wanted(campaign, options)
+    repeat = _repeat_command(campaign, options)
+    for line in told_options(wanted):
+        say(line)
+    say(f"seeds      {_told_seeds(options)} · repeat with: {repeat}")
+    findings, began_s = Findings(), time.monotonic()
+    with Progress() as progress:
+        interrupted = _run(wanted, options, findings, progress)
+        wall_s = time.monotonic() - began_s
+        kept = keep_failures(findings, wanted, _settings(campaign, options, progress), options["keep"])
+    told = document(findings, kept, wall_s, interrupted, repeat)
+    if options["as_json"]:
+        out.print_json(json.dumps(told, default=str))
+    else:
+        print_found(told)
+    _complain_of_differences(kept)
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if findings.groups:
+        return EXIT_FOUND
+    return EXIT_UNKNOWN if findings.unended or not findings.verdicts["valid"] else EXIT_NOTHING
+
+
+def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:
+    """Raises `CampaignError` for a campaign that cannot be searched, before any worker is started."""
+    from ...campaign.load import load_campaign
+    from ...search.draw import searched_plan
+    from ...search.engine import Search
+
+    loaded = load_campaign(campaign, options["overrides"], "sim")
+    first, seeds = options["first"], options["seeds"]
+    if seeds is None and options["time_s"] is None:
+        seeds = SEEDS
+    numbers: Iterable[int] = count(first) if seeds is None else range(first, first + seeds)
+    wanted = Search(loaded, numbers, not options["no_swarm"], campaign.parent, options["time_s"])
+    searched_plan(loaded, first, wanted.swarm, wanted.directory)
+    return wanted
+
+
+def _run(wanted: Search, options: Mapping[str, Any], findings: Findings, progress: Progress) -> bool:
+    """Search until it is over; True when the user ended it, which leaves what was found so far."""
+    from ...search.engine import search
+
+    began_s = time.monotonic()
+    try:
+        with _workers(options) as workers:
+            progress.show("workers", f"{workers.size} are starting")
+            for _ in search(workers, wanted, findings):
+                progress.show("search", _progress(findings, options, time.monotonic() - began_s))
+    except KeyboardInterrupt:
+        say("interrupted: what was found so far is kept and told")
+        return True
+    return False
+
+
+def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
+    from ...failures.pool import DaskWorkers, LocalWorkers, exposure
+
+    if options["dask"] is not None:
+        if warning := exposure(options["dask"]):
+            say(f"warning: {warning}")
+        return DaskWorkers(options["dask"])
+    return LocalWorkers(options["jobs"] or _processors())
+
+
+def _progress(findings: Findings, options: Mapping[str, Any], wall_s: float) -> str:
+    of = f"/{options['seeds'] or SEEDS}" if options["seeds"] or options["time_s"] is None else ""
+    rate = 60 * findings.trials / wall_s
+    return (
+        f"{findings.trials}{of} trials · {findings.failed} failed in {len(findings.groups)} ways · "
+        f"{len(findings.corpus.states)} states · {rate:.0f} a minute"
+    )
+
+
+def _settings(campaign: Path, options: Mapping[str, Any], progress: Progress) -> Any:
+    from ...run.pipeline import Settings
+
+    return Settings("", campaign.parent, options["runs"], progress.show)
+
+
+def _told_seeds(options: Mapping[str, Any]) -> str:
+    seeds = options["seeds"] or (SEEDS if options["time_s"] is None else None)
+    number = f"{seeds} from {options['first']}" if seeds else f"from {options['first']}"
+    return number + (f", for {options['time_s']:g} s" if options["time_s"] is not None else "")
+
+
+def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
+    words = ["tri", "search", str(campaign), "--first", str(options["first"])]
+    if options["seeds"] is not None:
+        words += ["--seeds", str(options["seeds"])]
+    if options["time_s"] is not None:
+        words += ["--time", f"{options['time_s']:g}s"]
+    if options["no_swarm"]:
+        words.append("--no-swarm")
+    for override in options["overrides"]:
+        words += ["--set", override]
+    return shlex.join(words)
+
+
+def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
+    """The folder's run is the trial once more; if it is another one, that is a failure of ours, and must not pass unseen."""
+    for seed, folder in kept.items():
+        if folder.same is False:
+            say(
+                f"warning: seed {seed} ran otherwise when it was carried out again for {folder.run_dir}; please report it"
+            )
+
+
+def print_found(told: Mapping[str, Any]) -> None:
+    """The document for a person."""
+    _print_failures(told["failures"])
+    _print_sometimes(told["sometimes"], told["trials"])
+    verdicts = told["verdicts"]
+    counts = " · ".join(
+        f"{verdicts[name]} {name}" for name in ("valid", "invalid", "crashed", "unknown") if verdicts.get(name)
+    )
+    out.print(f"\n{told['trials']} trials ({told['mutants']} mutants): {counts or 'none'}")
+    for doubt, number in told["doubts"].items():
+        out.print(marked("  [yellow]unknown[/] {}: {}", number, doubt))
+    if told["unended"]:
+        out.print(marked("  [yellow]no end[/] seeds {}", ", ".join(map(str, told["unended"]))))
+    cpu = told["cpu_s"]
+    whole = cpu["simulate"] + cpu["check"] or 1
+    out.print(
+        f"{told['operations']} operations, {told['core_events']} events in {told['simulated_s']:g} s of virtual time; {told['states']} states; "
+        f"{told['wall_s']:g} s, {told['trials_per_minute']} trials a minute; {whole:.1f} s of CPU, {100 * cpu['check'] / whole:.0f} % of it checking"
+    )
+    out.print(f"repeat  {told['command']}")
+
+
+def _print_failures(failures: list[dict[str, Any]]) -> None:
+    if not failures:
+        out.print(marked("[bold green]nothing failed[/]"))
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("failure", overflow="fold")
+    for title in ("trials", "first seed", "faults", "operations"):
+        table.add_column(title, justify="right", no_wrap=True, min_width=len(title))
+    shown = failures[:SHOWN]
+    for row in shown:
+        seed = f"{row['first_seed']}{'*' if row['mutant'] else ''}"
+        figures = (str(row["trials"]), seed, str(row["faults"]), str(row["operations"]))
+        table.add_row(marked("[red]{}[/]/{}", row["checker"], row["kind"]), *figures)
+    out.print(table)
+    if any(row["mutant"] for row in shown):
+        out.print(marked("[dim]* a mutant of earlier plans: its run's folder has the plan[/]"))
+    if len(failures) > len(shown):
+        out.print(f"… and {len(failures) - len(shown)} more: --json")
+    for seed in dict.fromkeys(row["first_seed"] for row in shown):
+        _print_first([row for row in shown if row["first_seed"] == seed])
+
+
+def _print_first(rows: list[dict[str, Any]]) -> None:
+    """The kinds of failure that one trial was the first to show, and where it is kept."""
+    first = rows[0]
+    out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --keep"))
+    for row in rows:
+        out.print(marked("  [red]{}/{}[/] {}", row["checker"], row["kind"], row["explanation"]))
+
+
+def _print_sometimes(sometimes: Mapping[str, int], trials: int) -> None:
+    """In how many trials each interesting moment came; one that never came is red, for nothing was learned about it."""
+    if not sometimes:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("sometimes")
+    table.add_column("trials", justify="right")
+    for name, number in sorted(sometimes.items(), key=lambda item: (item[1], item[0])):
+        colour = "red" if number == 0 else "default"
+        table.add_row(marked("[{}]{}[/]", colour, name), marked("[{}]{}[/]", colour, number if number else "never"))
+    out.print(table)

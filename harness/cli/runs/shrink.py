@@ -1,0 +1,223 @@
+"""`tri shrink RUN|HISTORY`: the smallest plan, or the fewest operations, that fail in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from ..console import Progress, out, say
+from ..options import DurationType, json_option, runs_option
+
+EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
+
+
+@click.command("shrink")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
+@click.option("--time", "time_s", type=DurationType(), default="60s", show_default=True, help="Stop after so long.")
+@click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
+)
+@runs_option()
+@click.option("--keep", metavar="NAME", help="Also keep the shrunk plan in the corpus under this name.")
+@click.option(
+    "--corpus",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("histories/corpus"),
+    show_default=True,
+    help="Where --keep puts it.",
+)
+@click.option("--format", "format_name", help="A history's format; detected when left out.")
+@click.option("--model", help="What it is a history of: register, kv, queue …; inferred when left out.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
+)
+@json_option
+def command(target: Path, as_json: bool, **options: Any) -> int:
+    """Make what fails in TARGET small, a run's folder or a history file.
+
+    A run is carried out again and again with less in it; a history alone loses what its failure does not need. Ctrl-C ends the search for less in a
+    simulated run, and keeps what it has.
+
+    Exit code: 0 as small as it gets or the budget allows, 2 usage or nothing fails, 3 it did not fail again.
+    """
+    from ...errors import CampaignError
+    from ...failures.folder import is_simulated, read_plan
+
+    if not target.exists():
+        raise CampaignError(
+            f"{target}: no such file or folder",
+            hint="give a run's folder or a history file; `tri list runs` shows runs",
+        )
+    target = lasting_name(target)
+    if target.is_dir() and is_simulated(read_plan(target)):
+        return _simulated(target, as_json, options)
+    if target.is_dir():
+        return _on_hosts(target, as_json, options)
+    return _history(target, as_json, options)
+
+
+def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+    from ...failures.allowance import Allowance
+    from ...run.pipeline import Settings
+    from ...shrink.corpus import keep
+    from ...shrink.folder import choose, read_source, write_shrunk
+    from ...shrink.plan import shrink_plan, stability
+    from ...shrink.telling import document
+    from ...shrink.trial import Trials
+
+    with Progress() as progress:
+        progress.show("read", str(target))
+        source = read_source(target)
+        wanted = choose(source.signatures(), options["failure"], str(target))
+        say(f"shrinks {wanted.checker}/{wanted.kind} of {target}")
+        allowance = Allowance(options["tries"], options["time_s"])
+        shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.clue(wanted))
+        if shrunk is None:
+            say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
+            return EXIT_UNKNOWN
+        stable = stability(shrunk.best, Trials(wanted, allowance), progress.show)
+        told = document(str(target), shrunk, stable)
+        settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
+        run_dir, judgement = write_shrunk(shrunk.best.plan, source, told, settings)
+        if options["keep"] is not None:
+            progress.show("keep", options["keep"])
+            kept = keep(shrunk.best.plan, shrunk.signature, options["keep"], options["corpus"])
+            say(f"kept in {kept}")
+    if as_json:
+        verdict = "crashed" if judgement is None else judgement.document["verdict"]
+        out.print_json(json.dumps({**told, "run": str(run_dir), "verdict": verdict}, default=str))
+    else:
+        print_shrunk(told)
+        repeat = f"tri replay {run_dir}" if judgement is not None else f"tri run --plan {run_dir}/plan.json"
+        out.print(f"\nrun     {run_dir}\nrepeat  {repeat}")
+    return EXIT_SHRUNK
+
+
+def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+
+    from ...evidence.writing import write_json
+    from ...failures.allowance import Allowance
+    from ...report import write_report
+    from ...run.pipeline import Settings
+    from ...shrink.folder import SHRINK_FILE, choose, read_recorded
+    from ...shrink.hosts import HostTrials, runs_on_hosts
+    from ...shrink.plan import shrink_by
+    from ...shrink.steps import ON_HOSTS
+    from ...shrink.telling import document
+
+    source = read_recorded(target)
+    wanted = choose(source.signatures(), options["failure"], str(target))
+    say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
+    with Progress() as progress:
+        settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
+        allowance = Allowance(options["tries"], options["time_s"])
+        trials = HostTrials(wanted, allowance, runs_on_hosts(source, settings), options["repeat"], say)
+        shrunk = shrink_by(trials, source.plan, progress.show, source.size(), steps=ON_HOSTS)
+        if shrunk is None or trials.last is None:
+            say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
+            return EXIT_UNKNOWN
+        smallest = trials.last
+        hits, tries = trials.rate(shrunk.best.plan)
+        told = {**document(str(target), shrunk, None), "hits": [hits, tries]}
+        write_json(smallest / SHRINK_FILE, told)
+        write_report(smallest)
+    if as_json:
+        out.print_json(json.dumps({**told, "run": str(smallest)}, default=str))
+    else:
+        print_shrunk(told)
+        out.print(f"fails in {hits} of {tries} runs\n\nrun     {smallest}")
+    return EXIT_SHRUNK
+
+
+def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
+    from checkers import Budget
+
+    from ...failures.allowance import Allowance
+    from ...failures.signature import signatures
+    from ...run.outcome.verdict import Asked, judge
+    from ...shrink.folder import choose
+    from ...shrink.history import shrink_history, write_small
+    from ..asked import known_model
+
+    with Progress() as progress:
+        progress.show("check", str(target))
+        asked = Asked(known_model(options["model"]))
+        judgement = judge(target, budget=Budget(options["time_s"]), format=options["format_name"], asked=asked)
+        found = signatures(judgement.results, judgement.record.history)
+        wanted = choose(found, options["failure"], str(target))
+        allowance = Allowance(options["tries"], options["time_s"])
+        small = shrink_history(judgement.record, wanted, allowance, judgement.model, progress.show)
+        path = write_small(small, target, options["format_name"], options["output"])
+    told = {
+        "source": str(target),
+        "history": str(path),
+        "signature": {"checker": wanted.checker, "kind": wanted.kind},
+        "explanation": small.anomaly.explanation,
+        "operations": list(small.operations),
+        "one_minimal": small.one_minimal,
+        "checks": small.runs,
+        "seconds": round(small.spent_s, 1),
+    }
+    if as_json:
+        out.print_json(json.dumps(told, default=str))
+        return EXIT_SHRUNK
+    before, after = small.operations
+    out.print(f"{wanted.checker} {wanted.kind}: {small.anomaly.explanation}")
+    minimal = "none of them can go" if small.one_minimal else "it was stopped before all was tried"
+    out.print(f"\n{before} operations → {after}, by {small.runs} checks in {small.spent_s:.1f} s; {minimal}")
+    out.print(f"history {path}\nlook    tri check {path} --explain")
+    return EXIT_SHRUNK
+
+
+def lasting_name(target: Path) -> Path:
+    """The folder that `runs/latest` leads to now: soon it will lead to another."""
+    found = target.resolve()
+    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
+
+
+def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
+    if not left:
+        return f"unknown: the budget was spent before {target} failed again by {checker}/{kind}\nhint: --time 5m --tries 5000"
+    return (
+        f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is carried out again\n"
+        f"hint: `tri replay {target}` says whether it is still the same core"
+    )
+
+
+def print_shrunk(told: Mapping[str, Any]) -> None:
+    """The story of the smallest plan, and how small it became."""
+    for when, what in told["story"]:
+        out.print(f"{when:>9}  {what}")
+    if told["more"]:
+        out.print(f"           … and {told['more']} more in plan.json")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("", *told["before"]):
+        table.add_column(title, justify="right" if title else "left")
+    for name in ("before", "after"):
+        table.add_row(name, *(f"{value:g}" for value in told[name].values()))
+    out.print()
+    out.print(table)
+    minimal = (
+        "without any one fault or operation it does not fail"
+        if told["one_minimal"]
+        else "it was stopped before all was tried"
+    )
+    out.print(f"\n{told['runs']} runs in {told['seconds']:g} s; {minimal}")
+    if told["stability"]:
+        out.print(describe_stability(told["stability"]))
+
+
+def describe_stability(stable: Mapping[str, Any]) -> str:
+    (repeats, times), (near, neighbours), (seeds, others) = (stable[n] for n in ("repeats", "neighbours", "seeds"))
+    correct = {None: "", True: "; without the flaw as well", False: "; never without the flaw"}[stable["without_flaws"]]
+    return (
+        f"fails {repeats} of {times} times as it is, {near} of {neighbours} with one time moved by 1 ms, "
+        f"{seeds} of {others} with another seed{correct}"
+    )

@@ -1,0 +1,1 @@
+"""Failures: their signatures, and what searching, shrinking and replaying share."""

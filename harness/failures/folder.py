@@ -1,0 +1,61 @@
+"""What a replay reads of a run's folder: the plan, the record, the inputs of its nodes; each refused with its place when it is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from checkers.base.result import RunRecord
+from histories import HistoryError
+
+from ..errors import CampaignError
+from ..run.outcome.run_folder import load_record
+from ..run.plan.plan import Plan
+from ..user_files.opening import read_json_file
+
+
+def read_plan(run_dir: Path) -> Plan:
+    """The plan of a run's folder. Raises `CampaignError` when there is none, or it is none."""
+    path = run_dir / "plan.json"
+    if not path.exists():
+        raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
+    return Plan.from_json(read_json_file(path, hint="the file was changed"), str(path))
+
+
+def read_record(run_dir: Path) -> RunRecord:
+    """History, traces, faults and facts of a folder, as the checkers are given them."""
+    try:
+        return load_record(run_dir, refuse=True)
+    except HistoryError as error:
+        raise CampaignError(error.message, hint=error.hint) from error
+
+
+def is_simulated(plan: Plan) -> bool:
+    """Whether the plan was carried out in the simulator, which its plan alone determines."""
+    return bool(plan.options.get("hosts", {}).get("provider") == "sim")
+
+
+def recordings(run_dir: Path) -> dict[str, list[Path]]:
+    """Node → its recorded inputs, one file an incarnation, oldest first."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((run_dir / "inputs").glob("*/events-*.log")):
+        found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def recorded_verdict(run_dir: Path) -> str | None:
+    """What the folder's own verdict.json says, if it is there."""
+    path = run_dir / "verdict.json"
+    if not path.exists():
+        return None
+    found = read_json_file(path, hint="`tri check` on the folder writes it again")
+    return str(found.get("verdict")) if isinstance(found, dict) else None
+
+
+def check_time_s(run_dir: Path) -> float:
+    """The budget that the campaign gave each of its checkers."""
+    from checkers import Budget
+
+    from ..campaign.load import load_campaign
+
+    path = run_dir / "campaign.yaml"
+    return load_campaign(path).check_time / 1e9 if path.exists() else Budget().time_s

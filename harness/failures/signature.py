@@ -1,0 +1,53 @@
+"""What makes two failures the same failure: who objects, to what, in which operations; never when, where or by how much.
+
+Search groups by it, shrinking keeps it: a smaller plan that fails otherwise is another failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from checkers import CheckResult, Verdict
+from checkers.base.result import Anomaly
+from histories import History
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Signature:
+    """`shape` are the names of the witness's operations, sorted and joined (`read+read+write`), or `traces` where no operation is part of it."""
+
+    checker: str
+    kind: str
+    shape: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.checker}/{self.kind}" + (f" ({self.shape})" if self.shape else "")
+
+    def same_failure(self, other: Signature) -> bool:
+        """Whether the two are one failure, told with more or fewer operations."""
+        return (self.checker, self.kind) == (other.checker, other.kind)
+
+
+def signatures(results: Mapping[str, CheckResult], history: History) -> list[Signature]:
+    """Every failure among the results, in the checkers' order, each once."""
+    found = {
+        Signature(name, anomaly.kind, _shape(anomaly, history)): None
+        for name, result in results.items()
+        if result.verdict is Verdict.INVALID
+        for anomaly in result.anomalies
+    }
+    return list(found)
+
+
+def fails_alike(wanted: Signature, found: list[Signature]) -> bool:
+    """Whether the failure is among those that were found."""
+    return any(wanted.same_failure(signature) for signature in found)
+
+
+def _shape(anomaly: Anomaly, history: History) -> str:
+    if not anomaly.ops:
+        return "traces"
+    wanted = set(anomaly.ops)
+    names = sorted(op.f for op in history.operations() if op.invoke_index in wanted)
+    return "+".join(names)

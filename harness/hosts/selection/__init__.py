@@ -1,0 +1,1 @@
+"""Which provider a campaign uses, and what its hosts can do."""

@@ -1,0 +1,81 @@
+"""Which provider stands behind `local`, `qemu`, `vagrant` or an inventory's file: the one place that knows, for campaigns and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ...errors import CampaignError
+from ...wan import Regions
+from ..base import Provider
+
+PROVIDERS = ("local", "qemu", "vagrant")
+"""Those that are chosen by their name alone; real machines by an inventory's file."""
+Clock = Literal["library", "system"]
+_KEPT = {"qemu": ("clock", "lab"), "vagrant": ("clock",)}
+"""Fields of a campaign's `hosts:` that mean something to these providers; `regions` and `wan` do to the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """`inventory` goes with `ssh`; `lab`, one of emulated machines that is up already, with `qemu`; `clock` with `qemu` and `vagrant`; `regions` with `local`."""
+
+    provider: str
+    nodes: int = 5
+    inventory: Path | None = None
+    lab: str | None = None
+    clock: str = "library"
+    regions: Regions | None = None
+
+
+def described(hosts: str, given: Any = None) -> dict[str, Any]:
+    """What `--hosts` says, as a campaign's `hosts:` would; of what was `given` there, the rest stays where it means the same."""
+    before = dict(given) if isinstance(given, Mapping) else {}
+    if hosts in ("sim", *PROVIDERS):
+        kept = ("nodes", *_KEPT.get(hosts, ("regions", "wan")))
+        return {"provider": hosts, **{name: before[name] for name in kept if before.get(name) is not None}}
+    if Path(hosts).suffix in (".yaml", ".yml"):
+        return {"provider": "ssh", "inventory": hosts}
+    raise CampaignError(
+        f"--hosts {hosts!r} is neither sim, {', '.join(PROVIDERS)} nor an inventory file",
+        hint="an inventory is a .yaml file",
+    )
+
+
+def chosen(hosts: str) -> Chosen:
+    """For commands that look at hosts without a campaign: `--hosts` is a provider's name or an inventory's file that exists."""
+    if hosts in PROVIDERS:
+        return Chosen(hosts)
+    if Path(hosts).is_file():
+        return Chosen("ssh", inventory=Path(hosts))
+    raise CampaignError(
+        f"--hosts {hosts!r} is neither {', '.join(PROVIDERS)} nor an inventory file",
+        hint="sim needs nothing but Python",
+    )
+
+
+def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:
+    """Nothing is brought up yet. `name` is that of the lab where one is made, `lease_s` how long it stays when nobody uses it, `kept` whether it is meant to."""
+    clock = cast(Clock, choice.clock)
+    match choice.provider:
+        case "ssh":
+            from ..ssh.provider import SshProvider
+
+            assert choice.inventory is not None
+            return SshProvider.from_file(choice.inventory)
+        case "qemu":
+            from ..qemu import QemuProvider
+
+            if choice.lab is not None:
+                return QemuProvider.find(choice.lab).borrowed()
+            return QemuProvider(choice.nodes, name, lease_s=lease_s, clock=clock, kept=kept)
+        case "vagrant":
+            from ..ssh.vagrant import VagrantProvider
+
+            return VagrantProvider(choice.nodes, clock=clock)
+        case _:
+            from ..local import LocalProvider
+
+            return LocalProvider(choice.nodes, name, lease_s=lease_s, regions=choice.regions, kept=kept)

@@ -1,0 +1,193 @@
+"""Which machines are let in: those that one can log in to, that are not this machine, and that are no other entry's machine.
+
+An address proves nothing (ports are forwarded, names move), so the machine itself is asked who it is: the kernel's boot id and the network
+namespace together. Hosts that are namespaces of this machine have its kernel but networks of their own, and are let in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import HostError
+from ..errors import ConnectError
+from ..said import understood, whole
+from .places import literal
+from .remote import RemoteHost
+
+OLDEST_PYTHON = (3, 10)
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_NETWORK = "/proc/self/ns/net"
+_LOOK = f"""echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo
+echo $(id -u; stat -c "%u %a" %s %s/..)"""
+_SCOPE = re.compile(r"[A-Za-z0-9_.-]*")
+_LOGIN_STEPS = 4
+"""The connection, the greeting with the key exchange (twice as long), the key."""
+SUDO = "let this login use sudo without a password (a NOPASSWD line in /etc/sudoers.d), or log in as root without `sudo: true`"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A running machine, or one network of it."""
+
+    boot_id: str
+    network: str
+
+
+def here() -> Identity | None:
+    """This machine; None where it does not tell."""
+    try:
+        return Identity(Path(_BOOT_ID).read_text().strip(), os.readlink(_NETWORK))
+    except OSError:
+        return None
+
+
+def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
+    """Log in, and learn who it is and the controller's address as it sees it; `timeout_s` is of each step. Raises `HostError`."""
+    host.connection.connect(_LOGIN_STEPS * timeout_s)
+    look = _LOOK.replace("%s", shlex.quote(host.directory))
+    done = host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s, check=False)
+    said, boot_id, network, owners = _lines(done.stdout)
+    if len(said) != 4:
+        told = " ".join(f"{done.stdout} {done.stderr}".split())[:200]
+        raise HostError(
+            f"{host.target.where}: lets us in, and does not do what a shell would: {told or 'it says nothing'}",
+            hint="the user needs a login shell there, not one that forbids logins or commands",
+        )
+    # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
+    with understood(host.name, done.stdout, "where it sees us, and whose its directory is"):
+        host.control = _control(said[0], said[3])
+        numbers = [whole(one, 8 if index in (2, 4) else 10) for index, one in enumerate(owners)]
+    _require_own_directory(host, numbers)
+    identity = Identity(boot_id[0], network[0]) if boot_id and network else None
+    if identity is not None and identity == here():
+        raise HostError(
+            f"{host.target.where}: is this machine itself, where the harness runs",
+            hint="faults would hit the harness and you: name another machine, or use --hosts local",
+        )
+    return identity
+
+
+def _lines(text: str) -> list[list[str]]:
+    """The words of each of the four lines; of what says something else, nothing."""
+    lines = [line.split() for line in text.splitlines()]
+    return lines if len(lines) == 4 else [[], [], [], []]
+
+
+def _control(address: str, port: str) -> tuple[str, int]:
+    """Both go into firewalls. Raises `ValueError`."""
+    plain = address.removeprefix("::ffff:")
+    if (
+        literal(plain) is None
+        or not _SCOPE.fullmatch(plain.partition("%")[2])
+        or not 0 < (number := whole(port)) < 1 << 16
+    ):
+        raise ValueError("no address and port")
+    return plain, number
+
+
+def _require_own_directory(host: RemoteHost, owners: Sequence[int]) -> None:
+    """Its programs are run as root: nobody else may be able to put them there, nor have made it where anybody may make one.
+
+    `owners`: this login, then owner and mode of the directory and of the one above it. Where there is no directory yet, it will be ours.
+    """
+    if len(owners) != 5:
+        return
+    user, owner, mode, _, above = owners
+    if mode & 0o022:
+        whose = f"may be written by others ({mode:o})"
+    elif above & 0o002 and owner not in (0, user):
+        whose = f"was made by user number {owner}, where anybody may make one"
+    else:
+        return
+    raise HostError(
+        f"{host.target.where}: the directory {host.directory} {whose}",
+        hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
+    )
+
+
+def resolve(host: RemoteHost, behind_bastion: bool) -> str:
+    """The host's address for all others, a literal one: firewalls know no names. What only the bastion's side knows is asked there."""
+    if literal(host.address) is not None:
+        return host.address
+    found = _asked_there(host) if behind_bastion else _asked_here(host)
+    ip = literal(found)
+    if ip is None or ip.is_loopback:
+        raise HostError(
+            f"{host.target.where}: its address {host.address!r} resolves to {found or 'nothing'}",
+            hint="write the IP address that the other hosts reach it at",
+        )
+    return found
+
+
+def _asked_here(host: RemoteHost) -> str:
+    try:
+        return str(socket.getaddrinfo(host.address, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        message = f"{host.target.where}: its address {host.address!r} does not resolve: {error.strerror}"
+        raise ConnectError(host.name, "name", message, "check `address`, or use an IP address") from None
+
+
+def _asked_there(host: RemoteHost) -> str:
+    said = host.run(["getent", "ahosts", host.address], check=False).stdout.split()
+    return said[0] if said else ""
+
+
+def twins(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
+    """The hosts that are one machine with others: by name, the others."""
+    return {
+        name: others
+        for name, identity in identities.items()
+        if (others := [other for other, its in identities.items() if its == identity and other != name])
+    }
+
+
+def require_means(host: RemoteHost) -> None:
+    """Refuse a host that gives no privileges where it should, or whose Python the node does not run on."""
+    require_sudo(host)
+    require_python(host)
+
+
+def require_sudo(host: RemoteHost) -> None:
+    if not host.sudo:
+        return
+    done = host.run([*host.sudo, "true"], check=False)
+    if done.exit_code:
+        said = " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
+        absent = done.exit_code == 127
+        what = "sudo is not installed" if absent else f"`{' '.join(host.sudo)}` is refused: {said}"
+        raise HostError(f"{host.target.where}: {what}", hint=f"install sudo; or {SUDO}" if absent else SUDO)
+
+
+def require_python(host: RemoteHost) -> str:
+    """Its version as text."""
+    version = python_version(host)
+    text = ".".join(map(str, version))
+    if version < OLDEST_PYTHON:
+        raise HostError(
+            f"{host.target.where}: {host.python} is Python {text}; the node needs 3.10 or later",
+            hint="install a later one there and name it in the inventory as `python:`",
+        )
+    return text
+
+
+def python_version(host: RemoteHost) -> tuple[int, ...]:
+    """`(major, minor, micro)` of the host's interpreter. Raises `HostError` when there is none."""
+    done = host.run([host.python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"], check=False)
+    if done.exit_code in (126, 127):
+        raise HostError(
+            f"{host.target.where}: there is no Python: {host.python} is not found",
+            hint="install Python 3.10 or later (apt install python3), or name it in the inventory as `python:`",
+        )
+    said = done.stdout.strip()
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", said):
+        told = said or " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
+        raise HostError(
+            f"{host.target.where}: {host.python} does not tell its version: {told[:80]!r}", hint="is it Python?"
+        )
+    return tuple(int(part) for part in said.split("."))

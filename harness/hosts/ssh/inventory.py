@@ -1,0 +1,147 @@
+"""An inventory: the real machines that may be harmed, in a YAML file whose owner says so.
+
+    consent: true
+    hosts:
+      - {name: n1, address: 203.0.113.11, user: root, key: ~/.ssh/id_ed25519}
+      - {name: n2, address: 203.0.113.12, port: 2222, user: debian, sudo: true}
+
+Reads and checks it, all mistakes at once; opens no connection. docs/reference/hosts.md describes each field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from ...user_files.bounded_model import BoundedModel
+from ...user_files.durations import PositiveDuration
+from ...user_files.yaml_loader import Problem, load_yaml, validate
+from .places import Jump, at_peers, normal, place
+
+DEFAULT_DIRECTORY = "/var/tmp/tribulation"
+DEFAULT_LOGIN_TIMEOUT_NS = 10 * 10**9
+NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
+RESERVED = ("clients", "controller")
+CONSENT = "must be `true`: faults will be injected into these machines. Write it only if all of them may lose network, processes and data"
+DIRECT = "none"
+
+
+def _shown(text: str) -> str:
+    """What goes into lines of units, hooks and listings on hosts."""
+    if not text.isprintable() or "\\" in text:
+        raise ValueError("must have no control character and no backslash")
+    return text
+
+
+Printable = Annotated[str, AfterValidator(_shown)]
+
+
+def _jump(text: str) -> str:
+    if text != DIRECT:
+        Jump.parse(text)
+    return text
+
+
+JumpText = Annotated[str, AfterValidator(_jump)]
+
+
+class InventoryHost(BoundedModel):
+    """One machine. `address` is where the other hosts and the clients reach it; one logs in there too, or at `login`."""
+
+    name: str = Field(pattern=f"^{NAME}$")
+    address: Annotated[str, AfterValidator(at_peers)]
+    login: Annotated[str, AfterValidator(place)] | None = None
+    port: int = Field(default=22, ge=1, le=65535)
+    user: Printable | None = Field(default=None, min_length=1)
+    key: Path | None = None
+    jump: JumpText | None = None
+    """The bastion through which one logs in, `user@host:port`; `none` where the inventory's does not apply."""
+    sudo: bool = False
+    directory: Printable = DEFAULT_DIRECTORY
+    python: Printable = Field(default="python3", min_length=1)
+    clock: Literal["library", "system"] = "library"
+    """Which clock faults set: what a preloaded library shows to the service, or the machine's own, for all that runs there."""
+    login_timeout: PositiveDuration = DEFAULT_LOGIN_TIMEOUT_NS
+    """How long each step of a login may take: the connection, the greeting, the key, the first command."""
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"reserved: {' and '.join(RESERVED)} are other places in the network")
+        return name
+
+    @field_validator("directory")
+    @classmethod
+    def _own_directory(cls, directory: str) -> str:
+        # It is made, filled and removed: it must be one of ours, and never the root or a system folder itself.
+        path = Path(directory)
+        if not path.is_absolute() or len(path.parts) < 3 or ".." in path.parts:
+            raise ValueError("must be an absolute path at least two levels deep, such as /var/tmp/tribulation")
+        return directory.rstrip("/")
+
+
+class Inventory(BoundedModel):
+    """`known_hosts` is where the machines' keys are looked up; default is the user's own file. `jump` is the bastion of all hosts without one of their own."""
+
+    consent: bool
+    hosts: tuple[InventoryHost, ...] = Field(min_length=1)
+    known_hosts: Path | None = None
+    jump: JumpText | None = None
+    firewall: bool = False
+    """Whether `tri deploy up` lets the cluster through the machines' own firewalls."""
+
+    @field_validator("consent")
+    @classmethod
+    def _given(cls, consent: bool) -> bool:
+        if not consent:
+            raise ValueError(CONSENT)
+        return consent
+
+    def jump_of(self, host: InventoryHost) -> Jump | None:
+        """The bastion before this host, if there is one."""
+        text = host.jump or self.jump
+        return None if text is None or text == DIRECT else Jump.parse(text)
+
+
+def load_inventory(path: str | Path) -> Inventory:
+    """The inventory at `path`; its relative paths start at its own folder. Raises `CampaignError` with all that is wrong."""
+    data, positions = load_yaml(path)
+    inventory = validate(Inventory, data, positions, path, further=_duplicates)
+    folder = Path(path).parent
+    hosts = tuple(host.model_copy(update={"key": _absolute(folder, host.key)}) for host in inventory.hosts)
+    return inventory.model_copy(update={"hosts": hosts, "known_hosts": _absolute(folder, inventory.known_hosts)})
+
+
+def _absolute(folder: Path, path: Path | None) -> Path | None:
+    return None if path is None else folder / path.expanduser()
+
+
+def _duplicates(data: Any) -> list[Problem]:
+    """Two entries of one name would be one node twice; two of one address, or of one login, one machine harmed as two."""
+    problems: list[Problem] = []
+    if not isinstance(data, dict) or not isinstance(data.get("hosts"), list):
+        return problems
+    seen: dict[tuple[str, str], int] = {}
+    for index, host in enumerate(data["hosts"]):
+        for field, value, with_port in _unique(host) if isinstance(host, dict) else ():
+            first = seen.setdefault((field, value), index)
+            if first != index:
+                message = f"already used by hosts[{first}]" + (" with the same port" if with_port else "")
+                hint = "each host needs its own name, address and login"
+                problems.append(Problem(("hosts", index, field), message, host[field], True, hint=hint))
+    return problems
+
+
+def _unique(host: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """What no other host may have: the field, its value in one spelling, and whether a port belongs to it."""
+    if host.get("name") is not None:
+        yield "name", repr(host["name"]), False
+    if host.get("address") is not None:
+        yield "address", normal(str(host["address"])), False
+    if host.get("login") is not None:
+        # Behind different bastions, equal addresses are different machines.
+        yield "login", repr((normal(str(host["login"])), host.get("port", 22), host.get("jump"))), True

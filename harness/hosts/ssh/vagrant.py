@@ -1,0 +1,232 @@
+"""Machines of the Vagrantfile at the top of the project: made if need be, asked how they are reached, then used as any inventory.
+
+    provider = VagrantProvider(nodes=3)       # n1, n2, n3
+    for host in provider.up(): …
+
+The harness, the other machines and the clients reach a machine at its address in the private network, at port 22, with the login and the key that `vagrant
+ssh-config` tells. Whose host key that is, the machine says itself, through Vagrant's own login. What was found is kept as an inventory, `.vagrant/tribulation/vagrant.yaml`,
+for every command that takes one. `down` only closes connections: machines take minutes to make, and stay.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import paramiko
+import yaml
+
+from ...errors import HostError
+from .provider import CLIENTS, SshProvider
+from .remote import RemoteHost
+
+UP_S = 3600.0
+ASK_S = 180.0
+TOLD = "/etc/tribulation/address"
+"""On each machine, written by the Vagrantfile's provisioning."""
+RUNNING = "running"
+_INSTALL = "apt install vagrant vagrant-libvirt libvirt-daemon-system (or VirtualBox)"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How `vagrant ssh-config` says that a machine is logged in to. Its address there may be one that only this machine knows."""
+
+    name: str
+    user: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a machine said of itself: where others reach it, and its public host keys, `"ssh-ed25519 AAAA…"`."""
+
+    address: str
+    host_keys: Sequence[str]
+
+
+class VagrantProvider:
+    """`Provider` over machines of a Vagrantfile in `directory`; default: the nearest one above the working directory, else the project's own.
+
+    `nodes` None: those that are there. Machines that are not there yet, or halted, are brought up. `clock: system` lets clock faults set their own clocks.
+    """
+
+    name = "vagrant"
+    capabilities = SshProvider.capabilities
+
+    def __init__(
+        self,
+        nodes: int | None = None,
+        directory: str | Path | None = None,
+        clock: Literal["library", "system"] = "library",
+    ) -> None:
+        self.nodes = nodes
+        self.directory = Path(directory) if directory else find_vagrantfile()
+        self.clock = clock
+        self.client_addresses: Mapping[str, Sequence[str]] = {}
+        self._ssh: SshProvider | None = None
+
+    @property
+    def inventory(self) -> Path:
+        """Written by `up`."""
+        return self.directory / ".vagrant" / "tribulation" / "vagrant.yaml"
+
+    @property
+    def hosts(self) -> Sequence[RemoteHost]:
+        return self._ssh.hosts if self._ssh is not None else ()
+
+    def up(self) -> Sequence[RemoteHost]:
+        if not self.hosts:
+            names = self._running()
+            logins = {login.name: login for login in parse_ssh_config(self._vagrant("ssh-config", *names), names)}
+            told = {name: parse_told(name, self._vagrant("ssh", name, "-c", ASK)) for name in names}
+            self._write([logins[name] for name in names], told)
+            self._ssh = SshProvider.from_file(self.inventory)
+            self._ssh.up()
+            self.client_addresses = self._ssh.client_addresses
+        return self.hosts
+
+    def down(self) -> None:
+        """Machines stay: `tri hosts down --provider vagrant` halts them, `vagrant destroy` removes them."""
+        self.close()
+
+    def close(self) -> None:
+        if self._ssh is not None:
+            self._ssh.close()
+        self._ssh, self.client_addresses = None, {}
+
+    def halt(self) -> None:
+        """Their power off, in order; what is on their disks stays."""
+        self._vagrant("halt", timeout_s=UP_S)
+
+    def dial(
+        self, address: str, port: int, *, timeout_s: float, client: str = CLIENTS, kind: int = socket.SOCK_STREAM
+    ) -> socket.socket:
+        if self._ssh is None:
+            raise ConnectionAbortedError("Vagrant's machines are not connected")
+        return self._ssh.dial(address, port, timeout_s=timeout_s, client=client, kind=kind)
+
+    def client_host(self) -> None:
+        """Clients run where the harness runs."""
+        return None
+
+    def _running(self) -> list[str]:
+        """The names of the machines that are wanted, all of them running now."""
+        states = parse_status(self._vagrant("status", "--machine-readable"))
+        wanted = list(states) if self.nodes is None else [f"n{i + 1}" for i in range(self.nodes)]
+        if self.nodes is None:
+            wanted = [name for name in wanted if states[name] == RUNNING]
+            if not wanted:
+                raise HostError(f"no machine of {self.directory}/Vagrantfile is running", hint="vagrant up")
+        if any(states.get(name) != RUNNING for name in wanted):
+            self._bring_up(wanted)
+        return wanted
+
+    def _bring_up(self, names: Sequence[str]) -> None:
+        """Minutes: what Vagrant says meanwhile goes to the terminal."""
+        self._vagrant("up", *names, timeout_s=UP_S, show=True)
+
+    def _vagrant(self, *words: str, timeout_s: float = ASK_S, show: bool = False) -> str:
+        if shutil.which("vagrant") is None:
+            raise HostError("vagrant is not installed on this machine", hint=_INSTALL)
+        nodes = {} if self.nodes is None else {"TRI_NODES": str(self.nodes)}
+        try:
+            done = subprocess.run(
+                ["vagrant", *words],
+                cwd=self.directory,
+                env={"TRI_NODES": str(self._made()), **os.environ, **nodes},
+                stdin=subprocess.DEVNULL,
+                stdout=None if show else subprocess.PIPE,
+                stderr=None if show else subprocess.PIPE,
+                text=True,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired:
+            what = f"`vagrant {' '.join(words[:2])}` did not end within {timeout_s:g} s"
+            raise HostError(what, hint=f"try it by hand in {self.directory}") from None
+        if done.returncode:
+            said = "" if show else f": {(done.stderr or done.stdout).strip()[-500:]}"
+            what = f"`vagrant {' '.join(words[:2])}` exited with {done.returncode}{said}"
+            raise HostError(what, hint=f"in {self.directory}: `vagrant status` tells of each machine; {_INSTALL}")
+        return done.stdout or ""
+
+    def _made(self) -> int:
+        """How many machines of ours Vagrant has made here, at least one: a Vagrantfile that defines fewer would hide them."""
+        made = [path.name for path in (self.directory / ".vagrant" / "machines").glob("n*")]
+        return max([1, *(int(name[1:]) for name in made if name[1:].isdecimal())])
+
+    def _write(self, logins: Sequence[Login], told: Mapping[str, Told]) -> None:
+        folder = self.inventory.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        known = [f"{told[login.name].address} {key}" for login in logins for key in told[login.name].host_keys]
+        (folder / "known_hosts").write_text("\n".join(known) + "\n")
+        self.inventory.write_text(yaml.safe_dump(inventory_of(logins, told, self.clock), sort_keys=False))
+
+
+ASK = f"cat {TOLD} && cat /etc/ssh/ssh_host_*_key.pub"
+
+
+def find_vagrantfile(start: Path | None = None) -> Path:
+    """The directory that `vagrant` would use from here, or the project's own."""
+    here = start or Path.cwd()
+    for directory in (here, *here.parents, Path(__file__).parents[3]):
+        if (directory / "Vagrantfile").is_file():
+            return directory
+    raise HostError(
+        f"there is no Vagrantfile in {here}, nor above it", hint="run from the project's folder, which has one"
+    )
+
+
+def parse_ssh_config(text: str, names: Sequence[str]) -> list[Login]:
+    """Of `vagrant ssh-config`: OpenSSH's own format, so paramiko reads it."""
+    config = paramiko.SSHConfig.from_file(io.StringIO(text))
+    logins = []
+    for name in names:
+        found = config.lookup(name)
+        keys = [key.strip('"') for key in found.get("identityfile", [])]
+        if name not in config.get_hostnames() or "user" not in found or not keys:
+            raise HostError(f"vagrant ssh-config tells no user and key for {name}", hint=f"vagrant up {name}")
+        logins.append(Login(name, found["user"], keys[0]))
+    return logins
+
+
+def parse_status(text: str) -> dict[str, str]:
+    """By machine its state, of `vagrant status --machine-readable`: lines of `time,machine,kind,data`."""
+    fields = [line.split(",") for line in text.splitlines()]
+    return {field[1]: field[3] for field in fields if len(field) > 3 and field[2] == "state" and field[1]}
+
+
+def parse_told(name: str, text: str) -> Told:
+    """What a machine said to `ASK`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    keys = [" ".join(line.split()[:2]) for line in lines if re.match(r"(ssh|ecdsa|sk)-\S+ \S", line)]
+    address = next((line for line in lines if re.fullmatch(r"[0-9a-fA-F.:]+", line)), None)
+    if address is None or not keys:
+        hint = f"was it made by the project's Vagrantfile? `vagrant provision {name}` writes {TOLD}"
+        raise HostError(f"{name} does not tell its address and its host keys: {text.strip()[-200:]!r}", hint)
+    return Told(address, keys)
+
+
+def inventory_of(logins: Sequence[Login], told: Mapping[str, Told], clock: str) -> dict[str, Any]:
+    """The inventory of these machines; they were made to be harmed, so consent is given."""
+    hosts = [
+        {
+            "name": login.name,
+            "address": told[login.name].address,
+            "user": login.user,
+            "key": login.key,
+            "sudo": login.user != "root",
+            "python": "/usr/bin/python3",
+            "clock": clock,
+        }
+        for login in logins
+    ]
+    return {"consent": True, "known_hosts": "known_hosts", "hosts": hosts}

@@ -1,1 +1,0 @@
-"""Where a process gets its wall clock from, and whether a wrong one reaches it."""

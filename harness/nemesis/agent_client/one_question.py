@@ -1,0 +1,28 @@
+"""One question to a part of a host's agent, with no harness that holds the host: how abilities are tried before anything is deployed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ...hosts.base import Host
+from .answers import printed
+from .shipping import agent_directory, agent_program, bundle, remove
+
+ANSWER_S = 90.0
+"""An emulated machine compiles the agent for a quarter of a minute, and longer where others emulate beside it."""
+
+
+def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
+    """What the part named in `request` finds when it looks. The agent's program is put there for this one call, unless it is there."""
+    program = agent_program(host.directory)
+    was_there = host.run(["test", "-e", program], check=False).exit_code == 0
+    if not was_there:
+        host.put(bundle(), program)
+    command = [*host.sudo, host.python, "-I", program, "look", agent_directory(host.directory)]
+    try:
+        done = host.run(command, stdin=json.dumps(request).encode() + b"\n", timeout_s=ANSWER_S)
+    finally:
+        if not was_there:
+            remove(host)
+    return printed(host.name, "look", done.stdout)

@@ -1,0 +1,1 @@
+"""The cluster under faults as the nemesis sees it: control, clocks, reachability."""

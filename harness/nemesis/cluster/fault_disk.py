@@ -1,0 +1,119 @@
+"""Puts a fault disk under a service on a host before it starts, and takes it away afterwards; the data stay where they are.
+
+Only services that say where their data live (`data_directory(host)`) can have one, and only in runs whose faults need it: it is one thing less to
+explain otherwise. Everything of it is in `<directory>/fault-disk`. What the disk does is told in `agent/fault_disk`.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import shlex
+import zipfile
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from ...bytecode import for_python
+from ...errors import FaultError, HostError
+from ...hosts.base import BOOT_HOOKS, Host
+from ..agent_client.shipping import LONG_AGO, PACKAGE, bundle
+from ..faults.power_models import STRICT
+
+KINDS = frozenset({"disk", "wipe", "power"})
+"""Faults that need it; without it, a host that loses its power loses nothing that was written."""
+FOLDER = "fault-disk"
+BOOT_HOOK = f"{BOOT_HOOKS}/10-disk"
+_SHARED = tuple(f"{PACKAGE}/{name}.py" for name in ("__init__", "lines", "store"))
+_FRONT = f"import sys\nfrom {PACKAGE}.fault_disk.daemon import main\nsys.exit(main(sys.argv[1:]))\n"
+_HINT = "the kernel needs FUSE (modprobe fuse) and the login the right to mount: root, sudo, or a user namespace"
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """A service that says where on a host it keeps what must survive a power loss: one directory, without its logs and programs."""
+
+    def data_directory(self, host: Host) -> str: ...
+
+
+@functools.cache
+def program() -> bytes:
+    """The daemon as a zip application: the agent's sources with another front."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(bundle())) as whole, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py", LONG_AGO), _FRONT)
+        for name in whole.namelist():
+            if name in _SHARED or "/fault_disk/" in name:
+                archive.writestr(zipfile.ZipInfo(name, LONG_AGO), whole.read(name))
+    return buffer.getvalue()
+
+
+def state_directory(host: Host) -> str:
+    return f"{host.directory.rstrip('/')}/{FOLDER}"
+
+
+def config(service: Any, host: Host) -> dict[str, str]:
+    """What the host's agent needs to know of it; empty where the service has none."""
+    if not isinstance(service, OnDisk):
+        return {}
+    return {"state": state_directory(host), "directory": service.data_directory(host)}
+
+
+def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
+    """Between installation and start. On hosts that run boot hooks it comes back with them. `model`: what a power loss takes (`power_models`)."""
+    data, state = service.data_directory(host), state_directory(host)
+    # As the login, which is who the service runs as.
+    host.run(["mkdir", "-p", data])
+    host.put(for_python(program(), host.python), f"{state}/disk.pyz")
+    serve = [*_command(host, "serve", data, state), model]
+    _run(host, serve, f"{host.name}: no fault disk over {data}")
+    hook = f"{host.directory.rstrip('/')}/{BOOT_HOOK}"
+    script = f"#!/bin/sh\nexec {shlex.join(serve)}\n"
+    host.run(
+        f"if [ -d {shlex.quote(hook.rpartition('/')[0])} ]; then printf %s {shlex.quote(script)} >{shlex.quote(hook)} "
+        f"&& chmod 755 {shlex.quote(hook)}; fi"
+    )
+
+
+def settle(host: Host, service: OnDisk) -> None:
+    """What the deployment wrote is on the disk: no system is tested for how it is set up."""
+    command = _command(host, "settle", service.data_directory(host), state_directory(host))
+    _run(host, command, f"{host.name}: its fault disk does not sync")
+
+
+def remove(host: Host, service: Any, stop: Callable[[Host], None]) -> bool:
+    """Unmount it, its user stopped by `stop`, and take its files away; says whether there was one. Nothing is to be done where there is none."""
+    state = state_directory(host)
+    if not isinstance(service, OnDisk) or host.run(["test", "-d", state], check=False).exit_code != 0:
+        return False
+    stop(host)
+    _run(host, _command(host, "leave", service.data_directory(host), state), f"{host.name}: its fault disk stays")
+    host.run([*host.sudo, "rm", "-rf", "--", state, f"{host.directory.rstrip('/')}/{BOOT_HOOK}"])
+    return True
+
+
+def try_on(host: Host) -> str:
+    """Mounts one over a scratch directory, writes, loses it, and unmounts. Raises `FaultError` with a hint."""
+    base = f"{host.directory.rstrip('/')}/{FOLDER}-trial"
+    data, state = f"{base}/data", f"{base}/state"
+    host.run(["mkdir", "-p", data])
+    host.put(for_python(program(), host.python), f"{state}/disk.pyz")
+    try:
+        _run(host, _command(host, "serve", data, state), f"{host.name}: no fault disk")
+        host.run(f"cd {shlex.quote(data)} && echo kept >kept && sync kept . && echo lost >lost && cat kept lost")
+    finally:
+        _run(host, _command(host, "leave", data, state), f"{host.name}: a fault disk stays at {data}")
+        host.run([*host.sudo, "rm", "-rf", "--", base])
+    return "a file system in user space that keeps what is not synced in memory"
+
+
+def _command(host: Host, verb: str, data: str, state: str) -> list[str]:
+    return [*host.sudo, host.python, "-I", f"{state}/disk.pyz", verb, data, state]
+
+
+def _run(host: Host, command: list[str], what: str) -> None:
+    try:
+        done = host.run(command, check=False, timeout_s=30)
+    except HostError as error:
+        raise FaultError(f"{what}: {error.message}", _HINT) from None
+    if done.exit_code != 0:
+        raise FaultError(f"{what}: {(done.stderr or done.stdout).strip()[-300:]}", _HINT)

@@ -1,0 +1,114 @@
+"""Directed reachability as the agents' probes observe it: what the cluster's network really does, beside what was intended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent_client.agents import ANSWER_S, AgentClient, ask, require
+from ..faults.fault import CLIENTS, Observation
+from ..topology.topology import Edge
+
+VERIFY_S = 2.0
+VERIFY_S_PER_VERTEX = 0.2
+"""How long a change may take to be seen: the first, or with many vertices, which probe more slowly, the second for each."""
+LOOK_S_PER_VERTEX = 0.002
+"""Between two looks at what was heard; looking at many vertices must not become the load."""
+GRACE_S = 0.06
+"""After the last link that is up was heard, how long one that shall be cut has the chance to betray itself: four bursts' length."""
+SAMPLE_AGE_NS = 500_000_000
+"""In a sample, a link is up that was heard within this time, or within four periods of the probes when that is longer."""
+
+
+@dataclass(slots=True)
+class Reachability:
+    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` are not asked, and none of their links is up.
+
+    `late_s` is how long the longest link takes of its own."""
+
+    agents: Mapping[str, AgentClient]
+    links: frozenset[Edge] = frozenset()
+    off: frozenset[str] = frozenset()
+    late_s: float = 0.0
+    _epoch: int = 0
+
+    def connect(self) -> None:
+        """Tell every agent where its peers are."""
+        peers = {name: [agent.address, agent.port] for name, agent in self.agents.items() if agent.address}
+        requests = {
+            name: {"do": "configure", "config": {"peers": {other: at for other, at in peers.items() if other != name}}}
+            for name in self.agents
+        }
+        require(ask(self.agents, requests), "configuring the probes")
+
+    def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
+        """Learn which links are up; returns those that are not. Links to clients may well never be, and get less time."""
+        everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
+        between_nodes = frozenset(edge for edge in everything if CLIENTS not in edge)
+        heard = self._hear(between_nodes, frozenset(), timeout_s)
+        heard |= self._hear(everything, frozenset(), min(timeout_s, VERIFY_S)) if between_nodes <= heard else set()
+        self.links = frozenset(heard)
+        return everything - self.links
+
+    def verify(self, cut: Set[Edge], loose: Set[Edge] = frozenset()) -> Observation:
+        """Whether exactly these edges are cut, by packets that were all sent after this call began. What `loose` edges show says nothing."""
+        started_s = time.monotonic()
+        cut = cut | {edge for edge in self.links if not self.off.isdisjoint(edge)}
+        links = self.links - (loose - cut)
+        wanted = links - cut
+        heard = self._hear(wanted, links & cut, max(VERIFY_S, VERIFY_S_PER_VERTEX * len(self.agents)))
+        down = links - heard
+        observed: dict[str, Any] = {
+            "edges": _listed(down),
+            "verify_ms": round((time.monotonic() - started_s) * 1e3, 1),
+        }
+        if missing := wanted - heard:
+            observed["down_but_not_cut"] = _listed(missing)
+        if leaking := (links & cut) - down:
+            observed["cut_but_heard"] = _listed(leaking)
+        if unprobed := cut - links:
+            observed["unprobed"] = _listed(unprobed)
+        return Observation(down == links & cut and not unprobed, observed)
+
+    def _hear(self, wanted: Set[Edge], unwanted: Set[Edge], timeout_s: float) -> set[Edge]:
+        """Raise the epoch and listen until all that is wanted was heard and nothing unwanted could still come, or time is up."""
+        self._epoch += 1
+        epoch, deadline_s = self._epoch, time.monotonic() + timeout_s + 2 * self.late_s
+        require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")
+        grace_ends_s = time.monotonic() + GRACE_S + self.late_s
+        while True:
+            # Of a name that is none of ours nobody asked.
+            heard = {
+                (a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch and a in self.agents and a != b
+            }
+            now_s = time.monotonic()
+            settled = wanted <= heard and (not unwanted or now_s >= grace_ends_s)
+            if settled or now_s >= deadline_s:
+                return heard
+            if not wanted <= heard:
+                grace_ends_s = now_s + GRACE_S + self.late_s
+            time.sleep(LOOK_S_PER_VERTEX * len(self.agents))
+
+    def sample(self, timeout_s: float = ANSWER_S) -> dict[Edge, bool]:
+        """Each link that was up before any fault: whether it was heard lately."""
+        heard = self._heard(patient=False, timeout_s=timeout_s)
+        return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
+
+    def _asked(self) -> list[str]:
+        return [name for name in self.agents if name not in self.off]
+
+    def _heard(self, patient: bool = True, timeout_s: float = ANSWER_S) -> dict[Edge, list[int]]:
+        """(from, to) → epoch, sequence number, count, age in ns, and the age up to which it counts as up."""
+        requests = {name: {"do": "heard"} for name in self._asked()}
+        answers = require(ask(self.agents, requests, patient=patient, timeout_s=timeout_s), "reading the probes")
+        return {
+            (sender, receiver): [*seen, max(SAMPLE_AGE_NS, int(answer["period_s"] * 4e9))]
+            for receiver, answer in answers.items()
+            for sender, seen in answer["heard"].items()
+        }
+
+
+def _listed(edges: Set[Edge]) -> list[list[str]]:
+    return [list(edge) for edge in sorted(edges)]

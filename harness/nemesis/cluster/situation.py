@@ -1,0 +1,46 @@
+"""What the cluster is like at a moment, for the resolution of symbolic targets: by asking the service and the agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...hosts.base import Host
+from ...hosts.parallel import on_all
+from ...systems.answers import leader_of, status_of
+from ...systems.base import Dial, Service
+from ..faults.fault import Situation
+
+
+def look(
+    service: Service,
+    hosts: Sequence[Host],
+    dial: Dial,
+    voters: Mapping[str, int],
+    processes: Mapping[str, Mapping[str, Any]],
+) -> Situation:
+    """`voters` are the weights last known, `processes` what each agent says of its process. A stopped process is not up."""
+    leader = leader_of(service, hosts, dial)
+    up = [
+        host.name
+        for host in hosts
+        if processes[host.name]["pid"] is not None and processes[host.name]["state"] not in "Tt"
+    ]
+    names = [host.name for host in hosts]
+    known = weights(service, hosts, dial, leader) or voters
+    return Situation(names, known, leader, up, roles=lambda: roles(service, [h for h in hosts if h.name in up], dial))
+
+
+def roles(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, str]:
+    """What each says that it is, all asked at once; one that says nothing is left out."""
+    told = on_all(hosts, lambda host: (status_of(service, host, dial) or {}).get("role")).values
+    return {name: str(role) for name, role in told.items() if role is not None}
+
+
+def weights(service: Service, hosts: Sequence[Host], dial: Dial, leader: str | None) -> dict[str, int]:
+    """The voters' weights as the leader has them; empty when there is none, or when the service does not tell."""
+    for host in hosts:
+        if host.name == leader:
+            status = status_of(service, host, dial) or {}
+            return {str(node): int(weight) for node, weight in (status.get("voters") or {}).items()}
+    return {}

@@ -1,0 +1,182 @@
+"""The ledger: every fault written down before it is injected, and each step after, one JSON line each, fsynced.
+
+    {"time": 8000123, "phase": "intended", "id": "cut-halves-7d4474.1", "kind": "cut", "what": {"edges": […]}, "parameters": {…}, …}
+    {"time": 8021000, "phase": "injected", "id": "cut-halves-7d4474.1"}
+    {"time": 8190000, "phase": "verified", "id": …, "verified": true, "observed": {…}}
+    {"time": 12000456, "phase": "healing", "id": …}
+    {"time": 12150000, "phase": "healed", "id": …, "verified": true, "observed": {…}}
+
+`time` is in ns since the run began. `failed` stands where a step raised, with its `error`. A crash leaves at most a torn last line; a
+fault without a `healed` line may still be in force, or a watchdog has undone it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from checkers.base.result import Fault
+from histories import HistoryError
+from histories.files.codec import decode_line
+from histories.files.opening import read_bytes
+from histories.model.bounds import problem, refuse
+
+from ...errors import CampaignError, FaultError
+from .fault import Observation, Resolved
+
+PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
+
+
+class LedgerSink(ABC):
+    """The steps of faults as lines; what becomes of them is the subclass's."""
+
+    def intended(self, fault: Resolved, time_ns: int) -> None:
+        """Before anything is done: what shall be done, and to whom."""
+        intent = fault.intent
+        rest = {"parameters": dict(intent.parameters), "key": intent.key, "at": intent.at_ns, "for": intent.for_ns}
+        self._write(time_ns, "intended", intent.id, kind=intent.kind, what=dict(fault.what), **rest)
+
+    def step(self, phase: str, fault: Resolved, time_ns: int) -> None:
+        self._write(time_ns, phase, fault.intent.id)
+
+    def observed(self, phase: str, fault: Resolved, time_ns: int, observation: Observation) -> None:
+        self._write(time_ns, phase, fault.intent.id, verified=observation.verified, observed=dict(observation.observed))
+
+    def failed(self, fault: Resolved, time_ns: int, error: str) -> None:
+        self._write(time_ns, "failed", fault.intent.id, error=error)
+
+    def _write(self, time_ns: int, phase: str, fault_id: str, **more: Any) -> None:
+        self._add({"time": time_ns, "phase": phase, "id": fault_id, **more})
+
+    @abstractmethod
+    def _add(self, line: dict[str, Any]) -> None: ...
+
+
+class MemoryLedger(LedgerSink):
+    """Keeps the lines, for runs in which nothing real is done to anybody."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+
+class Ledger(LedgerSink):
+    """Appends lines to a file. Thread-safe; a line is on disk when the call returns.
+
+    What the disk does not take stays in `failure`, and nothing more is written. No fault begins then: `intended` raises `FaultError`. Those that are on must
+    be undone all the same, so that their further steps raise nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failure: OSError | None = None
+        self._lock = threading.Lock()
+        self._file = path.open("ab", buffering=0)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, line: dict[str, Any]) -> None:
+        with self._lock:
+            if self.failure is None:
+                try:
+                    self._append(memoryview(json.dumps(line).encode() + b"\n"))
+                except OSError as error:
+                    self.failure = error
+            if self.failure is not None and line["phase"] == "intended":
+                reason = self.failure.strerror or str(self.failure)
+                raise FaultError(
+                    f"{self.path} cannot be written: {reason}; no fault is injected that was not written down",
+                    hint="free some space there, or give another folder with --runs",
+                )
+
+    def _append(self, text: memoryview) -> None:
+        while text:
+            text = text[self._file.write(text) or 0 :]
+        os.fsync(self._file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every whole line. A torn last line is dropped; any other that is no ledger line raises, with its place."""
+    lines, wrong = _read(path)
+    if wrong is not None:
+        raise CampaignError(f"{path}:{wrong}", "the file was changed; restore it")
+    return lines
+
+
+def readable_lines(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """The lines up to the first that is none, and what is wrong there; also when it is the last that is torn."""
+    lines, wrong = _read(path)
+    if wrong is not None:
+        return lines, f"line {wrong}"
+    whole = read_bytes(path)
+    return lines, None if not whole or whole.endswith(b"\n") else "its last line is cut"
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Whole lines, up to the first that is no ledger line; its number and what it says."""
+    *lines, torn = read_bytes(path).decode("utf-8", "replace").split("\n")
+    del torn
+    read: list[dict[str, Any]] = []
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = decode_line(text)
+            refuse(problem(line))
+            if line["phase"] not in PHASES or not isinstance(line["time"], int) or not isinstance(line["id"], str):
+                raise ValueError("unknown phase or time")
+        except (ValueError, KeyError, TypeError, HistoryError) as error:
+            return read, f"{number}: no ledger line ({error}): {text[:200]}"
+        read.append(line)
+    return read, None
+
+
+def read_ledger(path: Path) -> list[Fault]:
+    """The faults that a ledger's file tells."""
+    return faults_of(read_lines(path))
+
+
+def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
+    """The faults in the order in which they were intended, intended beside observed."""
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in lines:
+        told.setdefault(line["id"], {}).setdefault(line["phase"], line)
+    return [_fault(fault_id, phases) for fault_id, phases in told.items() if "intended" in phases]
+
+
+def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
+    """Verified means: seen in force, and not seen to have gone before its heal (a heal tells when the watchdog or somebody else came first)."""
+    intended, verified, healed = phases["intended"], phases.get("verified"), phases.get("healed")
+    lapsed = healed is not None and bool(healed["observed"].get("lapsed"))
+    observed = dict(verified["observed"]) if verified is not None else None
+    if observed is not None and healed is not None and lapsed:
+        observed |= {name: healed["observed"][name] for name in ("lapsed", "not_held") if name in healed["observed"]}
+    return Fault(
+        id=fault_id,
+        kind=intended["kind"],
+        intended=intended["what"],
+        observed=observed,
+        verified=verified is not None and bool(verified["verified"]) and not lapsed,
+        start_ns=intended["time"],
+        injected_ns=_time(phases, "injected"),
+        heal_ns=_time(phases, "healing"),
+        healed_ns=_time(phases, "healed"),
+        seen_ns=_time(phases, "verified"),
+        undone=healed is None or bool(healed["verified"]),
+    )
+
+
+def _time(phases: Mapping[str, Mapping[str, Any]], phase: str) -> int | None:
+    return int(phases[phase]["time"]) if phase in phases else None

@@ -1,0 +1,69 @@
+"""What a power loss takes of what was not synced: two models, and which of them a run goes by.
+
+`journaled` does what file systems with a journal may do, `strict` what POSIX allows at most; `agent/fault_disk` has them. The reference node and the simulator
+go by `strict`, other systems by `journaled` unless their campaign says otherwise. A disk has one model, so a run has one. Intents without a model are of
+`strict`: plans and ledgers from before there were two have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...errors import CampaignError
+from .disk_effects import CRASHES
+from .fault import Intent
+
+JOURNALED, STRICT, NOTHING = "journaled", "strict", "none"
+STRICTER = (
+    "found under the strict power model, which is stricter than journaling file systems: without a sync of the directory it loses names "
+    "that ext4 and XFS keep; `model: journaled` shows what remains"
+)
+UNTOUCHED = (
+    "no write was lost with the power: the system names no `data_directory`, so it proves nothing about what is durable"
+)
+
+
+def loses_writes(kind: str, what: Mapping[str, Any]) -> bool:
+    """Whether a fault, by its parameters or its resolved form, takes what was not synced."""
+    return kind == "power" or (kind == "disk" and what.get("effect") in CRASHES)
+
+
+def with_model(intents: Sequence[Intent], default: str | None, simulated: bool) -> list[Intent]:
+    """Those that lose writes, with the model that their campaign named, else with this one; None: nothing is added. Raises `CampaignError` for two."""
+    losing = [intent for intent in intents if loses_writes(intent.kind, intent.parameters)]
+    named = {intent.parameters["model"] for intent in losing if "model" in intent.parameters}
+    if len(named) > 1:
+        raise CampaignError(
+            f"faults of one campaign name two power models, {' and '.join(sorted(named))}: a disk has one",
+            "give all `power` and `disk` faults the same `model`, and make two campaigns of it",
+        )
+    if simulated and JOURNALED in named:
+        hint = "leave `model` out, or run it on hosts"
+        raise CampaignError("the simulator's disks lose what was not synced by the strict power model only", hint)
+    model = next(iter(named), default)
+    if model is None:
+        return list(intents)
+    return [
+        replace(intent, parameters={**intent.parameters, "model": model}) if intent in losing else intent
+        for intent in intents
+    ]
+
+
+def model_of(intents: Iterable[Intent]) -> str:
+    """What the disks of the run are to do."""
+    models = (
+        intent.parameters.get("model", STRICT) for intent in intents if loses_writes(intent.kind, intent.parameters)
+    )
+    return next(iter(models), STRICT)
+
+
+def model_seen(kind: str, intended: Mapping[str, Any], observed: Mapping[str, Any] | None) -> str | None:
+    """By which model a recorded fault took writes; `NOTHING` for hosts without power whose system has no fault disk. None: it took nothing, or was never on."""
+    if not loses_writes(kind, intended) or not observed:
+        return None
+    if "model" in observed:
+        return str(observed["model"])
+    on_hosts_without_a_disk = kind == "power" and "answers" in observed and "not_asked" not in observed
+    return NOTHING if on_hosts_without_a_disk else str(intended.get("model", STRICT))

@@ -1,0 +1,1 @@
+"""Carrying faults out: the injector, its leases, its background checks."""

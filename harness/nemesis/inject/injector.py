@@ -1,0 +1,409 @@
+"""Carries out faults on real hosts: written ahead, injected through the agents, verified by probes, healed, and verified again.
+
+What shall be in force is the sum of the active faults (`in_force`); a change sends each host whose part changed its whole new state.
+One change at a time: a verification must not meet another change half-way. A background thread renews the agents' leases and samples
+reachability and clocks; when the harness dies, the leases run out and every host heals itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from ...errors import FaultError, TribulationError, text_of
+from ...hosts.base import Host, Provider
+from ...hosts.ssh.claims import owner_here
+from ...systems.base import Dial, Service
+from ...trouble import Trouble
+from ..agent_client.agents import Busy, Json, ask, require
+from ..agent_client.desired_state import NOTHING_WANTED, wanted_by_host
+from ..cluster.clock_readings import Clocks
+from ..cluster.cluster import Cluster
+from ..cluster.control import is_supervised
+from ..cluster.reachability import Reachability
+from ..cluster.situation import look
+from ..faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
+from ..faults.ledger import Ledger
+from ..faults.triggers import latency
+from ..kinds.processes.outages import bring_back
+from ..kinds.processes.processes import is_running, states
+from ..registry import Ground, Package, package_of, unheld
+from ..topology.masking import Covering, unseen
+from ..topology.resolve import held_off, in_force, vertices
+from ..topology.topology import Edge
+from .background import Background
+from .leases import Leases
+from .owners import asked_of_hosts
+
+PROBE_PORT = 10001
+LEASE_S = 10.0
+BASELINE_S = 15.0
+STARTED = {"started_by_service": True}
+_WHOLE_TELLS = ("cut", "kill", "pause")
+
+
+class HostInjector:
+    """`Injector` over hosts. `clock` gives the run's time in ns, `seed` is the plan's: what is drawn on hosts is drawn from it. `run` is what hosts are told about whose faults these are. `start` before the first fault, `stop` at the end, always."""
+
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        provider: Provider,
+        service: Service,
+        ledger: Ledger,
+        clock: Callable[[], int],
+        *,
+        seed: int | str,
+        voters: Mapping[str, int] | None = None,
+        dial: Dial | None = None,
+        lease_s: float = LEASE_S,
+        probe_port: int = PROBE_PORT,
+        run: str = "",
+        trouble: Trouble | None = None,
+    ) -> None:
+        owner = {"run": run, "by": owner_here()}
+        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner)
+        self._ledger, self._clock = ledger, clock
+        self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)
+        self._clocks = Clocks(self._cluster.nodes)
+        self._ground = Ground(self._cluster, self._reach, seed)
+        self._trouble = trouble or Trouble()
+        self._leases = Leases(lease_s)
+        self._background = Background(
+            self._cluster.agents,
+            self._reach,
+            self._clocks,
+            self._renew_in_background,
+            self._cluster.renew_outages,
+            lease_s,
+            clock,
+            self._trouble,
+        )
+        self._active: dict[str, Resolved] = {}
+        self._covering = Covering()
+        self._unfinished: dict[str, Resolved] = {}
+        self._ending: dict[str, Resolved] = {}
+        """Faults whose heal began and failed; the next heal of everything ends them."""
+        self._applied: dict[str, Json] = {}
+        self._told: dict[str, list[Json]] = {}
+        self._lapsed: set[str] = set()
+        self._unheld: dict[str, Json] = {}
+        self._change = threading.RLock()
+
+    def start(self) -> Observation:
+        """Start the agents, learn which links there are before any fault, and arm the watchdogs. Undoes what an earlier run left."""
+        try:
+            self._cluster.connect()
+            self._reach.connect()
+            dark = self._reach.measure_baseline(BASELINE_S)
+            self._refuse_dark(sorted(edge for edge in dark if CLIENTS not in edge))
+            self._applied = dict.fromkeys(self._cluster.firewalled, NOTHING_WANTED)
+            require(self._renew(patient=True), "arming the watchdogs")
+            self._background.start()
+        except TribulationError:
+            self._cluster.close()
+            raise
+        return Observation(True, {"links": len(self._reach.links), "unprobed": [list(edge) for edge in sorted(dark)]})
+
+    def _refuse_dark(self, links: Sequence[Edge]) -> None:
+        """Clients may be out of the probes' reach (and are then never verified); nodes may not."""
+        if links:
+            port = next(iter(self._cluster.nodes.values())).port
+            raise FaultError(
+                f"probes are not heard over {len(links)} links before any fault, the first from {links[0][0]} to {links[0][1]}",
+                f"open UDP port {port} between the hosts; with dozens of hosts on one machine, its neighbour table may be full (dmesg tells)",
+            )
+
+    def stop(self) -> None:
+        """Undo everything, end the agents, remove their files. Raises `FaultError` when a host could not be told; its watchdog undoes it."""
+        self._background.stop()
+        try:
+            with self._change:
+                bring_back(self._ground, self._cluster.off)
+                self._cluster.clear("undoing all faults")
+        finally:
+            self._cluster.close()
+        self._cluster.remove()
+
+    def situation(self) -> Situation:
+        cluster = self._cluster
+        processes = cluster.look_at_processes()
+        situation = look(cluster.service, list(cluster.hosts.values()), cluster.dial, cluster.voters, processes)
+        cluster.voters = dict(situation.voters)
+        return situation
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        """Not for faults that may wait for others: those others must be able to end."""
+        package = package_of(intent.kind)
+        return self._change if package.heals and not package.waits else nullcontext()
+
+    def inject(self, fault: Resolved) -> Observation:
+        package = package_of(fault.intent.kind)
+        if not package.heals:
+            return self._do_once(fault, package)
+        self._ledger.intended(fault, self._clock())
+        prepared = self._prepare(fault, package) if package.waits else {}
+        with self._change:
+            try:
+                started_s = time.monotonic()
+                self._active[fault.intent.id] = fault
+                self._covering.began(fault, self._clock())
+                told = {**prepared, **package.begin(fault, self._ground)}
+                self._now_in_force()
+                self._apply()
+                elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
+                injected_ns = self._clock()
+                self._ledger.step("injected", fault, injected_ns)
+                told |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
+                observation = self._or_hidden(fault, self._look(fault, on=True, more=told), injected_ns)
+            except Exception as error:
+                self._give_up(fault, error)
+                raise
+            self._ledger.observed("verified", fault, self._clock(), observation)
+            return observation
+
+    def _do_once(self, fault: Resolved, package: Package) -> Observation:
+        """Without the change lock: it is over when it is done, and may itself need what only a heal brings back."""
+        self._ledger.intended(fault, self._clock())
+        try:
+            told = package.begin(fault, self._ground)
+            self._ledger.step("injected", fault, self._clock())
+            seen = package.look(fault, self._ground, on=True)
+        except Exception as error:
+            self._ledger.failed(fault, self._clock(), text_of(error))
+            raise
+        observation = Observation(seen.verified, {**seen.observed, **told})
+        self._ledger.observed("verified", fault, self._clock(), observation)
+        return observation
+
+    def _prepare(self, fault: Resolved, package: Package) -> Json:
+        """Without the change lock, as is its end: what it waits for may be another fault's heal."""
+        self._unfinished[fault.intent.id] = fault
+        try:
+            return package.prepare(fault, self._ground)
+        except Exception as error:
+            self._ledger.failed(fault, self._clock(), text_of(error))
+            raise
+
+    def heal(self, fault: Resolved) -> Observation:
+        if fault.intent.id not in self._active:
+            raise FaultError(f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once")
+        try:
+            with self._change:
+                told = self._take_back(fault)
+                if fault.intent.id not in self._unfinished:
+                    return self._see_healed(fault, told)
+            told |= self._finish(fault)
+            with self._change:
+                return self._see_healed(fault, told)
+        except Exception as error:
+            self._ending[fault.intent.id] = fault
+            self._ledger.failed(fault, self._clock(), text_of(error))
+            raise
+
+    def _take_back(self, fault: Resolved) -> Json:
+        self._look_for_lapses(patient=True)
+        self._unheld |= unheld([fault], self._ground)
+        self._ledger.step("healing", fault, self._clock())
+        del self._active[fault.intent.id]
+        self._covering.ended(fault, self._clock())
+        started_s = time.monotonic()
+        self._now_in_force()
+        told = package_of(fault.intent.kind).end(fault, self._ground)
+        self._apply()
+        return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **told}
+
+    def _finish(self, fault: Resolved) -> Json:
+        """What fails here is tried again when everything is healed."""
+        told = package_of(fault.intent.kind).finish(fault, self._ground)
+        self._unfinished.pop(fault.intent.id, None)
+        return told
+
+    def _see_healed(self, fault: Resolved, told: Json) -> Observation:
+        observation = self._look(fault, on=False, more=told)
+        self._ledger.observed("healed", fault, self._clock(), observation)
+        return observation
+
+    def heal_all(self) -> Observation:
+        """May be tried again after it failed: what it had begun to end is ended then."""
+        with self._change:
+            begun = list(self._active.values())
+            if begun:
+                self._look_for_lapses(patient=True)
+                self._unheld |= unheld(begun, self._ground)
+            for fault in begun:
+                self._ledger.step("healing", fault, self._clock())
+            self._ending.update({fault.intent.id: fault for fault in begun})
+            faults = list(self._ending.values())
+            self._active.clear()
+            self._covering.ended_all(self._clock())
+            self._now_in_force()
+            for fault in reversed(faults):
+                package_of(fault.intent.kind).end(fault, self._ground)
+            bring_back(self._ground, self._cluster.off)
+            self._apply()
+            left = self._cluster.clear("undoing all faults")
+            self._cluster.refresh_pids()
+            for fault in list(self._unfinished.values()):
+                self._finish(fault)
+            observation = self._whole()
+            verified = [self._see_healed_with_all(fault, observation) for fault in faults]
+            self._ending.clear()
+            told = {**observation.observed, **({"undone": left} if left else {})}
+            return Observation(observation.verified and all(verified), told)
+
+    def _see_healed_with_all(self, fault: Resolved, whole: Observation) -> bool:
+        """What tells of links and processes tells of cuts, kills and pauses; the others are looked at one by one."""
+        own = Observation(True) if fault.intent.kind in _WHOLE_TELLS else self._look(fault, on=False, more={})
+        verified, told = whole.verified and own.verified, {**whole.observed, **own.observed, **self._lapse_of(fault)}
+        self._ledger.observed("healed", fault, self._clock(), Observation(verified, told))
+        return verified
+
+    def _whole(self) -> Observation:
+        """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""
+        links = self._ground.links()
+        seen = states(self._ground, sorted(self._cluster.processes), lambda _, process: is_running(process))
+        told = {name: seen.observed[name] for name in ("states", "unlike") if name in seen.observed}
+        return Observation(links.verified and seen.verified, {**links.observed, **told})
+
+    def sample(self) -> dict[str, Any]:
+        """The newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""
+        return self._background.sample()
+
+    def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
+        """Each host's monotonic clock minus the run's time, and the error of that."""
+        self._clocks.sample()
+        run_zero_ns = time.monotonic_ns() - self._clock()
+        return {
+            name: (offset + run_zero_ns, error) for name, (offset, error) in self._clocks.monotonic_offsets_ns().items()
+        }
+
+    def _apply(self) -> None:
+        """Send every host whose wanted state changed its new one, all at once."""
+        wants, told = asked_of_hosts(self._active.values(), self._ground)
+        wanted = wanted_by_host(wants, self._cluster.changeable())
+        changed = {
+            name: state
+            for name, state in wanted.items()
+            if self._applied.get(name) != state or self._told.get(name, []) != told.get(name, [])
+        }
+        if not is_supervised(self._cluster.service):
+            self._start_by_service(changed)
+        for name in (*changed, *self._cluster.off):
+            # What is in force on a host that is off, or was, is known only when it was told anew.
+            self._applied.pop(name, None)
+        requests = {
+            name: {
+                "do": "set",
+                "wanted": state,
+                "lease_s": self._cluster.lease_s,
+                "faults": told.get(name, []),
+                "at_ns": time.time_ns(),
+            }
+            for name, state in changed.items()
+        }
+        require(ask(self._cluster.agents, requests), "changing what is in force")
+        # What is said of a start holds for this one change only.
+        self._applied.update({name: _lasting(state) for name, state in changed.items()})
+        self._told.update({name: told.get(name, []) for name in changed})
+
+    def _start_by_service(self, changed: dict[str, Json]) -> None:
+        """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""
+        started = []
+        for name, state in changed.items():
+            was_killed = self._applied.get(name, {}).get("process", {}).get("killed", False)
+            if was_killed and not state.get("process", {}).get("killed", False):
+                self._cluster.start_service(name)
+                state["process"] = {**state.get("process", {}), **STARTED}
+                started.append(name)
+        if started:
+            self._cluster.await_pids(started)
+
+    def _look(self, fault: Resolved, *, on: bool, more: Json) -> Observation:
+        seen = package_of(fault.intent.kind).look(fault, self._ground, on)
+        return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
+
+    def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
+        """What was seen, or behind which others it hid: those that were on at some time since it was injected."""
+        self._covering.saw(fault, observation)
+        known = observation.verified or "hidden_by" in observation.observed
+        hidden_by = () if known else self._covering.hidden(fault, unseen(fault, observation), since_ns)
+        if not hidden_by:
+            return observation
+        return Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
+
+    def _lapse_of(self, fault: Resolved) -> Json:
+        """A fault that a watchdog or somebody else undid while the harness was not looking did not last as intended, and says so."""
+        return self._unheld.get(fault.intent.id) or ({"lapsed": True} if fault.intent.id in self._lapsed else {})
+
+    def _give_up(self, fault: Resolved, error: Exception) -> None:
+        self._ledger.failed(fault, self._clock(), text_of(error))
+        self._covering.ended(fault, self._clock())
+        if self._active.pop(fault.intent.id, None) is not None:
+            try:
+                self._now_in_force()
+                package_of(fault.intent.kind).end(fault, self._ground)
+                self._apply()
+            except Exception as second:
+                # The first error is the one to report, be it a bug; heal_all tries again, and without renewal the watchdog does.
+                self._ending[fault.intent.id] = fault
+                self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {text_of(second)}")
+
+    def _now_in_force(self) -> None:
+        self._ground.force = in_force(self._active.values())
+
+    def _renew_in_background(self) -> Mapping[str, Exception]:
+        if not self._change.acquire(blocking=False):
+            # A change is under way; leases must not wait for it.
+            failures: Mapping[str, Exception] = self._renew(patient=False)[1]
+        else:
+            try:
+                failures = self._look_for_lapses(patient=False)
+            finally:
+                self._change.release()
+        self._report_overdue(failures)
+        return failures
+
+    def _renew(self, patient: bool) -> tuple[dict[str, Json], dict[str, Exception]]:
+        self._leases.forget(self._cluster.off)
+        asked_s = time.monotonic()
+        answers, failures = self._cluster.renew(patient=patient)
+        self._leases.renewed(answers, asked_s)
+        return answers, failures
+
+    def _report_overdue(self, failures: Mapping[str, Exception]) -> None:
+        """What could not be renewed for longer than a lease healed itself, or may have. An agent that carries out a change for so long is asked first."""
+        silent = [
+            name for name, error in failures.items() if name not in self._cluster.off and not isinstance(error, Busy)
+        ]
+        for name, age_s in self._leases.newly_overdue(silent, time.monotonic()).items():
+            self._mark_lapsed(name)
+            self._trouble.error(
+                f"the lease of {name} ran out: it was renewed {age_s:.1f} s ago, so that its faults heal by themselves: {failures[name]}"
+            )
+
+    def _mark_lapsed(self, name: str) -> None:
+        self._lapsed |= {fault.intent.id for fault in list(self._active.values()) if name in vertices(fault)}
+
+    def _look_for_lapses(self, patient: bool) -> Mapping[str, Exception]:
+        """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
+        answers, failures = self._renew(patient=patient)
+        if patient:
+            self._cluster.renew_outages()
+        for name, answer in answers.items():
+            if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
+                self._mark_lapsed(name)
+                self._applied[name] = NOTHING_WANTED
+        if self._cluster.back:
+            self._lapsed |= {
+                f.intent.id for f in self._active.values() if not self._cluster.back.isdisjoint(held_off(f))
+            }
+        return failures
+
+
+def _lasting(state: Json) -> Json:
+    lasting = {part: {name: v for name, v in value.items() if name not in STARTED} for part, value in state.items()}
+    return {part: value for part, value in lasting.items() if value}

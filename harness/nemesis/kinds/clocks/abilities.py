@@ -1,0 +1,60 @@
+"""Whether wall clocks can be made wrong on a host, and by what means."""
+
+from __future__ import annotations
+
+from ....errors import FaultError
+from ....hosts.base import Host
+from ....hosts.said import understood, whole
+from ...agent_client.one_question import ask_part
+from ...cluster.clock_library import ClockLibrary, clock_of, install
+
+CAP_SYS_TIME = 25
+# To what it is: a microsecond is lost, and nothing else changes.
+_SET = "import time; time.clock_settime_ns(time.CLOCK_REALTIME, time.clock_gettime_ns(time.CLOCK_REALTIME))"
+_LIBRARY = "leave `clock: system` out of the inventory, for the clock library"
+
+
+def sets(host: Host) -> str:
+    if clock_of(host) == "system":
+        return _sets_its_own(host)
+    library = install(host)
+    return "libfaketime" if library.only_sets else _by_shim(host, library)
+
+
+def drifts_and_strobes(host: Host) -> str:
+    if clock_of(host) == "system":
+        raise FaultError(f"on {host.name} the machine's own clock is set ahead or back, and no more", _LIBRARY)
+    library = install(host)
+    if library.only_sets:
+        raise FaultError(
+            f"on {host.name} wall clocks can be set, but not made to drift or strobe: libfaketime gives each process its own drift",
+            "apt install gcc libc6-dev where the harness runs, for the shim",
+        )
+    return _by_shim(host, library)
+
+
+def _by_shim(host: Host, library: ClockLibrary) -> str:
+    """What is said of programs that do not ask the shim is found out by moving the clock of one."""
+    why = ask_part(host, {"part": "clock", "try": library.block})["why"]
+    return (
+        "preloaded shim, and the vDSO of Go and static programs"
+        if why is None
+        else f"preloaded shim; no Go or static programs: {why}"
+    )
+
+
+def _sets_its_own(host: Host) -> str:
+    """First by what the login may do: where it may not, as on local hosts, it is not even tried."""
+    status = host.run([*host.sudo, "cat", "/proc/self/status"]).stdout
+    with understood(host.name, status, "the status of a process"):
+        held = next((whole(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
+    if not held >> CAP_SYS_TIME & 1:
+        raise FaultError(
+            f"on {host.name} nobody may set the clock: CAP_SYS_TIME is missing",
+            f"{_LIBRARY}; or log in as root, or with sudo",
+        )
+    tried = host.run([*host.sudo, host.python, "-I", "-c", _SET], check=False)
+    if tried.exit_code != 0:
+        said = (tried.stderr.strip().splitlines() or ["no reason was told"])[-1]
+        raise FaultError(f"on {host.name} the clock cannot be set: {said}", _LIBRARY)
+    return "the machine's own clock"

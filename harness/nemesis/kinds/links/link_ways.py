@@ -1,0 +1,97 @@
+"""Who shapes a link, and by what: the sender's kernel where it has netem, else a queue at the receiver; copies are the sender's in any case.
+
+What each host can do was tried by its agent once (`agent/parts/links.py`), and is remembered here for as long as there is the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ....errors import FaultError
+from ...agent_client.agents import Json, ask, require
+from ...agent_client.desired_state import Want
+from ...cluster.cluster import Cluster
+from ...topology.link_shapes import Shape
+from ...topology.resolve import Force
+from ...topology.topology import Edge
+
+PART = "links"
+COPIES = "duplicate_ppm"
+NO_QUEUE = (
+    "apt install iptables there (the kernel needs nft_queue or xt_NFQUEUE), or use hosts whose kernel has sch_netem"
+)
+QUEUES = {"nft": "nft queue", "iptables": "iptables NFQUEUE"}
+
+_known: WeakKeyDictionary[Cluster, dict[str, Json]] = WeakKeyDictionary()
+
+
+def known(cluster: Cluster) -> Mapping[str, Json]:
+    """What is remembered, by vertex."""
+    return _known.get(cluster, {})
+
+
+def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str, Json]:
+    """What the vertices of these links can do; those that we may change and that have power are asked, once."""
+    found = _known.setdefault(cluster, {})
+    ends = {vertex for edge in edges for vertex in edge} & set(cluster.firewalled) - force.off - set(found)
+    request = {"do": "look", "part": PART, "what": "abilities"}
+    answers = require(ask(cluster.agents, dict.fromkeys(ends, request)), "asking how links can be shaped")
+    found.update({name: answer["abilities"] for name, answer in answers.items()})
+    return found
+
+
+def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Want]:
+    """What the hosts shall do for these links, with all that is in force there."""
+    able = known(cluster)
+    for source, sink in edges:
+        shape = dict(force.links.get((source, sink), {}))
+        if copies := shape.pop(COPIES, 0):
+            yield source, PART, {"copies": {sink: {COPIES: copies, **_addresses(cluster, sink, source)}}}
+        if not shape:
+            continue
+        if by_netem(able, source, shape):
+            yield source, PART, {"netem": {sink: {**shape, **_addresses(cluster, sink, source)}}}
+        else:
+            # It was tried already, and need not be again when the host has booted.
+            how = {"how": {"queue": way}} if (way := able.get(sink, {}).get("queue")) else {}
+            yield sink, PART, {"queue": {source: {**shape, **_addresses(cluster, source, sink)}}, **how}
+
+
+def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
+    """netem has no clogs and no flaps, and its `reorder` sends at once what it does not delay."""
+    late = shape.get("delay_ns") or shape.get("jitter_ns")
+    awkward = shape.get("clogged") or shape.get("flaps_ns") or (shape.get("reorder_ppm") and late)
+    return bool(able.get(source, {}).get("netem")) and not awkward
+
+
+def require_ways(cluster: Cluster, shapes: Mapping[Edge, Shape], force: Force, what: str) -> Json:
+    """By what means each is shaped. Raises one `FaultError` for all that nobody can."""
+    able = learn(cluster, shapes, force)
+    means: set[str] = set()
+    missing: list[str] = []
+    for (source, sink), asked in shapes.items():
+        if {source, sink} & force.off:
+            continue
+        shape = {**force.links.get((source, sink), {}), **asked}
+        if shape.pop(COPIES, 0):
+            means.add("nft dup")
+            if not able.get(source, {}).get("copies"):
+                missing.append(f"{source} cannot send packets to {sink} twice (nft `dup`)")
+        if by_netem(able, source, shape):
+            means.add("netem")
+        elif shape:
+            way = able.get(sink, {}).get("queue")
+            means.add(QUEUES.get(str(way), "none"))
+            if way is None:
+                missing.append(f"{sink} cannot queue what comes from {source}, and {source} has no netem")
+    if missing:
+        raise FaultError(f"{what}: " + "; ".join(missing), NO_QUEUE)
+    return {"backend": sorted(means)}
+
+
+def _addresses(cluster: Cluster, vertex: str, own: str) -> Json:
+    """Every address of the vertex, except what the host also calls its own."""
+    agents = cluster.agents
+    return {"addresses": sorted({*agents[vertex].addresses} - {*agents[own].addresses})}

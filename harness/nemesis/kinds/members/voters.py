@@ -1,0 +1,101 @@
+"""Who votes changes through the log: weights are moved once, and stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from ....errors import DeployError, FaultError
+from ....systems.answers import leader_of
+from ...agent_client.agents import Json
+from ...cluster.control import Reconfigurable
+from ...cluster.situation import weights
+from ...faults.fault import Observation, Resolved
+from ..base import Ground, Package
+
+VOTERS_S = 20.0
+ATTEMPT_S = 5.0
+LOOK_S = 0.05
+
+
+class Voters(Package):
+    kinds = ("voters",)
+    heals = False
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        before = dict(ground.cluster.voters)
+        move(ground, fault.what["voters"])
+        return {"voters_before": before}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        return look_at(ground, fault.what["voters"])
+
+
+Check = Callable[[Mapping[str, int]], None]
+"""Looks at the weights as they are before a change, and raises `FaultError` to prevent it."""
+
+
+def move(
+    ground: Ground, voters: Mapping[str, int], check: Check = lambda known: None, timeout_s: float = VOTERS_S
+) -> None:
+    """Nodes that are not named keep the weight that they have. One change at a time, tried again until it is made or its time is over."""
+    deadline_s = time.monotonic() + timeout_s
+    if not ground.moving.acquire(timeout=timeout_s):
+        raise FaultError(
+            f"voters {dict(voters)}: another change of voters took all of {timeout_s:g} s", "is there a quorum?"
+        )
+    try:
+        _move_alone(ground, voters, check, deadline_s)
+    finally:
+        ground.moving.release()
+
+
+def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadline_s: float) -> None:
+    service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
+    if not isinstance(service, Reconfigurable):
+        hint = "leave it out, or give its service `set_voters`"
+        raise FaultError(f"system {service.name!r} cannot change its voters", hint)
+    while True:
+        known = known_weights(ground)
+        left_s = deadline_s - time.monotonic()
+        if known is not None:
+            check(known)
+            try:
+                return service.set_voters(hosts, dial, {**known, **voters}, max(0.1, min(ATTEMPT_S, left_s)))
+            except DeployError as error:
+                # Perhaps another leader, who knows other weights.
+                if left_s <= ATTEMPT_S:
+                    raise FaultError(error.message, error.hint) from None
+        elif left_s <= 0:
+            raise FaultError(f"voters {dict(voters)}: nobody led who could change them", "is there a quorum?")
+        time.sleep(LOOK_S)
+
+
+def known_weights(ground: Ground) -> dict[str, int] | None:
+    """As the leader has them; those last known where services do not tell. None without a leader."""
+    service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
+    leader = leader_of(service, hosts, dial)
+    told = weights(service, hosts, dial, leader)
+    if not told and leader is None and _tells_leaders(ground):
+        return None
+    ground.cluster.voters = told or ground.cluster.voters
+    return dict(ground.cluster.voters)
+
+
+def _tells_leaders(ground: Ground) -> bool:
+    """A service that has never told one has no such thing, and is asked to change its voters all the same."""
+    return "status" in ground.cluster.service.capabilities
+
+
+def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -> Observation:
+    """Those that are named, by the leader's word, asked for a moment if there is none."""
+    cluster = ground.cluster
+    service, hosts = cluster.service, list(cluster.hosts.values())
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        now = weights(service, hosts, cluster.dial, leader_of(service, hosts, cluster.dial))
+        if now or time.monotonic() > deadline_s:
+            break
+        time.sleep(LOOK_S)
+    cluster.voters = now or cluster.voters
+    return Observation(bool(now) and all(now.get(node, 0) == held for node, held in voters.items()), {"voters": now})

@@ -1,0 +1,1 @@
+"""Faults of processes, disks, power and limits."""

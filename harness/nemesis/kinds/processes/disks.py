@@ -1,0 +1,225 @@
+"""Disks that fail, fill up, wait or lie, and what was written on them that is lost or damaged; by the fault disk under the service (`..fault_disk`).
+
+Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What that spares is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar
+
+from ....errors import FaultError
+from ...agent_client.agents import Json, ask, require
+from ...agent_client.desired_state import Want, of_nodes
+from ...cluster import fault_disk
+from ...cluster.control import is_supervised
+from ...faults.atlas import may_be_damaged
+from ...faults.disk_effects import AT_REST, CRASHES, HIDDEN_BY, OLD_FILES, ONGOING, Device, shows, shows_one_of
+from ...faults.fault import Observation, Resolved
+from ..base import Ground, Package, Probe
+from .processes import RESTART_S, is_running, states
+
+TROUBLES = {
+    "stall": "stalled",
+    "full": "full",
+    "read-only": "read_only",
+    "io-error": "io_error",
+    "fsync-error": "fsync_error",
+    "lying": "lying",
+}
+ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
+"""What a process may end itself for, or not come up on."""
+REFUSED_S = 0.5
+"""By then a process has usually read its disk, and ended if it does not like what it found."""
+STALLED_S, PATIENCE_S = 2.0, 8.0
+"""A device that gave no answer for the first is stalled; one that shall answer has the second, and longer when it is slow."""
+
+
+class Disk(Package):
+    kinds = ("disk",)
+    abilities: ClassVar[Mapping[str, Probe]] = {"disk": fault_disk.try_on}
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        effect, ident = fault.what["effect"], fault.intent.id
+        if effect == "slow":
+            return of_nodes(fault.what["nodes"], "disk", {"trouble": {"slow_ns": fault.what["delay_ns"]}})
+        if effect in TROUBLES:
+            return of_nodes(fault.what["nodes"], "disk", {"trouble": {TROUBLES[effect]: True}})
+        return [(node, "disk", _deed(effect, ident, _draw(fault, ground, node))) for node in self._nodes(fault, ground)]
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        effect = fault.what["effect"]
+        if effect not in ONGOING and not is_supervised(ground.cluster.service):
+            name = ground.cluster.service.name
+            hint = "give it `control` (docs/guides/own-system.md), or use an effect that lets the process run"
+            raise FaultError(f"disk {effect}: the host has to start {name!r} again, and it has no supervisor", hint)
+        if effect in ONGOING or effect == "lost-writes":
+            return {}
+        nodes, damaged = damageable(fault.what["nodes"], ground)
+        ground.notes[fault.intent.id] = {"nodes": nodes}
+        told = {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
+        # All are spared for what others' disks have suffered.
+        hiding = {ident for node in damaged for ident in ground.force.disk_holders.get(node, {}).values()}
+        return {**told, "hidden_by": sorted(hiding)} if hiding and not nodes else told
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        if fault.what["effect"] in ONGOING:
+            return self._look_at_devices(fault, ground, on)
+        if fault.what["effect"] == OLD_FILES:
+            return self._look_at_files(fault, ground, on)
+        return self._look_at_deeds(fault, ground, on)
+
+    def _nodes(self, fault: Resolved, ground: Ground) -> list[str]:
+        """The targets that are not spared."""
+        noted = ground.notes.get(fault.intent.id)
+        return list(fault.what["nodes"] if noted is None else noted["nodes"])
+
+    def _look_at_devices(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        nodes = [node for node in fault.what["nodes"] if node in ground.on]
+        seen = devices(ground, nodes)
+        told = {"devices": {node: _told(device) for node, device in seen.items()}}
+        if on:
+            effect, delay_ns = fault.what["effect"], fault.what.get("delay_ns", 0)
+            wrong = [node for node, device in seen.items() if not shows(device, effect, delay_ns)]
+            return Observation(bool(nodes) and not wrong, {**told, **_hidden_by(effect, wrong, ground)})
+        force = ground.force.disks
+        right = [
+            shows_one_of(device, list(force.get(node, {})), force.get(node, {}).get("slow", 0))
+            for node, device in seen.items()
+        ]
+        processes = alive(ground, nodes)
+        verified = bool(right) and all(right) and processes.verified
+        return Observation(verified, {**told, "states": processes.observed["states"]})
+
+    def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        """Damage that was done, or writes that were lost: what a reader saw before and after, with the process down."""
+        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        answers = look_at(ground, nodes)
+        results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
+        refusable = on and fault.what["effect"] in AT_REST
+        running = alive(ground, nodes, REFUSED_S if refusable else RESTART_S)
+        left = [node for node, answer in answers.items() if any(d["id"] == fault.intent.id for d in answer["damage"])]
+        told = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
+        told |= lost_by_node(results)
+        if on:
+            told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
+            # What is damaged a node may refuse to run on; what was only lost it must be able to run without.
+            lives = running.verified or refusable
+            verified = lives and told["nodes"] == nodes and bool(nodes)
+        else:
+            verified = running.verified and not left
+        return Observation(verified, {**told, "states": running.observed["states"]})
+
+    def _look_at_files(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        answers = look_at(ground, nodes)
+        results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
+        if on:
+            backed_up = [node for node in nodes if results[node].get("backed_up_files")]
+            return Observation(bool(nodes) and backed_up == nodes, {"nodes": backed_up, "results": results})
+        running = alive(ground, nodes)
+        restored = [node for node in nodes if results[node].get("restored_files") and results[node].get("changed")]
+        told = {"nodes": restored, "results": results, "states": running.observed["states"]}
+        return Observation(bool(nodes) and restored == nodes and running.verified, told)
+
+
+def damageable(wanted: Sequence[str], ground: Ground) -> tuple[list[str], list[str]]:
+    """Those of these nodes whose disks may be damaged, and the disks that are. What a host without power holds is not known, and counts as damaged."""
+    answers = look_at(ground, ground.on)
+    damaged = [node for node, answer in answers.items() if answer["damage"] or answer["forgot"]]
+    off = [node for node in ground.cluster.nodes if node not in ground.on]
+    allowed = may_be_damaged(ground.cluster.voters, [*damaged, *off], wanted)
+    return [node for node in allowed if node not in off], damaged
+
+
+def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json]:
+    questions = {node: {"do": "look", "part": "disk", **more} for node in nodes}
+    return require(ask(ground.cluster.nodes, questions), "looking at the disks")
+
+
+def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
+    """Just before these hosts lose their power: their disks write back what survives, as drawn, and answer nothing more. Returns what is lost.
+
+    A disk that does not answer in time loses everything that was not synced, which every model allows.
+    """
+    if not isinstance(ground.cluster.service, fault_disk.OnDisk):
+        return {}
+    ident = fault.intent.id
+    questions = {
+        node: {"do": "look", "part": "disk", "lose_power": {"id": ident, "draw": _draw(fault, ground, node)}}
+        for node in sorted(nodes)
+        if node in ground.on
+    }
+    answers, failures = ask(ground.cluster.nodes, questions)
+    told = lost_by_node({node: answer["lost"] for node, answer in answers.items()})
+    return {**told, "not_asked": sorted(failures)} if failures else told
+
+
+def lost_by_node(losses: Mapping[str, Json]) -> Json:
+    """The model, and by what was lost and node, what it was."""
+    found = {node: lost for node, lost in losses.items() if "model" in lost}
+    if not found:
+        return {}
+    fields = ("unsynced_bytes", "lost_bytes", "lost_names", "back_names", "torn")
+    told = {field: {node: lost[field] for node, lost in found.items() if lost[field]} for field in fields}
+    return {"model": next(iter(found.values()))["model"], **{field: by for field, by in told.items() if by}}
+
+
+def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
+    """How each of these disks behaves towards a process of our own, all tried at the same time."""
+    found: dict[str, Device] = {}
+    look_at(ground, nodes := list(nodes), probe="begin")
+    began_s = time.monotonic()
+    while waiting := [node for node in nodes if node not in found]:
+        answers = look_at(ground, waiting, probe="wait")
+        found |= {node: Device(**answer["device"]) for node, answer in answers.items() if answer["device"]}
+        late = [node for node in waiting if time.monotonic() - began_s > _patience_s(ground, node)]
+        late = [node for node in late if node not in found]
+        look_at(ground, late, probe="end")
+        found |= dict.fromkeys(late, Device(None, None, False))
+    return found
+
+
+def _patience_s(ground: Ground, node: str) -> float:
+    effects = ground.force.disks.get(node, {})
+    return (STALLED_S if "stall" in effects else PATIENCE_S) + 8 * effects.get("slow", 0) / 1e9
+
+
+def alive(ground: Ground, nodes: list[str], timeout_s: float = RESTART_S) -> Observation:
+    """Whether those run that no other fault holds, and no other trouble of their disks ends."""
+    force = ground.force
+    ending = {node for node, effects in force.disks.items() if not ENDING.isdisjoint(effects)}
+    held = force.killed | force.paused | force.off | ending
+    free = [node for node in nodes if node not in held]
+    seen = states(ground, free, lambda _, process: is_running(process), timeout_s)
+    return Observation(seen.verified or not free, seen.observed)
+
+
+def _hidden_by(effect: str, wrong: list[str], ground: Ground) -> Json:
+    """The faults of the same disks behind which this one cannot show, if there is one for each of these nodes."""
+    holders = {node: ground.force.disk_holders.get(node, {}) for node in wrong}
+    hiding = {
+        node: [ident for other, ident in known.items() if other in HIDDEN_BY[effect]] for node, known in holders.items()
+    }
+    if not wrong or not all(hiding.values()):
+        return {}
+    return {"hidden_by": sorted({ident for idents in hiding.values() for ident in idents})}
+
+
+def _draw(fault: Resolved, ground: Ground, node: str) -> int:
+    return Random(f"{ground.seed}/{fault.intent.key}/disk/{node}").randrange(1 << 53)
+
+
+def _deed(effect: str, ident: str, draw: int) -> Json:
+    if effect in AT_REST:
+        return {"damage": [{"id": ident, "effect": effect, "draw": draw}]}
+    if effect in CRASHES:
+        return {"crashes": [{"id": ident, "torn": effect == "torn-write", "draw": draw}]}
+    return {"backups": [ident]}
+
+
+def _told(device: Device) -> Json:
+    took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
+    return {"error": device.error, "took_ms": took_ms, "durable": device.durable}

@@ -1,0 +1,91 @@
+"""Hosts that answer nothing for a while because we made them so, from outside: without power, or frozen whole.
+
+What that means to everybody else here: their agents are not asked and their links count as down (`silence`); and what has to be done until a host is
+as it was before (`revive`): an agent runs, what is in force is what shall be, the service runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ....errors import FaultError
+from ....hosts.base import Powered
+from ....hosts.parallel import on_all
+from ...agent_client.agents import connect_all
+from ...cluster.control import boots_by_itself
+
+if TYPE_CHECKING:
+    from ..base import Ground
+
+
+def powered(ground: Ground) -> Powered:
+    """The provider, if it can do this to its hosts."""
+    provider = ground.cluster.provider
+    if not isinstance(provider, Powered):
+        name = getattr(provider, "name", type(provider).__name__)
+        hint = "local hosts can; what runs inside a host could not undo it there"
+        raise FaultError(f"provider {name!r} cannot switch its hosts off, nor freeze them", hint)
+    return provider
+
+
+def power_off(ground: Ground, nodes: Sequence[str]) -> None:
+    """All of them at once, on a lease."""
+    provider = powered(ground)
+    _silence(ground, nodes)
+    for name in nodes:
+        # Its connection would only time out.
+        ground.cluster.nodes[name].close()
+    provider.power_off(*nodes, lease_s=ground.cluster.lease_s)
+    ground.cluster.leased = ground.cluster.leased.union(nodes)
+
+
+def freeze(ground: Ground, nodes: Sequence[str]) -> None:
+    """Agents keep their connections: they are frozen with the rest, and go on with it."""
+    provider = powered(ground)
+    _silence(ground, nodes)
+    provider.freeze(*nodes, lease_s=ground.cluster.lease_s)
+    ground.cluster.leased = ground.cluster.leased.union(nodes)
+
+
+def bring_back(ground: Ground, nodes: Iterable[str]) -> None:
+    """On and running again, whatever was done to them; a host that came back by itself, when nobody renewed its lease, is only greeted."""
+    cluster = ground.cluster
+    nodes = sorted(cluster.off.intersection(nodes))
+    if not nodes:
+        return
+    provider = powered(ground)
+    cluster.leased = cluster.leased.difference(nodes)
+    dark = [name for name in nodes if not cluster.nodes[name].attached]
+    if frozen := [name for name in nodes if name not in dark]:
+        provider.thaw(*frozen)
+    if dark:
+        provider.boot(*dark)
+    connect_all({name: cluster.nodes[name] for name in nodes})
+    cluster.off, cluster.back = cluster.off.difference(nodes), cluster.back.difference(nodes)
+    ground.reachability.off = cluster.off
+    if dark:
+        _start_services(ground, dark)
+
+
+def _silence(ground: Ground, nodes: Sequence[str]) -> None:
+    """First nobody asks them any more, then whoever is just asking gets the answer: what comes later finds them silent."""
+    cluster = ground.cluster
+    cluster.off = cluster.off.union(nodes)
+    ground.reachability.off = cluster.off
+    for name in nodes:
+        with cluster.nodes[name].lock:
+            cluster.nodes[name].silent = True
+
+
+def _start_services(ground: Ground, nodes: Sequence[str]) -> None:
+    """Where no boot hook did. One that a fault keeps down is started all the same: only what runs can be killed, and started again by its heal."""
+    cluster = ground.cluster
+
+    def start(name: str) -> None:
+        if not boots_by_itself(cluster.hosts[name]):
+            cluster.start_service(name)
+
+    hosts = [cluster.hosts[name] for name in nodes]
+    on_all(hosts, lambda host: start(host.name)).require("starting the service after a boot", FaultError)
+    cluster.await_pids(nodes)

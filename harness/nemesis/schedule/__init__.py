@@ -1,0 +1,1 @@
+"""Which faults happen when: schedules and random mixes."""

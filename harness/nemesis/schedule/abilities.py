@@ -1,0 +1,139 @@
+"""What hosts are able to do, found out by doing it: asked for what a campaign needs before it deploys, and for everything by `tri doctor`.
+
+An ability is named like the fault that needs it (`cut`, `power`, `disk`), with more words where a fault comes in forms that not all hosts can do
+(`clock-drift`). Three must allow it: the provider, where only that can do it at all (pull the plug of its hosts); the system under test, where the fault
+is done through it; and each host, found out by trying, the way its package says (`PROBES`). The first two are known before anything is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...errors import FaultError, TribulationError
+from ...hosts.base import Host, Provider
+from ...hosts.errors import ConnectError, lost_or_late
+from ...hosts.parallel import on_all
+from ..kinds.base import Probe
+from ..registry import PACKAGES
+
+PROBES: Mapping[str, Probe] = {
+    name: probe for package in dict.fromkeys(PACKAGES.values()) for name, probe in package.abilities.items()
+}
+
+
+EVERY = tuple(dict.fromkeys((*PACKAGES, *PROBES)))
+"""All that some host may be able to do."""
+
+OF_THE_PROVIDER = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
+"""What a provider must name in its `capabilities`."""
+
+OF_THE_SYSTEM: Mapping[str, str] = {
+    "voters": "voters",
+    "membership": "voters",
+    "transfer": "transfer",
+    "replacement": "replacement",
+    "departure": "members",
+    "clock": "clock",
+    "clock-drift": "clock",
+    "clock-strobe": "clock",
+    "disk": "disk",
+    "wipe": "disk",
+}
+"""What the system under test must name in its `capabilities`, by ability."""
+
+
+INSTEAD = {"clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"}
+"""What only the simulator can do, and what comes nearest to it on hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """One ability of one host, or of all (`ALL`): how it does it, or why it cannot and what to do about that."""
+
+    ability: str
+    host: str
+    ok: bool
+    detail: str
+    hint: str | None = None
+
+
+ALL = "(all)"
+
+
+def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | None = None) -> list[Able]:
+    """Which of these cannot be, as far as that is known before a host is up. `system` None: whatever can be done to some system."""
+    found = [(name, _why_not(name, provider, system)) for name in sorted(names)]
+    return [Able(name, ALL, False, *why) for name, why in found if why is not None]
+
+
+def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tuple[str, str] | None:
+    if name not in EVERY:
+        return "no real host can do it", INSTEAD.get(name, "the simulator can, with the reference cluster: --hosts sim")
+    if name in OF_THE_PROVIDER and name not in provider.capabilities:
+        return (
+            f"hosts of provider {provider.name!r} do not offer it",
+            "use local hosts, or for the reference cluster --hosts sim",
+        )
+    wanted = OF_THE_SYSTEM.get(name)
+    if wanted is not None and system is not None and wanted not in system:
+        return f"the system under test lacks the capability {wanted!r}", "docs/guides/own-system.md says what it takes"
+    return None
+
+
+def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -> list[Able]:
+    """Each of these on each host, hosts side by side. Never raises for what a host cannot do."""
+    wanted = sorted(name for name in names if name in PROBES)
+    if not wanted:
+        return []
+    found = on_all(hosts, lambda host: _try_all(wanted, host)).require("trying what hosts can do", FaultError)
+    return [able for host in hosts for able in found[host.name]]
+
+
+def _try_all(names: Sequence[str], host: Host) -> list[Able]:
+    """A host that does not answer any more is not asked any more: each question would take its whole time."""
+    tried: list[Able] = []
+    for name in names:
+        try:
+            tried.append(Able(name, host.name, True, PROBES[name](host)))
+        except TribulationError as error:
+            tried.append(Able(name, host.name, False, " ".join(error.message.split()), error.hint))
+            if isinstance(error, ConnectError) or lost_or_late(error):
+                break
+    rest = names[len(tried) :]
+    return [*tried, *(Able(name, host.name, False, "not tried: the host did not answer any more") for name in rest)]
+
+
+def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*EVERY, *INSTEAD)) -> list[Able]:
+    """What campaigns may ask for, or one does, on each of these hosts: a row for `tri doctor` each."""
+    wanted = frozenset(wanted)
+    never = lacking(wanted, provider)
+    names = sorted(wanted - {able.ability for able in never})
+    tried = try_abilities(hosts, names)
+    granted = [Able(name, ALL, True, f"every {provider.name} host can") for name in names if name not in PROBES]
+    return sorted([*never, *granted, *tried], key=lambda able: (able.ability, able.host))
+
+
+def require_abilities(hosts: Sequence[Host], names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """By ability and host, how it is done. Raises one `FaultError` that lists everything that is missing."""
+    tried = try_abilities(hosts, names)
+    if any(not able.ok for able in tried):
+        told, hint = told_missing(tried)
+        raise FaultError(f"these hosts cannot do what the campaign asks for:\n{told}", hint)
+    return backends(tried)
+
+
+def told_missing(tried: Iterable[Able]) -> tuple[str, str | None]:
+    """A line for each that cannot be, and what to do about all of them."""
+    missing = [able for able in tried if not able.ok]
+    hints = dict.fromkeys(able.hint for able in missing if able.hint)
+    return "\n".join(f"  {able.ability} on {able.host}: {able.detail}" for able in missing), "; ".join(hints) or None
+
+
+def backends(tried: Iterable[Able]) -> dict[str, dict[str, str]]:
+    """How each host does each, for what was found to work."""
+    how: dict[str, dict[str, str]] = {}
+    for able in tried:
+        if able.ok:
+            how.setdefault(able.ability, {})[able.host] = able.detail
+    return how

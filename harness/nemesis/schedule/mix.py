@@ -1,0 +1,194 @@
+"""From a campaign's `all:` and `swarm:` to intents: which sorts, in which order, when. A pure function of spec, seed, length and what hosts can do.
+
+The faults of a lane (`draws`) follow one another: each has a slot of its lane's time, and the runner begins none before the one before it in its
+lane is healed, however slow the hosts are (`run/actions.py`). Faults of different lanes meet. Slots avoid the campaign's windows of recovery, and
+are stretched over the load, so that quiet and trouble are everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from ...errors import CampaignError
+from ...user_files.durations import format_ns
+from ..faults.fault import Intent
+from ..specs.draws import SORTS
+from ..specs.knobs import Knobs
+from ..specs.random_mix import SECOND_NS, MixSpec, SwarmSpec
+from ..specs.specs import FaultSpec
+from ..specs.timing import Timing
+from .schedule import MOST_STARTS, Window, expand, parameters_of, quiet_windows, unquiet
+
+if TYPE_CHECKING:
+    from .abilities import Able
+
+SHORTEST_SLOT_NS = 2 * SECOND_NS
+"""Less than that is no time for a fault to do anything, and for hosts to get over it."""
+
+PPM = 1_000_000
+_PACES_PPM = (PPM // 2, PPM, 2 * PPM)
+_ITEM: TypeAdapter[FaultSpec] = TypeAdapter(FaultSpec)
+
+
+def planned(
+    specs: Sequence[FaultSpec], *, seed: int, load_ns: int, able: Collection[str] | None = None
+) -> list[Intent]:
+    """All intents of a campaign's faults, those written out and those composed. `able` None: whatever is asked for can be done."""
+    quiet = quiet_windows(specs, load_ns)
+    intents = expand(specs, seed=seed, load_ns=load_ns)
+    for label, spec in labelled(specs):
+        intents += compose(label, spec, seed=seed, load_ns=load_ns, quiet=quiet, able=able)
+    return sorted(intents, key=lambda intent: (intent.at_ns, intent.id))
+
+
+def labelled(specs: Iterable[FaultSpec]) -> list[tuple[str, MixSpec]]:
+    """What is composed, each under a name of its own."""
+    mixes = [item.spec for item in specs if isinstance(item.spec, MixSpec)]
+    kinds = [spec.kind for spec in mixes]
+    return [
+        (spec.kind if kinds.index(spec.kind) == place else f"{spec.kind}-{place + 1}", spec)
+        for place, spec in enumerate(mixes)
+    ]
+
+
+def compose(
+    label: str,
+    spec: MixSpec,
+    *,
+    seed: int,
+    load_ns: int,
+    quiet: Sequence[Window] = (),
+    able: Collection[str] | None = None,
+) -> list[Intent]:
+    """The intents of one. Raises `CampaignError` when the load is too short for each sort to occur once."""
+    knobs = Knobs(seed, f"mix/{label}")
+    names: Sequence[str] = [name for name in spec.sorts() if able is None or needs(name) <= set(able)]
+    lasts_ns, rest_ns = spec.for_ns, spec.rest
+    if isinstance(spec, SwarmSpec):
+        names = _some(names, knobs)
+        lasts_ns = lasts_ns * knobs.choose("for", _PACES_PPM) // PPM
+        rest_ns = rest_ns * knobs.choose("rest", _PACES_PPM) // PPM
+    free = unquiet(quiet, load_ns)
+    intents = []
+    lanes = {
+        lane: [name for name in names if _lane(name, spec) == lane]
+        for lane in dict.fromkeys(_lane(name, spec) for name in names)
+    }
+    slots_ns = {
+        lane: _slot_ns(len(mine), lasts_ns + rest_ns, free, f"`{label}` of {len(mine)} {lane} faults")
+        for lane, mine in lanes.items()
+    }
+    if sum((end - start) // slot_ns for slot_ns in slots_ns.values() for start, end in free) > MOST_STARTS:
+        raise CampaignError(
+            f"`{label}`: it has more than {MOST_STARTS} starts in {format_ns(load_ns)}",
+            hint="lengthen `rest`, or shorten `load`",
+        )
+    for lane, mine in lanes.items():
+        slot_ns = slots_ns[lane]
+        turns: dict[str, int] = dict.fromkeys(mine, 0)
+        for name, at_ns in zip(_in_turn(mine, f"{seed}/{label}/{lane}"), _slots(slot_ns, free), strict=False):
+            turns[name] += 1
+            longest_ns = min(lasts_ns, slot_ns // 2)
+            intents.append(_intent(label, name, turns[name], lane, seed, at_ns, slot_ns, longest_ns))
+    return intents
+
+
+def _some(names: Sequence[str], knobs: Knobs) -> Sequence[str]:
+    """About half of them, at least one."""
+    return [name for name in names if knobs.on(name)] or ([knobs.choose("the-only-one", names)] if names else [])
+
+
+@cache
+def needs(name: str) -> frozenset[str]:
+    """What hosts must be able to do for a sort."""
+    return _spec(name, Knobs(0, name), {}).needs()
+
+
+def left_out(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str, Any]]:
+    """The sorts that were asked for and that these hosts cannot do: `sort`, and why, and what would help."""
+    missing: dict[str, Able] = {}
+    for able in tried:
+        if not able.ok:
+            missing.setdefault(able.ability, able)
+    names = dict.fromkeys(name for _, spec in labelled(specs) for name in spec.sorts())
+    told = []
+    for name in names:
+        for able in [missing[need] for need in sorted(needs(name)) if need in missing][:1]:
+            told.append({"sort": name, "why": f"{able.ability} on {able.host}: {able.detail}", "hint": able.hint})
+    return told
+
+
+def changes_voters(specs: Iterable[FaultSpec]) -> bool:
+    """Whether any of them may change who votes."""
+    moving = ("voters", "membership")
+    return any(
+        any(SORTS[name].fault in moving for name in item.spec.sorts())
+        if isinstance(item.spec, MixSpec)
+        else item.spec.kind in moving
+        for item in specs
+    )
+
+
+def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
+    """The abilities that what is composed would use, if there were all."""
+    return frozenset(need for _, spec in labelled(specs) for name in spec.sorts() for need in needs(name))
+
+
+def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> frozenset[str]:
+    """The abilities that those of these intents use that were composed."""
+    sort_of: Mapping[str, str] = {f"{label}-{name}": name for label, _ in labelled(specs) for name in SORTS}
+    heads = {intent.key.rpartition(".")[0] for intent in intents}
+    return frozenset(need for head in heads if head in sort_of for need in needs(sort_of[head]))
+
+
+def _lane(name: str, spec: MixSpec) -> str:
+    return SORTS[name].lane if spec.overlap else "any"
+
+
+def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> int:
+    """How long a slot is: about as long as wanted when all rounds are whole, shorter only where not even one round would fit."""
+    rounds = max(1, sum((end - start) // max(1, wanted_ns) for start, end in free) // count)
+    slot_ns = sum(end - start for start, end in free) // (rounds * count)
+    while slot_ns >= SHORTEST_SLOT_NS and sum((end - start) // slot_ns for start, end in free) < rounds * count:
+        slot_ns = slot_ns * 99 // 100
+    if slot_ns < SHORTEST_SLOT_NS:
+        raise CampaignError(
+            f"{what}: {format_ns(slot_ns // 1_000_000 * 1_000_000)} each, less than {format_ns(SHORTEST_SLOT_NS)}",
+            hint=f"lengthen `load` to {format_ns(SHORTEST_SLOT_NS * (count + 1))} or more beside recovery windows, or leave some out: `without`",
+        )
+    return slot_ns
+
+
+def _slots(slot_ns: int, free: Sequence[Window]) -> list[int]:
+    return [at_ns for start, end in free for at_ns in range(start, end - slot_ns + 1, slot_ns)]
+
+
+def _in_turn(names: Sequence[str], key: str) -> Iterable[str]:
+    """All of them in a drawn order, and again in another, without end."""
+    turn = 0
+    while True:
+        yield from Random(f"{key}/{turn}").sample(list(names), len(names))
+        turn += 1
+
+
+def _intent(
+    label: str, name: str, turn: int, lane: str, seed: int, at_ns: int, slot_ns: int, longest_ns: int
+) -> Intent:
+    key = f"{label}-{name}.{turn}"
+    knobs = Knobs(seed, f"mix/{key}")
+    for_ns = knobs.between("for", longest_ns // 2, longest_ns)
+    start_ns = at_ns + knobs.between("start", 0, (slot_ns - for_ns) // 2)
+    spec = _spec(name, knobs, {"after": format_ns(start_ns), "for": format_ns(for_ns)})
+    return Intent(key, spec.kind, parameters_of(spec, turn), start_ns, for_ns, key, lane)
+
+
+def _spec(name: str, knobs: Knobs, times: Mapping[str, str]) -> Timing:
+    ((fault, fields),) = SORTS[name].item(knobs).items()
+    spec = _ITEM.validate_python({fault: {**fields, **(times or {"after": "0s", "for": "1s"})}}).spec
+    assert isinstance(spec, Timing)
+    return spec

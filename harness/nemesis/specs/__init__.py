@@ -1,0 +1,1 @@
+"""The syntax of faults in a campaign."""

@@ -1,0 +1,177 @@
+"""Faults of the links between vertices: which links is a *shape*, the same for all of them; `topology.py` draws each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from ...user_files.durations import PositiveDuration, format_ns
+from ..faults.targets import Target, target_names, validate_target
+from .percent import Chance
+from .rate import Rate
+from .timing import Timing
+
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000_000_000
+
+
+class Shape(str, Enum):
+    """The partitions."""
+
+    HALVES = "halves"
+    RANDOM_HALVES = "random-halves"
+    ISOLATE_ONE = "isolate-one"
+    MAJORITIES_RING = "majorities-ring"
+    BRIDGE = "bridge"
+    MINORITY_THIRD = "minority-third"
+    ONE_WAY = "one-way"
+    LEADER_MINORITY = "leader-minority"
+    LEADER_MAJORITY = "leader-majority"
+    CLIENTS_CUT = "clients-cut"
+    EVERY_LINK = "every-link"
+    GRUDGE = "grudge"
+
+
+TWO_SIDED = frozenset(
+    {
+        Shape.HALVES,
+        Shape.RANDOM_HALVES,
+        Shape.ISOLATE_ONE,
+        Shape.MINORITY_THIRD,
+        Shape.LEADER_MINORITY,
+        Shape.LEADER_MAJORITY,
+    }
+)
+"""Shapes that split the nodes into two sides, so that clients can be put on one of them."""
+
+AIMED = frozenset({Shape.ISOLATE_ONE, Shape.ONE_WAY, Shape.CLIENTS_CUT})
+"""Shapes that take a `target`."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Shaped(Timing):
+    """Links by shape. A list of shapes is gone through in turn, one a start."""
+
+    shape: Annotated[list[Shape], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
+        description="which links it meets"
+    )
+    target: Target | None = Field(default=None, description="isolate-one, one-way, clients-cut: which nodes")
+    direction: Literal["out", "in", "both"] | None = Field(
+        default=None, description="one-way, clients-cut: packets from, to, or both ways, seen from the target"
+    )
+    clients: Literal["all", "majority", "minority"] = Field(
+        default="all", description="two-sided shapes: the side that clients still reach"
+    )
+    edges: list[tuple[str, str]] | None = Field(default=None, description="grudge: [from, to] pairs of vertices")
+
+    _target_is_known = field_validator("target")(validate_target)
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_shape(self) -> Shaped:
+        shapes = set(self.shape)
+        if (self.edges is not None) != (Shape.GRUDGE in shapes):
+            raise ValueError("`edges` and shape `grudge` belong together: give both or neither")
+        if self.edges is not None and any(a == b for a, b in self.edges):
+            raise ValueError("an edge of `edges` goes from a vertex to itself; nothing is cut by that")
+        if self.target is not None and not shapes & AIMED:
+            raise ValueError(f"`target` needs one of the shapes {', '.join(sorted(s.value for s in AIMED))}")
+        if self.direction is not None and not shapes & {Shape.ONE_WAY, Shape.CLIENTS_CUT}:
+            raise ValueError("`direction` needs the shape one-way or clients-cut")
+        if self.direction == "both" and Shape.ONE_WAY in shapes:
+            raise ValueError("`direction: both` contradicts the shape one-way; use isolate-one or grudge")
+        if self.clients != "all" and not shapes <= TWO_SIDED:
+            raise ValueError(f"`clients` needs only shapes of {', '.join(sorted(s.value for s in TWO_SIDED))}")
+        return self
+
+    def names(self) -> Iterable[str]:
+        yield from target_names(self.target)
+        for edge in self.edges or ():
+            yield from edge
+
+    def variant(self) -> str:
+        return self.shape[0].value if len(self.shape) == 1 else "mix"
+
+
+class PartitionSpec(Shaped):
+    """Packets between vertices are dropped at the receiver. A list of shapes is gone through in turn, one a start."""
+
+    kind: ClassVar[str] = "cut"
+
+
+class LinkSpec(Shaped):
+    """Links that lose, repeat, overtake, damage, delay and hold back while it lasts. At least one of the seven says how."""
+
+    kind: ClassVar[str] = "link"
+
+    loss: Chance | None = Field(default=None, description="packets that are lost")
+    duplicate: Chance | None = Field(default=None, description="packets that arrive twice")
+    reorder: Chance | None = Field(default=None, description="packets that later ones overtake")
+    corrupt: Chance | None = Field(
+        default=None, description="packets in which a bit flips, so that their checksum fails"
+    )
+    delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much")
+    jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
+    rate: Rate | None = Field(default=None, description="bits per second that get through")
+
+    @model_validator(mode="after")
+    def _says_how(self) -> LinkSpec:
+        words = ("loss", "duplicate", "reorder", "corrupt", "delay", "jitter", "rate")
+        if all(getattr(self, word) is None for word in words):
+            raise ValueError(f"a link fault needs at least one of {', '.join(f'`{word}`' for word in words)}")
+        for word, amount in (("delay", self.delay), ("jitter", self.jitter)):
+            if amount is not None and not MILLISECOND_NS <= amount <= 10 * SECOND_NS:
+                raise ValueError(f"`{word}: {format_ns(amount)}` is not between 1ms and 10s")
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        found = {
+            "loss_ppm": self.loss,
+            "duplicate_ppm": self.duplicate,
+            "reorder_ppm": self.reorder,
+            "corrupt_ppm": self.corrupt,
+            "delay_ns": self.delay,
+            "jitter_ns": self.jitter,
+            "rate_bps": self.rate,
+        }
+        shaped = self.model_dump(mode="json", include=set(Shaped.model_fields) - set(Timing.model_fields))
+        return {name: value for name, value in {**shaped, **found}.items() if value is not None}
+
+
+class ClogSpec(Shaped):
+    """Nothing arrives over the links until it ends, and then everything does, in order: nothing is lost."""
+
+    kind: ClassVar[str] = "clog"
+
+
+class _Repeated(Shaped):
+    period: PositiveDuration = Field(default=SECOND_NS, description="how often it comes again while it lasts")
+
+    @model_validator(mode="after")
+    def _period_can_be_watched(self) -> _Repeated:
+        if not 10 * MILLISECOND_NS <= self.period <= 10 * SECOND_NS:
+            raise ValueError(f"`period: {format_ns(self.period)}` is not between 10ms and 10s")
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        parameters = super().parameters()
+        parameters["period_ns"] = self.period
+        del parameters["period"]
+        return parameters
+
+
+class FlapSpec(_Repeated):
+    """The links go down and up again, half of each `period` down."""
+
+    kind: ClassVar[str] = "flap"
+
+
+class ResetSpec(_Repeated):
+    """The connections between the nodes at both ends of the links break at once, and again every `period`."""
+
+    kind: ClassVar[str] = "reset"

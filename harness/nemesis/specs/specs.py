@@ -1,0 +1,245 @@
+"""What a campaign may say under `faults:`, one pydantic model a kind; docs/reference/faults.md is the prose.
+
+    faults:
+      - partition: {shape: [halves, bridge], every: 8s, for: 4s}
+      - kill: {target: leader, after: 20s, restart_after: 2s}
+      - clock: {target: minority, offset: 60s, every: 10s, for: 5s}
+      - recovery: {every: 15s, for: 5s}
+
+Each list item is a mapping with one key, the kind. Nothing here knows the nodes of a cluster: names are checked against them when the
+campaign is loaded (`names()`), and targets are resolved at run time (`resolve.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Union
+
+from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from ...user_files.bounded_model import BoundedModel
+from ...user_files.durations import PositiveDuration
+from .limits import CpuSpec, DescriptorsSpec, MemorySpec
+from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
+from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
+from .members import MembershipSpec, TransferSpec
+from .random_mix import AllSpec, MixSpec, SwarmSpec
+from .timing import Timing
+
+__all__ = [
+    "AIMED",
+    "FAULT_NAMES",
+    "TWO_SIDED",
+    "AllSpec",
+    "ClockSpec",
+    "ClogSpec",
+    "CpuSpec",
+    "DescriptorsSpec",
+    "DiskEffect",
+    "DiskSpec",
+    "FaultSpec",
+    "FlapSpec",
+    "KillSpec",
+    "LinkSpec",
+    "MembershipSpec",
+    "MemorySpec",
+    "MixSpec",
+    "PartitionSpec",
+    "PauseSpec",
+    "PowerSpec",
+    "RecoverySpec",
+    "ResetSpec",
+    "Shape",
+    "Shaped",
+    "SwarmSpec",
+    "Timing",
+    "TransferSpec",
+    "VotersSpec",
+    "WipeSpec",
+]
+
+
+class VotersSpec(Timing):
+    """Weights to move to through the log, one step an entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
+
+    kind: ClassVar[str] = "voters"
+    later: ClassVar[frozenset[str]] = frozenset({"optional"})
+
+    set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
+    optional: bool | None = Field(default=None, description="true: that it is not made in time is no error")
+
+    @model_validator(mode="after")
+    def _once(self) -> VotersSpec:
+        if self.every is not None or self.for_ns is not None:
+            raise ValueError("a change of voters happens once and stays: use `after`, and another item to change back")
+        return self
+
+    def names(self) -> Iterable[str]:
+        return self.set
+
+    def variant(self) -> str:
+        return "-".join(self.set)
+
+
+class RecoverySpec(BoundedModel):
+    """Windows in which no fault is on: a start whose fault could reach into one is left out (once-only faults are refused)."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    kind: ClassVar[str] = "recovery"
+
+    every: PositiveDuration = Field(description="period of windows; the first starts one period in")
+    for_ns: PositiveDuration = Field(
+        validation_alias=AliasChoices("for", "for_ns"), serialization_alias="for", description="length of each window"
+    )
+
+    def names(self) -> Iterable[str]:
+        return ()
+
+
+class _Item(BoundedModel):
+    @property
+    def spec(self) -> Timing | RecoverySpec | MixSpec:
+        """The one model in this item, whatever its kind."""
+        spec: Timing | RecoverySpec | MixSpec = getattr(self, next(iter(type(self).model_fields)))
+        return spec
+
+
+class PartitionItem(_Item):
+    partition: PartitionSpec
+
+
+class LinkItem(_Item):
+    link: LinkSpec
+
+
+class ClogItem(_Item):
+    clog: ClogSpec
+
+
+class FlapItem(_Item):
+    flap: FlapSpec
+
+
+class ResetItem(_Item):
+    reset: ResetSpec
+
+
+class KillItem(_Item):
+    kill: KillSpec
+
+
+class PauseItem(_Item):
+    pause: PauseSpec
+
+
+class PowerItem(_Item):
+    power: PowerSpec
+
+
+class CpuItem(_Item):
+    cpu: CpuSpec
+
+
+class MemoryItem(_Item):
+    memory: MemorySpec
+
+
+class DescriptorsItem(_Item):
+    descriptors: DescriptorsSpec
+
+
+class WipeItem(_Item):
+    wipe: WipeSpec
+
+
+class DiskItem(_Item):
+    disk: DiskSpec
+
+
+class ClockItem(_Item):
+    clock: ClockSpec
+
+
+class VotersItem(_Item):
+    voters: VotersSpec
+
+
+class MembershipItem(_Item):
+    membership: MembershipSpec
+
+
+class TransferItem(_Item):
+    transfer: TransferSpec
+
+
+class RecoveryItem(_Item):
+    recovery: RecoverySpec
+
+
+class AllItem(_Item):
+    all: AllSpec
+
+
+class SwarmItem(_Item):
+    swarm: SwarmSpec
+
+
+FAULT_NAMES = (
+    "partition",
+    "link",
+    "clog",
+    "flap",
+    "reset",
+    "kill",
+    "pause",
+    "power",
+    "cpu",
+    "memory",
+    "descriptors",
+    "wipe",
+    "disk",
+    "clock",
+    "voters",
+    "membership",
+    "transfer",
+    "recovery",
+    "all",
+    "swarm",
+)
+
+
+def _fault_name(item: Any) -> str | None:
+    keys = list(item) if isinstance(item, Mapping) else list(getattr(type(item), "model_fields", ()))
+    return keys[0] if keys and keys[0] in FAULT_NAMES else None
+
+
+FaultSpec = Annotated[
+    Union[
+        Annotated[PartitionItem, Tag("partition")],
+        Annotated[LinkItem, Tag("link")],
+        Annotated[ClogItem, Tag("clog")],
+        Annotated[FlapItem, Tag("flap")],
+        Annotated[ResetItem, Tag("reset")],
+        Annotated[KillItem, Tag("kill")],
+        Annotated[PauseItem, Tag("pause")],
+        Annotated[PowerItem, Tag("power")],
+        Annotated[CpuItem, Tag("cpu")],
+        Annotated[MemoryItem, Tag("memory")],
+        Annotated[DescriptorsItem, Tag("descriptors")],
+        Annotated[WipeItem, Tag("wipe")],
+        Annotated[DiskItem, Tag("disk")],
+        Annotated[ClockItem, Tag("clock")],
+        Annotated[VotersItem, Tag("voters")],
+        Annotated[MembershipItem, Tag("membership")],
+        Annotated[TransferItem, Tag("transfer")],
+        Annotated[RecoveryItem, Tag("recovery")],
+        Annotated[AllItem, Tag("all")],
+        Annotated[SwarmItem, Tag("swarm")],
+    ],
+    Discriminator(
+        _fault_name,
+        custom_error_type="unknown_fault",
+        custom_error_message=f"a fault is a mapping with one key of: {', '.join(FAULT_NAMES)}",
+    ),
+]
+"""An item of the campaign's `faults:` list."""

@@ -1,0 +1,118 @@
+"""What every item of `faults:` may say: when it happens, how long it lasts, and, of most kinds, whom it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
+
+from ...user_files.bounded_model import BoundedModel
+from ...user_files.durations import Duration, PositiveDuration, format_ns
+from ..faults.targets import Target, target_names, validate_target
+from ..faults.triggers import EVENTS, RESERVED
+
+
+class Timing(BoundedModel):
+    """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
+    time that the event does, `after` later, as often as `times` says and no more than one at a time.
+
+    Each start is shifted later by a keyed draw from 0 to `stagger`. `for` is how long it lasts; without it, until the final heal. After
+    its heal nothing of its kind starts for `recover`.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+    kind: ClassVar[str]
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
+
+    lane: ClassVar[str] = ""
+    """Where one must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
+
+    name: str | None = Field(
+        default=None, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report"
+    )
+    after: Duration | None = Field(default=None, description="first start; with `on`, how long after the event")
+    on: str | None = Field(default=None, description="an event that sets it off")
+    every: PositiveDuration | None = Field(default=None, description="period of starts")
+    for_ns: PositiveDuration | None = Field(
+        default=None,
+        validation_alias=AliasChoices("for", "for_ns"),
+        serialization_alias="for",
+        description="how long it lasts",
+    )
+    stagger: Duration = Field(default=0, description="each start is up to this much later")
+    times: Annotated[int, Field(ge=1, le=100_000)] | None = Field(default=None, description="at most this many starts")
+    recover: Duration = Field(default=0, description="time after its heal before the next of its kind")
+    overlap: bool = Field(default=False, description="may be on together with others of its kind")
+
+    @field_validator("on")
+    @classmethod
+    def _event_is_known(cls, event: str | None) -> str | None:
+        if event in RESERVED:
+            raise ValueError(
+                f"`on: {event}` is reserved: the reference node moves no agents yet; there are {', '.join(EVENTS)}"
+            )
+        if event is not None and event not in EVENTS:
+            raise ValueError(f"no event {event!r}; there are {', '.join(EVENTS)}")
+        return event
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Timing:
+        if self.on is not None:
+            return self._fits_its_event()
+        if getattr(self, "target", None) == "trigger":
+            raise ValueError("target `trigger` is the node of the event that `on` names: give `on`")
+        if self.every is None:
+            if self.times is not None and self.times > 1:
+                raise ValueError(f"times: {self.times} needs `every`: without it the fault happens once")
+            return self
+        if self.for_ns is None:
+            raise ValueError("`every` needs `for`: a fault that never ends cannot start again")
+        needed_ns = self.for_ns + self.stagger + self.recover
+        if needed_ns > self.every and not self.overlap:
+            raise ValueError(
+                f"for + stagger + recover is {format_ns(needed_ns)}, more than every: {format_ns(self.every)}; "
+                "lengthen `every` or allow it with `overlap: true`"
+            )
+        return self
+
+    def _fits_its_event(self) -> Timing:
+        if self.every is not None or self.stagger:
+            raise ValueError("`on` goes with neither `every` nor `stagger`: the event says when, and `times` how often")
+        if self.for_ns is None and (self.times or 1) > 1:
+            raise ValueError(f"`times: {self.times}` needs `for`: a fault that never ends cannot start again")
+        return self
+
+    def first_ns(self) -> int:
+        return self.after if self.after is not None else (self.every or 0)
+
+    def parameters(self) -> dict[str, Any]:
+        """What resolution needs, as JSON values: everything but the timing."""
+        return self.model_dump(mode="json", exclude=set(Timing.model_fields), exclude_none=True)
+
+    def needs(self) -> frozenset[str]:
+        """What hosts must be capable of; a kind that comes in several forms names those that not all hosts can do."""
+        return frozenset({self.kind})
+
+    def names(self) -> Iterable[str]:
+        """Every node named literally, so that the loader can refuse names that are no nodes."""
+        return ()
+
+    def variant(self) -> str:
+        """One word for the fault's name: its shape or its target."""
+        return "all"
+
+
+class Aimed(Timing):
+    """A fault of nodes."""
+
+    target: Target = Field(description="which nodes")
+
+    _target_is_known = field_validator("target")(validate_target)
+
+    def names(self) -> Iterable[str]:
+        return target_names(self.target)
+
+    def variant(self) -> str:
+        return "named" if isinstance(self.target, list) else self.target.replace("(", "-").replace(")", "")

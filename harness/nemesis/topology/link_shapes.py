@@ -1,0 +1,65 @@
+"""What several faults together make of each link: pure, and the same for whoever carries it out.
+
+Of several, the greater chance and the lower rate hold, delays add, and a link that one fault clogs or flaps is clogged and flaps. A shape is a JSON object; what
+may be in it is said where it is carried out (`agent/shaping.py`), and `duplicate_ppm` besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..faults.fault import Resolved
+from .topology import Edge
+
+Shape = dict[str, Any]
+
+CHANCES = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
+DELAYS = ("delay_ns", "jitter_ns")
+RATE = "rate_bps"
+AMOUNTS = (*CHANCES, *DELAYS, RATE)
+SHAPING = frozenset({"link", "clog", "flap"})
+"""Kinds over whose edges packets may arrive or not, while they are on."""
+
+
+def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
+    """By link, what is on there; links that nothing shapes are left out."""
+    shapes: dict[Edge, Shape] = {}
+    for fault in faults:
+        if fault.intent.kind in SHAPING:
+            for source, sink in fault.what["edges"]:
+                shapes[source, sink] = joined(shapes.get((source, sink), {}), shape_of(fault))
+    return shapes
+
+
+def shape_of(fault: Resolved) -> Shape:
+    """What this one does to each of its links."""
+    if fault.intent.kind == "clog":
+        return {"clogged": True}
+    if fault.intent.kind == "flap":
+        return {"flaps_ns": [int(fault.what["period_ns"])]}
+    return {name: int(fault.what[name]) for name in AMOUNTS if name in fault.what}
+
+
+def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> Shape:
+    shape = {**first, **second}
+    for name in shape.keys() & first.keys() & second.keys():
+        shape[name] = _JOIN[name](first[name], second[name])
+    return shape
+
+
+def _sum(first: int, second: int) -> int:
+    return first + second
+
+
+def _union(first: list[int], second: list[int]) -> list[int]:
+    return sorted({*first, *second})
+
+
+_JOIN: Mapping[str, Any] = {
+    **dict.fromkeys(CHANCES, max),
+    **dict.fromkeys(DELAYS, _sum),
+    RATE: min,
+    "clogged": max,
+    "flaps_ns": _union,
+}

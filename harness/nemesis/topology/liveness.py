@@ -1,0 +1,130 @@
+"""The rest of a cluster that stays broken while a core must work: how it may be broken, and who is the core.
+
+    liveness: {core: majority, rest: bridged, within: 10s, for: 15s}
+
+The core is a quorum, drawn when its time has come from the weights then in force, so that a plan needs no names. The faults are of the ordinary
+kinds; what is resolved names the `core` beside the nodes or edges, which is how a checker learns of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
+
+from ...user_files.bounded_model import BoundedModel
+from ...user_files.durations import PositiveDuration, format_ns
+from ..faults.fault import Intent, Situation
+from ..faults.targets import majority
+from .topology import majorities_ring, missing
+
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the rest is broken: by faults of which kind, with which parameters; `leader`: it is aimed at who leads the core."""
+
+    kind: str
+    parameters: Mapping[str, Any]
+    leader: bool = False
+
+
+WAYS: Mapping[str, Way] = {
+    "isolated": Way("cut", {}),
+    "deaf": Way("cut", {}),
+    "mute": Way("cut", {}),
+    "bridged": Way("cut", {}, leader=True),
+    "ring": Way("cut", {}),
+    "clogged": Way("clog", {}),
+    "flapping": Way("flap", {"period_ns": 1_000_000_000}),
+    "down": Way("kill", {}),
+    "paused": Way("pause", {}),
+}
+"""`deaf` hears nothing of the core and is heard, `mute` the other way round; `bridged` is cut off from the core's leader alone.
+
+`ring` breaks no node but links: each node sees a majority and no two the same, so that nobody who may lead is heard by all. Every node is of the core.
+"""
+
+Rest = Literal["isolated", "deaf", "mute", "bridged", "ring", "clogged", "flapping", "down", "paused"]
+
+SETTLE_NS = 3_000_000_000
+"""What is aimed at a leader waits for so long after the heal, so that there is one."""
+
+
+class LivenessSpec(BoundedModel):
+    """A campaign's `liveness:`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    core: Literal["majority"] | Annotated[list[str], Field(min_length=1)] = Field(
+        default="majority", description="who is whole: drawn voters, just enough for a quorum, or these nodes"
+    )
+    rest: Rest = Field(default="isolated", description="how the others stay broken")
+    within: PositiveDuration = Field(default=10_000_000_000, description="by when the core must have answered")
+    for_ns: PositiveDuration = Field(
+        default=15_000_000_000,
+        validation_alias=AliasChoices("for", "for_ns"),
+        serialization_alias="for",
+        description="how long the phase lasts",
+    )
+    elections: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=4, description="terms that may begin in the core between `within` and the end"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left_to_watch(self) -> LivenessSpec:
+        if self.for_ns <= self.within:
+            raise ValueError(
+                f"`for: {format_ns(self.for_ns)}` is not longer than `within: {format_ns(self.within)}`: "
+                "the time after `within` is when terms must stand still"
+            )
+        if self.rest == "ring" and self.core != "majority":
+            raise ValueError("`rest: ring` leaves every node in the core; leave out `core`")
+        if isinstance(self.core, list) and len(set(self.core)) != len(self.core):
+            raise ValueError(f"`core: {self.core}` names a node twice")
+        return self
+
+    def needs(self) -> frozenset[str]:
+        """What hosts must be capable of."""
+        return frozenset({WAYS[self.rest].kind})
+
+    def intents(self) -> list[Intent]:
+        way, key = WAYS[self.rest], f"liveness-{self.rest}"
+        parameters = {"core": self.core, "rest": self.rest, **way.parameters}
+        return [Intent(key, way.kind, parameters, 0, None, key)]
+
+    def settle_ns(self) -> int | None:
+        return SETTLE_NS if WAYS[self.rest].leader else None
+
+
+def broken_rest(parameters: Mapping[str, Any], situation: Situation, seed: int | str) -> dict[str, Any]:
+    """What such an intent is now: `core`, with the `nodes` or the `edges` that its kind needs."""
+    random = Random(f"{seed}/liveness/core")
+    way = WAYS[parameters["rest"]]
+    if parameters["rest"] == "ring":
+        links = majorities_ring(situation, random)
+        cut = [list(edge) for edge in sorted(missing(links))]
+        return {"edges": cut, "core": list(situation.nodes)}
+    leader = situation.leader or random.choice(list(situation.nodes))
+    core = _core(parameters["core"], leader if way.leader else None, situation, random)
+    rest = [node for node in situation.nodes if node not in core]
+    if way.kind in ("kill", "pause"):
+        return {"nodes": rest, "core": core}
+    ends = [leader] if way.leader else core
+    out, into = [(a, b) for a in rest for b in ends], [(b, a) for a in rest for b in ends]
+    edges = {"deaf": into, "mute": out}.get(parameters["rest"], out + into)
+    return {"edges": [list(edge) for edge in sorted(edges)], "core": core}
+
+
+def _core(wanted: str | Sequence[str], leader: str | None, situation: Situation, random: Random) -> list[str]:
+    if not isinstance(wanted, str):
+        return [node for node in situation.nodes if node in wanted]
+    order = random.sample(list(situation.nodes), len(situation.nodes))
+    if leader is not None:
+        order = [leader, *(node for node in order if node != leader)]
+    chosen = majority(order, situation)
+    return [node for node in situation.nodes if node in chosen]

@@ -1,0 +1,152 @@
+"""Which fault hides which: what cannot show because another fault, itself seen in force, stands before it.
+
+A killed process cannot be stopped, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
+says so: `hidden_by` in what it observed names the faults behind which this one hides. It is no excuse for a fault that did nothing where nothing stood in
+its way, and none is taken for one before it was seen in force itself (`checkers.faults.masked` has the last word).
+
+    covering.began(fault, now); …; covering.saw(fault, observation); …; covering.ended(fault, now)
+    covering.hidden(pause, ["n2"], since)        # -> ("kill-leader-1f2e3d.1",), or () when n2 was free
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..faults.disk_effects import CRASHES, HIDDEN_BY
+from ..faults.fault import Observation, Resolved
+from .topology import Edge
+
+_NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
+"""Kinds that end a process, or let it end itself."""
+
+FREEZE = "freeze"
+"""A `pause` of the whole host, which answers no question while it lasts."""
+
+_NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
+
+_NO_WRITES = _NO_PACKETS | _NO_PROCESS | {"flap", "pause"}
+"""Kinds because of which there may be nothing unsynced to lose: who does not run writes nothing, nor does who hears nothing."""
+
+HIDES = {
+    "pause": _NO_PROCESS | {FREEZE},
+    "clock": _NO_PROCESS | {FREEZE},
+    "cpu": _NO_PROCESS | {"pause", FREEZE},
+    "memory": _NO_PROCESS | {"pause", FREEZE},
+    "descriptors": _NO_PROCESS | {"pause", FREEZE},
+    "link": _NO_PACKETS | {"flap", "link"},
+    "flap": _NO_PACKETS | {"flap", "link"},
+    "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
+    "disk": frozenset({"disk", "power", "wipe", FREEZE}),
+}
+"""Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+
+HIDES_ITS_END = {
+    **HIDES,
+    **dict.fromkeys(("cut", "clog"), _NO_PACKETS | {"flap", "link"}),
+    **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause", FREEZE}),
+}
+"""Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _On:
+    fault: Resolved
+    began_ns: int
+    ended_ns: int | None = None
+    seen: bool | None = None
+    """None: nobody has looked yet."""
+
+
+class Covering:
+    """Times are on any one clock that does not go back."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _On] = {}
+
+    def began(self, fault: Resolved, now_ns: int) -> None:
+        self._known[fault.intent.id] = _On(fault, now_ns)
+
+    def saw(self, fault: Resolved, observation: Observation) -> None:
+        """It was looked at. One that is hidden itself hides nothing."""
+        known = self._known.get(fault.intent.id)
+        if known is not None:
+            self._known[fault.intent.id] = replace(known, seen=observation.verified)
+
+    def ended(self, fault: Resolved, now_ns: int) -> None:
+        known = self._known.get(fault.intent.id)
+        if known is not None:
+            self._known[fault.intent.id] = replace(known, ended_ns=now_ns)
+
+    def ended_all(self, now_ns: int) -> None:
+        for known in list(self._known.values()):
+            if known.ended_ns is None:
+                self.ended(known.fault, now_ns)
+
+    def hidden(
+        self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int, *, ending: bool = False
+    ) -> tuple[str, ...]:
+        """The faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one.
+
+        `ending`: what does not show is that the fault is over.
+        """
+        kinds = (HIDES_ITS_END if ending else HIDES).get(fault.intent.kind, frozenset())
+        if _loses_writes(fault):
+            kinds |= _NO_WRITES
+        others = [known for known in self._known.values() if _hides_as(known.fault) in kinds]
+        found: dict[str, None] = {}
+        for target in targets:
+            hiding = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
+            if not hiding:
+                return ()
+            # Those that were seen speak for themselves; of the others it is not known yet whether they did anything.
+            seen = [known for known in hiding if known.seen] or hiding
+            found.update(dict.fromkeys(known.fault.intent.id for known in seen))
+        return tuple(found)
+
+
+def _hides_as(fault: Resolved) -> str:
+    return FREEZE if "whole" in fault.what else fault.intent.kind
+
+
+def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int, ending: bool) -> bool:
+    other = known.fault
+    if known.seen is False or other.intent.id == fault.intent.id:
+        return False
+    if known.ended_ns is not None and known.ended_ns < since_ns:
+        return False
+    if fault.intent.kind == "disk" == other.intent.kind and not ending and not _graver(other, fault):
+        return False
+    nodes = other.what.get("nodes", ())
+    if isinstance(target, str):
+        unheard = _loses_writes(fault) and any(sink == target for _, sink in other.what.get("edges", ()))
+        return target in nodes or unheard
+    if any(end in nodes for end in target):
+        return True
+    ways = {(source, sink) for source, sink in other.what.get("edges", ())}
+    both = fault.intent.kind == "reset" or other.intent.kind == "reset"
+    return target in ways or (both and target[::-1] in ways)
+
+
+def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
+    """The targets that showed nothing, as packages tell those that did: `nodes`, `edges`, or processes that the clock reaches."""
+    what, observed = fault.what, observation.observed
+    if "edges" in what:
+        seen = {tuple(edge) for edge in observed.get("edges", ())}
+        return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
+    if fault.intent.kind == "clock":
+        affected = observed.get("affected") or {}
+        return [node for node, is_affected in affected.items() if not is_affected]
+    return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
+
+
+def _loses_writes(fault: Resolved) -> bool:
+    return fault.intent.kind == "disk" and fault.what.get("effect") in CRASHES
+
+
+def _graver(other: Resolved, fault: Resolved) -> bool:
+    """Whether what is wrong with a disk hides what else is. Damage at rest is hidden by such damage alone: the disks of a quorum are spared."""
+    effect, of_other = fault.what.get("effect"), other.what.get("effect")
+    if _loses_writes(fault):
+        return of_other in HIDDEN_BY
+    return of_other in HIDDEN_BY[effect] if effect in HIDDEN_BY else of_other not in HIDDEN_BY

@@ -1,0 +1,156 @@
+"""A failing simulated run explained by others: the nearest plan that passes, where the two runs part, and since when it was likely to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkers import Budget
+from histories import NEMESIS
+from histories.model.operation import Operation
+
+from ...campaign.simulable import require_simulable
+from ...errors import CampaignError
+from ...failures.folder import check_time_s, is_simulated, read_plan
+from ...failures.signature import Signature, signatures
+from ...run.outcome.verdict import Judgement, judge_record
+from ...run.plan.plan import Plan
+from ...run.simulated import Simulated, simulate
+from ...shrink.folder import choose
+from ...shrink.trial import first_seen
+from ..compare.differences import LineDifference, content_differences
+from ..compare.distance import Distance, distance, outcomes, slots_of
+from ..runs.tries import cut_short
+from .neighbours import Fate, Neighbour, fate, nearest_passing
+from .onset import Onset, find_onset
+
+SHOWN_ANSWERS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`tries` bounds the search for a neighbour; `salts`, `points` and `time_s` are those of the curve, fewer than 3 points for none."""
+
+    failure: str | None = None
+    tries: int = 200
+    salts: int = 20
+    points: int = 9
+    time_s: float | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One operation that answered differently in the passing run; None where it was not tried there."""
+
+    failing: Operation
+    passing: Operation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """`seen_ns` is when the failure was complete, in run time; `explanation` is its checker's. `differences` are those of failing and passing run, times aside."""
+
+    wanted: Signature
+    explanation: str
+    seen_ns: int
+    neighbour: Neighbour
+    differences: Sequence[LineDifference]
+    answers: Sequence[Answer]
+    apart: Distance | None
+    onset: Onset | None
+
+    def to_json(self) -> dict[str, Any]:
+        neighbour = self.neighbour
+        return {
+            "signature": {"checker": self.wanted.checker, "kind": self.wanted.kind},
+            "seen_ns": self.seen_ns,
+            "nearest_passing": None if neighbour.change is None else neighbour.change.what,
+            "tried": neighbour.tried,
+            "differences": [difference.to_json() for difference in self.differences],
+            "answered_otherwise": None if self.apart is None else [self.apart.edits, self.apart.operations],
+            "onset": None if self.onset is None else self.onset.to_json(),
+        }
+
+
+def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Explained:
+    """Raises `CampaignError` when the run is not one of the simulator, or does not fail."""
+    plan = read_plan(run_dir)
+    require_simulable(plan.options["system"], str(run_dir))
+    if not is_simulated(plan):
+        raise CampaignError(
+            f"{run_dir} ran on hosts, where nothing happens twice",
+            hint=f"`tri replay {run_dir} --tier c` finds a simulated run that fails alike; explain that one",
+        )
+    tell("simulate", str(run_dir))
+    whole = simulate(plan)
+    judgement = judge_record(whole.record, whole.facts, Budget(time_s=check_time_s(run_dir)), str(run_dir))
+    wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
+    done = _cut(whole, wanted, seen_ns)
+    tell("neighbours", f"at most {asked.tries} plans beside one of {len(done.plan.intents)} faults")
+    neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
+    differences: Sequence[LineDifference] = ()
+    answers: Sequence[Answer] = ()
+    apart = None
+    if neighbour.done is not None:
+        differences = content_differences(done.record, neighbour.done.record)
+        answers, apart = _answers(done, neighbour.done)
+    onset = None
+    if asked.points >= 3:
+        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, asked.time_s, tell)
+    return Explained(wanted, explanation, seen_ns, neighbour, differences, answers, apart, onset)
+
+
+def _failure(run_dir: Path, judgement: Judgement, whole: Simulated, asked: Asked) -> tuple[Signature, str, int]:
+    found = signatures(judgement.results, judgement.record.history)
+    if not found:
+        raise CampaignError(
+            f"{run_dir} does not fail ({judgement.verdict.value}): there is nothing to explain",
+            hint="`tri list runs` shows verdicts",
+        )
+    wanted = choose(found, asked.failure, str(run_dir))
+    result = judgement.results[wanted.checker]
+    seen = first_seen(wanted, result, whole.record)
+    alike = [anomaly for anomaly in result.anomalies if anomaly.kind == wanted.kind]
+    first = next((anomaly for anomaly in alike if anomaly.ops == seen.ops), alike[0])
+    load_end_ns = whole.facts.phases.get("load_end", whole.plan.timing.load_ns)
+    return wanted, first.explanation, load_end_ns if seen.at_ns is None else min(seen.at_ns, load_end_ns)
+
+
+def _cut(whole: Simulated, wanted: Signature, seen_ns: int) -> Simulated:
+    """The failing run with its operations pinned, so that neighbours try the same ones, and no longer than it takes, if it fails so."""
+    pinned: Plan = replace(whole.plan, pinned=list(whole.issued))
+    done, became = fate(cut_short(pinned, seen_ns), wanted)
+    if done is not None and became is Fate.ALIKE:
+        return done
+    return simulate(pinned)
+
+
+def _answers(done: Simulated, passing: Simulated) -> tuple[list[Answer], Distance]:
+    """The first operations that came to something else, in order of invocation."""
+    ours, theirs = _by_slot(done), _by_slot(passing)
+    found: list[Answer] = []
+    for slot, ops in ours.items():
+        others = theirs.get(slot, [])
+        for number, op in enumerate(ops):
+            other = others[number] if number < len(others) else None
+            if other is None or (op.type, op.result, op.argument) != (other.type, other.result, other.argument):
+                found.append(Answer(op, other))
+    found.sort(key=lambda answer: answer.failing.invoke_ns)
+    until_ns = done.plan.timing.load_ns
+    apart = distance(
+        outcomes(done.record, slots_of(done.plan, done.record), until_ns),
+        outcomes(passing.record, slots_of(passing.plan, passing.record), until_ns),
+    )
+    return found[:SHOWN_ANSWERS], apart
+
+
+def _by_slot(done: Simulated) -> Mapping[int, list[Operation]]:
+    slots = slots_of(done.plan, done.record)
+    found: dict[int, list[Operation]] = {}
+    for op in done.record.history.operations():
+        if op.process != NEMESIS:
+            found.setdefault(slots[op.process], []).append(op)
+    return found

@@ -1,0 +1,117 @@
+"""Plans beside a failing one, smallest change first: a fault a little earlier or later, shorter, left out; a flaw left out.
+
+The first that passes is the nearest passing plan: what differs between the two runs is what the failure needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from checkers import Budget, Verdict, check
+
+from ...errors import TribulationError
+from ...failures.signature import Signature, fails_alike, signatures
+from ...nemesis.faults.fault import Intent
+from ...run.plan.plan import Plan
+from ...run.simulated import Simulated, simulate
+from ...user_files.durations import format_ns
+
+MILLISECOND = 1_000_000
+SHIFTS_NS = (MILLISECOND, 10 * MILLISECOND, 100 * MILLISECOND, 1000 * MILLISECOND)
+CHECK_TIME_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`what` says in words what differs from the failing plan."""
+
+    what: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """The nearest plan that passes, and its run; `tried` plans were, `failing` of which failed alike."""
+
+    change: Change | None
+    done: Simulated | None
+    tried: int
+    failing: int
+
+
+def changes(plan: Plan, until_ns: int | None) -> Iterator[Change]:
+    """Of faults that begin after `until_ns`, when the failure had been seen, nothing is to be learned."""
+    faults = [intent for intent in plan.intents if until_ns is None or intent.at_ns <= until_ns]
+    # The latest fault before the failure is the likeliest to matter.
+    faults.sort(key=lambda intent: -intent.at_ns)
+    for shift_ns in SHIFTS_NS:
+        for intent in faults:
+            for by_ns in (shift_ns, -shift_ns):
+                if intent.at_ns + by_ns >= 0:
+                    when = "later" if by_ns > 0 else "earlier"
+                    moved = replace(intent, at_ns=intent.at_ns + by_ns)
+                    yield Change(f"{intent.id} {format_ns(shift_ns)} {when}", _with(plan, intent, moved))
+    for intent in faults:
+        if intent.for_ns is not None and intent.for_ns > 1:
+            half = replace(intent, for_ns=intent.for_ns // 2)
+            yield Change(
+                f"{intent.id} for {format_ns(intent.for_ns // 2)} instead of {format_ns(intent.for_ns)}",
+                _with(plan, intent, half),
+            )
+    for intent in faults:
+        yield Change(f"without {intent.id}", _with(plan, intent, None))
+    yield from _without_each_flaw(plan)
+
+
+def _with(plan: Plan, intent: Intent, changed: Intent | None) -> Plan:
+    intents = [changed if one is intent else one for one in plan.intents]
+    return replace(plan, intents=[one for one in intents if one is not None])
+
+
+def _without_each_flaw(plan: Plan) -> Iterator[Change]:
+    system: dict[str, Any] = dict(plan.options["system"])
+    flaws: Sequence[str] = system.get("flaws", ())
+    for flaw in flaws:
+        kept = {**system, "flaws": [one for one in flaws if one != flaw]}
+        yield Change(f"without the flaw {flaw}", replace(plan, options={**plan.options, "system": kept}))
+
+
+class Fate(Enum):
+    """What became of a plan. `OTHERWISE`: the same checker objects, to something else. `UNKNOWN`: it did not end, or its checker did not decide."""
+
+    ALIKE = "fails alike"
+    OTHERWISE = "fails otherwise"
+    PASSES = "passes"
+    UNKNOWN = "unknown"
+
+
+_FATES = {Verdict.VALID: Fate.PASSES, Verdict.INVALID: Fate.OTHERWISE, Verdict.UNKNOWN: Fate.UNKNOWN}
+
+
+def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
+    """Carry it out and ask the checker that objected."""
+    try:
+        done = simulate(plan)
+    except TribulationError:
+        return None, Fate.UNKNOWN
+    results = check(done.record, [wanted.checker], Budget(time_s=CHECK_TIME_S))
+    if fails_alike(wanted, signatures(results, done.record.history)):
+        return done, Fate.ALIKE
+    return done, _FATES[results[wanted.checker].verdict]
+
+
+def nearest_passing(plan: Plan, wanted: Signature, until_ns: int | None, most: int) -> Neighbour:
+    """Try at most `most` changes, in order, and stop at the first that passes."""
+    tried = failed = 0
+    for change in changes(plan, until_ns):
+        if tried == most:
+            break
+        tried += 1
+        done, became = fate(change.plan, wanted)
+        if became is Fate.PASSES:
+            return Neighbour(change, done, tried, failed)
+        failed += became is Fate.ALIKE
+    return Neighbour(None, None, tried, failed)

@@ -1,0 +1,180 @@
+"""Since when a failure was likely: the chance of failing when everything up to a moment is kept, and all later draws are drawn anew.
+
+At moment k the run is the same up to k and then has another chance (`simulator/salt.py`), twenty times over. Where the rate jumps, something happened
+that made the failure likely, or certain. The curve is refined where it is steepest.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from checkers.base.result import RunRecord
+
+from ...failures.pool import LocalWorkers, in_order
+from ...failures.signature import Signature
+from ...run.plan.plan import Plan
+from ...run.simulated import Simulated
+from ..compare.differences import shown
+from .neighbours import Fate, fate
+
+COARSE = 5
+"""Moments of the load to begin with, both ends included. Before them comes the birth of the cluster, at which all is still open."""
+
+FINEST_NS = 1_000_000
+DULL = frozenset({"append", "durable", "commit", "apply", "ack", "read-confirmed", "lease", "digest", "marker"})
+"""Trace events that come with every operation or heartbeat: they do not tell what happened."""
+
+SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Of `salts` runs that are the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind of anomaly."""
+
+    at_ns: int
+    fails: int
+    salts: int
+    otherwise: int = 0
+
+    @property
+    def rate(self) -> float:
+        return self.fails / self.salts if self.salts else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """`points` in order of time; `jump` are the two neighbours between which the rate rises most, if by more than chance explains, `events` what
+    happened between them.
+    """
+
+    points: Sequence[Point]
+    jump: tuple[Point, Point] | None
+    events: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "points": [[point.at_ns, point.fails, point.salts, point.otherwise] for point in self.points],
+            "jump": None if self.jump is None else [point.at_ns for point in self.jump],
+            "events": list(self.events),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    plan: Mapping[str, Any]
+    wanted: Signature
+
+
+def find_onset(
+    done: Simulated,
+    wanted: Signature,
+    seen_ns: int,
+    salts: int = 20,
+    points: int = 9,
+    jobs: int = 1,
+    time_s: float | None = None,
+    tell: Callable[[str, str], None] = lambda phase, detail: None,
+) -> Onset:
+    """`done` is the run of the failing plan, which had been seen to fail at `seen_ns`. `points` moments are looked at, each with `salts` runs.
+
+    After `time_s` no other moment is begun.
+    """
+    began_s = time.monotonic()
+    curve: dict[int, Point] = {}
+    with LocalWorkers(jobs) as workers:
+        for at_ns in moments(curve, -done.start_ns, seen_ns, points):
+            tasks = (_Task(plan.to_json(), wanted) for plan in salted(done, at_ns, salts))
+            fates = (
+                map(_fate, tasks) if jobs == 1 else in_order(workers, _fate, tasks, 2 * jobs, lambda _: Fate.UNKNOWN)
+            )
+            became = Counter(fates)
+            known = became.total() - became[Fate.UNKNOWN]
+            curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
+            tell("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail alike")
+            if time_s is not None and time.monotonic() - began_s > time_s:
+                break
+    ordered = [curve[at_ns] for at_ns in sorted(curve)]
+    jump = steepest(ordered)
+    if jump is not None and not beyond_chance(*jump):
+        jump = None
+    events = what_happened(done.record, jump[0].at_ns, jump[1].at_ns) if jump is not None else []
+    return Onset(ordered, jump, events)
+
+
+def beyond_chance(before: Point, after: Point) -> bool:
+    """Whether two rates differ by more than twice the standard error that they would have if they were one (two proportions, pooled)."""
+    runs = before.salts + after.salts
+    pooled = (before.fails + after.fails) / runs if runs else 0.0
+    if not before.salts or not after.salts:
+        return False
+    error = (pooled * (1 - pooled) * (1 / before.salts + 1 / after.salts)) ** 0.5
+    return bool(after.rate - before.rate > 2 * error)
+
+
+def moments(curve: Mapping[int, Point], birth_ns: int, end_ns: int, most: int) -> Iterator[int]:
+    """A coarse grid first; then, one at a time, the middle of the interval over which the rate rises most."""
+    coarse = max(2, min(COARSE, most - 1))
+    yield birth_ns
+    # The ends first: whoever has no time for more knows what lies between them.
+    yield from (0, end_ns)
+    yield from (end_ns * number // (coarse - 1) for number in range(1, coarse - 1))
+    for _ in range(most - 1 - coarse):
+        pair = steepest([curve[at_ns] for at_ns in sorted(curve)])
+        if pair is None or pair[1].at_ns - pair[0].at_ns <= FINEST_NS:
+            return
+        yield (pair[0].at_ns + pair[1].at_ns) // 2
+
+
+def steepest(points: Sequence[Point]) -> tuple[Point, Point] | None:
+    """The neighbours between which the rate rises most; None when it never rises."""
+    pairs = list(pairwise(points))
+    best = max(pairs, key=lambda pair: pair[1].rate - pair[0].rate, default=None)
+    return best if best is not None and best[1].rate > best[0].rate else None
+
+
+def salted(done: Simulated, at_ns: int, salts: int) -> Iterator[Plan]:
+    """The plan with other draws from `at_ns` of run time on, `salts` times."""
+    plan = done.plan
+    for salt in range(1, salts + 1):
+        world = {**plan.world, "salt": salt, "salt_after_ns": done.start_ns + at_ns}
+        yield replace(plan, world=world)
+
+
+def _fate(task: _Task) -> Fate:
+    return fate(Plan.from_json(task.plan), task.wanted)[1]
+
+
+def what_happened(record: RunRecord, from_ns: int, to_ns: int) -> list[str]:
+    """Faults and telling trace lines of a span of run time, in order."""
+    found: list[tuple[int, str]] = []
+    for fault in record.faults:
+        for verb, at_ns in (("injected", fault.injected_ns), ("healed", fault.heal_ns)):
+            if at_ns is not None and from_ns <= at_ns <= to_ns:
+                found.append((at_ns, f"fault {fault.id} {verb}: {shown(fault.intended)}"))
+    for node, lines in record.traces.items():
+        if node not in record.clock_offsets_ns:
+            continue
+        offset_ns = record.clock_offsets_ns[node][0]
+        for line in lines:
+            at_ns = line["mono_ns"] - offset_ns
+            if from_ns <= at_ns <= to_ns and line["event"] not in DULL:
+                found.append((at_ns, f"{node} {line['event']} {_fields(line)}"))
+    found.sort()
+    told = [f"{at_ns / 1e9:.6f} s  {text}" for at_ns, text in found]
+    if len(told) > SHOWN:
+        told = [*told[: SHOWN // 2], f"… {len(told) - SHOWN} more …", *told[-SHOWN // 2 :]]
+    return told
+
+
+def _fields(line: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{name}={json.dumps(value)}"
+        for name, value in line.items()
+        if name not in ("node", "incarnation", "seq", "mono_ns", "event")
+    )[:120]

@@ -1,0 +1,1 @@
+"""Replaying the recorded inputs of real nodes."""

@@ -1,0 +1,224 @@
+"""From a recorded history and the faults beside it to a plan that tries the same in the simulator.
+
+Each operation is written out at the time at which it was invoked, by the client that did; each fault names the nodes and edges that it had
+been resolved to, at the time at which it was in force. What a plan cannot say (how long messages took, who was elected) is left to seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from checkers.base.result import Fault, RunRecord
+from histories import NEMESIS
+from histories.model.operation import Event, Type
+
+from ...campaign.model import SystemSpec
+from ...campaign.simulable import require_simulable
+from ...errors import CampaignError
+from ...nemesis.faults.fault import Intent
+from ...nemesis.topology.resolve import LINK_KINDS, NODE_KINDS
+from ...run.plan.build import default_voters
+from ...run.plan.plan import Pinned, Plan, Slot, Timing
+from ...systems.base import Op
+from ...user_files.yaml_loader import suggest
+from ...workloads import WORKLOADS
+from ...workloads.settle import SETTLE
+
+MILLISECOND = 1_000_000
+SECOND = 1000 * MILLISECOND
+BARE = Timing(load_ns=0, quiet_ns=SECOND, final_ns=5 * SECOND, operation_ns=SECOND)
+"""Of a history that comes without a plan; its load ends with its last invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPlan:
+    """`slots` says which client of the plan each process of the recorded history is."""
+
+    plan: Plan
+    slots: Mapping[Any, int]
+
+
+def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> PinnedPlan:
+    """A run on hosts: the clients, nodes and system of its own plan; operations and faults as they were. Raises `CampaignError` for a
+    system that cannot be simulated: what the reference cluster does says nothing about it."""
+    load_end_ns = record.phases.get("liveness_end", record.phases.get("load_end", plan.timing.load_ns))
+    clients = max((slot.slot for slot in plan.slots), default=0) + 1
+    invocations = _invocations(record)
+    slots = {event.process: int(event.process) % clients for event in invocations}
+    pinned = [
+        Pinned(slots[event.process], event.time_ns, _op(event)) for event in invocations if event.time_ns < load_end_ns
+    ]
+    system = plan.options["system"]
+    require_simulable(system, f"the run of campaign {plan.campaign}")
+    changes: dict[str, Any] = {"liveness": None} if "liveness_end" in record.phases else {}
+    pinned_plan = replace(
+        plan,
+        timing=replace(plan.timing, load_ns=max(1, load_end_ns)),
+        pinned=pinned,
+        intents=intents_of(record.faults, load_end_ns),
+        options={
+            **plan.options,
+            "hosts": {**_simulated_hosts(plan.options.get("hosts", {})), "nodes": len(plan.nodes)},
+            "system": {**system, "flaws": [*system.get("flaws", ()), *flaws]},
+        },
+        # Load and faults are given for the times that applied.
+        pace=None,
+        **changes,
+    )
+    return PinnedPlan(pinned_plan, slots)
+
+
+def plan_of_history(name: str, record: RunRecord, flaws: Sequence[str] = (), nodes: int = 5) -> PinnedPlan:
+    """A bare history: the reference cluster, with the nodes that the history names or so many, and a client for each process at a time."""
+    invocations = _invocations(record)
+    if not invocations:
+        raise CampaignError(f"{name}: the history holds no operation", hint="give one in which clients did something")
+    names = sorted({event.node for event in invocations if event.node}) or [f"n{i + 1}" for i in range(nodes)]
+    client_of = _clients(record, names)
+    used = {client_of[event.process].slot: client_of[event.process] for event in invocations}
+    workloads = sorted({workload_of(event) for event in invocations})
+    pinned = [Pinned(client_of[event.process].slot, event.time_ns, _op(event)) for event in invocations]
+    plan = Plan(
+        campaign=name,
+        seed=0,
+        nodes=names,
+        voters=default_voters(names),
+        timing=replace(BARE, load_ns=max(event.time_ns for event in invocations) + MILLISECOND),
+        workloads={one: WORKLOADS[one][1](one, WORKLOADS[one][0].model_validate({})) for one in workloads},
+        slots=[used[slot] for slot in sorted(used)],
+        intents=intents_of(record.faults, None),
+        options={
+            "system": {**SystemSpec().model_dump(mode="json"), "timing": "fast", "flaws": list(flaws)},
+            "hosts": {"provider": "sim", "nodes": len(names)},
+            "checks": "auto",
+            "check_options": {},
+            "expect": "invalid",
+        },
+        pinned=pinned,
+    )
+    return PinnedPlan(plan, {process: slot.slot for process, slot in client_of.items()})
+
+
+def workload_of(event: Event) -> str:
+    """The workload of an operation: the one that it names, else the one that has such operations."""
+    name = event.workload or _BY_FUNCTION.get(event.f)
+    if name not in WORKLOADS:
+        what = f"workload {event.workload!r}" if event.workload else f"operation {event.f!r}"
+        raise CampaignError(
+            f"the simulator has no {what} (index {event.index} of the history)",
+            hint=suggest(str(event.workload), list(WORKLOADS)) if event.workload else "tri list workloads",
+        )
+    return name
+
+
+_BY_FUNCTION = {"write": "register", "read": "register", "cas": "register", "add": "set"}
+
+
+def _invocations(record: RunRecord) -> list[Event]:
+    return [e for e in record.history.events if e.type is Type.INVOKE and not _by_itself(e)]
+
+
+def _by_itself(event: Event) -> bool:
+    """Whether every plan brings it along: what is done to the cluster, and the clients that try each node at the end."""
+    return event.process == NEMESIS or event.workload == SETTLE
+
+
+def _op(event: Event) -> Op:
+    return Op(event.f, event.key, event.value, event.level or "linearizable", workload_of(event))
+
+
+def _simulated_hosts(hosts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**hosts, "provider": "sim", "inventory": None, "lab": None, "clock": "library"}
+
+
+def _clients(record: RunRecord, nodes: Sequence[str]) -> dict[Any, Slot]:
+    """Process → slot. A process that was retired (`info`) makes room for the next one on its node, as the runner does it."""
+    clients: dict[Any, Slot] = {}
+    free: list[Slot] = []
+    for event in record.history.events:
+        if _by_itself(event):
+            continue
+        if event.type is Type.INVOKE and event.process not in clients:
+            place = next((i for i, s in enumerate(free) if event.node in (None, s.node)), None)
+            number = len({slot.slot for slot in clients.values()})
+            node = event.node or nodes[number % len(nodes)]
+            new = Slot(number, workload_of(event), number, number + 1, node)
+            clients[event.process] = free.pop(place) if place is not None else new
+        elif event.type is Type.INFO and event.process in clients:
+            free.append(clients[event.process])
+    return clients
+
+
+# Faults
+
+
+def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]:
+    """The faults that came to be, as intents that name what they had been resolved to."""
+    found: list[Intent] = []
+    for fault in faults:
+        if fault.injected_ns is None:
+            continue
+        held = _held_ns(fault, load_end_ns)
+        for number, parameters in enumerate(parameters_of(fault)):
+            name = fault.id if number == 0 else f"{fault.id}+{number}"
+            found.append(Intent(name, fault.kind, parameters, fault.injected_ns, held, name))
+    return found
+
+
+def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
+    """How long it was in force; None when it lasted until everything was healed."""
+    assert fault.injected_ns is not None
+    if fault.kind == "voters" or fault.heal_ns is None:
+        return None
+    if load_end_ns is not None and fault.heal_ns >= load_end_ns:
+        return None
+    return max(1, fault.heal_ns - fault.injected_ns)
+
+
+def parameters_of(fault: Fault) -> list[dict[str, Any]]:
+    """The parameters of intents that resolve to what this fault was, whatever the situation. Clocks set to several times take several."""
+    what = {name: value for name, value in fault.intended.items() if name != "trigger"}
+    if fault.kind in LINK_KINDS:
+        edges = what.pop("edges")
+        if fault.kind == "reset":
+            edges = [*edges, *([sink, source] for source, sink in edges)]
+        return [{"shape": "grudge", "edges": edges, **what}]
+    if fault.kind in NODE_KINDS:
+        return [{"target": what.pop("nodes"), **what}]
+    if fault.kind == "voters":
+        return [{"set": what["voters"]}]
+    if fault.kind == "transfer":
+        return [{"to": what["to"]}]
+    if fault.kind == "membership":
+        return [{"target": what["nodes"], "action": what["action"]}]
+    if fault.kind == "clock":
+        return list(_clocks(what))
+    raise CampaignError(
+        f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
+        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership'))}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    recorded: str
+    parameter: str
+
+
+_SETTINGS = (
+    _Setting("offsets_ns", "offset_ns"),
+    _Setting("drift_ppm", "drift_ppm"),
+    _Setting("strobe_ns", "strobe_ns"),
+)
+
+
+def _clocks(what: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for setting in _SETTINGS:
+        by_value: dict[int, list[str]] = {}
+        for node, value in what.get(setting.recorded, {}).items():
+            by_value.setdefault(value, []).append(node)
+        rest = {name: what[name] for name in ("period_ns", "monotonic") if name in what}
+        for value, nodes in by_value.items():
+            yield {"target": nodes, setting.parameter: value, **rest}

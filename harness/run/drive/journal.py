@@ -1,0 +1,66 @@
+"""What both drivers write down of a run: the runner's invocations, their completions, and what the nemesis did.
+
+One journal, one order. It counts what it writes, for progress and for the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from histories import NEMESIS, EventSink
+
+from ...systems.base import Outcome
+from .causes import Causes
+from .runner import Invocation
+
+
+class Journal:
+    """Wraps the recorder. `counts` holds ok, fail and info of operations, `causes` why those that failed or are unknown did."""
+
+    def __init__(self, recorder: EventSink) -> None:
+        self._recorder = recorder
+        self.counts: Counter[str] = Counter()
+        self.causes = Causes()
+
+    def summary(self) -> str:
+        return " · ".join(f"{name} {self.counts[name]}" for name in ("ok", "fail", "info"))
+
+    def invoked(self, now_ns: int, invocation: Invocation) -> None:
+        op = invocation.op
+        self._recorder.record(
+            now_ns,
+            invocation.process,
+            "invoke",
+            op.f,
+            op.value,
+            key=op.key,
+            workload=op.workload,
+            level=op.level,
+            node=invocation.slot.node,
+        )
+
+    def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome, traceback: str = "") -> None:
+        """`traceback` is that of a client's error."""
+        op = invocation.op
+        value = op.value if outcome.value is None and op.f != "read" else outcome.value
+        self.counts[outcome.type] += 1
+        self.causes.add(outcome, traceback)
+        self._recorder.record(
+            now_ns,
+            invocation.process,
+            outcome.type,
+            op.f,
+            value,
+            key=op.key,
+            workload=op.workload,
+            level=op.level,
+            node=invocation.slot.node,
+            error=outcome.error,
+            **outcome.extra,
+        )
+
+    def nemesis(self, now_ns: int, what: str, value: Mapping[str, Any]) -> None:
+        """A line that is no operation: a fault that began or ended, a sample of clocks or of reachability."""
+        self._recorder.record(now_ns, NEMESIS, "info", what, dict(value))

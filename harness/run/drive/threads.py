@@ -1,0 +1,167 @@
+"""The driver for real systems: one thread a client, a few for the nemesis, and this one, which alone talks to the runner.
+
+An operation that does not end by its deadline (a client library that hangs) is recorded as `info` and its thread is left behind, a
+new one taking its slot: a hung client never hangs a run. Nothing here waits without a bound.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from ...nemesis.faults.triggers import Happened
+from ...systems.base import Client, Dial, Outcome
+from ...workloads.sized import Sizes
+from ..plan.plan import Plan
+from .actions import ActionDone, FaultAction
+from .causes import CLIENT_ERROR
+from .journal import Journal
+from .nemesis import Nemesis
+from .runner import Completion, Invocation, OpDone, Phase, Runner
+from .worker import Answer, RunClock, Worker
+
+HANG_GRACE_NS = 1_000_000_000
+"""How long after its deadline a client may still answer before it counts as hung."""
+
+LONGEST_WAIT_NS = 200_000_000
+"""The main thread looks up at least this often: for hung clients, for progress and for Ctrl-C."""
+
+NEMESIS_THREADS = 16
+
+BROKEN_CLIENT = 20
+"""So many errors of clients in a row at the start, before anything ended ok, end the run: no later operation would do better."""
+
+
+@dataclass(slots=True)
+class ThreadDriver:
+    """Runs a plan to its end, or until `stop_asked`. `tick(now_ns, phase)` is called a few times a second, for progress."""
+
+    plan: Plan
+    make_client: Callable[[], Client]
+    dial: Dial
+    nemesis: Nemesis
+    journal: Journal
+    clock: RunClock
+    tick: Callable[[int, Phase], None]
+    stop_asked: Callable[[], bool] = lambda: False
+    _running: dict[int, Invocation] = field(default_factory=dict)
+    _workers: dict[int, Worker] = field(default_factory=dict)
+    _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
+    _sizes: Sizes = field(init=False)
+    _broken: int | None = 0
+    """Errors of clients in a row; None once an operation ended ok."""
+
+    def __post_init__(self) -> None:
+        self._sizes = self.plan.sizes
+
+    def happened(self, event: Happened) -> None:
+        """Something that faults may wait for; from any thread."""
+        self._events.put(event)
+
+    def run(self) -> Runner:
+        """Returns the runner at its end. When asked to stop, the load ends and everything is healed first; after a KeyboardInterrupt too, which is then raised again."""
+        runner = Runner(self.plan, keeps_issued=False)
+        # What happened before the run is no moment of it.
+        while not self._events.empty():
+            self._events.get_nowait()
+        interrupted: KeyboardInterrupt | None = None
+        with self.nemesis.trouble.watching(), ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
+            completions: list[Completion] = []
+            while True:
+                try:
+                    if self.stop_asked() or self._clients_are_broken():
+                        runner.stop()
+                    step = runner.step(self.clock.now_ns(), completions)
+                    completions = []
+                    if step.phase is Phase.DONE:
+                        break
+                    self._begin(step.invocations)
+                    for action in step.actions:
+                        pool.submit(self._act, action)
+                    completions = self._wait(step.wake_ns)
+                    self.tick(self.clock.now_ns(), step.phase)
+                except KeyboardInterrupt as error:
+                    interrupted = error
+                    runner.stop()
+        if runner.unhealed:
+            self.nemesis.trouble.error(runner.unhealed)
+        for worker in self._workers.values():
+            worker.close()
+        if interrupted is not None:
+            raise interrupted
+        return runner
+
+    def _begin(self, invocations: Sequence[Invocation]) -> None:
+        for invocation in invocations:
+            slot = invocation.slot.slot
+            if slot not in self._workers:
+                self._workers[slot] = self._worker(slot, 0)
+            self._running[slot] = invocation
+            self.journal.invoked(self.clock.now_ns(), invocation)
+            self._workers[slot].submit(invocation)
+
+    def _worker(self, slot: int, generation: int) -> Worker:
+        return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation, self._sizes)
+
+    def _act(self, action: FaultAction) -> None:
+        # A bug of ours must end the run as one, not leave it waiting for this action.
+        done = ActionDone(action, failed=True, why="a bug in Tribulation")
+        with self.nemesis.trouble.caught(f"{action.verb.value} {action.intent.id if action.intent else ''}".rstrip()):
+            done = self.nemesis.carry_out(action)
+        self._events.put(done)
+
+    def _wait(self, wake_ns: int | None) -> list[Completion]:
+        now = self.clock.now_ns()
+        until = min(now + LONGEST_WAIT_NS, wake_ns if wake_ns is not None else now + LONGEST_WAIT_NS)
+        completions: list[Completion] = []
+        with suppress(queue.Empty):
+            event = (
+                self._events.get(timeout=max(0.0, (until - now) / 1e9)) if until > now else self._events.get_nowait()
+            )
+            while True:
+                completions += self._taken(event)
+                event = self._events.get_nowait()
+        return completions + self._hung()
+
+    def _taken(self, event: object) -> list[Completion]:
+        if isinstance(event, ActionDone | Happened):
+            return [event]
+        assert isinstance(event, Answer)
+        if self._workers[event.slot].generation != event.generation:
+            return []
+        self._look_for_broken_clients(event)
+        return [self._complete(event.slot, event.outcome, event.dropped, event.traceback)]
+
+    def _complete(self, slot: int, outcome: Outcome, dropped: bool = False, traceback: str = "") -> OpDone:
+        self.journal.completed(self.clock.now_ns(), self._running.pop(slot), outcome, traceback)
+        return OpDone(slot, outcome, dropped)
+
+    def _look_for_broken_clients(self, answer: Answer) -> None:
+        if self._broken is None or self._clients_are_broken():
+            return
+        if answer.outcome.type == "ok":
+            self._broken = None
+            return
+        self._broken = self._broken + 1 if answer.outcome.error == CLIENT_ERROR else 0
+        if self._clients_are_broken():
+            self.nemesis.trouble.error(
+                f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client. The last one:\n"
+                f"{answer.traceback}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+            )
+
+    def _clients_are_broken(self) -> bool:
+        return self._broken is not None and self._broken >= BROKEN_CLIENT
+
+    def _hung(self) -> list[Completion]:
+        now = self.clock.now_ns()
+        hung = [slot for slot, running in self._running.items() if now > running.deadline_ns + HANG_GRACE_NS]
+        completions: list[Completion] = []
+        for slot in hung:
+            worker = self._workers[slot]
+            worker.close()
+            self._workers[slot] = self._worker(slot, worker.generation + 1)
+            completions.append(self._complete(slot, Outcome("info", error="client-hung")))
+        return completions

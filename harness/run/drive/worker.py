@@ -1,0 +1,244 @@
+"""One client on one thread: opens it, asks it, checks what it answers, and drops it when its connection may be dead.
+
+A client is foreign code. Whatever it raises or answers, the thread goes on: what is not foreseen is an `info` with error `client-error` and a fresh
+client for the next operation.
+
+A client is dropped after an `info`. After a `fail` it is asked whether it is `connected`, if it has that attribute. If not, it is dropped when the error
+names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is no refusal (`REFUSALS`).
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import re
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from histories.files.codec import encode_fields
+from histories.model.answers import answers
+from histories.model.operation import FOUND_NOTHING, MISMATCH
+
+from ...systems.base import Client, Dial, Op, Outcome
+from ...workloads.sized import Sizes
+from .causes import CLIENT_ERROR
+from .runner import Invocation
+
+SAME_FAILS = 3
+REFUSALS = FOUND_NOTHING | {MISMATCH, "no-quorum"}
+"""Errors that only a living server gives; a client whose operations end so keeps its connection."""
+
+_OUTCOMES = ("ok", "fail", "info")
+_OF_A_CONNECTION = re.compile(r"connect|closed|reset|pipe|eof|timeout|timed.out|unreachable|oserror", re.IGNORECASE)
+_FIELDS = frozenset(
+    {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error"}
+)
+"""What a history line holds by itself, so that no `extra` may be called so."""
+
+LONGEST_MESSAGE = 500
+TRACEBACK_LINES = 40
+DEEPEST = 50
+
+
+class RunClock:
+    """ns since the run began, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.started_ns = time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns() - self.started_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker reports: `generation` tells a hung predecessor's late answer from its successor's.
+
+    `dropped`: a client that had been open is gone, and with it whatever session it had. `traceback` is that of a `client-error`.
+    """
+
+    slot: int
+    generation: int
+    outcome: Outcome
+    dropped: bool = False
+    traceback: str = ""
+
+
+class Worker:
+    """One client on one daemon thread."""
+
+    def __init__(
+        self,
+        make_client: Callable[[], Client],
+        dial: Dial,
+        clock: RunClock,
+        answers: queue.SimpleQueue[object],
+        slot: int,
+        generation: int,
+        sizes: Sizes,
+    ) -> None:
+        self._make_client, self._dial, self._clock, self._answers = make_client, dial, clock, answers
+        self._sizes = sizes
+        self.slot, self.generation = slot, generation
+        self._tasks: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._client: Client | None = None
+        self._fails: tuple[str | None, int] = (None, 0)
+        """The error of the last fails in a row, and how many there were."""
+        threading.Thread(target=self._run, name=f"client-{slot}", daemon=True).start()
+
+    def submit(self, invocation: Invocation) -> None:
+        self._tasks.put(invocation)
+
+    def close(self) -> None:
+        self._tasks.put(None)
+
+    def _run(self) -> None:
+        while (invocation := self._tasks.get()) is not None:
+            self._answers.put(self._attempt(invocation))
+        self._drop()
+
+    def _attempt(self, invocation: Invocation) -> Answer:
+        trace = ""
+        if invocation.fresh:
+            self._drop()
+        try:
+            outcome = self._tried(invocation)
+            drops = self._is_doubtful(outcome)
+        except BaseException as error:  # a client is foreign code; what it did is unknown
+            trace = _excerpt(error)
+            outcome, drops = Outcome("info", error=CLIENT_ERROR, extra={"message": _message(error)}), True
+        was_open = self._client is not None
+        if drops:
+            self._drop()
+        return Answer(self.slot, self.generation, outcome, drops and was_open, trace)
+
+    def _tried(self, invocation: Invocation) -> Outcome:
+        if self._client is None:
+            client = self._make_client()
+            try:
+                client.open(invocation.slot.node, self._dial, self._left_s(invocation))
+            except OSError as error:
+                _close(client)
+                return Outcome("fail", error="no-connection", extra={"message": _message(error)})
+            except BaseException:
+                _close(client)
+                raise
+            self._client = client
+        try:
+            answered = self._client.invoke(self._sizes.grown(invocation.op), self._left_s(invocation))
+        except OSError as error:
+            # It may have been sent.
+            return Outcome("info", error="connection-lost", extra={"message": _message(error)})
+        return _fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
+
+    def _is_doubtful(self, outcome: Outcome) -> bool:
+        """Whether the client's connection may be dead or out of step."""
+        if outcome.type != "fail" or outcome.error in REFUSALS:
+            self._fails = (None, 0)
+            return outcome.type == "info"
+        connected = getattr(self._client, "connected", None)
+        if connected is not None:
+            return not connected
+        last, count = self._fails
+        self._fails = (outcome.error, count + 1 if outcome.error == last else 1)
+        return bool(_OF_A_CONNECTION.search(outcome.error or "")) or self._fails[1] >= SAME_FAILS
+
+    def _left_s(self, invocation: Invocation) -> float:
+        return max(0.001, (invocation.deadline_ns - self._clock.now_ns()) / 1e9)
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        self._fails = (None, 0)
+        if client is not None:
+            _close(client)
+
+
+def _close(client: Client) -> None:
+    with suppress(BaseException):  # closing a broken connection may fail; it is gone either way
+        client.close()
+
+
+def checked(answer: Any) -> Outcome:
+    """`answer`, if a history can record it. Raises `TypeError` or `ValueError` saying what a client must answer instead."""
+    if not isinstance(answer, Outcome):
+        raise TypeError(f"invoke answered {_shown(answer)}, not an Outcome")
+    if answer.type not in _OUTCOMES:
+        raise ValueError(f"invoke answered an Outcome of type {_shown(answer.type)}; it is ok, fail or info")
+    if not (answer.error is None or isinstance(answer.error, str)):
+        raise TypeError(f"invoke answered an Outcome with error {_shown(answer.error)}, which is not a text")
+    if not isinstance(answer.extra, Mapping) or not all(isinstance(name, str) for name in answer.extra):
+        raise TypeError(f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is no mapping of names")
+    if taken := sorted(_FIELDS.intersection(answer.extra)):
+        raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
+    _require_plain(answer.value, "value")
+    for name, value in answer.extra.items():
+        _require_plain(value, f"extra {name!r}")
+    # What the recorder would raise, it would raise in the run's own thread.
+    encode_fields([answer.value, dict(answer.extra)])
+    return answer
+
+
+def _fitting(op: Op, outcome: Outcome) -> Outcome:
+    """A write that ended ok with a value other than its own would make the whole history senseless."""
+    if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
+        raise ValueError(
+            f"invoke answered {op.f} of {_shown(op.value)} with {_shown(outcome.value)}; leave the value out"
+        )
+    return outcome
+
+
+def _require_plain(value: Any, place: str, depth: int = 0) -> None:
+    """A history is JSON. What would be there as something else (bytes as a text, NaN as null) would be judged as something else."""
+    if depth > DEEPEST:
+        raise ValueError(f"invoke answered an Outcome whose {place} is nested more than {DEEPEST} deep")
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"invoke answered an Outcome whose {place} holds {value}, which JSON lacks")
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            if not isinstance(name, str | int) or isinstance(name, bool):
+                raise TypeError(
+                    f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is no text"
+                )
+            _require_plain(one, place, depth + 1)
+        if len({str(name) for name in value}) < len(value):
+            raise ValueError(f"invoke answered an Outcome whose {place} holds two keys of one text: {_shown(value)}")
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            _require_plain(one, place, depth + 1)
+    elif value is not None and not isinstance(value, int):
+        kind = type(value).__name__
+        hint = ": decode it" if isinstance(value, bytes | bytearray) else ""
+        raise TypeError(
+            f"invoke answered an Outcome whose {place} holds {_shown(value)} of type {kind}, which JSON lacks{hint}"
+        )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "…"
+
+
+def _message(error: BaseException) -> str:
+    """For the history: of bounded length, and nothing that UTF-8 lacks. An error's own `__str__` may raise as well."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except BaseException as second:
+        text = f"{type(error).__name__}, whose text cannot be had: {type(second).__name__}"
+    return text[:LONGEST_MESSAGE].encode(errors="backslashreplace").decode()
+
+
+def _excerpt(error: BaseException) -> str:
+    """The traceback, its middle left out where it is long."""
+    lines = "".join(traceback.format_exception(error)).encode(errors="backslashreplace").decode().splitlines()
+    if len(lines) > TRACEBACK_LINES:
+        half = TRACEBACK_LINES // 2
+        lines = [*lines[:half], f"  … {len(lines) - TRACEBACK_LINES} lines …", *lines[-half:]]
+    return "\n".join(lines)

@@ -1,0 +1,115 @@
+"""What keeps a run whose checkers found nothing from being valid: things that did not happen as planned, or that nothing vouches for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkers import Fault, Gap, RunRecord
+from checkers.faults.kinds import ONCE
+from checkers.faults.masked import covered
+from histories import NEMESIS, Event, History
+
+from ...evidence.told import told
+
+WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
+"""Parts without which nothing can be said of the whole run. Which checkers need traces is theirs to say."""
+
+_SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})
+"""Kinds of which the look at all links and processes after the last heal shows that they are over, whatever was seen at their own heal."""
+
+_SHAPED = frozenset({"link", "clog"})
+"""Kinds of which it shows where every link was seen to carry packets as it does without faults. Of a link that flaps one look shows nothing."""
+
+_PUT_BACK = frozenset({"old-files"})
+"""Effects on disks that come with the heal: a good disk at the end does not show that they did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """`unverified` and `not_undone` are ids of faults, `covered` those that could not show, with what stood before them."""
+
+    unverified: Sequence[str]
+    not_undone: Sequence[str]
+    covered: dict[str, tuple[str, ...]]
+    gaps: Sequence[Gap]
+    none_took_place: int = 0
+    """How many faults were left out, where not one took place."""
+
+    @property
+    def sentences(self) -> list[str]:
+        return [
+            *(f"fault {fault} was not seen to take effect" for fault in self.unverified),
+            *(f"fault {fault} was not seen undone" for fault in self.not_undone),
+            *(f"evidence is missing: {gap}" for gap in self.gaps if gap.part in WHOLE),
+            *([f"no fault took place: all {self.none_took_place} were left out"] if self.none_took_place else []),
+        ]
+
+
+def doubts_of(record: RunRecord, left_out: int = 0) -> Doubts:
+    """`left_out`: how many faults the campaign asked for and did not get."""
+    hidden = covered(record.faults)
+    return Doubts(
+        unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in hidden],
+        not_undone=_not_undone(record) if record.is_run else (),
+        covered=hidden,
+        gaps=record.gaps,
+        none_took_place=0 if record.faults else left_out,
+    )
+
+
+def _not_undone(record: RunRecord) -> list[str]:
+    still = [fault for fault in record.faults if _may_be_on(fault)]
+    seen = _seen_at_the_end(record.history) if still else None
+    return [fault.id for fault in still if seen is None or not _is_over(fault, seen)]
+
+
+def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
+    """Whether the look after the last heal of everything shows it. Of a disk it does where each one was looked at and nothing was wrong with it."""
+    if fault.kind in _SHAPED:
+        return seen.get("altered") == []
+    if fault.kind != "disk":
+        return fault.kind in _SEEN_AT_THE_END
+    disks, nodes = seen.get("disks") or {}, fault.intended.get("nodes") or ()
+    return (
+        fault.intended.get("effect") not in _PUT_BACK and bool(nodes) and all(disks.get(node) == [] for node in nodes)
+    )
+
+
+def _may_be_on(fault: Fault) -> bool:
+    if fault.injected_ns is None or fault.kind in ONCE:
+        return False
+    return fault.healed_ns is None or not fault.undone
+
+
+def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
+    """What was observed after the last heal of everything, if all links and processes were seen to be whole."""
+    seen = [event.value for event in told(history, "healed", "healed-all") if _is_of_all(event)]
+    return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
+
+
+def _is_of_all(event: Event) -> bool:
+    """The simulator writes it as the end of a heal of no fault in particular."""
+    return event.f == "healed-all" or (event.f == "healed" and event.value.get("fault") is None)
+
+
+def last_ok_ms(history: History) -> dict[str, float]:
+    """Node → when the last operation through it ended ok."""
+    last: dict[str, int] = {}
+    for event in history.events:
+        if event.node is not None and event.process != NEMESIS and event.type.value == "ok":
+            last[event.node] = event.time_ns
+    return {node: round(ns / 1e6, 1) for node, ns in sorted(last.items())}
+
+
+def silent_after_heal(record: RunRecord) -> list[str]:
+    """Nodes through which operations were tried after everything was healed, and none ended ok."""
+    healed_ns = record.phases.get("healed")
+    if healed_ns is None:
+        return []
+    tried: dict[str, bool] = {}
+    for event in record.history.events:
+        if event.node is not None and event.process != NEMESIS and event.time_ns >= healed_ns:
+            tried[event.node] = tried.get(event.node, False) or event.type.value == "ok"
+    return sorted(node for node, ok in tried.items() if not ok)

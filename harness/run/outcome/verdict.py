@@ -1,0 +1,200 @@
+"""Judges a run's folder: checkers over what was recorded, one verdict, one exit code.
+
+An anomaly outranks everything; then an environment that failed; then doubt, which includes a fault that was observed to do nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
+from checkers.model_names import infer
+from histories import HistoryError
+from histories.model.columns import ABSENT, FAIL, INFO, OK
+
+from ...errors import CampaignError
+from ...evidence.writing import write_json
+from ...garbage import rare_collections
+from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
+from ...trouble import Trouble
+from .doubts import doubts_of, last_ok_ms, silent_after_heal
+from .run_folder import RunFacts, load_history_record, load_record, read_facts
+
+_OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
+FINAL_READS = "final-reads"
+EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`document` is what `--json` prints and `verdict.json` holds; `record` is what was judged."""
+
+    verdict: Verdict
+    exit_code: int
+    results: Mapping[str, CheckResult]
+    document: Mapping[str, Any]
+    record: RunRecord
+    facts: RunFacts
+    model: str | None = None
+
+    def with_trouble(self, where: str, error: Exception) -> Judgement:
+        """The same, where this went wrong as well."""
+        trouble = Trouble()
+        trouble.add(where, error)
+        facts = replace(
+            self.facts, errors=[*self.facts.errors, *trouble.errors], bugs=[*self.facts.bugs, *trouble.bugs]
+        )
+        return replace(_judged(self.record, facts, self.results, self.document["run"]), model=self.model)
+
+    def kept(self, run_dir: Path, write_report: Callable[[], object]) -> Judgement:
+        """Written into the run's folder, with its report. What goes wrong there hides nothing."""
+        try:
+            self.write(run_dir)
+            write_report()
+        except Exception as error:
+            return self.with_trouble("writing verdict and report", error)
+        return self
+
+    def write(self, run_dir: Path) -> None:
+        """The verdict of a run belongs into its folder."""
+        write_json(run_dir / "verdict.json", self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asked of the checkers, beyond which; see `checkers.check`."""
+
+    model: str | None = None
+    consistency: str | None = None
+    exact: bool = False
+    certificate: bool = False
+
+
+def judge(
+    target: Path,
+    checkers: Sequence[str] | None = None,
+    budget: Budget | None = None,
+    *,
+    format: str | None = None,
+    asked: Asked | None = None,
+    facts: RunFacts | None = None,
+) -> Judgement:
+    """`target` is a run's folder or a history file, in `format`. Changes nothing. `facts` are a run's own, unless given.
+
+    Without `checkers`: those of the model asked for, else those that its campaign asked for; of a bare history, those of the model that its
+    operations show.
+    """
+    asked = asked or Asked()
+    if target.is_dir():
+        facts = facts or read_facts(target)
+        record = load_record(target, facts)
+    else:
+        record = load_history_record(target, format)
+        facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
+        asked = replace(asked, model=asked.model or infer(record.history.columns))
+    chosen = checkers or ("auto" if asked.model else _checks(record, facts))
+    try:
+        results = check(record, chosen, budget or Budget(), **asdict(asked))
+    except HistoryError as error:
+        raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
+    except OptionError as error:
+        raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
+    return replace(_judged(record, facts, results, str(target)), model=asked.model)
+
+
+def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
+    """The campaign's. Whatever it names, a run whose system never came back is not valid."""
+    if facts.checks == "auto" or not record.is_run or FINAL_READS in facts.checks:
+        return facts.checks
+    return [*facts.checks, FINAL_READS]
+
+
+def _command(history: Path, format: str | None, asked: Asked) -> str:
+    options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
+    told = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["tri", "check", str(history), *told, *(["--exact"] if asked.exact else [])])
+
+
+@rare_collections()
+def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
+    """As `judge`, for a run that is in memory; `run` names it."""
+    return _judged(record, facts, check(record, _checks(record, facts), budget), run)
+
+
+def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
+    verdict = merge(result.verdict for result in results.values())
+    doubts = doubts_of(record, len(facts.left_out))
+    if verdict is Verdict.VALID and (facts.errors or facts.bugs or doubts.sentences):
+        verdict = Verdict.UNKNOWN
+    document = {
+        "verdict": verdict.value,
+        "expected": verdict.value == facts.expect if facts.expect else None,
+        "run": run,
+        "campaign": facts.campaign,
+        "seed": facts.seed,
+        "command": facts.command,
+        "errors": list(facts.errors),
+        "bugs": list(facts.bugs),
+        "client_errors": [dict(one) for one in facts.client_errors],
+        "unverified": list(doubts.unverified),
+        "covered": {fault: list(others) for fault, others in doubts.covered.items()},
+        "not_undone": list(doubts.not_undone),
+        "gaps": [asdict(gap) for gap in doubts.gaps],
+        "doubts": doubts.sentences,
+        "phases": dict(facts.phases),
+        "checkers": {name: _result_json(result) for name, result in results.items()},
+        "faults": [asdict(fault) for fault in record.faults],
+        "ops": count_outcomes(record),
+        "last_ok_ms": last_ok_ms(record.history) if record.is_run else {},
+        "silent_after_heal": silent_after_heal(record) if record.is_run else [],
+        "elapsed_s": dict(facts.elapsed_s),
+        "left_out": [dict(one) for one in facts.left_out],
+        "backends": {ability: dict(how) for ability, how in facts.backends.items()},
+        "power_model": power_model(record, verdict),
+    }
+    return Judgement(verdict, exit_code(verdict, facts.errors, facts.bugs), results, document, record, facts)
+
+
+def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:
+    """By which model writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones, or none was lost."""
+    seen = [(model_seen(fault.kind, fault.intended, fault.observed), fault.intended) for fault in record.faults]
+    model, intended = next(((model, intended) for model, intended in seen if model is not None), (None, {}))
+    if model is None:
+        return None
+    # Of the reference node nobody asks for it: there it is what the node promises.
+    stricter = model == STRICT and "model" in intended and verdict is Verdict.INVALID
+    note = UNTOUCHED if model == NOTHING else STRICTER if stricter else None
+    return {"model": model, **({"note": note} if note else {})}
+
+
+def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ()) -> int:
+    if verdict is Verdict.INVALID:
+        return EXIT_INVALID
+    if bugs:
+        return EXIT_BUG
+    if errors:
+        return EXIT_ENVIRONMENT
+    return EXIT_VALID if verdict is Verdict.VALID else EXIT_UNKNOWN
+
+
+def count_outcomes(record: RunRecord) -> dict[str, int]:
+    """Completions by outcome, as far as the history makes sense."""
+    try:
+        columns = record.history.columns
+    except HistoryError:
+        return dict.fromkeys(_OUTCOMES, 0)
+    told = (columns.type != INFO) | (columns.complete_ns != ABSENT)
+    return {name: int(((columns.type == code) & told).sum()) for name, code in _OUTCOMES.items()}
+
+
+def _result_json(result: CheckResult) -> dict[str, Any]:
+    return {
+        "verdict": result.verdict.value,
+        "anomalies": [asdict(anomaly) for anomaly in result.anomalies],
+        "stats": dict(result.stats),
+        "reason": result.reason,
+    }

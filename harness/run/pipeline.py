@@ -1,0 +1,253 @@
+"""A run on real hosts, from nothing to a judged folder: up, deploy, run, heal, collect, check, report.
+
+Healing and collecting always happen, whatever went wrong before; the first error is the one that is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from checkers import Budget, Verdict
+from histories.files.store import RunStore
+
+from ..campaign.load import dump_campaign
+from ..campaign.model import Campaign
+from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
+from ..errors import DeployError
+from ..evidence.collecting import collect
+from ..evidence.seal import CAMPAIGN_FILE, HISTORY_FILE, PLAN_FILE
+from ..evidence.writing import writing
+from ..hosts.base import Apart, Host, Provider
+from ..hosts.parallel import on_all
+from ..hosts.ssh.claims import Claims
+from ..nemesis.cluster import clock_library, fault_disk
+from ..nemesis.faults.power_models import JOURNALED, model_of
+from ..nemesis.schedule.mix import possible_needs
+from ..systems.base import Service
+from .driving import ENDED_BY_USER, drive
+from .interrupts import Interrupted
+from .outcome.run_folder import facts_of_plan, read_facts
+from .outcome.verdict import Judgement, judge
+from .plan.attached import AttachedService, attach, attached_system, require_attachable, require_running
+from .plan.build import System, make_plan, make_provider, make_system, require_capabilities
+from .plan.plan import Plan
+from .preflight import match_to_hosts
+from .under_way import Run
+
+INTERRUPTED_CHECK_S = 10.0
+"""The budget of each checker when the user waits for the command to end."""
+
+Tell = Callable[[str, str], None]
+"""`tell(phase, detail)`: progress for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's.
+
+    `attach`: to the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
+
+    command: str
+    directory: Path
+    runs: Path
+    tell: Tell
+    keep: bool = False
+    attach: bool = False
+    take_over: bool = False
+
+
+def run_on_hosts(
+    campaign: Campaign,
+    settings: Settings,
+    plan: Plan | None = None,
+    *,
+    provider: Provider | None = None,
+    system: System | None = None,
+) -> Judgement:
+    """Everything, on real hosts. Raises `TribulationError` when the environment does not let the load begin.
+
+    `plan`, `provider`, `system`: these instead of the campaign's own; a plan must be for the same hosts and system.
+    """
+    composed = plan is None and bool(possible_needs(campaign.faults))
+    plan = plan or make_plan(campaign, settings.directory, able=())
+    provider = provider or make_provider(campaign, settings.directory, settings.keep)
+    if system is None:
+        attach_to = attached_system(campaign, provider) if settings.attach else None
+        system = attach_to or make_system(campaign, plan, settings.directory)
+    if isinstance(system.service, AttachedService):
+        require_attachable(campaign, plan, system.service)
+    require_capabilities(campaign, provider, system.service.capabilities)
+    traced = list(plan.nodes) if "traces" in system.service.capabilities else []
+    run_dir = open_run_folder(campaign, plan, settings, traced)
+    run = Run(campaign, plan, provider, system, run_dir, settings, read_facts(run_dir), composed)
+    try:
+        _run_to_its_facts(run)
+    except KeyboardInterrupt:
+        return _judged_after_interrupt(run)
+    except (Exception, SystemExit) as error:
+        run.trouble.add("before the load", error)
+        run.note()
+        raise
+    return _finished(run, Budget(time_s=campaign.check_time / 1e9))
+
+
+def _run_to_its_facts(run: Run) -> None:
+    """Leaves the complete folder, whoever ended the run. Raises `KeyboardInterrupt` when the user did, after everything is undone.
+
+    Once the load has begun nothing else is raised: what goes wrong is among the facts.
+    """
+    with run.interrupts.handled():
+        try:
+            with ExitStack() as stack:
+                if not run.keep:
+                    stack.callback(_take_down, run)
+                with run.phase("hosts", f"{len(run.plan.nodes)} of provider {run.provider.name}"):
+                    hosts = list(run.provider.up())
+                stack.enter_context(_claimed(run, hosts))
+                run.interrupts.raise_if_asked()
+                with run.phase("abilities"):
+                    match_to_hosts(run, hosts)
+                _tell_distances(run)
+                _deployed_run(run, hosts)
+        except (Exception, SystemExit) as error:  # a user's service may call sys.exit
+            if not run.began:
+                raise
+            run.trouble.add("after the load", error)
+        finally:
+            run.note()
+        run.interrupts.raise_if_asked()
+
+
+def _take_down(run: Run) -> None:
+    with run.guarded("taking the hosts down"):
+        run.provider.down()
+
+
+def _tell_distances(run: Run) -> None:
+    """What lies between regions belongs to what the run was made on."""
+    if isinstance(run.provider, Apart) and (found := run.provider.distances()):
+        run.backends = {**run.backends, "between regions": found}
+
+
+def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
+    """Hosts that others may work on as well. A lab is this run's own."""
+    if run.provider.name == "local":
+        return nullcontext()
+
+    def lost(message: str) -> None:
+        run.settings.tell("claim", message)
+
+    return Claims(hosts, run.settings.command, take_over=run.settings.take_over, lost=lost).held()
+
+
+def _judged_after_interrupt(run: Run) -> Judgement:
+    """An anomaly that was recorded before the user ended the run is reported; else that it was ended, when everything is undone."""
+    if run.began:
+        judgement = _finished(run, Budget(time_s=min(run.campaign.check_time / 1e9, INTERRUPTED_CHECK_S)))
+        if judgement.verdict is Verdict.INVALID:
+            return judgement
+    left = (
+        "left up, as asked" if run.keep else "down" if run.provider.name in ("local", "qemu") else "as they were before"
+    )
+    hint = f"tri check {run.run_dir} judges what was recorded"
+    wrong = [error for error in run.trouble.errors if error != ENDED_BY_USER]
+    told = f"no fault is in force, hosts are {left}" if not wrong else "; ".join(wrong)
+    raise Interrupted(f"interrupted: {told}", hint)
+
+
+def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
+    """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
+
+    `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
+    resolved = campaign.model_copy(update={"seed": plan.seed})
+    with writing(settings.runs):
+        run_dir = RunStore(settings.runs).create(campaign.name)
+        (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
+        RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
+    facts_of_plan(plan.to_json(), settings.command, traced).write(run_dir)
+    return run_dir
+
+
+def _finished(run: Run, budget: Budget) -> Judgement:
+    """Check and report; both need only the folder, but for facts that it could not take."""
+    from ..report import write_report
+
+    run.settings.tell("check", "")
+    judgement = judge(run.run_dir, budget=budget, facts=run.facts)
+    run.settings.tell("report", "")
+    return judgement.kept(run.run_dir, lambda: write_report(run.run_dir))
+
+
+def _deployed_run(run: Run, hosts: Sequence[Host]) -> None:
+    service = run.system.service
+    try:
+        if isinstance(service, AttachedService):
+            with run.phase("attach", service.cluster_id):
+                run.left_out += attach(run.campaign, run.plan, service, hosts)
+                if not service.kept_traces:
+                    run.note(traced=[])
+        else:
+            with run.phase("deploy", service.name):
+                deploy_up(service, hosts, environment_of(run))
+                if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
+                    _settle(service, hosts, model_of(run.plan.intents))
+        run.interrupts.raise_if_asked()
+        drive(run, hosts)
+    finally:
+        _collect_and_remove(run, hosts)
+
+
+def _settle(service: fault_disk.OnDisk, hosts: Sequence[Host], model: str) -> None:
+    """Not by the strict model, by which a system is to sync all that it makes."""
+    if model == JOURNALED:
+        on_all(hosts, lambda host: fault_disk.settle(host, service)).require("syncing the disks", DeployError)
+
+
+def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
+    """What goes wrong here hides neither an earlier error nor a verdict."""
+    with run.phase("collect"):
+        missed = collect(hosts, run.system.service, run.run_dir)
+        for one in missed:
+            run.settings.tell("collect", f"{one['host']}: {one['file']}: {one['why']}")
+        run.note(uncollected=missed)
+        if run.began and not run.driven:
+            run.missing("history", HISTORY_FILE, "ends where the driver did", tail=True)
+        if run.began:
+            run.seal()
+        with run.guarded("removing the system"):
+            if isinstance(run.system.service, AttachedService):
+                require_running(run.system.service, hosts)
+            elif not run.keep:
+                deploy_down(run.system.service, hosts)
+            elif needs_fault_disk(run):
+                on_all(hosts, lambda host: _keep_without_fault_disk(run.system.service, host)).require("keeping it up")
+
+
+def _keep_without_fault_disk(service: Service, host: Host) -> None:
+    """What stays up goes on with its data on the host's own disk."""
+    if fault_disk.remove(host, service, service.stop):
+        service.start(host, {})
+
+
+def environment_of(run: Run) -> EnvironmentOf | None:
+    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise. So with a fault disk."""
+    service, kinds = run.system.service, {intent.kind for intent in run.plan.intents}
+    moves_clocks = "clock" in kinds and "clock" in service.capabilities
+    if not moves_clocks and not needs_fault_disk(run):
+        return None
+
+    def prepare(host: Host) -> Mapping[str, str]:
+        if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
+            fault_disk.mount(host, service, model_of(run.plan.intents))
+        return clock_library.environment(host) if moves_clocks else {}
+
+    return prepare
+
+
+def needs_fault_disk(run: Run) -> bool:
+    """Likewise: only where the campaign breaks disks or cuts the power, and the system says where its data are."""
+    kinds = {intent.kind for intent in run.plan.intents}
+    return isinstance(run.system.service, fault_disk.OnDisk) and not kinds.isdisjoint(fault_disk.KINDS)

@@ -1,0 +1,182 @@
+"""A campaign against a cluster that `tri deploy up` keeps running: nothing is installed, nothing is removed, and its data stay.
+
+What the campaign says of the system must be what was deployed; what it leaves open is taken as it is there. Faults for which a node would have to be started anew, on a
+fault disk or under a clock library, cannot be had, nor can those that leave the cluster another one than it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...campaign.model import Campaign
+from ...errors import CampaignError, DeployError
+from ...hosts.base import Host, Provider
+from ...hosts.parallel import on_all
+from ...hosts.said import object_in, understood, whole
+from ...nemesis.schedule.abilities import OF_THE_SYSTEM
+from ...systems.base import Service
+from ...systems.keyed import KeyedClient
+from ...systems.reference.authority import kept_directory
+from ...systems.reference.client import ReferenceClient
+from ...systems.reference.system import ReferenceService
+from .build import System, needs_of, reference_options
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from ...hosts.ssh.provider import SshProvider
+
+WORKLOADS = frozenset({"register", "set"})
+"""Those that can be kept to keys of their own. Others count what the whole cluster did."""
+TRACE_BYTES = 128 << 20
+"""A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can look through."""
+BACK_S, LOOK_S = 10.0, 0.1
+"""A supervisor waits for up to 5 s before it starts a node again that keeps ending."""
+_NOT_DEPLOYED = ("discover", "learners", "seeds", "capacities")
+"""Options that no cluster of `tri deploy up` has."""
+
+
+@dataclass
+class AttachedService(ReferenceService):
+    """The cluster as it is. Among its capabilities is only what needs no new start of a node."""
+
+    capabilities: frozenset[str] = frozenset({"traces", "status"})
+    kept_traces: bool = True
+
+    def kept_files(self, host: Host) -> Mapping[str, str]:
+        """Logs, and the trace of all its life. Recorded inputs are of no use without their beginning."""
+        path = self.control_of(host).path
+        wanted = {f"logs/{name}": name for name in ("node.log", "supervisor.log", "config.json")}
+        if self.kept_traces:
+            wanted["trace.jsonl"] = "trace.jsonl"
+        present = host.run(["ls", "--", path("")]).stdout.splitlines()
+        return {to: path(name) for to, name in wanted.items() if name in present}
+
+
+def attached_system(campaign: Campaign, provider: Provider) -> System:
+    """Raises `CampaignError` for what no cluster that runs already can have."""
+    inventory = _inventory_of(campaign)
+    authority = kept_directory(inventory.stem)
+    if not authority.is_dir():
+        raise CampaignError(
+            f"the certificate authority of cluster {inventory.stem!r} is not on this machine: {authority}",
+            hint="attach from the machine, and as the user, that deployed the cluster; or `tri deploy up` first",
+        )
+    unable = sorted(set(campaign.workload_specs) - WORKLOADS)
+    if unable:
+        raise CampaignError(
+            f"campaign {campaign.name}: workload {unable[0]!r} counts what the whole cluster did, in earlier runs as well",
+            hint=f"with --attach there are {', '.join(sorted(WORKLOADS))}; without it all of them",
+        )
+    options = {"cluster": inventory.stem, "keep_data": True, "tls": True, "authority": str(authority)}
+    service = AttachedService(options)
+    if _moves_own_clocks(provider):
+        service.capabilities |= {"clock"}
+    # Whatever earlier runs wrote is under other keys.
+    prefix = f"{campaign.name}-{secrets.token_hex(4)}/"
+    return System(service, lambda: KeyedClient(ReferenceClient(service.cluster_id, tls=service.client_tls), prefix))
+
+
+def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService) -> None:
+    """Refuse, before anything is touched, faults that would take a node started anew, or leave the cluster changed."""
+    needs = needs_of(campaign, plan)
+    unable = {need for need in needs if need in OF_THE_SYSTEM and OF_THE_SYSTEM[need] not in service.capabilities}
+    unable |= needs & {"power"}
+    if unable:
+        raise CampaignError(
+            f"campaign {campaign.name}: a cluster that is attached to cannot have {', '.join(sorted(unable))}: its nodes were started without what that takes, "
+            "or would not be as they were",
+            hint="leave these faults out, or run without --attach on hosts where no cluster is deployed",
+        )
+
+
+def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequence[Host]) -> list[dict[str, Any]]:
+    """Look at what is there. Raises `DeployError` when a node does not run, or was deployed otherwise than the campaign says. Returns what the run has to do without."""
+    found = on_all(hosts, lambda host: _config_of(service, host)).require("attaching to the cluster", DeployError)
+    for name, config in found.items():
+        difference = difference_of(campaign, plan, config)
+        if difference is not None:
+            raise DeployError(
+                f"{name}: {difference}",
+                hint="change the campaign (--set), or deploy the cluster as it wants it (`tri deploy up --timing …`)",
+            )
+    sizes = on_all(hosts, lambda host: _size_of(service, host)).require("attaching to the cluster", DeployError)
+    service.kept_traces = max(sizes.values()) <= TRACE_BYTES
+    if service.kept_traces:
+        return []
+    why = f"a node's trace has {max(sizes.values()) >> 20} MiB, more than {TRACE_BYTES >> 20}"
+    return [{"sort": "traces", "why": why, "hint": "deploy the cluster anew to have them"}]
+
+
+def require_running(service: Service, hosts: Sequence[Host], within_s: float = BACK_S) -> None:
+    """What was attached to must outlive the run. Raises `DeployError`. A node may be starting again just now."""
+    deadline_s = time.monotonic() + within_s
+
+    def pid(host: Host) -> int | None:
+        while (found := service.pid(host)) is None and time.monotonic() < deadline_s:
+            time.sleep(LOOK_S)
+        return found
+
+    pids = on_all(hosts, pid).require("looking at the cluster after the run", DeployError)
+    down = [name for name, pid in pids.items() if pid is None]
+    if down:
+        raise DeployError(f"after the run no node runs on {', '.join(down)}", hint="`tri deploy up` starts it again")
+
+
+def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> str | None:
+    """What the campaign says of the system and the deployed node's configuration has otherwise; None when they agree."""
+    if sorted(config["peers"]) != sorted(plan.nodes):
+        return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, and the campaign has {', '.join(sorted(plan.nodes))}"
+    if config["voters"] != dict(plan.voters):
+        return f"its voters are {config['voters']}, and the campaign's {dict(plan.voters)}"
+    asked = {**reference_options(plan), **{name: getattr(campaign.system, name) for name in _NOT_DEPLOYED}}
+    deployed = {**config, "tls": "tls" in config, "discover": False, "learners": [], "seeds": [], "capacities": {}}
+    for name in sorted(campaign.system.model_fields_set - {"voters", "name", "options"}):
+        if name == "file":
+            return "a system from a file is not what `tri deploy up` deploys"
+        wanted = deployed[name] if name == "tls" and asked[name] is None else asked[name]
+        if wanted != deployed[name]:
+            return f"it was deployed with {name} {deployed[name]!r}, and the campaign wants {wanted!r}"
+    return None
+
+
+def _config_of(service: AttachedService, host: Host) -> Mapping[str, Any]:
+    path = service.control_of(host).path("config.json")
+    text = host.run(["cat", path], check=False).stdout
+    config: dict[str, Any] = {}
+    if text:
+        with understood(host.name, text, "the node's configuration"):
+            config = object_in(text)
+            sorted(config["peers"]), dict(config["voters"])
+    if config.get("cluster") != service.cluster_id or service.pid(host) is None:
+        raise DeployError(
+            f"no node of cluster {service.cluster_id!r} runs there",
+            hint="`tri deploy up` with this inventory starts it",
+        )
+    return config
+
+
+def _size_of(service: AttachedService, host: Host) -> int:
+    path = service.control_of(host).path("trace.jsonl")
+    text = host.run(["stat", "-c", "%s", path], check=False).stdout
+    with understood(host.name, text, "the size of its trace"):
+        return whole(text.strip() or "0")
+
+
+def _inventory_of(campaign: Campaign) -> Path:
+    if campaign.hosts.provider != "ssh" or campaign.hosts.inventory is None:
+        raise CampaignError(
+            "--attach is for a cluster that `tri deploy up` left on an inventory's hosts",
+            hint="name the inventory with --hosts",
+        )
+    return Path(campaign.hosts.inventory)
+
+
+def _moves_own_clocks(provider: SshProvider | Provider) -> bool:
+    """Whether the inventory gave away the machines' own clocks: no library has to be loaded then."""
+    inventory = getattr(provider, "inventory", None)
+    return inventory is not None and all(entry.clock == "system" for entry in inventory.hosts)

@@ -1,0 +1,165 @@
+"""From a campaign to everything a run needs: the plan, the provider of hosts, the system under test.
+
+The one place that knows which class stands behind a name in a campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...campaign.load import node_names
+from ...campaign.model import Campaign, SystemSpec
+from ...campaign.model import default_voters as default_voters
+from ...errors import CampaignError
+from ...hosts.base import Provider
+from ...hosts.selection.chosen import Chosen, provider_of
+from ...nemesis.faults.fault import Intent
+from ...nemesis.faults.power_models import JOURNALED, with_model
+from ...nemesis.schedule.abilities import lacking, told_missing
+from ...nemesis.schedule.mix import composed_needs, planned
+from ...nemesis.specs.timing import Timing as FaultTiming
+from ...nemesis.topology.liveness import LivenessSpec
+from ...systems.base import Client, Service
+from ...workloads import WORKLOADS
+from .own_system import load_system
+from .pacing import pace_of
+from .plan import Liveness, Plan, Timing, make_slots, settling_slots
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A service to deploy, and a maker of its clients."""
+
+    service: Service
+    make_client: Callable[[], Client]
+
+
+def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:
+    """`directory` is the campaign file's. A seed that was left out is drawn here, once.
+
+    `able` are the abilities of the hosts, for faults that are composed of what they can do; None for the simulator's, which are all.
+    """
+    nodes = node_names(campaign, directory)
+    seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
+    workloads = {name: WORKLOADS[name][1](name, spec) for name, spec in campaign.workload_specs.items()}
+    return Plan(
+        campaign=campaign.name,
+        seed=seed,
+        nodes=nodes,
+        voters=campaign.system.voters or default_voters([n for n in nodes if n not in campaign.system.learners]),
+        timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
+        workloads=workloads,
+        slots=make_slots(workloads, nodes),
+        intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.load, able=able)),
+        options={
+            "system": campaign.system.model_dump(mode="json"),
+            "hosts": campaign.hosts.model_dump(mode="json"),
+            "checks": campaign.checks,
+            "check_options": _check_options(campaign),
+            "expect": campaign.expect,
+        },
+        liveness=_liveness(campaign.liveness),
+        pace=pace_of(campaign.load),
+        # Of another system nobody knows which node must take writes.
+        settling=settling_slots(nodes) if campaign.system.file is None else (),
+    )
+
+
+def _with_power_model(campaign: Campaign, intents: Sequence[Intent]) -> list[Intent]:
+    simulated = campaign.hosts.provider == "sim"
+    strict = simulated or campaign.system.file is None
+    return with_model(intents, None if strict else JOURNALED, simulated)
+
+
+def _liveness(spec: LivenessSpec | None) -> Liveness | None:
+    return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
+
+
+def _check_options(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's, with what its other sections say."""
+    ours = campaign.options_of_sections()
+    return {
+        **campaign.check_options,
+        **{name: {**campaign.check_options.get(name, {}), **some} for name, some in ours.items()},
+    }
+
+
+def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Provider:
+    """The provider of real hosts (`sim` has none), which are to stay up afterwards if the user or the campaign says `keep`."""
+    spec = campaign.hosts
+    inventory = None if spec.inventory is None else directory / spec.inventory
+    # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
+    choice = Chosen(spec.provider, spec.nodes, inventory, spec.lab, spec.clock, spec.placed)
+    return provider_of(choice, name=f"run-{os.getpid()}", kept=keep or spec.keep)
+
+
+def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
+    """The abilities that its faults take, but for those that are composed of what hosts can do; of a plan, which may have lost some of its
+    campaign's faults (shrinking does that), those of the kinds that are left, and of what was composed."""
+    kinds = None if plan is None else {intent.kind for intent in plan.intents}
+    specs = [item.spec for item in campaign.faults if isinstance(item.spec, FaultTiming)]
+    needs = {need for spec in specs if kinds is None or spec.kind in kinds for need in spec.needs()}
+    needs |= composed_needs(campaign.faults, plan.intents) if plan is not None else frozenset()
+    return frozenset(needs | (campaign.liveness.needs() if campaign.liveness is not None else frozenset()))
+
+
+def require_capabilities(campaign: Campaign, provider: Provider, system: frozenset[str]) -> None:
+    """Refuse, before anything is touched, a campaign that asks for what such hosts or this system can never do."""
+    events = {
+        item.spec.on for item in campaign.faults if isinstance(item.spec, FaultTiming) and item.spec.on is not None
+    }
+    if events - {"leader-elected"} and "traces" not in system:
+        raise CampaignError(
+            f"campaign {campaign.name}: a system without traces does not say when: {', '.join(sorted(events))}",
+            hint="of such a system only `on: leader-elected` is known, by asking it who leads",
+        )
+    missing = lacking(needs_of(campaign), provider, system)
+    if missing:
+        told, hint = told_missing(missing)
+        names = ", ".join(able.ability for able in missing)
+        raise CampaignError(
+            f"campaign {campaign.name}: hosts of provider {provider.name!r} cannot do: {names}\n{told}",
+            hint=f"{hint}; `tri doctor` says what hosts can do",
+        )
+
+
+def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
+    """The reference cluster, or what the campaign's Python file defines."""
+    spec = campaign.system
+    if spec.file is not None:
+        return System(*load_system(directory / spec.file, spec.options))
+    from ...systems.reference.client import ReferenceClient
+    from ...systems.reference.system import ReferenceService
+
+    service = ReferenceService(reference_options(plan))
+    return System(service, lambda: ReferenceClient(service.cluster_id, tls=service.client_tls))
+
+
+def reference_options(plan: Plan) -> Mapping[str, Any]:
+    """The options of the reference node, the same for real hosts and for the simulator, which has no use for `tls`."""
+    from ...systems.reference.options import SECURED
+
+    spec = SystemSpec.model_validate(plan.options["system"])
+    return {
+        "cluster": f"{plan.campaign}-{plan.seed}",
+        "timing": spec.timing if isinstance(spec.timing, str) else spec.timing.of_node(),
+        "flaws": list(spec.flaws),
+        "voters": dict(plan.voters),
+        "lease_reads": spec.lease_reads,
+        "snapshot_threshold": spec.snapshot_threshold,
+        "max_batch": spec.max_batch,
+        "seed": plan.seed,
+        "membership": spec.membership,
+        "agents": spec.agents,
+        "memory": spec.memory,
+        "discover": spec.discover,
+        "learners": list(spec.learners),
+        "seeds": list(spec.seeds),
+        "capacities": dict(spec.capacities),
+        "tls": plan.options.get("hosts", {}).get("provider") in SECURED if spec.tls is None else spec.tls,
+    }

@@ -1,0 +1,162 @@
+"""A system of a user's own: a Python file with `service(options)` and `client(options)`, loaded and looked at before anything starts.
+
+The file is imported as a module of its own, so dataclasses, `from __future__ import annotations` and the like work. Modules beside it can be
+imported, at the load and later; one that is installed under the same name comes first. What a service or a client lacks is refused at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ...errors import CampaignError
+from ...nemesis.cluster.control import HandsOver, Leavable, Reconfigurable, Replaceable
+from ...nemesis.cluster.fault_disk import OnDisk
+from ...systems.base import Client, Service
+from ...trouble import place_of_users
+
+GUIDE = "docs/guides/own-system.md says what it takes"
+ATTRIBUTES: Mapping[str, tuple[type, ...]] = {"name": (str,), "port": (int,), "capabilities": (Collection,)}
+"""Of a service, beside its methods."""
+BY_CAPABILITY: Mapping[str, type] = {
+    "disk": OnDisk,
+    "members": Leavable,
+    "replacement": Replaceable,
+    "transfer": HandsOver,
+    "voters": Reconfigurable,
+}
+"""What a service that claims a capability must have in addition."""
+
+
+def load_system(path: Path, options: Mapping[str, Any]) -> tuple[Service, Callable[[], Client]]:
+    """The service, and a maker of clients. Raises `CampaignError` naming everything that is missing, with file and line."""
+    module = _module(path)
+    missing = [name for name in ("service", "client") if not callable(getattr(module, name, None))]
+    if missing:
+        hint = "see docs/guides/own-system.md: service(options), client(options)"
+        raise CampaignError(f"{path} does not define {' and '.join(missing)}", hint=hint)
+    service = _called(path, "service", lambda: module.service(options))
+    client = _called(path, "client", lambda: module.client(options))
+    problems = [*_service_problems(service), *_problems(client, Client)]
+    if problems:
+        raise CampaignError("\n".join(f"{path}: {problem}" for problem in problems), hint=GUIDE)
+    return service, lambda: module.client(options)
+
+
+def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except (Exception, SystemExit) as error:
+        told = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
+        raise CampaignError(told, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"system_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        why = "is not a Python file" if path.exists() else "does not exist"
+        raise CampaignError(f"system file {path} {why}", hint="its path is relative to the campaign's folder")
+    module = importlib.util.module_from_spec(spec)
+    _Beside.of(path.parent)
+    # Dataclasses, pickle and typing look a class's module up by its name.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
+        at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
+        told = f"{at or path}: {type(error).__name__}: {error}"
+        raise CampaignError(told, hint="the file must import cleanly") from error
+    return module
+
+
+class _Beside(MetaPathFinder):
+    """Finds modules in one directory that nothing else finds, so that no file there can take the place of an installed module."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._found: set[str] = set()
+
+    @classmethod
+    def of(cls, directory: Path) -> None:
+        """The one of this directory instead of that of any other, whose modules go: two systems may have modules of equal names."""
+        directory = directory.absolute()
+        before = [finder for finder in sys.meta_path if isinstance(finder, cls)]
+        if any(finder._directory == directory for finder in before):
+            return
+        for finder in before:
+            sys.meta_path.remove(finder)
+            for name in finder._found:
+                sys.modules.pop(name, None)
+        sys.meta_path.append(cls(directory))
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if path is not None:
+            return None
+        spec = PathFinder.find_spec(fullname, [str(self._directory)])
+        if spec is not None:
+            self._found.add(fullname)
+        return spec
+
+
+def _service_problems(service: Any) -> Iterator[str]:
+    yield from _problems(service, Service)
+    for name, kinds in ATTRIBUTES.items():
+        value = _attribute(service, name)
+        if not isinstance(value, kinds) or (name == "capabilities" and isinstance(value, str)):
+            told = "is missing" if value is None else f"is {value!r}"
+            yield f"{type(service).__name__}.{name} {told}: {_WANTED[name]}"
+    claimed = _attribute(service, "capabilities")
+    for capability, protocol in BY_CAPABILITY.items():
+        if isinstance(claimed, Collection) and capability in claimed:
+            yield from (
+                f"{problem} (it claims the capability {capability!r})" for problem in _problems(service, protocol)
+            )
+
+
+_WANTED = {
+    "name": "a text that names the system",
+    "port": "the number of the port where clients connect, on every host",
+    "capabilities": "a frozenset of texts, frozenset() for none",
+}
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    try:
+        return getattr(thing, name, None)
+    except Exception as error:  # a property of the user's
+        return error
+
+
+def _problems(thing: Any, protocol: type) -> Iterator[str]:
+    """Methods of the protocol that are missing, or cannot be called as the harness calls them."""
+    for name, wanted in vars(protocol).items():
+        if name.startswith("_") or not inspect.isfunction(wanted):
+            continue
+        parameters = list(inspect.signature(wanted).parameters)[1:]
+        call = f"{type(thing).__name__}.{name}({', '.join(parameters)})"
+        method = _attribute(thing, name)
+        if not callable(method):
+            yield f"{call} is missing"
+        elif not _takes(method, len(parameters)):
+            yield f"{call} is called with {len(parameters)} arguments, but the method is {name}{inspect.signature(method)}"
+
+
+def _takes(method: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(method).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say what it takes
+        return True
+    return True

@@ -1,0 +1,63 @@
+"""When a load may end, and how long a fault is held: a run whose faults met no operation, or of which a workload changed nothing, shows little.
+
+Pure. The bounds stand in the plan (`plan.Pace`), so that a plan alone determines a simulated run; the times that applied are in history and ledger.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from checkers.soundness.exercised import FEW_TRIES, looks_only
+from histories.model.operation import FOUND_NOTHING, MISMATCH
+
+from ...systems.base import Op, Outcome
+from .plan import Pace, Plan
+
+SECOND_NS = 1_000_000_000
+HOLD_MOST_NS = 15 * SECOND_NS
+LOAD_MORE_LEAST_NS, LOAD_MORE_MOST_NS = 5 * SECOND_NS, 30 * SECOND_NS
+RAN = FOUND_NOTHING | {MISMATCH}
+"""Errors of a `fail` that ran, and observed something."""
+PREPARES = frozenset({"spawn"})
+"""Kinds without which others cannot begin, and which alone show nothing: of agents that do tasks."""
+HOLD_LEAST_NS = 2 * SECOND_NS
+"""A short fault may be held for so long, a longer one for twice its time."""
+MEETING_NS = SECOND_NS // 2
+"""How long a fault that was held stays from the first operation that it meets, or its own time if that is shorter."""
+
+
+def pace_of(load_ns: int) -> Pace:
+    """What a campaign's load allows: half of it longer, within bounds."""
+    return Pace(HOLD_MOST_NS, min(max(load_ns // 2, LOAD_MORE_LEAST_NS), LOAD_MORE_MOST_NS))
+
+
+def held_for_ns(for_ns: int, most_ns: int) -> int:
+    """How much longer than its time a fault may last until an operation meets it."""
+    return min(max(2 * for_ns, HOLD_LEAST_NS), most_ns)
+
+
+class Unacknowledged:
+    """The workloads that showed too little yet: none of their changes took place, or one of their kinds was tried often and never did. Those of a plan
+    without a pace are none. It asks for what the checker `vacuity` asks for."""
+
+    def __init__(self, plan: Plan) -> None:
+        acting = (slot.workload for slot in plan.slots if not plan.workloads[slot.workload].spec.reactive)
+        names = () if plan.pace is None else dict.fromkeys(acting)
+        self._tried: dict[str, Counter[str]] = {name: Counter() for name in names}
+        self._took_place: dict[str, set[str]] = {name: set() for name in names}
+
+    def completed(self, op: Op, outcome: Outcome) -> None:
+        if op.workload in self._tried:
+            self._tried[op.workload][op.f] += 1
+            if outcome.type == "ok" or (outcome.type == "fail" and outcome.error in RAN):
+                self._took_place[op.workload].add(op.f)
+
+    @property
+    def workloads(self) -> list[str]:
+        return [name for name in self._tried if self._shows_too_little(name)]
+
+    def _shows_too_little(self, name: str) -> bool:
+        took_place = self._took_place[name]
+        changes = {f for f in took_place if not looks_only(f) and f not in PREPARES}
+        often = (f for f, count in self._tried[name].items() if count >= FEW_TRIES)
+        return not changes or any(f not in took_place for f in often)

@@ -1,0 +1,244 @@
+"""The plan of a run: what shall happen, before anything happens. A seed determines it; the plan, not the seed, is the artefact.
+
+It holds intents, never results: operations come from keyed streams (`generators`), faults are `Intent`s whose targets are resolved when
+their time has come. `plan.json` is `to_json()`; every option is in it, and `from_json` reads it back as the same plan.
+
+Shrinking writes operations out one by one: a plan with `pinned` operations does these and draws none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NotRequired, TypedDict
+
+from ...errors import CampaignError
+from ...evidence.documents import typed
+from ...nemesis.faults.fault import Intent
+from ...systems.base import Op
+from ...workloads import WORKLOADS
+from ...workloads.base import Workload
+from ...workloads.settle import SETTLE
+from ...workloads.sized import Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in ns. `quiet_ns` lies between the final heal and the final reads; `operation_ns` is an operation's deadline."""
+
+    load_ns: int
+    quiet_ns: int
+    final_ns: int
+    operation_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Bounds in ns of what a run may take longer so that it shows something: `hold_most_ns` for a fault until an operation meets it, `load_more_ns` for the
+    load until every fault that is on met one and every workload had a change acknowledged (`pacing`)."""
+
+    hold_most_ns: int
+    load_more_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What follows the load: `intents` keep everything but a core broken for `for_ns`, and within `within_ns` the core must work.
+
+    `settle_ns` None: the rest is broken before the load's faults are healed. Else everything heals first, and the rest is broken so much later.
+    """
+
+    within_ns: int
+    for_ns: int
+    settle_ns: int | None
+    intents: Sequence[Intent]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One client: the `client`-th of its workload, talking to `node`."""
+
+    slot: int
+    workload: str
+    client: int
+    clients: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """An operation written out: `slot` tries `op` at `at_ns` of run time, or as soon as it is free."""
+
+    slot: int
+    at_ns: int
+    op: Op
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`options` are those of the system, the hosts and the checks; `world` is what is true of a simulated world (`SimOptions`), {} for its defaults.
+
+    `settling` are the clients that try every node when all is healed (`workloads.settle`); none in plans of older versions.
+    `pinned` None: operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
+    """
+
+    campaign: str
+    seed: int
+    nodes: Sequence[str]
+    voters: Mapping[str, int]
+    timing: Timing
+    workloads: Mapping[str, Workload]
+    slots: Sequence[Slot]
+    intents: Sequence[Intent]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    world: Mapping[str, Any] = field(default_factory=dict)
+    pinned: Sequence[Pinned] | None = None
+    liveness: Liveness | None = None
+    pace: Pace | None = None
+    settling: Sequence[Slot] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "campaign": self.campaign,
+            "seed": self.seed,
+            "nodes": list(self.nodes),
+            "voters": dict(self.voters),
+            "timing": {
+                "load_ns": self.timing.load_ns,
+                "quiet_ns": self.timing.quiet_ns,
+                "final_ns": self.timing.final_ns,
+                "operation_ns": self.timing.operation_ns,
+            },
+            "workloads": {name: workload.spec.model_dump(mode="json") for name, workload in self.workloads.items()},
+            "slots": [_slot_json(slot) for slot in self.slots],
+            "intents": [_intent_json(intent) for intent in self.intents],
+            "options": dict(self.options),
+            "world": dict(self.world),
+            "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
+            "liveness": None if self.liveness is None else _liveness_json(self.liveness),
+            **({} if self.pace is None else {"pace": asdict(self.pace)}),
+            **({"settling": [_slot_json(slot) for slot in self.settling]} if self.settling else {}),
+        }
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large values are on their way to the system."""
+        found = {name: workload.spec.bytes_of_a_value for name, workload in self.workloads.items()}
+        return Sizes({name: size for name, size in found.items() if size is not None})
+
+    def told(self) -> str:
+        """Everything but the world in one line of JSON; of lists that grow with the run, how long they are."""
+        data = {name: value for name, value in self.to_json().items() if name != "world"}
+        counted = {name: len(data[name]) for name in ("slots", "intents", "pinned") if data[name] is not None}
+        return json.dumps({**data, **counted}, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
+        """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
+        try:
+            typed(data, _Shape)
+            pinned, liveness = data["pinned"], data.get("liveness")
+            return cls(
+                campaign=data["campaign"],
+                seed=data["seed"],
+                nodes=list(data["nodes"]),
+                voters=dict(data["voters"]),
+                timing=Timing(**data["timing"]),
+                workloads={name: _workload(name, spec) for name, spec in data["workloads"].items()},
+                slots=[Slot(*slot) for slot in data["slots"]],
+                intents=[Intent(**intent) for intent in data["intents"]],
+                options=dict(data["options"]),
+                world=dict(data["world"]),
+                pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
+                liveness=None if liveness is None else _liveness(liveness),
+                pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
+                settling=[Slot(*slot) for slot in data.get("settling", ())],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CampaignError(
+                f"{source}: not a plan: {type(error).__name__}: {error}",
+                hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
+            ) from error
+
+
+class _Shape(TypedDict):
+    campaign: str
+    seed: int
+    nodes: list[str]
+    voters: dict[str, int]
+    timing: dict[str, int]
+    workloads: dict[str, dict[str, Any]]
+    slots: list[tuple[int, str, int, int, str]]
+    intents: list[_Intent]
+    options: dict[str, Any]
+    world: dict[str, Any]
+    pinned: list[tuple[int, int, list[Any]]] | None
+    pace: NotRequired[dict[str, int] | None]
+
+
+class _Intent(TypedDict):
+    id: str
+    kind: str
+    parameters: dict[str, Any]
+    at_ns: int
+    for_ns: int | None
+
+
+def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
+    kind, make = WORKLOADS[name]
+    return make(name, kind.model_validate(spec))
+
+
+def _slot_json(slot: Slot) -> list[Any]:
+    return [slot.slot, slot.workload, slot.client, slot.clients, slot.node]
+
+
+def _intent_json(intent: Intent) -> dict[str, Any]:
+    return {
+        "id": intent.id,
+        "kind": intent.kind,
+        "parameters": dict(intent.parameters),
+        "at_ns": intent.at_ns,
+        "for_ns": intent.for_ns,
+        "key": intent.key,
+        **({"lane": intent.lane} if intent.lane else {}),
+        **({"on": dict(intent.on)} if intent.on is not None else {}),
+    }
+
+
+def _liveness_json(liveness: Liveness) -> dict[str, Any]:
+    return {
+        "within_ns": liveness.within_ns,
+        "for_ns": liveness.for_ns,
+        "settle_ns": liveness.settle_ns,
+        "intents": [_intent_json(intent) for intent in liveness.intents],
+    }
+
+
+def _liveness(data: Mapping[str, Any]) -> Liveness:
+    return Liveness(**{**data, "intents": [Intent(**intent) for intent in data["intents"]]})
+
+
+def _pinned_json(pinned: Pinned) -> list[Any]:
+    op = pinned.op
+    return [pinned.slot, pinned.at_ns, [op.f, op.key, op.value, op.level, op.workload]]
+
+
+def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str]) -> list[Slot]:
+    """Every workload's clients, dealt to the nodes in turn (each workload starts at the first node)."""
+    slots: list[Slot] = []
+    for name, workload in workloads.items():
+        clients = workload.spec.clients
+        for client in range(clients):
+            slots.append(Slot(len(slots), name, client, clients, nodes[client % len(nodes)]))
+    return slots
+
+
+SETTLING_FROM = 1_000_000
+"""Numbers of the clients that settle, and of their processes, begin here: far from those of the load, whose processes are numbered on when one retires."""
+
+
+def settling_slots(nodes: Sequence[str]) -> list[Slot]:
+    """One client for each node."""
+    return [Slot(SETTLING_FROM + i, SETTLE, i, len(nodes), node) for i, node in enumerate(nodes)]

@@ -1,0 +1,56 @@
+"""A run's faults and what its hosts can do: found out when they are up, before anything is deployed, and told afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..evidence.seal import PLAN_FILE
+from ..evidence.writing import write_json
+from ..hosts.base import Host
+from ..hosts.ssh.reach import require_reach
+from ..nemesis.faults.fault import Intent
+from ..nemesis.schedule.abilities import backends, lacking, require_abilities, try_abilities
+from ..nemesis.schedule.mix import left_out, possible_needs
+from .drive.runner import Runner
+from .plan.build import make_plan, needs_of
+
+if TYPE_CHECKING:
+    from .under_way import Run
+
+
+def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
+    """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
+    if run.provider.name != "local":
+        # A lab's hosts reach each other, and its clients them, by construction.
+        require_reach(run.provider, hosts, run.system.service.port)
+    found: dict[str, dict[str, str]] = {}
+    if run.composed:
+        names = possible_needs(run.campaign.faults)
+        never = lacking(names, run.provider, run.system.service.capabilities)
+        asked = names - {able.ability for able in never}
+        tried = [*never, *try_abilities(hosts, asked)]
+        run.left_out = left_out(run.campaign.faults, tried)
+        able = names - {able.ability for able in tried if not able.ok}
+        run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
+        write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
+        found = backends(tried)
+    needs = needs_of(run.campaign, run.plan)
+    found |= require_abilities(hosts, needs - set(found))
+    run.backends = {ability: how for ability, how in sorted(found.items()) if ability in needs}
+
+
+def never_begun(runner: Runner) -> list[dict[str, Any]]:
+    """Faults whose turn did not come, as `left_out` tells them."""
+    if runner.stopped:
+        return [
+            {"fault": intent.id, "why": "the run was ended before its turn", "hint": ""}
+            for intent in runner.never_begun
+        ]
+    return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
+
+
+def _why_not(intent: Intent) -> str:
+    if intent.on is None:
+        return "the load ended before the faults ahead of it were over"
+    return f"the load ended before another {intent.on['event']} came while it could begin"

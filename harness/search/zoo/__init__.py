@@ -1,0 +1,1 @@
+"""Hunting the planted bugs."""

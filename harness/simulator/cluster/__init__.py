@@ -1,0 +1,1 @@
+"""Simulated nodes and the cluster of them."""

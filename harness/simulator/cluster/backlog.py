@@ -1,0 +1,32 @@
+"""What piled up while a process was stopped, in an order in which its loop may take it.
+
+The socket runtime takes what the disk finished, then what the sockets brought, then the timers that are due. Within one connection order is
+kept; which of several ready connections is read first, nobody promises. So a read may overtake the answers of followers that came long before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.core.interface.events import Connected, Disconnected, Event, Received, Start, StorageDone, TimerFired
+
+from ...keyed_random import draw, key_of
+
+
+def ordered(inbox: Sequence[Event], key: int) -> list[Event]:
+    """The same events: storage, then connections in an order drawn by `key`, then timers; each source's own order stays."""
+    return sorted(inbox, key=lambda event: _rank(event, key))
+
+
+def _rank(event: Event, key: int) -> tuple[int, int]:
+    if isinstance(event, Start):
+        # A process that is stopped before its first turn has begun nothing, and still begins with this.
+        return -1, 0
+    if isinstance(event, StorageDone):
+        return 0, 0
+    if isinstance(event, TimerFired):
+        return 2, 0
+    if isinstance(event, (Received, Connected, Disconnected)):
+        return 1, draw(key, 1, key_of(event.peer))
+    # A client's requests and its end.
+    return 1, draw(key, 2, key_of(getattr(event, "client", "")))

@@ -1,0 +1,32 @@
+"""The moments of a simulated run at which faults may strike (`nemesis.triggers`), told as they come: by trace lines, and by writes to the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from node.core.interface.effects import Effect, Write
+from node.core.storage.snapshot_file import TEMPORARY
+
+from ...nemesis.faults.triggers import TRACED
+from .cluster import SimCluster
+
+Tell = Callable[[str, str], None]
+"""`tell(event, node)`."""
+
+
+def watch_moments(cluster: SimCluster, tell: Tell) -> None:
+    """It changes nothing; what is told to may end a `run_until`."""
+
+    def traced(line: Mapping[str, Any]) -> None:
+        event = TRACED.get(line["event"])
+        if event is not None:
+            tell(event, line["node"])
+
+    def wrote(node: str, effects: Sequence[Effect]) -> None:
+        # A snapshot, of its own or of its leader, is the only file that is written beside the one it shall replace.
+        if any(isinstance(effect, Write) and effect.file == TEMPORARY for effect in effects):
+            tell("snapshot-begun", node)
+
+    cluster.watchers.append(traced)
+    cluster.effect_watchers.append(wrote)

@@ -1,0 +1,1 @@
+"""States and events that a search wants to reach."""

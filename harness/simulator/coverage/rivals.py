@@ -1,0 +1,34 @@
+"""Who may believe that he leads: a new leader and the one before, told as soon as there are two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..cluster.cluster import SimCluster
+
+Tell = Callable[[str, "str | None"], None]
+"""`tell(new, old)`: `old` led before; None when nobody did, or it is the same node."""
+
+_COMES_BACK = frozenset({"resume", "start"})
+
+
+def watch_rivals(cluster: SimCluster, tell: Tell) -> None:
+    """It changes nothing; what is told to may end a `run_until`."""
+    led: dict[str, int] = {}
+
+    def traced(line: Mapping[str, Any]) -> None:
+        if line["event"] == "leader":
+            new = line["node"]
+            others = {name: term for name, term in led.items() if name != new}
+            led[new] = line["term"]
+            tell(new, max(others, key=lambda name: others[name], default=None))
+
+    def done(what: str, *operands: Any) -> None:
+        if what in _COMES_BACK and operands[0] in led:
+            newest = max(led, key=lambda name: led[name])
+            if newest != operands[0]:
+                tell(newest, operands[0])
+
+    cluster.watchers.append(traced)
+    cluster.deed_watchers.append(done)

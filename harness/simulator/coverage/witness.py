@@ -1,0 +1,127 @@
+"""What only the simulator knows of a run, for the checkers (`checkers.liveness.simulated_truth`): the disks that it damaged, and the requests that nodes left unanswered.
+
+witness = Witness(cluster)        # before anything happens; it changes nothing
+truth = witness.truth(start_ns)   # JSON values, times as run time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from node.core.clients.request import DEADLINE_MS
+from node.core.interface.effects import Effect, Reply
+from node.core.interface.events import ClientGone, Event, Request, Start
+
+from ..cluster.cluster import SimCluster
+from ..options import MILLISECOND
+
+_FATAL = frozenset({"full", "read_only", "broken", "failing", "lying"})
+"""Fields of a disk's `Trouble` that may stop a node or make it forget; a slow or stuck disk does neither."""
+
+_FORGETS = frozenset({"decay", "wipe", "replace-disk"})
+_DAMAGES = frozenset({"decay", "replace-disk", "fail-fsync"})
+
+LATE_NS = 500 * MILLISECOND
+"""So long after its deadline a request should have been answered, and so long the node is seen to step after that without an answer."""
+
+
+class Witness:
+    def __init__(self, cluster: SimCluster) -> None:
+        self._cluster = cluster
+        self._damaged_ns: dict[str, int] = {}
+        self._slowed: set[str] = set()
+        self._forgot_ns: int | None = None
+        self._open: dict[str, dict[tuple[str, Any], _Open]] = {name: {} for name in cluster.nodes}
+        self._unanswered: list[dict[str, Any]] = []
+        if cluster.options.fsync_error_ppm:
+            self._damaged_ns = dict.fromkeys(cluster.nodes, 0)
+        cluster.deed_watchers.append(self._deed)
+        cluster.event_watchers.append(self._event)
+        cluster.effect_watchers.append(self._effects)
+
+    def truth(self, start_ns: int, calm: bool) -> dict[str, Any]:
+        """Run time 0 is `start_ns` of virtual time. `calm`: whether the network was calm from the heal on."""
+        options, nodes = self._cluster.options, self._cluster.nodes.values()
+        settle_ns = options.stall_timeout_ns + options.connect_timeout_ns + options.retransmit_max_ns
+        moments = ("at_ns", "deadline_ns", "late_ns")
+        return {
+            "damaged_ns": {node: at_ns - start_ns for node, at_ns in self._damaged_ns.items()},
+            "forgot_ns": None if self._forgot_ns is None else self._forgot_ns - start_ns,
+            "election_ns": max(node.config.node.timing.election_max_ns for node in nodes),
+            "settle_ns": settle_ns + 4 * options.redial_mean_ns,
+            "fair": all(options.keeps_time(node.config.node.timing.election_min_ns) for node in nodes),
+            "calm": calm,
+            "lossless": not (options.loss_ppm or options.reorder_ppm),
+            "unanswered": [
+                {**one, **{moment: one[moment] - start_ns for moment in moments}} for one in self._unanswered
+            ],
+        }
+
+    def _deed(self, verb: str, *operands: Any) -> None:
+        node = operands[0] if operands else ""
+        now_ns = self._cluster.now_ns
+        fatal = verb in _DAMAGES or (verb == "trouble" and operands[1] in _FATAL)
+        if fatal:
+            self._damaged_ns.setdefault(node, now_ns)
+        if fatal or verb in ("trouble", "stall-disk"):
+            self._slowed.add(node)
+        if verb in _FORGETS or (verb == "trouble" and operands[1] == "lying"):
+            self._forgot_ns = now_ns if self._forgot_ns is None else self._forgot_ns
+
+    def _event(self, node: str, event: Event) -> None:
+        kind = type(event)
+        if kind is Request:
+            body = event.body  # type: ignore[union-attr]
+            deadline_ms = body.get("deadline_ms", DEADLINE_MS) if isinstance(body, Mapping) else None
+            if isinstance(deadline_ms, int):
+                now_ns = self._cluster.now_ns
+                asked = _Open(_what(body), now_ns, now_ns + deadline_ms * MILLISECOND)
+                self._open[node][event.client, body.get("id")] = asked  # type: ignore[union-attr]
+        elif kind is ClientGone:
+            gone = event.client  # type: ignore[union-attr]
+            self._open[node] = {key: asked for key, asked in self._open[node].items() if key[0] != gone}
+        elif kind is Start:
+            self._open[node] = {}
+
+    def _effects(self, node: str, effects: Sequence[Effect]) -> None:
+        waiting = self._open[node]
+        if not waiting:
+            return
+        for effect in effects:
+            if type(effect) is Reply:
+                waiting.pop((effect.client, effect.body.get("id")), None)
+        now_ns = self._cluster.now_ns
+        late = [key for key, asked in waiting.items() if asked.is_late(now_ns)]
+        for key in late:
+            asked = waiting.pop(key)
+            if node not in self._slowed:
+                found = {"node": node, "what": asked.what, "at_ns": asked.at_ns, "deadline_ns": asked.deadline_ns}
+                self._unanswered.append({**found, "late_ns": now_ns})
+
+
+class _Open:
+    """A request under way. It is late when the node took two steps after its deadline, well apart, and answered in neither."""
+
+    __slots__ = ("at_ns", "deadline_ns", "seen_late_ns", "what")
+
+    def __init__(self, what: str, at_ns: int, deadline_ns: int) -> None:
+        self.what, self.at_ns, self.deadline_ns = what, at_ns, deadline_ns
+        self.seen_late_ns: int | None = None
+
+    def is_late(self, now_ns: int) -> bool:
+        if now_ns < self.deadline_ns + LATE_NS:
+            return False
+        if self.seen_late_ns is None:
+            self.seen_late_ns = now_ns
+        return now_ns >= self.seen_late_ns + LATE_NS
+
+
+def _what(body: Any) -> str:
+    """What was asked, in a word or two."""
+    for word in ("admin", "memory", "do", "view"):
+        if isinstance(body.get(word), str):
+            return body[word] if word == "do" else f"{word} {body[word]}"
+    if body.get("open"):
+        return "open"
+    return "read" if all(op and op[0] == "r" for op in body.get("ops") or ()) else "write"

@@ -1,0 +1,236 @@
+"""`SimInjector`: faults on a simulated cluster, each verified by an observation of its own.
+
+It carries out the kinds of `harness.nemesis.faults.fault`, each by a family of `faults/`. Under virtual time nobody may block, so every call has a
+form that answers through a callback: `begin_inject`, `begin_heal`, `begin_heal_all`. The blocking forms of the `Injector` protocol run the
+simulation until that answer has come, and are for callers outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from node.core.core import Core
+
+from ...errors import FaultError
+from ...nemesis.faults.fault import Intent, Observation, Resolved, Situation
+from ..cluster.cluster import SimCluster
+from ..cluster.node import Process
+from ..cluster.probes import Matrix, unreachable
+from ..options import SECOND
+from .clocks import ClockFaults
+from .disks import DiskFaults
+from .ground import BOOT_NS, Family, Ground, Then, restore
+from .limits import LimitFaults
+from .links import LinkFaults
+from .membership import MembershipFaults
+from .processes import ProcessFaults
+from .reconfigure import Reconfiguration
+from .repeated import RepeatedFaults
+from .transfer import TransferFaults
+
+DEADLINE_NS = 30 * SECOND
+
+
+class SimInjector:
+    """One fault is injected and healed by its intent's id; what is in force is known to the families and nowhere else."""
+
+    def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
+        self._cluster = cluster
+        self._ground = Ground(cluster, hold_most_ns)
+        processes = ProcessFaults(self._ground, self._voters)
+        self._disks = disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
+        links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
+        limits = LimitFaults(self._ground)
+        self._membership = MembershipFaults(self._ground, self.situation)
+        self._families: Mapping[str, Family] = {
+            "cut": links,
+            "link": links,
+            "clog": links,
+            "flap": repeated,
+            "reset": repeated,
+            "kill": processes,
+            "pause": processes,
+            "power": processes,
+            "cpu": limits,
+            "memory": limits,
+            "descriptors": limits,
+            "wipe": processes,
+            "disk": disks,
+            "clock": clocks,
+            "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
+            "membership": self._membership,
+            "transfer": TransferFaults(self._ground, self.situation),
+        }
+
+    # The protocol
+
+    def situation(self) -> Situation:
+        """As the traces tell: the leader is the last one elected in the highest term that has not stepped down since."""
+        cluster = self._cluster
+        leader, voters = _leader_and_voters(cluster)
+        former = _former(cluster, leader)
+        return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles, former=former)
+
+    def _roles(self) -> dict[str, str]:
+        """What a core says of itself, which changes nothing in it."""
+        cores = {node: self._cluster.nodes[node].core for node in self._cluster.up}
+        return {node: str(core.status()["role"]) for node, core in cores.items() if isinstance(core, Core)}
+
+    def steady(self, intent: Intent) -> AbstractContextManager[object]:
+        """Nothing happens while somebody looks: time stands still."""
+        return nullcontext()
+
+    def inject(self, fault: Resolved) -> Observation:
+        return self._wait(lambda then: self.begin_inject(fault, then), f"inject {fault.intent.kind} {fault.intent.id}")
+
+    def heal(self, fault: Resolved) -> Observation:
+        return self._wait(lambda then: self.begin_heal(fault, then), f"heal {fault.intent.kind} {fault.intent.id}")
+
+    def heal_all(self) -> Observation:
+        return self._wait(self.begin_heal_all, "heal everything")
+
+    # Under virtual time
+
+    def waits(self, fault: Resolved) -> bool:
+        """Whether it should be injected later, since it would change nothing now and may wait still."""
+        return fault.intent.kind == "disk" and not self._disks.may_show(fault) and self._ground.waits(fault)
+
+    def begin_inject(self, fault: Resolved, then: Then) -> None:
+        """Inject now; `then` hears what was observed, or a `FaultError`."""
+        family = self._families.get(fault.intent.kind)
+        if family is None:
+            self._ground.soon(
+                then, FaultError(f"the simulator has no fault of kind {fault.intent.kind!r}", "see docs of faults")
+            )
+            return
+        covering = self._ground.covering
+        covering.began(fault, self._cluster.now_ns)
+
+        def seen(result: Observation | FaultError) -> None:
+            if isinstance(result, Observation):
+                covering.saw(fault, result)
+            then(result)
+
+        family.inject(fault, seen)
+
+    def begin_heal(self, fault: Resolved, then: Then) -> None:
+        """Undo one fault; healing what is not in force changes nothing and is observed all the same."""
+        self._ground.covering.ended(fault, self._cluster.now_ns)
+        self._families[fault.intent.kind].heal(fault, then)
+
+    def begin_heal_all(self, then: Then) -> None:
+        """Undo everything, known or not, and see whether every edge, process and clock is as it should be."""
+        cluster = self._cluster
+        for family in self._families.values():
+            family.forget()
+        self._ground.covering.ended_all(cluster.now_ns)
+        restore(cluster)
+        # A disk's error may be noticed only when a process that was stopped runs again.
+        cluster.schedule(cluster.now_ns + BOOT_NS, restore, cluster)
+
+        def observed(matrix: Matrix) -> None:
+            closed = unreachable(matrix)
+            processes = {name: cluster.process(name).value for name in cluster.nodes}
+            disks = {name: node.disk.wrong() for name, node in cluster.nodes.items()}
+            altered = [list(edge) for edge in cluster.network.altered()]
+            whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
+            told = {"unreachable": closed, "processes": processes, "disks": disks, "altered": altered}
+            then(Observation(whole, told))
+
+        def back(error: FaultError | None) -> None:
+            if error is None:
+                self._ground.probes.reachability(observed)
+            else:
+                then(error)
+
+        cluster.schedule(cluster.now_ns + 2 * BOOT_NS, self._membership.bring_back, back)
+
+    def _voters(self) -> Mapping[str, int]:
+        return self.situation().voters
+
+    def _wait(self, begin: Callable[[Then], None], what: str) -> Observation:
+        results: list[Observation | FaultError] = []
+        begin(results.append)
+        if not self._cluster.run_while(lambda: not results, self._cluster.now_ns + 2 * DEADLINE_NS):
+            raise FaultError(f"{what}: nothing was observed in {2 * DEADLINE_NS // SECOND} s", "look at the traces")
+        result = results[0]
+        if isinstance(result, FaultError):
+            raise result
+        return result
+
+
+class _VoterChanges:
+    """Asked of the leader, and not healed."""
+
+    def __init__(
+        self,
+        cluster: SimCluster,
+        ground: Ground,
+        situation: Callable[[], Situation],
+        away: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._cluster, self._ground, self._situation, self._away = cluster, ground, situation, away
+        self._asked_last: dict[str, str] = {}
+        """By node, the last change that names it: an earlier one that is still under way lets go of it, for each would undo the other's steps."""
+
+    def inject(self, fault: Resolved, then: Then) -> None:
+        """Nodes that are not named keep the weight that they have, or have as long as another fault keeps them from voting."""
+        wanted: Mapping[str, int] = fault.what["voters"]
+        self._asked_last |= dict.fromkeys(wanted, fault.intent.id)
+
+        def asked() -> dict[str, int]:
+            return {node: held for node, held in wanted.items() if self._asked_last[node] == fault.intent.id}
+
+        def ended(error: FaultError | None) -> None:
+            now = self._situation().voters
+            done = all(now.get(node, 0) == weight for node, weight in asked().items())
+            then(error if error is not None else Observation(done, {"voters": dict(now)}))
+
+        Reconfiguration(
+            self._cluster,
+            fault.intent.id,
+            lambda: {**self._situation().voters, **self._away(), **asked()},
+            self._cluster.now_ns + DEADLINE_NS,
+            lambda: self._situation().leader,
+            ended,
+        ).ask()
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        self._ground.soon(then, Observation(True, {}))
+
+    def forget(self) -> None:
+        pass
+
+
+def _former(cluster: SimCluster, leader: str | None) -> str | None:
+    """Who was elected last of those that do not lead now."""
+    elected = {
+        name: int(cluster.latest[name]["leader"]["term"])
+        for name in cluster.nodes
+        if name != leader and "leader" in cluster.latest[name]
+    }
+    return max(elected, key=lambda name: elected[name], default=None)
+
+
+def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]:
+    """From the trace lines, latest last: who was elected in the highest term and still leads, and the weights committed last."""
+    leader: tuple[int, str] | None = None
+    config: tuple[int, dict[str, int]] = (-1, {})
+    for name, node in cluster.nodes.items():
+        latest = cluster.latest[name]
+        roles = [latest[event] for event in ("leader", "follower") if event in latest]
+        current = [line for line in roles if line["incarnation"] == node.incarnation]
+        role = max(current, key=lambda line: int(line["seq"]), default=None)
+        if (
+            node.alive
+            and role is not None
+            and role["event"] == "leader"
+            and (leader is None or role["term"] > leader[0])
+        ):
+            leader = (role["term"], name)
+        commit = latest.get("commit")
+        if commit is not None and commit["index"] > config[0]:
+            config = (commit["index"], dict(commit["voters"]))
+    voters = config[1] or dict(next(iter(cluster.nodes.values())).config.voters)
+    return (leader[1] if leader is not None else None), voters

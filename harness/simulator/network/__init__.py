@@ -1,0 +1,1 @@
+"""Simulated connections, datagrams and clients."""

@@ -1,0 +1,272 @@
+"""Connections between nodes: ordered, resettable, and half-open while one side has not yet learned of the other's end.
+
+Each pair has one connection, dialled by the node whose name sorts first. Each side holds its own view of it: a killed process
+resets its connections, a host without power says nothing, and a cut is noticed only by a stall. A frame for a connection that its
+receiver does not hold is answered with a reset, as TCP does. The transport's pings find out what nobody says: they are not sent one
+by one here, but whenever something happened that a ping would notice, the time is set at which it does.
+
+Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects do that to a protocol, and Raft must stand it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from node.core.interface.events import Connected, Disconnected, Event, Received
+from node.core.interface.messages import Message
+
+from ...keyed_random import ONE_MILLION, exponential, happens, mix
+from ..event_loop import Kernel
+from ..options import SimOptions
+from .network import UNSHAPED, Link, Network, Stream
+
+_LATE = 0x1A7E
+
+
+@dataclass(slots=True)
+class View:
+    """What one node holds of its connection to a peer; `connection` is None while it has none."""
+
+    owner: str
+    peer: str
+    link: Link
+    back: Link
+    connection: int | None = None
+    stream: Stream | None = None
+    dialling: int = 0
+    """Names the current dial; an answer to an older one is refused."""
+    watched: bool = False
+    other: View = field(init=False, repr=False, compare=False)
+    """What the peer holds of its connection to this node."""
+
+
+class Peers:
+    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say what state that process is in.
+
+    A process that is `exhausted` has no descriptor for another connection: it neither dials nor accepts, and keeps those that it has.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        network: Network,
+        nodes: tuple[str, ...],
+        options: SimOptions,
+        deliver: Callable[[str, Event], None],
+        alive: Callable[[str], bool],
+        paused: Callable[[str], bool],
+        carry: Callable[[Message], Message],
+        exhausted: Collection[str] = (),
+    ) -> None:
+        self._kernel, self._network, self._options = kernel, network, options
+        self._nodes = nodes
+        self._deliver, self._alive, self._paused, self._carry = deliver, alive, paused, carry
+        self._exhausted = exhausted
+        self._views = {
+            (a, b): View(a, b, network.links[a, b], network.links[b, a]) for a in nodes for b in nodes if a != b
+        }
+        for (a, b), view in self._views.items():
+            view.other = self._views[b, a]
+        self._next_connection = 0
+        self._disorderly = bool(
+            options.loss_ppm or options.duplicate_ppm or options.reorder_ppm or (options.late_ppm and options.late_ns)
+        )
+        self.delivered = 0
+        self.lost = self.duplicated = self.reordered = self.late = 0
+        self.refused = 0
+        """Frames for a connection that their receiver does not hold: it was half-open."""
+
+    def calm(self) -> None:
+        """From now on messages are lost, repeated and overtaken only where a fault says so, not everywhere because the world is like that."""
+        self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0, late_ppm=0)
+        self._disorderly = False
+
+    def started(self, node: str) -> None:
+        """A process is up: it dials whom it has to dial."""
+        for peer in self._nodes:
+            if node < peer:
+                self._dial(self._views[node, peer])
+
+    def died(self, node: str, *, silently: bool) -> None:
+        """Its connections are gone; the peers hear of it unless the power went (`silently`)."""
+        for peer in self._nodes:
+            if peer == node:
+                continue
+            view = self._views[node, peer]
+            connection, stream = view.connection, view.stream
+            self._drop(view)
+            if stream is None:
+                continue
+            if silently:
+                stream.dead = True
+            else:
+                self._network.stream(stream, self._reset_arrives, peer, node, connection)
+
+    def disturbed(self, source: str, target: str) -> None:
+        """The way from `source` to `target` was cut, or `target` lost its power: pings of both sides go unanswered."""
+        for view in (self._views.get((source, target)), self._views.get((target, source))):
+            if view is not None and view.connection is not None:
+                self._watch(view)
+
+    def reset(self, node: str, peer: str) -> None:
+        """Break the connection, if there is one: both sides are told, and it is dialled again."""
+        view = self._views[node, peer]
+        if view.connection is not None:
+            self._network.datagram(view.link, self._reset_arrives, peer, node, view.connection)
+            self._lose(view)
+
+    def connected(self, node: str, peer: str) -> bool:
+        return self._views[node, peer].connection is not None
+
+    def send(self, node: str, peer: str, message: Message) -> None:
+        """Never blocks; a message without a connection is dropped."""
+        view = self._views.get((node, peer))
+        if view is None or view.stream is None:
+            return
+        network, link = self._network, view.link
+        if link.cuts or view.back.cuts or network.off_since_ns:
+            self._watch(view)
+        message = self._carry(message)
+        if self._disorderly or link.shaping is not None:
+            options = self._options
+            bits = mix(network.bits(link))
+            chances = link.shaping or UNSHAPED
+            if happens(bits, max(options.loss_ppm, chances.gone_ppm)):
+                self.lost += 1
+                return
+            late_ns = bits % max(1, options.reorder_ns)
+            if happens(bits // ONE_MILLION, max(options.duplicate_ppm, chances.duplicate_ppm)):
+                self.duplicated += 1
+                network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+            if happens(mix(bits), max(options.reorder_ppm, chances.reorder_ppm)):
+                self.reordered += 1
+                network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+                return
+            if options.late_ppm and self._comes_late(link, view, message, mix(bits ^ _LATE)):
+                return
+        network.stream(view.stream, self._frame_arrives, view, view.connection, message)
+
+    def _comes_late(self, link: Link, view: View, message: Message, bits: int) -> bool:
+        """Have the message, or a copy of it, arrive a few election timeouts late. True: there is no other copy."""
+        if not happens(bits, self._options.late_ppm):
+            return False
+        self.late += 1
+        least_ns = self._options.late_ns // 3
+        late_ns = least_ns + mix(bits) % max(1, self._options.late_ns - least_ns)
+        self._network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
+        return bool(bits >> 40 & 1)
+
+    def _frame_arrives(self, sender: View, connection: int, message: Message) -> None:
+        # A process that ended holds no connection.
+        if sender.other.connection == connection:
+            self.delivered += 1
+            self._deliver(sender.peer, Received(sender.owner, message))
+        else:
+            self.refused += 1
+            self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
+
+    def _stray_arrives(self, sender: View, message: Message) -> None:
+        """A message outside its connection's order, perhaps from an earlier connection: taken if any is up."""
+        if sender.other.connection is not None:
+            self.delivered += 1
+            self._deliver(sender.peer, Received(sender.owner, message))
+
+    def _reset_arrives(self, node: str, peer: str, connection: int) -> None:
+        view = self._views[node, peer]
+        if view.connection == connection:
+            self._lose(view)
+
+    def _lose(self, view: View) -> None:
+        """This side learned that its connection is gone."""
+        self._drop(view)
+        self._deliver(view.owner, Disconnected(view.peer))
+        if view.owner < view.peer:
+            self._redial(view)
+
+    def _drop(self, view: View) -> None:
+        if view.connection is not None:
+            self._ping_later(view.other, view.connection)
+        view.connection, view.stream = None, None
+        view.dialling += 1
+
+    def _redial(self, view: View) -> None:
+        delay_ns = self._options.redial_min_ns + exponential(
+            self._network.bits(view.link), self._options.redial_mean_ns
+        )
+        self._kernel.schedule(self._kernel.now_ns + delay_ns, self._dial_again, view, view.dialling)
+
+    def _dial_again(self, view: View, dialling: int) -> None:
+        if view.dialling == dialling and view.connection is None:
+            self._dial(view)
+
+    def _dial(self, view: View) -> None:
+        view.dialling += 1
+        if view.owner in self._exhausted:
+            self._redial(view)  # It has no descriptor for it, and tries again.
+            return
+        self._network.datagram(view.link, self._hello_arrives, view, view.dialling)
+        at_ns = self._kernel.now_ns + self._options.connect_timeout_ns
+        self._kernel.schedule(at_ns, self._dial_again, view, view.dialling)
+
+    def _hello_arrives(self, dialler: View, dialling: int) -> None:
+        node, peer, mine = dialler.peer, dialler.owner, dialler.other
+        if not self._alive(node):
+            self._network.datagram(mine.link, self._refused, dialler, dialling)
+            return
+        if self._paused(node) or node in self._exhausted:
+            return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
+        self._next_connection += 1
+        if mine.connection is not None:
+            # A hello that comes late replaces the connection of a later one, which its dialler still holds.
+            self._ping_later(dialler, mine.connection)
+        if mine.connection is not None and self._network.bits(mine.link) & 1:
+            # An accepted connection replaces the old one; whether its end is seen first is a race.
+            self._deliver(node, Disconnected(peer))
+        mine.connection, mine.stream = self._next_connection, Stream(mine.link, retransmits=False)
+        self._deliver(node, Connected(peer))
+        self._ping_later(mine, self._next_connection)
+        self._network.stream(mine.stream, self._welcome_arrives, dialler, dialling, self._next_connection)
+
+    def _refused(self, dialler: View, dialling: int) -> None:
+        if dialler.dialling == dialling and dialler.connection is None:
+            dialler.dialling += 1
+            self._redial(dialler)
+
+    def _welcome_arrives(self, dialler: View, dialling: int, connection: int) -> None:
+        if dialler.dialling != dialling or not self._alive(dialler.owner):
+            self._network.datagram(dialler.link, self._reset_arrives, dialler.peer, dialler.owner, connection)
+            return
+        dialler.connection, dialler.stream = connection, Stream(dialler.link, retransmits=False)
+        dialler.dialling += 1
+        self._deliver(dialler.owner, Connected(dialler.peer))
+
+    def _ping_later(self, view: View, connection: int) -> None:
+        at_ns = self._kernel.now_ns + self._options.stall_timeout_ns
+        self._kernel.schedule(at_ns, self._pinged, view, connection)
+
+    def _pinged(self, view: View, connection: int) -> None:
+        """Does the other side still know this connection?"""
+        if view.connection == connection != view.other.connection:
+            self._lose(view)
+
+    def _watch(self, view: View) -> None:
+        """Bytes are on their way: if no acknowledgement can come, look again when the stall would be too long."""
+        if view.watched:
+            return
+        since_ns = self._network.blocked_since_ns(view.owner, view.peer)
+        if since_ns is not None:
+            view.watched = True
+            at_ns = self._kernel.now_ns + self._options.stall_timeout_ns
+            self._kernel.schedule(at_ns, self._stalled, view, view.connection, since_ns)
+
+    def _stalled(self, view: View, connection: int, watched_ns: int) -> None:
+        view.watched = False
+        if view.connection != connection:
+            return
+        if self._network.blocked_since_ns(view.owner, view.peer) != watched_ns:
+            self._watch(view)
+            return
+        if view.stream is not None:
+            view.stream.dead = True
+        self._lose(view)

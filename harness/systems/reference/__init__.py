@@ -1,0 +1,1 @@
+"""The reference cluster as a system under test."""

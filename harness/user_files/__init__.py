@@ -1,0 +1,1 @@
+"""Files and values that users write: opening, YAML with places, bounds, quantities."""

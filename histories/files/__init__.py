@@ -1,0 +1,1 @@
+"""Histories on disk: recording, reading, pairing of events, writing."""

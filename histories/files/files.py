@@ -1,0 +1,77 @@
+"""Histories in files: `history.jsonl`, one event a line, in order.
+
+A crash of the writer leaves at most one unfinished last line. The reader accepts that line as torn and says so in
+`History.torn`; any other line that is not an event is an error with its place and text.
+
+A large file is read as columns at once, and as events only when somebody asks for events.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..model.errors import HistoryError
+from ..model.history import History
+from ..model.operation import Event
+from .codec import decode_line, encode_event, event_from_json
+from .opening import opened, read_bytes
+from .reading import event_of_line, read_columns
+from .replacing import replacing
+
+LARGE_BYTES = 1 << 22
+"""From here on a file is read as columns first."""
+
+
+def read_history(path: str | Path) -> History:
+    """The history in `path`. Raises `HistoryError` with file:line and the text where a line is malformed."""
+    path = Path(path)
+    with opened(path) as file:
+        large = os.fstat(file.fileno()).st_size >= LARGE_BYTES
+    return _read_large(path) if large else parse_history(read_bytes(path), str(path))
+
+
+def parse_history(content: bytes, source: str) -> History:
+    """The history in the bytes of a file; `source` names it in errors."""
+    lines = content.split(b"\n")
+    tail = lines.pop()
+    events: list[Event] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            events.append(event_of_line(line, number, len(events), source))
+    torn: str | None = None
+    if tail.strip():
+        # A complete last line whose newline alone was lost is still a whole event.
+        try:
+            events.append(event_from_json(decode_line(tail), len(events)))
+        except (ValueError, HistoryError):
+            torn = tail.decode("utf-8", "replace")
+    return History(events, torn=torn, source=source)
+
+
+def _read_large(path: Path) -> History:
+    written_ns = path.stat().st_mtime_ns
+    reading = read_columns(path)
+
+    def load() -> Iterable[Event]:
+        if path.stat().st_mtime_ns != written_ns:
+            raise HistoryError(f"{path} changed while it was in use", "check a history that is complete")
+        with opened(path) as file:
+            return parse_history(file.read(), str(path)).events
+
+    return History.of_columns(
+        reading.columns,
+        load,
+        events=reading.events,
+        last_ns=reading.last_ns,
+        torn=reading.torn,
+        source=str(path),
+    )
+
+
+def write_history(path: str | Path, events: Iterable[Event]) -> None:
+    """Writes `events` to `path`, replacing it in one step."""
+    with replacing(path) as file:
+        for event in events:
+            file.write(encode_event(event))

@@ -1,0 +1,201 @@
+"""Invocations and completions, as arrays, become rows of operations. The rules are those of `histories.pair`, which also words the refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model.answers import unanswered
+from ..model.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int32, Int64, Lists, Txns, UInt8
+from ..model.errors import HistoryError
+from ..model.history import pair, unlike_value
+from ..model.interning import Interner
+from ..model.operation import Event, Type
+from ..model.rows import both_events
+
+Kind = tuple[str, str, str | None, str | None]
+"""Type, f, workload and level of an event."""
+
+_INVOKE = 3
+_CODES = {"ok": OK, "fail": FAIL, "info": INFO, "invoke": _INVOKE}
+_RADIX = 1 << 16
+_SMALL = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """One entry an event of a client. `kind` is a place in the table of kinds."""
+
+    index: Int64
+    time_ns: Int64
+    process: Int32
+    kind: Int32
+    key: Int32
+    value: Int32
+    list: Int32
+    txn: Int32
+    mismatch: npt.NDArray[np.bool_]
+
+    def until(self, place: int) -> EventColumns:
+        """The events before that place."""
+        return EventColumns(**{field.name: getattr(self, field.name)[:place] for field in fields(EventColumns)})
+
+    @staticmethod
+    def joined(parts: Sequence[EventColumns]) -> EventColumns:
+        return EventColumns(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                if parts
+                else np.zeros(0, _KINDS.get(field.name, np.int32))
+                for field in fields(EventColumns)
+            }
+        )
+
+
+_KINDS: dict[str, Any] = {"index": np.int64, "time_ns": np.int64, "mismatch": np.bool_}
+
+
+class _Names:
+    """The kinds taken apart: for each kind its type, f, workload and level as codes, with the tables of their names."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        f, workload, level = Interner(), Interner([None]), Interner([None])
+        count = len(kinds)
+        self.type = np.fromiter((_CODES[kind[0]] for kind in kinds), np.uint8, count)
+        self.f = _bytes(f, [kind[1] for kind in kinds], "names of operations")
+        self.workload = _bytes(workload, [kind[2] for kind in kinds], "workloads")
+        self.level = _bytes(level, [kind[3] for kind in kinds], "levels")
+        self.f_names, self.workload_names, self.level_names = f.table(), workload.table(), level.table()
+
+
+def _bytes(table: Interner, names: Sequence[str | None], what: str) -> UInt8:
+    ids = table.many(names)
+    if len(table) > _SMALL:
+        raise HistoryError(
+            f"the history has {len(table)} {what}, more than {_SMALL}", "is a value written where a name belongs?"
+        )
+    return ids.astype(np.uint8)
+
+
+def match(
+    events: EventColumns,
+    source: str | None,
+    *,
+    kinds: Sequence[Kind],
+    processes: Sequence[Any],
+    keys: Sequence[Any],
+    values: Sequence[Any],
+    lists: Lists,
+    txns: Txns | None,
+) -> Columns:
+    """Rows in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it."""
+    names = _Names(kinds)
+    types = names.type[events.kind]
+    invoked = np.flatnonzero(types == _INVOKE)
+    completions, wrong = _completions(events, types, names.f[events.kind])
+    if wrong is not None:
+        # Before it there may be a completion with another value than was asked for: then that one is told.
+        tables: dict[str, Any] = {"processes": processes, "keys": keys, "values": values, "lists": lists, "txns": txns}
+        match(events.until(wrong), source, kinds=kinds, **tables)
+        _refuse(events, wrong, _Tables(kinds, processes, keys), source)
+    completion = completions[invoked]
+    known = completion >= 0
+    done = np.where(known, completion, invoked)
+
+    def of_completion(column: npt.NDArray[Any], otherwise: int) -> npt.NDArray[Any]:
+        return np.where(known, column[done], column.dtype.type(otherwise))
+
+    kind = of_completion(types, INFO)
+    invocation, completed = events.kind[invoked], events.kind[done]
+    level = names.level[invocation]
+    columns = Columns(
+        process=events.process[invoked],
+        type=kind,
+        f=names.f[invocation],
+        key=events.key[invoked],
+        invoke=events.index[invoked],
+        complete=np.where(kind == INFO, np.int64(OPEN), events.index[done]),
+        invoke_ns=events.time_ns[invoked],
+        complete_ns=of_completion(events.time_ns, ABSENT),
+        argument=events.value[invoked],
+        result=of_completion(events.value, ABSENT),
+        argument_list=events.list[invoked],
+        result_list=of_completion(events.list, ABSENT),
+        argument_txn=events.txn[invoked],
+        result_txn=of_completion(events.txn, ABSENT),
+        mismatch=(kind == FAIL) & events.mismatch[done],
+        level=np.where(level == 0, names.level[completed], level),
+        workload=names.workload[invocation],
+        f_names=names.f_names,
+        level_names=names.level_names,
+        workload_names=names.workload_names,
+        processes=processes,
+        keys=keys,
+        values=values,
+        lists=lists,
+        txns=txns,
+    )
+    _refuse_unanswered(columns, source)
+    return columns
+
+
+def _refuse_unanswered(columns: Columns, source: str | None) -> None:
+    """Raises for the first completion that says other things were done than asked."""
+    unlike = unanswered(columns)
+    if len(unlike):
+        row = int(unlike[np.argmin(columns.complete[unlike])])
+        raise unlike_value(source, *reversed(both_events(columns, row)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    kinds: Sequence[Kind]
+    processes: Sequence[Any]
+    keys: Sequence[Any]
+
+
+def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, int | None]:
+    """For each event that is an invocation the place of its completion, -1 where there is none; and the first place that cannot be."""
+    # Small numbers sort by radix, in linear time.
+    small = len(events.process) == 0 or int(events.process.max()) < _RADIX
+    process = events.process.astype(np.uint16) if small else events.process
+    order = np.argsort(process, kind="stable")
+    ordered, kind = process[order], types[order]
+    follows = np.zeros(len(order), np.bool_)
+    follows[1:] = ordered[1:] == ordered[:-1]
+    invokes = kind == _INVOKE
+    before = np.concatenate([kind[:1], kind[:-1]])
+    after_open = follows & (before == _INVOKE)
+    wrong = np.where(invokes, after_open | (follows & (before == INFO)), ~after_open)
+
+    answers = np.flatnonzero(~invokes & after_open)
+    asked, answered = order[answers - 1], order[answers]
+    completions = np.full(len(order), -1, np.int64)
+    completions[asked] = answered
+    other_key = (events.key[answered] != ABSENT) & (events.key[answered] != events.key[asked])
+    unlike = answered[(f[answered] != f[asked]) | other_key]
+    wrong_at = np.concatenate([order[wrong], unlike])
+    return completions, int(wrong_at.min()) if len(wrong_at) else None
+
+
+def _refuse(events: EventColumns, place: int, tables: _Tables, source: str | None) -> None:
+    """Lets `pair` say what is wrong with the event at `place`: its process's events up to there are all it needs."""
+    mine = np.flatnonzero(events.process[: place + 1] == events.process[place])
+    pair([_event(events, int(at), tables) for at in mine], source)
+    raise AssertionError(f"event {int(events.index[place])} was refused without a reason")
+
+
+def _event(events: EventColumns, at: int, tables: _Tables) -> Event:
+    kind, f, _, _ = tables.kinds[events.kind[at]]
+    return Event(
+        index=int(events.index[at]),
+        time_ns=int(events.time_ns[at]),
+        process=tables.processes[events.process[at]],
+        type=Type(kind),
+        f=f,
+        key=None if events.key[at] == ABSENT else tables.keys[events.key[at]],
+    )

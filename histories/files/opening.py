@@ -1,0 +1,69 @@
+"""Opens the files that a user names as histories: regular files only, so that no fifo, device or folder blocks or ends a command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+from ..model.bounds import TEXT_BYTES
+from ..model.errors import HistoryError
+
+BOM = b"\xef\xbb\xbf"
+_HINT = "name a history's file, or a run's folder"
+
+
+def open_regular(path: str | Path) -> IO[bytes]:
+    """A regular file. Raises OSError on anything else, and ValueError on what is no path."""
+    # Without O_NONBLOCK, opening a fifo waits for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+    raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+
+
+def opened(path: str | Path) -> IO[bytes]:
+    """The file, after a byte order mark. Raises `HistoryError` on what is no regular file that can be read."""
+    try:
+        file = open_regular(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if file.read(len(BOM)) != BOM:
+        file.seek(0)
+    return file
+
+
+def read_bytes(path: str | Path, limit: int = TEXT_BYTES) -> bytes:
+    """The content. Raises `HistoryError` where it is larger than `limit`."""
+    try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(limit + 1) if size <= limit else b""
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if max(size, len(content)) > limit:
+        raise HistoryError(
+            f"{path} has {max(size, len(content))} bytes, more than {limit}",
+            "formats other than jsonl are read as a whole; was this the right file?",
+        )
+    return content
+
+
+def read_text(path: str | Path) -> str:
+    """The content as text. Raises `HistoryError` with the line of what is not UTF-8."""
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise HistoryError(f"{path}:{line}: not UTF-8: {error.reason}", "histories are text in UTF-8") from error
+
+
+def unreadable(path: str | Path, error: OSError | ValueError) -> HistoryError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return HistoryError(f"cannot read the history {path}: {reason}", _HINT)

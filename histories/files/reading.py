@@ -1,0 +1,158 @@
+"""Columns straight from the lines of a `history.jsonl`: no object an event, a bounded part of the file in memory at a time.
+
+Lines are decoded by a typed decoder, many in one call. Where it refuses some, those lines are read one by one, as `files` does, which either
+finds the line at fault and says so, or accepts what the decoder was too strict about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from gc import disable, enable, isenabled
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import msgspec
+
+from ..model.bounds import LINE_BYTES, may_exceed
+from ..model.columns import Columns
+from ..model.errors import HistoryError
+from ..model.operation import Event
+from .building import Chunk, ColumnsBuilder, chunk_of_events
+from .codec import decode_line, event_from_json
+from .opening import opened, unreadable
+
+CHUNK_BYTES = 262144
+_SHOWN = 200
+
+
+class _Line(msgspec.Struct, gc=False):
+    """The fields that columns need of a line."""
+
+    type: Literal["invoke", "ok", "fail", "info"]
+    process: int | str
+    f: str
+    index: int | msgspec.UnsetType = msgspec.UNSET
+    time: int = 0
+    value: object = None
+    key: object = None
+    workload: str | None = None
+    level: str | None = None
+    error: object = None
+    observed: object = None
+
+
+_decode_lines = msgspec.json.Decoder(_Line).decode_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a pass over a file found. `torn` is the text of an unfinished last line."""
+
+    columns: Columns
+    events: int
+    last_ns: int
+    torn: str | None
+
+
+def read_columns(path: str | Path) -> Reading:
+    """Raises `HistoryError` with the place of what is malformed or inconsistent."""
+    path = Path(path)
+    try:
+        with opened(path) as file:
+            return columns_of_lines(file, str(path))
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def columns_of_lines(file: IO[bytes], source: str) -> Reading:
+    builder = ColumnsBuilder(source)
+    torn: str | None = None
+    line_number = 1
+    with _no_cycles():
+        for lines, whole in _parts(file, source):
+            if whole:
+                builder.add(_chunk(lines, line_number, builder.events, source))
+                line_number += lines.count(b"\n")
+            elif lines.strip():
+                # A complete last line whose newline alone was lost is still a whole event.
+                try:
+                    builder.add(chunk_of_events([event_from_json(decode_line(lines), builder.events)]))
+                except (ValueError, HistoryError):
+                    torn = lines.decode("utf-8", "replace")
+        return Reading(builder.finish(), builder.events, builder.last_ns, torn)
+
+
+def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
+    """The event in line `number` (from 1). `index` is used where the line carries none."""
+    try:
+        return event_from_json(decode_line(line), index)
+    except (ValueError, HistoryError) as error:
+        text = line.decode("utf-8", "replace")
+        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+        reason = error.message if isinstance(error, HistoryError) else str(error)
+        raise HistoryError(
+            f"{source}:{number}: not an event: {reason}\n  {shown}",
+            "only the last line may be unfinished; was the file edited, or is it something else than a history?",
+        ) from error
+
+
+def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines, about `CHUNK_BYTES` at a time, and in the end what follows the last newline."""
+    rest: list[bytes] = []
+    pending = 0
+    while block := file.read(CHUNK_BYTES):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*rest, block[:end]]), True
+            rest, pending = [], 0
+        rest.append(block[end:])
+        pending += len(block) - end
+        if pending > LINE_BYTES:
+            at = file.tell() - pending
+            raise HistoryError(
+                f"{source}: the line that begins at byte {at} has more than {LINE_BYTES} bytes", "is it a history?"
+            )
+    yield b"".join(rest), False
+
+
+def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
+    try:
+        if any(map(may_exceed, lines.split(b"\n"))):
+            return chunk_of_events(_one_by_one(lines, line_number, index, source))
+        found = _decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return chunk_of_events(_one_by_one(lines, line_number, index, source))
+    positions: list[Any] = [line.index for line in found]
+    if found and msgspec.UNSET in positions:
+        positions = [index + place if own is msgspec.UNSET else own for place, own in enumerate(positions)]
+    return Chunk(
+        index=positions,
+        time_ns=[line.time for line in found],
+        process=[line.process for line in found],
+        kind=[(line.type, line.f, line.workload, line.level) for line in found],
+        value=[line.value for line in found],
+        key=[line.key for line in found],
+        seen=lambda place: (found[place].error, found[place].observed),
+    )
+
+
+def _one_by_one(lines: bytes, line_number: int, index: int, source: str) -> list[Event]:
+    events: list[Event] = []
+    for number, line in enumerate(lines.split(b"\n"), start=line_number):
+        if line.strip():
+            events.append(event_of_line(line, number, index + len(events), source))
+    return events
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Decoded values hold no cycles: looking for some among millions of objects would take most of the time."""
+    was_on = isenabled()
+    disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            enable()

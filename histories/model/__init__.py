@@ -1,0 +1,1 @@
+"""A history in memory: operations, columns, equality of values."""

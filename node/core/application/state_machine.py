@@ -1,0 +1,226 @@
+"""The replicated state machine: applies committed entries in order, answers queries from what is applied, dumps and restores itself.
+
+It knows nothing of terms, leaders and clients: the same entries make the same state and the same results on every node.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...config.node import NodeConfig
+from ...errors import CorruptionError
+from ...flaws.switch import Flaws
+from ..interface.entry import CONFIG, NOOP, Entry, canonical
+from ..interface.machine import Machine
+from ..interface.outbox import Outbox
+from ..interface.signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
+from ..records.commands import COMMANDS, OPEN, TRANSACTION, well_formed
+from .dump import PAUSE_NS, SORTED_KEYS, Dump
+from .kv import KeyValue, Mismatch
+from .registry import Applications
+from .replicated import state_digest
+from .sessions import Result, Sessions
+
+VIEW = "view"
+"""Micro-operation of a query: `["view", application, fields]`."""
+DIGEST_EVERY = 1000
+TIMER = "application/snapshot"
+FEW = 4
+"""A large state is not written again before a quarter as many entries were applied as it has keys: so a write pays for at most four keys of a snapshot."""
+SETTLE_CHARACTERS = 64 * 1024
+"""Commands of this size bring the digest up to date, so that no question for it finds much to do."""
+
+
+class Application(Machine):
+    name = "application"
+
+    def __init__(self, config: NodeConfig, out: Outbox, applications: Applications) -> None:
+        self._out = out
+        self._apps = applications.by_name
+        self._owner = applications.owner
+        self._problem = applications.problem
+        self._flaws = Flaws.from_names(config.flaws)
+        self._sessions = Sessions(self._flaws)
+        self._kv = KeyValue(self._flaws)
+        self._uncounted = 0
+        """Characters of the commands that were applied since the digest was last brought up to date."""
+        self.applied = 0
+        self.failed = 0
+        """Commands whose application raised."""
+        self._part = config.snapshot_part
+        self._dump: Dump | None = None
+        self._saved: tuple[int, Sequence[Any]] = (0, ())
+        """For flaws: index and sessions before the latest entries (`applied-index-not-atomic`), or the index of the last snapshot."""
+        self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
+            Committed: self._on_committed,
+            Query: self._on_query,
+            Restore: self._on_restore,
+            SnapshotDue: self._on_snapshot_due,
+        }
+
+    def digest(self) -> str:
+        """Of the whole replicated state; costs what changed since it was last asked for."""
+        return self._digest_with(self._sessions.digest())
+
+    def _digest_with(self, sessions: str) -> str:
+        return state_digest(self._kv.digest(), sessions, {name: app.digest() for name, app in self._apps.items()})
+
+    def on_timer(self, now_ns: int, key: str) -> None:
+        if self._dump is not None:
+            self._go_on(now_ns, self._dump)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {"index": self.applied, "applied": self.applied}
+        if not self._apps:
+            # Agents and tasks hash what they hold, and a status is asked for every second: `digest` is a question of its own.
+            status["digest"] = self.digest()
+        return status
+
+    def check(self) -> None:
+        assert self.applied >= 0
+
+    def fingerprint(self) -> Any:
+        return [self.applied, self.digest()]
+
+    def _on_committed(self, now_ns: int, signal: Committed) -> None:
+        entries = signal.entries
+        assert entries[0].index == self.applied + 1, (entries[0].index, self.applied)
+        if self._flaws.applied_index_not_atomic:
+            self._saved = (self.applied, self._sessions.dump())
+        self._out.trace("apply", entries=[[entry.index, entry.term, entry.crc] for entry in entries])
+        results = []
+        for entry in entries:
+            results.append(self._apply(entry))
+            self.applied = entry.index
+            self._uncounted += len(entry.text)
+            if self._uncounted >= SETTLE_CHARACTERS:
+                self._uncounted = 0
+                self._kv.digest()
+                self._sessions.digest()
+            if entry.index % DIGEST_EVERY == 0:
+                self._out.trace("digest", index=entry.index, digest=self.digest())
+        self._out.emit(
+            Applied(entries, results, {app.name: tuple(app.fresh) for app in self._apps.values() if app.fresh})
+        )
+        self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        for app in self._apps.values():
+            if app.fresh:
+                ids = tuple(app.fresh)
+                app.fresh.clear()
+                self._out.emit(Changed(app.name, ids, app.view))
+
+    def _apply(self, entry: Entry) -> Result | None:
+        """Every node answers every command, and all alike: one that stopped a node would stop all of them, again at each start.
+
+        What is ill-formed is refused before it changes anything. An exception is a bug of ours; it depends on entry and state alone, so it
+        is the same everywhere, and its words, which hang on the interpreter, do not get into the state.
+        """
+        try:
+            return self._applied_result(entry)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.failed += 1
+            self._out.trace("command-failed", index=entry.index, kind=type(error).__name__)
+            return {**_FAILED, "index": entry.index, "term": entry.term}
+
+    def _applied_result(self, entry: Entry) -> Result | None:
+        name = entry.command[0]
+        if name in (NOOP, CONFIG):
+            return None
+        if name in COMMANDS and not well_formed(entry.command):
+            return {**_ILL_FORMED, "index": entry.index, "term": entry.term}
+        if name == OPEN:
+            return {**self._sessions.open(entry.index), "index": entry.index, "term": entry.term}
+        if name != TRANSACTION:
+            return {**self._apply_elsewhere(entry), "index": entry.index, "term": entry.term}
+        _, session, seq, ops = entry.command
+        answered = self._sessions.answered(session, seq)
+        if answered is not None:
+            return answered
+        result = {**_outcome(self._kv.transact(ops)), "index": entry.index, "term": entry.term}
+        self._sessions.remember(session, seq, result)
+        return result
+
+    def _apply_elsewhere(self, entry: Entry) -> Result:
+        """A command of another application. What got into the log without being right is refused here, on every node alike."""
+        name, fields = entry.command[0], entry.command[1] if len(entry.command) == 2 else None
+        app, problem = self._owner(name), self._problem(name, fields)
+        if app is None or problem is not None:
+            return {"status": "fail", "error": "bad-request", "message": problem}
+        assert fields is not None
+        return app.apply(entry.index, name, fields)
+
+    def _on_query(self, now_ns: int, signal: Query) -> None:
+        if signal.ops[0][0] == VIEW:
+            _, name, fields = signal.ops[0]
+            results = [self._apps[name].query(fields)]
+        else:
+            results = self._kv.read(signal.ops)
+        self._out.emit(Answer(signal.token, results, self.applied))
+
+    def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
+        index, sessions = self.applied, self._sessions.dump()
+        if self._dump is not None or (len(self._kv) > SORTED_KEYS and FEW * signal.entries < len(self._kv)):
+            return
+        if self._flaws.applied_index_not_atomic:
+            index, sessions = self._saved
+        elif self._flaws.session_forgotten_at_snapshot:
+            self._sessions.forget_idle(self._saved[0])
+            self._saved = (index, ())
+            sessions = self._sessions.dump()
+        # With that flaw the sessions are not those of now, and the digest is the snapshot's.
+        late = self._flaws.applied_index_not_atomic
+        digest = self._digest_with(self._sessions.digest_of(sessions)) if late else self.digest()
+        apps = {name: app.dump() for name, app in self._apps.items()}
+        self._dump = Dump(index, digest, apps, self._kv.freeze(), sessions, self._part)
+        self._go_on(now_ns, self._dump)
+
+    def _go_on(self, now_ns: int, dump: Dump) -> None:
+        """Make the next part of the snapshot under way."""
+        if not dump.advance():
+            self._out.set_timer(TIMER, now_ns + PAUSE_NS)
+            return
+        self._kv.thaw()
+        self._dump = None
+        index = self.applied if self._flaws.snapshot_misses_late_write else dump.index
+        self._out.emit(SnapshotTaken(index, dump.text, dump.digest))
+
+    def _on_restore(self, now_ns: int, signal: Restore) -> None:
+        self._dump = None
+        try:
+            state = json.loads(signal.data) if signal.data is not None else {}
+            self._kv.restore(state.get("kv"))
+            self._sessions.restore(state.get("sessions"))
+            for name, app in self._apps.items():
+                app.restore(state.get("apps", {}).get(name))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise CorruptionError(
+                f"the snapshot at {signal.index} holds no state of this release ({type(error).__name__}: {error})"[
+                    :500
+                ],
+                "run the release that wrote it, or empty this node's data directory and let the leader fill it again",
+            ) from None
+        self.applied = signal.index
+        self._tell_changes()
+
+
+_ILL_FORMED: Result = {"status": "fail", "error": "bad-request", "message": "the command is ill-formed"}
+_FAILED: Result = {
+    "status": "fail",
+    "error": "command-failed",
+    "message": "applying it failed, on every node; this is a bug in the node",
+}
+
+
+def _outcome(done: list[Any] | Mismatch) -> Result:
+    if isinstance(done, Mismatch):
+        message = f"{done.key} is {canonical(done.found)}, not {done.wanted}"
+        return {"status": "fail", "error": "mismatch", "results": [done.found], "message": message}
+    return {"status": "ok", "results": done}

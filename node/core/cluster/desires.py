@@ -1,0 +1,86 @@
+"""What a node wants of the replicated members, as pure functions of the records and of what it believes: commands by key, made anew whenever anything changed.
+
+Each names the incarnation and the `since` of the state that it starts from, so that it takes effect at most once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..interface.entry import Command
+from ..records.lifecycle import ACTIVE, DEGRADED, FAILED, HERE, JOINING, LEAVING, REMOVED, SYNCING, step_towards
+
+Record = Mapping[str, Any]
+Belief = tuple[int, str]
+"""Of an incarnation: `alive`, `suspect` or `failed`."""
+
+
+def own_state(record: Record | None, incarnation: int, was_member: bool) -> str:
+    """The state of this life of the node; a record of an earlier one does not count."""
+    if record is None:
+        return REMOVED if was_member else "DISCOVERING"
+    return str(record["state"]) if record["incarnation"] == incarnation else "DISCOVERING"
+
+
+def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: int | None) -> Command | None:
+    """To be registered: when it is not, or by an earlier life, or as failed. `refusal_since`: what a refusal said of a life before that is gone."""
+    if record is None:
+        return ["members.join", {**own} if refusal_since is None else {**own, "since": refusal_since}]
+    if record["incarnation"] < own["incarnation"]:
+        return ["members.join", {**own}]
+    if record["incarnation"] > own["incarnation"] or record["state"] == FAILED:
+        return ["members.join", {**own, "since": record["since"]}]
+    return None
+
+
+def own_command(name: str, record: Record, needed: bool) -> Command | None:
+    """A life that was registered goes on to ACTIVE; one that is to end, ends when it is not needed any more."""
+    if record["state"] == JOINING:
+        return move(name, record, ACTIVE)
+    if record["state"] == LEAVING and not needed:
+        return remove(name, record)
+    return None
+
+
+def leader_command(name: str, record: Record, belief: str | None, silent: bool = False) -> Command | None:
+    """What the leader proposes because of what it believes; nothing while it has not heard of the member in any way. `silent`: a newcomer that has had its time."""
+    state = record["state"]
+    if silent and state == JOINING:
+        return remove(name, record)
+    if belief == "suspect" and state == ACTIVE:
+        return move(name, record, DEGRADED)
+    if belief == "alive" and state == DEGRADED:
+        return move(name, record, ACTIVE)
+    if belief == "failed" and state == LEAVING:
+        # It will not see its agents moved. Once it is gone they are placed anew.
+        return remove(name, record)
+    if belief == "failed" and state in (ACTIVE, SYNCING, DEGRADED):
+        to = step_towards(state, FAILED)
+        assert to is not None, state
+        return move(name, record, to)
+    return None
+
+
+def move(name: str, record: Record, to: str) -> Command:
+    return [
+        "members.move",
+        {"name": name, "incarnation": record["incarnation"], "to": to, "since": record["since"]},
+    ]
+
+
+def remove(name: str, record: Record) -> Command:
+    return ["members.remove", {"name": name, "incarnation": record["incarnation"], "since": record["since"]}]
+
+
+def present(members: Mapping[str, Record]) -> dict[str, int]:
+    """The view: who belongs to the cluster now, in which incarnation."""
+    return {name: record["incarnation"] for name, record in sorted(members.items()) if record["state"] in HERE}
+
+
+def hosts_anything(name: str, agents: Mapping[str, Record]) -> bool:
+    """Whether an agent is on this node, or on its way there."""
+    return any(
+        agent["host"] == name or (agent["moving"] is not None and agent["moving"]["to"] == name)
+        for agent in agents.values()
+    )

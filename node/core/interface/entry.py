@@ -1,0 +1,76 @@
+"""A log entry: one command at one index in one term.
+
+A command is a JSON list whose first element names who applies it: `["noop"]`, `["config", {"n1": 1}]`, `["sessions.open"]`,
+`["kv.tx", session, seq, ops]`. `text` is its canonical JSON, made once where the entry is born and carried along, so that disk, wire
+and checksums see the same bytes on every node. Entries are shared between messages and logs and never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from ...bounded import WIDE, OutOfBounds, read_json
+from .value import frozen
+
+Command = list[Any]
+
+NOOP = "noop"
+CONFIG = "config"
+UNREADABLE = "unreadable"
+
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
+"""The JSON text of a text."""
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, ASCII. Raises ValueError for what JSON cannot say."""
+    return _encoder.encode(value)
+
+
+@frozen
+class Entry:
+    """`crc` (of `text`) is what traces show; it is computed on demand."""
+
+    index: int
+    term: int
+    text: str
+    command: Command
+
+    @property
+    def crc(self) -> int:
+        return zlib.crc32(self.text.encode("ascii"))
+
+
+def make_entry(index: int, term: int, command: Command) -> Entry:
+    return Entry(index, term, canonical(command), command)
+
+
+def parse_entry(index: int, term: int, text: str) -> Entry:
+    """An entry from its text. Raises ValueError when the text is not a JSON list that begins with a name.
+
+    What is beyond the bounds of `bounded.WIDE` keeps its text and is the command `UNREADABLE`: every node refuses that alike, and none is stopped by it.
+    """
+    if not text.isascii():
+        raise ValueError(f"the command of entry {index} is not ASCII")
+    try:
+        command = read_json(text, WIDE)
+    except OutOfBounds:
+        return Entry(index, term, text, [UNREADABLE])
+    if not isinstance(command, list) or not command or not isinstance(command[0], str):
+        raise ValueError(f"the command of entry {index} is {text[:80]!r}, not a list that begins with a name")
+    if command[0] == CONFIG and not _is_config(command):
+        command = [UNREADABLE]
+    return Entry(index, term, text, command)
+
+
+def _is_config(command: Command) -> bool:
+    return len(command) == 2 and are_weights(command[1])
+
+
+def are_weights(value: Any) -> bool:
+    """Whether this can be the weights of voters, by name."""
+    return isinstance(value, dict) and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in value.values())

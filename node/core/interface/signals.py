@@ -1,0 +1,294 @@
+"""What machines of one node tell each other within a step. Core delivers each signal to every machine that handles its type.
+
+`token` is chosen by the machine that asks and comes back in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Any, Union
+
+from ...snapshot_text import SnapshotText
+from .entry import Command, Entry
+from .value import frozen
+
+
+@frozen
+class Propose:
+    """Append this command, if this node leads. Answered by `Proposed` or `NotProposed` in the same step."""
+
+    token: int
+    command: Command
+
+
+@frozen
+class Proposed:
+    token: int
+    index: int
+    term: int
+
+
+@frozen
+class NotProposed:
+    """Nothing was appended. `retry`: the leadership is being handed over; ask again when the leader is known."""
+
+    token: int
+    retry: bool
+
+
+@frozen
+class Committed:
+    """These entries, next in order, are committed."""
+
+    entries: Sequence[Entry]
+
+
+@frozen
+class Applied:
+    """The state machine took these entries; `results` holds what each command returned. `touched`: ids by application, for which `Changed` follows."""
+
+    entries: Sequence[Entry]
+    results: Sequence[Any]
+    touched: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@frozen
+class LeaderChanged:
+    """`leader` (None: unknown) leads `term`, as far as this node knows; `here`: it is this node."""
+
+    leader: str | None
+    term: int
+    here: bool
+
+
+@frozen
+class QuorumLost:
+    """No contact with a quorum since `since_ns`, for one election timeout."""
+
+    since_ns: int
+
+
+@frozen
+class QuorumRegained:
+    pass
+
+
+@frozen
+class ReadRequest:
+    """A linearizable read arrived: at which index is it safe? Answered by `ReadReady` or `ReadFailed`, perhaps never."""
+
+    token: int
+
+
+@frozen
+class ReadReady:
+    token: int
+    index: int
+
+
+@frozen
+class ReadFailed:
+    token: int
+
+
+@frozen
+class Query:
+    """Read from the applied state, as it is now. Answered by `Answer` in the same step."""
+
+    token: int
+    ops: Sequence[Sequence[Any]]
+
+
+@frozen
+class Answer:
+    token: int
+    results: list[Any]
+    index: int
+
+
+@frozen
+class SnapshotDue:
+    """`entries` were applied since the last snapshot. Answered by `SnapshotTaken`, in a later step when the state is large, or not at all when they are few beside it."""
+
+    entries: int
+
+
+@frozen
+class SnapshotTaken:
+    """The whole applied state at `index`, as text."""
+
+    index: int
+    text: SnapshotText
+    digest: str
+
+
+@frozen
+class Restore:
+    """Replace the applied state by this one (None: the empty state)."""
+
+    index: int
+    data: str | None
+
+
+@frozen
+class Transfer:
+    """Hand the leadership to `to`. Answered by `AdminDone`."""
+
+    token: int
+    to: str
+
+
+@frozen
+class SetVoters:
+    """Walk to these weights, one step an entry; nodes not named get 0. Answered by `AdminDone`."""
+
+    token: int
+    voters: Mapping[str, int]
+
+
+@frozen
+class VotersChanged:
+    """These weights count from now on; the entry may not be committed yet."""
+
+    voters: Mapping[str, int]
+
+
+@frozen
+class AdminDone:
+    """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message."""
+
+    token: int
+    index: int
+    error: str | None = None
+    message: str = ""
+
+
+@frozen
+class Submit:
+    """Bring this command to the log, through whoever leads, again and again until it is applied here or withdrawn.
+
+    `key` names the wish: a later one of the same key replaces it. The command may be appended more than once.
+    """
+
+    key: str
+    command: Command
+
+
+@frozen
+class Withdraw:
+    key: str
+
+
+@frozen
+class Submitted:
+    """The command of this wish was applied at `index`; `result` is what the application answered."""
+
+    key: str
+    index: int
+    result: Mapping[str, Any]
+
+
+@frozen
+class Changed:
+    """The replicated application of this name touched these ids. `view` is its state by id, to be read and never changed."""
+
+    app: str
+    ids: Sequence[str]
+    view: Mapping[str, Any]
+
+
+@frozen
+class RosterChanged:
+    """These nodes, besides this one, get the log from now on."""
+
+    names: Sequence[str]
+
+
+@frozen
+class Found:
+    """A node of this cluster said where it is: `host`:`port` for messages, `udp_port` for datagrams."""
+
+    name: str
+    host: str
+    port: int
+    udp_port: int
+    role: str
+    incarnation: int
+
+
+@frozen
+class Detected:
+    """This node's detector now believes that of a member: `alive`, `suspect` or `failed`, in this incarnation of it."""
+
+    name: str
+    incarnation: int
+    belief: str
+
+
+@frozen
+class Measured:
+    """What this node measured of the way to others, smoothed: round trip in ns, bandwidth in bytes per second (absent: not known)."""
+
+    rtt_ns: Mapping[str, int]
+    bandwidth_bps: Mapping[str, int]
+
+
+@frozen
+class AgentsHere:
+    """These agents run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, to be read and never changed."""
+
+    running: Mapping[str, int]
+    state: Mapping[str, Mapping[str, Any]]
+
+
+@frozen
+class AgentWork:
+    """A task of the agent set these keys of its state (None: removed), at that epoch of it."""
+
+    agent: str
+    epoch: int
+    changes: Mapping[str, Any]
+
+
+@frozen
+class Distances:
+    """What all members measured, as far as they reported: from → to → round trip in ns, and bandwidth in bytes per second. On the leader only."""
+
+    rtt_ns: Mapping[str, Mapping[str, int]]
+    bandwidth_bps: Mapping[str, Mapping[str, int]]
+
+
+Signal = Union[
+    Propose,
+    Proposed,
+    NotProposed,
+    Committed,
+    Applied,
+    LeaderChanged,
+    QuorumLost,
+    QuorumRegained,
+    ReadRequest,
+    ReadReady,
+    ReadFailed,
+    Query,
+    Answer,
+    SnapshotDue,
+    SnapshotTaken,
+    Restore,
+    Transfer,
+    SetVoters,
+    AdminDone,
+    Submit,
+    Withdraw,
+    Submitted,
+    Changed,
+    RosterChanged,
+    Found,
+    Detected,
+    Measured,
+    AgentsHere,
+    AgentWork,
+    Distances,
+    VotersChanged,
+]

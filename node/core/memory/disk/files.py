@@ -1,0 +1,285 @@
+"""From the memory's files found at boot to the records that they hold and the vector that they prove. Pure, and total: damage is told, not raised.
+
+The chain is the newest intact snapshot and the deltas that follow it, each naming the one before. It covers the log up to a frame; the frames
+after that are read one by one. Frames and deltas that follow a gap still give their records, but what they say of the vector counted on
+something that is lost, so the vector stays where the gap begins.
+
+What damage hid may be there again at a later boot, beside what was written meanwhile. So a life that may not see all goes on with a number beyond all that can be
+hidden, by the number of its start, and after a gap from a checksum of its own, to which no older frame is the next: what these say of the vector counts on frames that this life never had.
+
+Collected records need an order: what was read from before a record's removal is dropped, however much of the log between is lost. So each
+part has a position, the last frame that it covers.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ....errors import CorruptionError
+from ...interface.value import frozen
+from ..records.trmm import Header, Item, Key, checksum, decode, verify
+from ..records.vector import joined
+from .log import Frame, checked_vector, read_frame, scan
+
+SNAPSHOT, BACKUP, TEMPORARY = "memory.trmm", "memory.trmm.bak", "memory.tmp"
+LONGEST = 1 << 32
+"""More frames than one life writes."""
+MARK = "files"
+"""The entry of a file's metadata that is the writer's own."""
+_SEGMENT = re.compile(r"memory-log-(\d{8,12})\.trml")
+_DELTA = re.compile(r"memory-delta-(\d{8,12})\.trmd")
+
+
+@frozen
+class Mark:
+    """Where a file stands: it covers the log up to this frame, of this checksum, and all deltas up to this number. The log has all frames from `first` on."""
+
+    frame: int
+    checksum: int
+    delta: int
+    first: int
+
+
+@frozen
+class Part:
+    """What one frame or file gives: removals first, then records. `position` is the last frame that it covers."""
+
+    position: int
+    records: list[Item]
+    removed: list[Key]
+
+
+@dataclass(slots=True)
+class Found:
+    """`records` are to be joined, in any order; a key may repeat. None of `removed` is among them. `metadata` has, as `vector`, what is proven.
+
+    `damaged` names each place that is not as it was written. `torn` is damage at the end of the log: a crash tears what was being written, and
+    nobody was told of it, but from the bytes it may as well be something that was acknowledged. `whole`: nothing that was written
+    is missing, for the damage, if any, is made good by other files; only what is cut from the log's end where a frame ended is never noticed.
+
+    The rest is for the writer. Nothing found is known to be durable: a killed process leaves writes that no fsync has followed.
+    """
+
+    records: list[Item] = field(default_factory=list)
+    removed: list[Key] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    torn: str | None = None
+    whole: bool = True
+
+    head: int | None = None
+    """The checksum of the chain's last file, for the next delta to name; None when a snapshot has to come first."""
+    deltas: int = 0
+    """How many there are in the chain."""
+    fresh: dict[Key, None] = field(default_factory=dict)
+    gone: dict[Key, None] = field(default_factory=dict)
+    """Changed, and collected, since the chain's last file."""
+    frame: int = 0
+    checksum: int = 0
+    """Of the last frame, intact or covered; after a gap, this life's own."""
+    skip: int = 0
+    """How many numbers the next frame leaves out, for frames that may be hidden."""
+    segments: list[tuple[str, int | None]] = field(default_factory=list)
+    """Names, oldest first, each with the number of its first intact frame."""
+    segment: int = 0
+    """The last segment's number."""
+    current: str | None = None
+    """The segment to go on with; None when a new one is to be begun."""
+    delta_files: list[tuple[str, int]] = field(default_factory=list)
+    delta: int = 0
+    """The last delta's number, whether it is still there or not."""
+    snapshot: Mark | None = None
+    backup: Mark | None = None
+    """Of those snapshots that are intact; the second only when the first is not."""
+    stale: list[str] = field(default_factory=list)
+
+
+def segment_name(number: int) -> str:
+    return f"memory-log-{number:08d}.trml"
+
+
+def delta_name(number: int) -> str:
+    return f"memory-delta-{number:08d}.trmd"
+
+
+def recover(files: Mapping[str, bytes], life: int = 0) -> Found:
+    """`files` are all in the data directory, by name; those of others are left alone. `life` is the number of this start: no other has the same."""
+    found = Found(stale=[TEMPORARY] if TEMPORARY in files else [])
+    covered, written = _chain(found, files)
+    framed = _log(found, files, covered, life)
+    _join(found, [*framed, *written], covered.frame)
+    if found.damaged or found.torn:
+        found.head = None
+    return found
+
+
+def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
+    """Read the newest intact snapshot and all deltas that are younger. Returns what the chain covers, and what all of them give."""
+    covered = Mark(0, 0, 0, 1)
+    parts: list[Part] = []
+    found.snapshot = _read(found, files, SNAPSHOT, parts)
+    if found.snapshot is None:
+        found.backup = _read(found, files, BACKUP, parts)
+    else:
+        _verify(found, files, BACKUP)
+    if found.snapshot is not None:
+        covered, found.head = found.snapshot, checksum(files[SNAPSHOT])
+    elif found.backup is not None:
+        # What is older than this one may have gone since it was written.
+        covered, found.head = replace(found.backup, first=found.backup.frame + 1), checksum(files[BACKUP])
+    found.delta = covered.delta
+    for number, name in _numbered(_DELTA, files):
+        found.delta_files.append((name, number))
+        found.delta = max(found.delta, number)
+        header = _verify(found, files, name)
+        if header is None or number <= covered.delta:
+            continue
+        follows = header.base is not None and header.base == found.head
+        mark = _read(found, files, name, parts, follows)
+        if mark is not None and follows:
+            covered, found.head = replace(mark, first=covered.first), header.checksum
+            found.deltas += 1
+        elif mark is not None:
+            found.damaged.append(f"{name}: the file that it follows is not here")
+    return covered, parts
+
+
+def _verify(found: Found, files: Mapping[str, bytes], name: str) -> Header | None:
+    """The header of a TRMM file, if it is there and intact."""
+    try:
+        return verify(files[name], name) if name in files else None
+    except CorruptionError as error:
+        found.damaged.append(error.message)
+        return None
+
+
+def _read(found: Found, files: Mapping[str, bytes], name: str, parts: list[Part], proves: bool = True) -> Mark | None:
+    """Add what a TRMM file gives, if it is there and intact. Its metadata counts if it `proves` it."""
+    if name not in files:
+        return None
+    try:
+        trmm = decode(files[name], name)
+        metadata = dict(trmm.metadata)
+        mark = _mark(metadata.pop(MARK, None))
+        checked_vector(metadata.get("floor", {}))
+        vector = joined(found.metadata.get("vector", {}), checked_vector(metadata.get("vector", {})))
+    except CorruptionError as error:
+        found.damaged.append(error.message)
+        return None
+    except ValueError as error:
+        found.damaged.append(f"{name}: {error}")
+        return None
+    parts.append(Part(mark.frame, list(trmm.records), list(trmm.removed)))
+    if proves:
+        found.metadata = {**metadata, "vector": vector}
+    return mark
+
+
+def _mark(value: object) -> Mark:
+    if isinstance(value, list) and len(value) == 4 and all(type(number) is int for number in value):
+        return Mark(*value)
+    raise ValueError(f"its mark is {str(value)[:80]}, not four numbers")
+
+
+def _log(found: Found, files: Mapping[str, bytes], covered: Mark, life: int) -> list[Part]:
+    """Read the frames that the chain does not cover. Those that follow it without a gap move the vector."""
+    run = last = (covered.frame, covered.checksum)
+    before: Frame | None = None
+    parts: list[Part] = []
+    vector: dict[str, int] = found.metadata.get("vector", {})
+    for name, frame in _frames(found, files):
+        if not _follows(frame, before, covered):
+            after = "" if before is None else f", and comes after frame {before.number}"
+            found.damaged.append(
+                f"{name}: frame {frame.number} at byte {frame.at} does not follow what is before it{after}"
+            )
+        before = frame
+        if frame.number <= covered.frame:
+            continue
+        last = max(last, (frame.number, frame.checksum))
+        try:
+            change = read_frame(frame)
+        except ValueError as error:
+            found.damaged.append(f"{name}: {error}")
+            continue
+        parts.append(Part(frame.number, change.records, change.removed))
+        found.metadata.update(change.metadata)
+        if frame.number > run[0] and frame.previous == run[1]:
+            run = (frame.number, frame.checksum)
+            vector = joined(vector, change.vector)
+    newest = 0 if before is None else before.number
+    if newest < covered.frame:
+        found.damaged.append(f"the log ends at frame {newest}, and frame {covered.frame} was in it")
+    elif run != last:
+        found.damaged.append(f"the log is without a gap up to frame {run[0]} only, and frame {last[0]} is the last")
+    found.metadata["vector"] = vector
+    found.whole = found.torn is None and run == last and newest >= covered.frame
+    found.frame, found.checksum = last
+    if not found.whole:
+        found.skip = max(0, life * LONGEST - found.frame)
+    if run != last:
+        found.checksum = zlib.crc32(b"life %d after frame %d, %d" % (life, *last))
+    if found.segments and found.whole:
+        found.current = found.segments[-1][0]
+    return parts
+
+
+def _follows(frame: Frame, before: Frame | None, covered: Mark) -> bool:
+    """Numbers may be left out between a frame and the next."""
+    if frame.number > covered.frame and frame.previous == covered.checksum:
+        return True
+    if before is None:
+        return frame.number <= covered.first
+    return frame.number > before.number and frame.previous == before.checksum
+
+
+def _frames(found: Found, files: Mapping[str, bytes]) -> Iterator[tuple[str, Frame]]:
+    """All intact frames, segment by segment. Damage with none of them after it is the log's torn end."""
+    open_end: list[str] = []
+    for number, name in _numbered(_SEGMENT, files):
+        scanned = scan(files[name])
+        places = [f"{name}: {what}" for _, what in scanned.damage]
+        if scanned.frames:
+            inside = len(places) - scanned.torn
+            found.damaged += [*open_end, *places[:inside]]
+            open_end = places[inside:]
+        else:
+            open_end += places
+        found.segments.append((name, scanned.frames[0].number if scanned.frames else None))
+        found.segment = number
+        for frame in scanned.frames:
+            yield name, frame
+    if open_end:
+        found.torn = open_end.pop()
+        found.damaged += open_end
+
+
+def _join(found: Found, parts: list[Part], covered: int) -> None:
+    """Keep what no later part has removed. `parts` that cover the same frame are in the order in which they were written."""
+    records: dict[Key, list[Item]] = {}
+    removed: dict[Key, None] = {}
+    for part in sorted(parts, key=lambda part: part.position):
+        for key in part.removed:
+            records.pop(key, None)
+            removed[key] = None
+        for item in part.records:
+            key = item[:2]
+            removed.pop(key, None)
+            records.setdefault(key, []).append(item)
+        if part.position > covered:
+            for key in part.removed:
+                found.fresh.pop(key, None)
+                found.gone[key] = None
+            found.fresh.update(dict.fromkeys(item[:2] for item in part.records))
+    found.records = [item for items in records.values() for item in items]
+    found.removed = list(removed)
+
+
+def _numbered(form: re.Pattern[str], files: Mapping[str, bytes]) -> list[tuple[int, str]]:
+    """(number, name) of the files whose names have this form, in the order of their numbers."""
+    matches = [match for match in map(form.fullmatch, files) if match is not None]
+    return sorted((int(match[1]), match[0]) for match in matches)

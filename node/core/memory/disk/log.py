@@ -1,0 +1,176 @@
+"""The bytes of the memory's log. Pure: it knows no file, only their content.
+
+A segment is a row of frames; a frame is what was appended and fsynced at once:
+
+    frame   = magic (4) | payload size (4) | number (8) | previous (4) | crc32 of the payload (4) | checksum: crc32 of all of that (4) | payload
+    payload = {"r": [[kind, id, state], …], "x": [[kind, id], …], "v": {replica: n}, "m": {…}}
+
+`x` were collected before the records of `r` came (again); `v` are entries of the vector that moved; `m` replaces entries of the metadata. Empty
+parts are left out. Frames are numbered without a gap through all segments, and each names the checksum of the one before (`previous`), so that
+a frame proves what its vector says only to whoever has read all frames up to it. Numbers are big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...interface.entry import canonical
+from ...interface.value import frozen
+from ..records.trmm import SECTIONS, Item, Key, parse
+from ..records.vector import vector_problem
+
+MAGIC = b"\xf5TML"
+_HEADER = struct.Struct(">4sIQII")
+_CRC = struct.Struct(">I")
+_START = _HEADER.size + _CRC.size
+
+
+@frozen
+class Frame:
+    """`at` is where it begins in its segment."""
+
+    at: int
+    number: int
+    previous: int
+    checksum: int
+    payload: bytes
+
+
+@frozen
+class Change:
+    """What a frame says."""
+
+    records: list[Item]
+    removed: list[Key]
+    vector: Mapping[str, int]
+    metadata: Mapping[str, Any]
+
+
+@frozen
+class Scan:
+    """The intact frames in order. `damage` has a place and a sentence for each stretch that is none; `torn` when the last one reaches to the end."""
+
+    frames: list[Frame]
+    damage: list[tuple[int, str]]
+    torn: bool
+
+
+class Batch:
+    """What is staged for the next frame. Of a record only its last state is written."""
+
+    def __init__(self) -> None:
+        self._records: dict[Key, str] = {}
+        self._removed: dict[Key, None] = {}
+        self._vector: dict[str, int] = {}
+        self._metadata: dict[str, Any] = {}
+
+    def add(
+        self,
+        records: Iterable[tuple[Key, str]],
+        vector: Mapping[str, int],
+        removed: Iterable[Key],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """`removed` before `records`, as in a frame. Of a record, its key and the canonical JSON of its state."""
+        for key in removed:
+            self._records.pop(key, None)
+            self._removed[key] = None
+        for key, text in records:
+            self._records[key] = f"[{canonical(key[0])},{canonical(key[1])},{text}]"
+        self._vector.update(vector)
+        self._metadata.update(metadata)
+
+    def payload(self) -> bytes:
+        """As canonical JSON."""
+        parts = []
+        if self._metadata:
+            parts.append(f'"m":{canonical(self._metadata)}')
+        if self._records:
+            parts.append(f'"r":[{",".join(self._records.values())}]')
+        if self._vector:
+            parts.append(f'"v":{canonical(self._vector)}')
+        if self._removed:
+            parts.append(f'"x":{canonical(list(self._removed))}')
+        return ("{" + ",".join(parts) + "}").encode("ascii")
+
+
+def encode_frame(number: int, previous: int, payload: bytes) -> tuple[bytes, int]:
+    """The frame, and its checksum."""
+    header = _HEADER.pack(MAGIC, len(payload), number, previous, zlib.crc32(payload))
+    checksum = zlib.crc32(header)
+    return header + _CRC.pack(checksum) + payload, checksum
+
+
+def scan(data: bytes) -> Scan:
+    """Read frame after frame to the end; after damage, from the next intact header on."""
+    frames: list[Frame] = []
+    damage: list[tuple[int, str]] = []
+    at, torn = 0, False
+    while at < len(data):
+        header = _header(data, at)
+        torn = True
+        if header is None:
+            damage.append((at, f"no frame begins at byte {at}"))
+            at = _next_header(data, at)
+            continue
+        size, number, previous, crc, checksum = header
+        begin, at = at, at + _START + size
+        payload = data[begin + _START : at]
+        if at > len(data):
+            damage.append((begin, f"frame {number} at byte {begin} ends at byte {len(data)} instead of {at}"))
+        elif crc != zlib.crc32(payload):
+            damage.append((begin, f"frame {number} at byte {begin} does not fit its checksum"))
+        else:
+            torn = False
+            frames.append(Frame(begin, number, previous, checksum, payload))
+    return Scan(frames, damage, torn)
+
+
+def read_frame(frame: Frame) -> Change:
+    """Raises ValueError for a payload that no writer makes."""
+    try:
+        said = parse(frame.payload.decode("ascii"))
+        records = [_item(kind, ident, state) for kind, ident, state in said.get("r", ())]
+        removed = [_item(kind, ident, {})[:2] for kind, ident in said.get("x", ())]
+        metadata = dict(said.get("m", {}))
+        checked_vector(metadata.get("floor", {}))
+        return Change(records, removed, checked_vector(said.get("v", {})), metadata)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"frame {frame.number} at byte {frame.at} has another shape ({error})") from None
+
+
+def checked_vector(value: Any) -> dict[str, int]:
+    """Raises ValueError for what is no version vector."""
+    problem = vector_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    found: dict[str, int] = value
+    return found
+
+
+def _item(kind: Any, ident: Any, state: Any) -> Item:
+    if kind in SECTIONS and type(ident) is str and type(state) is dict:
+        return kind, ident, state
+    raise ValueError(f"{str((kind, ident))[:80]} is not a record")
+
+
+def _header(data: bytes, at: int) -> tuple[int, int, int, int, int] | None:
+    """(size, number, previous, crc of the payload, checksum) when an intact header is there."""
+    if len(data) - at < _START:
+        return None
+    magic, size, number, previous, crc = _HEADER.unpack_from(data, at)
+    checksum = zlib.crc32(data[at : at + _HEADER.size])
+    if magic != MAGIC or _CRC.unpack_from(data, at + _HEADER.size) != (checksum,):
+        return None
+    return size, number, previous, crc, checksum
+
+
+def _next_header(data: bytes, at: int) -> int:
+    """Where the next intact header stands, or the end. Payloads are ASCII, so the magic does not occur in them."""
+    at = data.find(MAGIC, at + 1)
+    while at >= 0 and _header(data, at) is None:
+        at = data.find(MAGIC, at + 1)
+    return at if at >= 0 else len(data)

@@ -1,0 +1,1 @@
+"""Records of agent memory: schema, version vectors, conflicts, the TRMM encoding."""

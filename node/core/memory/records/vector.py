@@ -1,0 +1,85 @@
+"""Version vectors: by replica, the number of the last change that has been seen, and with it all before it.
+
+Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed Systems". A vector is a dict that nobody changes once it is shared; a replica that is
+not in it has number 0. Of two vectors either includes the other, or they are concurrent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ....printable import printable
+from .schema import short
+
+Vector = dict[str, int]
+Dot = tuple[str, int]
+"""One change: its replica, and its number there, from 1."""
+NUMBER_LIMIT = 1 << 63
+REPLICA_CHARACTERS = 160
+
+
+def covers(vector: Mapping[str, int], replica: str, number: int) -> bool:
+    return vector.get(replica, 0) >= number
+
+
+def includes(vector: Mapping[str, int], other: Mapping[str, int]) -> bool:
+    """Whether everything that `other` has seen is in `vector`."""
+    return all(vector.get(replica, 0) >= number for replica, number in other.items())
+
+
+def concurrent(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
+    return not includes(a, b) and not includes(b, a)
+
+
+def joined(a: Mapping[str, int], b: Mapping[str, int]) -> Vector:
+    """The least vector that includes both; replicas sorted."""
+    out = dict(a)
+    for replica, number in b.items():
+        if out.get(replica, 0) < number:
+            out[replica] = number
+    return dict(sorted(out.items()))
+
+
+def met(vectors: Iterable[Mapping[str, int]]) -> Vector:
+    """The greatest vector that all of them include: what everybody has seen. Of none at all: nothing."""
+    common: Vector | None = None
+    for vector in vectors:
+        if common is None:
+            common = dict(vector)
+        else:
+            common = {who: min(n, vector[who]) for who, n in common.items() if who in vector}
+    return dict(sorted((common or {}).items()))
+
+
+def beyond(vector: Mapping[str, int], other: Mapping[str, int]) -> Vector:
+    """The part of `vector` that `other` has not seen."""
+    return {replica: number for replica, number in vector.items() if other.get(replica, 0) < number}
+
+
+def stepped(vector: Mapping[str, int], dot: Dot) -> Vector:
+    """The vector once this change is made; replicas sorted."""
+    replica, number = dot
+    if replica in vector:
+        return {**vector, replica: number}
+    return dict(sorted([*vector.items(), dot]))
+
+
+def vector_problem(value: Any) -> str | None:
+    """What is wrong with a vector from a peer or a disk, which may be anything."""
+    if not isinstance(value, dict):
+        return f"the vector is {short(value)}, not an object of numbers by replica"
+    for replica, number in value.items():
+        if not replica_fine(replica):
+            return f"the vector has {short(replica)}, which is not a replica of 1-{REPLICA_CHARACTERS} printable characters"
+        if not number_fine(number):
+            return f"the vector has {short(number)} for {replica}, not an integer 1..{NUMBER_LIMIT - 1}"
+    return None
+
+
+def replica_fine(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= REPLICA_CHARACTERS and printable(value)
+
+
+def number_fine(value: Any) -> bool:
+    return type(value) is int and 1 <= value < NUMBER_LIMIT

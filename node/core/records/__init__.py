@@ -1,0 +1,1 @@
+"""Records that the replicated state and the machines of a node share."""

@@ -1,0 +1,77 @@
+"""The log in memory: a snapshot's end, and the entries after it.
+
+It knows nothing of disks and terms in force; it is what Raft compares, cuts and compacts. `base_index` and `base_term` are of the last entry that
+only a snapshot still holds. What a snapshot covers may be hundreds of thousands of entries: they leave at once, and are freed a few at a time with later appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..interface.entry import Entry
+
+FREED_AT_ONCE = 1000
+"""Covered entries that one append frees."""
+
+
+class Log:
+    def __init__(self, base_index: int = 0, base_term: int = 0, entries: Sequence[Entry] = ()) -> None:
+        self.base_index = base_index
+        self.base_term = base_term
+        self._entries = list(entries)
+        self._covered: list[Entry] = []
+        """Entries that are no more in the log, and not freed yet."""
+        self.last_index = base_index + len(self._entries)
+
+    @property
+    def last_term(self) -> int:
+        return self._entries[-1].term if self._entries else self.base_term
+
+    def term(self, index: int) -> int | None:
+        """The term of the entry at `index`; None when it is not here (compacted or not there yet)."""
+        position = index - self.base_index - 1
+        if position == -1:
+            return self.base_term
+        return self._entries[position].term if 0 <= position < len(self._entries) else None
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        assert not entries or entries[0].index == self.last_index + 1, (entries[0].index, self.last_index)
+        self._entries.extend(entries)
+        self.last_index += len(entries)
+        if self._covered:
+            del self._covered[-FREED_AT_ONCE:]
+
+    def cut(self, index: int) -> None:
+        """Remove the entries from `index` on."""
+        assert index > self.base_index, (index, self.base_index)
+        del self._entries[index - self.base_index - 1 :]
+        self.last_index = self.base_index + len(self._entries)
+
+    def slice(self, first: int, last: int) -> list[Entry]:
+        """Entries `first` .. `last`, both included; all of them must be here."""
+        assert first > self.base_index, (first, self.base_index)
+        return self._entries[first - self.base_index - 1 : last - self.base_index]
+
+    def tail(self) -> list[Entry]:
+        return list(self._entries)
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, which a durable snapshot holds."""
+        term = self.term(index)
+        assert term is not None, (index, self.base_index, self.last_index)
+        covered = index - self.base_index
+        self._covered += self._entries[:covered]
+        del self._entries[:covered]
+        self.base_index, self.base_term = index, term
+
+    def reset(self, index: int, term: int) -> None:
+        """Become the empty log after a snapshot at (`index`, `term`)."""
+        self._entries = []
+        self.base_index, self.base_term = index, term
+        self.last_index = index
+
+    def check(self) -> None:
+        indices = [entry.index for entry in self._entries]
+        assert indices == list(range(self.base_index + 1, self.last_index + 1)), (self.base_index, indices)
+        terms = [self.base_term, *(entry.term for entry in self._entries)]
+        assert terms == sorted(terms), (self.base_index, terms)

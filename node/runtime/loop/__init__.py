@@ -1,0 +1,1 @@
+"""The loop of a node: inputs to the core, effects to the drivers, timers and tasks."""

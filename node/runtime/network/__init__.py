@@ -1,0 +1,1 @@
+"""Sockets: connections of peers and clients, and datagrams."""

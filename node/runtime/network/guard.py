@@ -1,0 +1,47 @@
+"""The one place where an exception that a connection caused ends: that connection closes, it is counted by reason, and the loop goes on.
+
+Whatever the loop does for one connection, or one datagram, it does through `run`. What is raised here is a bug or a resource that ran out; what the other side may do wrong is
+answered where it is found, and never comes here.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ..telemetry.logs import NodeLog
+
+
+class Endpoint(Protocol):
+    def abandon(self, reason: str) -> None:
+        """End this connection now; nothing more is sent."""
+        ...
+
+
+class Guard:
+    def __init__(self, log: NodeLog) -> None:
+        self._log = log
+        self._counts: dict[str, int] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Connections that ended so, by the name of the exception."""
+        return dict(sorted(self._counts.items()))
+
+    def run(self, who: Endpoint, step: Callable[..., object], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except Exception as error:
+            self._count(error)
+            try:
+                who.abandon(f"an error of this node: {type(error).__name__}")
+            except Exception as another:
+                self._count(another)
+
+    def _count(self, error: Exception) -> None:
+        reason = type(error).__name__
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        if self._counts[reason] == 1:
+            # Once for each reason: whoever causes one can cause many.
+            self._log.error("a connection was ended by an error of this node", traceback=traceback.format_exc())

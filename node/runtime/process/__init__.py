@@ -1,0 +1,1 @@
+"""The process of a node: start, supervision, control socket."""

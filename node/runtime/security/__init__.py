@@ -1,0 +1,1 @@
+"""TLS, identities and authenticated datagrams."""

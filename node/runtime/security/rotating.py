@@ -1,0 +1,70 @@
+"""What a node makes of files that may be replaced while it runs: certificates and keys.
+
+The files are looked at now and then. New content replaces what there is when all of it is good; otherwise the old stays in use, and the log says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ...errors import ConfigError
+from ..telemetry.logs import NodeLog
+
+T = TypeVar("T")
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Rotating(Generic[T]):
+    """`load(again)` reads the files; it raises `ConfigError`. The first time, when it is not `again`, so does this."""
+
+    def __init__(self, what: str, paths: Sequence[Path], load: Callable[[bool], T], log: NodeLog) -> None:
+        self._what, self._paths, self._load, self._log = what, tuple(paths), load, log
+        self._judged = self._seen = self._stamp()
+        self.value = load(False)
+
+    def look(self, *, force: bool = False) -> None:
+        """Load what has changed. Files that change right now are left alone until the next look: of two that belong together, one may be old."""
+        stamp = self._stamp()
+        steady, self._seen = stamp == self._seen, stamp
+        if not force and (stamp == self._judged or not steady):
+            return
+        self._judged = stamp
+        try:
+            self.value = self._load(True)
+        except ConfigError as error:
+            self._log.error(f"new {self._what} refused, the old stays in use", reason=error.message, hint=error.hint)
+        except Exception as error:
+            # Files that a library cannot read end no node that runs.
+            self._log.error(
+                f"new {self._what} refused, the old stays in use", reason=f"{type(error).__name__}: {error}"
+            )
+        else:
+            self._log.info(f"new {self._what} in use")
+
+    def _stamp(self) -> _Stamp:
+        return tuple(_stamp_of(path) for path in self._paths)
+
+
+def read_secret(path: Path, what: str) -> bytes:
+    """A file that its owner alone may read. Raises `ConfigError`, which does not tell what is in it."""
+    try:
+        mode = os.stat(path).st_mode & 0o777
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{what}: cannot read {path}: {error.strerror}", "write the path of a readable file"
+        ) from None
+    if mode & 0o077:
+        raise ConfigError(f"{what}: {path} has mode {mode:04o}: others may read it", f"chmod 600 {path}")
+    return content
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_ino, found.st_size)

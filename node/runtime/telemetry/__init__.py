@@ -1,0 +1,1 @@
+"""Logs, metrics, recordings and counters."""
