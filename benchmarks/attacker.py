@@ -27,9 +27,9 @@ from zlib import crc32
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from node.core.interface.datagrams import MAGIC as DATAGRAM
-from node.core.interface.datagrams import VERSION as DATAGRAM_VERSION
-from node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind, encode
+from tribulation.node.core.interface.datagrams import MAGIC as DATAGRAM
+from tribulation.node.core.interface.datagrams import VERSION as DATAGRAM_VERSION
+from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind, encode
 
 KINDS = ("garbage", "slow", "half", "extremes", "idle")
 HOLD_S = 4.0

@@ -40,18 +40,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402
-from checkers import Budget, Verdict, check
-from harness.campaign.load import load_campaign
-from harness.campaign.model import Campaign
-from harness.run.outcome.verdict import judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.search.draw import searched_plan
-from harness.search.zoo.trials import Trial, attempt
-from harness.simulator.soak.aims import AIMED, UNREACHABLE
-from histories import Event, History, Type
-from histories.formats import read
-from node.flaws.switch import HUNTED
+from tribulation.checkers import Budget, Verdict, check
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.search.draw import searched_plan
+from tribulation.harness.search.zoo.trials import Trial, attempt
+from tribulation.harness.simulator.soak.aims import AIMED, UNREACHABLE
+from tribulation.histories import Event, History, Type
+from tribulation.histories.formats import read
+from tribulation.node.flaws.switch import HUNTED
 
 JOBS = 2
 CONTROLS = {"all-faults": 200, "swarm": 200}
@@ -105,7 +105,7 @@ def digests() -> dict[str, Any]:
 
 
 def _digest_of(plan: Mapping[str, Any]) -> str:
-    from harness.run.plan.plan import Plan
+    from tribulation.harness.run.plan.plan import Plan
 
     return simulate(Plan.from_json(plan)).digest
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
 
 from benchmarks.generators import Settings, generate, plant  # noqa: E402
-from histories.files.writing import write_columns  # noqa: E402
+from tribulation.histories.files.writing import write_columns  # noqa: E402
 
 LIMIT_S = 600
 
@@ -87,7 +87,17 @@ def measure(case: Case, folder: Path) -> Figure:
     path = folder / "history.jsonl"
     _write_apart(case, path)
     output = folder / "verdict.json"
-    command = [sys.executable, "-m", "harness.cli", "check", str(path), "--json", "--time", str(LIMIT_S), *case.options]
+    command = [
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "check",
+        str(path),
+        "--json",
+        "--time",
+        str(LIMIT_S),
+        *case.options,
+    ]
     started = time.monotonic()
     code, usage = _run(command, output)
     wall_s = time.monotonic() - started

@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent)]
 
 # ruff: noqa: E402
-from node.config.node import MS, NodeConfig
-from node.core.core import Core
-from node.core.interface.effects import Effect, Reply, Send, SetTimer, Trace
-from node.core.interface.events import Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.interface.messages import (
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.core.interface.effects import Effect, Reply, Send, SetTimer, Trace
+from tribulation.node.core.interface.events import Event, Received, Request, Start, StorageDone, TimerFired
+from tribulation.node.core.interface.messages import (
     AppendEntries,
     AppendReply,
     Heartbeat,
@@ -43,7 +43,7 @@ from node.core.interface.messages import (
     Vote,
     VoteReply,
 )
-from node.runtime.process import collector
+from tribulation.node.runtime.process import collector
 
 VALUE_CHARACTERS = 128
 OPS = 200

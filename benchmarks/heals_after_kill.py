@@ -25,13 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
-from harness.hosts.parallel import on_all
-from harness.hosts.ssh.provider import SshProvider
-from harness.hosts.ssh.remote import RemoteHost
-from harness.nemesis.agent_client.heal import heal_each
-from harness.nemesis.agent_client.shipping import agent_directory, remove
-from harness.nemesis.inject.injector import LEASE_S
-from harness.systems.reference.system import ReferenceService
+from tribulation.harness.hosts.parallel import on_all
+from tribulation.harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.nemesis.agent_client.heal import heal_each
+from tribulation.harness.nemesis.agent_client.shipping import agent_directory, remove
+from tribulation.harness.nemesis.inject.injector import LEASE_S
+from tribulation.harness.systems.reference.system import ReferenceService
 
 SLACK_S = 5.0
 IN_FORCE_S = 600.0
@@ -116,7 +116,7 @@ def start(name: str, inventory: Path, folder: Path) -> subprocess.Popen[bytes]:
     (folder / "campaign.yaml").write_text(json.dumps(campaign))
     words = ["run", str(folder / "campaign.yaml"), "--hosts", str(inventory), "--runs", str(folder / "runs")]
     with open(folder / "said", "wb") as said:
-        command = [sys.executable, "-m", "harness.cli", *words]
+        command = [sys.executable, "-m", "tribulation.harness.cli", *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
 

@@ -32,13 +32,13 @@ sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
 from benchmarks.soak_processes import Process, watched
-from node.config.cluster import MembershipConfig
-from node.core import core as _core  # noqa: F401 - loaded before the forks
-from node.runtime.loop import loop as _loop  # noqa: F401
-from node.runtime.process import boot
-from node.wire import FrameError
 from tests.node.fuzz.processes import NODES, Processes
 from tests.node.runtime.one_node import wait_for
+from tribulation.node.config.cluster import MembershipConfig
+from tribulation.node.core import core as _core  # noqa: F401 - loaded before the forks
+from tribulation.node.runtime.loop import loop as _loop  # noqa: F401
+from tribulation.node.runtime.process import boot
+from tribulation.node.wire import FrameError
 
 Json = dict[str, Any]
 RUN_S = 3600.0
@@ -129,7 +129,17 @@ def _nodes(harness: int) -> list[Process]:
 
 def _run(place: Path, campaign: str, seed: int) -> subprocess.Popen[bytes]:
     (place / "hostile.yaml").write_text(campaign)
-    command = [sys.executable, "-m", "harness.cli", "run", "hostile.yaml", "--seed", str(seed), "--runs", "runs"]
+    command = [
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "run",
+        "hostile.yaml",
+        "--seed",
+        str(seed),
+        "--runs",
+        "runs",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRI_LABS": str(place / "labs")}
     with open(place / "out", "wb") as out:
         return subprocess.Popen(command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

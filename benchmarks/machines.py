@@ -20,8 +20,8 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.soak_leftovers import left_over, snapshot
-from harness.hosts.qemu import QemuProvider
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.qemu import QemuProvider
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 LAB = "machines-check"
 CAMPAIGN = "campaigns/machines.yaml"
@@ -102,7 +102,7 @@ def answers(lab: QemuProvider, host: RemoteHost) -> bool:
 
 def tri(*words: str) -> int:
     print(f"$ tri {' '.join(words)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "harness.cli", *words], timeout=WHOLE_S).returncode
+    return subprocess.run([sys.executable, "-m", "tribulation.harness.cli", *words], timeout=WHOLE_S).returncode
 
 
 def timed(what: str, act: Callable[[], T]) -> T:

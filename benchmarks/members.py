@@ -32,11 +32,11 @@ sys.path[:] = [
 ]
 
 # ruff: noqa: E402
-from harness.bytecode import with_bytecode
-from harness.systems.reference.client import ReferenceClient
-from harness.systems.reference.package import build_node_archive
-from node.config.cluster import MembershipConfig
-from node.core.detector.lifeguard import LONGEST
+from tribulation.harness.bytecode import with_bytecode
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.harness.systems.reference.package import build_node_archive
+from tribulation.node.config.cluster import MembershipConfig
+from tribulation.node.core.detector.lifeguard import LONGEST
 
 CLUSTER, PORT, UDP_PORT = "benchmark", 10_000, 9_999
 WAIT_S = 60.0

@@ -22,7 +22,17 @@ RUN_LIMIT_S = 600
 def run_once(campaign: str, seed: int, further: list[str]) -> dict[str, object]:
     """One run's JSON document, with `elapsed` and `exit` added; an empty verdict when there is no document."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "harness.cli", "run", campaign, "--json", "--seed", str(seed), *further]
+    command = [
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "run",
+        campaign,
+        "--json",
+        "--seed",
+        str(seed),
+        *further,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_S)
     try:
         document = json.loads(done.stdout)

@@ -3,7 +3,7 @@
     python -P benchmarks/rolling_upgrade.py --old REV [--load 10] [--tls] [--json]
 
 REV is a commit of this repository (a clone without history has none: `git fetch --unshallow`). The old nodes are deployed with all parts, clients write and read registers at every node, and
-`harness.deploy.upgrade` replaces one node after the other, so that old and new ones are one cluster for a while; then every node is killed with -9 once and started again. Right is: every acknowledged
+`tribulation.harness.deploy.upgrade` replaces one node after the other, so that old and new ones are one cluster for a while; then every node is killed with -9 once and started again. Right is: every acknowledged
 write is read (the history is linearizable), each node holds the same state at the end, and writes went on. Exit code 1 when that is not so.
 """
 
@@ -25,13 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
-from checkers import RunRecord, Verdict, check
-from harness.deploy.cluster import Deployment
-from harness.deploy.upgrade import Upgrade, why_unsettled
-from harness.hosts.local import LocalProvider
-from harness.systems.reference.package import build_node_archive
-from harness.systems.reference.system import ReferenceService
 from tests.harness.deploy.register_clients import Clients
+from tribulation.checkers import RunRecord, Verdict, check
+from tribulation.harness.deploy.cluster import Deployment
+from tribulation.harness.deploy.upgrade import Upgrade, why_unsettled
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.systems.reference.package import build_node_archive
+from tribulation.harness.systems.reference.system import ReferenceService
 
 OPTIONS = {
     "cluster": "rolling",

@@ -20,15 +20,15 @@ from typing import Any
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402
-from checkers import Budget
-from harness.campaign.model import Campaign
-from harness.failures.allowance import Allowance
-from harness.failures.signature import Signature
-from harness.run.outcome.verdict import judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.shrink.folder import Source
-from harness.shrink.plan import shrink_plan
+from tribulation.checkers import Budget
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.failures.allowance import Allowance
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.shrink.folder import Source
+from tribulation.harness.shrink.plan import shrink_plan
 
 MOST_SEEDS = 20
 FLAWS = {

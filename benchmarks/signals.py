@@ -93,7 +93,7 @@ def _run(folder: Path, number: signal.Signals | None, after_s: float) -> Round:
     began_s = time.monotonic()
     with open(folder / "stderr", "w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "run", "signals.yaml", "--runs", "runs"],
+            [sys.executable, "-m", "tribulation.harness.cli", "run", "signals.yaml", "--runs", "runs"],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "TRI_LABS": str(labs), "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,

@@ -36,16 +36,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402
-from checkers import Budget
-from harness.campaign.model import Campaign
-from harness.run.outcome.verdict import judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.options import MILLISECOND, SECOND, SimOptions
-from harness.simulator.soak import run_seed
-from harness.simulator.soak.clients import SoakClient, SoakHistory
-from node.config.node import NodeConfig
+from tribulation.checkers import Budget
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.options import MILLISECOND, SECOND, SimOptions
+from tribulation.harness.simulator.soak import run_seed
+from tribulation.harness.simulator.soak.clients import SoakClient, SoakHistory
+from tribulation.node.config.node import NodeConfig
 
 QUICKSTART = ["run", str(ROOT / "campaigns" / "quickstart.yaml"), "--hosts", "sim"]
 
@@ -88,7 +88,7 @@ def quickstart() -> dict[str, float]:
     before = os.times()
     with tempfile.TemporaryDirectory() as folder:
         started_s = time.monotonic()
-        command = [sys.executable, "-c", "from harness.cli.main import main; main()", *QUICKSTART]
+        command = [sys.executable, "-c", "from tribulation.harness.cli.main import main; main()", *QUICKSTART]
         subprocess.run(
             command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True
         )
@@ -172,7 +172,7 @@ def soaked(count: int = 20) -> dict[str, float]:
 
 def quickstart_here() -> None:
     """The same in this process, for a profile."""
-    from harness.cli.main import main
+    from tribulation.harness.cli.main import main
 
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(SystemExit):
         main([*QUICKSTART, "--runs", folder])

@@ -34,12 +34,12 @@ sys.path[:] = [
 from benchmarks.soak_growth import growth
 from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
 from benchmarks.soak_processes import Members, Process, watched
-from checkers import check, checker
-from checkers.base.result import Budget, RunRecord
-from checkers.registry import CHECKERS
-from harness.nemesis.faults.ledger import read_ledger
-from harness.run.outcome.run_folder import read_facts, record_of
-from histories import read_history
+from tribulation.checkers import check, checker
+from tribulation.checkers.base.result import Budget, RunRecord
+from tribulation.checkers.registry import CHECKERS
+from tribulation.harness.nemesis.faults.ledger import read_ledger
+from tribulation.harness.run.outcome.run_folder import read_facts, record_of
+from tribulation.histories import read_history
 
 EVERY_S = 1.0
 SETTLE_S = 15.0
@@ -135,7 +135,7 @@ def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None, Me
         sys.executable,
         "-P",
         "-m",
-        "harness.cli",
+        "tribulation.harness.cli",
         "run",
         str(asked.campaign),
         "--runs",

@@ -31,16 +31,16 @@ sys.path[:] = [
 ]
 
 # ruff: noqa: E402
-from harness.systems.base import Op
-from harness.systems.reference.authority import Authority, write_secret
-from harness.systems.reference.client import ReferenceClient
-from node.runtime.network.connection import Connection
-from node.runtime.options import TlsFiles
-from node.runtime.security.authentic import Signer, Verifier
-from node.runtime.security.identity import Identity
-from node.runtime.security.tls import Credentials, Session, load_credentials
-from node.wire import Kind, encode
 from tests.harness.systems.cluster import Cluster
+from tribulation.harness.systems.base import Op
+from tribulation.harness.systems.reference.authority import Authority, write_secret
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.node.runtime.network.connection import Connection
+from tribulation.node.runtime.options import TlsFiles
+from tribulation.node.runtime.security.authentic import Signer, Verifier
+from tribulation.node.runtime.security.identity import Identity
+from tribulation.node.runtime.security.tls import Credentials, Session, load_credentials
+from tribulation.node.wire import Kind, encode
 
 KINDS = ("write", "read", "connect")
 WAYS = ("plain", "tls")

@@ -1,6 +1,6 @@
 """Checkers: pure functions from what was recorded to a verdict with its witness.
 
-from checkers import check, merge
+from tribulation.checkers import check, merge
 results = check("runs/latest")                       # a path, a History, a RunRecord, or events as dictionaries
 for name, result in results.items():
     print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))

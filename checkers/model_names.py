@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from histories import History
-from histories.model.columns import ABSENT, APPEND, CAS, OK, WRITE, Columns
-from histories.model.keyed import looks_keyed, split_keys
-from histories.model.rows import history_of_columns
+from tribulation.histories import History
+from tribulation.histories.model.columns import ABSENT, APPEND, CAS, OK, WRITE, Columns
+from tribulation.histories.model.keyed import looks_keyed, split_keys
+from tribulation.histories.model.rows import history_of_columns
 
 from .models.operation_names import PRIORITY_QUEUE
 from .registry import CHECKERS

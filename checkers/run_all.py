@@ -1,6 +1,6 @@
 """Runs checkers over a record and merges their verdicts. One checker that fails takes no other with it.
 
-from checkers import check
+from tribulation.checkers import check
 results = check("runs/latest/history.jsonl")
 results = check("history.edn", model="cas-register")
 results = check([{"process": 0, "type": "invoke", "f": "write", "value": 1}, …], ["linearizable"])
@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from histories import HistoryError
-from histories.model.columns import OK
+from tribulation.histories import HistoryError
+from tribulation.histories.model.columns import OK
 
 from .base.options import bounded, problems, refuse
 from .base.result import Budget, Checker, CheckResult, RunRecord, Verdict

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from histories import Event, History, HistoryError
-from histories.files.codec import event_from_json
-from histories.formats import read
-from histories.model.columns import Columns
-from histories.model.rows import history_of_columns
+from tribulation.histories import Event, History, HistoryError
+from tribulation.histories.files.codec import event_from_json
+from tribulation.histories.formats import read
+from tribulation.histories.model.columns import Columns
+from tribulation.histories.model.rows import history_of_columns
 
 from .base.result import RunRecord
 

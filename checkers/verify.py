@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from histories import MISMATCH, Operation, Type, canonical, same
+from tribulation.histories import MISMATCH, Operation, Type, canonical, same
 
 ANY, SILENT, IMPOSSIBLE = object(), object(), object()
 START: dict[str, Any] = {"register": [None], "text": [""], "counter": [0], "mutex": [False], "set": set()}

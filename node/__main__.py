@@ -1,4 +1,4 @@
-"""`python3 -m node`, and the entry point of node.pyz."""
+"""`python3 -m tribulation.node`, and the entry point of node.pyz."""
 
 from __future__ import annotations
 

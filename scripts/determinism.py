@@ -106,8 +106,8 @@ def child(plan: str, pollute: int, texts: str | None) -> None:
     ballast = [
         object() for _ in range(pollute * 37 % 5000)
     ]  # addresses, and with them the order of sets of objects, shift
-    from harness.run.plan.plan import Plan
-    from harness.run.simulated import simulate
+    from tribulation.harness.run.plan.plan import Plan
+    from tribulation.harness.run.simulated import simulate
 
     told: list[str] = []
     watch = _tell_into(told) if texts is not None else lambda cluster: None
@@ -171,10 +171,10 @@ def make_plans(folder: Path, count: int, load_s: float = LOAD_S) -> list[Path]:
     """Swarms of three to five nodes, with a liveness phase every third time; the digest covers every byte."""
     from dataclasses import replace
 
-    from harness.campaign.model import Campaign
-    from harness.run.plan.build import make_plan
-    from harness.search.swarm import swarm, swarm_faults, swarm_node
-    from harness.simulator.options import SECOND, SimOptions
+    from tribulation.harness.campaign.model import Campaign
+    from tribulation.harness.run.plan.build import make_plan
+    from tribulation.harness.search.swarm import swarm, swarm_faults, swarm_node
+    from tribulation.harness.simulator.options import SECOND, SimOptions
 
     paths = []
     for seed in range(count):
@@ -234,7 +234,7 @@ def _runs(python: str, version: str) -> bool:
 
 
 def _can_import(python: str) -> bool:
-    return _quiet([python, "-c", "import harness.run.simulated"])
+    return _quiet([python, "-c", "import tribulation.harness.run.simulated"])
 
 
 def _quiet(command: Sequence[str]) -> bool:

@@ -12,12 +12,12 @@ import click
 import pytest
 import yaml
 
-from checkers.registry import CHECKERS
-from harness.campaign.load import load_campaign
-from harness.cli.main import cli
-from harness.nemesis.specs.specs import FAULT_NAMES
-from harness.run.outcome.verdict import EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_UNKNOWN, EXIT_USAGE, EXIT_VALID
-from node.flaws.switch import FLAWS
+from tribulation.checkers.registry import CHECKERS
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.cli.main import cli
+from tribulation.harness.nemesis.specs.specs import FAULT_NAMES
+from tribulation.harness.run.outcome.verdict import EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_UNKNOWN, EXIT_USAGE, EXIT_VALID
+from tribulation.node.flaws.switch import FLAWS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from checkers.model_names import MODELS
-from histories.formats import FORMATS
+from tribulation.checkers.model_names import MODELS
+from tribulation.histories.formats import FORMATS
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs/guides/checking-histories.md"
 TEXT = GUIDE.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import OK, Columns, Int64, Lists
+from tribulation.histories.model.columns import OK, Columns, Int64, Lists
 
 Plant = Callable[[Columns, np.random.Generator], Columns | None]
 """Changes a valid history into one that is not, by chance; None where there is no place for that."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, NONE_ID, Int32
+from tribulation.histories.model.columns import ABSENT, NONE_ID, Int32
 
 from .draft import Draft, absent, numbers, prefix_lists
 from .schedule import Bools, Schedule

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, Columns, Int32, Lists, Txns, UInt8
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, Columns, Int32, Lists, Txns, UInt8
 
 from .schedule import Bools, Schedule
 

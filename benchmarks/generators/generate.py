@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import Columns
+from tribulation.histories.model.columns import Columns
 
 from . import containers, registers
 from .draft import Draft, columns_of

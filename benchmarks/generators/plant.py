@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import Columns
+from tribulation.histories.model.columns import Columns
 
 from . import spoil, spoil_transactions, stories
 from .changes import Plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import ABSENT, NONE_ID, Int32, Int64, Lists
+from tribulation.histories.model.columns import ABSENT, NONE_ID, Int32, Int64, Lists
 
 from .draft import Draft, absent, numbers
 from .schedule import Bools, Schedule

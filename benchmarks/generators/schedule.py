@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from histories.model.columns import FAIL, INFO, OK, OPEN, Int32, Int64, UInt8
+from tribulation.histories.model.columns import FAIL, INFO, OK, OPEN, Int32, Int64, UInt8
 
 Bools = npt.NDArray[np.bool_]
 TICK_NS = 1000

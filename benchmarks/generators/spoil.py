@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from histories.model.columns import FAIL, INFO, NONE_ID, OK, OPEN, Columns
+from tribulation.histories.model.columns import FAIL, INFO, NONE_ID, OK, OPEN, Columns
 
 from .changes import Plant, before, code, middle, precedes, with_list, with_new_value, with_result
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import FAIL, OK, READ, Columns
+from tribulation.histories.model.columns import FAIL, OK, READ, Columns
 
 from .changes import TRIES, Plant, middle, more_lists, precedes, with_new_value
 

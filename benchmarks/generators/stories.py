@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from histories import Event, Type
-from histories.files.building import columns_of_events
-from histories.model.columns import ABSENT, NONE_ID, OPEN, Columns, Int32, Int64, Lists, Txns
+from tribulation.histories import Event, Type
+from tribulation.histories.files.building import columns_of_events
+from tribulation.histories.model.columns import ABSENT, NONE_ID, OPEN, Columns, Int32, Int64, Lists, Txns
 
 from .changes import Plant
 from .schedule import TICK_NS

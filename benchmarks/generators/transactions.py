@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import ABSENT, APPEND, NONE_ID, READ, WRITE, Int32, Lists, Txns
+from tribulation.histories.model.columns import ABSENT, APPEND, NONE_ID, READ, WRITE, Int32, Lists, Txns
 
 from .draft import NO_LISTS, Draft, absent, numbers
 from .registers import latest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from histories import MISMATCH, Operation, Type
+from tribulation.histories import MISMATCH, Operation, Type
 
 READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest"})
 OF_MEMORY = frozenset({"learn", "forget", "recall", "memory-digest"})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 _ENDLESS_NS = np.iinfo(np.int64).max
 

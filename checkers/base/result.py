@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-from histories import History
+from tribulation.histories import History
 
 
 class Verdict(str, Enum):
@@ -39,7 +39,7 @@ class CheckResult:
     """`reason` says why a verdict is unknown, and how far the checker got. `stats` are figures for the report.
 
     `certificate`, when the option of that name asks for it and the verdict is valid: a legal order of each object's operations, as history
-    indices of invocations; objects are named as in `stats`. `checkers.verify` re-checks it. Operations left out did not take effect.
+    indices of invocations; objects are named as in `stats`. `tribulation.checkers.verify` re-checks it. Operations left out did not take effect.
     """
 
     checker: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-from histories import Operation, Type
-from histories.printable import in_a_line
+from tribulation.histories import Operation, Type
+from tribulation.histories.printable import in_a_line
 
 MOST_SHOWN = 6
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base.result import Fault, RunRecord
 from .kinds import ONCE, targets

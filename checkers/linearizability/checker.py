@@ -16,9 +16,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import History, Operation, canonical
-from histories.model.columns import ABSENT, FAIL, Columns
-from histories.model.rows import operation as operation_at
+from tribulation.histories import History, Operation, canonical
+from tribulation.histories.model.columns import ABSENT, FAIL, Columns
+from tribulation.histories.model.rows import operation as operation_at
 
 from ..base.budget import Meter
 from ..base.options import settings_of

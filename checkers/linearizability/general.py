@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base.budget import NOWHERE, Meter, OutOfBudget
 from ..base.result import Verdict

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ..base.acknowledged import acknowledged_writes
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base.acknowledged import is_stale, is_write, ran, term
 from ..base.options import bound, settings_of, whole

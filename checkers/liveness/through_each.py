@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base.acknowledged import ran
 from ..base.findings import Findings

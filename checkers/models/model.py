@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from histories import Operation
+from tribulation.histories import Operation
 
 
 @dataclass(frozen=True, slots=True)

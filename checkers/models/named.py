@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from .model import ILLEGAL, NOTHING, Accumulates, Illegal, Model, Step
 from .registers import DELETE, READS, SWAPS, RegisterModel

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from histories import MISMATCH, Operation, Type, canonical, same
+from tribulation.histories import MISMATCH, Operation, Type, canonical, same
 
 from .model import FRESH, ILLEGAL, NOTHING, Illegal, Step
 

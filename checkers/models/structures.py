@@ -18,8 +18,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from histories import Operation, Type, canonical
-from histories.model.operation import FOUND_NOTHING
+from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.operation import FOUND_NOTHING
 
 from .model import ILLEGAL, Accumulates, Illegal, Step
 from .operation_names import DELTAS, TAKES

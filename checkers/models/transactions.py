@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from .model import ILLEGAL, Accumulates, Illegal, Step
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ..base import acknowledged as acks
 from ..base.findings import Findings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ..base import acknowledged as acks
 from ..base.findings import Findings

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ..base import acknowledged as acks
 from ..base.findings import Findings

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base import acknowledged as acks
 from ..base.findings import Findings

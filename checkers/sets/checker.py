@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ..base.budget import Meter, OutOfBudget
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation
-from histories.model.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int64
+from tribulation.histories import Operation
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int64
 
 from ..base.conclusion import conclude, quantiles_ms, sentence
 from ..base.findings import Findings

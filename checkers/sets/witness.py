@@ -1,10 +1,10 @@
-"""From a broken rule of `checkers.sets.order` to an anomaly with its operations and one paragraph."""
+"""From a broken rule of `tribulation.checkers.sets.order` to an anomaly with its operations and one paragraph."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ..base.result import Anomaly
 from ..base.wording import describe, indices, ms_between, on_key, show

@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, canonical, same
-from histories.model.operation import REMOVALS
+from tribulation.histories import Operation, Type, canonical, same
+from tribulation.histories.model.operation import REMOVALS
 
 from ..base.acknowledged import READS, ran
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from histories import Operation, canonical
+from tribulation.histories import Operation, canonical
 
 from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import History, Operation, Type
+from tribulation.histories import History, Operation, Type
 
 from ..base.budget import Meter
 from ..linearizability.general import judge_calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from histories import Operation
+from tribulation.histories import Operation
 
 
 def overtaken(ranked: Sequence[tuple[Operation, Any]], equal: bool = False) -> Iterator[tuple[Operation, Operation]]:

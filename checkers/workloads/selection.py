@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories import Operation, Type, canonical
-from histories.model.columns import ABSENT, OPEN, Columns, Int64
+from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.columns import ABSENT, OPEN, Columns, Int64
 
 from ..base.result import RunRecord
 

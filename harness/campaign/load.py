@@ -13,9 +13,9 @@ from typing import Any
 import pydantic
 import yaml
 
-from checkers.base.options import problems as option_problems
-from checkers.registry import CHECKERS
-from node.flaws.switch import FLAWS
+from tribulation.checkers.base.options import problems as option_problems
+from tribulation.checkers.registry import CHECKERS
+from tribulation.node.flaws.switch import FLAWS
 
 from ..errors import CampaignError, shown
 from ..hosts.selection.chosen import described

@@ -10,8 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from node.config.cluster import AgentsConfig, MembershipConfig, MemoryConfig, agents_from, membership_from, memory_from
-from node.errors import ConfigError
+from tribulation.node.config.cluster import (
+    AgentsConfig,
+    MembershipConfig,
+    MemoryConfig,
+    agents_from,
+    membership_from,
+    memory_from,
+)
+from tribulation.node.errors import ConfigError
 
 from ..user_files.durations import parse_ns
 

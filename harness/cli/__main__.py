@@ -1,4 +1,4 @@
-"""`python -m harness.cli` is `tri`, where it is not on the path."""
+"""`python -m tribulation.harness.cli` is `tri`, where it is not on the path."""
 
 from .main import main
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from checkers import CheckResult
-from checkers.model_names import ALIASES, MODELS, checkers_of, model_named
-from checkers.transactions.table.lattice import level_named, levels
+from tribulation.checkers import CheckResult
+from tribulation.checkers.model_names import ALIASES, MODELS, checkers_of, model_named
+from tribulation.checkers.transactions.table.lattice import level_named, levels
 
 from ..errors import CampaignError
 from ..user_files.yaml_loader import suggest
@@ -38,7 +38,7 @@ def known_level(name: str | None) -> str | None:
 
 
 def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
-    """Object → history indices of its operations in a legal order, by checker: what `checkers.verify` re-checks."""
+    """Object → history indices of its operations in a legal order, by checker: what `tribulation.checkers.verify` re-checks."""
     found = {
         name: {key: list(order) for key, order in result.certificate.items()}
         for name, result in results.items()

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from histories.printable import printable
+from tribulation.histories.printable import printable
 
 from .streams import Escaping
 

@@ -105,7 +105,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         )
     except Exception as error:
         # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
-        from histories.model.errors import HistoryError
+        from tribulation.histories.model.errors import HistoryError
 
         if isinstance(error, HistoryError):
             return _complain(str(error), 2)

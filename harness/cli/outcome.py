@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from checkers.soundness.severity import rank
+from tribulation.checkers.soundness.severity import rank
 
 from ..report import words
 from ..run.outcome.verdict import EXIT_BUG, EXIT_INVALID, Judgement

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, Any, TextIO, cast
 
-from histories.printable import printable
+from tribulation.histories.printable import printable
 
 CHUNK = 4096
 """A pipe that polls writable takes so much without blocking (PIPE_BUF)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
-from node.runtime.process import control
+from tribulation.node.runtime.process import control
 
 from ..hosts.base import Host
 from ..hosts.ssh.claims import Claims

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from node.runtime.process.control import ARCHIVE
+from tribulation.node.runtime.process.control import ARCHIVE
 
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from node.runtime.process import control
+from tribulation.node.runtime.process import control
 
 from ..systems.reference.package import digest
 from .firewall import Opening, closing_commands, opening_commands

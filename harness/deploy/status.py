@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node.runtime.process.control import ARCHIVE
+from tribulation.node.runtime.process.control import ARCHIVE
 
 from ..errors import DeployError
 from .cluster import Deployment, Seen

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from node.config.cluster import MembershipConfig
-from node.runtime.process import control
+from tribulation.node.config.cluster import MembershipConfig
+from tribulation.node.runtime.process import control
 
 from ..hosts.base import Host
 from ..nemesis.inject.injector import PROBE_PORT

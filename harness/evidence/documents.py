@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from histories import HistoryError
-from histories.files.codec import decode_value
-from histories.files.opening import read_bytes
-from histories.model.bounds import problem
+from tribulation.histories import HistoryError
+from tribulation.histories.files.codec import decode_value
+from tribulation.histories.files.opening import read_bytes
+from tribulation.histories.model.bounds import problem
 
 DOCUMENT_BYTES = 256 << 20
 

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkers.base.result import Fault, Gap
-from checkers.faults.kinds import touched
-from checkers.faults.masked import covered
-from histories import History, HistoryError, read_history
-from histories.files.store import read_json_lines
+from tribulation.checkers.base.result import Fault, Gap
+from tribulation.checkers.faults.kinds import touched
+from tribulation.checkers.faults.masked import covered
+from tribulation.histories import History, HistoryError, read_history
+from tribulation.histories.files.store import read_json_lines
 
 from ..nemesis.faults.ledger import faults_of, readable_lines
 from ..nemesis.faults.power_models import model_seen

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from checkers.base.result import Gap
-from checkers.soundness.gating import REPORTED_ONLY
+from tribulation.checkers.base.result import Gap
+from tribulation.checkers.soundness.gating import REPORTED_ONLY
 
 HISTORY_FILE, LEDGER_FILE, PLAN_FILE, CAMPAIGN_FILE = "history.jsonl", "ledger.jsonl", "plan.json", "campaign.yaml"
 PARTS = {HISTORY_FILE: "history", LEDGER_FILE: "ledger", PLAN_FILE: "plan", CAMPAIGN_FILE: "plan"}

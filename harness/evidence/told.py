@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
 
-from histories import NEMESIS, Event, History
+from tribulation.histories import NEMESIS, Event, History
 
 from .documents import DocumentError, typed
 

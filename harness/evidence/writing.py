@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from histories.files.store import RunStore
+from tribulation.histories.files.store import RunStore
 
 from ..errors import TribulationError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from checkers.base.result import RunRecord
-from histories import HistoryError
+from tribulation.checkers.base.result import RunRecord
+from tribulation.histories import HistoryError
 
 from ..errors import CampaignError
 from ..run.outcome.run_folder import load_record
@@ -53,7 +53,7 @@ def recorded_verdict(run_dir: Path) -> str | None:
 
 def check_time_s(run_dir: Path) -> float:
     """The budget that the campaign gave each of its checkers."""
-    from checkers import Budget
+    from tribulation.checkers import Budget
 
     from ..campaign.load import load_campaign
 

@@ -221,7 +221,7 @@ def _require_this_core(address: str, client: Any) -> None:
     # A function within a function is sent as it is; any other is imported over there, which is what has to be tried.
     def core() -> str:
         try:
-            from node.core_source import fingerprint
+            from tribulation.node.core_source import fingerprint
 
             from ..search import trial  # noqa: F401
 

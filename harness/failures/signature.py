@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from checkers import CheckResult, Verdict
-from checkers.base.result import Anomaly
-from histories import History
+from tribulation.checkers import CheckResult, Verdict
+from tribulation.checkers.base.result import Anomaly
+from tribulation.histories import History
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from checkers.base.result import Fault
-from histories import MISMATCH, Operation
+from tribulation.checkers.base.result import Fault
+from tribulation.histories import MISMATCH, Operation
 
 from . import words
 from .series import OUTCOMES

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkers.base.result import Fault
-from histories import NEMESIS, History, HistoryError, read_history
+from tribulation.checkers.base.result import Fault
+from tribulation.histories import NEMESIS, History, HistoryError, read_history
 
 from ..errors import CampaignError
 from ..nemesis.faults.ledger import read_ledger

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from checkers.base.result import Fault
-from checkers.soundness.severity import rank
-from histories import Operation, Type
+from tribulation.checkers.base.result import Fault
+from tribulation.checkers.soundness.severity import rank
+from tribulation.histories import Operation, Type
 
 from . import series, words
 from .costs import MOST_FAULTS, CostRow, cost_rows

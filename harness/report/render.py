@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from histories import History
-from histories.printable import printable
+from tribulation.histories import History
+from tribulation.histories.printable import printable
 
 from ..evidence.writing import writing
 from .load import load_run
@@ -51,7 +51,7 @@ def render(report: Report) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("harness.report"),
+        loader=PackageLoader("tribulation.harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

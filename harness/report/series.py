@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 OUTCOMES = (Type.OK, Type.INFO, Type.FAIL)
 QUANTILES = (50, 95, 99)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers.base.result import Fault
-from histories import History, Operation, canonical
+from tribulation.checkers.base.result import Fault
+from tribulation.histories import History, Operation, canonical
 
 from . import words
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from checkers.base.result import Fault
-from histories import Operation, Type
-from histories.printable import in_a_line
+from tribulation.checkers.base.result import Fault
+from tribulation.histories import Operation, Type
+from tribulation.histories.printable import in_a_line
 
 _LONGEST = 72
 _MOST_ITEMS = 8

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from histories import Recorder
+from tribulation.histories import Recorder
 
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import unwritable, writing

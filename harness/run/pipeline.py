@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkers import Budget, Verdict
-from histories.files.store import RunStore
+from tribulation.checkers import Budget, Verdict
+from tribulation.histories.files.store import RunStore
 
 from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign

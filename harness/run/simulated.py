@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from checkers import Budget
-from checkers.base.result import RunRecord
-from histories import History, MemoryRecorder, write_history
-from histories.files.store import RunStore
-from node.config.node import NodeConfig
-from node.core_source import fingerprint
+from tribulation.checkers import Budget
+from tribulation.checkers.base.result import RunRecord
+from tribulation.histories import History, MemoryRecorder, write_history
+from tribulation.histories.files.store import RunStore
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core_source import fingerprint
 
 from ..campaign.model import Campaign, HostsSpec
 from ..campaign.simulable import require_simulable

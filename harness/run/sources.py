@@ -1,6 +1,6 @@
 """Which simulator this is: a fingerprint of the sources that, beside the core, decide what a simulated run does.
 
-With `node.core_source` it goes into every simulated run, so that a replay by another version says so instead of wondering about differences.
+With `tribulation.node.core_source` it goes into every simulated run, so that a replay by another version says so instead of wondering about differences.
 """
 
 from __future__ import annotations

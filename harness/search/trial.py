@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from checkers import Budget, CheckResult, Verdict
+from tribulation.checkers import Budget, CheckResult, Verdict
 
 from ..campaign.model import Campaign
 from ..failures.signature import Signature, signatures

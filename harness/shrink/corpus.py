@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from histories import History, read_history, write_history
-from histories.files.replacing import replacing
-from node.core_source import fingerprint
+from tribulation.histories import History, read_history, write_history
+from tribulation.histories.files.replacing import replacing
+from tribulation.node.core_source import fingerprint
 
 from ..errors import CampaignError
 from ..failures.allowance import Allowance
@@ -59,7 +59,7 @@ class Entry:
 
 
 def world_fingerprint() -> str:
-    """As `node.core_source.fingerprint`, of the sources of the simulated world."""
+    """As `tribulation.node.core_source.fingerprint`, of the sources of the simulated world."""
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _WORLD for path in _HARNESS.glob(pattern)):
         digest.update(f"{path.relative_to(_HARNESS)}\n".encode() + path.read_bytes())

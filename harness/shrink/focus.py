@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from checkers import RunRecord
-from histories import NEMESIS
+from tribulation.checkers import RunRecord
+from tribulation.histories import NEMESIS
 
 from ..run.plan.plan import Pinned, Plan
 from ..systems.base import Op

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from histories import History
+from tribulation.checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from tribulation.histories import History
 
 from ..campaign.load import load_campaign
 from ..campaign.model import Campaign

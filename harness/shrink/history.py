@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Anomaly, Budget, RunRecord, check
-from checkers.model_names import prepared
-from histories import History, HistoryError, Operation
-from histories.formats import detect, write
+from tribulation.checkers import Anomaly, Budget, RunRecord, check
+from tribulation.checkers.model_names import prepared
+from tribulation.histories import History, HistoryError, Operation
+from tribulation.histories.formats import detect, write
 
 from ..errors import CampaignError
 from ..failures.allowance import Allowance, SpentError

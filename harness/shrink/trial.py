@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from checkers import Anomaly, Budget, CheckResult, RunRecord, check
-from histories import NEMESIS
+from tribulation.checkers import Anomaly, Budget, CheckResult, RunRecord, check
+from tribulation.histories import NEMESIS
 
 from ..failures.allowance import Allowance
 from ..failures.signature import Signature, fails_alike, signatures

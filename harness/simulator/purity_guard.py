@@ -21,7 +21,7 @@ from typing import Any
 
 from .errors import FenceError
 
-CORE = ("node.core",)
+CORE = ("tribulation.node.core",)
 """Packages (and everything below them) that are fenced off."""
 
 _TIME = (

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from histories.files.opening import open_regular
-from node.bounded import WIDE, OutOfBounds, read_json
+from tribulation.histories.files.opening import open_regular
+from tribulation.node.bounded import WIDE, OutOfBounds, read_json
 
 from ..errors import CampaignError
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from checkers.liveness.through_each import SETTLE as SETTLE
+from tribulation.checkers.liveness.through_each import SETTLE as SETTLE
 
 from ..systems.base import Op
 from .generators import Context, Generator, each, limit, sequence, stagger, until_ok

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
-from node.core.clients.request import COMMAND_CHARACTERS
+from tribulation.node.core.clients.request import COMMAND_CHARACTERS
 
 from ..systems.base import Op, Outcome
 from ..user_files.sizes import format_bytes, parse_bytes

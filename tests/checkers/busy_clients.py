@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from histories import Event, History, Type
+from tribulation.histories import Event, History, Type
 
 
 @dataclass

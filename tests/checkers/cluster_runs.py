@@ -6,12 +6,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkers import Fault, RunRecord
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.network.clients import Answer, End
-from harness.simulator.options import MILLISECOND, SECOND, SimOptions
-from histories import Event, History, Type
-from node.config.node import TIMINGS, NodeConfig
+from tribulation.checkers import Fault, RunRecord
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.network.clients import Answer, End
+from tribulation.harness.simulator.options import MILLISECOND, SECOND, SimOptions
+from tribulation.histories import Event, History, Type
+from tribulation.node.config.node import TIMINGS, NodeConfig
 
 CLOCK_ERROR_NS = 50_000
 

@@ -1,6 +1,6 @@
 """Histories of the benchmarks' generator under random settings: `python -m tests.checkers.fuzz_generated N SEED [CASE]`.
 
-What is generated is valid, and nothing may object to it; the order that a fast path gives for it is re-checked by `checkers.verify`. What is
+What is generated is valid, and nothing may object to it; the order that a fast path gives for it is re-checked by `tribulation.checkers.verify`. What is
 planted into it must be found.
 """
 
@@ -12,18 +12,18 @@ from functools import partial
 from random import Random
 
 from benchmarks.generators import MODELS, VIOLATIONS, Settings, generate, plant
-from checkers import Budget, CheckResult, Verdict, check
-from checkers.transactions.table.lattice import levels
-from checkers.verify import verify_order, verify_witness
-from histories.model.columns import Columns
-from histories.model.rows import history_of_columns
+from tribulation.checkers import Budget, CheckResult, Verdict, check
+from tribulation.checkers.transactions.table.lattice import levels
+from tribulation.checkers.verify import verify_order, verify_witness
+from tribulation.histories.model.columns import Columns
+from tribulation.histories.model.rows import history_of_columns
 
 from .fuzz import main
 from .witnesses import assert_shows, named
 
 TRANSACTIONS = frozenset({"list-append", "rw-register"})
 SPECIFICATIONS = {"cas-register": "register", "kv": "register", "fenced-mutex": "mutex"}
-"""Model → what `checkers.verify` calls the object, where that differs."""
+"""Model → what `tribulation.checkers.verify` calls the object, where that differs."""
 
 WITNESS = 8
 """Operations of which all orders can be tried."""

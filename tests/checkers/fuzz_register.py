@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from checkers import Budget, RunRecord, Verdict, checker
-from checkers.base.budget import Meter
-from checkers.linearizability.registers.judge import Judged, judge
-from checkers.linearizability.registers.view import register_of
-from checkers.linearizability.search.by_key import objects_of
-from checkers.linearizability.search.problem import Problem, calls_of
-from checkers.linearizability.search.search import search
-from checkers.models.registers import RegisterModel
-from histories import History, Operation, Type
-from histories.model.rows import operation
+from tribulation.checkers import Budget, RunRecord, Verdict, checker
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.linearizability.registers.judge import Judged, judge
+from tribulation.checkers.linearizability.registers.view import register_of
+from tribulation.checkers.linearizability.search.by_key import objects_of
+from tribulation.checkers.linearizability.search.problem import Problem, calls_of
+from tribulation.checkers.linearizability.search.search import search
+from tribulation.checkers.models.registers import RegisterModel
+from tribulation.histories import History, Operation, Type
+from tribulation.histories.model.rows import operation
 
 from . import oracle, random_histories
 from .fuzz import main
@@ -75,7 +75,7 @@ def _arrays(history: History, expected: bool, seen: Counter[str]) -> str | None:
 
 def _replay(history: History, judged: Judged) -> str | None:
     """Whether the order that the arrays give is one: complete, in real time, and legal for a plain register."""
-    from checkers.linearizability.registers.fast_path import order_of_register
+    from tribulation.checkers.linearizability.registers.fast_path import order_of_register
 
     ops = [operation(history.columns, row) for row in order_of_register(0, judged)]
     taken = {op.invoke_index for op in ops}

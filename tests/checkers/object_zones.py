@@ -1,4 +1,4 @@
-"""The same rules as `checkers.linearizability.registers.zones`, one object after the other and one register at a time: what the arrays are compared with.
+"""The same rules as `tribulation.checkers.linearizability.registers.zones`, one object after the other and one register at a time: what the arrays are compared with.
 
 Every value has one writer. A cas from a to b makes b the direct successor of a, so values form *chains*; all operations of a chain are
 contiguous in any legal order, and their order inside it is given. What remains are intervals (Gibbons & Korach, "Testing shared memories",
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
-from checkers.linearizability.registers.view import Access, Register, Violation
-from checkers.models.registers import cas_operands
-from histories import Type
+from tribulation.checkers.linearizability.registers.view import Access, Register, Violation
+from tribulation.checkers.models.registers import cas_operands
+from tribulation.histories import Type
 
 
 @dataclass(slots=True)

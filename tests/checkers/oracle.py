@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 WRONG = object()
 

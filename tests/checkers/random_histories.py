@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from histories import Event, History, Type
+from tribulation.histories import Event, History, Type
 
 Fill = Callable[[Random, int], tuple[str, Any, Any, Type, str | None]]
 """(random, number of the operation) → f, argument, result, type, error."""

@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 
-from checkers import Budget, RunRecord, Verdict, checker
-from checkers.base.budget import Meter
-from checkers.linearizability.registers.view import register_of
-from checkers.linearizability.search.problem import Problem, calls_of
-from checkers.linearizability.search.refutation import prove
-from checkers.linearizability.search.search import search
-from checkers.models.registers import RegisterModel
-from histories import Type, parse
+from tribulation.checkers import Budget, RunRecord, Verdict, checker
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.linearizability.registers.view import register_of
+from tribulation.checkers.linearizability.search.problem import Problem, calls_of
+from tribulation.checkers.linearizability.search.refutation import prove
+from tribulation.checkers.linearizability.search.search import search
+from tribulation.checkers.models.registers import RegisterModel
+from tribulation.histories import Type, parse
 
 from . import oracle
 from . import random_histories as shapes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checkers.soundness.severity import STAGES, rank, stage
+from tribulation.checkers.soundness.severity import STAGES, rank, stage
 
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import Fault
-from checkers.base.quorum_weights import disjoint_quorums, is_quorum, weights_of
-from checkers.faults.connectivity import Epoch, epochs
-from checkers.traces.traces import FOREVER_NS, NEVER_NS
+from tribulation.checkers import Fault
+from tribulation.checkers.base.quorum_weights import disjoint_quorums, is_quorum, weights_of
+from tribulation.checkers.faults.connectivity import Epoch, epochs
+from tribulation.checkers.traces.traces import FOREVER_NS, NEVER_NS
 
 from .trace_book import MS, Book, both_ways
 

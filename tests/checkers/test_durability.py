@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.raft.durability import Durable, DurableHistory, Moment, outside
-from checkers.traces.traces import Interval
+from tribulation.checkers.raft.durability import Durable, DurableHistory, Moment, outside
+from tribulation.checkers.traces.traces import Interval
 
 HERE = "n1"
 

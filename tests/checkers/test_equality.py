@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, check, checker
-from checkers.base.budget import Meter
-from checkers.linearizability.search.problem import Problem, calls_of
-from checkers.linearizability.search.search import search
-from checkers.models.named import SequenceModel
-from checkers.models.registers import RegisterModel
-from checkers.models.structures import QueueModel, SetModel, StackModel
-from checkers.verify import verify_order, verify_witness
-from histories import Event, History, Type, parse
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, check, checker
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.linearizability.search.problem import Problem, calls_of
+from tribulation.checkers.linearizability.search.search import search
+from tribulation.checkers.models.named import SequenceModel
+from tribulation.checkers.models.registers import RegisterModel
+from tribulation.checkers.models.structures import QueueModel, SetModel, StackModel
+from tribulation.checkers.verify import verify_order, verify_witness
+from tribulation.histories import Event, History, Type, parse
 
 from . import random_histories
 from .golden import transacted, workloads

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from checkers import CHECKERS, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from checkers.model_names import MODELS
-from checkers.soundness.exercised import FEW_TRIES
-from histories import Event, History, Type
+from tribulation.checkers import CHECKERS, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.checkers.model_names import MODELS
+from tribulation.checkers.soundness.exercised import FEW_TRIES
+from tribulation.histories import Event, History, Type
 
 Row = tuple[str, str, Any, Any, str]
 """(workload, f, argument, result, outcome), one after the other."""

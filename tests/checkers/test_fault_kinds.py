@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import Fault, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from checkers.faults.connectivity import epochs
-from checkers.faults.kinds import may_be_down, targets, touched
-from checkers.faults.windows import sides, windows
-from checkers.workloads.liveness_bounds import outages
-from histories import History
+from tribulation.checkers import Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.checkers.faults.connectivity import epochs
+from tribulation.checkers.faults.kinds import may_be_down, targets, touched
+from tribulation.checkers.faults.windows import sides, windows
+from tribulation.checkers.workloads.liveness_bounds import outages
+from tribulation.histories import History
 
 from .test_run_figures import history, split_run
 from .trace_book import MS, Book, kinds

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from checkers import CheckResult, RunRecord, Verdict, check, checker
-from checkers.base.result import Budget
-from histories import Event, History, Type
+from tribulation.checkers import CheckResult, RunRecord, Verdict, check, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.histories import Event, History, Type
 
 MS = 1_000_000
 QUIET_MS = 100

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import pytest
 
-from checkers import Anomaly, Budget, CheckResult, Gap, RunRecord, Verdict, check, registry
-from checkers.soundness.evidence import RESTS_ON
-from histories import parse
+from tribulation.checkers import Anomaly, Budget, CheckResult, Gap, RunRecord, Verdict, check, registry
+from tribulation.checkers.soundness.evidence import RESTS_ON
+from tribulation.histories import parse
 
 CUT = Gap("history", "history.jsonl", "ends after 2 of 4 lines", tail=True)
 CHANGED = Gap("history", "history.jsonl", "is not what the run wrote", changed=True)
@@ -57,8 +57,8 @@ def judged(
     monkeypatch.setattr(cls, "answer", answer, raising=False)
     monkeypatch.setattr(cls, "applicable", applicable)
     monkeypatch.setattr(registry, "CHECKERS", {"scripted": ("scripted", cls.__name__)})
-    monkeypatch.setattr("checkers.run_all.CHECKERS", registry.CHECKERS)
-    monkeypatch.setitem(sys.modules, "checkers.scripted", sys.modules[__name__])
+    monkeypatch.setattr("tribulation.checkers.run_all.CHECKERS", registry.CHECKERS)
+    monkeypatch.setitem(sys.modules, "tribulation.checkers.scripted", sys.modules[__name__])
     record = RunRecord(parse("p0 w1 p1 r1"), gaps=gaps, is_run=True)
     return check(record, ["scripted"] if asked else "auto").get("scripted")
 

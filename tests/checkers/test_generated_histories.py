@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.generators import MODELS, VIOLATIONS, Settings, generate, plant
-from checkers import Verdict
-from histories import pair
-from histories.files.building import columns_of_events
-from histories.model.columns import FAIL, INFO, OK
-from histories.model.rows import events, operation
+from tribulation.checkers import Verdict
+from tribulation.histories import pair
+from tribulation.histories.files.building import columns_of_events
+from tribulation.histories.model.columns import FAIL, INFO, OK
+from tribulation.histories.model.rows import events, operation
 
 from . import fuzz_generated
 from .fuzz_generated import judged, recheck

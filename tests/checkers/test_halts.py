@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from histories import History
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.histories import History
 
 from .trace_book import MS, Book
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from histories import Event, History, Type, parse
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type, parse
 
 from .busy_clients import busy_register
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from checkers import check
-from checkers.model_names import ALIASES, MODELS, checkers_of, infer, model_named, prepared
-from checkers.testing import Inconsistent, Undecided, assert_consistent, assert_linearizable
-from histories import History, HistoryError, parse
-from histories.files.codec import event_from_json
+from tribulation.checkers import check
+from tribulation.checkers.model_names import ALIASES, MODELS, checkers_of, infer, model_named, prepared
+from tribulation.checkers.testing import Inconsistent, Undecided, assert_consistent, assert_linearizable
+from tribulation.histories import History, HistoryError, parse
+from tribulation.histories.files.codec import event_from_json
 
 INDEX = Path(__file__).parents[2].parent / "shared" / "histories" / "verdicts.json"
 

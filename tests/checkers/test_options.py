@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from checkers import CHECKERS, OptionError, RunRecord, Verdict, check, checker
-from checkers.base.options import declared, problems, settings_of
-from histories import parse
+from tribulation.checkers import CHECKERS, OptionError, RunRecord, Verdict, check, checker
+from tribulation.checkers.base.options import declared, problems, settings_of
+from tribulation.histories import parse
 
 DOCS = Path(__file__).parents[2] / "docs/reference/checkers"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from checkers import Budget, Verdict, check
-from histories import Event, History, Type
-from histories.formats import read_edn_history, read_jepsen_log
+from tribulation.checkers import Budget, Verdict, check
+from tribulation.histories import Event, History, Type
+from tribulation.histories.formats import read_edn_history, read_jepsen_log
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "histories"
 MODELS = ("cas-register", "mutex", "kv-append")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import CheckResult, Fault, RunRecord, Verdict
-from checkers.quorum.checker import QuorumChecker
-from histories import Type
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict
+from tribulation.checkers.quorum.checker import QuorumChecker
+from tribulation.histories import Type
 
 from .cluster_runs import run_cluster
 from .tiny_raft import TICK_NS, tiny_run

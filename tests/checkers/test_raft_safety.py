@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import Budget, CheckResult, RunRecord, Verdict
-from checkers.raft.log import EntryTree
-from checkers.raft.safety import RaftSafetyChecker
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict
+from tribulation.checkers.raft.log import EntryTree
+from tribulation.checkers.raft.safety import RaftSafetyChecker
 
 from .cluster_runs import run_cluster
 from .tiny_raft import tiny_run

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from histories import Event, History, Type
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.histories import Event, History, Type
 
 MS = 1_000_000
 NODES = ("n1", "n2", "n3")

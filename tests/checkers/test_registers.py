@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.linearizability.registers.accesses import _FAR, _positions
-from histories import Event, History, Type, parse
-from histories.model.columns import OPEN
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.linearizability.registers.accesses import _FAR, _positions
+from tribulation.histories import Event, History, Type, parse
+from tribulation.histories.model.columns import OPEN
 
 from . import fuzz_register, oracle
 from .busy_clients import busy_register

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.soundness.evidence import EVERY, RESTS_ON, RestsOn
-from histories import History, HistoryError
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.soundness.evidence import EVERY, RESTS_ON, RestsOn
+from tribulation.histories import History, HistoryError
 
 from .golden import cases
 from .transactions import stories

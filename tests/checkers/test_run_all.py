@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from checkers import CHECKERS, Budget, CheckResult, RunRecord, Verdict, check, checker, merge, registry
-from histories import HistoryError, parse, write_history
+from tribulation.checkers import CHECKERS, Budget, CheckResult, RunRecord, Verdict, check, checker, merge, registry
+from tribulation.histories import HistoryError, parse, write_history
 
 V, X, U = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN
 
@@ -93,7 +93,7 @@ class Broken:
 
 def test_a_checker_that_raises_is_unknown_and_the_others_answer(monkeypatch):
     monkeypatch.setitem(registry.CHECKERS, "broken", ("broken", "Broken"))
-    monkeypatch.setitem(sys.modules, "checkers.broken", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "tribulation.checkers.broken", sys.modules[__name__])
     results = check(parse("p0 w1 p1 r1"), ["broken", "linearizable"])
     assert results["broken"].verdict is U
     assert results["broken"].reason is not None

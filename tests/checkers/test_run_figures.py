@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from checkers.faults.windows import sides
-from harness.run.outcome.run_folder import states_agree
-from histories import Event, History, Type, parse
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.checkers.faults.windows import sides
+from tribulation.harness.run.outcome.run_folder import states_agree
+from tribulation.histories import Event, History, Type, parse
 
 MS = 1_000_000
 NODES = ("n1", "n2", "n3", "n4", "n5")

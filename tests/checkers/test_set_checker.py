@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from checkers import CheckResult, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from histories import History, parse
-from histories.files.codec import event_from_json
+from tribulation.checkers import CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.histories import History, parse
+from tribulation.histories.files.codec import event_from_json
 
 
 def judge(text: str, **more: object) -> CheckResult:

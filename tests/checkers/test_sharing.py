@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from checkers import RunRecord
-from checkers.base.sharing import keep, known, sharing
-from histories import History
+from tribulation.checkers import RunRecord
+from tribulation.checkers.base.sharing import keep, known, sharing
+from tribulation.histories import History
 
 
 def test_what_is_kept_is_known_of_that_record_until_the_end() -> None:

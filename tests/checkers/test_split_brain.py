@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import CheckResult, RunRecord, Verdict
-from checkers.leadership.split_brain import SplitBrainChecker
-from histories import History, Type
+from tribulation.checkers import CheckResult, RunRecord, Verdict
+from tribulation.checkers.leadership.split_brain import SplitBrainChecker
+from tribulation.histories import History, Type
 
 from .cluster_runs import run_cluster
 from .tiny_raft import tiny_run

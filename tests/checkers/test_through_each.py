@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from checkers import CheckResult, RunRecord, Verdict, checker
-from checkers.base.result import Budget
-from histories import Event, History, Type
+from tribulation.checkers import CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.base.result import Budget
+from tribulation.histories import Event, History, Type
 
 from .trace_book import Book
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from checkers.traces.traces import ANYTIME, TraceError, excerpt, read_traces, trace_gaps
+from tribulation.checkers.traces.traces import ANYTIME, TraceError, excerpt, read_traces, trace_gaps
 
 from .trace_book import MS, Book
 

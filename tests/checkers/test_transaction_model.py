@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checkers import Verdict, check
+from tribulation.checkers import Verdict, check
 
 Txn = tuple[int, list[list[Any]]]
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import CheckResult, Fault, RunRecord, Verdict, checker
-from checkers.base.operation_counts import Crowd
-from checkers.base.result import Budget
-from checkers.faults.masked import AFTERMATH_NS, covered
-from histories import History, Operation, Type, parse
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.operation_counts import Crowd
+from tribulation.checkers.base.result import Budget
+from tribulation.checkers.faults.masked import AFTERMATH_NS, covered
+from tribulation.histories import History, Operation, Type, parse
 
 from .test_run_figures import history
 from .trace_book import MS

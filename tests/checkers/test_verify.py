@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from checkers import check
-from checkers import verify as module
-from checkers.verify import verify_order, verify_witness
-from histories import History, Operation, Type, parse
+from tribulation.checkers import check
+from tribulation.checkers import verify as module
+from tribulation.checkers.verify import verify_order, verify_witness
+from tribulation.histories import History, Operation, Type, parse
 
 
 def test_the_verifier_is_short_and_knows_no_checker() -> None:
     text = Path(module.__file__).read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
-    assert not [line for line in text.splitlines() if line.startswith(("from .", "from checkers", "import checkers"))]
+    assert not [
+        line
+        for line in text.splitlines()
+        if line.startswith(("from .", "from checkers", "from tribulation import checkers"))
+    ]
 
 
 def test_an_order_is_legal_or_told_what_is_wrong() -> None:

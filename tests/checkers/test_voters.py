@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.base.quorum_weights import weights_of
-from checkers.raft.voter_timeline import VoterTimeline, _Config
+from tribulation.checkers.base.quorum_weights import weights_of
+from tribulation.checkers.raft.voter_timeline import VoterTimeline, _Config
 
 A, B, C = (weights_of({"n1": weight, "n2": 1}) for weight in (1, 2, 3))
 UNKNOWN_NS = 100

@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers import RunRecord
-from histories import Event, History, Type
+from tribulation.checkers import RunRecord
+from tribulation.histories import Event, History, Type
 
 TICK_NS = 1_000_000
 

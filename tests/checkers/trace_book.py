@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkers import Budget, CheckResult, Fault, RunRecord
-from histories import Event, History, Type
+from tribulation.checkers import Budget, CheckResult, Fault, RunRecord
+from tribulation.histories import Event, History, Type
 
 MS = 1_000_000
 THREE = {"n1": 1, "n2": 1, "n3": 1}

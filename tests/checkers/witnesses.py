@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import permutations
 from typing import Any
 
-from checkers import Anomaly
-from histories import Operation, Type
+from tribulation.checkers import Anomaly
+from tribulation.histories import Operation, Type
 
 from .oracle import linearizable
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import Reply
-from node.core.interface.events import ClientGone, Request
-from node.wire import HEADER, MAX_PAYLOAD, Kind, encode
+from tribulation.node.core.interface.effects import Reply
+from tribulation.node.core.interface.events import ClientGone, Request
+from tribulation.node.wire import HEADER, MAX_PAYLOAD, Kind, encode
 
 from .scripting import script
 from .suite import Driver, Scenario, ScriptedCore, needs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import Reply, Send, SetTimer
-from node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request
-from node.core.interface.messages import InstallSnapshot, TimeoutNow
+from tribulation.node.core.interface.effects import Reply, Send, SetTimer
+from tribulation.node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request
+from tribulation.node.core.interface.messages import InstallSnapshot, TimeoutNow
 
 from .scripting import at_start, script
 from .suite import MS, NODE, Driver, Scenario, ScriptedCore, needs

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import Broadcast, Reply, SendDatagram
-from node.core.interface.events import Datagram
+from tribulation.node.core.interface.effects import Broadcast, Reply, SendDatagram
+from tribulation.node.core.interface.events import Datagram
 
 from .scripting import at_start, script
 from .suite import Driver, Scenario, ScriptedCore

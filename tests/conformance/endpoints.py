@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from node.core.interface.messages import Message, from_wire, to_wire
-from node.wire import Decoder, Frame, Kind, encode, encode_payload, frame
+from tribulation.node.core.interface.messages import Message, from_wire, to_wire
+from tribulation.node.wire import Decoder, Frame, Kind, encode, encode_payload, frame
 
 CLUSTER = "conformance"
 

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.runtime.disk.disk import DirectoryDisk
+from tribulation.node.runtime.disk.disk import DirectoryDisk
 
 
 @dataclass

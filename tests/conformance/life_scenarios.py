@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import Append, CancelTimer, Effect, Fsync, FsyncDir, SetTimer
-from node.core.interface.events import Connected, Start, TimerFired
+from tribulation.node.core.interface.effects import Append, CancelTimer, Effect, Fsync, FsyncDir, SetTimer
+from tribulation.node.core.interface.events import Connected, Start, TimerFired
 
 from .scripting import done, script
 from .suite import MS, Driver, Scenario, ScriptedCore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event, StorageDone
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event, StorageDone
 
 from .suite import Script, ScriptedCore
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from node.runtime.loop.loop import Runtime
-from node.runtime.options import EXIT_HALTED, Address, RuntimeOptions
+from tribulation.node.runtime.loop.loop import Runtime
+from tribulation.node.runtime.options import EXIT_HALTED, Address, RuntimeOptions
 
 from .endpoints import CLUSTER, SocketClient, SocketPeer, SocketStation
 from .faulty_disk import Faults, FaultyDisk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import (
+from tribulation.node.core.interface.effects import (
     Append,
     Effect,
     Fsync,
@@ -17,8 +17,8 @@ from node.core.interface.effects import (
     Truncate,
     Write,
 )
-from node.core.interface.events import Connected, Request, StorageDone, TimerFired
-from node.core.interface.messages import TimeoutNow
+from tribulation.node.core.interface.events import Connected, Request, StorageDone, TimerFired
+from tribulation.node.core.interface.messages import TimeoutNow
 
 from .scripting import at_start, done, script
 from .suite import MS, Driver, Scenario, ScriptedCore, needs

@@ -1,6 +1,6 @@
 """What every driver of a core must do: scenarios over a scripted core, written against a small `Driver` protocol.
 
-The socket runtime (`node.runtime`) and the simulator (`harness.simulator`) run the same scenarios, so that what is true of a core in one
+The socket runtime (`tribulation.node.runtime`) and the simulator (`tribulation.harness.simulator`) run the same scenarios, so that what is true of a core in one
 of them holds in the other. To run the suite over a driver, give it a class with the methods of `Driver` and
 
     @pytest.mark.parametrize("scenario", scenarios_for(MyDriver.capabilities), ids=lambda s: s.__name__)
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event
-from node.core.interface.messages import Message
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event
+from tribulation.node.core.interface.messages import Message
 
 NODE = "n1"
 PEERS = ("n2", "n3")

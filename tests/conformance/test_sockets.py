@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.core.interface.events import Connected
+from tribulation.node.core.interface.events import Connected
 
 from .scripting import script
 from .socket_driver import SocketDriver

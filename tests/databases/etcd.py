@@ -12,9 +12,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.errors import DeployError
-from harness.hosts.base import Host
-from harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.errors import DeployError
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Dial, Op, Outcome
 
 CLIENT_PORT, PEER_PORT = 2379, 2380
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Dial, Op, Outcome
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/17/bin"))
 PORT = 15432

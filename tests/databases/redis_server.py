@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Dial, Op, Outcome
 
 PORT = 16379
 CAS = (
@@ -20,7 +20,7 @@ CAS = (
 
 
 class RedisService:
-    """Implements `harness.systems.base.Service`."""
+    """Implements `tribulation.harness.systems.base.Service`."""
 
     name = "redis"
     capabilities = frozenset({"clock", "disk"})

@@ -7,10 +7,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-from harness.bytecode import for_python, with_bytecode
-from harness.systems.reference.package import build_node_archive
-from node.core_source import fingerprint
-from node.runtime.process.supervisor import unpack
+from tribulation.harness.bytecode import for_python, with_bytecode
+from tribulation.harness.systems.reference.package import build_node_archive
+from tribulation.node.core_source import fingerprint
+from tribulation.node.runtime.process.supervisor import unpack
 
 
 def test_only_for_the_interpreter_that_runs_here() -> None:
@@ -25,7 +25,7 @@ def test_each_source_has_its_bytecode_and_runs_from_it(tmp_path: Path) -> None:
     names = zipfile.ZipFile(path).namelist()
     sources = [name for name in names if name.endswith(".py")]
     assert sorted(names) == sorted([*sources, *(f"{name}c" for name in sources)])
-    script = f"import sys; sys.path.insert(0, {str(path)!r}); import node.core.core as c; from node.core_source import fingerprint; print(c.__file__, fingerprint())"
+    script = f"import sys; sys.path.insert(0, {str(path)!r}); import tribulation.node.core.core as c; from tribulation.node.core_source import fingerprint; print(c.__file__, fingerprint())"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, timeout=60, check=True)
     file, told = done.stdout.split()
     assert file.endswith("core.pyc")
@@ -49,6 +49,11 @@ def test_unpacked_it_is_found_as_well(tmp_path: Path) -> None:
     code = unpack(archive, tmp_path)
     shipped = {path: path.stat().st_mtime_ns for path in code.rglob("*.pyc")}
     assert shipped and {path.parent.name for path in shipped} == {"__pycache__"}
-    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(code)!r}); import node.core.core"]
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(code)!r}); import tribulation.node.core.core",
+    ]
     subprocess.run(command, timeout=60, check=True)
     assert {path: path.stat().st_mtime_ns for path in code.rglob("*.pyc")} == shipped, "nothing was compiled again"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from harness.user_files.durations import Duration, PositiveDuration, SignedDuration, format_ns, parse_ns
+from tribulation.harness.user_files.durations import Duration, PositiveDuration, SignedDuration, format_ns, parse_ns
 
 
 @pytest.mark.parametrize(

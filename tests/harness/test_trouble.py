@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from harness.errors import FaultError, TribulationError
-from harness.trouble import MOST_BUGS, MOST_ERRORS, Trouble
-from harness.user_files import durations
+from tribulation.harness.errors import FaultError, TribulationError
+from tribulation.harness.trouble import MOST_BUGS, MOST_ERRORS, Trouble
+from tribulation.harness.user_files import durations
 
 OURS = durations.__file__
 
@@ -18,7 +18,7 @@ def ours(source: str, **names) -> threading.Thread:
     """A thread that runs this source as if it stood in a file of ours; ended."""
     code = compile(source, OURS, "exec")
     thread = threading.Thread(
-        target=exec, args=(code, {"__name__": "harness.user_files.durations", **names}), name="some-thread"
+        target=exec, args=(code, {"__name__": "tribulation.harness.user_files.durations", **names}), name="some-thread"
     )
     thread.start()
     thread.join(10)

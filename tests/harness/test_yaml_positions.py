@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness.errors import CampaignError
-from harness.user_files.opening import read_json_file
-from harness.user_files.yaml_bounds import MOST_BYTES
-from harness.user_files.yaml_loader import load_yaml, parse_yaml, validate
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.user_files.opening import read_json_file
+from tribulation.harness.user_files.yaml_bounds import MOST_BYTES
+from tribulation.harness.user_files.yaml_loader import load_yaml, parse_yaml, validate
 
 
 class Host(BaseModel):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histories import canonical, same
-from histories.model.answers import answers
-from histories.model.interning import Interner
+from tribulation.histories import canonical, same
+from tribulation.histories.model.answers import answers
+from tribulation.histories.model.interning import Interner
 
 SCALARS = st.sampled_from(
     [None, True, False, 0, 1, 2, -1, 0.0, 1.0, -0.0, 1.5, "", "0", "1", "True", "nan", 2**60, 2.0**60]

@@ -10,13 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histories import Event, History, HistoryError, Operation, Type, pair, parse, read_history, write_history
-from histories.files import files
-from histories.files.building import columns_of_events
-from histories.files.reading import read_columns
-from histories.files.writing import write_columns
-from histories.model.columns import ABSENT, NONE_ID, OPEN, Columns
-from histories.model.rows import events, history_of_columns, operation, row_of
+from tribulation.histories import (
+    Event,
+    History,
+    HistoryError,
+    Operation,
+    Type,
+    pair,
+    parse,
+    read_history,
+    write_history,
+)
+from tribulation.histories.files import files
+from tribulation.histories.files.building import columns_of_events
+from tribulation.histories.files.reading import read_columns
+from tribulation.histories.files.writing import write_columns
+from tribulation.histories.model.columns import ABSENT, NONE_ID, OPEN, Columns
+from tribulation.histories.model.rows import events, history_of_columns, operation, row_of
 
 SCALARS = (
     st.none()

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histories import Event, History, HistoryError, Operation, Type, parse, write_history
-from histories.formats import FORMATS, detect, read, write
-from histories.model.columns import OPEN
-from histories.model.keyed import looks_keyed, split_keys
-from histories.model.rows import operation
+from tribulation.histories import Event, History, HistoryError, Operation, Type, parse, write_history
+from tribulation.histories.formats import FORMATS, detect, read, write
+from tribulation.histories.model.columns import OPEN
+from tribulation.histories.model.keyed import looks_keyed, split_keys
+from tribulation.histories.model.rows import operation
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "histories"
 PUBLISHED = json.loads((FOLDER / "verdicts.json").read_text()) if (FOLDER / "verdicts.json").is_file() else {}

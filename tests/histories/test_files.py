@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histories import Event, HistoryError, Recorder, Type, parse, parse_history, read_history, write_history
+from tribulation.histories import Event, HistoryError, Recorder, Type, parse, parse_history, read_history, write_history
 
 
 def test_what_is_recorded_is_read_back(tmp_path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from histories import HistoryError, Type
-from histories.formats import read_edn_history, read_jepsen_log
-from histories.formats.edn import parse_edn
+from tribulation.histories import HistoryError, Type
+from tribulation.histories.formats import read_edn_history, read_jepsen_log
+from tribulation.histories.formats.edn import parse_edn
 
 
 def test_edn_values():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from histories import Recorder, read_history
+from tribulation.histories import Recorder, read_history
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histories import Event, History, HistoryError, Type, pair, parse
+from tribulation.histories import Event, History, HistoryError, Type, pair, parse
 
 
 def event(index: int, process: int | str, kind: str, f: str = "write", **more: object) -> Event:

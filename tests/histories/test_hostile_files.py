@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.cli.main import main
-from histories import History, HistoryError, canonical
-from histories.files.reading import read_columns
-from histories.formats import read, write
-from histories.formats.edn import parse_edn
-from histories.model.bounds import DEPTH, INTEGER_DIGITS, LINE_BYTES
+from tribulation.harness.cli.main import main
+from tribulation.histories import History, HistoryError, canonical
+from tribulation.histories.files.reading import read_columns
+from tribulation.histories.formats import read, write
+from tribulation.histories.formats.edn import parse_edn
+from tribulation.histories.model.bounds import DEPTH, INTEGER_DIGITS, LINE_BYTES
 
 LINE = '{{"index":0,"time":0,"process":0,"type":"invoke","f":"write","value":{}}}\n'
 EDN = "{{:index 0 :time 0 :process 0 :type :invoke :f :write :value {}}}\n"

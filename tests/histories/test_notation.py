@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histories import HistoryError, Type, parse
+from tribulation.histories import HistoryError, Type, parse
 
 
 def rows(text: str) -> list[tuple[int, str, str, object, object]]:

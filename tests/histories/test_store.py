@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from histories import HistoryError, parse, write_history
-from histories.files.store import RunStore, load_run, read_traces
+from tribulation.histories import HistoryError, parse, write_history
+from tribulation.histories.files.store import RunStore, load_run, read_traces
 
 
 def test_a_run_gets_a_folder_and_both_links(tmp_path):

@@ -12,8 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
-from harness.systems.base import Op
 from tests.harness.systems.cluster import Cluster
+from tribulation.harness.systems.base import Op
 
 KEY, VALUE, CLUSTER = "a-key-that-is-known-3c", "a-value-that-is-known-8d", '"test"'
 _ALL_PROTOCOLS = 3

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HostError
-from harness.hosts.local import LocalProvider, launch, list_labs
 from tests.integration.running import RunningTri
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.local import LocalProvider, launch, list_labs
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def tri(tmp_path: Path, labs: Path) -> Callable[..., Ended]:
 
     def call(*words: str, timeout_s: float = 150.0) -> Ended:
         further = ["--runs", str(tmp_path / "runs")] if words[0] == "run" else []
-        command = [sys.executable, "-m", "harness.cli", *words, *further]
+        command = [sys.executable, "-m", "tribulation.harness.cli", *words, *further]
         environment = {**os.environ, "TRI_LABS": str(labs)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s)
         return Ended(done.returncode, done.stdout, done.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 # Runs in the host. Names of processes and not their numbers, since what was killed comes back under another.
 _LOOK = r"""

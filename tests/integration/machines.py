@@ -18,8 +18,8 @@ from pathlib import Path
 
 import paramiko
 
-from harness.hosts.local import launch
 from tests.integration.running import await_that
+from tribulation.harness.hosts.local import launch
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("n1", "n2", "n3")
@@ -127,7 +127,7 @@ class Machines:
 
     def tri(self, *words: str) -> subprocess.CompletedProcess[str]:
         further = ["--runs", str(self._folder / "runs")] if words[0] == "run" else []
-        return self.run(sys.executable, "-m", "harness.cli", *words, *further)
+        return self.run(sys.executable, "-m", "tribulation.harness.cli", *words, *further)
 
     def on(self, name: str, *command: str) -> str:
         """In the network of one machine."""

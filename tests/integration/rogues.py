@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from node.wire import Decoder, FrameError, Kind, encode
+from tribulation.node.wire import Decoder, FrameError, Kind, encode
 
 PATIENCE_S = 10.0
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.hosts.local import LocalProvider
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,16 @@ class RunningTri:
         self.name, self._directory, self.labs = campaign.stem, directory, labs
         self._errors = open(directory / "stderr", "w+")  # noqa: SIM115  (closed by `kill`)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "run", str(campaign), "--runs", str(directory / "runs"), *words],
+            [
+                sys.executable,
+                "-m",
+                "tribulation.harness.cli",
+                "run",
+                str(campaign),
+                "--runs",
+                str(directory / "runs"),
+                *words,
+            ],
             cwd=ROOT,
             env={**os.environ, "TRI_LABS": str(labs)},
             stdin=subprocess.DEVNULL,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from histories import parse, write_history
 from tests.integration.running import with_default_signals
+from tribulation.histories import parse, write_history
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = {"valid": 0, "invalid": 1, "unknown": 3}
@@ -86,7 +86,7 @@ def _tri(words: list[str], directory: Path, **broken: int) -> subprocess.Complet
 
     streams = {name: subprocess.PIPE if broken.get(name, -1) == -1 else broken[name] for name in ("stdout", "stderr")}
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *words],
+        [sys.executable, "-m", "tribulation.harness.cli", *words],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         preexec_fn=close,
@@ -142,7 +142,7 @@ def test_an_encoding_that_lacks_letters_spoils_neither_talk_nor_json(tmp_path: P
     path = tmp_path / "kürze.yaml"
     path.write_text(CAMPAIGN, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "harness.cli", "run", path.name]
+    command = [sys.executable, "-m", "tribulation.harness.cli", "run", path.name]
     for words in ([], ["--json"]):
         ended = subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
         assert ended.returncode == 0, ended.stderr

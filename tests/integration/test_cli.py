@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.main import COMMANDS, cli
+from tribulation.harness.cli.main import COMMANDS, cli
 
 
 def test_help_names_every_command(tri):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PYTHON = (sys.executable, "-P", "-m", "harness.cli")
+PYTHON = (sys.executable, "-P", "-m", "tribulation.harness.cli")
 CAMPAIGN = """\
 name: short
 hosts: {provider: local, nodes: 3}

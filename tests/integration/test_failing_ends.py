@@ -15,7 +15,7 @@ import pytest
 from tests.integration.conftest import ROOT
 
 SYSTEM = """
-from harness.errors import DeployError, HostError
+from tribulation.harness.errors import DeployError, HostError
 from tests.systems.register_server import RegisterService, client
 
 
@@ -106,7 +106,7 @@ def test_a_host_that_vanishes_after_the_load_hides_no_anomaly(tri, tmp_path: Pat
 def simulated(tmp_path: Path, runs: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     campaign = tmp_path / "simulated.yaml"
     campaign.write_text(SIMULATED)
-    command = [*before, sys.executable, "-m", "harness.cli", "run", str(campaign), "--runs", runs]
+    command = [*before, sys.executable, "-m", "tribulation.harness.cli", "run", str(campaign), "--runs", runs]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
@@ -152,7 +152,10 @@ def test_a_full_disk_is_an_error_of_the_environment_and_what_was_seen_is_judged(
     assert "internal error" not in said and "Traceback" not in said
     for folder in (tmp_path / "kept").glob("simulated/2*"):
         checked = subprocess.run(
-            [sys.executable, "-m", "harness.cli", "check", str(folder)], cwd=ROOT, capture_output=True, text=True
+            [sys.executable, "-m", "tribulation.harness.cli", "check", str(folder)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
         assert checked.returncode in (0, 3) or (kilobytes == 4 and checked.returncode == 2), checked.stderr
 
@@ -160,7 +163,15 @@ def test_a_full_disk_is_an_error_of_the_environment_and_what_was_seen_is_judged(
 def test_a_disk_that_fills_up_during_the_load_ends_it_in_order(tmp_path: Path, labs: Path, namespaces: None) -> None:
     campaign = tmp_path / "campaign.yaml"
     campaign.write_text(FILLING.replace("SYSTEM", str(ROOT / "tests" / "systems" / "register_server.py")))
-    command = [*in_small_space(tmp_path, 300), sys.executable, "-m", "harness.cli", "run", str(campaign), "--json"]
+    command = [
+        *in_small_space(tmp_path, 300),
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "run",
+        str(campaign),
+        "--json",
+    ]
     ended = subprocess.run(
         [*command, "--runs", str(tmp_path / "runs")],
         cwd=ROOT,
@@ -178,6 +189,9 @@ def test_a_disk_that_fills_up_during_the_load_ends_it_in_order(tmp_path: Path, l
     assert [(fault["kind"], fault["undone"]) for fault in document["faults"]] == [("pause", True)]
     (kept,) = (tmp_path / "kept").glob("filling/2*")
     judged = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "check", str(kept), "--json"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "tribulation.harness.cli", "check", str(kept), "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert json.loads(judged.stdout)["verdict"] == "unknown", judged.stderr

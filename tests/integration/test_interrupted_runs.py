@@ -32,7 +32,7 @@ def test_an_anomaly_outranks_the_interrupt(tmp_path: Path, labs: Path, namespace
     system = ROOT / "tests" / "systems" / "register_server.py"
     campaign.write_text(CAMPAIGN.replace("SYSTEM", str(system)).replace("STALE", stale))
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "run", str(campaign), "--runs", str(runs), "--json"],
+        [sys.executable, "-m", "tribulation.harness.cli", "run", str(campaign), "--runs", str(runs), "--json"],
         cwd=ROOT,
         env={**os.environ, "TRI_LABS": str(labs)},
         stdout=subprocess.PIPE,

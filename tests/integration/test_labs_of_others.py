@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.local import LocalProvider, list_labs
-from harness.hosts.local.layout import wire
 from tests.integration.running import ROOT, await_that, processes_of, with_default_signals
+from tribulation.harness.hosts.local import LocalProvider, list_labs
+from tribulation.harness.hosts.local.layout import wire
 
 USE = """
 import sys
 import time
-from harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.local import LocalProvider
 LocalProvider(1, sys.argv[1], sys.argv[2]).up()
 print("up", flush=True)
 sys.stdin.read()
@@ -92,7 +92,7 @@ def test_what_nobody_uses_goes_and_the_rest_needs_its_name(user, tri, labs: Path
 
 @pytest.mark.parametrize("seen", ["lab.json", "supervisor.log", "alive", "supervisor.sock"])
 def test_bringing_up_that_is_ended_in_the_middle_leaves_nothing(labs: Path, namespaces: None, seen: str) -> None:
-    command = [sys.executable, "-m", "harness.cli", "hosts", "up", "--nodes", "2"]
+    command = [sys.executable, "-m", "tribulation.harness.cli", "hosts", "up", "--nodes", "2"]
     process = subprocess.Popen(
         command,
         cwd=ROOT,

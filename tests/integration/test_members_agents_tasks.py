@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.search.trial import Task, Trial, run_trial
-from harness.search.zoo.campaigns import attempt, read_state, summary, wanted
-from node.flaws.switch import FLAWS, SHOWN
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.search.trial import Task, Trial, run_trial
+from tribulation.harness.search.zoo.campaigns import attempt, read_state, summary, wanted
+from tribulation.node.flaws.switch import FLAWS, SHOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKEST = ("task-lost-on-failover", "host-outlives-lease", "ghost-member", "seeds-ignored", "capacities-ignored")

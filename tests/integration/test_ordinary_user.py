@@ -56,7 +56,7 @@ class OrdinaryUser:
         return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=timeout_s)
 
     def tri(self, *words: str) -> tuple[str, ...]:
-        return (self.interpreter, "-m", "harness.cli", *words)
+        return (self.interpreter, "-m", "tribulation.harness.cli", *words)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def user(tmp_path: Path, namespaces: None) -> Iterator[OrdinaryUser]:
     played = OrdinaryUser(
         home, f"/mnt/python/{binary}" if own else f"{sys.base_prefix}/{binary}", sys.base_prefix if own else ""
     )
-    tried = played.run(played.interpreter, "-c", "import harness.cli.main, numpy, paramiko")
+    tried = played.run(played.interpreter, "-c", "import tribulation.harness.cli.main, numpy, paramiko")
     if tried.returncode != 0:
         pytest.skip(f"an ordinary user cannot run {sys.base_prefix}/{binary} here: {tried.stderr.strip()[-300:]}")
     if played.run("unshare", "--user", "--map-current-user", "true").returncode != 0:

@@ -13,19 +13,19 @@ from socket import AF_INET, SOCK_DGRAM
 
 import pytest
 
-from checkers import Budget
-from harness.campaign.load import load_campaign
-from harness.cluster.deployed import Deployed
-from harness.cluster.scenarios.load import lead
-from harness.cluster.scenarios.memory import ask, learn, same, sync
-from harness.cluster.setup import Setup
-from harness.hosts.local import LocalProvider, measure
-from harness.report.costs import costs
-from harness.run.outcome.verdict import judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.wan import Regions, Way
 from tests.integration.running import await_that
+from tribulation.checkers import Budget
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.cluster.deployed import Deployed
+from tribulation.harness.cluster.scenarios.load import lead
+from tribulation.harness.cluster.scenarios.memory import ask, learn, same, sync
+from tribulation.harness.cluster.setup import Setup
+from tribulation.harness.hosts.local import LocalProvider, measure
+from tribulation.harness.report.costs import costs
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.wan import Regions, Way
 
 ROOT = Path(__file__).parents[2]
 MS = 1_000_000

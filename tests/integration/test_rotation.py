@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.authority import Authority, client_context, write_secret
-from harness.systems.reference.client import ReferenceClient
-from harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
-from node.runtime.security.identity import Identity
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, wait_for
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.authority import Authority, client_context, write_secret
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
+from tribulation.node.runtime.security.identity import Identity
 
 DEADLINE_S = 60.0
 NAMES = ("n1", "n2", "n3")

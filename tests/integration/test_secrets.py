@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from harness.systems.base import Op
-from harness.systems.reference.authority import write_secret
-from harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, wait_for
 from tests.integration import captured
 from tests.integration.rogues import status
+from tribulation.harness.systems.base import Op
+from tribulation.harness.systems.reference.authority import write_secret
+from tribulation.harness.systems.reference.system import DATAGRAM_KEY, TLS_FILES
 
 ROOT = Path(__file__).parents[2]
 P256_KEY = b"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.base import Op
-from harness.systems.reference.authority import MARGIN, Authority, client_context, write_secret
-from harness.systems.reference.system import ReferenceService
-from node.core.interface.datagrams import Note, encode_datagram
-from node.runtime.security.authentic import Signer
-from node.runtime.security.identity import Identity
-from node.wire import Kind
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import free_port, make_hosts, wait_for
 from tests.integration.rogues import Impostor, attempt, kinds, status
+from tribulation.harness.systems.base import Op
+from tribulation.harness.systems.reference.authority import MARGIN, Authority, client_context, write_secret
+from tribulation.harness.systems.reference.system import ReferenceService
+from tribulation.node.core.interface.datagrams import Note, encode_datagram
+from tribulation.node.runtime.security.authentic import Signer
+from tribulation.node.runtime.security.identity import Identity
+from tribulation.node.wire import Kind
 
 KNOWN = "a-value-that-nobody-else-may-see-51b7"
 READ = {"id": 1, "level": "stale", "ops": [["r", "k"]], "deadline_ms": 2000}
@@ -130,7 +130,7 @@ def test_who_may_come_is_served_so_the_rogues_are_not_refused_for_another_reason
     context = guarded.authority.client("rogue")
     heard = b""
     with socket.create_connection(guarded.address, 10.0) as raw, context.wrap_socket(raw) as sock:
-        from node.wire import encode
+        from tribulation.node.wire import encode
 
         sock.sendall(encode(Kind.HELLO, CLIENT) + encode(Kind.REQUEST, READ))
         while KNOWN.encode() not in heard:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.parallel import on_all
 from tests.testbed.running import run
 from tests.testbed.standin import Saboteur
 from tests.testbed.table import raises
+from tribulation.harness.hosts.parallel import on_all
 
 CAMPAIGN = (
     "name: exits\nsystem: {file: own.py}\nhosts: {provider: local, nodes: 3}\nload: 1s\nworkloads: [register: {}]\n"
@@ -23,7 +23,15 @@ CAMPAIGN = (
 def test_at_the_load(tmp_path: Path, text: str) -> None:
     (tmp_path / "own.py").write_text(text)
     (tmp_path / "own.yaml").write_text(CAMPAIGN)
-    command = [sys.executable, "-m", "harness.cli", "run", str(tmp_path / "own.yaml"), "--runs", str(tmp_path / "runs")]
+    command = [
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "run",
+        str(tmp_path / "own.yaml"),
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2 and "SystemExit" in ended.stderr and f"{tmp_path / 'own.py'}" in ended.stderr
 
@@ -62,7 +70,7 @@ def test_in_a_run(tmp_path: Path, point: str, phase: str | None) -> None:
 
 
 def test_before_the_load_a_bug_leaves_its_traceback_in_the_folder(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("harness.run.pipeline.match_to_hosts", operator.itemgetter("a bug of ours"))
+    monkeypatch.setattr("tribulation.harness.run.pipeline.match_to_hosts", operator.itemgetter("a bug of ours"))
     assert run(Saboteur(), tmp_path).exit_code == 70
     (found,) = tmp_path.glob("runs/standin/2*/harness-errors.txt")
     assert "itemgetter expected 1 argument" in found.read_text()

@@ -121,10 +121,10 @@ def known_lines(folder: Path) -> list[str]:
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from harness.hosts.ssh.provider import SshProvider
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.nemesis.inject.injector import HostInjector
-from harness.nemesis.faults.ledger import Ledger
+from tribulation.harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.nemesis.faults.ledger import Ledger
 from tests.harness.nemesis.plain_service import Supervised
 
 provider = SshProvider.from_file(sys.argv[1])
@@ -151,7 +151,16 @@ def test_with_the_inventory_alone_another_machine_heals_what_a_killed_harness_le
     assert left.stdout == "in force\n" and left.returncode != 0, left.stderr
     one_away = inventory.with_name("one-away.yaml")
     one_away.write_text(inventory.read_text().replace("port: 2203", "port: 2299"))
-    elsewhere = ("env", f"HOME={tmp_path}", "USER=somebody", sys.executable, "-m", "harness.cli", "heal", "--hosts")
+    elsewhere = (
+        "env",
+        f"HOME={tmp_path}",
+        "USER=somebody",
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "heal",
+        "--hosts",
+    )
     first = machines.run(*elsewhere, str(one_away), "--json")
     assert first.returncode == 4 and "not healed: n3: n3 (" in first.stderr and "connection refused" in first.stderr
     told = json.loads(first.stdout)

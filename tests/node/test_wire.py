@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, encode, encode_payload, frame
+from tribulation.node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, encode, encode_payload, frame
 
 text = st.text(max_size=8)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text

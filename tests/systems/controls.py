@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.systems.base import Op, Outcome
 from tests.systems.register_server import RegisterClient, RegisterService
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Op, Outcome
 
 BEHAVIOURS = {
     "honest": "keeps every promise",

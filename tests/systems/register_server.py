@@ -11,8 +11,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Dial, Op, Outcome
 
 SERVER = """
 import json, socketserver, sys, threading
@@ -43,7 +43,7 @@ Server(("", int(sys.argv[1])), Handler).serve_forever()
 
 
 class RegisterService:
-    """Implements `harness.systems.base.Service`."""
+    """Implements `tribulation.harness.systems.base.Service`."""
 
     name = "register-server"
     capabilities = frozenset({"clock"})
@@ -103,7 +103,7 @@ class RegisterService:
 
 
 class RegisterClient:
-    """Implements `harness.systems.base.Client`; every client talks to the one server, whatever its node."""
+    """Implements `tribulation.harness.systems.base.Client`; every client talks to the one server, whatever its node."""
 
     def __init__(self, server: str) -> None:
         self._server = server

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.campaign.model import Campaign
-from harness.errors import TribulationError
-from harness.run.pipeline import Settings, run_on_hosts
-from harness.run.plan.build import System
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import TribulationError
+from tribulation.harness.run.pipeline import Settings, run_on_hosts
+from tribulation.harness.run.plan.build import System
 
 from .standin import Saboteur, StandInClient, StandInProvider, StandInService, World
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import HostError
-from harness.hosts.base import CommandResult, Host
-from harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.base import CommandResult, Host
+from tribulation.harness.systems.base import Dial, Op, Outcome
 
 HANG_S = 0.3
 """How long a stand-in hangs before the caller's own deadline, which is longer, counts as reached."""

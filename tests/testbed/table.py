@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import HostError
-from harness.systems.base import Outcome
+from tribulation.harness.errors import HostError
+from tribulation.harness.systems.base import Outcome
 
 from .standin import HANG_S, Act, Saboteur
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 import pytest
 
-import checkers.run_all
-import harness.nemesis.agent_client.agents
-import harness.nemesis.agent_client.answers
-import harness.nemesis.cluster.cluster
-import harness.nemesis.cluster.control
-import harness.nemesis.cluster.reachability
-import harness.nemesis.inject.injector
-import harness.nemesis.inject.leases
-import harness.run.drive.worker
-import harness.run.driving
-import harness.run.outcome.verdict
-from harness.run.outcome.doubts import Doubts
+import tribulation.checkers.run_all
+import tribulation.harness.nemesis.agent_client.agents
+import tribulation.harness.nemesis.agent_client.answers
+import tribulation.harness.nemesis.cluster.cluster
+import tribulation.harness.nemesis.cluster.control
+import tribulation.harness.nemesis.cluster.reachability
+import tribulation.harness.nemesis.inject.injector
+import tribulation.harness.nemesis.inject.leases
+import tribulation.harness.run.drive.worker
+import tribulation.harness.run.driving
+import tribulation.harness.run.outcome.verdict
+from tribulation.harness.run.outcome.doubts import Doubts
 
 from .running import run
 from .table import EXITS, HARMLESS, cells
@@ -29,44 +29,46 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_doubts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.run.outcome.verdict, "doubts_of", lambda record: Doubts((), (), {}, ()))
-    patch.setitem(checkers.run_all.CHECKERS, "vacuity", ("availability", "AvailabilityChecker"))
+    patch.setattr(tribulation.harness.run.outcome.verdict, "doubts_of", lambda record: Doubts((), (), {}, ()))
+    patch.setitem(tribulation.checkers.run_all.CHECKERS, "vacuity", ("availability", "AvailabilityChecker"))
 
 
 def no_shapes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.nemesis.agent_client.answers, "SHAPES", {})
+    patch.setattr(tribulation.harness.nemesis.agent_client.answers, "SHAPES", {})
 
 
 def no_leases(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.nemesis.inject.leases.Leases, "overdue", lambda self, names, now_s: {})
+    patch.setattr(tribulation.harness.nemesis.inject.leases.Leases, "overdue", lambda self, names, now_s: {})
 
 
 def no_final_reads(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.run.outcome.verdict, "_checks", lambda record, facts: facts.checks)
+    patch.setattr(tribulation.harness.run.outcome.verdict, "_checks", lambda record, facts: facts.checks)
 
 
 def no_check_of_the_pid(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.nemesis.cluster.control, "pid_of", lambda service, host: service.pid(host))
+    patch.setattr(tribulation.harness.nemesis.cluster.control, "pid_of", lambda service, host: service.pid(host))
 
 
 def no_parser_of_answers(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.nemesis.agent_client.agents, "parsed", lambda vertex, verb, line: json.loads(line))
+    patch.setattr(
+        tribulation.harness.nemesis.agent_client.agents, "parsed", lambda vertex, verb, line: json.loads(line)
+    )
 
 
 def no_check_of_the_status(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.run.driving, "status_of", lambda service, host, dial: service.status(host, dial))
+    patch.setattr(tribulation.harness.run.driving, "status_of", lambda service, host, dial: service.status(host, dial))
 
 
 def no_check_of_outcomes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(harness.run.drive.worker, "checked", lambda answer: answer)
+    patch.setattr(tribulation.harness.run.drive.worker, "checked", lambda answer: answer)
 
 
 def no_second_try_of_a_question(patch: pytest.MonkeyPatch) -> None:
-    ask = harness.nemesis.agent_client.agents.ask
+    ask = tribulation.harness.nemesis.agent_client.agents.ask
     for module in (
-        harness.nemesis.inject.injector,
-        harness.nemesis.cluster.reachability,
-        harness.nemesis.cluster.cluster,
+        tribulation.harness.nemesis.inject.injector,
+        tribulation.harness.nemesis.cluster.reachability,
+        tribulation.harness.nemesis.cluster.cluster,
     ):
         patch.setattr(
             module, "ask", lambda agents, requests, **more: ask(agents, requests, **{**more, "patient": False})

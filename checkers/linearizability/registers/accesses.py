@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories import canonical
-from histories.model.columns import ABSENT, FAIL, NONE_ID, OK, OPEN, Columns, Int64
+from tribulation.histories import canonical
+from tribulation.histories.model.columns import ABSENT, FAIL, NONE_ID, OK, OPEN, Columns, Int64
 
 from ...models.registers import DELETE, READS, SWAPS
 from ..search.by_key import Objects

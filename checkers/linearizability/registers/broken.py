@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 VIRTUAL = -1
 """The row of the write of the initial value, which no operation made."""

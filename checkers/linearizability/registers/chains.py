@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 from .broken import VIRTUAL, Broken, Violated, firsts
 from .versions import NOBODY, Versions

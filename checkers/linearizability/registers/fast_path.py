@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation, canonical
-from histories.model.columns import ABSENT, OPEN
+from tribulation.histories import Operation, canonical
+from tribulation.histories.model.columns import ABSENT, OPEN
 
 from ...base.result import Anomaly, Verdict
 from ..search.by_key import Objects

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from histories.model.columns import ABSENT, NONE_ID, OPEN, Int64
+from tribulation.histories.model.columns import ABSENT, NONE_ID, OPEN, Int64
 
 from .accesses import Accesses, Mask, Registers
 from .broken import Broken, Violated, firsts

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from histories import MISMATCH, Operation, Type, canonical
+from tribulation.histories import MISMATCH, Operation, Type, canonical
 
 from ...models.registers import READS, SWAPS, cas_operands, observed_by_mismatch, written
 

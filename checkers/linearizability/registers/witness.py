@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ...base.result import Anomaly
 from ...base.wording import describe, indices, ms_between, on_key, show

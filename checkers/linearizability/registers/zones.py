@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 from .accesses import Mask
 from .broken import VIRTUAL, Broken, Violated, firsts

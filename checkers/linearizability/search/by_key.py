@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, OK, Columns, Int64
+from tribulation.histories.model.columns import ABSENT, OK, Columns, Int64
 
 _RADIX = 1 << 16
 

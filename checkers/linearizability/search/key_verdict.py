@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ...base.result import Anomaly, Verdict
 

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ...base.budget import NOWHERE, Meter
 from ...models.model import NOTHING, Illegal, Model, Step

@@ -11,7 +11,7 @@ It answers for any model, in time that depends on how many operations are open a
 * *demand*: where steps overwrite, an operation of unknown outcome is used only where its result is required next;
 * *quiescent points*: between them only (state, counts) matters, so the memory of what lies behind is given back.
 
-A depth-first search that exhausts its configurations is a proof of violation. `checkers.linearizability.search.refutation` finds shorter ones.
+A depth-first search that exhausts its configurations is a proof of violation. `tribulation.checkers.linearizability.search.refutation` finds shorter ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a proof of `checkers.linearizability.search.refutation` to an anomaly: a few operations without a legal order, and the best known word for it."""
+"""From a proof of `tribulation.checkers.linearizability.search.refutation` to an anomaly: a few operations without a legal order, and the best known word for it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
-from histories import canonical
+from tribulation.histories import canonical
 
 from ...base.budget import Meter
 from ...base.options import Option, settings_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, Columns, Int64
+from tribulation.histories.model.columns import ABSENT, Columns, Int64
 
 from ...base.budget import Meter
 from ...base.options import choice, whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from histories import Operation
+from tribulation.histories import Operation
 
 from ...base.budget import NOWHERE, Meter, OutOfBudget
 from ...base.result import Anomaly, Verdict

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories.model.columns import ABSENT, APPEND, FAIL, INFO, OK, OPEN, READ, WRITE, Columns
+from tribulation.histories.model.columns import ABSENT, APPEND, FAIL, INFO, OK, OPEN, READ, WRITE, Columns
 
 from .arrays import ragged
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings

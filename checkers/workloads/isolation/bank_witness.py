@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ...base.wording import describe, show
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation, Type, canonical
-from histories.model.columns import ABSENT, FAIL, OK, READ, WRITE, Columns
+from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.columns import ABSENT, FAIL, OK, READ, WRITE, Columns
 
 from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence

@@ -1,7 +1,7 @@
 """Checker `write-skew`: two transactions each overlooked the write of the other, on different objects.
 
 T1 read a version of x that T2 replaced, T2 a version of y that T1 replaced: neither can have been first, though each by itself is right. The pairs are
-read off the order of versions that `checkers.transactions` recovers; a pair on one and the same object is a lost update, and only counted. In the form of
+read off the order of versions that `tribulation.checkers.transactions` recovers; a pair on one and the same object is a lost update, and only counted. In the form of
 Adya's predicates, `insert` of `[key, [a, b]]` after a look for either, two inserts of one key are the same thing.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation, Type, canonical
-from histories.model.columns import APPEND, WRITE, Int64
+from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.columns import APPEND, WRITE, Int64
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings

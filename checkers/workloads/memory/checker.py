@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ...base.acknowledged import served_by
 from ...base.conclusion import all_of, conclude

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ...base.acknowledged import served_by
 from ...base.conclusion import sentence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ...base.acknowledged import served_by
 from ...base.conclusion import sentence

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ...base.acknowledged import served_by
 from ...base.result import Fault, RunRecord

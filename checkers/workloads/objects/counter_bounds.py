@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, FAIL, OK, Columns, Int64
+from tribulation.histories.model.columns import ABSENT, FAIL, OK, Columns, Int64
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from histories import canonical
+from tribulation.histories import canonical
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from histories import canonical
+from tribulation.histories import canonical
 
 from ...traces.traces import Line, Traces
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical
 
 from ...base.conclusion import conclude, sentence
 from ...base.findings import Findings

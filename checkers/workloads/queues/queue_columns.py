@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, Columns, Int64
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, Columns, Int64
 
 from ..selection import Part, of
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from histories import Operation, Type, canonical
-from histories.model.columns import Columns, Int64
+from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.columns import Columns, Int64
 
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings

@@ -57,8 +57,8 @@ def command(
 
     Exit code: 0 valid, 1 anomaly found, 2 usage, 3 unknown.
     """
-    from checkers import Budget
-    from checkers.registry import CHECKERS
+    from tribulation.checkers import Budget
+    from tribulation.checkers.registry import CHECKERS
 
     from ...errors import CampaignError
     from ...run.outcome.verdict import Asked, judge

@@ -19,9 +19,9 @@ def command(source: Path, target: Path, source_format: str | None, target_format
 
     Formats: jsonl, edn, edn-vector, jepsen-log, elle-json, awdit, isovista.
     """
-    from histories import HistoryError
-    from histories.formats import detect, read, write
-    from histories.formats.registry import format_named
+    from tribulation.histories import HistoryError
+    from tribulation.histories.formats import detect, read, write
+    from tribulation.histories.formats.registry import format_named
 
     from ...errors import CampaignError
 

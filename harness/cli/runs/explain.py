@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from checkers import Anomaly
-from checkers.model_names import prepared
-from histories import History, HistoryError, Operation
-from histories.model.columns import Columns
+from tribulation.checkers import Anomaly
+from tribulation.checkers.model_names import prepared
+from tribulation.histories import History, HistoryError, Operation
+from tribulation.histories.model.columns import Columns
 
 from ...report import words
 from ...run.outcome.verdict import Judgement

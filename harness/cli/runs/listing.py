@@ -39,14 +39,14 @@ def _faults() -> Iterable[Row]:
 def _checkers() -> Iterable[Row]:
     from importlib import import_module
 
-    from checkers.registry import CHECKERS
+    from tribulation.checkers.registry import CHECKERS
 
     for name, (module, _) in CHECKERS.items():
-        yield name, (import_module(f"checkers.{module}").__doc__ or "").strip().split("\n")[0]
+        yield name, (import_module(f"tribulation.checkers.{module}").__doc__ or "").strip().split("\n")[0]
 
 
 def _flaws() -> Iterable[Row]:
-    from node.flaws.switch import FLAWS
+    from tribulation.node.flaws.switch import FLAWS
 
     for name, flaw in FLAWS.items():
         yield name, flaw.title

@@ -124,8 +124,8 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
 
 def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
     """Tier A, and tier B after it. The cluster is not tried when a node by itself already does otherwise."""
-    from histories.files.store import read_traces
-    from node.core_source import fingerprint
+    from tribulation.histories.files.store import read_traces
+    from tribulation.node.core_source import fingerprint
 
     from ...replay.describe import tell_cluster, tell_nodes, tell_sources
     from ...replay.nodes.cluster import replay_cluster

@@ -137,7 +137,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
 
 def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
-    from checkers import Budget
+    from tribulation.checkers import Budget
 
     from ...failures.allowance import Allowance
     from ...failures.signature import signatures

@@ -1,4 +1,4 @@
-"""The supervisor of a lab of emulated machines: `python -m harness.hosts.qemu.supervisor LAB READY_FD`.
+"""The supervisor of a lab of emulated machines: `python -m tribulation.harness.hosts.qemu.supervisor LAB READY_FD`.
 
 What it is asked, how it ends and what its leases mean is the local hosts' supervisor's (`..local.supervising`); its hosts are QEMU processes on a bridge in the
 lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: killed by anybody, it takes machines, switch and

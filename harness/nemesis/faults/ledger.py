@@ -20,11 +20,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from checkers.base.result import Fault
-from histories import HistoryError
-from histories.files.codec import decode_line
-from histories.files.opening import read_bytes
-from histories.model.bounds import problem, refuse
+from tribulation.checkers.base.result import Fault
+from tribulation.histories import HistoryError
+from tribulation.histories.files.codec import decode_line
+from tribulation.histories.files.opening import read_bytes
+from tribulation.histories.model.bounds import problem, refuse
 
 from ...errors import CampaignError, FaultError
 from .fault import Observation, Resolved

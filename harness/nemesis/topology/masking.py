@@ -2,7 +2,7 @@
 
 A killed process cannot be stopped, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
 says so: `hidden_by` in what it observed names the faults behind which this one hides. It is no excuse for a fault that did nothing where nothing stood in
-its way, and none is taken for one before it was seen in force itself (`checkers.faults.masked` has the last word).
+its way, and none is taken for one before it was seen in force itself (`tribulation.checkers.faults.masked` has the last word).
 
     covering.began(fault, now); …; covering.saw(fault, observation); …; covering.ended(fault, now)
     covering.hidden(pause, ["n2"], since)        # -> ("kill-leader-1f2e3d.1",), or () when n2 was free

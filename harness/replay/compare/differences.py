@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from checkers.base.result import RunRecord
-from histories import NEMESIS
-from histories.files.codec import event_to_json
-from histories.model.operation import Type
+from tribulation.checkers.base.result import RunRecord
+from tribulation.histories import NEMESIS
+from tribulation.histories.files.codec import event_to_json
+from tribulation.histories.model.operation import Type
 
 Line = Mapping[str, Any]
 NAMING = ("node", "process", "event", "type", "f", "key")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers.base.result import RunRecord
-from histories import NEMESIS
-from histories.model.operation import Type
+from tribulation.checkers.base.result import RunRecord
+from tribulation.histories import NEMESIS
+from tribulation.histories.model.operation import Type
 
 from ...run.plan.plan import Plan
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from histories.model.operation import Operation
+from tribulation.histories.model.operation import Operation
 
 from ..compare.differences import shown
 from .explained import Answer, Explained

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Budget
-from histories import NEMESIS
-from histories.model.operation import Operation
+from tribulation.checkers import Budget
+from tribulation.histories import NEMESIS
+from tribulation.histories.model.operation import Operation
 
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from checkers import Budget, Verdict, check
+from tribulation.checkers import Budget, Verdict, check
 
 from ...errors import TribulationError
 from ...failures.signature import Signature, fails_alike, signatures

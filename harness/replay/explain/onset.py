@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from checkers.base.result import RunRecord
+from tribulation.checkers.base.result import RunRecord
 
 from ...failures.pool import LocalWorkers, in_order
 from ...failures.signature import Signature

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
 
-from node.core.interface.effects import (
+from tribulation.node.core.interface.effects import (
     Append,
     Effect,
     Fsync,
@@ -18,7 +18,7 @@ from node.core.interface.effects import (
     Truncate,
     Write,
 )
-from node.core.interface.events import Event, StorageDone, TimerFired
+from tribulation.node.core.interface.events import Event, StorageDone, TimerFired
 
 STORAGE = (Append, Write, Truncate, Fsync, Rename, Remove, FsyncDir)
 

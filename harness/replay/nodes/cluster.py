@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from node.core.interface.effects import Send
-from node.core.interface.events import Event, Received, Start, StorageDone
-from node.core.interface.messages import Message
-from node.runtime.telemetry.recording import RecordedStep
+from tribulation.node.core.interface.effects import Send
+from tribulation.node.core.interface.events import Event, Received, Start, StorageDone
+from tribulation.node.core.interface.messages import Message
+from tribulation.node.runtime.telemetry.recording import RecordedStep
 
 from .causes import Causes, Disk
 from .nodes import Incarnation, StepDifference, play

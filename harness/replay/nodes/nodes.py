@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.interface.effects import Trace
-from node.core.interface.events import Received, Request, Start
-from node.errors import ConfigError
-from node.runtime.telemetry.recording import RecordedStep, Recording, effects_crc, read_recording
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.interface.effects import Trace
+from tribulation.node.core.interface.events import Received, Request, Start
+from tribulation.node.errors import ConfigError
+from tribulation.node.runtime.telemetry.recording import RecordedStep, Recording, effects_crc, read_recording
 
 from ...errors import CampaignError
 from ...failures.folder import recordings

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.core import Core
-from node.core.interface.effects import (
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.core.interface.effects import (
     Append,
     Effect,
     Fsync,
@@ -27,8 +27,8 @@ from node.core.interface.effects import (
     Truncate,
     Write,
 )
-from node.core.interface.events import Event, StorageDone
-from node.runtime.loop.gate import Gate
+from tribulation.node.core.interface.events import Event, StorageDone
+from tribulation.node.runtime.loop.gate import Gate
 
 Released = Send | Reply | Trace
 

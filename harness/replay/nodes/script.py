@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from node.core.interface.effects import Send
-from node.core.interface.events import Received
-from node.core.interface.messages import Message, to_wire
-from node.runtime.telemetry.recording import RecordedStep
-from node.wire import encode_payload
+from tribulation.node.core.interface.effects import Send
+from tribulation.node.core.interface.events import Received
+from tribulation.node.core.interface.messages import Message, to_wire
+from tribulation.node.runtime.telemetry.recording import RecordedStep
+from tribulation.node.wire import encode_payload
 
 from .nodes import Incarnation, play
 from .player import Player

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checkers.base.result import Fault, RunRecord
-from histories import NEMESIS
-from histories.model.operation import Event, Type
+from tribulation.checkers.base.result import Fault, RunRecord
+from tribulation.histories import NEMESIS
+from tribulation.histories.model.operation import Event, Type
 
 from ...campaign.model import SystemSpec
 from ...campaign.simulable import require_simulable

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkers import Budget
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event
-from node.core_source import fingerprint
+from tribulation.checkers import Budget
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event
+from tribulation.node.core_source import fingerprint
 
 from ...campaign.simulable import require_simulable
 from ...evidence.documents import DocumentError, read_document

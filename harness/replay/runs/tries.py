@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checkers import Budget, check
-from checkers.base.result import RunRecord
+from tribulation.checkers import Budget, check
+from tribulation.checkers.base.result import RunRecord
 
 from ...errors import TribulationError
 from ...failures.pool import LocalWorkers, in_order

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from histories import NEMESIS, EventSink
+from tribulation.histories import NEMESIS, EventSink
 
 from ...systems.base import Outcome
 from .causes import Causes

@@ -20,9 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from histories.files.codec import encode_fields
-from histories.model.answers import answers
-from histories.model.operation import FOUND_NOTHING, MISMATCH
+from tribulation.histories.files.codec import encode_fields
+from tribulation.histories.model.answers import answers
+from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
 from ...systems.base import Client, Dial, Op, Outcome
 from ...workloads.sized import Sizes

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers import Fault, Gap, RunRecord
-from checkers.faults.kinds import ONCE
-from checkers.faults.masked import covered
-from histories import NEMESIS, Event, History
+from tribulation.checkers import Fault, Gap, RunRecord
+from tribulation.checkers.faults.kinds import ONCE
+from tribulation.checkers.faults.masked import covered
+from tribulation.histories import NEMESIS, Event, History
 
 from ...evidence.told import told
 

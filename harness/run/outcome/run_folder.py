@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from checkers.base.result import Fault, Gap, RunRecord
-from checkers.traces.state_digests import scheme_of
-from checkers.traces.traces import trace_gaps
-from histories import History, HistoryError
-from histories.files.store import RunStore
-from histories.formats import read
+from tribulation.checkers.base.result import Fault, Gap, RunRecord
+from tribulation.checkers.traces.state_digests import scheme_of
+from tribulation.checkers.traces.traces import trace_gaps
+from tribulation.histories import History, HistoryError
+from tribulation.histories.files.store import RunStore
+from tribulation.histories.formats import read
 
 from ...errors import CampaignError
 from ...evidence.documents import DocumentError, read_document, typed
@@ -44,7 +44,7 @@ class RunFacts:
     traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
     are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
-    `truth` is what the simulator alone knows (`checkers.liveness.simulated_truth`).
+    `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`).
     """
 
     campaign: str

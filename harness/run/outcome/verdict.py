@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
-from checkers.model_names import infer
-from histories import HistoryError
-from histories.model.columns import ABSENT, FAIL, INFO, OK
+from tribulation.checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
+from tribulation.checkers.model_names import infer
+from tribulation.histories import HistoryError
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
 from ...errors import CampaignError
 from ...evidence.writing import write_json

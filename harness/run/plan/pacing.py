@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from checkers.soundness.exercised import FEW_TRIES, looks_only
-from histories.model.operation import FOUND_NOTHING, MISMATCH
+from tribulation.checkers.soundness.exercised import FEW_TRIES, looks_only
+from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
 from ...systems.base import Op, Outcome
 from .plan import Pace, Plan

@@ -1,6 +1,6 @@
 """Flaws of members, agents and tasks, measured: the campaign of each in the simulator, with the flaw and without it.
 
-    python -m harness.search.zoo.campaigns --seeds 20 --state benchmarks/zoo-campaigns.jsonl --markdown docs/reference/flaws.md
+    python -m tribulation.harness.search.zoo.campaigns --seeds 20 --state benchmarks/zoo-campaigns.jsonl --markdown docs/reference/flaws.md
 
 A line of the state is one trial; a trial that is there already is not made again. The campaigns lie in `campaigns/flaws`.
 """
@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from node.flaws.switch import FLAWS, SHOWN
+from tribulation.node.flaws.switch import FLAWS, SHOWN
 
 from ...campaign.load import load_campaign
 from ..trial import Task, run_trial
@@ -103,7 +103,7 @@ def read_state(path: Path) -> list[Shown]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every flaw was caught and the correct node raised no alarm."""
-    parser = argparse.ArgumentParser(prog="python -m harness.search.zoo.campaigns")
+    parser = argparse.ArgumentParser(prog="python -m tribulation.harness.search.zoo.campaigns")
     parser.add_argument("--flaw", action="append", default=[], choices=SHOWN, help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from node.flaws.switch import FLAWS
+from tribulation.node.flaws.switch import FLAWS
 
 from ...simulator.soak.aims import AIMED, UNREACHABLE
 from ...simulator.soak.run import objections

@@ -1,6 +1,6 @@
 """Trials of the zoo: one seed of the soak with one flaw, or without it, or without one sort of fault; many of them over processes.
 
-The soak (`harness.simulator.soak`) draws the plan, watches Raft's promises line by line and stops where the first one breaks.
+The soak (`tribulation.harness.simulator.soak`) draws the plan, watches Raft's promises line by line and stops where the first one breaks.
 """
 
 from __future__ import annotations

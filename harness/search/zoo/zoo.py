@@ -2,7 +2,7 @@
 
     tri search --zoo --state zoo.jsonl                      # all 42 of them; go on later with the same command
     tri search --zoo --flaw ack-before-fsync --json
-    python -m harness.search.zoo.zoo --state benchmarks/results/zoo.jsonl --ablate --markdown docs/reference/flaws.md
+    python -m tribulation.harness.search.zoo.zoo --state benchmarks/results/zoo.jsonl --ablate --markdown docs/reference/flaws.md
 
 A flaw is hunted in the plans of seeds 0, 1, 2, … until 200 seeds beyond the first that catches it; if none of `seeds` does, or none can, in the plans
 of its declared aim. The first plan that catches it is then made as small as it goes.
@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from node.flaws.switch import FLAWS, HUNTED, SHOWN
+from tribulation.node.flaws.switch import FLAWS, HUNTED, SHOWN
 
 from ...errors import CampaignError
 from .ablate import ablations
@@ -145,7 +145,7 @@ def _stand(aim: str | None, settings: str, tried: int, flaw: str, jobs: int, tel
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The same as a module, with what only the documentation needs."""
-    parser = argparse.ArgumentParser(prog="python -m harness.search.zoo.zoo")
+    parser = argparse.ArgumentParser(prog="python -m tribulation.harness.search.zoo.zoo")
     parser.add_argument("--flaw", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--after", type=int, default=AFTER_FIRST, help="seeds beyond the first hit, for the rate")

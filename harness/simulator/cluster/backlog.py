@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.core.interface.events import Connected, Disconnected, Event, Received, Start, StorageDone, TimerFired
+from tribulation.node.core.interface.events import (
+    Connected,
+    Disconnected,
+    Event,
+    Received,
+    Start,
+    StorageDone,
+    TimerFired,
+)
 
 from ...keyed_random import draw, key_of
 

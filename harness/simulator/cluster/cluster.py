@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.core import Core
-from node.core.interface.effects import Broadcast, Effect, Reply, Send, SendDatagram, Trace
-from node.core.interface.events import Event
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.core.interface.effects import Broadcast, Effect, Reply, Send, SendDatagram, Trace
+from tribulation.node.core.interface.events import Event
 
 from ...nemesis.faults.fault import CLIENTS
 from ...wan import Regions

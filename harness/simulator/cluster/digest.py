@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event, Start
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event, Start
 
 MARK_EVERY = 1000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from node.core.core import Core
+from tribulation.node.core.core import Core
 
 from ...nemesis.faults.atlas import may_be_damaged
 from .node import SimNode

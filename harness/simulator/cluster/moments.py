@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from node.core.interface.effects import Effect, Write
-from node.core.storage.snapshot_file import TEMPORARY
+from tribulation.node.core.interface.effects import Effect, Write
+from tribulation.node.core.storage.snapshot_file import TEMPORARY
 
 from ...nemesis.faults.triggers import TRACED
 from .cluster import SimCluster

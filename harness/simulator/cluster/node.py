@@ -12,7 +12,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
-from node.core.interface.effects import (
+from tribulation.node.core.interface.effects import (
     DROPPED,
     Broadcast,
     CancelTimer,
@@ -29,8 +29,8 @@ from node.core.interface.effects import (
     Trace,
     trace_number,
 )
-from node.core.interface.events import Datagram, Event, Received, Request, Start, StorageDone, TimerFired
-from node.runtime.loop.gate import Gate
+from tribulation.node.core.interface.events import Datagram, Event, Received, Request, Start, StorageDone, TimerFired
+from tribulation.node.runtime.loop.gate import Gate
 
 from ...keyed_random import draw, happens, key_of
 from ..disk.disk import Disk

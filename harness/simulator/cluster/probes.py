@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from node.core.interface.effects import Append, Fsync, FsyncDir
+from tribulation.node.core.interface.effects import Append, Fsync, FsyncDir
 
 from ...keyed_random import draw
 from ..disk.disk import SECTOR, Disk

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from node.core.interface.rng import Chance
+from tribulation.node.core.interface.rng import Chance
 
 from ...keyed_random import draw
 from ..network.network import Stream

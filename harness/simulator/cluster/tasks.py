@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.core.interface.effects import RunTask
-from node.core.interface.events import TaskDone
-from node.runtime.loop.handlers import HANDLERS, failed, perform, timeout_s, wait_s
+from tribulation.node.core.interface.effects import RunTask
+from tribulation.node.core.interface.events import TaskDone
+from tribulation.node.runtime.loop.handlers import HANDLERS, failed, perform, timeout_s, wait_s
 
 from ...keyed_random import draw, exponential
 from ..event_loop import Kernel

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from node.core.interface.effects import Reply
-from node.core.interface.events import Event, Received, Request
-from node.core.interface.messages import PreVote, TimeoutNow, Vote
+from tribulation.node.core.interface.effects import Reply
+from tribulation.node.core.interface.events import Event, Received, Request
+from tribulation.node.core.interface.messages import PreVote, TimeoutNow, Vote
 
 from ..cluster.cluster import SimCluster
 from ..options import SECOND

@@ -1,4 +1,4 @@
-"""What only the simulator knows of a run, for the checkers (`checkers.liveness.simulated_truth`): the disks that it damaged, and the requests that nodes left unanswered.
+"""What only the simulator knows of a run, for the checkers (`tribulation.checkers.liveness.simulated_truth`): the disks that it damaged, and the requests that nodes left unanswered.
 
 witness = Witness(cluster)        # before anything happens; it changes nothing
 truth = witness.truth(start_ns)   # JSON values, times as run time
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from node.core.clients.request import DEADLINE_MS
-from node.core.interface.effects import Effect, Reply
-from node.core.interface.events import ClientGone, Event, Request, Start
+from tribulation.node.core.clients.request import DEADLINE_MS
+from tribulation.node.core.interface.effects import Effect, Reply
+from tribulation.node.core.interface.events import ClientGone, Event, Request, Start
 
 from ..cluster.cluster import SimCluster
 from ..options import MILLISECOND

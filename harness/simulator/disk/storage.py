@@ -11,7 +11,16 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from node.core.interface.effects import Append, Fsync, FsyncDir, Remove, Rename, StorageEffect, Truncate, Write
+from tribulation.node.core.interface.effects import (
+    Append,
+    Fsync,
+    FsyncDir,
+    Remove,
+    Rename,
+    StorageEffect,
+    Truncate,
+    Write,
+)
 
 from ...keyed_random import draw, exponential, happens
 from ..event_loop import Kernel

@@ -1,6 +1,6 @@
 """`SimInjector`: faults on a simulated cluster, each verified by an observation of its own.
 
-It carries out the kinds of `harness.nemesis.faults.fault`, each by a family of `faults/`. Under virtual time nobody may block, so every call has a
+It carries out the kinds of `tribulation.harness.nemesis.faults.fault`, each by a family of `faults/`. Under virtual time nobody may block, so every call has a
 form that answers through a callback: `begin_inject`, `begin_heal`, `begin_heal_all`. The blocking forms of the `Injector` protocol run the
 simulation until that answer has come, and are for callers outside of it.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from node.core.core import Core
+from tribulation.node.core.core import Core
 
 from ...errors import FaultError
 from ...nemesis.faults.fault import Intent, Observation, Resolved, Situation

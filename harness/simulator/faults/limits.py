@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.core.interface.effects import Effect
+from tribulation.node.core.interface.effects import Effect
 
 from ...keyed_random import draw, exponential, key_of
 from ...nemesis.faults.fault import CLIENTS, Observation, Resolved

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from node.core.records.lifecycle import REMOVED
+from tribulation.node.core.records.lifecycle import REMOVED
 
 from ...errors import FaultError
 from ...nemesis.faults.fault import Observation, Resolved, Situation

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from node.core.interface.events import ClientGone, Event, Request
+from tribulation.node.core.interface.events import ClientGone, Event, Request
 
 from ...keyed_random import key_of
 from ...nemesis.faults.fault import CLIENTS

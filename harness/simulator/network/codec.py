@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from node.core.interface.messages import Message, from_wire, to_wire
-from node.wire import Decoder, Kind, encode
+from tribulation.node.core.interface.messages import Message, from_wire, to_wire
+from tribulation.node.wire import Decoder, Kind, encode
 
 from ...keyed_random import draw, mix
 from ..errors import ContractViolation

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from node.core.interface.events import Connected, Disconnected, Event, Received
-from node.core.interface.messages import Message
+from tribulation.node.core.interface.events import Connected, Disconnected, Event, Received
+from tribulation.node.core.interface.messages import Message
 
 from ...keyed_random import ONE_MILLION, exponential, happens, mix
 from ..event_loop import Kernel

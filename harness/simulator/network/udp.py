@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from node.core.interface.events import Datagram, Event
+from tribulation.node.core.interface.events import Datagram, Event
 
 from ...wan import Regions
 from .network import Network

@@ -1,7 +1,7 @@
 """Soaking the core: random worlds, random faults, clients that retry, and checks that stop at the first broken promise.
 
-python -m harness.simulator.soak --seeds 1000          # seeds 0..999
-python -m harness.simulator.soak --seed 17 --keep 3,5  # one seed, only these of its faults
+python -m tribulation.harness.simulator.soak --seeds 1000          # seeds 0..999
+python -m tribulation.harness.simulator.soak --seed 17 --keep 3,5  # one seed, only these of its faults
 """
 
 from .plan import Action, SoakPlan, draw_plan

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from histories import Event, Type
+from tribulation.histories import Event, Type
 
 from ...keyed_random import draw, key_of
 from ..cluster.cluster import SimCluster

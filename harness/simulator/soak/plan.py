@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.flaws.switch import FLAWS
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.flaws.switch import FLAWS
 
 from ...keyed_random import between, choose, draw, happens, key_of
 from ...nemesis.faults.fault import CLIENTS

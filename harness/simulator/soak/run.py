@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkers import Budget, RunRecord, Verdict, checker
-from histories import Event, History, Type
-from node.core.core import Core
+from tribulation.checkers import Budget, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type
+from tribulation.node.core.core import Core
 
 from ...garbage import rare_collections
 from ..cluster.cluster import SimCluster
@@ -58,7 +58,9 @@ class SoakResult:
         flaws = "".join(f" --flaw {name}" for name in self.plan.config["flaws"])
         aim = f" --aim {self.plan.aim}" if self.plan.aim else ""
         lacking = "".join(f" --without {sort}" for sort in self.plan.without)
-        return f"python -m harness.simulator.soak --seed {self.plan.seed}{flaws}{aim} --keep '{keep}'{lacking}"
+        return (
+            f"python -m tribulation.harness.simulator.soak --seed {self.plan.seed}{flaws}{aim} --keep '{keep}'{lacking}"
+        )
 
 
 def run_seed(seed: int, flaws: tuple[str, ...] = (), aim: str | None = None, **more: Any) -> SoakResult:

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from node.runtime.security.authentic import KEY_BYTES
-from node.runtime.security.identity import Identity
+from tribulation.node.runtime.security.authentic import KEY_BYTES
+from tribulation.node.runtime.security.identity import Identity
 
 from ...errors import DeployError
 from ...hosts.local.layout.state import default_directory

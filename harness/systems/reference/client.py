@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from node.runtime.security.identity import Identity, identity_of
-from node.wire import Decoder, FrameError, Kind, encode
+from tribulation.node.runtime.security.identity import Identity, identity_of
+from tribulation.node.wire import Decoder, FrameError, Kind, encode
 
 from ..base import Dial, Op, Outcome
 from .agent_calls import Talk

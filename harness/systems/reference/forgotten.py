@@ -6,8 +6,8 @@ acknowledged entries. The doubt is the node's own record of a lost tail: with it
 
 from __future__ import annotations
 
-from node.core.storage.recovery import segment_name
-from node.core.storage.wal import Base, Doubt, Hard, encode_batch, encode_record
+from tribulation.node.core.storage.recovery import segment_name
+from tribulation.node.core.storage.wal import Base, Doubt, Hard, encode_batch, encode_record
 
 
 def forgotten_log() -> dict[str, bytes]:

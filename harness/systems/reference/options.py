@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from node.config.cluster import MembershipConfig
-from node.config.node import default_voters
+from tribulation.node.config.cluster import MembershipConfig
+from tribulation.node.config.node import default_voters
 
 from ...errors import CampaignError
 

@@ -11,7 +11,7 @@ import io
 import zipfile
 from pathlib import Path
 
-import node
+from tribulation import node
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -19,7 +19,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = b"""import sys
 if sys.version_info < (3, 10):
     sys.exit("node.pyz needs Python 3.10 or later, this is %d.%d\\nhint: install a newer python3" % sys.version_info[:2])
-from node.runtime.process.boot import main
+from tribulation.node.runtime.process.boot import main
 sys.exit(main())
 """
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.storage.snapshot_file import TEMPORARY
-from node.errors import ConfigError
-from node.runtime.process import control
-from node.runtime.process.control import Control
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.storage.snapshot_file import TEMPORARY
+from tribulation.node.errors import ConfigError
+from tribulation.node.runtime.process import control
+from tribulation.node.runtime.process.control import Control
 
 from ...bytecode import for_python
 from ...errors import CampaignError, DeployError

@@ -1,7 +1,7 @@
 """What can happen to a node: the inputs of `Core.step`.
 
 The core never reads a clock, a socket or a file. Whatever it needs to know arrives as one of these events,
-which the drivers (sockets in `node.runtime`, virtual time in `harness.simulator`) create. They are plain data so
+which the drivers (sockets in `tribulation.node.runtime`, virtual time in `tribulation.harness.simulator`) create. They are plain data so
 that every event can be recorded and fed to the core again, step by step.
 
 `wall_ns` is the host's wall clock, which may be wrong on purpose. Only `core/wall.py` reads it.

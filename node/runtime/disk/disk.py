@@ -1,4 +1,4 @@
-"""The data directory as a flat set of files: the operations of `node.core.interface.effects`, done with system calls.
+"""The data directory as a flat set of files: the operations of `tribulation.node.core.interface.effects`, done with system calls.
 
 Blocking; the storage thread alone calls it. Descriptors stay open between operations, because a log is appended to and fsynced
 hundreds of times a second. Errors come out as `OSError`, untouched: what to do about them is the caller's.

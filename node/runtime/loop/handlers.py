@@ -5,7 +5,7 @@ keys of the agent's state to set. It runs in a thread, perhaps more than once, p
 which grows with every attempt. `payload["task"]` is put there by the node: `{"id", "step", "token", "attempt", "retries", "agent"}`. An exception makes the attempt fail, and its text is the reason.
 
     # my_handlers.py, named to the node as `handlers: my_handlers.py` among its runtime options
-    from node.runtime.loop.handlers import Result
+    from tribulation.node.runtime.loop.handlers import Result
 
     def add(payload, state):
         total = state.get("total", 0) + payload["n"]

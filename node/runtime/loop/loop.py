@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 class StepCore(Protocol):
-    """What is driven: `node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
+    """What is driven: `tribulation.node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]: ...
 

@@ -12,16 +12,16 @@ from random import Random
 from typing import Any
 
 from benchmarks.generators import MODELS, VIOLATIONS, generate, plant
-from checkers import Budget, CheckResult, RunRecord, checker
-from checkers.base.budget import Meter
-from checkers.linearizability.search.problem import Problem, calls_of
-from checkers.linearizability.search.refutation import prove
-from checkers.linearizability.search.search import search
-from checkers.models.model import Model
-from checkers.models.named import MutexModel, SequenceModel
-from checkers.models.registers import RegisterModel
-from checkers.models.structures import CounterModel, ElementModel, QueueModel, SetModel
-from histories import History
+from tribulation.checkers import Budget, CheckResult, RunRecord, checker
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.linearizability.search.problem import Problem, calls_of
+from tribulation.checkers.linearizability.search.refutation import prove
+from tribulation.checkers.linearizability.search.search import search
+from tribulation.checkers.models.model import Model
+from tribulation.checkers.models.named import MutexModel, SequenceModel
+from tribulation.checkers.models.registers import RegisterModel
+from tribulation.checkers.models.structures import CounterModel, ElementModel, QueueModel, SetModel
+from tribulation.histories import History
 
 from .. import fuzz_generated, random_histories
 from ..structures.objects import cases as structures

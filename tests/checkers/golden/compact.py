@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from checkers import Anomaly, CheckResult
+from tribulation.checkers import Anomaly, CheckResult
 
 VERDICTS = {"valid": "V", "invalid": "I", "unknown": "?"}
 LONG = 56

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from checkers import Fault, RunRecord
-from histories import Event, History, Type
+from tribulation.checkers import Fault, RunRecord
+from tribulation.histories import Event, History, Type
 
 MS = 1_000_000
 NODES = ("n1", "n2", "n3")

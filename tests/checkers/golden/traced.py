@@ -10,8 +10,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from checkers import Fault, RunRecord
-from histories import Event, History, Type
+from tribulation.checkers import Fault, RunRecord
+from tribulation.histories import Event, History, Type
 
 from ..tiny_raft import TICK_NS, tiny_run
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from checkers import RunRecord
-from histories import Event, History, Type
+from tribulation.checkers import RunRecord
+from tribulation.histories import Event, History, Type
 
 from ..structures.worlds import World, events, sized
 

@@ -11,11 +11,11 @@ from random import Random
 
 import numpy as np
 
-from checkers.base.budget import Meter
-from checkers.base.result import Verdict
-from checkers.linearizability.structures.dispatch import STRUCTURES, judge
-from checkers.linearizability.structures.parts.view import View
-from histories import History, Operation
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.base.result import Verdict
+from tribulation.checkers.linearizability.structures.dispatch import STRUCTURES, judge
+from tribulation.checkers.linearizability.structures.parts.view import View
+from tribulation.histories import History, Operation
 
 from ..fuzz import Case, main
 from ..oracle import WRONG, linearizable

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Lists
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Lists
 
 Answer = Callable[[int, bool], tuple[str, Any, Any]]
 """(number of the operation, whether it takes effect) → f, argument, result; called in the order of effects."""

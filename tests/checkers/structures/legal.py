@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from histories import Operation, Type
+from tribulation.histories import Operation, Type
 
 from ..oracle import WRONG
 

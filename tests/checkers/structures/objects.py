@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from histories import Event, History, Type
+from tribulation.histories import Event, History, Type
 
 from . import legal
 from .worlds import World, container, events, finished, sized

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.linearizability.structures.parts.intervals import (
+from tribulation.checkers.linearizability.structures.parts.intervals import (
     coverage,
     covered_wholly,
     greatest_over,

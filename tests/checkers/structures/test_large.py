@@ -7,13 +7,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers.base.budget import Meter
-from checkers.base.result import Verdict
-from checkers.linearizability.structures.containers import peel
-from checkers.linearizability.structures.dispatch import STRUCTURES, judge
-from checkers.linearizability.structures.parts import compiled
-from checkers.linearizability.structures.parts.view import View
-from histories.model.columns import Columns
+from tribulation.checkers.base.budget import Meter
+from tribulation.checkers.base.result import Verdict
+from tribulation.checkers.linearizability.structures.containers import peel
+from tribulation.checkers.linearizability.structures.dispatch import STRUCTURES, judge
+from tribulation.checkers.linearizability.structures.parts import compiled
+from tribulation.checkers.linearizability.structures.parts.view import View
+from tribulation.histories.model.columns import Columns
 
 from . import large
 from .objects import CASES

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.linearizability.structures.dispatch import STRUCTURES
-from checkers.linearizability.structures.parts.view import View
-from histories import Event, History, Type
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.linearizability.structures.dispatch import STRUCTURES
+from tribulation.checkers.linearizability.structures.parts.view import View
+from tribulation.histories import Event, History, Type
 
 
 def told(*lines: str | tuple[str, Any]) -> History:

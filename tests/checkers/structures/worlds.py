@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from histories import Event, History, Type
-from histories.model.answers import REPEATED
+from tribulation.histories import Event, History, Type
+from tribulation.histories.model.answers import REPEATED
 
 
 @dataclass

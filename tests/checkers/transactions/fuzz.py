@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from checkers import Verdict
+from tribulation.checkers import Verdict
 
 from ..fuzz import main
 from . import oracle

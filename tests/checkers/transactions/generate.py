@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from histories.model.columns import ABSENT, APPEND, INFO, OK, OPEN, READ, WRITE, Columns, Lists, Txns
+from tribulation.histories.model.columns import ABSENT, APPEND, INFO, OK, OPEN, READ, WRITE, Columns, Lists, Txns
 
 Int64 = npt.NDArray[np.int64]
 

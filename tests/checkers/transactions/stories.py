@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers import Budget, CheckResult, RunRecord, checker
-from histories import Event, History, Type
+from tribulation.checkers import Budget, CheckResult, RunRecord, checker
+from tribulation.histories import Event, History, Type
 
 _LINE = re.compile(r"(?P<process>p\d+)\s*(?P<bar>\|-*\|)?\s*(?P<ops>.*)$")
 _OP = re.compile(r"(?P<kind>[arw])(?P<key>[a-z])(?P<value>\[[\d ]*\]|-?\d+|_)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkers.transactions.graph.drawing import graph_of, to_dot, to_text
+from tribulation.checkers.transactions.graph.drawing import graph_of, to_dot, to_text
 
 from .stories import judge
 

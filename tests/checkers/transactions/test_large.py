@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from checkers.transactions.table.registers import register_versions
-from checkers.transactions.table.table import transactions
-from checkers.transactions.weak.causal_clocks import causal_edges
-from checkers.transactions.weak.observed import observe
-from checkers.transactions.weak.weak_levels import causal_order
-from histories.model.columns import Columns
-from histories.model.rows import history_of_columns
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.checkers.transactions.table.registers import register_versions
+from tribulation.checkers.transactions.table.table import transactions
+from tribulation.checkers.transactions.weak.causal_clocks import causal_edges
+from tribulation.checkers.transactions.weak.observed import observe
+from tribulation.checkers.transactions.weak.weak_levels import causal_order
+from tribulation.histories.model.columns import Columns
+from tribulation.histories.model.rows import history_of_columns
 
 from .generate import Spec, aborted_read, list_append, rw_register, stale_read
 
@@ -78,7 +78,7 @@ def test_compiled_clocks_agree_with_plain_ones_in_blocks_of_any_width(monkeypatc
     assert order is not None
     found = []
     for steps, block in ((10**12, 128), (10**12, 7), (0, 128), (0, 5)):
-        monkeypatch.setattr("checkers.transactions.table.compiled.WORTH_COMPILING", steps)
+        monkeypatch.setattr("tribulation.checkers.transactions.table.compiled.WORTH_COMPILING", steps)
         edges = causal_edges(observed, order, block)
         found.append(sorted(zip(edges.before.tolist(), edges.after.tolist(), strict=True)))
     assert found[0] == found[1] == found[2] == found[3]

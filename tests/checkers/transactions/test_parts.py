@@ -7,10 +7,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from checkers import Verdict
-from checkers.transactions.graph.zone_order import _smallest
-from checkers.transactions.weak import weak_levels
-from histories import Event, History, Type
+from tribulation.checkers import Verdict
+from tribulation.checkers.transactions.graph.zone_order import _smallest
+from tribulation.checkers.transactions.weak import weak_levels
+from tribulation.histories import Event, History, Type
 
 from .random_txns import Shape, random_history
 from .stories import history, judge, kinds, parse

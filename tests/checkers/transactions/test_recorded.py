@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Verdict, check
-from histories.formats.awdit import read_awdit
-from histories.formats.isovista import read_isovista
+from tribulation.checkers import Verdict, check
+from tribulation.histories.formats.awdit import read_awdit
+from tribulation.histories.formats.isovista import read_isovista
 
 from .stories import kinds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import Verdict
+from tribulation.checkers import Verdict
 
 from .stories import judge, kinds
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from checkers import Anomaly
+from tribulation.checkers import Anomaly
 
 from .stories import Txn, history
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from checkers import Budget, CheckResult, Fault, RunRecord, Verdict, checker
-from histories import History
+from tribulation.checkers import Budget, CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.histories import History
 
 from .stories import MS, Story
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers import CheckResult
+from tribulation.checkers import CheckResult
 
 from .lines import Lines
 from .stories import MS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from histories import Event, History, Type
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type
 
 MS = 1_000_000
 SAME = object()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import Verdict, check, merge
-from histories import History
+from tribulation.checkers import Verdict, check, merge
+from tribulation.histories import History
 
 from .stories import Story
 

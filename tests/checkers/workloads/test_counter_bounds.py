@@ -8,8 +8,8 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import Budget, RunRecord, Verdict, checker
-from histories import Event, History, Type
+from tribulation.checkers import Budget, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type
 
 from ..random_histories import history
 from .stories import Story, kinds, only, unknown, valid

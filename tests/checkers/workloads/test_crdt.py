@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from random import Random
 
-from checkers import Verdict
+from tribulation.checkers import Verdict
 
 from .lines import Lines, places
 from .stories import only, unknown, valid

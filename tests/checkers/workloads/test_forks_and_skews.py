@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from checkers import Verdict, checker
+from tribulation.checkers import Verdict, checker
 
 from .stories import Story, kinds, only, unknown, valid
 
@@ -264,8 +264,8 @@ def test_inserts_of_which_only_one_may_be_done():
 
 
 def test_transactions_are_left_to_others_in_auto():
-    from checkers import RunRecord
-    from histories import History
+    from tribulation.checkers import RunRecord
+    from tribulation.histories import History
 
     found = checker("write-skew")
     story = Story().ok(0, "txn", [["w", "x", 1]])
@@ -328,8 +328,8 @@ def test_reads_of_nothing_and_of_no_list():
 def test_forks_are_looked_for_in_each_workload_by_itself():
     from dataclasses import replace
 
-    from checkers import Budget, RunRecord
-    from histories import History
+    from tribulation.checkers import Budget, RunRecord
+    from tribulation.histories import History
 
     story = Story().ok(0, "txn", w("x")).ok(1, "txn", w("y"))
     read(read(story, 2, x=1, y=None), 3, x=None, y=1)
@@ -362,8 +362,8 @@ def test_reads_under_way_together_have_no_time_between_them():
 
 
 def test_a_budget_that_is_used_up_is_a_doubt():
-    from checkers import Budget, RunRecord
-    from histories import History
+    from tribulation.checkers import Budget, RunRecord
+    from tribulation.histories import History
 
     story = Story().ok(0, "write", 1)
     for _ in range(600):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers import Verdict
+from tribulation.checkers import Verdict
 
 from .stories import Story, kinds, only, unknown, valid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import Fault
+from tribulation.checkers import Fault
 
 from .memory_stories import FACT, Book, both, counted
 from .stories import MS, kinds, only, valid

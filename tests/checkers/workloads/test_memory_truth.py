@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers import Budget, RunRecord, Verdict, checker
-from histories import Event, History, Type
+from tribulation.checkers import Budget, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type
 
 from .memory_oracle import Deed, outcomes
 from .memory_stories import Book

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers.workloads.overtaking import overtaken
-from histories import Type, parse
+from tribulation.checkers.workloads.overtaking import overtaken
+from tribulation.histories import Type, parse
 
 from ..random_histories import history
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checkers import CheckResult
+from tribulation.checkers import CheckResult
 
 from .lines import Lines
 from .stories import Story, only, unknown, valid

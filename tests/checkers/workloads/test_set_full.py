@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from checkers import Budget, CheckResult, RunRecord, Verdict, checker
-from histories import Event, History, Type, parse
+from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
+from tribulation.histories import Event, History, Type, parse
 
 from ..random_histories import history, unique_set
 from .stories import Story, kinds, only, unknown, valid

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from checkers import Verdict
-from checkers.workloads.queues.queue_columns import flow
-from checkers.workloads.selection import of, parts
-from histories import History, Type
+from tribulation.checkers import Verdict
+from tribulation.checkers.workloads.queues.queue_columns import flow
+from tribulation.checkers.workloads.selection import of, parts
+from tribulation.histories import History, Type
 
 from .stories import Story, kinds, only, unknown, valid
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from histories import Type
+from tribulation.histories import Type
 
 from .memory_stories import Book
 from .stories import Story

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from harness.campaign.model import Campaign
-from harness.user_files.yaml_loader import _field_names, _flatten, _step, load_yaml
-from harness.workloads import WORKLOADS
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.user_files.yaml_loader import _field_names, _flatten, _step, load_yaml
+from tribulation.harness.workloads import WORKLOADS
 
 Location = tuple[Any, ...]
 ROOT = Path(__file__).parents[3]

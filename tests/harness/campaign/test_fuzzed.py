@@ -13,11 +13,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from harness.campaign.load import dump_campaign, load_campaign
-from harness.errors import CampaignError
-from harness.hosts.ssh.inventory import Inventory, load_inventory
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
+from tribulation.harness.campaign.load import dump_campaign, load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.ssh.inventory import Inventory, load_inventory
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
 
 from .mutations import HOSTILE, PUBLISHED, damaged, places, value_at
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.hosts.ssh.inventory import load_inventory
-from harness.user_files.bounded_model import BoundedModel
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.ssh.inventory import load_inventory
+from tribulation.harness.user_files.bounded_model import BoundedModel
 
 GOOD = """\
 name: story
@@ -179,7 +179,7 @@ def test_the_command_exits_2_with_place_and_hint(tmp_path: Path):
         ([str(good), "--set", "load=["], "--set load: "),
         ([str(good), "--hosts", str(pipe)], f"{pipe}: cannot be read: it is a pipe"),
     ):
-        command = [sys.executable, "-m", "harness.cli", "run", *words]
+        command = [sys.executable, "-m", "tribulation.harness.cli", "run", *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert place in done.stderr.replace("\n", "") and "hint:" in done.stderr

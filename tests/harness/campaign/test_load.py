@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import dump_campaign, load_campaign
-from harness.errors import CampaignError
-from harness.nemesis.schedule.schedule import expand
-from harness.run.plan.build import default_voters, make_plan
-from harness.run.simulated import node_configs
+from tribulation.harness.campaign.load import dump_campaign, load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.schedule.schedule import expand
+from tribulation.harness.run.plan.build import default_voters, make_plan
+from tribulation.harness.run.simulated import node_configs
 
 CAMPAIGNS = sorted((Path(__file__).parents[3] / "campaigns").rglob("*.yaml"))
 

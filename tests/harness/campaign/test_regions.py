@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from harness.campaign.load import dump_campaign, load_campaign
-from harness.campaign.model import HostsSpec
-from harness.errors import CampaignError
-from harness.wan import Regions, Way
+from tribulation.harness.campaign.load import dump_campaign, load_campaign
+from tribulation.harness.campaign.model import HostsSpec
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.wan import Regions, Way
 
 MS = 1_000_000
 ROOT = Path(__file__).parents[3]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.run.outcome.run_folder import RunFacts
-from histories import parse, write_history
-from histories.formats import read
 from tests.harness.report.folders import write_run
+from tribulation.harness.cli.main import main
+from tribulation.harness.run.outcome.run_folder import RunFacts
+from tribulation.histories import parse, write_history
+from tribulation.histories.formats import read
 
 STALE = "p0 w1 p0 w2 p1 r1"
 

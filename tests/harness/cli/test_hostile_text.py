@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from harness.cli.console import _Console, marked
-from histories.printable import in_a_line, printable
 from tests.integration.running import ROOT
+from tribulation.harness.cli.console import _Console, marked
+from tribulation.histories.printable import in_a_line, printable
 
 EVIL = "\x1b[2J\x1b]0;title\x07[red]x[/red][link=file:///x]y[/link]\r\nvalid\u202e\x9b31m\x7f:smile:"
 OURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[AK]|\x1b\[2K|\r")
@@ -42,14 +42,14 @@ def _history(folder: Path) -> Path:
 
 
 def _tri(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "harness.cli", *words]
+    command = [sys.executable, "-P", "-m", "tribulation.harness.cli", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
 
 
 def _tri_on_a_terminal(*words: str) -> str:
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200", "PYTHONUTF8": "1"}
-    command = [sys.executable, "-P", "-m", "harness.cli", *words]
+    command = [sys.executable, "-P", "-m", "tribulation.harness.cli", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, env=environment)
     os.close(slave)
     said = b""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli.machines.hosts import _spec
-from harness.errors import CampaignError
-from harness.wan import Way
+from tribulation.harness.cli.machines.hosts import _spec
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.wan import Way
 
 MS = 1_000_000
 

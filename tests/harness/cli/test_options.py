@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from harness.cli.options import DurationType
+from tribulation.harness.cli.options import DurationType
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60.0), ("2m", 120.0), ("1.5", 1.5), ("500ms", 0.5)])

@@ -14,7 +14,7 @@ from tests.integration.running import ROOT, with_default_signals
 
 END = """
 import os, signal, sys, time
-from harness.cli.streams import ending_signals
+from tribulation.harness.cli.streams import ending_signals
 try:
     with ending_signals():
         # As imports do that make classes: Python remembers an interrupt that leaves such a text, and ends by SIGINT though it is caught.
@@ -30,7 +30,7 @@ def ended(tmp_path: Path) -> Callable[..., int]:
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
 
     def ended(number: signal.Signals, prepare: Callable[[], object] = with_default_signals) -> int:
-        """As `python -m harness.cli` is: only so Python looks at last whether an interrupt left an `exec`."""
+        """As `python -m tribulation.harness.cli` is: only so Python looks at last whether an interrupt left an `exec`."""
         command = [sys.executable, "-P", "-m", "ending", str(int(number))]
         return subprocess.run(command, env=environment, preexec_fn=prepare, timeout=30).returncode
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from checkers import RunRecord, Verdict
-from harness.cli.outcome import tell
-from harness.run.outcome.run_folder import RunFacts
-from harness.run.outcome.verdict import Judgement
-from histories import History
+from tribulation.checkers import RunRecord, Verdict
+from tribulation.harness.cli.outcome import tell
+from tribulation.harness.run.outcome.run_folder import RunFacts
+from tribulation.harness.run.outcome.verdict import Judgement
+from tribulation.histories import History
 
 
 @pytest.mark.parametrize(

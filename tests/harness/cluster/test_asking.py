@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.asking import Asker, Refused
-from harness.cluster.waiting import Missed
-from node.wire import Decoder, Kind, encode
+from tribulation.harness.cluster.asking import Asker, Refused
+from tribulation.harness.cluster.waiting import Missed
+from tribulation.node.wire import Decoder, Kind, encode
 
 HELLO = encode(Kind.HELLO, {"cluster": "test", "role": "node", "name": "n1", "incarnation": 1})
 Answer = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cluster import bench
-from harness.cluster.scenario import Result
-from harness.cluster.scenarios import SCENARIOS
-from harness.cluster.setup import Setup
-from harness.cluster.table import summary
-from harness.errors import CampaignError
+from tribulation.harness.cluster import bench
+from tribulation.harness.cluster.scenario import Result
+from tribulation.harness.cluster.scenarios import SCENARIOS
+from tribulation.harness.cluster.setup import Setup
+from tribulation.harness.cluster.table import summary
+from tribulation.harness.errors import CampaignError
 
 
 def ran(number: int, passed: bool | None) -> Result:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.machines.nodes import split_address
-from harness.cli.main import ALIASES, COMMANDS, cli, main
-from harness.hosts.local import list_labs
+from tribulation.harness.cli.machines.nodes import split_address
+from tribulation.harness.cli.main import ALIASES, COMMANDS, cli, main
+from tribulation.harness.hosts.local import list_labs
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -62,7 +62,7 @@ def test_wrong_words_are_told_with_their_value(
 def test_scenarios_on_three_real_nodes(namespaces: None, tmp_path: Path) -> None:
     """Discovery, a remote spawn, a local task and an episode; nothing is left afterwards."""
     labs = tmp_path / "labs"
-    words = [sys.executable, "-m", "harness.cli", "nodes-bench", "--only", "1,4,5,24", "--json"]
+    words = [sys.executable, "-m", "tribulation.harness.cli", "nodes-bench", "--only", "1,4,5,24", "--json"]
     environment = {**os.environ, "TRI_LABS": str(labs)}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
     assert list_labs(labs) == []

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.cluster.picture import Picture, picture
-from harness.cluster.table import headline, load_bar, table_of, tasks_line
+from tribulation.harness.cluster.picture import Picture, picture
+from tribulation.harness.cluster.table import headline, load_bar, table_of, tasks_line
 
 STATUS = {"leader": "n2", "term": 4, "rtt_ns": {"n2": 5_250_000}}
 

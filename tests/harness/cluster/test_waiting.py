@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cluster.waiting import Missed, expect, until
+from tribulation.harness.cluster.waiting import Missed, expect, until
 
 
 def test_what_is_found_is_given_back() -> None:

@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Any
 
-from harness.hosts.local import LocalProvider
-from harness.systems.base import Op
-from harness.systems.reference.client import ReferenceClient
-from harness.systems.reference.system import ReferenceService
-from histories import History, MemoryRecorder
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.systems.base import Op
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.harness.systems.reference.system import ReferenceService
+from tribulation.histories import History, MemoryRecorder
 
 
 class Clients:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from harness.campaign.model import Campaign
-from harness.errors import CampaignError, DeployError
-from harness.run.plan.build import make_plan, reference_options
-from harness.systems.reference import system as reference
-from harness.systems.reference.authority import LIFE, MARGIN, Authority, kept_directory
-from node.runtime.security.identity import Identity
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import CampaignError, DeployError
+from tribulation.harness.run.plan.build import make_plan, reference_options
+from tribulation.harness.systems.reference import system as reference
+from tribulation.harness.systems.reference.authority import LIFE, MARGIN, Authority, kept_directory
+from tribulation.node.runtime.security.identity import Identity
 
 
 def test_a_certificate_names_its_node_and_is_valid_with_a_margin_for_clocks() -> None:

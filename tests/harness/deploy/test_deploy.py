@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.deploy import deploy_down, deploy_up, each
-from harness.errors import DeployError
-from harness.systems.reference.system import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, free_port, make_hosts
+from tribulation.harness.deploy.deploy import deploy_down, deploy_up, each
+from tribulation.harness.errors import DeployError
+from tribulation.harness.systems.reference.system import ReferenceService
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.deploy.firewall import Opening, closing_commands, opening_commands
-from harness.errors import HostError
-from harness.hosts.local import launch
+from tribulation.harness.deploy.firewall import Opening, closing_commands, opening_commands
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.local import launch
 
 OPENINGS = [
     Opening("192.0.2.1", "tcp", 10000),

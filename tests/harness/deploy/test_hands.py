@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.hands import AsRoot, as_root
 from tests.harness.systems.loopback import LoopbackHost
+from tribulation.harness.deploy.hands import AsRoot, as_root
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.look import look
+from tribulation.harness.deploy.look import look
 
 
 def asked(tmp_path: Path, *ports: tuple[str, int, str], directory: str = "") -> dict[str, object]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import node
-from harness.systems.reference.package import build_node_archive, digest
+from tribulation import node
+from tribulation.harness.systems.reference.package import build_node_archive, digest
 
 PACKAGE = Path(node.__file__).parent
 PYTHONS = sorted(glob.glob("/usr/bin/python3.1[0-9]"))

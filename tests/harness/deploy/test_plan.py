@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.deploy.observe import Made, Observed, Taken
-from harness.deploy.plan import Wanted, plan_down, plan_up
-from harness.systems.reference.authority import LASTING_LIFE, Authority
+from tribulation.harness.deploy.observe import Made, Observed, Taken
+from tribulation.harness.deploy.plan import Wanted, plan_down, plan_up
+from tribulation.harness.systems.reference.authority import LASTING_LIFE, Authority
 
 NOW = datetime.now(UTC)
 AUTHORITY = Authority.new("c")

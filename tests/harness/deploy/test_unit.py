@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deploy.unit import NAME, Unit
+from tribulation.harness.deploy.unit import NAME, Unit
 
 
 def text(

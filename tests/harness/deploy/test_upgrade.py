@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-import node
-from checkers import RunRecord, Verdict, check
-from harness.deploy.cluster import Deployment
-from harness.deploy.deploy import NotOnAllHosts
-from harness.deploy.upgrade import Upgrade, heirs, leader_of, order, why_unsettled
-from harness.hosts.local import LocalProvider
-from harness.systems.reference.package import build_node_archive
-from harness.systems.reference.system import ReferenceService
 from tests.harness.hosts.conftest import await_true
 from tests.harness.systems.loopback import dial_to, free_port, make_hosts
+from tribulation import node
+from tribulation.checkers import RunRecord, Verdict, check
+from tribulation.harness.deploy.cluster import Deployment
+from tribulation.harness.deploy.deploy import NotOnAllHosts
+from tribulation.harness.deploy.upgrade import Upgrade, heirs, leader_of, order, why_unsettled
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.systems.reference.package import build_node_archive
+from tribulation.harness.systems.reference.system import ReferenceService
 
 from .register_clients import Clients
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.outcome.run_folder import read_facts
 from tests.harness.replay.conftest import run_folder
+from tribulation.harness.run.outcome.run_folder import read_facts
 
 CAMPAIGN = """
 name: {name}

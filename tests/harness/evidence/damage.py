@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.run.outcome.run_folder import RunFacts, read_facts
+from tribulation.harness.run.outcome.run_folder import RunFacts, read_facts
 
 Damage = Callable[[Path], object]
 

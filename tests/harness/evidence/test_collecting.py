@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HostError
-from harness.evidence import below, collecting
-from harness.evidence.collecting import collect
+from tribulation.harness.errors import HostError
+from tribulation.harness.evidence import below, collecting
+from tribulation.harness.evidence.collecting import collect
 
 
 class PartsHost(SimpleNamespace):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.outcome.run_folder import read_facts
-from harness.run.outcome.verdict import judge
+from tribulation.harness.run.outcome.run_folder import read_facts
+from tribulation.harness.run.outcome.verdict import judge
 
 from .damage import rewrite
 

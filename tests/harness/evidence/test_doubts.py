@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from checkers import Fault, Gap, RunRecord
-from harness.run.outcome.doubts import doubts_of, last_ok_ms, silent_after_heal
-from histories import NEMESIS, Event, History, Type
+from tribulation.checkers import Fault, Gap, RunRecord
+from tribulation.harness.run.outcome.doubts import doubts_of, last_ok_ms, silent_after_heal
+from tribulation.histories import NEMESIS, Event, History, Type
 
 MS = 1_000_000
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.evidence import below, collecting
-from harness.evidence.collecting import collect
+from tribulation.harness.evidence import below, collecting
+from tribulation.harness.evidence.collecting import collect
 
 
 class LyingHost(SimpleNamespace):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
-from harness.run.outcome.verdict import judge
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.run.outcome.verdict import judge
 
 from .damage import cut_bytes, remove, rewrite
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.outcome.verdict import Judgement, judge
+from tribulation.harness.run.outcome.verdict import Judgement, judge
 
 from .damage import DAMAGES
 

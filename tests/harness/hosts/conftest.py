@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HostError
-from harness.hosts.local import LocalProvider, launch
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.local import LocalProvider, launch
 
 
 def await_true(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
@@ -42,7 +42,7 @@ def lab(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def labs(namespaces: None, tmp_path: Path) -> Iterator[Path]:
     """A directory for labs of the test's own; whatever is still up in it afterwards is taken down."""
-    from harness.hosts.local import list_labs
+    from tribulation.harness.hosts.local import list_labs
 
     base = tmp_path / "labs"
     yield base

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from harness.hosts.base import Channel
-from harness.hosts.local import LocalProvider, launch
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.base import Channel
+from tribulation.harness.hosts.local import LocalProvider, launch
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[3]
 LOGIN_S = 2
@@ -114,7 +114,15 @@ class Broken:
             yield {"name": name, "address": f"192.0.2.{index + 1}", "port": port, **never}
 
     def tri(self, *arguments: str) -> tuple[int, str, str, float]:
-        command = ["env", "HOME=/srv/home", f"PYTHONPATH={ROOT}", sys.executable, "-m", "harness.cli", *arguments]
+        command = [
+            "env",
+            "HOME=/srv/home",
+            f"PYTHONPATH={ROOT}",
+            sys.executable,
+            "-m",
+            "tribulation.harness.cli",
+            *arguments,
+        ]
         began_s = time.monotonic()
         done = self.clients.run(f"cd /srv && {shlex.join(command)}", check=False, timeout_s=120)
         return done.exit_code, done.stdout, done.stderr, time.monotonic() - began_s

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.campaign.model import HostsSpec
-from harness.errors import CampaignError
-from harness.hosts.selection.chosen import Chosen, chosen, described, provider_of
+from tribulation.harness.campaign.model import HostsSpec
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.selection.chosen import Chosen, chosen, described, provider_of
 
 GIVEN = {"provider": "local", "nodes": 3, "keep": True}
 

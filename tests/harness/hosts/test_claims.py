@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import HostError
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.hosts.ssh.claims import FILE, STALE_S, Claim, ClaimedError, Claims, Verdict, decide, is_gone
 from tests.harness.hosts.conftest import await_true
 from tests.harness.systems.loopback import LoopbackHost, make_hosts
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.claims import FILE, STALE_S, Claim, ClaimedError, Claims, Verdict, decide, is_gone
 
 ROOT = Path(__file__).parents[3]
 
@@ -149,8 +149,8 @@ def test_a_host_that_does_not_answer_leaves_nothing_claimed(hosts: list[Loopback
 RACER = """
 import sys
 from pathlib import Path
-from harness.hosts.ssh.claims import ClaimedError, Claims
-from harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.claims import ClaimedError, Claims
+from tribulation.harness.hosts.local import LocalProvider
 lab = LocalProvider.find("shared", Path(sys.argv[1]))
 hosts = lab.up()
 print("ready", flush=True)

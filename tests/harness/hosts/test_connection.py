@@ -14,10 +14,10 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from harness.hosts.errors import ConnectError, Reason
-from harness.hosts.local import LocalProvider
-from harness.hosts.ssh.connection import Target
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.errors import ConnectError, Reason
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.connection import Target
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 
 def failure(target: Target, reason: Reason, within_s: float = 5.0) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
-from harness.hosts.ssh.inventory import load_inventory
-from harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.ssh.inventory import load_inventory
+from tribulation.harness.hosts.ssh.provider import SshProvider
 
 
 def written(tmp_path: Path, text: str) -> Path:

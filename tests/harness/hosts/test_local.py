@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError, HostError
-from harness.hosts.local import LocalProvider, launch, list_labs, provider
+from tribulation.harness.errors import CampaignError, HostError
+from tribulation.harness.hosts.local import LocalProvider, launch, list_labs, provider
 
 from .conftest import await_true
 
@@ -109,7 +109,7 @@ def test_a_second_up_finds_the_same_lab_and_another_size_is_refused(labs: Path) 
 def test_a_killed_harness_leaves_the_lab_and_another_process_adopts_it_by_name(labs: Path) -> None:
     script = f"""
 import sys, time
-from harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.local import LocalProvider
 lab = LocalProvider(nodes=1, name="orphan", directory={str(labs)!r})
 lab.up()[0].put(b"made before", "/srv/tribulation/mark")
 print("up", flush=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.hosts.local.supervisor.freezing import continue_all, stop_all
-from harness.hosts.local.supervisor.outages import Outages
+from tribulation.harness.hosts.local.supervisor.freezing import continue_all, stop_all
+from tribulation.harness.hosts.local.supervisor.outages import Outages
 
 from .conftest import await_true
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.hosts.ssh.places import Jump, at_peers, beside_port, normal, place
+from tribulation.harness.hosts.ssh.places import Jump, at_peers, beside_port, normal, place
 
 
 @given(st.ip_addresses(), st.integers(1, 65535), st.sampled_from([None, "ops", "a.b-c"]))

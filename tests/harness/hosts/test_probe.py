@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
-from harness.hosts.local import launch
-from harness.hosts.selection.probe import MACHINE, run_doctor
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.local import launch
+from tribulation.harness.hosts.selection.probe import MACHINE, run_doctor
 
 
 def test_local_hosts_pass_every_required_probe(namespaces: None) -> None:

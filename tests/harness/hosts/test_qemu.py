@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HostError
-from harness.hosts.qemu import image, recipe
-from harness.hosts.qemu.plan import Boot, Machine, cable_lines, machines, qemu_command, switch_lines
-from harness.hosts.qemu.provider import QemuProvider, free_subnet
-from harness.hosts.qemu.seed import seed
-from harness.hosts.qemu.supervisor import EmulatedHost
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.qemu import image, recipe
+from tribulation.harness.hosts.qemu.plan import Boot, Machine, cable_lines, machines, qemu_command, switch_lines
+from tribulation.harness.hosts.qemu.provider import QemuProvider, free_subnet
+from tribulation.harness.hosts.qemu.seed import seed
+from tribulation.harness.hosts.qemu.supervisor import EmulatedHost
 
 BOOT = Boot(Path("/images/a/vmlinuz"), "tcg")
 
@@ -126,7 +126,7 @@ def test_a_lab_that_is_not_up_is_not_found(tmp_path: Path) -> None:
 def sleeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedHost]:
     """A host whose QEMU is a process that sleeps."""
     (tmp_path / "hosts" / "n1").mkdir(parents=True)
-    monkeypatch.setattr("harness.hosts.qemu.supervisor.qemu_command", lambda *_: ["sleep", "600"])
+    monkeypatch.setattr("tribulation.harness.hosts.qemu.supervisor.qemu_command", lambda *_: ["sleep", "600"])
     host = EmulatedHost(Machine("n1", "10.79.1.1", "52:54:00:79:01:01", "tap1"), tmp_path, BOOT)
     host.spawn(unattended=False)
     yield host

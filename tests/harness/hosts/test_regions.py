@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import CampaignError, HostError
-from harness.hosts.local import LocalProvider, measure
-from harness.hosts.local.layout import layout as plan
-from harness.hosts.local.supervisor.between import (
+from tribulation.harness.errors import CampaignError, HostError
+from tribulation.harness.hosts.local import LocalProvider, measure
+from tribulation.harness.hosts.local.layout import layout as plan
+from tribulation.harness.hosts.local.supervisor.between import (
     burst_bytes,
     iptables_rules,
     nft_rules,
@@ -23,9 +23,9 @@ from harness.hosts.local.supervisor.between import (
     shaping_lines,
     ways_between,
 )
-from harness.hosts.local.supervisor.delays import Line
-from harness.nemesis.agent_client.heal import heal
-from harness.wan import OPEN, Regions, Way
+from tribulation.harness.hosts.local.supervisor.delays import Line
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.wan import OPEN, Regions, Way
 
 MS = 1_000_000
 names = st.from_regex(r"[a-z][a-z0-9]{0,9}", fullmatch=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import HostError, TribulationError
-from harness.hosts.errors import CommandError, ConnectError
-from harness.hosts.local import LocalProvider
-from harness.hosts.parallel import on_all
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.errors import HostError, TribulationError
+from tribulation.harness.hosts.errors import CommandError, ConnectError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.parallel import on_all
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 UID = 54321
 # setpriv still has root's capabilities when it executes the next program; so that is one that anybody may execute.
 PLAINLY = ("sh", "-c", 'exec "$@"', "sh")
-PRELUDE = "import json, sys\nfrom harness.errors import TribulationError\nfrom harness.hosts.local import LocalProvider, list_labs\n"
+PRELUDE = "import json, sys\nfrom tribulation.harness.errors import TribulationError\nfrom tribulation.harness.hosts.local import LocalProvider, list_labs\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ def user(namespaces: None) -> Iterator[OrdinaryUser]:
             complaints.append(tried.stderr.strip()[-300:])
         else:
             pytest.skip(f"no Python here that an ordinary user could run with these packages: {complaints}")
-        if candidate.run("from harness.hosts.local import launch; launch.check_namespaces()").returncode != 0:
+        if (
+            candidate.run("from tribulation.harness.hosts.local import launch; launch.check_namespaces()").returncode
+            != 0
+        ):
             pytest.skip("ordinary users may not make user namespaces here")
         yield candidate
     finally:
@@ -125,7 +128,7 @@ print(json.dumps(seen))
 
 def test_an_ordinary_users_regions_are_apart_too(user: OrdinaryUser) -> None:
     done = user.run("""
-from harness.wan import Regions, Way
+from tribulation.harness.wan import Regions, Way
 regions = Regions({"eu": 1, "us": 1}, {("eu", "us"): Way(5_000_000, 0, 2_000_000)})
 lab = LocalProvider(nodes=2, name="apart", directory="labs", regions=regions)
 try:
@@ -171,7 +174,7 @@ except TribulationError as error:
 
 def test_an_ordinary_user_moves_clocks_in_the_vdso_too(user: OrdinaryUser) -> None:
     done = user.run("""
-from harness.nemesis.kinds.clocks.abilities import sets
+from tribulation.harness.nemesis.kinds.clocks.abilities import sets
 lab = LocalProvider(nodes=1, name="clocks", directory="labs")
 try:
     lab.up()

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from harness.deploy.observe import observe
-from harness.errors import HostError, TribulationError
-from harness.hosts.base import CommandResult
-from harness.hosts.said import parsed_json
-from harness.hosts.selection import probe
-from harness.hosts.ssh import admission, claims, reach
-from harness.nemesis.agent_client.answers import parsed
-from harness.nemesis.kinds.clocks.abilities import sets
-from harness.run.plan.attached import AttachedService, _config_of, _size_of
-from harness.systems.reference.system import ReferenceService
+from tribulation.harness.deploy.observe import observe
+from tribulation.harness.errors import HostError, TribulationError
+from tribulation.harness.hosts.base import CommandResult
+from tribulation.harness.hosts.said import parsed_json
+from tribulation.harness.hosts.selection import probe
+from tribulation.harness.hosts.ssh import admission, claims, reach
+from tribulation.harness.nemesis.agent_client.answers import parsed
+from tribulation.harness.nemesis.kinds.clocks.abilities import sets
+from tribulation.harness.run.plan.attached import AttachedService, _config_of, _size_of
+from tribulation.harness.systems.reference.system import ReferenceService
 
 HARNESS = Path(__file__).resolve().parents[3] / "harness"
 NONSENSE = (

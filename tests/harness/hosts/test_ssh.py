@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.local import LocalProvider
-from harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, socket, sys
-from harness.errors import TribulationError
-from harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.errors import TribulationError
+from tribulation.harness.hosts.ssh.provider import SshProvider
 try:
     provider = SshProvider.from_file("/srv/vps.yaml")
     hosts = provider.up()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HostError
-from harness.hosts.ssh.inventory import load_inventory
-from harness.hosts.ssh.vagrant import (
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.ssh.inventory import load_inventory
+from tribulation.harness.hosts.ssh.vagrant import (
     Login,
     Told,
     VagrantProvider,
@@ -99,7 +99,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.delenv("TRI_NODES", raising=False)
     # What follows is the ssh provider's, which has tests of its own.
-    monkeypatch.setattr("harness.hosts.ssh.provider.SshProvider.up", lambda self: ())
+    monkeypatch.setattr("tribulation.harness.hosts.ssh.provider.SshProvider.up", lambda self: ())
     return tmp_path
 
 

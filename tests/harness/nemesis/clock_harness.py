@@ -5,9 +5,9 @@ python clock_harness.py LAB DIRECTORY LEASE_S LEDGER
 
 from __future__ import annotations
 
-from harness.nemesis.faults.fault import Intent, Resolved
 from tests.harness.nemesis.clock_services import Compiled
 from tests.harness.nemesis.holding import hold
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 
 JUMP = Resolved(Intent("clock", "clock", {}, 0, None, "clock"), {"offsets_ns": {"n1": 60 * 10**9}})
 

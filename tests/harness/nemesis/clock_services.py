@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.hosts.base import Host
 from tests.harness.nemesis.plain_service import Plain
+from tribulation.harness.hosts.base import Host
 
 ANSWERS = """
 import socket, time

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.hosts.local import LocalProvider
 from tests.harness.nemesis.lab_tools import LAB, deploy
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.local import LocalProvider
 
 
 @pytest.fixture(scope="module")

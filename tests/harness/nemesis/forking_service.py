@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
 
 PROGRAM = """
 import os, signal, socket, sys, time

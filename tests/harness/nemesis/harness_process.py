@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 
-from harness.nemesis.faults.fault import Intent, Resolved
 from tests.harness.nemesis.holding import put_on
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 
 WHAT = {
     "cut": {"edges": [["n1", "n2"], ["n2", "n1"], ["n1", "clients"]]},

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.fault import Resolved
-from harness.nemesis.faults.ledger import Ledger
-from harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.fault import Resolved
+from tribulation.harness.nemesis.faults.ledger import Ledger
+from tribulation.harness.nemesis.inject.injector import HostInjector
 
 
 def put_on(service: Any, faults: Sequence[Resolved]) -> tuple[LocalProvider, HostInjector]:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster import clock_library
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.nemesis.faults.ledger import Ledger
-from harness.nemesis.inject.injector import HostInjector
-from harness.systems.reference.system import ReferenceService
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster import clock_library
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.faults.ledger import Ledger
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.systems.reference.system import ReferenceService
 
 from .plain_service import Plain
 

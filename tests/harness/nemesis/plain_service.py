@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.systems.base import Dial
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.systems.base import Dial
 
 PROGRAM = "import time\nwhile True: time.time(), time.sleep(0.05)\n"
 SUPERVISOR = """

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HostError
-from harness.hosts.base import CommandResult
-from harness.nemesis.faults.ledger import Ledger
-from harness.nemesis.inject.injector import HostInjector
-from harness.trouble import Trouble
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.base import CommandResult
+from tribulation.harness.nemesis.faults.ledger import Ledger
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.trouble import Trouble
 
 Lie = str | Exception | float | None | Callable[[dict[str, Any]], str]
 """A line to say instead, what reading it raises, for how many seconds the agent says nothing, or a function of the right answer."""
@@ -74,7 +74,7 @@ class StandIn:
 
 
 class AgentChannel:
-    """An agent in memory, as `harness.agent.main` answers."""
+    """An agent in memory, as `tribulation.harness.agent.main` answers."""
 
     def __init__(self, host: StandIn) -> None:
         self._host, self._cluster = host, host.cluster

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import FaultError
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.schedule.abilities import EVERY, INSTEAD, PROBES, require_abilities, survey, try_abilities
+from tribulation.harness.errors import FaultError
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.schedule.abilities import (
+    EVERY,
+    INSTEAD,
+    PROBES,
+    require_abilities,
+    survey,
+    try_abilities,
+)
 
 
 def test_every_ability_is_told_of_with_its_means_or_why_not(lab: LocalProvider) -> None:
@@ -34,7 +41,8 @@ def test_all_that_is_missing_is_told_at_once(lab: LocalProvider, monkeypatch: py
         return probe
 
     monkeypatch.setattr(
-        "harness.nemesis.schedule.abilities.PROBES", {**PROBES, "one": without("one"), "two": without("two")}
+        "tribulation.harness.nemesis.schedule.abilities.PROBES",
+        {**PROBES, "one": without("one"), "two": without("two")},
     )
     with pytest.raises(FaultError) as refused:
         require_abilities(lab.hosts[:1], ["two", "one"])

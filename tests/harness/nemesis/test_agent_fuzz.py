@@ -21,15 +21,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.agent import apply, follow, main
-from harness.agent.fault_disk import control
-from harness.agent.network import burst, probes
-from harness.agent.network import queue_thread as wire
-from harness.agent.network.shaping import Links, shape_problem
-from harness.agent.state.lines import receive_line
-from harness.agent.state.store import Store
 from tests.node.fuzz.frames import ODD
 from tests.node.fuzz.values import WIDE_VALUES, spoilt
+from tribulation.harness.agent import apply, follow, main
+from tribulation.harness.agent.fault_disk import control
+from tribulation.harness.agent.network import burst, probes
+from tribulation.harness.agent.network import queue_thread as wire
+from tribulation.harness.agent.network.shaping import Links, shape_problem
+from tribulation.harness.agent.state.lines import receive_line
+from tribulation.harness.agent.state.store import Store
 
 FUZZ = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.faults import process
-from harness.agent.network.firewall import rules
-from harness.agent.processes import cgroups, descriptors, proc, processes
-from harness.agent.state import account
-from harness.agent.state.store import Store
-from harness.nemesis.agent_client.shipping import bundle
 from tests.harness.nemesis.lab_tools import await_that
+from tribulation.harness.agent.faults import process
+from tribulation.harness.agent.network.firewall import rules
+from tribulation.harness.agent.processes import cgroups, descriptors, proc, processes
+from tribulation.harness.agent.state import account
+from tribulation.harness.agent.state.store import Store
+from tribulation.harness.nemesis.agent_client.shipping import bundle
 
 
 def test_the_table_lets_control_through_before_anything_is_dropped() -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from harness.campaign.model import Campaign
-from harness.errors import CampaignError
-from harness.hosts.local import LocalProvider
-from harness.hosts.ssh.inventory import Inventory
-from harness.hosts.ssh.provider import SshProvider
-from harness.nemesis.schedule.abilities import EVERY, lacking
-from harness.nemesis.specs.percent import format_ppm, parse_ppm
-from harness.run.plan.build import needs_of, require_capabilities
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.hosts.ssh.inventory import Inventory
+from tribulation.harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.nemesis.schedule.abilities import EVERY, lacking
+from tribulation.harness.nemesis.specs.percent import format_ppm, parse_ppm
+from tribulation.harness.run.plan.build import needs_of, require_capabilities
 
 SYSTEM = frozenset({"clock", "voters", "traces", "disk"})
 LOCAL = LocalProvider(nodes=1, name="never-up")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster.clock_library import BLOCK_MACHINE
 from tests.harness.nemesis.clock_readers import compiled
 from tests.harness.nemesis.clock_services import Answering, Compiled
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, other_harness, running
 from tests.harness.nemesis.plain_service import Plain
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster.clock_library import BLOCK_MACHINE
 
 MINUTE_NS = 60 * 10**9
 TRACES = "import ctypes, sys, time; print(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None), flush=True); time.sleep(60)"

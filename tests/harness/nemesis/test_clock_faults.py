@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.cluster.clock_library import installed
-from harness.nemesis.inject.injector import HostInjector
-from harness.nemesis.schedule.abilities import try_abilities
 from tests.harness.nemesis.lab_tools import await_that, fault, running
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.cluster.clock_library import installed
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.nemesis.schedule.abilities import try_abilities
 
 SECOND = 10**9
 MEANS = "preloaded shim, and the vDSO of Go and static programs"

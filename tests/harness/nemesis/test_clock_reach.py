@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.clocks import elf, reach, vdso
-from harness.agent.clocks.clock import put
-from harness.agent.processes import processes
-from harness.nemesis.cluster.clock_library import BLOCK_MACHINE, ClockLibrary, build_block
 from tests.harness.nemesis.clock_readers import Reader, compiled, reading
 from tests.harness.nemesis.test_clock_shim import shim_in
+from tribulation.harness.agent.clocks import elf, reach, vdso
+from tribulation.harness.agent.clocks.clock import put
+from tribulation.harness.agent.processes import processes
+from tribulation.harness.nemesis.cluster.clock_library import BLOCK_MACHINE, ClockLibrary, build_block
 
 LOOKS_AT_THE_CLOCK = "import time\nwhile True: time.time(), time.sleep(0.01)"
 WAITS = "import sys\nprint('ready', flush=True)\nsys.stdin.read()"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults.clock_settings import TRUE, Reading, Setting, is_as_set, look_for, rate_ppm, settings_of
+from tribulation.harness.nemesis.faults.clock_settings import (
+    TRUE,
+    Reading,
+    Setting,
+    is_as_set,
+    look_for,
+    rate_ppm,
+    settings_of,
+)
 
 MS, SECOND = 10**6, 10**9
 signs = st.sampled_from([-1, 1])

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.agent.clocks.clock import SIZE, TRUE, WORD, Setting, get, put, setting_of
-from harness.agent.clocks.observer import Observer
-from harness.nemesis.cluster.clock_library import ClockLibrary, build, faketime
-from harness.nemesis.faults.clock_settings import is_as_set, look_for
+from tribulation.harness.agent.clocks.clock import SIZE, TRUE, WORD, Setting, get, put, setting_of
+from tribulation.harness.agent.clocks.observer import Observer
+from tribulation.harness.nemesis.cluster.clock_library import ClockLibrary, build, faketime
+from tribulation.harness.nemesis.faults.clock_settings import is_as_set, look_for
 
 HOUR_S = 3600
 AMOUNTS = st.integers(-(10**15), 10**15)

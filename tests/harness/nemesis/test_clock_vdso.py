@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.clocks import clock, reach, vdso
-from harness.agent.clocks.stopping import CannotStop, stopped
-from harness.agent.processes.proc import read
-from harness.nemesis.cluster.clock_library import BLOCK_MACHINE, build_block
 from tests.harness.nemesis.clock_readers import Reader, Times, compiled, reading
 from tests.harness.nemesis.lab_tools import await_that
 from tests.harness.nemesis.test_clock_shim import shim_in
+from tribulation.harness.agent.clocks import clock, reach, vdso
+from tribulation.harness.agent.clocks.stopping import CannotStop, stopped
+from tribulation.harness.agent.processes.proc import read
+from tribulation.harness.nemesis.cluster.clock_library import BLOCK_MACHINE, build_block
 
 HOUR_NS = 3600 * 10**9
 pytestmark = pytest.mark.skipif(
@@ -231,7 +231,7 @@ def test_a_stopped_process_stays_so_and_signals_arrive(moving: Moving, static: s
 
 STOPS = """
 import sys
-from harness.agent.clocks.stopping import stopped
+from tribulation.harness.agent.clocks.stopping import stopped
 with stopped(int(sys.argv[1]), ()):
     print("stopped", flush=True)
     sys.stdin.read()

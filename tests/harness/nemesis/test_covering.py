@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults.fault import Intent, Observation, Resolved
-from harness.nemesis.topology.masking import Covering, unseen
+from tribulation.harness.nemesis.faults.fault import Intent, Observation, Resolved
+from tribulation.harness.nemesis.topology.masking import Covering, unseen
 
 SEEN, UNSEEN = Observation(True), Observation(False)
 LINK = {"edges": [["n1", "n2"]]}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bytecode import for_python
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster import fault_disk
+from tribulation.harness.bytecode import for_python
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster import fault_disk
 
 DRAWS = 6
 

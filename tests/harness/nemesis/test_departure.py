@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.fault import Intent, Resolved, Situation
-from harness.nemesis.specs.specs import MembershipSpec
-from harness.nemesis.topology.resolve import in_force, resolve
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.faults.departure import members_seen
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
-from harness.systems.reference.system import ReferenceService
 from tests.harness.nemesis.lab_tools import await_that, fault, reference_on, running
 from tests.harness.simulator.real import ask, follower, leader, real_cluster
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved, Situation
+from tribulation.harness.nemesis.specs.specs import MembershipSpec
+from tribulation.harness.nemesis.topology.resolve import in_force, resolve
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.faults.departure import members_seen
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
+from tribulation.harness.systems.reference.system import ReferenceService
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 QUICK = {"swim_period_ns": 200_000_000, "swim_timeout_ns": 80_000_000}

@@ -8,9 +8,9 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.nemesis.kinds.base import Ground
-from harness.nemesis.kinds.processes.disks import Disk
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.kinds.base import Ground
+from tribulation.harness.nemesis.kinds.processes.disks import Disk
 
 
 def draws(seed: int, key: str) -> dict[str, int]:

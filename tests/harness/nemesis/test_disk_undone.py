@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.cluster import fault_disk
 from tests.harness.nemesis.lab_tools import HERE, LAB, await_that
 from tests.harness.nemesis.writing_service import Writing, alive, complaint, mounts, on_fault_disks
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.cluster import fault_disk
 
 LEASE_S = 3.0
 

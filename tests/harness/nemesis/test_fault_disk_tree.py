@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.agent.fault_disk import decay
-from harness.agent.fault_disk.decay import Decay
-from harness.agent.fault_disk.tree.nodes import Change, File
-from harness.agent.fault_disk.tree.tree import Tree
+from tribulation.harness.agent.fault_disk import decay
+from tribulation.harness.agent.fault_disk.decay import Decay
+from tribulation.harness.agent.fault_disk.tree.nodes import Change, File
+from tribulation.harness.agent.fault_disk.tree.tree import Tree
 
 NAMES = ("a", "b", "c")
 names = st.sampled_from(NAMES)

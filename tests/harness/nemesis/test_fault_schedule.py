@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import CampaignError
-from harness.nemesis.faults.fault import Intent
-from harness.nemesis.faults.targets import WORDS
-from harness.nemesis.schedule.schedule import expand
-from harness.nemesis.specs import specs
-from harness.nemesis.specs.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.nemesis.faults.targets import WORDS
+from tribulation.harness.nemesis.schedule.schedule import expand
+from tribulation.harness.nemesis.specs import specs
+from tribulation.harness.nemesis.specs.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND_NS = 10**9

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.agents import on_host
-from harness.nemesis.cluster.following import Following
-from harness.nemesis.faults.triggers import Happened
-from harness.systems.base import Dial
 from tests.harness.nemesis.lab_tools import await_that, programs
 from tests.harness.nemesis.plain_service import Plain
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.agents import on_host
+from tribulation.harness.nemesis.cluster.following import Following
+from tribulation.harness.nemesis.faults.triggers import Happened
+from tribulation.harness.systems.base import Dial
 
 
 class Traced(Plain):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.hosts.local import LocalProvider
-from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, hears, programs, running, six, state, table
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.inject.injector import HostInjector
 
 
 @pytest.fixture(scope="module")

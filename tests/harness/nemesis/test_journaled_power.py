@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster import fault_disk
-from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running
 from tests.harness.nemesis.writing_service import Writing, alive, on_fault_disks
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster import fault_disk
+from tribulation.harness.nemesis.inject.injector import HostInjector
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.ledger import read_ledger
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running, state
 from tests.harness.nemesis.plain_service import Plain
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.ledger import read_ledger
 
 LATE = "{python} program.py >log 2>&1 & started=$!; rm -f pid; (sleep 1; echo $started >pid) >/dev/null 2>&1 &"
 

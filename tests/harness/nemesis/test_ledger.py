@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from checkers.base.result import Fault
-from harness.errors import CampaignError, FaultError
-from harness.nemesis.faults.fault import Intent, Observation, Resolved
-from harness.nemesis.faults.ledger import Ledger, read_ledger, read_lines, readable_lines
 from tests.histories.test_full_disk import files_of_at_most
+from tribulation.checkers.base.result import Fault
+from tribulation.harness.errors import CampaignError, FaultError
+from tribulation.harness.nemesis.faults.fault import Intent, Observation, Resolved
+from tribulation.harness.nemesis.faults.ledger import Ledger, read_ledger, read_lines, readable_lines
 
 EDGES = {"edges": [["n1", "n2"]]}
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.faults import limits, slow_start
-from harness.agent.faults.process import known
-from harness.agent.keeper import Keeper
-from harness.agent.processes import cgroups, limit_looks, proc, processes
-from harness.agent.state.store import Store
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.inject.injector import HostInjector
 from tests.harness.nemesis.lab_tools import await_that, fault, running, state
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.agent.faults import limits, slow_start
+from tribulation.harness.agent.faults.process import known
+from tribulation.harness.agent.keeper import Keeper
+from tribulation.harness.agent.processes import cgroups, limit_looks, proc, processes
+from tribulation.harness.agent.state.store import Store
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.inject.injector import HostInjector
 
 MIB = 1 << 20
 PROGRAM = """

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from harness.agent.network import netem, queue_rules
-from harness.errors import HostError
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.inject.injector import HostInjector
-from harness.nemesis.registry import PACKAGES
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, hears, programs, running, six
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.agent.network import netem, queue_rules
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.nemesis.registry import PACKAGES
 
 MS = 10**6
 EDGES = both_ways(("n1", "n2"))

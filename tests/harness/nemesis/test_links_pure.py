@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.agent.network import connections, duplicates, netem, nfqueue, queue_rules
-from harness.agent.network.burst import Arrivals, summary
-from harness.agent.network.shaping import BACKLOG_NS, OVERTAKEN_NS, Link, Links, flipped
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.nemesis.kinds.links.link_quality import (
+from tribulation.harness.agent.network import connections, duplicates, netem, nfqueue, queue_rules
+from tribulation.harness.agent.network.burst import Arrivals, summary
+from tribulation.harness.agent.network.shaping import BACKLOG_NS, OVERTAKEN_NS, Link, Links, flipped
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.kinds.links.link_quality import (
     count_for,
     faults_of,
     is_later,
@@ -25,8 +25,8 @@ from harness.nemesis.kinds.links.link_quality import (
     rate_burst,
     together,
 )
-from harness.nemesis.specs.rate import format_bps, parse_bps
-from harness.nemesis.topology.link_shapes import joined, shapes_of
+from tribulation.harness.nemesis.specs.rate import format_bps, parse_bps
+from tribulation.harness.nemesis.topology.link_shapes import joined, shapes_of
 
 MS = 10**6
 PEER = bytes([10, 0, 0, 1])

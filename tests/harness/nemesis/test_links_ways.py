@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import FaultError
-from harness.nemesis.agent_client.desired_state import wanted_by_host
-from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
-from harness.nemesis.kinds.links import link_ways
-from harness.nemesis.topology.resolve import in_force
+from tribulation.harness.errors import FaultError
+from tribulation.harness.nemesis.agent_client.desired_state import wanted_by_host
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from tribulation.harness.nemesis.kinds.links import link_ways
+from tribulation.harness.nemesis.topology.resolve import in_force
 
 MS = 10**6
 NETEM = {"netem": True, "queue": "nft", "copies": True, "resets": True}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.nemesis.faults.fault import Situation
-from harness.nemesis.topology.liveness import WAYS, LivenessSpec
-from harness.nemesis.topology.resolve import resolve
+from tribulation.harness.nemesis.faults.fault import Situation
+from tribulation.harness.nemesis.topology.liveness import WAYS, LivenessSpec
+from tribulation.harness.nemesis.topology.resolve import resolve
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 FIVE = Situation(NODES, dict.fromkeys(NODES, 1), "n3", NODES)

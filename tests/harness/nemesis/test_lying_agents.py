@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from harness.errors import FaultError, HostError
-from harness.hosts.base import CommandResult
-from harness.nemesis.agent_client.answers import SHAPES, parsed
-from harness.nemesis.agent_client.heal import heal_each
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.nemesis.faults.ledger import read_ledger
-from harness.nemesis.inject import background
-from harness.nemesis.inject.leases import Leases
+from tribulation.harness.errors import FaultError, HostError
+from tribulation.harness.hosts.base import CommandResult
+from tribulation.harness.nemesis.agent_client.answers import SHAPES, parsed
+from tribulation.harness.nemesis.agent_client.heal import heal_each
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.faults.ledger import read_ledger
+from tribulation.harness.nemesis.inject import background
+from tribulation.harness.nemesis.inject.leases import Leases
 
 from .stand_ins import StandIns, injecting
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from harness.errors import HostError
-from harness.nemesis.cluster.following import Following
-from harness.trouble import Trouble
+from tribulation.harness.errors import HostError
+from tribulation.harness.nemesis.cluster.following import Following
+from tribulation.harness.trouble import Trouble
 
 from .stand_ins import NoService, StandIns
 

@@ -18,21 +18,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.faults import replacement as part
-from harness.campaign.model import Campaign
-from harness.errors import FaultError
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.fault import Intent, Observation, Situation
-from harness.nemesis.faults.targets import may_leave
-from harness.nemesis.schedule.schedule import expand
-from harness.nemesis.specs.specs import MembershipSpec
-from harness.nemesis.topology.resolve import resolve
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
-from harness.systems.reference.system import ReferenceService
-from node.core.raft.configuration import is_quorum, step_towards
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster
+from tribulation.harness.agent.faults import replacement as part
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import FaultError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.fault import Intent, Observation, Situation
+from tribulation.harness.nemesis.faults.targets import may_leave
+from tribulation.harness.nemesis.schedule.schedule import expand
+from tribulation.harness.nemesis.specs.specs import MembershipSpec
+from tribulation.harness.nemesis.topology.resolve import resolve
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
+from tribulation.harness.systems.reference.system import ReferenceService
+from tribulation.node.core.raft.configuration import is_quorum, step_towards
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.campaign.model import Campaign
-from harness.errors import CampaignError
-from harness.nemesis.faults.fault import Intent
-from harness.nemesis.schedule.abilities import Able
-from harness.nemesis.schedule.mix import composed_needs, labelled, left_out, needs, planned, possible_needs
-from harness.nemesis.specs.draws import LINKS, NODES, SORTS, names_of
-from harness.nemesis.specs.specs import FaultSpec
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.nemesis.schedule.abilities import Able
+from tribulation.harness.nemesis.schedule.mix import composed_needs, labelled, left_out, needs, planned, possible_needs
+from tribulation.harness.nemesis.specs.draws import LINKS, NODES, SORTS, names_of
+from tribulation.harness.nemesis.specs.specs import FaultSpec
 
 ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND = 1_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.cluster.clock_readings import Clocks, ClockSample
+from tribulation.harness.nemesis.cluster.clock_readings import Clocks, ClockSample
 
 samples = st.lists(st.builds(ClockSample, st.integers(-30, 30), st.just(0), st.integers(1, 20)), min_size=1, max_size=8)
 

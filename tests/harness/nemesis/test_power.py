@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.inject.injector import HostInjector
-from harness.systems.reference.system import ReferenceService
 from tests.harness.nemesis.lab_tools import await_that, both_ways, fault, programs, running, state, table
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.systems.reference.system import ReferenceService
 
 ROOT = Path(__file__).parents[3]
 LEASE_S = 4.0

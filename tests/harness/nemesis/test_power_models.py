@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.agent.fault_disk.tree.journaled import Journaled
-from harness.agent.fault_disk.tree.nodes import Change, Directory, File
-from harness.agent.fault_disk.tree.tearing import survivors
-from harness.agent.fault_disk.tree.tree import Tree
 from tests.harness.nemesis.crash_states import BLOCK, Event, Story, contents
+from tribulation.harness.agent.fault_disk.tree.journaled import Journaled
+from tribulation.harness.agent.fault_disk.tree.nodes import Change, Directory, File
+from tribulation.harness.agent.fault_disk.tree.tearing import survivors
+from tribulation.harness.agent.fault_disk.tree.tree import Tree
 
 writes = st.tuples(st.integers(0, 5), st.binary(min_size=1, max_size=3).map(lambda data: data.replace(b"\0", b"x")))
 events = st.lists(st.one_of(writes, writes, st.integers(0, 7)), max_size=4)

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.agent.processes import cgroups
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.faults.fault import Resolved
-from harness.nemesis.inject.injector import HostInjector
-from harness.nemesis.registry import package_of
 from tests.harness.nemesis.forking_service import WAYS, Forking, serving
 from tests.harness.nemesis.lab_tools import await_that, deploy, fault, running
+from tribulation.harness.agent.processes import cgroups
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.faults.fault import Resolved
+from tribulation.harness.nemesis.inject.injector import HostInjector
+from tribulation.harness.nemesis.registry import package_of
 
 PROGRAM = " program.py"
 PIDS = "$(ps -eo pid=,stat=,args= | awk '/ program[.]py$/ && !/sh -c/ && $2 !~ /Z/ {print $1}')"

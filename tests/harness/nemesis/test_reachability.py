@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.errors import FaultError, HostError
-from harness.nemesis.agent_client.agents import AgentClient, ask, connect_all, here, require
-from harness.nemesis.cluster.reachability import Reachability
-from harness.nemesis.topology.topology import Edge
+from tribulation.harness.errors import FaultError, HostError
+from tribulation.harness.nemesis.agent_client.agents import AgentClient, ask, connect_all, here, require
+from tribulation.harness.nemesis.cluster.reachability import Reachability
+from tribulation.harness.nemesis.topology.topology import Edge
 
 NAMES = ("a", "b", "c")
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import CampaignError
-from harness.nemesis.faults.fault import Intent, Resolved, Situation
-from harness.nemesis.topology.resolve import Force, in_force, resolve
-from harness.simulator.faults.injector import SimInjector
 from tests.harness.simulator.real import leader, real_cluster
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved, Situation
+from tribulation.harness.nemesis.topology.resolve import Force, in_force, resolve
+from tribulation.harness.simulator.faults.injector import SimInjector
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 FIVE = Situation(NODES, dict.fromkeys(NODES, 1), "n3", NODES)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.clocks import system_clock
-from harness.agent.faults import clock as part
-from harness.errors import FaultError
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.ledger import read_ledger
-from harness.nemesis.kinds.clocks.abilities import CAP_SYS_TIME
-from harness.nemesis.schedule.abilities import try_abilities
 from tests.harness.nemesis.lab_tools import fault, running
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.agent.clocks import system_clock
+from tribulation.harness.agent.faults import clock as part
+from tribulation.harness.errors import FaultError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.ledger import read_ledger
+from tribulation.harness.nemesis.kinds.clocks.abilities import CAP_SYS_TIME
+from tribulation.harness.nemesis.schedule.abilities import try_abilities
 
 SECOND = 10**9
 SYSTEM = {"clock": "system"}

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults.fault import CLIENTS, Situation
-from harness.nemesis.faults.targets import WORDS, resolve_target, total_weight
-from harness.nemesis.specs.specs import TWO_SIDED, Shape
-from harness.nemesis.topology.topology import cut_edges, majorities_ring, view
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Situation
+from tribulation.harness.nemesis.faults.targets import WORDS, resolve_target, total_weight
+from tribulation.harness.nemesis.specs.specs import TWO_SIDED, Shape
+from tribulation.harness.nemesis.topology.topology import cut_edges, majorities_ring, view
 
 
 def cluster(*weights: int, leader: str | None = "n1", up: list[str] | None = None) -> Situation:

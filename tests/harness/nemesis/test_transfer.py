@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.hosts.local import LocalProvider
-from harness.nemesis.faults.fault import Intent, Situation
-from harness.nemesis.topology.resolve import resolve
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.faults.fault import Intent, Situation
+from tribulation.harness.nemesis.topology.resolve import resolve
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.processes import trees
-from harness.agent.processes.proc import Process
+from tribulation.harness.agent.processes import trees
+from tribulation.harness.agent.processes.proc import Process
 
 SSHD, SUPERVISOR, ROOT, AGENT = 10, 20, 30, 40
 Row = tuple[int, int, int, int]

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.agent.follow import Follower
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.nemesis.agent_client.shipping import bundle
-from harness.nemesis.faults.fault import Intent
-from harness.nemesis.faults.triggers import EVENTS, Happened
-from harness.nemesis.schedule.schedule import expand
-from harness.nemesis.specs.specs import FaultSpec
-from harness.run.drive.actions import ActionDone, FaultAction, Faults
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate
-from harness.shrink import edits
-from harness.shrink.focus import moments_of
+from tribulation.harness.agent.follow import Follower
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.agent_client.shipping import bundle
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.nemesis.faults.triggers import EVENTS, Happened
+from tribulation.harness.nemesis.schedule.schedule import expand
+from tribulation.harness.nemesis.specs.specs import FaultSpec
+from tribulation.harness.run.drive.actions import ActionDone, FaultAction, Faults
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.shrink import edits
+from tribulation.harness.shrink.focus import moments_of
 
 ITEMS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 MS, SECOND = 1_000_000, 1_000_000_000

@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-from harness.errors import FaultError
-from harness.hosts.local import LocalProvider
-from harness.nemesis.agent_client.heal import heal
-from harness.nemesis.faults.ledger import read_ledger
 from tests.harness.nemesis.lab_tools import (
     all_is_well,
     await_that,
@@ -24,6 +20,10 @@ from tests.harness.nemesis.lab_tools import (
     running,
 )
 from tests.harness.nemesis.plain_service import Plain, Supervised
+from tribulation.harness.errors import FaultError
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.faults.ledger import read_ledger
 
 LEASE_S = 4.0
 """Short, but not so short that a busy machine lets it run out while it is renewed."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster import cluster
-from harness.nemesis.kinds.processes import processes
 from tests.harness.nemesis.lab_tools import deploy, fault, running
 from tests.harness.nemesis.plain_service import Plain
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster import cluster
+from tribulation.harness.nemesis.kinds.processes import processes
 
 NOT_THERE = 4_000_000
 """Above `pid_max` of a host with its default."""

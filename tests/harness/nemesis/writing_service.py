@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from harness.hosts.base import Host
-from harness.hosts.local import LocalProvider
-from harness.nemesis.cluster import fault_disk
 from tests.harness.nemesis.lab_tools import state
 from tests.harness.nemesis.plain_service import Supervised
+from tribulation.harness.hosts.base import Host
+from tribulation.harness.hosts.local import LocalProvider
+from tribulation.harness.nemesis.cluster import fault_disk
 
 PROGRAM = """
 import os, time

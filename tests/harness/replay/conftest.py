@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.run.pipeline import Settings
-from harness.run.simulated import run_in_simulator
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.simulated import run_in_simulator
 
 CAMPAIGN = """
 name: small

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.campaign.load import load_campaign
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import Simulated, node_configs, simulate
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.cluster.digest import RunDigest
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event
-from node.runtime.telemetry.recording import RecordedStep, effects_crc, encode_header, encode_step
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import Simulated, node_configs, simulate
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.cluster.digest import RunDigest
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event
+from tribulation.node.runtime.telemetry.recording import RecordedStep, effects_crc, encode_header, encode_step
 
 CAMPAIGN = """
 name: recorded

@@ -8,17 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import node
-from harness.systems.reference.package import build_node_archive
-from node.core_source import fingerprint
-from node.runtime.telemetry.recording import encode_header, read_recording
+from tribulation import node
+from tribulation.harness.systems.reference.package import build_node_archive
+from tribulation.node.core_source import fingerprint
+from tribulation.node.runtime.telemetry.recording import encode_header, read_recording
 
 PACKAGE = Path(node.__file__).parent
 
 
 def fingerprint_of(place: Path) -> str:
     """What another process says that finds the package `node` at `place`, a folder or an archive."""
-    program = f"import sys; sys.path.insert(0, {str(place)!r}); from node.core_source import fingerprint; print(fingerprint())"
+    program = f"import sys; sys.path.insert(0, {str(place)!r}); from tribulation.node.core_source import fingerprint; print(fingerprint())"
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=place.parent
     )

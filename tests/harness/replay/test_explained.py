@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from checkers.base.result import Fault, RunRecord
-from harness.cli.main import main
-from harness.errors import CampaignError
-from harness.failures.folder import read_plan
-from harness.failures.signature import Signature
-from harness.nemesis.faults.fault import Intent
-from harness.replay.explain.describe_explanation import tell_answer, tell_explained
-from harness.replay.explain.explained import Answer, Asked, explain
-from harness.replay.explain.neighbours import Fate, changes, fate
-from harness.replay.explain.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
-from histories import History
-from histories.model.operation import Operation, Type
+from tribulation.checkers.base.result import Fault, RunRecord
+from tribulation.harness.cli.main import main
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.folder import read_plan
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.replay.explain.describe_explanation import tell_answer, tell_explained
+from tribulation.harness.replay.explain.explained import Answer, Asked, explain
+from tribulation.harness.replay.explain.neighbours import Fate, changes, fate
+from tribulation.harness.replay.explain.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
+from tribulation.histories import History
+from tribulation.histories.model.operation import Operation, Type
 
 from .conftest import run_folder
 from .test_tries import FLAWED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.replay.nodes.provenance import BEYOND, UNEXPLAINED, Life, match
+from tribulation.harness.replay.nodes.provenance import BEYOND, UNEXPLAINED, Life, match
 
 
 def keys(text: str) -> list[bytes]:

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HostError
-from harness.evidence.seal import place_of
-from harness.hosts.local import LocalProvider, launch, list_labs
-from harness.replay.nodes.cluster import replay_cluster
-from harness.replay.nodes.nodes import read_incarnations, replay_nodes
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.network.clients import Answer, End
-from harness.simulator.options import SECOND, SimOptions
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.client import ReferenceProtocol, Request
-from histories.files.store import read_traces
-from node.config.node import NodeConfig
 from tests.harness.systems.cluster import Cluster
 from tests.harness.systems.loopback import wait_for
+from tribulation.harness.errors import HostError
+from tribulation.harness.evidence.seal import place_of
+from tribulation.harness.hosts.local import LocalProvider, launch, list_labs
+from tribulation.harness.replay.nodes.cluster import replay_cluster
+from tribulation.harness.replay.nodes.nodes import read_incarnations, replay_nodes
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.network.clients import Answer, End
+from tribulation.harness.simulator.options import SECOND, SimOptions
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.client import ReferenceProtocol, Request
+from tribulation.histories.files.store import read_traces
+from tribulation.node.config.node import NodeConfig
 
 ROOT = Path(__file__).parents[3]
 NODES = ("n1", "n2", "n3")
@@ -163,7 +163,7 @@ def test_a_flaw_that_was_caught_on_hosts_is_replayed(labs: Path, tmp_path: Path)
 
     def tri(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "harness.cli", *words],
+            [sys.executable, "-m", "tribulation.harness.cli", *words],
             cwd=ROOT,
             env={**os.environ, "TRI_LABS": str(labs)},
             capture_output=True,

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.errors import CampaignError
-from harness.replay.describe import tell_cluster, tell_nodes
-from harness.replay.nodes.cluster import ClusterReplay, execute, replay_cluster
-from harness.replay.nodes.nodes import NodeReplay, read_incarnations, replay_nodes
-from harness.replay.nodes.script import scripts_of
-from node.core.interface.events import Received, TimerFired
-from node.core.interface.messages import AppendEntries
-from node.runtime.telemetry.recording import RecordedStep
+from tribulation.harness.cli.main import main
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.replay.describe import tell_cluster, tell_nodes
+from tribulation.harness.replay.nodes.cluster import ClusterReplay, execute, replay_cluster
+from tribulation.harness.replay.nodes.nodes import NodeReplay, read_incarnations, replay_nodes
+from tribulation.harness.replay.nodes.script import scripts_of
+from tribulation.node.core.interface.events import Received, TimerFired
+from tribulation.node.core.interface.messages import AppendEntries
+from tribulation.node.runtime.telemetry.recording import RecordedStep
 
 from .recorded import KILL_AND_CUT, POWER, Recorded, record
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.replay.compare.differences import run_differences
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import Simulated, simulate
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.replay.compare.differences import run_differences
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import Simulated, simulate
 
 from .recorded import CAMPAIGN, KILL_AND_CUT
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.cli.main import main
-from harness.errors import CampaignError
-from harness.failures.folder import read_plan
-from harness.replay.compare.differences import first_difference, plain
-from harness.replay.runs.simulated import first_unequal, replay_simulated
+from tribulation.harness.cli.main import main
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.folder import read_plan
+from tribulation.harness.replay.compare.differences import first_difference, plain
+from tribulation.harness.replay.runs.simulated import first_unequal, replay_simulated
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:

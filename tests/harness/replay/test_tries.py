@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from checkers.base.result import Fault, RunRecord
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.failures.folder import read_plan, read_record
-from harness.nemesis.faults.fault import CLIENTS, Situation
-from harness.nemesis.topology.resolve import resolve
-from harness.replay.compare.distance import Distance, distance
-from harness.replay.describe import tell_tries
-from harness.replay.runs.pinning import intents_of, plan_of_history, plan_of_run
-from harness.replay.runs.reproduce import Asked, reproduce
-from harness.replay.runs.simulated import replay_simulated
-from harness.run.simulated import simulate
-from histories import History
-from histories.model.operation import Event, Type
+from tribulation.checkers.base.result import Fault, RunRecord
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.folder import read_plan, read_record
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Situation
+from tribulation.harness.nemesis.topology.resolve import resolve
+from tribulation.harness.replay.compare.distance import Distance, distance
+from tribulation.harness.replay.describe import tell_tries
+from tribulation.harness.replay.runs.pinning import intents_of, plan_of_history, plan_of_run
+from tribulation.harness.replay.runs.reproduce import Asked, reproduce
+from tribulation.harness.replay.runs.simulated import replay_simulated
+from tribulation.harness.run.simulated import simulate
+from tribulation.histories import History
+from tribulation.histories.model.operation import Event, Type
 
 from .conftest import run_folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from histories import Event, Type, write_history
+from tribulation.histories import Event, Type, write_history
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from checkers.base.result import Fault
-from harness.report import write_report
-from harness.report.costs import Cost, cost_rows, costs
-from histories import Operation, Type
+from tribulation.checkers.base.result import Fault
+from tribulation.harness.report import write_report
+from tribulation.harness.report.costs import Cost, cost_rows, costs
+from tribulation.histories import Operation, Type
 
 from .folders import write_run
 

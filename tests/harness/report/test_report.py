@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import CampaignError
-from harness.report import write_report
-from histories import HistoryError
-from histories.printable import printable
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.report import write_report
+from tribulation.histories import HistoryError
+from tribulation.histories.printable import printable
 
 from .folders import write_run
 

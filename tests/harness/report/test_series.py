@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.report import series
-from histories import History, Operation, parse
+from tribulation.harness.report import series
+from tribulation.histories import History, Operation, parse
 
 from .folders import END_NS, history
 
@@ -62,6 +62,6 @@ def test_what_is_drawn_of_a_long_run_keeps_everything_that_is_not_ok_and_the_wit
 
 
 def _read(start_ms: int, took_ms: int, outcome: str = "ok") -> Operation:
-    from histories import Type
+    from tribulation.histories import Type
 
     return Operation(0, "read", Type(outcome), 0, 1, start_ms * MS, (start_ms + took_ms) * MS)

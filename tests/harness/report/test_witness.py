@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from checkers.base.result import Fault
-from harness.report.witness import witness
-from histories import parse
+from tribulation.checkers.base.result import Fault
+from tribulation.harness.report.witness import witness
+from tribulation.histories import parse
 
 MS = 1_000_000
 

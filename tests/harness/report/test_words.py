@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.report import words
-from histories import parse
+from tribulation.harness.report import words
+from tribulation.histories import parse
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from harness.campaign.model import Campaign
-from harness.errors import CampaignError, DeployError
-from harness.hosts.ssh.provider import SshProvider
-from harness.run.plan.attached import (
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import CampaignError, DeployError
+from tribulation.harness.hosts.ssh.provider import SshProvider
+from tribulation.harness.run.plan.attached import (
     AttachedService,
     attached_system,
     difference_of,
     require_attachable,
     require_running,
 )
-from harness.run.plan.build import make_plan
-from harness.systems.base import Dial, Op, Outcome
-from harness.systems.keyed import KeyedClient
-from harness.systems.reference.authority import Authority, kept_directory
-from harness.systems.reference.options import ReferenceOptions, node_config
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.systems.base import Dial, Op, Outcome
+from tribulation.harness.systems.keyed import KeyedClient
+from tribulation.harness.systems.reference.authority import Authority, kept_directory
+from tribulation.harness.systems.reference.options import ReferenceOptions, node_config
 
 ADDRESSES = {f"n{i}": f"192.0.2.{i}" for i in (1, 2, 3)}
 

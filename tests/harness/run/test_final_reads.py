@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from checkers import Budget
-from harness.campaign.load import load_campaign
-from harness.run.outcome.verdict import EXIT_UNKNOWN, EXIT_VALID, Judgement, judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import Simulated, simulate
-from histories import History, Type
+from tribulation.checkers import Budget
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.outcome.verdict import EXIT_UNKNOWN, EXIT_VALID, Judgement, judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import Simulated, simulate
+from tribulation.histories import History, Type
 
 CAMPAIGN = """\
 name: back

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.systems.base import Op, Outcome
-from harness.workloads.generators import (
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.workloads.generators import (
     Context,
     Generator,
     each,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from harness.nemesis.faults.fault import Intent
-from harness.run.drive.actions import LANE_REST_NS, ActionDone, FaultAction, Faults, Verb
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.run.drive.actions import LANE_REST_NS, ActionDone, FaultAction, Faults, Verb
 
 SECOND = 1_000_000_000
 
@@ -60,7 +60,7 @@ def test_heals_come_before_what_begins_at_the_same_moment() -> None:
 
 
 def test_a_plan_of_before_has_no_lanes_in_its_json() -> None:
-    from harness.run.plan.plan import _intent_json
+    from tribulation.harness.run.plan.plan import _intent_json
 
     plain, laned = kill("a", 0, ""), kill("b", 0)
     assert "lane" not in _intent_json(plain) and Intent(**json.loads(json.dumps(_intent_json(laned)))) == laned

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, Verdict
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.nemesis.faults.fault import Intent
-from harness.run.drive.actions import ActionDone, Verb
-from harness.run.drive.runner import Phase, Runner
-from harness.run.outcome.verdict import Judgement, judge_record
-from harness.run.plan.build import make_plan, needs_of
-from harness.run.plan.plan import Liveness, Pace, Plan
-from harness.run.simulated import simulate
+from tribulation.checkers import Budget, Verdict
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.run.drive.actions import ActionDone, Verb
+from tribulation.harness.run.drive.runner import Phase, Runner
+from tribulation.harness.run.outcome.verdict import Judgement, judge_record
+from tribulation.harness.run.plan.build import make_plan, needs_of
+from tribulation.harness.run.plan.plan import Liveness, Pace, Plan
+from tribulation.harness.run.simulated import simulate
 
 from .test_runner import SECOND, play
 from .test_runner import make_plan as story

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import dump_campaign, load_campaign
-from harness.errors import CampaignError
-from harness.run.plan.own_system import load_system
+from tribulation.harness.campaign.load import dump_campaign, load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.run.plan.own_system import load_system
 
 WHOLE = """
 from __future__ import annotations

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.soundness.exercised import FEW_TRIES
-from harness.nemesis.faults.fault import Intent
-from harness.run.drive.actions import Verb
-from harness.run.drive.runner import Phase
-from harness.run.plan.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
-from harness.run.plan.plan import Pace, Pinned, Plan
-from harness.systems.base import Op, Outcome
+from tribulation.checkers.soundness.exercised import FEW_TRIES
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.run.drive.actions import Verb
+from tribulation.harness.run.drive.runner import Phase
+from tribulation.harness.run.plan.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
+from tribulation.harness.run.plan.plan import Pace, Pinned, Plan
+from tribulation.harness.systems.base import Op, Outcome
 
 from .test_runner import SECOND, make_plan, play
 

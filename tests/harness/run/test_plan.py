@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, Verdict
-from harness.campaign.load import load_campaign
-from harness.campaign.model import Campaign
-from harness.errors import CampaignError
-from harness.run.outcome.verdict import judge, judge_record
-from harness.run.pipeline import Settings
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import run_in_simulator, simulate, without_flaws
-from harness.simulator.errors import SimulationError
-from harness.simulator.options import SimOptions
+from tribulation.checkers import Budget, Verdict
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.run.outcome.verdict import judge, judge_record
+from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import run_in_simulator, simulate, without_flaws
+from tribulation.harness.simulator.errors import SimulationError
+from tribulation.harness.simulator.options import SimOptions
 
 CAMPAIGN = """
 name: small

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from checkers import RunRecord, Verdict
-from checkers.base.result import Fault
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.nemesis.faults.fault import Situation
-from harness.nemesis.faults.power_models import model_of
-from harness.nemesis.topology.resolve import resolve
-from harness.run.outcome.verdict import power_model
-from harness.run.plan.build import make_plan
-from histories import History
+from tribulation.checkers import RunRecord, Verdict
+from tribulation.checkers.base.result import Fault
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.faults.fault import Situation
+from tribulation.harness.nemesis.faults.power_models import model_of
+from tribulation.harness.nemesis.topology.resolve import resolve
+from tribulation.harness.run.outcome.verdict import power_model
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.histories import History
 
 HEAD = "name: power\nhosts: {nodes: 3}\nload: 10s\nworkloads: [{register: {}}]\n"
 OWN = "system: {file: own.py}\n"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import replace
 
-from harness.nemesis.faults.fault import Intent
-from harness.run.drive.actions import ActionDone, FaultAction, Verb
-from harness.run.drive.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
-from harness.run.plan.plan import Plan, Timing, make_slots
-from harness.run.preflight import never_begun
-from harness.systems.base import Outcome
-from harness.workloads import Register, RegisterSpec, Set, SetSpec
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.run.drive.actions import ActionDone, FaultAction, Verb
+from tribulation.harness.run.drive.runner import HEAL_AGAIN_NS, HEAL_TRIES, OpDone, Phase, Runner
+from tribulation.harness.run.plan.plan import Plan, Timing, make_slots
+from tribulation.harness.run.preflight import never_begun
+from tribulation.harness.systems.base import Outcome
+from tribulation.harness.workloads import Register, RegisterSpec, Set, SetSpec
 
 SECOND = 1_000_000_000
 NODES = ("n1", "n2", "n3")

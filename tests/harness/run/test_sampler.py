@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from harness.run.drive.journal import Journal
-from harness.run.drive.sampler import Sampler
-from harness.run.drive.worker import RunClock
-from harness.run.outcome.run_folder import reachability_samples
-from harness.trouble import Trouble
-from histories import History, MemoryRecorder
+from tribulation.harness.run.drive.journal import Journal
+from tribulation.harness.run.drive.sampler import Sampler
+from tribulation.harness.run.drive.worker import RunClock
+from tribulation.harness.run.outcome.run_folder import reachability_samples
+from tribulation.harness.trouble import Trouble
+from tribulation.histories import History, MemoryRecorder
 
 SECOND = 1_000_000_000
 
@@ -28,7 +28,7 @@ class Injector:
 
 
 def sampled(samples: list, monkeypatch) -> tuple[History, Trouble]:
-    monkeypatch.setattr("harness.run.drive.sampler.SAMPLE_EVERY_S", 0.001)
+    monkeypatch.setattr("tribulation.harness.run.drive.sampler.SAMPLE_EVERY_S", 0.001)
     recorder, trouble, injector = MemoryRecorder(), Trouble(), Injector(samples)
     with Sampler(injector, Journal(recorder), RunClock(), trouble):  # type: ignore[arg-type]
         deadline_s = time.monotonic() + 10

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import FaultError
-from harness.nemesis.faults.fault import Injector, Intent, Observation, Resolved, Situation
-from harness.run.drive.journal import Journal
-from harness.run.drive.nemesis import Nemesis
-from harness.run.drive.runner import HEAL_TRIES, Phase
-from harness.run.drive.threads import BROKEN_CLIENT, ThreadDriver
-from harness.run.drive.worker import RunClock
-from harness.run.plan.plan import Plan, Timing, make_slots
-from harness.systems.base import Client, Op, Outcome
-from harness.workloads import Register, RegisterSpec
-from histories import NEMESIS, Recorder, Type, read_history
 from tests.systems.register_server import SERVER, RegisterClient
+from tribulation.harness.errors import FaultError
+from tribulation.harness.nemesis.faults.fault import Injector, Intent, Observation, Resolved, Situation
+from tribulation.harness.run.drive.journal import Journal
+from tribulation.harness.run.drive.nemesis import Nemesis
+from tribulation.harness.run.drive.runner import HEAL_TRIES, Phase
+from tribulation.harness.run.drive.threads import BROKEN_CLIENT, ThreadDriver
+from tribulation.harness.run.drive.worker import RunClock
+from tribulation.harness.run.plan.plan import Plan, Timing, make_slots
+from tribulation.harness.systems.base import Client, Op, Outcome
+from tribulation.harness.workloads import Register, RegisterSpec
+from tribulation.histories import NEMESIS, Recorder, Type, read_history
 
 MS = 1_000_000
 
@@ -246,14 +246,14 @@ def drive_unhealable(tries: int, path: Path):
 
 
 def test_healing_everything_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("tribulation.harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     runner, injector, nemesis = drive_unhealable(HEAL_TRIES - 1, tmp_path / "h.jsonl")
     assert injector.asked == ["heal-all"] * HEAL_TRIES
     assert nemesis.errors == [] and {"healed", "quiet_end"} <= set(runner.marks)
 
 
 def test_a_run_that_could_not_be_healed_was_never_healed_nor_quiet(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("tribulation.harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     runner, injector, nemesis = drive_unhealable(99, tmp_path / "h.jsonl")
     assert injector.asked == ["heal-all"] * HEAL_TRIES
     assert "healed" not in runner.marks and "quiet_end" not in runner.marks and "end" in runner.marks
@@ -268,7 +268,7 @@ class StillCut(NoFaults):
 
 
 def test_links_that_are_down_after_everything_was_healed_are_an_error_of_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
+    monkeypatch.setattr("tribulation.harness.run.drive.runner.HEAL_AGAIN_NS", 20 * MS)
     clock, injector = RunClock(), StillCut()
     with Recorder(tmp_path / "h.jsonl") as recorder:
         journal = Journal(recorder)

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 
-from harness.run.drive.runner import Invocation
-from harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
-from harness.run.plan.plan import Slot
-from harness.systems.base import Client, Op, Outcome
-from harness.workloads.sized import Sizes
-from histories import Recorder, read_history
+from tribulation.harness.run.drive.runner import Invocation
+from tribulation.harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
+from tribulation.harness.run.plan.plan import Slot
+from tribulation.harness.systems.base import Client, Op, Outcome
+from tribulation.harness.workloads.sized import Sizes
+from tribulation.histories import Recorder, read_history
 
 SECOND = 1_000_000_000
 

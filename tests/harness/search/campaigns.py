@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.campaign.model import Campaign
+from tribulation.harness.campaign.model import Campaign
 
 
 def campaign(*flaws: str, **more: Any) -> Campaign:

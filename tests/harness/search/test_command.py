@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.cli.main import main
 from tests.integration.running import with_default_signals
+from tribulation.harness.cli.main import main
 
 from .campaigns import campaign
 
@@ -102,7 +102,7 @@ def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_pat
     """The terminal sends the signal to the whole group, workers included."""
     words = ["search", str(flawed), "--seeds", "100000", "--jobs", "2", "--json", "--keep", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", *words, "--runs", str(tmp_path / "runs")],
+        [sys.executable, "-m", "tribulation.harness.cli", *words, "--runs", str(tmp_path / "runs")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.nemesis.topology.liveness import LivenessSpec
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import node_configs, world_of
-from harness.search.draw import LOADS_NS, OPERATIONS, keeps_time, searched_plan
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.nemesis.topology.liveness import LivenessSpec
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import node_configs, world_of
+from tribulation.harness.search.draw import LOADS_NS, OPERATIONS, keeps_time, searched_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = load_campaign(ROOT / "campaigns/quickstart.yaml", hosts="sim")

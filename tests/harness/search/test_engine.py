@@ -9,13 +9,13 @@ from itertools import count
 
 import pytest
 
-from harness.failures.pool import LocalWorkers
-from harness.failures.signature import Signature
-from harness.search import corpus as corpora
-from harness.search import engine
-from harness.search.corpus import KEPT, Corpus
-from harness.search.engine import MUTANT_EVERY, Findings, Search, search
-from harness.search.trial import Trial
+from tribulation.harness.failures.pool import LocalWorkers
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.search import corpus as corpora
+from tribulation.harness.search import engine
+from tribulation.harness.search.corpus import KEPT, Corpus
+from tribulation.harness.search.engine import MUTANT_EVERY, Findings, Search, search
+from tribulation.harness.search.trial import Trial
 
 from .campaigns import campaign
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.main import main
-from harness.run.pipeline import Settings
-from harness.search.engine import Findings, Search
-from harness.search.keep import keep_failures, keep_trial
-from harness.search.trial import Task, lost_trial, run_trial
+from tribulation.harness.cli.main import main
+from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.search.engine import Findings, Search
+from tribulation.harness.search.keep import keep_failures, keep_trial
+from tribulation.harness.search.trial import Task, lost_trial, run_trial
 
 from .campaigns import campaign
 
@@ -61,7 +61,7 @@ def test_a_crash_leaves_its_plan_its_story_and_its_traces(
         assert steps % 2, "every second check"
 
     with monkeypatch.context() as patch:
-        patch.setattr("node.core.core.Core.check", broken)
+        patch.setattr("tribulation.node.core.core.Core.check", broken)
         trial = run_trial(Task(FLAWED, 3, swarm=False))
         kept = keep_trial(trial, WANTED, settings)
     assert kept.crashed and kept.same and kept.repeat == f"tri run --plan {kept.run_dir}/plan.json"
@@ -79,7 +79,7 @@ def test_a_plan_that_took_its_worker_along_is_not_tried_here(settings: Settings,
         pytest.fail("it would take this process along")
 
     trial = lost_trial(Task(FLAWED, 3, swarm=False))
-    monkeypatch.setattr("harness.search.keep.simulate", never)
+    monkeypatch.setattr("tribulation.harness.search.keep.simulate", never)
     kept = keep_trial(trial, WANTED, settings)
     assert kept.same and "the worker process died" in (kept.run_dir / "crash.txt").read_text()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness.campaign.load import load_campaign
-from harness.nemesis.specs.knobs import Knobs
-from harness.run.plan.plan import Plan
-from harness.run.simulated import node_configs, world_of
-from harness.search.draw import keeps_time, searched_plan
-from harness.search.mutate import CHANGES, MAX_FAULTS, TARGETS, mutated
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.nemesis.specs.knobs import Knobs
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import node_configs, world_of
+from tribulation.harness.search.draw import keeps_time, searched_plan
+from tribulation.harness.search.mutate import CHANGES, MAX_FAULTS, TARGETS, mutated
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL_FAULTS = load_campaign(ROOT / "campaigns/all-faults.yaml", hosts="sim")

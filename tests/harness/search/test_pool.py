@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
-from harness.failures.pool import DaskWorkers, LocalWorkers, exposure, in_order
-from harness.systems.reference.authority import LIFE, Authority
 from tests.harness.search.work import die_once, double, double_unless_seven, refuse, sleep, slow_when_early
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.pool import DaskWorkers, LocalWorkers, exposure, in_order
+from tribulation.harness.systems.reference.authority import LIFE, Authority
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -102,7 +102,7 @@ def test_workers_end_with_their_parent():
     """A parent that is killed cannot say goodbye."""
     script = (
         "import multiprocessing, sys\n"
-        "from harness.failures.pool import LocalWorkers\n"
+        "from tribulation.harness.failures.pool import LocalWorkers\n"
         "from tests.harness.search.work import double\n"
         "if __name__ == '__main__':\n"
         "    workers = LocalWorkers(1)\n"
@@ -153,7 +153,7 @@ def test_a_dask_cluster_does_the_work_as_processes_do(dask: str):
 
 
 def test_a_dask_cluster_with_another_core_is_refused(dask: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("node.core_source.fingerprint", lambda: "another")
+    monkeypatch.setattr("tribulation.node.core_source.fingerprint", lambda: "another")
     with pytest.raises(CampaignError, match=r"has not this Tribulation.*\n\nhint: install the same version"):
         DaskWorkers(dask)
 

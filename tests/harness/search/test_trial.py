@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from checkers import CheckResult, Verdict
-from harness.failures.signature import Signature
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate
-from harness.search import trial as trials
-from harness.search.trial import FAILED, Task, Trial, broken_checkers, lost_trial, run_trial
+from tribulation.checkers import CheckResult, Verdict
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.search import trial as trials
+from tribulation.harness.search.trial import FAILED, Task, Trial, broken_checkers, lost_trial, run_trial
 
 from .campaigns import campaign
 
@@ -59,7 +59,7 @@ def test_a_crash_of_the_node_is_a_failure_by_place(monkeypatch: pytest.MonkeyPat
     def broken(core) -> None:
         assert core is None, "no core at all"
 
-    monkeypatch.setattr("node.core.core.Core.check", broken)
+    monkeypatch.setattr("tribulation.node.core.core.Core.check", broken)
     trial = run_trial(Task(campaign(), 1, swarm=False))
     assert trial.verdict == "crashed" and trial.failed and trial.digest == ""
     (signature,) = trial.signatures
@@ -71,7 +71,7 @@ def test_a_crash_of_the_simulator_is_a_failure_too(monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("no way")
 
-    monkeypatch.setattr("harness.simulator.network.network.Network.cut", broken)
+    monkeypatch.setattr("tribulation.harness.simulator.network.network.Network.cut", broken)
     (signature,) = run_trial(Task(CORRECT, 1, swarm=False)).signatures
     assert signature == Signature("simulator", "ZeroDivisionError in test_trial.broken", "crash")
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.errors import CampaignError
-from harness.search.zoo import zoo
-from harness.search.zoo.ablate import ablate, ablations, again, in_question
-from harness.search.zoo.hunt import Caught, Effort, Tally, hunt, is_done
-from harness.search.zoo.state import Ablated, open_state
-from harness.search.zoo.table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
-from harness.search.zoo.trials import Trial, attempts
-from harness.simulator.soak.aims import AIMED, UNREACHABLE
-from harness.simulator.soak.run import objections, run_plan
-from harness.simulator.soak.sorts import COMPOSED, SORT_OF, SORTS, sorts_of, without
-from node.flaws.switch import FLAWS
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.search.zoo import zoo
+from tribulation.harness.search.zoo.ablate import ablate, ablations, again, in_question
+from tribulation.harness.search.zoo.hunt import Caught, Effort, Tally, hunt, is_done
+from tribulation.harness.search.zoo.state import Ablated, open_state
+from tribulation.harness.search.zoo.table import BEGIN, END, KEPT_ALL_THE_SAME, markdown, write_between
+from tribulation.harness.search.zoo.trials import Trial, attempts
+from tribulation.harness.simulator.soak.aims import AIMED, UNREACHABLE
+from tribulation.harness.simulator.soak.run import objections, run_plan
+from tribulation.harness.simulator.soak.sorts import COMPOSED, SORT_OF, SORTS, sorts_of, without
+from tribulation.node.flaws.switch import FLAWS
 
 QUICK = "ack-before-fsync"
 NEEDY = "lease-survives-transfer"

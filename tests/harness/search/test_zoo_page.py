@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.search.zoo.ablate import again
-from harness.search.zoo.state import State, open_state
-from harness.search.zoo.table import BEGIN, END, markdown
-from harness.search.zoo.zoo import document
-from harness.simulator.soak.run import run_plan
-from node.flaws.switch import HUNTED
+from tribulation.harness.search.zoo.ablate import again
+from tribulation.harness.search.zoo.state import State, open_state
+from tribulation.harness.search.zoo.table import BEGIN, END, markdown
+from tribulation.harness.search.zoo.zoo import document
+from tribulation.harness.simulator.soak.run import run_plan
+from tribulation.node.flaws.switch import HUNTED
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKEST = (

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, RunRecord, check
-from harness.errors import CampaignError
-from harness.failures.signature import Signature, fails_alike, signatures
-from harness.run.outcome.verdict import judge_record
-from harness.run.simulated import simulate, without_flaws
-from harness.shrink import edits
-from harness.shrink.corpus import Entry, entries, find_again, keep, read_entry
+from tribulation.checkers import Budget, RunRecord, check
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.signature import Signature, fails_alike, signatures
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.simulated import simulate, without_flaws
+from tribulation.harness.shrink import edits
+from tribulation.harness.shrink.corpus import Entry, entries, find_again, keep, read_entry
 
 CORPUS = Path(__file__).parents[3] / "histories" / "corpus"
 ENTRIES = list(entries(CORPUS))

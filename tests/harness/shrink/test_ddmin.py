@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.failures.allowance import Allowance, SpentError
-from harness.failures.ddmin import ddmin
+from tribulation.harness.failures.allowance import Allowance, SpentError
+from tribulation.harness.failures.ddmin import ddmin
 
 
 def test_two_culprits_are_found_among_many() -> None:

@@ -9,11 +9,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults.fault import Intent
-from harness.run.plan.plan import Pinned, Plan, Timing, make_slots
-from harness.shrink import edits
-from harness.systems.base import Op
-from harness.workloads import WORKLOADS
+from tribulation.harness.nemesis.faults.fault import Intent
+from tribulation.harness.run.plan.plan import Pinned, Plan, Timing, make_slots
+from tribulation.harness.shrink import edits
+from tribulation.harness.systems.base import Op
+from tribulation.harness.workloads import WORKLOADS
 
 MS = 1_000_000
 SECOND = 1_000 * MS

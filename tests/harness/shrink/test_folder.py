@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.cli.main import main
-from harness.errors import CampaignError
-from harness.failures.signature import Signature
-from harness.run.outcome.verdict import judge
-from harness.run.pipeline import Settings
-from harness.run.simulated import run_in_simulator
-from harness.shrink.corpus import find_again, read_entry
-from harness.shrink.folder import choose, read_recorded, read_source
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.cli.main import main
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.run.outcome.verdict import judge
+from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.simulated import run_in_simulator
+from tribulation.harness.shrink.corpus import find_again, read_entry
+from tribulation.harness.shrink.folder import choose, read_recorded, read_source
 
 CAMPAIGN = """
 name: small

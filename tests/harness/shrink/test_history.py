@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers import RunRecord, Verdict, check
-from harness.cli.main import main
-from harness.errors import CampaignError
-from harness.failures.allowance import Allowance
-from harness.failures.signature import Signature, signatures
-from harness.shrink.history import part_of, shrink_history
-from harness.shrink.observing import Links
-from histories import Event, History, Type
-from histories.formats import read, write
+from tribulation.checkers import RunRecord, Verdict, check
+from tribulation.harness.cli.main import main
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.allowance import Allowance
+from tribulation.harness.failures.signature import Signature, signatures
+from tribulation.harness.shrink.history import part_of, shrink_history
+from tribulation.harness.shrink.observing import Links
+from tribulation.histories import Event, History, Type
+from tribulation.histories.formats import read, write
 
 SIMPLE = (
     "register",

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, CheckResult, Verdict
-from harness.campaign.load import load_campaign
-from harness.errors import HostError
-from harness.failures.allowance import Allowance, SpentError
-from harness.failures.signature import Signature
-from harness.run.interrupts import Interrupted
-from harness.run.outcome.verdict import Judgement, judge_record
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate
-from harness.shrink.hosts import HostTrials
-from harness.shrink.plan import shrink_by
-from harness.shrink.steps import ON_HOSTS
+from tribulation.checkers import Budget, CheckResult, Verdict
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import HostError
+from tribulation.harness.failures.allowance import Allowance, SpentError
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.run.interrupts import Interrupted
+from tribulation.harness.run.outcome.verdict import Judgement, judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.shrink.hosts import HostTrials
+from tribulation.harness.shrink.plan import shrink_by
+from tribulation.harness.shrink.steps import ON_HOSTS
 
 WANTED = Signature("linearizable", "stale-read")
 CAMPAIGN = """

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.errors import CampaignError
-from harness.failures.allowance import Allowance
-from harness.failures.signature import Signature
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate, without_flaws
-from harness.search.trial import crash_signature
-from harness.shrink import edits
-from harness.shrink.plan import shrink_by, shrink_plan, stability
-from harness.shrink.trial import Failure, Trials
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.allowance import Allowance
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate, without_flaws
+from tribulation.harness.search.trial import crash_signature
+from tribulation.harness.shrink import edits
+from tribulation.harness.shrink.plan import shrink_by, shrink_plan, stability
+from tribulation.harness.shrink.trial import Failure, Trials
 
 STALE = Signature("linearizable", "stale-read")
 CAMPAIGN = """

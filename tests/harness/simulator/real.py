@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND, SimOptions
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND, SimOptions
 
 from .scripted import config
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.options import SimOptions
-from node.config.node import NodeConfig
-from node.core.interface.effects import Effect
-from node.core.interface.events import Event
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.options import SimOptions
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.interface.effects import Effect
+from tribulation.node.core.interface.events import Event
 
 Script = Callable[[str, int, Event], list[Effect]]
 

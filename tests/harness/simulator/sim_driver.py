@@ -7,13 +7,13 @@ from typing import Any
 
 from conformance.suite import MS, NODE, PEERS, ScriptedCore
 
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.cluster.node import Process
-from harness.simulator.disk.disk import Disk
-from harness.simulator.network.clients import Answer
-from harness.simulator.options import SECOND, SimOptions
-from node.core.interface.events import Datagram, Received
-from node.core.interface.messages import Message
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.cluster.node import Process
+from tribulation.harness.simulator.disk.disk import Disk
+from tribulation.harness.simulator.network.clients import Answer
+from tribulation.harness.simulator.options import SECOND, SimOptions
+from tribulation.node.core.interface.events import Datagram, Received
+from tribulation.node.core.interface.messages import Message
 
 from .scripted import config
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.simulator.cluster.backlog import ordered
-from node.core.interface.events import Connected, Received, Request, Start, StorageDone, TimerFired
-from node.core.interface.messages import HeartbeatReply
+from tribulation.harness.simulator.cluster.backlog import ordered
+from tribulation.node.core.interface.events import Connected, Received, Request, Start, StorageDone, TimerFired
+from tribulation.node.core.interface.messages import HeartbeatReply
 
 SOURCES = {
     "disk": lambda n: StorageDone(n),

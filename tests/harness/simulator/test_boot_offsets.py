@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from checkers.traces.traces import read_traces
-from harness.campaign.load import load_campaign
-from harness.run.outcome.run_folder import load_record, read_facts
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
+from tribulation.checkers.traces.traces import read_traces
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.outcome.run_folder import load_record, read_facts
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
 
 CAMPAIGN = """
 name: booted

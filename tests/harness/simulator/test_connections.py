@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.nemesis.faults.fault import CLIENTS
-from harness.simulator.network.clients import End
-from harness.simulator.options import MILLISECOND, SECOND
-from node.core.interface.effects import Reply, Send, SetTimer
-from node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request, TimerFired
-from node.core.interface.messages import TimeoutNow
+from tribulation.harness.nemesis.faults.fault import CLIENTS
+from tribulation.harness.simulator.network.clients import End
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
+from tribulation.node.core.interface.effects import Reply, Send, SetTimer
+from tribulation.node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request, TimerFired
+from tribulation.node.core.interface.messages import TimeoutNow
 
 from .scripted import events_of, scripted_cluster
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import harness
-import node
-from harness.errors import TribulationError
-from harness.simulator.errors import FenceError
-from harness.simulator.purity_guard import CORE as FENCED
-from harness.simulator.purity_guard import fence
+from tribulation import harness, node
+from tribulation.harness.errors import TribulationError
+from tribulation.harness.simulator.errors import FenceError
+from tribulation.harness.simulator.purity_guard import CORE as FENCED
+from tribulation.harness.simulator.purity_guard import fence
 
 from .order_lint import findings
 
@@ -62,7 +61,7 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "networkx",
     "pydantic",
     "rich.table",
-    "checkers.base.result",
+    "tribulation.checkers.base.result",
     "histories",
 }
 
@@ -80,18 +79,26 @@ def test_the_core_has_no_clock_no_chance_and_no_order_of_sets(path: Path):
 @pytest.mark.parametrize("path", SIMULATOR + DRIVERS, ids=_named(SIMULATOR + DRIVERS))
 def test_neither_has_the_simulator_nor_what_drives_it(path: Path):
     node_modules = {
-        f"node.{name}"
+        f"tribulation.node.{name}"
         for name in ("config", "flaws", "wire", "core.core", "core.chance", "core.effects", "core.events")
     }
-    allowed = SIMULATOR_IMPORTS | node_modules | {"node.core.interface.messages", "node.runtime.loop.gate"}
+    allowed = (
+        SIMULATOR_IMPORTS
+        | node_modules
+        | {"tribulation.node.core.interface.messages", "tribulation.node.runtime.loop.gate"}
+    )
     # For one word each: how long a command may be, and the name of a snapshot that is being written.
-    allowed |= {"node.core.clients.request", "node.core.storage.snapshot_file"}
+    allowed |= {"tribulation.node.core.clients.request", "tribulation.node.core.storage.snapshot_file"}
     # And for the states of a member.
-    allowed |= {"node.core.records.lifecycle"}
+    allowed |= {"tribulation.node.core.records.lifecycle"}
     # Tasks do in the simulator what they do on hosts; how long they take is the simulator's affair.
-    allowed |= {"node.runtime.loop.handlers"} if path.name == "tasks.py" else set()
+    allowed |= {"tribulation.node.runtime.loop.handlers"} if path.name == "tasks.py" else set()
     # The protocol that the simulator's clients speak shares its file with the client for hosts.
-    allowed |= {"socket", "ssl", "time", "node.runtime.security.identity"} if path.parent.name == "systems" else set()
+    allowed |= (
+        {"socket", "ssl", "time", "tribulation.node.runtime.security.identity"}
+        if path.parent.name == "systems"
+        else set()
+    )
     assert findings(path.read_text(encoding="utf-8"), allowed, ("Random",)) == []
 
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from harness.simulator.soak import draw_plan, run_seed
+from tribulation.harness.simulator.soak import draw_plan, run_seed
 
 SEEDS = (4, 7, 11)
 
-_PROGRAM = "import sys; from harness.simulator.soak import run_seed; print(*[run_seed(int(s), check_history=False).digest for s in sys.argv[1:]])"
+_PROGRAM = "import sys; from tribulation.harness.simulator.soak import run_seed; print(*[run_seed(int(s), check_history=False).digest for s in sys.argv[1:]])"
 
 
 def digests_elsewhere(hash_seed: str, *options: str) -> list[str]:

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts/determinism.py"
 

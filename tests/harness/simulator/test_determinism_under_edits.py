@@ -17,17 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.campaign.model import Campaign
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Pinned, Plan
-from harness.run.simulated import Simulated, simulate
-from harness.search.swarm import swarm, swarm_faults, swarm_node
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.disk import storage
-from harness.simulator.network import network
-from harness.simulator.options import SECOND, SimOptions
-from node.core.interface.events import Event, Start
-from node.core.interface.rng import Chance
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Pinned, Plan
+from tribulation.harness.run.simulated import Simulated, simulate
+from tribulation.harness.search.swarm import swarm, swarm_faults, swarm_node
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.disk import storage
+from tribulation.harness.simulator.network import network
+from tribulation.harness.simulator.options import SECOND, SimOptions
+from tribulation.node.core.interface.events import Event, Start
+from tribulation.node.core.interface.rng import Chance
 
 Drawn = dict[tuple[Any, ...], Any]
 NODES = [f"n{number}" for number in range(1, 5)]

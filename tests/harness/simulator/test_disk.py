@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.simulator.disk.disk import Disk
+from tribulation.harness.simulator.disk.disk import Disk
 
 
 def outcomes(prepare, runs: int = 300) -> set[tuple[tuple[str, bytes], ...]]:

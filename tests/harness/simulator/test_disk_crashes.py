@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.simulator.cluster.node import Process
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.simulator.cluster.node import Process
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
 
 from .real import NODES, Writer, follower, leader, real_cluster
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import FaultError
-from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
-from harness.simulator.cluster.node import Process
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import MILLISECOND, SECOND
+from tribulation.harness.errors import FaultError
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from tribulation.harness.simulator.cluster.node import Process
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
 
 from .real import NODES, Writer, ask, follower, leader, real_cluster
 

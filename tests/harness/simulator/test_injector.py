@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import FaultError
-from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
-from harness.simulator.cluster.clocks import EPOCH_NS
-from harness.simulator.cluster.node import Process
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
+from tribulation.harness.errors import FaultError
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from tribulation.harness.simulator.cluster.clocks import EPOCH_NS
+from tribulation.harness.simulator.cluster.node import Process
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
 
 from .scripted import scripted_cluster
 

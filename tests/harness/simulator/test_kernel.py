@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.keyed_random import between, choose, draw, exponential, happens, key_of
-from harness.simulator.cluster.clocks import HostClock
-from harness.simulator.errors import SimulationError
-from harness.simulator.event_loop import Kernel
-from harness.simulator.options import SECOND, SimOptions
+from tribulation.harness.keyed_random import between, choose, draw, exponential, happens, key_of
+from tribulation.harness.simulator.cluster.clocks import HostClock
+from tribulation.harness.simulator.errors import SimulationError
+from tribulation.harness.simulator.event_loop import Kernel
+from tribulation.harness.simulator.options import SECOND, SimOptions
 
 
 def test_callbacks_run_in_order_of_time_then_of_scheduling():

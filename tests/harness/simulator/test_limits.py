@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.cluster.node import CPU_PERIOD_NS, WHOLE, Process
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import MILLISECOND, SECOND
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.cluster.node import CPU_PERIOD_NS, WHOLE, Process
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
 
 from .real import real_cluster
 

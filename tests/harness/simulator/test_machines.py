@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.nemesis.faults.atlas import may_be_damaged
-from harness.simulator.cluster.clocks import HostClock
-from harness.simulator.disk.decay import DECAYS, may_show, misdirect, repair, rot
-from harness.simulator.disk.disk import SECTOR, Disk
-from harness.simulator.errors import SimulationError
-from harness.simulator.options import SECOND, SimOptions
+from tribulation.harness.nemesis.faults.atlas import may_be_damaged
+from tribulation.harness.simulator.cluster.clocks import HostClock
+from tribulation.harness.simulator.disk.decay import DECAYS, may_show, misdirect, repair, rot
+from tribulation.harness.simulator.disk.disk import SECTOR, Disk
+from tribulation.harness.simulator.errors import SimulationError
+from tribulation.harness.simulator.options import SECOND, SimOptions
 
 
 def disk_with(*contents: bytes) -> Disk:

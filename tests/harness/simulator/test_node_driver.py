@@ -6,12 +6,23 @@ import time
 
 import pytest
 
-from harness.simulator.cluster.node import Process
-from harness.simulator.errors import FenceError, SimulationError
-from harness.simulator.options import MILLISECOND, SECOND
-from node.core.interface.effects import Append, CancelTimer, Fsync, FsyncDir, Halt, Rename, Send, SetTimer, Trace, Write
-from node.core.interface.events import Connected, Disconnected, Received, Start, StorageDone, TimerFired
-from node.core.interface.messages import TimeoutNow
+from tribulation.harness.simulator.cluster.node import Process
+from tribulation.harness.simulator.errors import FenceError, SimulationError
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
+from tribulation.node.core.interface.effects import (
+    Append,
+    CancelTimer,
+    Fsync,
+    FsyncDir,
+    Halt,
+    Rename,
+    Send,
+    SetTimer,
+    Trace,
+    Write,
+)
+from tribulation.node.core.interface.events import Connected, Disconnected, Received, Start, StorageDone, TimerFired
+from tribulation.node.core.interface.messages import TimeoutNow
 
 from .scripted import events_of, scripted_cluster
 
@@ -195,7 +206,7 @@ def test_core_code_that_reads_a_clock_is_stopped_and_others_are_not():
     assert len(cluster.traces["n1"]) == 1
 
     code = "def script(node, now, event):\n    import time\n    return time.monotonic_ns()\n"
-    module = {"__name__": "node.core.leaky"}
+    module = {"__name__": "tribulation.node.core.leaky"}
     exec(code, module)
     cluster, _ = scripted_cluster(module["script"])
     with pytest.raises(FenceError, match=r"node\.core\.leaky called time\.monotonic_ns"):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.load import load_campaign
-from harness.run.plan.build import make_plan
-from harness.run.simulated import cluster_of
-from harness.simulator.event_loop import Kernel
-from harness.simulator.network.network import Network, Shaping
-from harness.simulator.options import SimOptions
-from harness.wan import Regions, Way
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import cluster_of
+from tribulation.harness.simulator.event_loop import Kernel
+from tribulation.harness.simulator.network.network import Network, Shaping
+from tribulation.harness.simulator.options import SimOptions
+from tribulation.harness.wan import Regions, Way
 
 MS = 1_000_000
 ROOT = Path(__file__).parents[3]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.network.network import BACKLOG_NS, PACKET_BITS, Shaping
-from harness.simulator.options import SECOND
+from tribulation.harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.network.network import BACKLOG_NS, PACKET_BITS, Shaping
+from tribulation.harness.simulator.options import SECOND
 
 from .real import Writer, follower, real_cluster
 

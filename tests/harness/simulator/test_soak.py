@@ -6,14 +6,14 @@ from itertools import groupby
 
 import pytest
 
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
-from harness.simulator.soak import run_plan, run_seed
-from harness.simulator.soak.aims import AIMED, AIMS, aimed_plan
-from harness.simulator.soak.batch import shrink
-from node.core.core import Core
-from node.flaws.switch import FLAWS
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
+from tribulation.harness.simulator.soak import run_plan, run_seed
+from tribulation.harness.simulator.soak.aims import AIMED, AIMS, aimed_plan
+from tribulation.harness.simulator.soak.batch import shrink
+from tribulation.node.core.core import Core
+from tribulation.node.flaws.switch import FLAWS
 
 from .real import NODES, ask, real_cluster
 

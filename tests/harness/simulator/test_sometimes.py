@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.campaign.model import Campaign
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import simulate
-from harness.search.swarm import swarm, swarm_faults, swarm_node
-from harness.simulator.cluster.cluster import SimCluster
-from harness.simulator.coverage.sometimes import STATES, Sometimes, merged, table, unreached
-from harness.simulator.options import MILLISECOND, SECOND, SimOptions
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.search.swarm import swarm, swarm_faults, swarm_node
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.coverage.sometimes import STATES, Sometimes, merged, table, unreached
+from tribulation.harness.simulator.options import MILLISECOND, SECOND, SimOptions
 
 from .real import Writer, ask, follower, leader
 from .scripted import config

@@ -9,13 +9,13 @@ from dataclasses import fields
 import pytest
 from pydantic import TypeAdapter
 
-from harness.campaign.model import SystemSpec
-from harness.nemesis.schedule.schedule import expand
-from harness.nemesis.specs.specs import FAULT_NAMES, FaultSpec
-from harness.nemesis.topology.liveness import WAYS, LivenessSpec
-from harness.search.swarm import SORTS, swarm, swarm_faults, swarm_liveness, swarm_node
-from harness.simulator.errors import SimulationError
-from harness.simulator.options import SECOND, SimOptions
+from tribulation.harness.campaign.model import SystemSpec
+from tribulation.harness.nemesis.schedule.schedule import expand
+from tribulation.harness.nemesis.specs.specs import FAULT_NAMES, FaultSpec
+from tribulation.harness.nemesis.topology.liveness import WAYS, LivenessSpec
+from tribulation.harness.search.swarm import SORTS, swarm, swarm_faults, swarm_liveness, swarm_node
+from tribulation.harness.simulator.errors import SimulationError
+from tribulation.harness.simulator.options import SECOND, SimOptions
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 NODES = ["n1", "n2", "n3", "n4", "n5"]

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, Verdict
-from harness.campaign.load import load_campaign
-from harness.errors import FaultError
-from harness.nemesis.faults.fault import Observation
-from harness.run.drive.runner import HEAL_TRIES
-from harness.run.outcome.verdict import EXIT_ENVIRONMENT, judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.simulator.faults.injector import SimInjector
+from tribulation.checkers import Budget, Verdict
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import FaultError
+from tribulation.harness.nemesis.faults.fault import Observation
+from tribulation.harness.run.drive.runner import HEAL_TRIES
+from tribulation.harness.run.outcome.verdict import EXIT_ENVIRONMENT, judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.simulator.faults.injector import SimInjector
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Budget, Verdict
-from harness.campaign.model import Campaign
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.run.outcome.verdict import judge_record
-from harness.run.plan.build import make_plan
-from harness.run.simulated import Simulated, simulate
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import SECOND
+from tribulation.checkers import Budget, Verdict
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.run.outcome.verdict import judge_record
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import Simulated, simulate
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import SECOND
 
 from .real import NODES, Writer, real_cluster
 

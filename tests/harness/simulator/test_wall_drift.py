@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.nemesis.faults.fault import Intent, Resolved
-from harness.simulator.faults.injector import SimInjector
-from harness.simulator.options import MILLISECOND, SECOND
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.simulator.faults.injector import SimInjector
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
 
 from .real import real_cluster
 

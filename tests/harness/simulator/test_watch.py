@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.simulator.errors import SafetyViolation
-from harness.simulator.soak.watch import Watch
+from tribulation.harness.simulator.errors import SafetyViolation
+from tribulation.harness.simulator.soak.watch import Watch
 
 V3 = {"n1": 1, "n2": 1, "n3": 1}
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.deploy.deploy import deploy_down, deploy_up
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.client import ReferenceClient
-from harness.systems.reference.system import ReferenceService
+from tribulation.harness.deploy.deploy import deploy_down, deploy_up
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.harness.systems.reference.system import ReferenceService
 
 from .loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
 

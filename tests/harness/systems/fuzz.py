@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from node.wire import HEADER, Kind
+from tribulation.node.wire import HEADER, Kind
 
 from .cluster import Cluster, Op
 

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from harness.systems.reference.client import ReferenceClient
+from tribulation.harness.systems.reference.client import ReferenceClient
 
 from .cluster import Cluster, Op
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import HostError
-from harness.hosts.base import Channel, CommandResult
+from tribulation.harness.errors import HostError
+from tribulation.harness.hosts.base import Channel, CommandResult
 
 
 class LoopbackHost:

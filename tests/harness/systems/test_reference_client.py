@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.systems.base import Op
-from harness.systems.reference.client import ReferenceClient
-from node.wire import Decoder, Kind, encode
+from tribulation.harness.systems.base import Op
+from tribulation.harness.systems.reference.client import ReferenceClient
+from tribulation.node.wire import Decoder, Kind, encode
 
 HELLO = encode(Kind.HELLO, {"cluster": "test", "role": "node", "name": "n1", "incarnation": 1})
 Conversation = Callable[[socket.socket, Callable[[], dict]], None]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.systems.base import Op
-from node.config.node import NodeConfig
-from node.core.core import Core
-from node.runtime.telemetry.recording import effects_crc, read_recording
-from node.wire import HEADER, Decoder, Kind, encode
+from tribulation.harness.systems.base import Op
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.runtime.telemetry.recording import effects_crc, read_recording
+from tribulation.node.wire import HEADER, Decoder, Kind, encode
 
 from .cluster import Cluster
 from .fuzz import attack

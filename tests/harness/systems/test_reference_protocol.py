@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.client import ReferenceProtocol, Request
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.client import ReferenceProtocol, Request
 
 
 def with_session(session: int = 42) -> ReferenceProtocol:

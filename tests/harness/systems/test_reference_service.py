@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError, DeployError
-from harness.nemesis.agent_client.shipping import agent_directory, remove
-from harness.nemesis.cluster import clock_library
-from harness.run.plan.attached import AttachedService
-from harness.systems.reference.system import ReferenceService
 from tests.harness.systems.loopback import LoopbackHost, dial_to, free_port, make_hosts, wait_for
+from tribulation.harness.errors import CampaignError, DeployError
+from tribulation.harness.nemesis.agent_client.shipping import agent_directory, remove
+from tribulation.harness.nemesis.cluster import clock_library
+from tribulation.harness.run.plan.attached import AttachedService
+from tribulation.harness.systems.reference.system import ReferenceService
 
 
 @pytest.fixture

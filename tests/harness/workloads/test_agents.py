@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.agent_calls import SETTLED
-from harness.workloads.agents import AgentSpec, AgentWorkload
-from harness.workloads.generators import Context
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.agent_calls import SETTLED
+from tribulation.harness.workloads.agents import AgentSpec, AgentWorkload
+from tribulation.harness.workloads.generators import Context
 
 from .test_tasks import operations, talk
 

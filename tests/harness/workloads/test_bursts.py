@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.campaign.model import Campaign
-from harness.search.draw import searched_plan
-from harness.systems.base import Op
-from harness.workloads.generators import Context, Emit, Stagger, Surge, each, surge
-from harness.workloads.register import Register, RegisterSpec
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.search.draw import searched_plan
+from tribulation.harness.systems.base import Op
+from tribulation.harness.workloads.generators import Context, Emit, Stagger, Surge, each, surge
+from tribulation.harness.workloads.register import Register, RegisterSpec
 
 SECOND = 1_000_000_000
 BURSTS = {"every": "5s", "for": "1s", "rate": "1000/s"}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.campaign.node_sections import _memory
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.client import ReferenceProtocol, Request
-from harness.workloads.generators import Context, Generator
-from harness.workloads.memory import MemorySpec, MemoryWorkload
-from node.core.memory.request import parse
+from tribulation.harness.campaign.node_sections import _memory
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.client import ReferenceProtocol, Request
+from tribulation.harness.workloads.generators import Context, Generator
+from tribulation.harness.workloads.memory import MemorySpec, MemoryWorkload
+from tribulation.node.core.memory.request import parse
 
 OK = Outcome("ok")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.campaign.load import load_campaign
-from harness.run.plan.build import make_plan
-from harness.run.plan.plan import Plan
-from harness.run.simulated import Simulated, simulate
-from harness.workloads.generators import WAIT, Context, Generator, Rivals
-from harness.workloads.race import Race, RaceSpec
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import Simulated, simulate
+from tribulation.harness.workloads.generators import WAIT, Context, Generator, Rivals
+from tribulation.harness.workloads.race import Race, RaceSpec
 
 SPEC = RaceSpec(clients=10, each=3, most=5)
 TWO = Rivals("n2", "n1", 70)

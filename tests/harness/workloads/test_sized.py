@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from checkers import RunRecord, Verdict, check
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.client import micro_operations
-from harness.workloads.register import SEEN, RegisterSpec
-from harness.workloads.sized import LARGEST_BYTES, SMALLEST_BYTES, Sizes, text_of
-from histories import History, MemoryRecorder
-from node.core.clients.request import parse
+from tribulation.checkers import RunRecord, Verdict, check
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.client import micro_operations
+from tribulation.harness.workloads.register import SEEN, RegisterSpec
+from tribulation.harness.workloads.sized import LARGEST_BYTES, SMALLEST_BYTES, Sizes, text_of
+from tribulation.histories import History, MemoryRecorder
+from tribulation.node.core.clients.request import parse
 
 numbers, sizes = st.integers(0, 10**12), st.integers(SMALLEST_BYTES, 2000)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness.systems.base import Op, Outcome
-from harness.systems.reference.agent_calls import SETTLED
-from harness.systems.reference.client import ReferenceProtocol, Request
-from harness.systems.reference.task_name import TaskName
-from harness.workloads.generators import Context, Generator
-from harness.workloads.tasks import TaskSpec, TaskWorkload
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.reference.agent_calls import SETTLED
+from tribulation.harness.systems.reference.client import ReferenceProtocol, Request
+from tribulation.harness.systems.reference.task_name import TaskName
+from tribulation.harness.workloads.generators import Context, Generator
+from tribulation.harness.workloads.tasks import TaskSpec, TaskWorkload
 
 
 def operations(generator: Generator, count: int, client: int = 0, clients: int = 2) -> list[Op]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from checkers import check
-from harness.campaign.load import load_campaign
-from harness.run.plan.build import make_plan
-from harness.run.simulated import simulate
-from harness.systems.reference.client import micro_operations
-from harness.workloads.generators import Context
-from harness.workloads.transactions import Transactions, TransactionSpec
+from tribulation.checkers import check
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
+from tribulation.harness.systems.reference.client import micro_operations
+from tribulation.harness.workloads.generators import Context
+from tribulation.harness.workloads.transactions import Transactions, TransactionSpec
 
 
 def drawn(**options: Any) -> list[list[list[Any]]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from histories import Event, History, Type
 from tests.checkers.random_histories import history, unique_register
+from tribulation.histories import Event, History, Type
 
 Filled = tuple[str, Any, Any, Type, str | None]
 

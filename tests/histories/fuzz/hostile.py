@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from histories.model.bounds import DEPTH, INTEGER_DIGITS, NAME_CHARACTERS, POSITION_LIMIT
+from tribulation.histories.model.bounds import DEPTH, INTEGER_DIGITS, NAME_CHARACTERS, POSITION_LIMIT
 
 DEPTHS = [DEPTH - 3, DEPTH - 1, DEPTH, DEPTH + 1, DEPTH + 4, 900, 100_000]
 DIGITS = ["9" * INTEGER_DIGITS, "9" * (INTEGER_DIGITS + 1), "9" * 4301, "9" * 100_000]

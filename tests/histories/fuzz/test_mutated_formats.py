@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import Budget, check, merge
-from histories import History, HistoryError
-from histories.files.reading import read_columns
-from histories.formats import FORMATS, read, write
-from histories.model.columns import Columns
+from tribulation.checkers import Budget, check, merge
+from tribulation.histories import History, HistoryError
+from tribulation.histories.files.reading import read_columns
+from tribulation.histories.formats import FORMATS, read, write
+from tribulation.histories.model.columns import Columns
 
 from .bases import KINDS, base, sessions
 from .hostile import Mutation, mutations

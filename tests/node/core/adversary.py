@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from node.config.node import MS
+from tribulation.node.config.node import MS
 
 from .cluster import Cluster
 from .load import Load

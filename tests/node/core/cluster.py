@@ -10,11 +10,20 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from node.config.node import MS, NodeConfig
-from node.core.core import Core
-from node.core.interface.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, Trace
-from node.core.interface.events import Connected, Disconnected, Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.interface.messages import from_wire, to_wire
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.core.interface.effects import CancelTimer, Effect, Halt, Reply, Send, SetTimer, Trace
+from tribulation.node.core.interface.events import (
+    Connected,
+    Disconnected,
+    Event,
+    Received,
+    Request,
+    Start,
+    StorageDone,
+    TimerFired,
+)
+from tribulation.node.core.interface.messages import from_wire, to_wire
 
 from .disk import Disk
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-from node.core.interface.effects import Append, Fsync, FsyncDir, Remove, Rename, StorageEffect, Truncate, Write
+from tribulation.node.core.interface.effects import (
+    Append,
+    Fsync,
+    FsyncDir,
+    Remove,
+    Rename,
+    StorageEffect,
+    Truncate,
+    Write,
+)
 
 
 class File:

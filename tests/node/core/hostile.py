@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.application.placement_fields import FIELDS
-from node.core.application.registry import Applications
-from node.core.application.state_machine import Application
-from node.core.interface.entry import canonical, parse_entry
-from node.core.interface.outbox import Outbox
-from node.core.interface.signals import Applied, Committed, Restore, SnapshotDue, SnapshotTaken
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.application.placement_fields import FIELDS
+from tribulation.node.core.application.registry import Applications
+from tribulation.node.core.application.state_machine import Application
+from tribulation.node.core.interface.entry import canonical, parse_entry
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.signals import Applied, Committed, Restore, SnapshotDue, SnapshotTaken
 
 CAPACITY = {"slots": 16, "cpu_percent": 100, "memory_mib": 1024}
 GOOD: dict[str, dict[str, Any]] = {

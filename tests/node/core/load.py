@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from node.config.node import MS
+from tribulation.node.config.node import MS
 
 from .cluster import Cluster
 from .linear import explain

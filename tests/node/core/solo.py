@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config.node import MS, NodeConfig
-from node.core.core import Core
-from node.core.interface.effects import Effect, Halt, Reply, Send, SetTimer, Trace
-from node.core.interface.events import Event, Received, Request, Start, StorageDone, TimerFired
-from node.core.interface.messages import Message, VoteReply
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.core.interface.effects import Effect, Halt, Reply, Send, SetTimer, Trace
+from tribulation.node.core.interface.events import Event, Received, Request, Start, StorageDone, TimerFired
+from tribulation.node.core.interface.messages import Message, VoteReply
 
 from .disk import Disk
 
@@ -118,7 +118,7 @@ class Solo:
 
     def lead(self) -> int:
         """Make it the leader, with the votes of all others. Returns the term."""
-        from node.core.interface.messages import PreVoteReply
+        from tribulation.node.core.interface.messages import PreVoteReply
 
         self.pass_time(700)
         others = [peer for peer in self.config.peers if peer != self.config.node]

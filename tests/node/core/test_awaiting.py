@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.clients.awaiting import Awaiting
-from node.core.clients.pending import Pending
-from node.core.clients.request import ClientRequest, Kind
-from node.core.interface.signals import Changed
+from tribulation.node.core.clients.awaiting import Awaiting
+from tribulation.node.core.clients.pending import Pending
+from tribulation.node.core.clients.request import ClientRequest, Kind
+from tribulation.node.core.interface.signals import Changed
 
 IDS = ("t1", "t2", "t3")
 

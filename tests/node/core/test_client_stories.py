@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node.config.node import MS, NodeConfig
-from node.core.application.registry import Applications
-from node.core.application.sessions import Sessions
-from node.core.clients.request import parse
-from node.core.interface.messages import Forward, ForwardReply, Heartbeat
-from node.flaws.switch import Flaws
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.application.registry import Applications
+from tribulation.node.core.application.sessions import Sessions
+from tribulation.node.core.clients.request import parse
+from tribulation.node.core.interface.messages import Forward, ForwardReply, Heartbeat
+from tribulation.node.flaws.switch import Flaws
 
 from .cluster import Cluster
 from .solo import Solo

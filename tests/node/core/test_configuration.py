@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
-from node.core.raft.configuration import is_quorum, is_single_step, quorum_value, step_towards, weights_from_parity
+from tribulation.node.core.raft.configuration import (
+    is_quorum,
+    is_single_step,
+    quorum_value,
+    step_towards,
+    weights_from_parity,
+)
 
 NAMES = ("n1", "n2", "n3", "n4", "n5")
 ALL = [dict(zip(NAMES, weights, strict=True)) for weights in product((0, 1, 2), repeat=5) if any(weights)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.config.node import MS
+from tribulation.node.config.node import MS
 
 from .adversary import explore
 from .cluster import Cluster

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from node.bounded import INTEGER_LIMIT, REACHABLE
-from node.core.interface.messages import AppendEntries, Heartbeat, Message, PreVote, Vote, VoteReply
-from node.core.raft.raft import TERM_LEAP
+from tribulation.node.bounded import INTEGER_LIMIT, REACHABLE
+from tribulation.node.core.interface.messages import AppendEntries, Heartbeat, Message, PreVote, Vote, VoteReply
+from tribulation.node.core.raft.raft import TERM_LEAP
 
 from .solo import Solo
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from node.config.node import MS
-from node.core.interface.entry import make_entry
-from node.core.interface.messages import AppendEntries, AppendReply, HeartbeatReply, Vote, VoteReply
-from node.errors import ConfigError
-from node.flaws.switch import FLAWS, Flaws
+from tribulation.node.config.node import MS
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.messages import AppendEntries, AppendReply, HeartbeatReply, Vote, VoteReply
+from tribulation.node.errors import ConfigError
+from tribulation.node.flaws.switch import FLAWS, Flaws
 
 from .cluster import Cluster
 from .disk import Disk
@@ -93,7 +93,7 @@ def test_no_log_freshness(flaw: str | None) -> None:
 def test_dup_vote_counted(flaw: str | None) -> None:
     n1 = flawed(flaw, nodes=5)
     n1.pass_time(650)
-    from node.core.interface.messages import PreVoteReply
+    from tribulation.node.core.interface.messages import PreVoteReply
 
     for peer in ("n2", "n3"):
         n1.receive(peer, PreVoteReply(0, 1, True))

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from node.core.interface.entry import UNREADABLE, Entry, canonical, parse_entry
-from node.core.storage.recovery import segment_name
-from node.core.storage.wal import Base, Doubt, Hard, encode_batch, encode_record
-from node.printable import printable
+from tribulation.node.core.interface.entry import UNREADABLE, Entry, canonical, parse_entry
+from tribulation.node.core.storage.recovery import segment_name
+from tribulation.node.core.storage.wal import Base, Doubt, Hard, encode_batch, encode_record
+from tribulation.node.printable import printable
 
 from .disk import Disk, File
 from .hostile import World, texts
@@ -165,7 +165,7 @@ def test_an_application_that_raises_stops_no_node_and_says_so(monkeypatch: pytes
 )
 def test_a_forwarded_command_of_the_wrong_shape_gets_into_no_log(command: Any) -> None:
     """Whoever may speak as a node could have stopped the whole cluster for good with one of these."""
-    from node.core.interface.messages import Forward
+    from tribulation.node.core.interface.messages import Forward
 
     solo = Solo()
     term = solo.lead()
@@ -177,8 +177,8 @@ def test_a_forwarded_command_of_the_wrong_shape_gets_into_no_log(command: Any) -
 
 def test_a_snapshot_that_this_python_cannot_read_is_refused_before_it_is_on_disk() -> None:
     """An old leader on another Python may hold a value of any depth; a follower that has installed it could not start again."""
-    from node.core.interface.messages import InstallSnapshot
-    from node.core.storage.snapshot_file import make_snapshot
+    from tribulation.node.core.interface.messages import InstallSnapshot
+    from tribulation.node.core.storage.snapshot_file import make_snapshot
 
     solo = Solo()
     for depth, refused in ((100, False), (200_000, True)):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.config.node import TIMINGS, NodeConfig
-from node.core.interface.entry import make_entry
-from node.core.interface.messages import (
+from tribulation.node.config.node import TIMINGS, NodeConfig
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.messages import (
     MESSAGES,
     AppendEntries,
     InstallSnapshot,
@@ -20,9 +20,9 @@ from node.core.interface.messages import (
     from_wire,
     to_wire,
 )
-from node.core.raft.replication import BATCH_CHARACTERS
-from node.core.raft.snapshotting import PIECE_CHARACTERS
-from node.errors import ConfigError
+from tribulation.node.core.raft.replication import BATCH_CHARACTERS
+from tribulation.node.core.raft.snapshotting import PIECE_CHARACTERS
+from tribulation.node.errors import ConfigError
 
 NUMBER = st.integers(0, 2**63 - 1)
 JSON = st.recursive(

@@ -10,16 +10,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.application.registry import Applications
-from node.core.application.replicated import text_digest
-from node.core.application.state_machine import Application
-from node.core.interface.effects import RunTask
-from node.core.interface.entry import canonical
-from node.core.interface.outbox import Outbox
-from node.core.interface.signals import Committed, Restore
-from node.core.storage.recovery import recover
-from node.runtime.loop.handlers import perform, timeout_s, wait_s
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.application.registry import Applications
+from tribulation.node.core.application.replicated import text_digest
+from tribulation.node.core.application.state_machine import Application
+from tribulation.node.core.interface.effects import RunTask
+from tribulation.node.core.interface.entry import canonical
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.signals import Committed, Restore
+from tribulation.node.core.storage.recovery import recover
+from tribulation.node.runtime.loop.handlers import perform, timeout_s, wait_s
 
 from .disk import Disk, File
 from .solo import Solo

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from node.core.interface.effects import Fsync, Trace, trace_number
-from node.core.interface.messages import TimeoutNow
-from node.core.interface.outbox import HELD_LIMIT, Outbox
-from node.core.storage.group_commit import GroupCommit
+from tribulation.node.core.interface.effects import Fsync, Trace, trace_number
+from tribulation.node.core.interface.messages import TimeoutNow
+from tribulation.node.core.interface.outbox import HELD_LIMIT, Outbox
+from tribulation.node.core.storage.group_commit import GroupCommit
 
 
 def names(out: Outbox) -> list[str]:

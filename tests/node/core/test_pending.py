@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.core.clients.pending import GONE_KEPT, Pending, Table
+from tribulation.node.core.clients.pending import GONE_KEPT, Pending, Table
 
 
 def test_deadlines_of_requests_that_ended_are_dropped_a_few_at_a_time() -> None:

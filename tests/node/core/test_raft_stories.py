@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.interface.entry import Entry, make_entry
-from node.core.interface.messages import (
+from tribulation.node.core.interface.entry import Entry, make_entry
+from tribulation.node.core.interface.messages import (
     AppendEntries,
     AppendReply,
     Heartbeat,
@@ -272,7 +272,7 @@ def test_a_torn_followers_old_acknowledgements_no_longer_count() -> None:
 
 
 def test_a_failed_storage_operation_halts() -> None:
-    from node.core.interface.events import StorageDone
+    from tribulation.node.core.interface.events import StorageDone
 
     n1 = Solo()
     n1.step(StorageDone(99, "EIO"))

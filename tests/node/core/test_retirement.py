@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.core.cluster.retirement import AGAIN_NS, TIMER, Retirement
-from node.core.interface.signals import Changed, LeaderChanged, SetVoters, VotersChanged
+from tribulation.node.core.cluster.retirement import AGAIN_NS, TIMER, Retirement
+from tribulation.node.core.interface.signals import Changed, LeaderChanged, SetVoters, VotersChanged
 
 from .test_submitter import Stage
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.application.kv import KeyValue
-from node.core.interface.entry import make_entry
-from node.core.interface.events import StorageDone
-from node.core.raft import snapshotting
-from node.core.storage.crc import combined
-from node.core.storage.memory_log import Log
-from node.core.storage.recovery import recover
-from node.core.storage.snapshot_file import FILE, make_snapshot, parse_snapshot
-from node.flaws.switch import Flaws
-from node.snapshot_text import SnapshotText
+from tribulation.node.core.application.kv import KeyValue
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.events import StorageDone
+from tribulation.node.core.raft import snapshotting
+from tribulation.node.core.storage.crc import combined
+from tribulation.node.core.storage.memory_log import Log
+from tribulation.node.core.storage.recovery import recover
+from tribulation.node.core.storage.snapshot_file import FILE, make_snapshot, parse_snapshot
+from tribulation.node.flaws.switch import Flaws
+from tribulation.node.snapshot_text import SnapshotText
 
 from .solo import Solo
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.config.node import NodeConfig
-from node.core.application.kv import KeyValue
-from node.core.application.registry import Applications
-from node.core.application.sessions import Sessions
-from node.core.application.state_machine import Application
-from node.core.interface.entry import make_entry
-from node.core.interface.outbox import Outbox
-from node.core.interface.signals import Committed, Restore, SnapshotDue, SnapshotTaken
-from node.core.records import change_sum
-from node.core.records.change_sum import ABSENT, ChangeSum, sum_of
-from node.flaws.switch import Flaws
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.application.kv import KeyValue
+from tribulation.node.core.application.registry import Applications
+from tribulation.node.core.application.sessions import Sessions
+from tribulation.node.core.application.state_machine import Application
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.signals import Committed, Restore, SnapshotDue, SnapshotTaken
+from tribulation.node.core.records import change_sum
+from tribulation.node.core.records.change_sum import ABSENT, ChangeSum, sum_of
+from tribulation.node.flaws.switch import Flaws
 
 KEYS = st.sampled_from(["a", "b", "c", "é"])
 VALUES = st.recursive(

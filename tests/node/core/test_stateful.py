@@ -21,9 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from node.config.node import MS
-from node.core.interface.events import Received
-from node.core.interface.messages import from_wire, to_wire
+from tribulation.node.config.node import MS
+from tribulation.node.core.interface.events import Received
+from tribulation.node.core.interface.messages import from_wire, to_wire
 
 from .cluster import Cluster
 from .linear import explain

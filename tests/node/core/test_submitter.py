@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config.node import MS, NodeConfig
-from node.core.cluster.roster import FAREWELL_NS, STRANGERS, TIMER, Roster
-from node.core.cluster.submitter import RETRY, RETRY_NS, Submitter
-from node.core.interface.cluster_messages import SubmitCommand
-from node.core.interface.effects import Meet, Part, Send, SetTimer
-from node.core.interface.entry import make_entry
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import (
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.cluster.roster import FAREWELL_NS, STRANGERS, TIMER, Roster
+from tribulation.node.core.cluster.submitter import RETRY, RETRY_NS, Submitter
+from tribulation.node.core.interface.cluster_messages import SubmitCommand
+from tribulation.node.core.interface.effects import Meet, Part, Send, SetTimer
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import (
     Applied,
     Changed,
     Found,

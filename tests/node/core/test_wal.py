@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.interface.entry import make_entry
-from node.core.storage.recovery import recover, segment_name
-from node.core.storage.snapshot_file import make_snapshot, parse_snapshot
-from node.core.storage.wal import Base, Cut, Damage, Doubt, Hard, encode_batch, encode_record, scan
-from node.errors import CorruptionError
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.storage.recovery import recover, segment_name
+from tribulation.node.core.storage.snapshot_file import make_snapshot, parse_snapshot
+from tribulation.node.core.storage.wal import Base, Cut, Damage, Doubt, Hard, encode_batch, encode_record, scan
+from tribulation.node.errors import CorruptionError
 
 from .disk import Disk
 from .solo import Solo

@@ -22,21 +22,21 @@ OLD_RELEASE = Path(__file__).parents[1] / "core" / "old_release"
 
 def targets() -> list[Callable[[bytes], None]]:
     """Imported here, so that Atheris sees the branches."""
-    from node.bounded import STRICT, WIDE, OutOfBounds, read_json, within
-    from node.core.detector.rumours import read_rows
-    from node.core.discovery.beacon import read_body
-    from node.core.interface.datagrams import MAGIC, VERSION, decode_datagram
-    from node.core.interface.entry import canonical
-    from node.core.interface.messages import from_wire, to_wire
-    from node.core.memory.disk import files as memory_files
-    from node.core.memory.disk import log
-    from node.core.memory.records import trmm
-    from node.core.memory.sync import unpack
-    from node.core.storage import recovery, wal
-    from node.core.storage.snapshot_file import _checksum
-    from node.errors import CorruptionError
-    from node.runtime.security.identity import parse
-    from node.wire import HEADER, Decoder, FrameError
+    from tribulation.node.bounded import STRICT, WIDE, OutOfBounds, read_json, within
+    from tribulation.node.core.detector.rumours import read_rows
+    from tribulation.node.core.discovery.beacon import read_body
+    from tribulation.node.core.interface.datagrams import MAGIC, VERSION, decode_datagram
+    from tribulation.node.core.interface.entry import canonical
+    from tribulation.node.core.interface.messages import from_wire, to_wire
+    from tribulation.node.core.memory.disk import files as memory_files
+    from tribulation.node.core.memory.disk import log
+    from tribulation.node.core.memory.records import trmm
+    from tribulation.node.core.memory.sync import unpack
+    from tribulation.node.core.storage import recovery, wal
+    from tribulation.node.core.storage.snapshot_file import _checksum
+    from tribulation.node.errors import CorruptionError
+    from tribulation.node.runtime.security.identity import parse
+    from tribulation.node.wire import HEADER, Decoder, FrameError
 
     def frames(data: bytes) -> None:
         decoder = Decoder()

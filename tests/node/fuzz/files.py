@@ -15,14 +15,14 @@ from zlib import crc32
 
 from hypothesis import strategies as st
 
-from node.bounded import INTEGER_LIMIT
-from node.core.interface.entry import Entry, canonical, make_entry
-from node.core.memory.disk import log as memory_log
-from node.core.memory.disk.files import BACKUP, SNAPSHOT, delta_name, segment_name
-from node.core.memory.records import trmm
-from node.core.storage import wal
-from node.core.storage.snapshot_file import FILE, _checksum, parse_snapshot
 from tests.node.core.solo import Solo
+from tribulation.node.bounded import INTEGER_LIMIT
+from tribulation.node.core.interface.entry import Entry, canonical, make_entry
+from tribulation.node.core.memory.disk import log as memory_log
+from tribulation.node.core.memory.disk.files import BACKUP, SNAPSHOT, delta_name, segment_name
+from tribulation.node.core.memory.records import trmm
+from tribulation.node.core.storage import wal
+from tribulation.node.core.storage.snapshot_file import FILE, _checksum, parse_snapshot
 
 from .frames import ODD
 from .values import TEXTS, WIDE_VALUES, Value, around, command

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from node.bounded import INTEGER_LIMIT, STRICT, WIDE
-from node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
+from tribulation.node.bounded import INTEGER_LIMIT, STRICT, WIDE
+from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 
 from .values import REQUESTS, WIRES, around
 

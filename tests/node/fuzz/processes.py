@@ -66,7 +66,7 @@ class Processes:
     def _process(self, name: str) -> Any:
         home = self._directory / name
         with open(home / "out", "ab") as out:
-            command = [self._pythons[name], "-m", "node", "--config", str(home / "config.json")]
+            command = [self._pythons[name], "-m", "tribulation.node", "--config", str(home / "config.json")]
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(self._directory / "pyc")}
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
 

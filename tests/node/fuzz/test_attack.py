@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from node.core.interface.datagrams import MAGIC as DATAGRAM
-from node.core.interface.datagrams import VERSION as DATAGRAM_VERSION
-from node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 from tests.node.runtime.one_node import FrameClient, wait_for
+from tribulation.node.core.interface.datagrams import MAGIC as DATAGRAM
+from tribulation.node.core.interface.datagrams import VERSION as DATAGRAM_VERSION
+from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 
 from . import frames
 from .files import DAMAGES

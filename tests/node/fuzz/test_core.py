@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.core.interface.datagrams import encode_datagram
-from node.core.interface.events import Datagram, Received, Request
-from node.core.interface.messages import from_wire
-from node.runtime.telemetry.recording import effects_crc
-from node.wire import Kind, encode
 from tests.node.core.solo import Solo
+from tribulation.node.core.interface.datagrams import encode_datagram
+from tribulation.node.core.interface.events import Datagram, Received, Request
+from tribulation.node.core.interface.messages import from_wire
+from tribulation.node.runtime.telemetry.recording import effects_crc
+from tribulation.node.wire import Kind, encode
 
 from . import values
 
@@ -120,9 +120,9 @@ def test_datagrams(notes: list[Any], detector: str) -> None:
 @given(st.lists(values.command(values.WIDE_VALUES), min_size=1, max_size=20))
 def test_commands_that_are_in_the_log_already(commands: list[list[Any]]) -> None:
     """As the log of an earlier release, or a lying leader, may have them: each is answered, none raises, and the state comes back from its snapshot."""
-    from node.core.interface.entry import canonical
-    from node.core.interface.signals import Restore
     from tests.node.core.hostile import World
+    from tribulation.node.core.interface.entry import canonical
+    from tribulation.node.core.interface.signals import Restore
 
     world = World()
     for index, command in enumerate(commands, 1):
@@ -135,8 +135,8 @@ def test_commands_that_are_in_the_log_already(commands: list[list[Any]]) -> None
 
 
 def test_every_command_of_the_applications_is_fuzzed() -> None:
-    from node.config.node import NodeConfig
-    from node.core.application.registry import Applications
+    from tribulation.node.config.node import NodeConfig
+    from tribulation.node.core.application.registry import Applications
 
     config = NodeConfig.from_json({"node": "n1", "cluster": "c", "peers": {"n1": ["h", 1]}, **PARTS})
     assert {command for app in Applications(config).by_name.values() for command in app.commands} == set(

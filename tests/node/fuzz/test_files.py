@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.config.node import NodeConfig
-from node.core.interface.signals import Restore
-from node.core.memory.disk import files as memory_files
-from node.core.storage.recovery import recover
-from node.errors import ConfigError, CorruptionError
-from node.runtime.disk.home import Home, HomeError
-from node.runtime.process.boot import load
 from tests.node.core.disk import Disk, File
 from tests.node.core.hostile import World
 from tests.node.core.solo import Solo
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.interface.signals import Restore
+from tribulation.node.core.memory.disk import files as memory_files
+from tribulation.node.core.storage.recovery import recover
+from tribulation.node.errors import ConfigError, CorruptionError
+from tribulation.node.runtime.disk.home import Home, HomeError
+from tribulation.node.runtime.process.boot import load
 
 from . import files, values
 from .frames import ODD, _encoded

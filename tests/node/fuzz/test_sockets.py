@@ -53,7 +53,7 @@ def test_datagrams(node: OneNode, sent: list[bytes]) -> None:
     """With a checksum that is right, so that what is behind it is reached."""
     from zlib import crc32
 
-    from node.core.interface.datagrams import MAGIC, VERSION
+    from tribulation.node.core.interface.datagrams import MAGIC, VERSION
 
     before = dict(node.broken)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

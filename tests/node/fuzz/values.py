@@ -12,20 +12,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from node.bounded import ID_CHARACTERS, INTEGER_LIMIT, STRICT, WIDE
-from node.core.application import members, memory, placement_fields
-from node.core.clients.request import ADMINS, LEVELS
-from node.core.detector.heartbeat import BEAT
-from node.core.detector.swim import ACK, ASK, NACK, PING
-from node.core.discovery.discovery import ANSWER, BEACON
-from node.core.interface.cluster_messages import CLUSTER_MESSAGES
-from node.core.interface.datagrams import Note
-from node.core.interface.messages import MESSAGES, Forward, ForwardReply
-from node.core.memory.records import schema
-from node.core.memory.request import LEVELS as MEMORY_LEVELS
-from node.core.memory.request import OPERATIONS
-from node.core.records.task_fields import _COMMANDS, STATES
 from tests.node.core.hostile import GOOD
+from tribulation.node.bounded import ID_CHARACTERS, INTEGER_LIMIT, STRICT, WIDE
+from tribulation.node.core.application import members, memory, placement_fields
+from tribulation.node.core.clients.request import ADMINS, LEVELS
+from tribulation.node.core.detector.heartbeat import BEAT
+from tribulation.node.core.detector.swim import ACK, ASK, NACK, PING
+from tribulation.node.core.discovery.discovery import ANSWER, BEACON
+from tribulation.node.core.interface.cluster_messages import CLUSTER_MESSAGES
+from tribulation.node.core.interface.datagrams import Note
+from tribulation.node.core.interface.messages import MESSAGES, Forward, ForwardReply
+from tribulation.node.core.memory.records import schema
+from tribulation.node.core.memory.request import LEVELS as MEMORY_LEVELS
+from tribulation.node.core.memory.request import OPERATIONS
+from tribulation.node.core.records.task_fields import _COMMANDS, STATES
 
 Value = Any
 NAMES = ("n1", "n2", "n3", "a", "t", "f", "k", "code", "generic", "echo", "hybrid", "ACTIVE", "fact", "episode", "")

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.core import Core
-from node.runtime.loop.loop import Runtime
-from node.runtime.options import Address, Limits, RuntimeOptions
-from node.wire import Decoder, Frame, Kind, encode
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.core import Core
+from tribulation.node.runtime.loop.loop import Runtime
+from tribulation.node.runtime.options import Address, Limits, RuntimeOptions
+from tribulation.node.wire import Decoder, Frame, Kind, encode
 
 CLUSTER = "one"
 DEADLINE_S = 20.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.errors import ConfigError
-from node.runtime.security.authentic import OVERHEAD, WINDOW, Signer, Verifier, load_keys
-from node.runtime.telemetry.refusals import Refused
+from tribulation.node.errors import ConfigError
+from tribulation.node.runtime.security.authentic import OVERHEAD, WINDOW, Signer, Verifier, load_keys
+from tribulation.node.runtime.telemetry.refusals import Refused
 
 OLD, NEW = b"o" * 32, b"n" * 32
 

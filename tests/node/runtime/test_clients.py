@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.network.clients import Clients
-from node.runtime.options import Limits
+from tribulation.node.runtime.network.clients import Clients
+from tribulation.node.runtime.options import Limits
 
 from .one_node import FrameClient, OneNode
 

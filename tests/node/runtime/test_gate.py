@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.loop.gate import Gate
+from tribulation.node.runtime.loop.gate import Gate
 
 
 def test_waits_for_all_and_keeps_the_order_of_emission() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from node.core.interface.messages import TimeoutNow, to_wire
-from node.runtime.network import network as network_module
-from node.runtime.network.connection import Connection
-from node.runtime.network.datagrams import Datagrams
-from node.runtime.network.inbound import Inbound
-from node.runtime.network.link import Link
-from node.wire import MAX_PAYLOAD, Kind, encode, frame
+from tribulation.node.core.interface.messages import TimeoutNow, to_wire
+from tribulation.node.runtime.network import network as network_module
+from tribulation.node.runtime.network.connection import Connection
+from tribulation.node.runtime.network.datagrams import Datagrams
+from tribulation.node.runtime.network.inbound import Inbound
+from tribulation.node.runtime.network.link import Link
+from tribulation.node.wire import MAX_PAYLOAD, Kind, encode, frame
 
 from .one_node import FrameClient, OneNode, wait_for
 

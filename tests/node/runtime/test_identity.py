@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.security.identity import Identity, identity_of, parse
+from tribulation.node.runtime.security.identity import Identity, identity_of, parse
 
 NAMES = st.text(min_size=1, max_size=20).filter(lambda text: not any(0xD800 <= ord(sign) < 0xE000 for sign in text))
 IDENTITIES = st.builds(Identity, NAMES, st.sampled_from(["node", "client"]), NAMES)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from checkers.base.result import RunRecord
-from checkers.traces.traces import read_traces
-from node.runtime.telemetry import logs
-from node.runtime.telemetry.logs import NodeLog, TraceFile
+from tribulation.checkers.base.result import RunRecord
+from tribulation.checkers.traces.traces import read_traces
+from tribulation.node.runtime.telemetry import logs
+from tribulation.node.runtime.telemetry.logs import NodeLog, TraceFile
 
 
 def test_a_new_life_begins_on_a_line_of_its_own(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import node.runtime.telemetry.metrics as module
-from node.runtime.telemetry.metrics import Metrics, health, prometheus
+import tribulation.node.runtime.telemetry.metrics as module
+from tribulation.node.runtime.telemetry.metrics import Metrics, health, prometheus
 
 STATUS = {
     "node": "n1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.telemetry.rates import ADDRESSES, SECOND, Rates, origin
+from tribulation.node.runtime.telemetry.rates import ADDRESSES, SECOND, Rates, origin
 
 
 @given(st.lists(st.integers(0, SECOND), max_size=300), st.integers(1, 50), st.integers(1, 20))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.core.interface.effects import Append, Effect, Fsync, Halt, Reply, Send, SetTimer, Trace
-from node.core.interface.events import (
+from tribulation.node.core.interface.effects import Append, Effect, Fsync, Halt, Reply, Send, SetTimer, Trace
+from tribulation.node.core.interface.events import (
     ClientGone,
     Connected,
     Disconnected,
@@ -18,9 +18,9 @@ from node.core.interface.events import (
     StorageDone,
     TimerFired,
 )
-from node.core.interface.messages import AppendEntries, TimeoutNow, to_wire
-from node.runtime.loop.inputs import InputsWriter, make_room
-from node.runtime.telemetry.recording import (
+from tribulation.node.core.interface.messages import AppendEntries, TimeoutNow, to_wire
+from tribulation.node.runtime.loop.inputs import InputsWriter, make_room
+from tribulation.node.runtime.telemetry.recording import (
     RecordedStep,
     effect_crc,
     effects_crc,
@@ -28,7 +28,7 @@ from node.runtime.telemetry.recording import (
     encode_step,
     read_recording,
 )
-from node.wire import encode_payload
+from tribulation.node.wire import encode_payload
 
 EVENTS: tuple[Event, ...] = (
     Start(3, 7, {"log": b"\x00\xff binary", "snapshot": b""}, 1),

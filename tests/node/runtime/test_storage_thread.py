@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.interface.effects import Append, Fsync, FsyncDir, Rename, StorageEffect
-from node.runtime.disk.storage import Job, merge_fsyncs
+from tribulation.node.core.interface.effects import Append, Fsync, FsyncDir, Rename, StorageEffect
+from tribulation.node.runtime.disk.storage import Job, merge_fsyncs
 
 
 def test_neighbouring_fsyncs_become_one() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from harness.simulator.cluster.tasks import SimTasks
-from harness.simulator.event_loop import Kernel
-from node.core.interface.effects import RunTask
-from node.core.interface.events import TaskDone
-from node.runtime.loop import tasks
-from node.runtime.loop.handlers import HANDLERS, Handler, Result, load_handlers, perform
-from node.runtime.loop.tasks import TaskThreads
+from tribulation.harness.simulator.cluster.tasks import SimTasks
+from tribulation.harness.simulator.event_loop import Kernel
+from tribulation.node.core.interface.effects import RunTask
+from tribulation.node.core.interface.events import TaskDone
+from tribulation.node.runtime.loop import tasks
+from tribulation.node.runtime.loop.handlers import HANDLERS, Handler, Result, load_handlers, perform
+from tribulation.node.runtime.loop.tasks import TaskThreads
 
 BOUND_S = 20.0
 

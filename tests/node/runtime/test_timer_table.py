@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.loop.timers import TimerTable
+from tribulation.node.runtime.loop.timers import TimerTable
 
 keys = st.sampled_from(["election", "heartbeat", "request.1"])
 actions = st.one_of(

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.systems.reference.authority import MARGIN, Authority, Issued, client_context, write_secret
-from node.errors import ConfigError
-from node.runtime.options import TlsFiles
-from node.runtime.security.identity import Identity
-from node.runtime.security.rotating import Rotating
-from node.runtime.security.tls import Credentials, Session, load_credentials
-from node.runtime.telemetry.logs import NodeLog
-from node.runtime.telemetry.refusals import Refused
+from tribulation.harness.systems.reference.authority import MARGIN, Authority, Issued, client_context, write_secret
+from tribulation.node.errors import ConfigError
+from tribulation.node.runtime.options import TlsFiles
+from tribulation.node.runtime.security.identity import Identity
+from tribulation.node.runtime.security.rotating import Rotating
+from tribulation.node.runtime.security.tls import Credentials, Session, load_credentials
+from tribulation.node.runtime.telemetry.logs import NodeLog
+from tribulation.node.runtime.telemetry.refusals import Refused
 
 ENDED = -MARGIN - timedelta(hours=1)
 OWN = Identity("c", "node", "n1")

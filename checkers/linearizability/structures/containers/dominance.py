@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 from ..parts.compiled import fast
 

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 from .flow import NOBODY, STILL_OPEN, Flow
 

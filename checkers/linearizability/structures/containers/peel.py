@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 from ..parts.compiled import fast
 from ..parts.intervals import coverage

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 from ....models.operation_names import INSERTS, LEAST_FIRST, POLLS
 from ..parts.finding import Doubt, Finding, Unsuitable

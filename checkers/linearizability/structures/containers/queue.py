@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 from ....models.operation_names import DEQUEUES, ENQUEUES
 from ..parts.finding import Doubt, Finding

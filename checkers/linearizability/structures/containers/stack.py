@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 from ....models.operation_names import POPS, PUSHES
 from ..parts.finding import Doubt, Finding

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import ABSENT, NONE_ID, Int64
+from tribulation.histories.model.columns import ABSENT, NONE_ID, Int64
 
 from ....base.wording import show
 from ..parts.chains import Conflict, chain_order, conflict

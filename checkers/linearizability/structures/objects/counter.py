@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import NONE_ID, OPEN, Int32, Int64
+from tribulation.histories.model.columns import NONE_ID, OPEN, Int32, Int64
 
 from ....models.operation_names import DELTAS, FETCHES
 from ..parts.compiled import fast

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 from ..parts.finding import Finding
 from ..parts.view import View

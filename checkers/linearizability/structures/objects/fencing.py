@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import NONE_ID, Int64
+from tribulation.histories.model.columns import NONE_ID, Int64
 
 from ..parts.finding import Finding, Unsuitable
 from ..parts.intervals import out_of_order

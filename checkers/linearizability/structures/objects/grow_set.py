@@ -1,4 +1,4 @@
-"""Sets that only grow and are read as a whole, as arrays: the method of `checkers.sets.order` for tens of millions of elements read.
+"""Sets that only grow and are read as a whole, as arrays: the method of `tribulation.checkers.sets.order` for tens of millions of elements read.
 
 In a legal order the reads grow: sorted by size they are a chain by inclusion, so that each element is in a suffix of them. The order of everything is
 then given, and legal exactly if nobody began after a later one had returned. Of several adds of an element the one that began first may
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histories.model.columns import ABSENT, Int32, Int64
+from tribulation.histories.model.columns import ABSENT, Int32, Int64
 
 from ....sets.order import Disorder, WholeSet
 from ....sets.witness import anomaly_of_disorder

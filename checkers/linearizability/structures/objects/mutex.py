@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histories.model.columns import NONE_ID, OPEN, Int64
+from tribulation.histories.model.columns import NONE_ID, OPEN, Int64
 
 from ..parts.chains import Conflict, chain_order, conflict
 from ..parts.finding import Finding, Unsuitable

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histories.model.columns import NONE_ID, OPEN, Int64
+from tribulation.histories.model.columns import NONE_ID, OPEN, Int64
 
 from ....base.wording import show
 from ..parts.finding import Finding, Unsuitable

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from histories.model.columns import Int64
+from tribulation.histories.model.columns import Int64
 
 Mask = npt.NDArray[np.bool_]
 

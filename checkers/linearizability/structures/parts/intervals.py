@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from histories.model.columns import OPEN, Int64
+from tribulation.histories.model.columns import OPEN, Int64
 
 Mask = npt.NDArray[np.bool_]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from histories import Operation, Type, same
-from histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Int32, Int64
+from tribulation.histories import Operation, Type, same
+from tribulation.histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, OPEN, Columns, Int32, Int64
 
 from ....base.wording import describe, ms_between, show
 
@@ -80,7 +80,7 @@ class View:
 
     @cached_property
     def saw_empty(self) -> Mask:
-        """Removals that found nothing there: they answered null, or failed because of that (`histories.model.operation.FOUND_NOTHING`)."""
+        """Removals that found nothing there: they answered null, or failed because of that (`tribulation.histories.model.operation.FOUND_NOTHING`)."""
         nothing = (self.result == NONE_ID) & (self.columns.result_list[self.rows] == ABSENT)
         found: Mask = (self.ok & nothing) | (self.failed & self.columns.mismatch[self.rows])
         return found

@@ -1,4 +1,4 @@
-"""Delays between the regions of a lab, where the kernel has no netem: `python -m harness.hosts.local.supervisor.delays '{"7200": [delay_ns, jitter_ns]}'`.
+"""Delays between the regions of a lab, where the kernel has no netem: `python -m tribulation.harness.hosts.local.supervisor.delays '{"7200": [delay_ns, jitter_ns]}'`.
 
 Packets of each way wait in a queue of the kernel's; each goes on when its delay and a draw up to the jitter are over, and never before one that came
 earlier over the same way, as on a real line. It goes on until it is killed, which the lab's end does.

@@ -1,4 +1,4 @@
-"""The supervisor of a lab of local hosts: `python -m harness.hosts.local.supervisor.supervisor LAB READY_FD` (see `supervising.py` for what it is asked)."""
+"""The supervisor of a lab of local hosts: `python -m tribulation.harness.hosts.local.supervisor.supervisor LAB READY_FD` (see `supervising.py` for what it is asked)."""
 
 from __future__ import annotations
 

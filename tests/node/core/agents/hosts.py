@@ -11,17 +11,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from node.config.node import MS
-from node.core.agents.agents import Agents
-from node.core.application.placement import Placement
-from node.core.cluster.coordinator import Coordinator
-from node.core.interface.effects import CancelTimer, Send, SetTimer, Trace
-from node.core.interface.entry import make_entry
-from node.core.interface.events import Connected
-from node.core.interface.messages import from_wire, to_wire
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import (
+from tribulation.node.config.node import MS
+from tribulation.node.core.agents.agents import Agents
+from tribulation.node.core.application.placement import Placement
+from tribulation.node.core.cluster.coordinator import Coordinator
+from tribulation.node.core.interface.effects import CancelTimer, Send, SetTimer, Trace
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.events import Connected
+from tribulation.node.core.interface.messages import from_wire, to_wire
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import (
     AgentsHere,
     AgentWork,
     Applied,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config.node import NodeConfig
+from tribulation.node.config.node import NodeConfig
 
 
 def config(node: str = "n1", nodes: int = 3, **more: Any) -> NodeConfig:

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.core.cluster.balance import plan_departures, plan_moves, plan_respawns
-from node.core.records.agent_state import KeyedState
-from node.core.records.capacity import hosting, orphaned, places, used_slots, utilisation
+from tribulation.node.core.cluster.balance import plan_departures, plan_moves, plan_respawns
+from tribulation.node.core.records.agent_state import KeyedState
+from tribulation.node.core.records.capacity import hosting, orphaned, places, used_slots, utilisation
 
 from .records import agent, member
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from node.config.node import MS
+from tribulation.node.config.node import MS
 
 from .hosts import World
 from .records import member

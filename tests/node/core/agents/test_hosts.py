@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from node.config.node import MS
-from node.core.cluster.coordinator import Coordinator
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import AgentWork, Changed, Detected, LeaderChanged, Transfer
-from node.core.records.agent_state import VALUE_CHARACTERS
+from tribulation.node.config.node import MS
+from tribulation.node.core.cluster.coordinator import Coordinator
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import AgentWork, Changed, Detected, LeaderChanged, Transfer
+from tribulation.node.core.records.agent_state import VALUE_CHARACTERS
 
 from .hosts import World
 from .records import config, member

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from node.config.node import MS
+from tribulation.node.config.node import MS
 
 from .hosts import World
 

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from node.core.application.placement import Placement
-from node.core.records.agent_state import VALUE_CHARACTERS
+from tribulation.node.core.application.placement import Placement
+from tribulation.node.core.records.agent_state import VALUE_CHARACTERS
 
 from .records import config, member
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from node.config.node import MS, NodeConfig
-from node.core.interface.datagrams import decode_datagram
-from node.core.interface.effects import Broadcast, CancelTimer, SendDatagram, SetTimer, Trace
-from node.core.interface.events import Datagram
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import Changed
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.interface.datagrams import decode_datagram
+from tribulation.node.core.interface.effects import Broadcast, CancelTimer, SendDatagram, SetTimer, Trace
+from tribulation.node.core.interface.events import Datagram
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import Changed
 
 PORT = 9999
 

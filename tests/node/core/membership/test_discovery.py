@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config.node import MS
-from node.core.discovery.beacon import make_body, read_body
-from node.core.discovery.discovery import REPLIES, Discovery
-from node.core.discovery.table import KNOWN_LIMIT, Place, Table
-from node.core.interface.datagrams import LIMIT, Note, decode_datagram, encode_datagram
-from node.core.interface.effects import Broadcast, SendDatagram, Trace
-from node.core.interface.events import Datagram
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import Found
+from tribulation.node.config.node import MS
+from tribulation.node.core.discovery.beacon import make_body, read_body
+from tribulation.node.core.discovery.discovery import REPLIES, Discovery
+from tribulation.node.core.discovery.table import KNOWN_LIMIT, Place, Table
+from tribulation.node.core.interface.datagrams import LIMIT, Note, decode_datagram, encode_datagram
+from tribulation.node.core.interface.effects import Broadcast, SendDatagram, Trace
+from tribulation.node.core.interface.events import Datagram
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import Found
 
 from .net import PORT, Net, host_of, make_config
 
@@ -77,7 +77,7 @@ def test_a_stranger_is_found_and_answered_at_once_and_then_no_more() -> None:
 
 
 def make_mark() -> int:
-    from node.core.discovery.table import mark
+    from tribulation.node.core.discovery.table import mark
 
     return mark("n1", 1)
 

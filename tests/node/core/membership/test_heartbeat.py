@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from node.config.node import MS
-from node.core.detector.detector import Detector
-from node.core.interface.datagrams import Note
-from node.core.interface.events import Datagram
-from node.core.interface.signals import Detected
+from tribulation.node.config.node import MS
+from tribulation.node.core.detector.detector import Detector
+from tribulation.node.core.interface.datagrams import Note
+from tribulation.node.core.interface.events import Datagram
+from tribulation.node.core.interface.signals import Detected
 
 from .net import PORT, Net, make_config, record
 

@@ -8,11 +8,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config.node import MS
-from node.core.detector.lifeguard import HEALTH_LIMIT, Health, make_suspicion
-from node.core.detector.order import Order
-from node.core.detector.rumours import LIMIT, ROOM, Rumour, Rumours, read_rows
-from node.core.interface.entry import canonical
+from tribulation.node.config.node import MS
+from tribulation.node.core.detector.lifeguard import HEALTH_LIMIT, Health, make_suspicion
+from tribulation.node.core.detector.order import Order
+from tribulation.node.core.detector.rumours import LIMIT, ROOM, Rumour, Rumours, read_rows
+from tribulation.node.core.interface.entry import canonical
 
 S = 1000 * MS
 

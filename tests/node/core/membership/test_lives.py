@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config.node import MS
-from node.core.cluster.membership import JOIN_NS, JOINS, Membership
-from node.core.interface.cluster_messages import SubmitCommand
-from node.core.interface.effects import Send, SetTimer, Trace
-from node.core.interface.entry import make_entry
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import (
+from tribulation.node.config.node import MS
+from tribulation.node.core.cluster.membership import JOIN_NS, JOINS, Membership
+from tribulation.node.core.interface.cluster_messages import SubmitCommand
+from tribulation.node.core.interface.effects import Send, SetTimer, Trace
+from tribulation.node.core.interface.entry import make_entry
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import (
     Applied,
     Changed,
     Detected,

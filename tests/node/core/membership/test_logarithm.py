@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from node.core.detector.logarithm import log10_ceiling, log10_thousandths
+from tribulation.node.core.detector.logarithm import log10_ceiling, log10_thousandths
 
 
 @pytest.mark.parametrize("number", [*range(1, 140), 999, 1000, 1001])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.application.members import MEMBER_LIMIT, Members
-from node.core.interface.entry import canonical
-from node.core.records.lifecycle import TRANSITIONS, step_towards
+from tribulation.node.core.application.members import MEMBER_LIMIT, Members
+from tribulation.node.core.interface.entry import canonical
+from tribulation.node.core.records.lifecycle import TRANSITIONS, step_towards
 
 from .net import make_config
 

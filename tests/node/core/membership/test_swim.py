@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from node.config.node import MS
-from node.core.detector.detector import Detector
-from node.core.interface.signals import Detected
+from tribulation.node.config.node import MS
+from tribulation.node.core.detector.detector import Detector
+from tribulation.node.core.interface.signals import Detected
 
 from .net import Net, Node, make_config, record
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.simulator.cluster.cluster import SimCluster
-from node.config.node import MS, NodeConfig
+from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.node.config.node import MS, NodeConfig
 
 S = 1000 * MS
 NAMES = ("n1", "n2", "n3", "n4")

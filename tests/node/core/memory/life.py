@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, Protocol
 
-from node.core.interface.effects import Rename, StorageEffect
-from node.core.interface.outbox import Outbox
-from node.core.memory.disk.files import Found, recover
-from node.core.memory.disk.writer import Writer
+from tribulation.node.core.interface.effects import Rename, StorageEffect
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.memory.disk.files import Found, recover
+from tribulation.node.core.memory.disk.writer import Writer
 
 Key = tuple[str, str]
 KEYS = [("fact", f"f{number}") for number in range(4)] + [("episode", "e")]

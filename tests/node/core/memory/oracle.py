@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node.core.memory.records.schema import COUNT, FIELDS, SCORE, SET, WRITTEN
-from node.core.memory.records.vector import Dot
+from tribulation.node.core.memory.records.schema import COUNT, FIELDS, SCORE, SET, WRITTEN
+from tribulation.node.core.memory.records.vector import Dot
 
 
 @dataclass(frozen=True)

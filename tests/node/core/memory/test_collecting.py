@@ -19,9 +19,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.core.memory.records.record import changed, deleted, joined, live, shown, unseen
-from node.core.memory.records.vector import Vector, includes, stepped
-from node.core.memory.records.vector import joined as joined_vectors
+from tribulation.node.core.memory.records.record import changed, deleted, joined, live, shown, unseen
+from tribulation.node.core.memory.records.vector import Vector, includes, stepped
+from tribulation.node.core.memory.records.vector import joined as joined_vectors
 
 from .oracle import NONE, Known, Operation
 from .oracle import shown as expected

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.core.interface.entry import canonical
-from node.core.memory.records import record as records
-from node.core.memory.records.record import changed, deleted, joined, live, shown, unseen, visible
-from node.core.memory.records.shape import state_problem
+from tribulation.node.core.interface.entry import canonical
+from tribulation.node.core.memory.records import record as records
+from tribulation.node.core.memory.records.record import changed, deleted, joined, live, shown, unseen, visible
+from tribulation.node.core.memory.records.shape import state_problem
 
 from .oracle import NONE, Known, Operation
 from .oracle import shown as expected

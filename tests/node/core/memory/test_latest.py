@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.interface.entry import canonical
-from node.core.memory.records.conflicts import LatestWins, conflicts_of
-from node.core.memory.records.latest import changed, deleted, joined, live, shown, state_problem, unseen
-from node.flaws.switch import Flaws
+from tribulation.node.core.interface.entry import canonical
+from tribulation.node.core.memory.records.conflicts import LatestWins, conflicts_of
+from tribulation.node.core.memory.records.latest import changed, deleted, joined, live, shown, state_problem, unseen
+from tribulation.node.flaws.switch import Flaws
 
 A, B = "n1.1.a", "n2.1.b"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from node.config.node import MS
-from node.core.interface.cluster_messages import MemoryPush, MemoryState
-from node.core.memory.records.schema import LIMITS
+from tribulation.node.config.node import MS
+from tribulation.node.core.interface.cluster_messages import MemoryPush, MemoryState
+from tribulation.node.core.memory.records.schema import LIMITS
 
 from ..cluster import Cluster
 from ..disk import Disk

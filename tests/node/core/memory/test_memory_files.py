@@ -9,15 +9,15 @@ from random import Random
 
 import pytest
 
-from harness.simulator.disk.disk import Disk as SimulatedDisk
-from node.core.interface.outbox import Outbox
-from node.core.memory.disk.files import BACKUP, SNAPSHOT, Found, recover
-from node.core.memory.disk.log import encode_frame, read_frame, scan
-from node.core.memory.disk.writer import Writer
-from node.core.memory.records.trmm import Trmm, encode
-from node.core.storage import recovery
-from node.flaws.switch import Flaws
 from tests.node.core.disk import Disk as CachedDisk
+from tribulation.harness.simulator.disk.disk import Disk as SimulatedDisk
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.memory.disk.files import BACKUP, SNAPSHOT, Found, recover
+from tribulation.node.core.memory.disk.log import encode_frame, read_frame, scan
+from tribulation.node.core.memory.disk.writer import Writer
+from tribulation.node.core.memory.records.trmm import Trmm, encode
+from tribulation.node.core.storage import recovery
+from tribulation.node.flaws.switch import Flaws
 
 from .life import KEYS, Ledger, Life, numbers
 

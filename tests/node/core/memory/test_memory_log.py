@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.interface.entry import canonical
-from node.core.memory.disk.log import Batch, Change, encode_frame, read_frame, scan
+from tribulation.node.core.interface.entry import canonical
+from tribulation.node.core.memory.disk.log import Batch, Change, encode_frame, read_frame, scan
 
 Key = tuple[str, str]
 

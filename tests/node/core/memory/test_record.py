@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from node.core.memory.records.conflicts import conflicts_of, room_problem
-from node.core.memory.records.record import (
+from tribulation.node.core.memory.records.conflicts import conflicts_of, room_problem
+from tribulation.node.core.memory.records.record import (
     changed,
     concurrent,
     deleted,
@@ -18,9 +18,9 @@ from node.core.memory.records.record import (
     unseen,
     visible,
 )
-from node.core.memory.records.schema import ELEMENTS_LIMIT
-from node.core.memory.records.shape import state_problem
-from node.flaws.switch import Flaws
+from tribulation.node.core.memory.records.schema import ELEMENTS_LIMIT
+from tribulation.node.core.memory.records.shape import state_problem
+from tribulation.node.flaws.switch import Flaws
 
 A, B, C = "n1.1.a", "n2.1.b", "n3.1.c"
 

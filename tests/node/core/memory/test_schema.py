@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.memory.records import trits
-from node.core.memory.records.schema import (
+from tribulation.node.core.memory.records import trits
+from tribulation.node.core.memory.records.schema import (
     COUNT_LIMIT,
     FIELDS,
     INTEGER_LIMIT,

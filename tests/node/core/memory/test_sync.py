@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.interface.cluster_messages import MemoryAsk, MemoryChunk
-from node.core.memory.records.conflicts import conflicts_of
-from node.core.memory.records.store import Store
-from node.core.memory.records.trmm import decode
-from node.core.memory.sync import (
+from tribulation.node.core.interface.cluster_messages import MemoryAsk, MemoryChunk
+from tribulation.node.core.memory.records.conflicts import conflicts_of
+from tribulation.node.core.memory.records.store import Store
+from tribulation.node.core.memory.records.trmm import decode
+from tribulation.node.core.memory.sync import (
     QUEUE_BYTES,
     QUEUE_NS,
     UNPACKED_BYTES,
@@ -21,7 +21,7 @@ from node.core.memory.sync import (
     pack,
     unpack,
 )
-from node.flaws.switch import Flaws
+from tribulation.node.flaws.switch import Flaws
 
 S = 1_000_000_000
 

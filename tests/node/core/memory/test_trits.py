@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.memory.records.trits import from_text, pack, to_text, unpack
+from tribulation.node.core.memory.records.trits import from_text, pack, to_text, unpack
 
 TRITS = st.lists(st.sampled_from([-1, 0, 1]), max_size=41)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.memory.records.trits import to_text
-from node.core.memory.records.trmm import SECTIONS, Trmm, checksum, decode, encode, verify
-from node.errors import CorruptionError
+from tribulation.node.core.memory.records.trits import to_text
+from tribulation.node.core.memory.records.trmm import SECTIONS, Trmm, checksum, decode, encode, verify
+from tribulation.node.errors import CorruptionError
 
 PAGE = Path(__file__).parents[4] / "docs/reference/trmm.md"
 

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.core.memory.records.vector import beyond, concurrent, covers, includes, joined, met, stepped, vector_problem
+from tribulation.node.core.memory.records.vector import (
+    beyond,
+    concurrent,
+    covers,
+    includes,
+    joined,
+    met,
+    stepped,
+    vector_problem,
+)
 
 vectors = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5))
 

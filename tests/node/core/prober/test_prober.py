@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config.node import MS, NodeConfig
-from node.core.cluster.prober import PINGS, TIMER, Prober
-from node.core.cluster.smoothing import BURST_MAX, BURST_MIN, FASTEST_BPS, Way
-from node.core.interface.cluster_messages import ProbePing, ProbePong, ProbeReport
-from node.core.interface.effects import Send, SetTimer
-from node.core.interface.events import Connected, Disconnected
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import Changed, Distances, LeaderChanged, Measured
+from tribulation.node.config.node import MS, NodeConfig
+from tribulation.node.core.cluster.prober import PINGS, TIMER, Prober
+from tribulation.node.core.cluster.smoothing import BURST_MAX, BURST_MIN, FASTEST_BPS, Way
+from tribulation.node.core.interface.cluster_messages import ProbePing, ProbePong, ProbeReport
+from tribulation.node.core.interface.effects import Send, SetTimer
+from tribulation.node.core.interface.events import Connected, Disconnected
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import Changed, Distances, LeaderChanged, Measured
 
 S = 1000 * MS
 

@@ -11,13 +11,13 @@ import json
 from random import Random
 from typing import Any
 
-from node.core.application.tasks import Tasks
-from node.core.interface.effects import DropTask, RunTask, SetTimer
-from node.core.interface.events import TaskDone
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import AgentsHere, Changed, LeaderChanged, Submit, Submitted, Withdraw
-from node.core.tasks.tasks import TaskMachine
+from tribulation.node.core.application.tasks import Tasks
+from tribulation.node.core.interface.effects import DropTask, RunTask, SetTimer
+from tribulation.node.core.interface.events import TaskDone
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import AgentsHere, Changed, LeaderChanged, Submit, Submitted, Withdraw
+from tribulation.node.core.tasks.tasks import TaskMachine
 
 from .world import NODES, agent, config, member, submission
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from node.core.interface.effects import DropTask, Effect, RunTask, SetTimer, Trace
-from node.core.interface.events import TaskDone
-from node.core.interface.outbox import Outbox
-from node.core.interface.rng import Chance
-from node.core.interface.signals import (
+from tribulation.node.core.interface.effects import DropTask, Effect, RunTask, SetTimer, Trace
+from tribulation.node.core.interface.events import TaskDone
+from tribulation.node.core.interface.outbox import Outbox
+from tribulation.node.core.interface.rng import Chance
+from tribulation.node.core.interface.signals import (
     AgentsHere,
     AgentWork,
     Changed,
@@ -19,7 +19,7 @@ from node.core.interface.signals import (
     Submitted,
     Withdraw,
 )
-from node.core.tasks.tasks import TaskMachine
+from tribulation.node.core.tasks.tasks import TaskMachine
 
 from .world import Log, config
 

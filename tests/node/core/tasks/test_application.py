@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from node.core.application import tasks
-from node.core.application.tasks import Tasks
-from node.core.interface.entry import canonical
+from tribulation.node.core.application import tasks
+from tribulation.node.core.application.tasks import Tasks
+from tribulation.node.core.interface.entry import canonical
 
 from .world import Log, agent, submission
 

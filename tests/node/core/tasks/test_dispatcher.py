@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.core.interface.signals import Submitted
+from tribulation.node.core.interface.signals import Submitted
 
 from .stage import Stage
 from .world import Log, agent, member

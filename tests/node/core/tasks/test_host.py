@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.core.records.task_fields import LOSSES_LIMIT, losses
+from tribulation.node.core.records.task_fields import LOSSES_LIMIT, losses
 
 from .stage import Stage
 from .world import Log, agent

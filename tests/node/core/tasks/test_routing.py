@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.config.cluster import STRATEGIES
-from node.core.tasks.routing import LARGE_BYTES, Candidate, Measures, choose
+from tribulation.node.config.cluster import STRATEGIES
+from tribulation.node.core.tasks.routing import LARGE_BYTES, Candidate, Measures, choose
 
 MS = 1_000_000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.config.node import NodeConfig
-from node.core.application.tasks import Tasks
-from node.core.interface.entry import canonical
+from tribulation.node.config.node import NodeConfig
+from tribulation.node.core.application.tasks import Tasks
+from tribulation.node.core.interface.entry import canonical
 
 NODES = ("n1", "n2", "n3")
 
