@@ -27,3 +27,6 @@ __all__ = [
     "checker",
     "merge",
 ]
+
+if __name__ != "tribulation.checkers":
+    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.checkers")

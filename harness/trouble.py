@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import tribulation
+
 from .errors import TribulationError
 
 MOST_ERRORS = 200
@@ -26,16 +28,14 @@ MOST_BUGS = 50
 BUG_EXIT = TribulationError.exit_code
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What an `OSError` says when the harness's own machine lacks something."""
-OURS = tuple(
-    str(Path(__file__).resolve().parents[1] / name) + os.sep for name in ("harness", "node", "checkers", "histories")
-)
+OURS = str(Path(tribulation.__file__).parent) + os.sep
 PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 def place_of_users(error: BaseException) -> str | None:
     """The last place in the traceback that is neither ours nor Python's: a file that a user named, as an adapter is."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((*OURS, *PYTHON, "<")):
+        if not frame.filename.startswith((OURS, *PYTHON, "<")):
             return f"{frame.filename}:{frame.lineno} ({frame.name})"
     return None
 

@@ -27,3 +27,6 @@ __all__ = [
     "same",
     "write_history",
 ]
+
+if __name__ != "tribulation.histories":
+    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.histories")

@@ -39,7 +39,19 @@ from mutation_runs import UNFIT, Measure, Measured, Trial, Try, TryFromImport, c
 from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("checkers", "histories", "tests", "harness", "node", "campaigns", "benchmarks", "pyproject.toml")
+COPIED = (
+    "checkers",
+    "histories",
+    "tests",
+    "harness",
+    "node",
+    "campaigns",
+    "benchmarks",
+    "tribulation",
+    "pyproject.toml",
+)
+PACKAGE = "tribulation"
+"""By the links in it the tests import what is copied."""
 
 WORDING = {
     "checkers/base/wording.py": "names operations in sentences",
@@ -107,7 +119,7 @@ def _copy(folder: Path) -> Path:
     folder.mkdir()
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, folder / name)
     return folder
@@ -187,7 +199,7 @@ class Bench:
         living, importing = [], []
         for mutant in mutants:
             module, mutation = mutant
-            file = str(self.copy / module)
+            file = str(self.copy / PACKAGE / module)
             tests = self.measured.executing(file, mutation.lines)
             if not mutation.within or self.measured.imported.get(file, set()) & set(mutation.lines):
                 importing.append(mutant)
@@ -202,7 +214,7 @@ class Bench:
     def _measure(self) -> Measured:
         began = time.monotonic()
         result = self.copy.parent / "measured"
-        plugin = Measure(self.copy / "checkers", result)
+        plugin = Measure(self.copy / PACKAGE / "checkers", result)
         child = _fork(lambda: self._pytest(plugin, self.tests))
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
             raise SystemExit(f"the unchanged code fails some of {' '.join(self.tests)}\n\nhint: run pytest on it")
@@ -235,11 +247,11 @@ class Bench:
 
     def _survives_import(self, mutant: Mutant) -> bool:
         module, mutation = mutant
-        file = str(self.copy / module)
+        file = str(self.copy / PACKAGE / module)
         trial = Trial(file, mutation, self.measured.touching(file))
 
         def run() -> int:
-            changed_on_import(trial, ".".join(module.with_suffix("").parts))
+            changed_on_import(trial, ".".join((PACKAGE, *module.with_suffix("").parts)))
             # Whatever happens before the tests run is the mutant's doing.
             self._pytest(
                 TryFromImport(trial, self.measured.cpu_s), sorted({test.split("::")[0] for test in trial.tests})

@@ -67,8 +67,8 @@ def cli() -> None:
     """Tribulation: does your cluster keep its promises?
 
     \b
-    tri run campaigns/quickstart.yaml     five local hosts, faults, a verdict
-    tri check runs/latest                 the verdict again, from what was recorded
+    tri run quickstart     five local hosts, faults, a verdict
+    tri check runs/latest  the verdict again, from what was recorded
     """
 
 

@@ -36,6 +36,21 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
         return seconds
 
 
+class CampaignType(click.Path):
+    """A file, or else the name of a campaign that comes with the package."""
+
+    name = "campaign"
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ..campaign.packaged import path_of
+
+        packaged = None if Path(value).exists() else path_of(str(value))
+        return super().convert(packaged or value, param, ctx)
+
+
 def hosts_option(told: str, default: str | None = None) -> Callable[[F], F]:
     """As `hosts`: the name of a provider, or an inventory's file."""
     return click.option(

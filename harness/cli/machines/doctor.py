@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import marked, out, say
-from ..options import hosts_option
+from ..options import CampaignType, hosts_option
 
 if TYPE_CHECKING:
     from ...hosts.base import Host, Provider
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.argument("campaign", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("campaign", required=False, type=CampaignType(exists=True))
 @hosts_option("Which hosts to try.", default="local")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(campaign: Path | None, hosts: str, as_json: bool) -> int:

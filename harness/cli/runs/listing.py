@@ -16,9 +16,12 @@ Row = tuple[str, str]
 
 def _campaigns() -> Iterable[Row]:
     from ...campaign.load import load_campaign
+    from ...campaign.packaged import FOLDER, name_of, names, path_of
 
-    for path in sorted(Path("campaigns").rglob("*.yaml")):
-        yield str(path), load_campaign(path).description.strip().split("\n")[0]
+    own = Path("campaigns")
+    paths = [] if own.exists() and own.samefile(FOLDER) else sorted(own.rglob("*.yaml"))
+    for path in [*filter(None, map(path_of, names())), *paths]:
+        yield name_of(path), load_campaign(path).description.strip().split("\n")[0]
 
 
 def _workloads() -> Iterable[Row]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import Progress, say
-from ..options import json_option, runs_option, set_option, take_over_option
+from ..options import CampaignType, json_option, runs_option, set_option, take_over_option
 from ..outcome import tell
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("campaign", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("campaign", required=False, type=CampaignType())
 @click.option(
     "--plan",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -49,7 +49,7 @@ def command(
     take_over: bool,
     as_json: bool,
 ) -> int:
-    """Run CAMPAIGN, a YAML file, and say whether the system kept its promises.
+    """Run CAMPAIGN, a YAML file or a name of `tri list campaigns`, and say whether the system kept its promises.
 
     Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
     """
@@ -119,7 +119,9 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
 
 def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tuple[str, ...]) -> str:
     """The exact command that runs the same plan again."""
-    words = ["tri", "run", str(campaign), "--seed", str(seed)]
+    from ...campaign.packaged import name_of
+
+    words = ["tri", "run", name_of(campaign), "--seed", str(seed)]
     if hosts is not None:
         words += ["--hosts", hosts]
     for override in overrides:

@@ -15,7 +15,7 @@ import click
 from rich.table import Table
 
 from ..console import Progress, marked, out, say
-from ..options import DurationType, json_option, runs_option, set_option
+from ..options import CampaignType, DurationType, json_option, runs_option, set_option
 
 if TYPE_CHECKING:
     from ...failures.pool import DaskWorkers, LocalWorkers
@@ -33,7 +33,7 @@ def _processors() -> int:
 
 
 @click.command("search")
-@click.argument("campaign", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("campaign", required=False, type=CampaignType())
 @click.option("--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --time allows]")
 @click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
 @click.option("--time", "time_s", type=DurationType(), help="Begin no trial after so long, e.g. 60s.")
@@ -73,7 +73,7 @@ def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Pat
                 f"{option} belongs to --zoo", hint="a campaign plants flaws by --set system.flaws='[NAME]'"
             )
     if campaign is None:
-        raise CampaignError("what shall be searched?", hint="tri search campaigns/quickstart.yaml, or tri search --zoo")
+        raise CampaignError("what shall be searched?", hint="tri search quickstart, or tri search --zoo")
     return _search(campaign, options)
 
 
@@ -169,7 +169,9 @@ def _told_seeds(options: Mapping[str, Any]) -> str:
 
 
 def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
-    words = ["tri", "search", str(campaign), "--first", str(options["first"])]
+    from ...campaign.packaged import name_of
+
+    words = ["tri", "search", name_of(campaign), "--first", str(options["first"])]
     if options["seeds"] is not None:
         words += ["--seeds", str(options["seeds"])]
     if options["time_s"] is not None:

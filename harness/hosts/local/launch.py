@@ -14,6 +14,8 @@ from pathlib import Path
 
 import paramiko
 
+import tribulation
+
 from ...errors import HostError
 from ...wan import Regions
 from .layout.layout import HOME, SSH_PORT, Machine, machines
@@ -64,7 +66,7 @@ def isolate(*command: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The environment in which system tools are found, and this very package by the same interpreter."""
-    package_root = str(Path(__file__).parents[3])
+    package_root = str(Path(tribulation.__file__).parents[1])
     path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
     return {**os.environ, "PATH": SEARCH_PATH, "PYTHONPATH": path, "LC_ALL": "C.UTF-8"}
 

@@ -24,6 +24,8 @@ from typing import Any, Literal
 import paramiko
 import yaml
 
+import tribulation
+
 from ...errors import HostError
 from .provider import CLIENTS, SshProvider
 from .remote import RemoteHost
@@ -177,7 +179,7 @@ ASK = f"cat {TOLD} && cat /etc/ssh/ssh_host_*_key.pub"
 def find_vagrantfile(start: Path | None = None) -> Path:
     """The directory that `vagrant` would use from here, or the project's own."""
     here = start or Path.cwd()
-    for directory in (here, *here.parents, Path(__file__).parents[3]):
+    for directory in (here, *here.parents, Path(tribulation.__file__).parents[1]):
         if (directory / "Vagrantfile").is_file():
             return directory
     raise HostError(

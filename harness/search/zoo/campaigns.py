@@ -21,10 +21,11 @@ from typing import Any
 from tribulation.node.flaws.switch import FLAWS, SHOWN
 
 from ...campaign.load import load_campaign
+from ...campaign.packaged import FOLDER
 from ..trial import Task, run_trial
 from .table import replace_between
 
-CAMPAIGNS = Path("campaigns/flaws")
+CAMPAIGNS = FOLDER / "flaws"
 BEGIN, END = "<!-- campaigns: begin -->", "<!-- campaigns: end -->"
 
 

@@ -115,7 +115,7 @@ def _chosen(flaws: Sequence[str]) -> list[str]:
         if name not in FLAWS:
             raise CampaignError(f"--flaw {name}: there is no such flaw", hint=f"the flaws are {', '.join(FLAWS)}")
         if name in SHOWN:
-            hint = f"tri search campaigns/flaws/{name}.yaml --seeds 20"
+            hint = f"tri search flaws/{name} --seeds 20"
             raise CampaignError(
                 f"--flaw {name}: it needs members, agents or tasks, which these plans do not have", hint=hint
             )

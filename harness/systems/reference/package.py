@@ -1,4 +1,4 @@
-"""Builds `node.pyz`, the one file that a target needs: the `node` package as a zip that Python runs.
+"""Builds `node.pyz`, the one file that a target needs: `tribulation.node` as a zip that Python runs.
 
 The same sources give the same bytes on any machine, so that a hash says whether a host is up to date. Entries are stored, not compressed:
 compressed bytes depend on the zlib at hand.
@@ -29,8 +29,10 @@ def build_node_archive(package: Path | None = None) -> bytes:
     if package is None:
         assert node.__file__ is not None
         package = Path(node.__file__).parent
-    entries = {f"node/{path.relative_to(package).as_posix()}": path.read_bytes() for path in package.rglob("*.py")}
-    entries["__main__.py"] = _MAIN
+    entries = {
+        f"tribulation/node/{path.relative_to(package).as_posix()}": path.read_bytes() for path in package.rglob("*.py")
+    }
+    entries |= {"__main__.py": _MAIN, "tribulation/__init__.py": b""}
     out = io.BytesIO()
     out.write(b"#!/usr/bin/env python3\n")
     with zipfile.ZipFile(out, "a", zipfile.ZIP_STORED) as archive:

@@ -32,8 +32,8 @@ def test_bytes_depend_on_the_sources_alone(tmp_path: Path) -> None:
 
 def test_holds_the_node_package_and_nothing_else() -> None:
     names = zipfile.ZipFile(io.BytesIO(build_node_archive())).namelist()
-    expected = {f"node/{path.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
-    assert set(names) == expected | {"__main__.py"}
+    expected = {f"tribulation/node/{path.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
+    assert set(names) == expected | {"__main__.py", "tribulation/__init__.py"}
     assert names == sorted(names)
 
 

@@ -56,8 +56,7 @@ def user(namespaces: None) -> Iterator[OrdinaryUser]:
         pytest.skip("only root can play another user; as an ordinary user the other tests are this one")
     home = Path(tempfile.mkdtemp(prefix="tribulation-user-"))
     try:
-        for package in ("node", "harness", "histories", "checkers"):
-            shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "tribulation", home / "tribulation", ignore=shutil.ignore_patterns("__pycache__"))
         for folder, _, files in os.walk(home):
             for path in [folder, *(os.path.join(folder, name) for name in files)]:
                 os.chown(path, UID, UID)

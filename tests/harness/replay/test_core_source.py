@@ -17,7 +17,7 @@ PACKAGE = Path(node.__file__).parent
 
 
 def fingerprint_of(place: Path) -> str:
-    """What another process says that finds the package `node` at `place`, a folder or an archive."""
+    """What another process says that finds the package at `place`, a folder or an archive."""
     program = f"import sys; sys.path.insert(0, {str(place)!r}); from tribulation.node.core_source import fingerprint; print(fingerprint())"
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=60, cwd=place.parent
@@ -26,7 +26,8 @@ def fingerprint_of(place: Path) -> str:
 
 
 def copied(folder: Path) -> Path:
-    shutil.copytree(PACKAGE, folder / "node", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, folder / "tribulation/node", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tribulation/__init__.py").touch()
     return folder
 
 
@@ -39,10 +40,10 @@ def test_a_checkout_and_the_archive_on_a_host_have_the_same(tmp_path: Path) -> N
 def test_the_core_changes_it_and_the_runtime_does_not(tmp_path: Path) -> None:
     place = copied(tmp_path / "changed")
     assert fingerprint_of(place) == fingerprint()
-    with (place / "node/runtime/loop/loop.py").open("a", encoding="utf-8") as file:
+    with (place / "tribulation/node/runtime/loop/loop.py").open("a", encoding="utf-8") as file:
         file.write("\n# another comment\n")
     assert fingerprint_of(place) == fingerprint()
-    with (place / "node/core/raft/replication.py").open("a", encoding="utf-8") as file:
+    with (place / "tribulation/node/core/raft/replication.py").open("a", encoding="utf-8") as file:
         file.write("\n# another comment\n")
     assert fingerprint_of(place) not in ("", fingerprint())
 

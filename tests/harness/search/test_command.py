@@ -84,7 +84,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        ([], "tri search campaigns/quickstart.yaml"),
+        ([], "tri search quickstart"),
         (["CAMPAIGN", "--zoo"], "leave the campaign out"),
         (["CAMPAIGN", "--flaw", "no-noop"], "--set system.flaws"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),

@@ -62,7 +62,7 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "pydantic",
     "rich.table",
     "tribulation.checkers.base.result",
-    "histories",
+    "tribulation.histories",
 }
 
 
