@@ -6,6 +6,9 @@ for name, result in results.items():
     print(name, result.verdict.value, *(anomaly.explanation for anomaly in result.anomalies))
 """
 
+if __name__ != "tribulation.checkers":
+    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.checkers", name=__name__)
+
 from .base.options import Option, OptionError
 from .base.result import Anomaly, Budget, Checker, CheckResult, Fault, Gap, RunRecord, Verdict
 from .registry import CHECKERS, checker
@@ -27,6 +30,3 @@ __all__ = [
     "checker",
     "merge",
 ]
-
-if __name__ != "tribulation.checkers":
-    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.checkers")

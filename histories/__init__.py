@@ -1,5 +1,8 @@
 """Histories: what clients did and saw. Recorded, read, paired, stored; never judged (that is `checkers`)."""
 
+if __name__ != "tribulation.histories":
+    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.histories", name=__name__)
+
 from .files.files import parse_history, read_history, write_history
 from .files.recorder import EventSink, MemoryRecorder, Recorder
 from .model.canonical import canonical, same
@@ -27,6 +30,3 @@ __all__ = [
     "same",
     "write_history",
 ]
-
-if __name__ != "tribulation.histories":
-    raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.histories")

@@ -23,6 +23,8 @@ from ...nemesis.cluster.fault_disk import OnDisk
 from ...systems.base import Client, Service
 from ...trouble import place_of_users
 
+MOVED = ("node", "harness", "histories", "checkers")
+"""Packages of 0.1, which are below `tribulation` now."""
 GUIDE = "docs/guides/own-system.md says what it takes"
 ATTRIBUTES: Mapping[str, tuple[type, ...]] = {"name": (str,), "port": (int,), "capabilities": (Collection,)}
 """Of a service, beside its methods."""
@@ -73,6 +75,9 @@ def _module(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
+        if isinstance(error, ImportError) and error.path is None and error.name in MOVED:
+            told = f"{path}: there is no package {error.name!r}"
+            raise CampaignError(told, hint=f"it is now 'tribulation.{error.name}'") from error
         told = f"{at or path}: {type(error).__name__}: {error}"
         raise CampaignError(told, hint="the file must import cleanly") from error
     return module

@@ -82,6 +82,13 @@ def test_dataclasses_annotations_and_modules_beside_the_file_work(write) -> None
     assert sys.path == path_before
 
 
+@pytest.mark.parametrize("room", ["harness", "node", "histories", "checkers"])
+def test_the_short_name_of_a_package_of_ours_is_refused_with_the_new_one(write, room: str) -> None:
+    with pytest.raises(CampaignError, match=rf"own-system.py: there is no package '{room}'") as caught:
+        load_system(write(f"from {room}.systems.base import Outcome\n"), {})
+    assert caught.value.hint == f"it is now 'tribulation.{room}'"
+
+
 def test_each_system_has_the_modules_beside_it(write) -> None:
     names = [load_system(write(folder=folder), {})[0].leader([], None) for folder in ("one", "two", "one")]
     assert names == ["one", "two", "one"]
