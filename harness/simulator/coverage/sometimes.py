@@ -72,7 +72,7 @@ class Sometimes:
     def attach(self, cluster: SimCluster) -> None:
         """Begin to watch; to be called before anything happens."""
         self._cluster = cluster
-        self._nodes = {name: _Node(voters=node.config.node.voters) for name, node in cluster.nodes.items()}
+        self._nodes = {name: _Node(voters=node.config.voters) for name, node in cluster.nodes.items()}
         cluster.watchers.append(self._line)
         cluster.event_watchers.append(self._event)
         cluster.reply_watchers.append(self._replied)

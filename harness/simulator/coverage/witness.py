@@ -48,9 +48,9 @@ class Witness:
         return {
             "damaged_ns": {node: at_ns - start_ns for node, at_ns in self._damaged_ns.items()},
             "forgot_ns": None if self._forgot_ns is None else self._forgot_ns - start_ns,
-            "election_ns": max(node.config.node.timing.election_max_ns for node in nodes),
+            "election_ns": max(node.config.timing.election_max_ns for node in nodes),
             "settle_ns": settle_ns + 4 * options.redial_mean_ns,
-            "fair": all(options.keeps_time(node.config.node.timing.election_min_ns) for node in nodes),
+            "fair": all(options.keeps_time(node.config.timing.election_min_ns) for node in nodes),
             "calm": calm,
             "lossless": not (options.loss_ppm or options.reorder_ppm),
             "unanswered": [

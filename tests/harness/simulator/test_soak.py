@@ -114,7 +114,7 @@ def test_a_node_fed_its_recorded_inputs_again_ends_in_the_same_state():
     cluster.run_until(cluster.now_ns + SECOND)
     for name, node in cluster.nodes.items():
         incarnations = [list(steps) for _, steps in groupby(cluster.inputs[name], key=lambda step: step[0])]
-        again = Core(node.config.node)
+        again = Core(node.config)
         for _, mono_ns, events in incarnations[-1]:
             again.step(mono_ns, events)
         assert again.state_digest() == node.core.state_digest()
