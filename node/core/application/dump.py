@@ -20,13 +20,14 @@ PAUSE_NS = 2_000_000
 
 
 class Frozen:
-    """The keys and values that `data` had when this was made. Whoever changes a key calls `keep` first."""
+    """The keys and values that `data` had when this was made. `keys` are those of `data`; it only grows. Whoever changes a key calls `keep` first."""
 
-    __slots__ = ("_before", "_data", "_keys")
+    __slots__ = ("_before", "_count", "_data", "_keys")
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any], keys: Sequence[str]) -> None:
         self._data = data
-        self._keys = sorted(data) if len(data) <= SORTED_KEYS else list(data)
+        self._count = len(keys)
+        self._keys = sorted(keys) if len(keys) <= SORTED_KEYS else keys
         self._before: dict[str, Any] = {}
 
     def keep(self, key: str, before: Any) -> None:
@@ -35,8 +36,9 @@ class Frozen:
 
     def texts(self) -> Iterator[str]:
         """Each key with its value as JSON, and a comma behind all but the last."""
-        before, data, last = self._before, self._data, len(self._keys) - 1
-        for position, key in enumerate(self._keys):
+        before, data, keys, last = self._before, self._data, self._keys, self._count - 1
+        for position in range(self._count):
+            key = keys[position]
             value = before[key] if key in before else data[key]
             yield f"{quoted(key)}:{canonical(value)}{',' if position < last else ''}"
 

@@ -33,6 +33,8 @@ class KeyValue:
     def __init__(self, flaws: Flaws) -> None:
         self._flaws = flaws
         self._data: dict[str, Any] = {}
+        self._keys: list[str] = []
+        """In the order in which they came. None ever goes."""
         self._sum = ChangeSum(_text_of)
         self._frozen: Frozen | None = None
 
@@ -67,6 +69,7 @@ class KeyValue:
 
     def _change(self, changes: Mapping[str, Any], ops: Sequence[MicroOp]) -> None:
         data, note = self._data, self._sum.note
+        self._keys += [key for key in changes if key not in data]
         noted = [op[1] for op in ops if op[0] != "cas"] if self._flaws.digest_skips_key else changes
         for key in noted:
             if key in changes:
@@ -81,7 +84,7 @@ class KeyValue:
 
     def freeze(self) -> Frozen:
         """What is here now, to be read in later steps, until `thaw`."""
-        self._frozen = Frozen(self._data)
+        self._frozen = Frozen(self._data, self._keys)
         return self._frozen
 
     def thaw(self) -> None:
@@ -92,6 +95,7 @@ class KeyValue:
 
     def restore(self, data: Mapping[str, Any] | None) -> None:
         self._data = dict(data or {})
+        self._keys = list(self._data)
         self._frozen = None
         self._sum.reset(self._data)
 

@@ -29,6 +29,8 @@ DIGEST_EVERY = 1000
 TIMER = "application/snapshot"
 FEW = 4
 """A large state is not written again before a quarter as many entries were applied as it has keys: so a write pays for at most four keys of a snapshot."""
+LITTLE_CHARACTERS = 64 << 20
+"""Unless the log has grown by so much, and by a quarter of the state."""
 SETTLE_CHARACTERS = 64 * 1024
 """Commands of this size bring the digest up to date, so that no question for it finds much to do."""
 
@@ -49,6 +51,10 @@ class Application(Machine):
         self.applied = 0
         self.failed = 0
         """Commands whose application raised."""
+        self._logged = 0
+        """Characters of the commands that were applied since the last snapshot."""
+        self._size = 0
+        """Characters of the last snapshot that was made here."""
         self._part = config.snapshot_part
         self._dump: Dump | None = None
         self._saved: tuple[int, Sequence[Any]] = (0, ())
@@ -95,6 +101,7 @@ class Application(Machine):
             results.append(self._apply(entry))
             self.applied = entry.index
             self._uncounted += len(entry.text)
+            self._logged += len(entry.text)
             if self._uncounted >= SETTLE_CHARACTERS:
                 self._uncounted = 0
                 self._kv.digest()
@@ -165,8 +172,9 @@ class Application(Machine):
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
         index, sessions = self.applied, self._sessions.dump()
-        if self._dump is not None or (len(self._kv) > SORTED_KEYS and FEW * signal.entries < len(self._kv)):
+        if self._dump is not None or self._too_soon(signal.entries):
             return
+        self._logged = 0
         if self._flaws.applied_index_not_atomic:
             index, sessions = self._saved
         elif self._flaws.session_forgotten_at_snapshot:
@@ -180,6 +188,11 @@ class Application(Machine):
         self._dump = Dump(index, digest, apps, self._kv.freeze(), sessions, self._part)
         self._go_on(now_ns, self._dump)
 
+    def _too_soon(self, entries: int) -> bool:
+        """Whether what was applied since the last snapshot is little beside the state, in entries and in characters."""
+        little = self._logged < max(LITTLE_CHARACTERS, self._size // FEW)
+        return little and len(self._kv) > SORTED_KEYS and FEW * entries < len(self._kv)
+
     def _go_on(self, now_ns: int, dump: Dump) -> None:
         """Make the next part of the snapshot under way."""
         if not dump.advance():
@@ -187,6 +200,7 @@ class Application(Machine):
             return
         self._kv.thaw()
         self._dump = None
+        self._size = dump.text.size
         index = self.applied if self._flaws.snapshot_misses_late_write else dump.index
         self._out.emit(SnapshotTaken(index, dump.text, dump.digest))
 

@@ -1,7 +1,7 @@
 """The log in memory: a snapshot's end, and the entries after it.
 
 It knows nothing of disks and terms in force; it is what Raft compares, cuts and compacts. `base_index` and `base_term` are of the last entry that
-only a snapshot still holds. What a snapshot covers may be hundreds of thousands of entries: they leave at once, and are freed a few at a time with later appends.
+only a snapshot still holds. What a snapshot covers may be hundreds of thousands of entries: they leave at once, and are freed a few at a time, with later appends.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ..interface.entry import Entry
 
-FREED_AT_ONCE = 1000
-"""Covered entries that one append frees."""
+FREED_CHARACTERS = 16 * 1024
+"""Text of covered entries that one append frees, about."""
 
 
 class Log:
@@ -39,7 +39,7 @@ class Log:
         self._entries.extend(entries)
         self.last_index += len(entries)
         if self._covered:
-            del self._covered[-FREED_AT_ONCE:]
+            self._free()
 
     def cut(self, index: int) -> None:
         """Remove the entries from `index` on."""
@@ -59,9 +59,9 @@ class Log:
         """Forget the entries up to `index`, which a durable snapshot holds."""
         term = self.term(index)
         assert term is not None, (index, self.base_index, self.last_index)
-        covered = index - self.base_index
-        self._covered += self._entries[:covered]
-        del self._entries[:covered]
+        covered, kept = self._entries, self._entries[index - self.base_index :]
+        del covered[index - self.base_index :]
+        self._covered, self._entries = self._covered + covered if self._covered else covered, kept
         self.base_index, self.base_term = index, term
 
     def reset(self, index: int, term: int) -> None:
@@ -69,6 +69,11 @@ class Log:
         self._entries = []
         self.base_index, self.base_term = index, term
         self.last_index = index
+
+    def _free(self) -> None:
+        freed = 0
+        while self._covered and freed < FREED_CHARACTERS:
+            freed += len(self._covered.pop().text)
 
     def check(self) -> None:
         indices = [entry.index for entry in self._entries]

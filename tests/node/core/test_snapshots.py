@@ -140,7 +140,7 @@ def test_entries_that_a_snapshot_covers_are_freed_a_few_at_a_time() -> None:
     log.compact(15_000)
     assert (log.base_index, log.last_index, log.term(15_001), log.term(14_999)) == (15_000, 20_000, 1, None)
     log.check()
-    for index in range(20_001, 20_101):
+    for index in range(20_001, 20_051):
         log.append([make_entry(index, 1, ["noop"])])
         log.check()
         assert log.slice(15_001, 15_002) == entries[15_000:15_002]
@@ -148,3 +148,27 @@ def test_entries_that_a_snapshot_covers_are_freed_a_few_at_a_time() -> None:
     assert not log._covered
     log.cut(15_001)
     assert (log.last_index, log.tail()) == (15_000, [])
+
+
+def test_a_large_state_is_not_written_again_for_a_few_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    from node.core.application import machine
+
+    monkeypatch.setattr(machine, "SORTED_KEYS", 8)
+    solo = filled(1 << 20, [])
+    seq = 10
+
+    def snapshots_after(entries: int, size: int = 1) -> int:
+        nonlocal seq
+        for _ in range(entries):
+            seq += 1
+            write(solo, seq, f"k{seq % 40}", "x" * size)
+        return len(solo.traced("snapshot"))
+
+    assert snapshots_after(7) == 0 and snapshots_after(1) == 1, "10 keys: as soon as the threshold is reached"
+    for number in range(200):
+        solo.ask(session=2, seq=1000 + number, ops=[["w", f"more{number}-{i}", 1] for i in range(10)])
+    seq = 2000
+    taken = len(solo.traced("snapshot"))
+    assert snapshots_after(250) == taken, "2000 keys: not before 500 entries, of which these are 450"
+    monkeypatch.setattr(machine, "LITTLE_CHARACTERS", 10_000)
+    assert snapshots_after(10, 10_000) == taken + 1, "large commands make a large log"
