@@ -52,9 +52,8 @@ WIDE = Bounds(depth=512, digits=4300)
 
 def read_json(text: str, bounds: Bounds = STRICT) -> Any:
     """The value of a JSON text. Raises `OutOfBounds` beyond the bounds, another ValueError for what is no JSON, and never anything else."""
-    hook: Callable[[str], int] | None = bounds.integer if _LONG.search(text) else None
     try:
-        value = json.loads(text, parse_constant=_constant, parse_float=_float, parse_int=hook)
+        value = (_LONGER[bounds] if _LONG.search(text) else _SHORT).decode(text)
     except RecursionError:
         raise _too_deep(bounds) from None
     if text.count("[") + text.count("{") > bounds.depth and deeper(value, bounds.depth):
@@ -138,3 +137,11 @@ def _constant(name: str) -> NoReturn:
 
 def _too_deep(bounds: Bounds) -> OutOfBounds:
     return OutOfBounds(f"it is nested too deeply: there are more than {bounds.depth} lists and objects in each other")
+
+
+_SHORT = json.JSONDecoder(parse_constant=_constant, parse_float=_float)
+"""For a text without a long integer. Kept: a decoder that is made for each text costs more than to read it."""
+_LONGER = {
+    bounds: json.JSONDecoder(parse_constant=_constant, parse_float=_float, parse_int=bounds.integer)
+    for bounds in (STRICT, WIDE)
+}

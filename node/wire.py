@@ -12,20 +12,20 @@ frame that the other side gets. It knows nothing of who sends or of what a paylo
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from .bounded import STRICT, WIDE, OutOfBounds, read_json, refuse_surrogates
+from .json_text import encoder
 
 MAGIC = b"TR"
 VERSION = 1
 MAX_PAYLOAD = 1_048_576
 HEADER = struct.Struct(">2sBBI")
 
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_dumps = encoder()
 
 
 class Kind(IntEnum):

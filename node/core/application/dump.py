@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...json_text import quoted
 from ...snapshot_text import SnapshotText
-from ..interface.entry import canonical, quoted
+from ..interface.entry import canonical
 from ..records.change_sum import ABSENT
 
 SORTED_KEYS = 4096

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...flaws.switch import Flaws
-from ..interface.entry import canonical, quoted
+from ...json_text import quoted
+from ..interface.entry import canonical
 from ..interface.value import frozen
 from ..records.change_sum import ABSENT, ChangeSum
 from .dump import Frozen

@@ -7,12 +7,11 @@ and checksums see the same bytes on every node. Entries are shared between messa
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 from ...bounded import WIDE, OutOfBounds, read_json
+from ...json_text import encoder
 from .value import frozen
 
 Command = list[Any]
@@ -21,14 +20,8 @@ NOOP = "noop"
 CONFIG = "config"
 UNREADABLE = "unreadable"
 
-_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
-"""The JSON text of a text."""
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, ASCII. Raises ValueError for what JSON cannot say."""
-    return _encoder.encode(value)
+canonical = encoder(sort_keys=True)
+"""The one JSON text of a value: sorted keys, no spaces, ASCII. Raises ValueError for what JSON cannot say."""
 
 
 @frozen

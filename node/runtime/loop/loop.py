@@ -34,7 +34,7 @@ from ...core.interface.effects import (
     Trace,
 )
 from ...core.interface.events import Event, Start, StorageDone, TimerFired
-from ...core.interface.messages import to_wire
+from ...core.interface.messages import Message, to_wire
 from ...wire import MAX_PAYLOAD, encode_payload
 from ..disk.disk import DirectoryDisk, Disk
 from ..disk.home import Home
@@ -74,6 +74,9 @@ class Runtime:
         self._stopping = threading.Event()
         self._halted: str | None = None
         self._now_ns = 0
+        self._sent: Message | None = None
+        self._sent_payload = b""
+        """The last message that was sent, and its payload."""
         self._lines_lost = 0
         """Trace lines of this turn that the gate had no room for."""
         self._log: NodeLog
@@ -251,7 +254,10 @@ class Runtime:
         return crc
 
     def _send(self, network: Network, effect: Send) -> bytes:
-        payload = encode_payload(to_wire(effect.message))
+        # What goes to several peers is often equal: the same entries, the same beat.
+        if effect.message != self._sent:
+            self._sent, self._sent_payload = effect.message, encode_payload(to_wire(effect.message))
+        payload = self._sent_payload
         if not effect.after:
             network.send(effect.peer, payload)
         elif not self._gate.perform(effect.after, lambda: network.send(effect.peer, payload)):

@@ -5,7 +5,6 @@ Both are written with plain `write` and never fsynced: they must survive a kille
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ...core.interface.effects import DROPPED, trace_number
+from ...json_text import encoder, quoted
 from ..disk.disk import write_all
 
 LOG_BYTES = 16 * 1024 * 1024
 TRACE_BYTES = 1024 * 1024 * 1024
 
-_dumps = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+_dumps = encoder(allow_nan=True, default=repr)
+_OWN = frozenset(("node", "incarnation", "seq", "mono_ns", "event"))
 
 
 class NodeLog:
@@ -88,6 +89,7 @@ class TraceFile:
         self._descriptor = _open_append(path)
         self._size = os.fstat(self._descriptor).st_size
         self._head = {"node": node, "incarnation": incarnation}
+        self._start = _dumps(self._head)[:-1] + ","
         self._seq = 0
         self._lines: list[str] = []
         self._bounded = False
@@ -98,7 +100,12 @@ class TraceFile:
             self.unwritten += 1
             return
         seq = trace_number(self._seq, event, fields)
-        self._lines.append(_dumps({**self._head, "seq": seq, "mono_ns": mono_ns, "event": event, **fields}))
+        if _OWN.isdisjoint(fields):
+            inner = _dumps(fields)[1:] if fields else "}"
+            comma = "," if fields else ""
+            self._lines.append(f'{self._start}"seq":{seq},"mono_ns":{mono_ns},"event":{quoted(event)}{comma}{inner}')
+        else:
+            self._lines.append(_dumps({**self._head, "seq": seq, "mono_ns": mono_ns, "event": event, **fields}))
         self._seq = seq + 1
 
     def lost(self, mono_ns: int, count: int, where: str) -> None:
