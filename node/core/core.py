@@ -27,6 +27,7 @@ from .interface.events import (
     ClientGone,
     Connected,
     Datagram,
+    DialRefused,
     Disconnected,
     Event,
     Received,
@@ -75,6 +76,7 @@ class Core:
             TaskDone: self._task_done,
             Connected: self._connection,
             Disconnected: self._connection,
+            DialRefused: lambda now, event: self._composition.raft.on_dial_refused(now, event),
         }
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]:

@@ -61,6 +61,7 @@ class Flaws:
     lease_drift_ignored: bool = False
     lease_not_checked_after_pause: bool = False
     lease_survives_transfer: bool = False
+    fast_prevote_waives_lease: bool = False
     second_change_before_own_term_commit: bool = False
     config_not_rolled_back: bool = False
     checksum_mismatch_truncates_middle: bool = False

@@ -315,6 +315,15 @@ LOG_FLAWS = (
         {"lease_reads": True},
     ),
     Flaw(
+        "fast-prevote-waives-lease",
+        "A closed connection is taken for the leader's death under a lease",
+        "With lease reads, too, a node whose connection to the leader was closed and refused grants a vote at once; a leader that a firewall rejects lives on and reads under its lease.",
+        "etcd's Raft, which refuses ReadOnlyLeaseBased without CheckQuorum: a lease holds while those who heard the leader deny their votes (Raft thesis, 6.4.1)",
+        "linearizable",
+        ("reject",),
+        {"lease_reads": True},
+    ),
+    Flaw(
         "second-change-before-own-term-commit",
         "Voters are changed before the leader committed in its term",
         "A new leader proposes a configuration at once, so two leaders' changes can each be unknown to the other and their quorums apart.",

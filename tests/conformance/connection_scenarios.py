@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tribulation.node.core.interface.effects import Reply, Send, SetTimer
-from tribulation.node.core.interface.events import ClientGone, Connected, Disconnected, Received, Request
+from tribulation.node.core.interface.events import ClientGone, Connected, DialRefused, Disconnected, Received, Request
 from tribulation.node.core.interface.messages import InstallSnapshot, TimeoutNow
 
 from .scripting import at_start, script
@@ -44,6 +44,19 @@ def a_reset_connection_is_told_and_made_again(driver: Driver) -> None:
     driver.wait(lambda: TimeoutNow(8) in peer.received(), "the answer over it")
     changes = [type(event) for event in core.events if isinstance(event, (Connected, Disconnected))]
     assert changes == [Connected, Disconnected, Connected]
+
+
+def a_peer_that_ended_refuses_connections(driver: Driver) -> None:
+    """Its end is known at once from two signs: the connection is gone, and another is refused."""
+    core = ScriptedCore(script())
+    driver.boot(core)
+    peer = driver.peer("n2")
+    driver.wait(lambda: bool(core.of(Connected)), "the connection")
+    before = len(core.events)
+    peer.die()
+    driver.wait(lambda: DialRefused("n2") in core.events[before:], "the refusal")
+    signs = [event for event in core.events[before:] if getattr(event, "peer", None) == "n2"]
+    assert signs[:2] == [Disconnected("n2"), DialRefused("n2")]
 
 
 @needs("half-open", "pings")
@@ -129,6 +142,7 @@ CONNECTION_SCENARIOS: list[Scenario] = [
     messages_travel_both_ways_between_known_peers,
     a_send_to_an_absent_peer_is_lost_quietly,
     a_reset_connection_is_told_and_made_again,
+    a_peer_that_ended_refuses_connections,
     silence_alone_gives_a_peer_away,
     a_half_open_peer_is_found_out_and_harms_nobody,
     a_client_that_leaves_is_reported_and_its_replies_dropped,

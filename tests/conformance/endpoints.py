@@ -109,6 +109,9 @@ class SocketPeer:
         self._accepted.clear()
         self._dialled = None
 
+    def die(self) -> None:
+        self.close()
+
     def stall(self) -> None:
         with self._stalling:
             self._stalled = True

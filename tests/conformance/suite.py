@@ -61,6 +61,10 @@ class Peer(Protocol):
         """Break the present connections of both directions (RST). New ones may be made."""
         ...
 
+    def die(self) -> None:
+        """End, as by SIGKILL: the connections are reset, and new ones are refused."""
+        ...
+
     def stall(self) -> None:
         """Go silent without a word: packets both ways are lost (half open), connections are not closed. Capability `half-open`."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tribulation.node.core.interface.events import (
     Connected,
+    DialRefused,
     Disconnected,
     Event,
     Received,
@@ -34,7 +35,7 @@ def _rank(event: Event, key: int) -> tuple[int, int]:
         return 0, 0
     if isinstance(event, TimerFired):
         return 2, 0
-    if isinstance(event, (Received, Connected, Disconnected)):
+    if isinstance(event, (Received, Connected, DialRefused, Disconnected)):
         return 1, draw(key, 1, key_of(event.peer))
     # A client's requests and its end.
     return 1, draw(key, 2, key_of(getattr(event, "client", "")))

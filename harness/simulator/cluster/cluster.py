@@ -292,6 +292,17 @@ class SimCluster:
         self._note("reset", node, peer)
         self.peers.reset(node, peer)
 
+    def reject(self, node: str, rejected: bool) -> None:
+        """Whether the host of a node rejects connections to other nodes: those that it has are reset, and new ones refused. Clients still reach it."""
+        self._note("reject", node, rejected)
+        if not rejected:
+            self.peers.rejecting.pop(self._node(node).name, None)
+            return
+        self.peers.rejecting[self._node(node).name] = None
+        for peer in self.nodes:
+            if peer != node:
+                self.peers.reset(node, peer)
+
     def calm(self) -> None:
         """End the world's own loss, repetition and overtaking of messages between nodes."""
         self._note("calm")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from tribulation.node.core.interface.events import Connected, Disconnected, Event, Received
+from tribulation.node.core.interface.events import Connected, DialRefused, Disconnected, Event, Received
 from tribulation.node.core.interface.messages import Message
 
 from ...keyed_random import ONE_MILLION, exponential, happens, mix
@@ -22,6 +22,7 @@ from ..options import SimOptions
 from .network import UNSHAPED, Link, Network, Stream
 
 _LATE = 0x1A7E
+REFUSALS_TOLD = 5
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class View:
     stream: Stream | None = None
     dialling: int = 0
     """Names the current dial; an answer to an older one is refused."""
+    refusals_due: int = 0
+    """Refused dials that the node is still told of, after a connection that was up."""
     watched: bool = False
     other: View = field(init=False, repr=False, compare=False)
     """What the peer holds of its connection to this node."""
@@ -69,6 +72,8 @@ class Peers:
         for (a, b), view in self._views.items():
             view.other = self._views[b, a]
         self._next_connection = 0
+        self.rejecting: dict[str, None] = {}
+        """Nodes whose host refuses connections to other nodes."""
         self._disorderly = bool(
             options.loss_ppm or options.duplicate_ppm or options.reorder_ppm or (options.late_ppm and options.late_ns)
         )
@@ -85,6 +90,8 @@ class Peers:
     def started(self, node: str) -> None:
         """A process is up: it dials whom it has to dial."""
         for peer in self._nodes:
+            if peer != node:
+                self._views[node, peer].refusals_due = 0
             if node < peer:
                 self._dial(self._views[node, peer])
 
@@ -183,9 +190,30 @@ class Peers:
         self._deliver(view.owner, Disconnected(view.peer))
         if view.owner < view.peer:
             self._redial(view)
+        else:
+            # The real node dials, too; here it only learns whether it would be refused.
+            self._kernel.schedule(self._kernel.now_ns + self._options.redial_min_ns, self._knock, view, view.dialling)
+
+    def _knock(self, view: View, dialling: int) -> None:
+        if view.dialling == dialling and view.connection is None:
+            self._network.datagram(view.link, self._knocked, view, dialling)
+
+    def _knocked(self, view: View, dialling: int) -> None:
+        if not self._alive(view.peer) or view.peer in self.rejecting:
+            self._network.datagram(view.back, self._told_refused, view, dialling)
+
+    def _told_refused(self, view: View, dialling: int) -> None:
+        if view.dialling == dialling and view.connection is None:
+            self._tell_refused(view)
+
+    def _tell_refused(self, view: View) -> None:
+        if view.refusals_due > 0 and self._alive(view.owner):
+            view.refusals_due -= 1
+            self._deliver(view.owner, DialRefused(view.peer))
 
     def _drop(self, view: View) -> None:
         if view.connection is not None:
+            view.refusals_due = REFUSALS_TOLD
             self._ping_later(view.other, view.connection)
         view.connection, view.stream = None, None
         view.dialling += 1
@@ -211,9 +239,11 @@ class Peers:
 
     def _hello_arrives(self, dialler: View, dialling: int) -> None:
         node, peer, mine = dialler.peer, dialler.owner, dialler.other
-        if not self._alive(node):
+        if not self._alive(node) or node in self.rejecting:
             self._network.datagram(mine.link, self._refused, dialler, dialling)
             return
+        if peer in self.rejecting:
+            return  # The answer is rejected on its way back: the dial times out.
         if self._paused(node) or node in self._exhausted:
             return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
         self._next_connection += 1
@@ -231,6 +261,7 @@ class Peers:
     def _refused(self, dialler: View, dialling: int) -> None:
         if dialler.dialling == dialling and dialler.connection is None:
             dialler.dialling += 1
+            self._tell_refused(dialler)
             self._redial(dialler)
 
     def _welcome_arrives(self, dialler: View, dialling: int, connection: int) -> None:

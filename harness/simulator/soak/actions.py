@@ -81,6 +81,9 @@ class Actor:
                 return lambda: cluster.heal(edges)
             case "isolate" | "clock-cut" | "transfer-cut":
                 return self._isolate(action, target)
+            case "reject":
+                cluster.reject(target, True)
+                return lambda: cluster.reject(target, False)
             case "rot":
                 self._rot(target, action.detail)
                 return lambda: cluster.start(target)

@@ -99,6 +99,11 @@ def wipe(plan: SoakPlan, draws: Draws) -> SoakPlan:
     return replace(plan, nodes=names, voters=voters, options=options, actions=(replaced,))
 
 
+def reject(plan: SoakPlan, draws: Draws) -> SoakPlan:
+    """A leader's host rejects the connections of other nodes, not of clients: to them it looks like a process that was killed."""
+    return _hurried(plan, draws, _series(plan, draws, "reject", every_ms=1500, for_ms=(300, 600)))
+
+
 AIMS: Mapping[str, Aim] = {
     "elections": elections,
     "clock-and-cut": clock_and_cut,
@@ -109,6 +114,7 @@ AIMS: Mapping[str, Aim] = {
     "bridge": bridge,
     "rot": rot,
     "wipe": wipe,
+    "reject": reject,
 }
 
 AIMED: Mapping[str, str] = {
@@ -125,6 +131,7 @@ AIMED: Mapping[str, str] = {
     "checksum-mismatch-truncates-middle": "rot",
     "torn-tail-trusted": "rot",
     "rejoin-same-term-progress": "wipe",
+    "fast-prevote-waives-lease": "reject",
 }
 """The aim for each flaw that plans without one meet less than once in a hundred seeds, or cannot meet at all."""
 
@@ -133,6 +140,7 @@ UNREACHABLE: Mapping[str, str] = {
     "lease-drift-ignored": "plans without an aim let clocks run apart by half a percent at most",
     "checksum-mismatch-truncates-middle": "plans without an aim damage nothing at rest",
     "rejoin-same-term-progress": "plans without an aim replace no disk",
+    "fast-prevote-waives-lease": "plans without an aim refuse no connection to a process that lives",
 }
 """Flaws that plans without an aim cannot meet at all, and why."""
 

@@ -15,6 +15,7 @@ SORT_OF: Mapping[str, str] = {
     "cut": "cut",
     "isolate": "cut",
     "clog": "clog",
+    "reject": "reject",
     "kill": "kill",
     "power": "power",
     "blackout": "power",

@@ -47,6 +47,13 @@ class Disconnected:
 
 
 @frozen
+class DialRefused:
+    """The host of `peer` refused a connection: no process listens there. The driver says so a few times after the end of a connection that was up."""
+
+    peer: str
+
+
+@frozen
 class Received:
     """A decoded message from another node. It may be a duplicate, late, or out of order."""
 
@@ -112,5 +119,15 @@ class TaskDone:
 
 
 Event = Union[
-    Start, Connected, Disconnected, Received, TimerFired, StorageDone, Request, ClientGone, Datagram, TaskDone
+    Start,
+    Connected,
+    Disconnected,
+    DialRefused,
+    Received,
+    TimerFired,
+    StorageDone,
+    Request,
+    ClientGone,
+    Datagram,
+    TaskDone,
 ]

@@ -8,7 +8,7 @@ A torn node (its disk lost the log's tail) neither votes nor stands, for it does
 from __future__ import annotations
 
 from ..interface.messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
-from . import leadership
+from . import hurry, leadership
 from .configuration import is_quorum
 from .roles import ELECTION, arm_election, become_follower
 from .state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
@@ -22,6 +22,8 @@ def on_timer(s: RaftState, now_ns: int) -> None:
         s.out.set_timer(ELECTION, s.election_at_ns)
         return
     arm_election(s, now_ns)
+    if s.role is not CANDIDATE:
+        hurry.again(s, now_ns)
     if may_stand(s) and s.flaws.no_prevote_bridge_livelock:
         stand(s, now_ns, transfer=False)
     elif may_stand(s):
@@ -68,6 +70,7 @@ def on_vote(s: RaftState, now_ns: int, peer: str, m: Vote) -> None:
         s.persist_hard()
         s.out.trace("vote", s.journal.gate, term=s.term, candidate=peer)
     if granted:
+        hurry.over(s)
         s.election_at_ns = now_ns + s.election_timeout_ns
     s.out.send(peer, VoteReply(s.term, granted), s.journal.gate)
 
@@ -86,6 +89,10 @@ def on_timeout_now(s: RaftState, now_ns: int, peer: str, m: TimeoutNow) -> None:
 
 def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
     """Become a candidate in the next term. Votes are asked for when this node's own is durable."""
+    if s.hurries:
+        # The timer stands for the next pre-vote; votes have their full time.
+        hurry.over(s)
+        arm_election(s, now_ns)
     s.role, s.leader, s.votes = CANDIDATE, None, {}
     s.term, s.vote = s.term + 1, s.me
     if not s.flaws.vote_not_durable:

@@ -12,7 +12,7 @@ from typing import Any
 from ...bounded import REACHABLE
 from ...config.node import NodeConfig
 from ...flaws.switch import Flaws
-from ..interface.events import Connected, Disconnected, Start
+from ..interface.events import Connected, DialRefused, Disconnected, Start
 from ..interface.machine import Machine
 from ..interface.messages import (
     AppendEntries,
@@ -48,7 +48,7 @@ from ..storage.journal import Journal
 from ..storage.memory_log import Log
 from ..storage.recovery import Recovered, recover
 from ..storage.wal import Doubt
-from . import contact, election, invariants, leadership, membership, read_index, replication, roles, snapshotting
+from . import contact, election, hurry, invariants, leadership, membership, read_index, replication, roles, snapshotting
 from .configuration import Voters
 from .split_vote import read_vote
 from .state import LEADER, RaftState
@@ -184,9 +184,16 @@ class Raft(Machine):
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         """Whatever was in flight may be lost: ask again where the logs agree."""
+        if type(event) is Disconnected:
+            hurry.on_disconnected(self._s, event.peer)
+        else:
+            hurry.on_connected(self._s, event.peer)
         progress = self._s.progress.get(event.peer)
         if progress is not None and progress.snapshot is None:
             progress.probe(progress.match + 1)
+
+    def on_dial_refused(self, now_ns: int, event: DialRefused) -> None:
+        hurry.on_refused(self._s, now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
         """The end of a step: send and write what its events made due, together."""

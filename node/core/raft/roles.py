@@ -32,6 +32,7 @@ def hear_leader(s: RaftState, now_ns: int, leader: str) -> None:
     if s.role is not FOLLOWER or s.leader != leader:
         become_follower(s, now_ns, s.term, leader, "heard the leader")
     s.heard_ns = now_ns
+    s.parted, s.hurries = None, 0
     s.election_at_ns = now_ns + s.election_timeout_ns
 
 

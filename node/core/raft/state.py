@@ -125,6 +125,12 @@ class RaftState:
 
     heard_ns: int = 0
     """When this node last heard from a leader of its term."""
+    parted: str | None = None
+    """The leader, while the connection to it is lost and nothing was heard of it since."""
+    hurries: int = 0
+    """Pre-votes that may still be asked for before the election timer."""
+    hurried_ns: int = -(1 << 62)
+    """When the last hurry began."""
     heard_from: dict[str, int] = field(default_factory=dict)
     quiet_until_ns: int = 0
     """With leases, a restarted node does not vote before it would have forgotten the leader it may have heard."""

@@ -22,6 +22,8 @@ from .connection import READ, WRITE, Connection, tune
 from .shared import Shared
 
 PING = encode(Kind.PING, {})
+REFUSALS_TOLD = 5
+"""Refused attempts that are reported after a connection that was up: later ones are no news."""
 
 
 class State(Enum):
@@ -33,7 +35,13 @@ class State(Enum):
 
 class Link:
     def __init__(
-        self, peer: str, address: Address, shared: Shared, on_up: Callable[[str], None], on_down: Callable[[str], None]
+        self,
+        peer: str,
+        address: Address,
+        shared: Shared,
+        on_up: Callable[[str], None],
+        on_down: Callable[[str], None],
+        on_refused: Callable[[str], None],
     ) -> None:
         self.peer = peer
         self.address = address
@@ -41,11 +49,13 @@ class Link:
         self._shared = shared
         self._on_up = on_up
         self._on_down = on_down
+        self._on_refused = on_refused
         self._connection: Connection | None = None
         self._dial_at_ns = 0
         self._dialled_ns = 0
         self._pinged_ns = 0
         self._failures = 0
+        self._refusals_due = 0
         self._last_reason = ""
 
     def send(self, payload: bytes) -> None:
@@ -89,6 +99,12 @@ class Link:
                     self._shared.mark_dirty(self)
 
     def on_ready(self, mask: int, now_ns: int) -> None:
+        was_up = self.state is State.UP
+        self._on_ready(mask, now_ns)
+        if was_up and self.state is State.IDLE:
+            self.tick(now_ns)  # Whether it is still there is of interest at once.
+
+    def _on_ready(self, mask: int, now_ns: int) -> None:
         connection = self._connection
         if connection is None:
             return
@@ -108,7 +124,7 @@ class Link:
             self._shared.refusals.add(self.peer, refused)
             self._fail(refused.message)
         except OSError as error:
-            self._fail(str(error))
+            self._fail_dial(error)
         except FrameError as error:
             self._fail(error.message)
 
@@ -145,7 +161,7 @@ class Link:
         except BlockingIOError:
             self._connection.watch(WRITE)
         except OSError as error:
-            self._fail(str(error))
+            self._fail_dial(error)
         else:
             self._greet(self._connection)
 
@@ -176,12 +192,20 @@ class Link:
                 return
             self.state = State.UP
             self._failures = 0
+            self._refusals_due = REFUSALS_TOLD
             self._last_reason = ""
             self._pinged_ns = now_ns
             self._shared.log.info("link up", peer=self.peer, address=str(self.address))
             self._on_up(self.peer)
         else:
             self._fail(f"sent a {found.kind.name} frame where none belongs")
+
+    def _fail_dial(self, error: OSError) -> None:
+        dialling = self.state is State.CONNECTING
+        self._fail(str(error))
+        if dialling and isinstance(error, ConnectionRefusedError) and self._refusals_due > 0:
+            self._refusals_due -= 1
+            self._on_refused(self.peer)
 
     def _fail(self, reason: str) -> None:
         was_up = self.state is State.UP

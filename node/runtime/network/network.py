@@ -11,7 +11,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from ...core.interface.events import Connected, Datagram, Disconnected, Event
+from ...core.interface.events import Connected, Datagram, DialRefused, Disconnected, Event
 from ...wire import MAX_PAYLOAD, encode_payload
 from ..options import RuntimeOptions, numeric
 from ..telemetry.rates import origin
@@ -34,7 +34,7 @@ class Network:
         self._shared = shared
         self._listener: socket.socket | None = None
         self._links = {
-            peer: Link(peer, address, shared, self._link_up, self._link_down)
+            peer: Link(peer, address, shared, self._link_up, self._link_down, self._dial_refused)
             for peer, address in sorted(options.peers.items())
             if peer != options.node
         }
@@ -138,7 +138,7 @@ class Network:
             link.close()
         self._unknown.pop(peer, None)
         self._shared.log.info("peer met", peer=peer, address=str(address))
-        link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down)
+        link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down, self._dial_refused)
         self._shared.crowd(len(self._links))
         self._shared.guard.run(link, link.tick, time.monotonic_ns())
 
@@ -220,6 +220,9 @@ class Network:
 
     def _link_down(self, peer: str) -> None:
         self.deliver(Disconnected(peer), None)
+
+    def _dial_refused(self, peer: str) -> None:
+        self.deliver(DialRefused(peer), None)
 
     def _take_datagrams(self) -> None:
         assert self._datagrams is not None

@@ -28,6 +28,7 @@ from ...core.interface.events import (
     ClientGone,
     Connected,
     Datagram,
+    DialRefused,
     Disconnected,
     Event,
     Received,
@@ -160,7 +161,10 @@ def _encode_event(event: Event, raw: bytes | None) -> bytes:
     return encode_payload({"event": type(event).__name__, **fields})
 
 
-_PLAIN = {kind.__name__: kind for kind in (Connected, Disconnected, TimerFired, StorageDone, ClientGone, TaskDone)}
+_PLAIN = {
+    kind.__name__: kind
+    for kind in (Connected, DialRefused, Disconnected, TimerFired, StorageDone, ClientGone, TaskDone)
+}
 
 
 def decode_event(body: Mapping[str, Any]) -> Event:

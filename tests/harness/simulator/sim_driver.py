@@ -76,6 +76,9 @@ class SimPeer:
     def reset(self) -> None:
         self._cluster.reset_connection(self.name, NODE)
 
+    def die(self) -> None:
+        self._cluster.kill(self.name)
+
     def stall(self) -> None:
         self._cluster.cut(self._edges)
 
