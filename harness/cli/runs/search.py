@@ -46,7 +46,7 @@ def _processors() -> int:
 @click.option(
     "--zoo",
     is_flag=True,
-    help="Instead of a campaign: in how many seeds is each of the zoo's 42 flaws of Raft and its log caught?",
+    help="Instead of a campaign: in how many seeds is each of the zoo's 43 flaws of Raft and its log caught?",
 )
 @click.option("--flaw", "flaws", multiple=True, metavar="NAME", help="With --zoo: only this flaw; may be repeated.")
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="With --zoo: resume from this file.")

@@ -1,6 +1,6 @@
 """`tri search --zoo`: flaws hunted in the simulator, the correct node in the same plans, and the table that comes of it.
 
-    tri search --zoo --state zoo.jsonl                      # all 42 of them; go on later with the same command
+    tri search --zoo --state zoo.jsonl                      # all 43 of them; go on later with the same command
     tri search --zoo --flaw ack-before-fsync --json
     python -m tribulation.harness.search.zoo.zoo --state benchmarks/results/zoo.jsonl --ablate --markdown docs/reference/flaws.md
 

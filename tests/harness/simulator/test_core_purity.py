@@ -107,9 +107,7 @@ def test_neither_has_the_simulator_nor_what_drives_it(path: Path):
     allowed |= {"tribulation.node.runtime.loop.handlers"} if path.name == "tasks.py" else set()
     # The protocol that the simulator's clients speak shares its file with the client for hosts.
     allowed |= (
-        {"socket", "ssl", "time", "tribulation.node.runtime.security.identity"}
-        if "systems" in path.parts
-        else set()
+        {"socket", "ssl", "time", "tribulation.node.runtime.security.identity"} if "systems" in path.parts else set()
     )
     assert findings(path.read_text(encoding="utf-8"), allowed, ("Random",)) == []
 

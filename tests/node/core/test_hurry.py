@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from node.config import MS
-from node.core.events import Connected, DialRefused, Disconnected
-from node.core.messages import Heartbeat, PreVote, PreVoteReply, Vote, VoteReply
+from tribulation.node.config import MS
+from tribulation.node.core.interface.events import Connected, DialRefused, Disconnected
+from tribulation.node.core.interface.messages import Heartbeat, PreVote, PreVoteReply, Vote, VoteReply
 
 from .cluster import Cluster
 from .solo import Solo
