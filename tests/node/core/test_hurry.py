@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tribulation.node.config import MS
+from tribulation.node.config.node import MS
 from tribulation.node.core.interface.events import Connected, DialRefused, Disconnected
 from tribulation.node.core.interface.messages import Heartbeat, PreVote, PreVoteReply, Vote, VoteReply
 
