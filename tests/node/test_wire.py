@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tribulation.node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, encode, encode_payload, frame
 
 text = st.text(max_size=8)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
+integers = st.integers(-(1 << 63), (1 << 63) - 1)
+scalars = st.none() | st.booleans() | integers | st.floats(allow_nan=False, allow_infinity=False) | text
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=6
 )

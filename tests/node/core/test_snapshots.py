@@ -151,7 +151,7 @@ def test_entries_that_a_snapshot_covers_are_freed_a_few_at_a_time() -> None:
 
 
 def test_a_large_state_is_not_written_again_for_a_few_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tribulation.node.core.application import machine
+    from tribulation.node.core.application import state_machine as machine
 
     monkeypatch.setattr(machine, "SORTED_KEYS", 8)
     solo = filled(1 << 20, [])

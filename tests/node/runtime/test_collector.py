@@ -19,7 +19,7 @@ def test_what_survives_twice_is_frozen_and_never_walked_again() -> None:
     told = textwrap.dedent(
         """
         import gc, json
-        from tribulation.node.runtime import collector
+        from tribulation.node.runtime.process import collector
         collector.adopt()
         kept = [[] for _ in range(200_000)]
         counts = [generation["collections"] for generation in gc.get_stats()]
