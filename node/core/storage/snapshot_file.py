@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from ...bounded import REACHABLE
 from ...errors import CorruptionError
 from ...snapshot_text import SnapshotText
-from ..interface.entry import canonical
+from ..interface.entry import are_weights, canonical
 from .crc import combined
 
 FILE = "snapshot"
@@ -76,6 +77,7 @@ def parse_snapshot(text: str | Sequence[bytes], place: str) -> Snapshot:
         crc = about.pop("crc")
         if crc != _crc(about, *_summed(data)):
             raise ValueError(f"the checksum is not {crc}")
+        _judge(about)
         return _snapshot(about, line, data)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CorruptionError(
@@ -101,6 +103,16 @@ def _snapshot(about: Mapping[str, object], line: bytes, data: Sequence[bytes]) -
     index, term, voters, digest = about["index"], about["term"], about["voters"], about["digest"]
     pieces = [line, *data]
     return Snapshot(index, term, voters, digest, pieces, list(accumulate(map(len, pieces))))  # type: ignore[arg-type]
+
+
+def _judge(about: Mapping[str, object]) -> None:
+    """A checksum is right also of what no node wrote. Raises ValueError."""
+    for name in ("index", "term"):
+        value = about[name]
+        if type(value) is not int or not 0 <= value < REACHABLE:
+            raise ValueError(f"{name} is {str(value)[:80]}, not an integer that a log reaches")
+    if not are_weights(about["voters"]) or not isinstance(about["digest"], str):
+        raise ValueError("voters are no weights by name, or digest is no string")
 
 
 def _split(parts: Sequence[bytes]) -> tuple[bytes, list[bytes]]:

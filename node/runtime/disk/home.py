@@ -14,12 +14,17 @@ import os
 import re
 import time
 from pathlib import Path
+from zlib import crc32
 
 from .disk import replace_durably
 
-_COUNT = re.compile("[0-9]{1,18}")
-"""Starts that no node reaches; other nodes take it as an integer of 64 bits."""
+_COUNT = re.compile("(crc32:(?P<crc>[0-9a-f]{8}) )?(?P<count>[0-9]{1,18})")
+"""Starts that no node reaches; other nodes take it as an integer of 64 bits. A count alone is what an earlier release, or an operator, wrote."""
 _COUNT_BYTES = 4096
+
+
+def _checksum(count: str) -> str:
+    return f"{crc32(count.encode('ascii')):08x}"
 
 
 class HomeError(Exception):
@@ -62,12 +67,14 @@ class Home:
         previous = 0
         if self.incarnation.exists():
             text = self.incarnation.read_bytes()[:_COUNT_BYTES].decode("ascii", "replace").strip()
-            if not _COUNT.fullmatch(text):
+            found = _COUNT.fullmatch(text)
+            if found is None or (found["crc"] and found["crc"] != _checksum(found["count"])):
                 raise HomeError(
                     f"{self.incarnation}: {text[:80]!r} is no count\nhint: write the highest incarnation in trace.jsonl there"
                 )
-            previous = int(text)
-        replace_durably(self.incarnation, b"%d\n" % (previous + 1))
+            previous = int(found["count"])
+        count = str(previous + 1)
+        replace_durably(self.incarnation, f"crc32:{_checksum(count)} {count}\n".encode("ascii"))
         return previous + 1
 
     def files(self) -> dict[str, bytes]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,8 @@ class Processes:
             return False
 
     def said(self, name: str) -> str:
-        return (self._directory / name / "out").read_text()[-2000:]
+        files = [self._directory / name / file for file in ("out", "node.log")]
+        return "".join(file.read_text()[-2000:] for file in files if file.exists())
 
     def logged(self, text: str) -> list[str]:
         """Lines of the nodes' logs that have this text."""
@@ -131,6 +134,12 @@ class Processes:
 
 
 def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Below those that the kernel gives to outgoing connections: one that is free now must be free at each restart."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        highest = max(20_000, int(file.read().split()[0]))
+    while True:
+        port = secrets.randbelow(highest - 10_000) + 10_000
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.node.core.disk import Disk, File
@@ -113,6 +114,23 @@ def test_the_counter_of_boots(text: str, encoding: str) -> None:
             assert 0 < home.next_incarnation() < 1 << 63
         except HomeError as error:
             assert "\nhint: " in str(error) and len(str(error)) < 1000
+
+
+@FUZZ
+@given(st.sampled_from([1, 9, 10, 12, 99, 100, 123_456]), st.lists(files.DAMAGES, min_size=1, max_size=2))
+def test_a_damaged_counter_of_boots_never_goes_back(count: int, damages: list[Callable[[bytes], bytes]]) -> None:
+    """A count that was used before would make two lives of a member one."""
+    with TemporaryDirectory() as directory:
+        home = Home(Path(directory))
+        home.incarnation.write_text(f"{count - 1}\n")  # As an earlier release, or an operator, writes it.
+        assert home.next_incarnation() == count
+        data = home.incarnation.read_bytes()
+        for damage in damages:
+            data = damage(data)
+        assume(not data.strip().isdigit())
+        home.incarnation.write_bytes(data)
+        with suppress(HomeError):
+            assert home.next_incarnation() == count + 1
 
 
 CONFIG = NodeConfig.from_json(
