@@ -14,9 +14,9 @@ from ..interface.cluster_messages import MemoryAsk, MemoryChunk, MemoryFetch, Me
 from ..interface.outbox import Outbox
 from .keeper import Keeper
 from .records.record import NOTHING
-from .records.store import Key, Store
+from .records.store import Key, Store, known
 from .records.trmm import Item, decode
-from .records.vector import Vector, joined, vector_problem
+from .records.vector import Vector, covers, joined, vector_problem
 from .sync import Asking, unpack
 from .syncing import Syncing
 
@@ -40,7 +40,7 @@ class Exchange:
         if joined is None:
             return
         dot = work.get("dot")
-        if isinstance(dot, list) and len(dot) == 2 and isinstance(dot[0], str) and type(dot[1]) is int:
+        if _is_dot_of(dot, known(work["record"][2])):
             moved = self._store.heard(dot[0], dot[1])
         if joined or moved:
             self._keeper.keep(joined, moved)
@@ -122,6 +122,12 @@ class Exchange:
         if gone:
             self._keeper.keep((), {}, gone)
             self._out.trace("memory-collected", records=[list(key) for key in gone])
+
+
+def _is_dot_of(dot: Any, context: Vector) -> bool:
+    """Of a state that was judged: what is in its context is fine to be in a vector, too."""
+    is_dot = isinstance(dot, list) and len(dot) == 2 and isinstance(dot[0], str) and type(dot[1]) is int
+    return is_dot and covers(context, dot[0], dot[1]) and dot[0] in context
 
 
 def _vector(metadata: Mapping[str, Any], name: str) -> Vector:
