@@ -11,8 +11,6 @@ made under the store's lock.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,7 +24,9 @@ FILE = "ledger.jsonl"
 def begin(store: Store, faults: Iterable[Json], run: Json, at_ns: int) -> None:
     """These are in force, or are about to be; those that are known to be are not told again."""
     known = {fault["id"] for fault in still_on(store)}
-    _append(store, [{"at_ns": at_ns, "phase": "on", **fault, **run} for fault in faults if fault["id"] not in known])
+    store.append(
+        FILE, [{"at_ns": at_ns, "phase": "on", **fault, **run} for fault in faults if fault["id"] not in known]
+    )
 
 
 def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None = None) -> None:
@@ -34,7 +34,7 @@ def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None
     kept, at = {fault["id"] for fault in faults}, time.time_ns() if at_ns is None else at_ns
     ended = [fault["id"] for fault in still_on(store) if fault["id"] not in kept]
     with contextlib.suppress(OSError):
-        _append(store, [{"at_ns": at, "phase": "off", "id": ident, "who": who} for ident in ended])
+        store.append(FILE, [{"at_ns": at, "phase": "off", "id": ident, "who": who} for ident in ended])
 
 
 def still_on(store: Store) -> list[Json]:
@@ -49,21 +49,6 @@ def still_on(store: Store) -> list[Json]:
 
 
 def _lines(store: Store) -> Iterator[Json]:
-    with contextlib.suppress(FileNotFoundError), open(store.path(FILE), errors="replace") as file:
-        for text in file:
-            with contextlib.suppress(ValueError):
-                line = json.loads(text)
-                if isinstance(line, dict) and {"id", "phase", "at_ns"} <= line.keys():
-                    yield line
-
-
-def _append(store: Store, lines: list[Json]) -> None:
-    if not lines:
-        return
-    with open(store.path(FILE), "a+b") as file:
-        file.seek(max(0, file.tell() - 1))
-        # What was torn by a power loss must not spoil the line after it.
-        torn = file.read(1) not in (b"", b"\n")
-        file.write(b"\n" * torn + "".join(json.dumps(line) + "\n" for line in lines).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    return (
+        line for line in store.lines(FILE) if {"id", "phase", "at_ns"} <= line.keys() and isinstance(line["id"], str)
+    )

@@ -11,8 +11,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from .lines import read_object
+
+JOURNAL = "journal.jsonl"
+LEASE_CHARACTERS = 30
 
 
 class Store:
@@ -49,23 +54,35 @@ class Store:
     def lease_left_s(self) -> float:
         try:
             with open(self.path("lease")) as file:
-                return (int(file.read()) - time.monotonic_ns()) / 1e9
+                return (int(file.read(LEASE_CHARACTERS)) - time.monotonic_ns()) / 1e9
         except (FileNotFoundError, ValueError):
             return 0.0
 
     def write_journal(self, entry: dict[str, Any]) -> None:
-        line = json.dumps({"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns(), **entry}) + "\n"
-        with open(self.path("journal.jsonl"), "a") as file:
-            file.write(line)
+        self.append(JOURNAL, [{"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns(), **entry}])
+
+    def read_journal(self) -> list[dict[str, Any]]:
+        return list(self.lines(JOURNAL))
+
+    def append(self, name: str, objects: Sequence[dict[str, Any]]) -> None:
+        """Lines at the end of this file, durably."""
+        if not objects:
+            return
+        with open(self.path(name), "a+b") as file:
+            file.seek(max(0, file.tell() - 1))
+            # What was torn by a power loss must not spoil the line after it.
+            torn = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * torn + "".join(json.dumps(each) + "\n" for each in objects).encode())
             file.flush()
             os.fsync(file.fileno())
 
-    def read_journal(self) -> list[dict[str, Any]]:
-        try:
-            with open(self.path("journal.jsonl")) as file:
-                return [json.loads(line) for line in file if line.endswith("\n")]
-        except FileNotFoundError:
-            return []
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """The whole lines of this file; what is damaged is left out."""
+        with contextlib.suppress(FileNotFoundError), open(self.path(name), "rb") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    if line.endswith(b"\n"):
+                        yield read_object(line)
 
 
 def write_durably(path: str, text: str, fsync: bool = True) -> None:

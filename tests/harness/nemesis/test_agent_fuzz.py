@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.node.fuzz.files import DAMAGES
 from tests.node.fuzz.frames import ODD
 from tests.node.fuzz.values import WIDE_VALUES, spoilt
 from tribulation.harness.agent import apply, follow, main
@@ -28,6 +29,7 @@ from tribulation.harness.agent.fault_disk import control
 from tribulation.harness.agent.network import burst, probes
 from tribulation.harness.agent.network import queue_thread as wire
 from tribulation.harness.agent.network.shaping import Links, shape_problem
+from tribulation.harness.agent.state import account
 from tribulation.harness.agent.state.lines import receive_line
 from tribulation.harness.agent.state.store import Store
 
@@ -127,6 +129,27 @@ def test_requests_to_the_agent(agent: main.Agent, lines: list[bytes]) -> None:
     assert answer(agent, b'{"do": "time"}')["ok"]
     hello = {"do": "hello", "name": "n1", "port": 0, "any_port": True, "address": ""}
     assert answer(agent, json.dumps(hello).encode())["ok"]
+
+
+@FUZZ
+@given(st.lists(DAMAGES, min_size=1, max_size=3), st.sampled_from(["journal.jsonl", "ledger.jsonl", "lease"]))
+def test_files_on_a_host_that_were_damaged(damages: list[Callable[[bytes], bytes]], name: str) -> None:
+    """A power loss may tear what was appended. What the agent does next is written and read all the same."""
+    with TemporaryDirectory() as directory:
+        store = Store(directory)
+        store.renew(5.0)
+        store.write_journal({"who": "agent", "undone": ["a cut"]})
+        account.begin(store, [{"id": "cut-1", "kind": "cut"}], {}, 1)
+        path = Path(store.path(name))
+        data = path.read_bytes()
+        for damage in damages:
+            data = damage(data)
+        path.write_bytes(data)
+        account.still_on(store), store.lease_left_s()
+        store.write_journal({"who": "heal", "undone": ["a kill"]})
+        account.begin(store, [{"id": "cut-2", "kind": "cut"}], {}, 2)
+        assert store.read_journal()[-1]["who"] == "heal"
+        assert account.still_on(store)[-1]["id"] == "cut-2"
 
 
 PACKETS = st.one_of(
