@@ -23,7 +23,7 @@ KINDS = frozenset({"disk", "wipe", "power"})
 """Faults that need it; without it, a host that loses its power loses nothing that was written."""
 FOLDER = "fault-disk"
 BOOT_HOOK = f"{BOOT_HOOKS}/10-disk"
-_SHARED = tuple(f"{PACKAGE}/{name}.py" for name in ("__init__", "lines", "store"))
+_PARTS = tuple(f"{PACKAGE}/{name}" for name in ("__init__.py", "state/", "fault_disk/"))
 _FRONT = f"import sys\nfrom {PACKAGE}.fault_disk.daemon import main\nsys.exit(main(sys.argv[1:]))\n"
 _HINT = "the kernel needs FUSE (modprobe fuse) and the login the right to mount: root, sudo, or a user namespace"
 
@@ -42,7 +42,7 @@ def program() -> bytes:
     with zipfile.ZipFile(io.BytesIO(bundle())) as whole, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("__main__.py", LONG_AGO), _FRONT)
         for name in whole.namelist():
-            if name in _SHARED or "/fault_disk/" in name:
+            if name.startswith(_PARTS):
                 archive.writestr(zipfile.ZipInfo(name, LONG_AGO), whole.read(name))
     return buffer.getvalue()
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from node.core.cluster_messages import MemoryPush
-from node.core.memory.vector import NUMBER_LIMIT, REPLICA_CHARACTERS, vector_problem
+from tribulation.node.core.interface.cluster_messages import MemoryPush
+from tribulation.node.core.memory.records.vector import NUMBER_LIMIT, REPLICA_CHARACTERS, vector_problem
 
 from ..solo import Solo
 
