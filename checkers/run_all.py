@@ -18,9 +18,10 @@ from typing import Any
 from tribulation.histories import HistoryError
 from tribulation.histories.model.columns import OK
 
-from .base.options import bounded, problems, refuse
+from .base.options import bounded, refuse
 from .base.result import Budget, Checker, CheckResult, RunRecord, Verdict
 from .base.sharing import sharing
+from .campaign_options import problems
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, OF_WORKLOAD, checker
 from .soundness.gating import gated, withheld

@@ -1,12 +1,11 @@
-"""What a campaign may ask of checkers: options that each checker declares, and the one place that validates and reads them.
+"""Options that checkers declare, and how one checker reads its own.
 
     class BankChecker:
         options = (number("total", None, "what all accounts hold together"), flag("negative_balances", False, "…"))
 
     settings = settings_of(record, self)      # every declared option, with its default where none was given
-    problems(options)                         # what is wrong with the options of a campaign, with the place of each
 
-An option that nothing declares, or a bound that bounds nothing (negative, NaN, infinite, true instead of a number), is an error: a checker that
+`checkers/campaign_options.py` validates those of a campaign, for all checkers at once. An option that nothing declares, or a bound that bounds nothing (negative, NaN, infinite, true instead of a number), is an error: a checker that
 ignored it would call a run valid by a bound that it never applied.
 """
 
@@ -18,14 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..registry import CHECKERS, checker
 from .result import RunRecord
-
-ASKED = frozenset({"model", "consistency", "exact", "certificate"})
-"""Given to `check` as arguments of their own."""
-
-FINGERPRINTS = frozenset({"digest", "core", "simulator"})
-"""What a simulated run records about itself next to its options."""
 
 
 class OptionError(ValueError):
@@ -133,8 +125,8 @@ def settings_of(record: RunRecord, found: _Declares) -> dict[str, Any]:
     known, name = declared(found), found.name
     own = record.options.get(name, {})
     common = {option.name: option for option in known if option.shared and option.name in record.options}
-    refuse(_of_checker(name, own, known) if name in record.options else ())
-    refuse(problem for option in common for problem in _of_value((option,), record.options[option], common[option]))
+    refuse(of_checker(name, own, known) if name in record.options else ())
+    refuse(problem for option in common for problem in of_value((option,), record.options[option], common[option]))
     settings = {
         option.name: record.options.get(option.name) if option.name in common else option.default for option in known
     }
@@ -151,33 +143,8 @@ def bounded(record: RunRecord, found: _Declares) -> bool:
     )
 
 
-def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
-    """What is wrong with the options that are given to all checkers of a run."""
-    todo = {name: value for name, value in options.items() if name not in ASKED | FINGERPRINTS}
-    shared: dict[str, Option] = {}
-    if todo.keys() - CHECKERS.keys():
-        # Only then all are imported.
-        shared = {option.name: option for name in CHECKERS for option in _options(name) or () if option.shared}
-    for name, value in todo.items():
-        if name in CHECKERS:
-            known = _options(name)
-            yield from () if known is None else _of_checker(name, value, known)
-        elif name in shared:
-            yield from _of_value((name,), value, shared[name])
-        else:
-            hint = nearest(str(name), [*CHECKERS, *shared])
-            yield OptionProblem((name,), f"no checker and no option {name!r}", value, hint)
-
-
-def _options(name: str) -> tuple[Option, ...] | None:
-    """None for a checker that cannot be imported: it is unknown, and says why."""
-    try:
-        return declared(checker(name))
-    except Exception:
-        return None
-
-
-def _of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[OptionProblem]:
+def of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[OptionProblem]:
+    """What is wrong with the options that are given under a checker's name."""
     known = {option.name: option for option in options}
     if not known:
         yield OptionProblem((name,), f"checker {name!r} has no options", value, "leave it out")
@@ -190,10 +157,11 @@ def _of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[Op
                 hint = nearest(str(option), list(known))
                 yield OptionProblem((name, option), f"checker {name!r} has no option {option!r}", given, hint)
             else:
-                yield from _of_value((name, option), given, known[option])
+                yield from of_value((name, option), given, known[option])
 
 
-def _of_value(path: tuple[str, ...], value: Any, option: Option) -> Iterator[OptionProblem]:
+def of_value(path: tuple[str, ...], value: Any, option: Option) -> Iterator[OptionProblem]:
+    """What is wrong with the value of one option."""
     wrong = option.accepts(value)
     if wrong is not None:
         yield OptionProblem(path, wrong, value, f"{option.name}: {option.description}")

@@ -19,8 +19,8 @@ from ..base.conclusion import conclude, quantiles_ms, sentence
 from ..base.findings import Findings
 from ..base.options import flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord
+from ..base.selection import LINEARIZABLE, Bool, Part, names, of, operation, parts, telling
 from ..base.wording import describe, indices, on_key, show
-from ..workloads.selection import LINEARIZABLE, Bool, Part, names, of, operation, parts, telling
 
 NEVER = -1
 _WORST = 8

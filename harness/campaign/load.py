@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 import yaml
 
-from tribulation.checkers.base.options import problems as option_problems
+from tribulation.checkers import campaign_options
 from tribulation.checkers.registry import CHECKERS
 from tribulation.node.flaws.switch import FLAWS
 
@@ -159,7 +159,7 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(("checks", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))
         elif check in chosen[:index]:
             yield Problem(("checks", index), f"checker {check!r} is named twice", hint="leave out one of the two")
-    for wrong in option_problems(options) if isinstance(options, dict) else ():
+    for wrong in campaign_options.problems(options) if isinstance(options, dict) else ():
         yield Problem(("check_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
     for name in options if isinstance(options, dict) else ():
         if chosen and name in CHECKERS and name not in chosen:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tribulation.node.core.raft.configuration import is_quorum
+from tribulation.node.core.raft.state.configuration import is_quorum
 
 from ..errors import DeployError, TribulationError
 from ..hosts.base import Host

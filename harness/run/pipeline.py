@@ -5,21 +5,16 @@ Healing and collecting always happen, whatever went wrong before; the first erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 from tribulation.checkers import Budget, Verdict
-from tribulation.histories.files.store import RunStore
 
-from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import DeployError
 from ..evidence.collecting import collect
-from ..evidence.seal import CAMPAIGN_FILE, HISTORY_FILE, PLAN_FILE
-from ..evidence.writing import writing
+from ..evidence.seal import HISTORY_FILE
 from ..hosts.base import Apart, Host, Provider
 from ..hosts.parallel import on_all
 from ..hosts.ssh.claims import Claims
@@ -29,34 +24,17 @@ from ..nemesis.schedule.mix import possible_needs
 from ..systems.base import Service
 from .driving import ENDED_BY_USER, drive
 from .interrupts import Interrupted
-from .outcome.run_folder import facts_of_plan, read_facts
+from .outcome.run_folder import read_facts
 from .outcome.verdict import Judgement, judge
 from .plan.attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .plan.build import System, make_plan, make_provider, make_system, require_capabilities
 from .plan.plan import Plan
 from .preflight import match_to_hosts
+from .settings import Settings, open_run_folder
 from .under_way import Run
 
 INTERRUPTED_CHECK_S = 10.0
 """The budget of each checker when the user waits for the command to end."""
-
-Tell = Callable[[str, str], None]
-"""`tell(phase, detail)`: progress for a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's.
-
-    `attach`: to the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
-
-    command: str
-    directory: Path
-    runs: Path
-    tell: Tell
-    keep: bool = False
-    attach: bool = False
-    take_over: bool = False
 
 
 def run_on_hosts(
@@ -156,19 +134,6 @@ def _judged_after_interrupt(run: Run) -> Judgement:
     wrong = [error for error in run.trouble.errors if error != ENDED_BY_USER]
     told = f"no fault is in force, hosts are {left}" if not wrong else "; ".join(wrong)
     raise Interrupted(f"interrupted: {told}", hint)
-
-
-def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
-    """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
-
-    `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
-    resolved = campaign.model_copy(update={"seed": plan.seed})
-    with writing(settings.runs):
-        run_dir = RunStore(settings.runs).create(campaign.name)
-        (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
-        RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
-    facts_of_plan(plan.to_json(), settings.command, traced).write(run_dir)
-    return run_dir
 
 
 def _finished(run: Run, budget: Budget) -> Judgement:

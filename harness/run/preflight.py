@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..evidence.seal import PLAN_FILE
 from ..evidence.writing import write_json
@@ -14,9 +14,7 @@ from ..nemesis.schedule.abilities import backends, lacking, require_abilities, t
 from ..nemesis.schedule.mix import left_out, possible_needs
 from .drive.runner import Runner
 from .plan.build import make_plan, needs_of
-
-if TYPE_CHECKING:
-    from .under_way import Run
+from .under_way import Run
 
 
 def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:

@@ -39,10 +39,10 @@ from .drive.journal import Journal
 from .drive.virtual import ELECTION_NS, VirtualDriver
 from .outcome.run_folder import RunFacts, record_of
 from .outcome.verdict import Judgement, judge_record
-from .pipeline import Settings, open_run_folder
 from .plan.build import make_plan, reference_options
 from .plan.plan import Pinned, Plan
 from .preflight import never_begun
+from .settings import Settings, open_run_folder
 from .sources import simulator_fingerprint
 
 DIGESTS_FILE = "digests.json"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..campaign.model import Campaign
 from ..errors import TribulationError
@@ -18,9 +18,7 @@ from .interrupts import Interrupts
 from .outcome.run_folder import RunFacts
 from .plan.build import System
 from .plan.plan import Plan
-
-if TYPE_CHECKING:
-    from .pipeline import Settings
+from .settings import Settings
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..evidence.writing import RunFolderError, write_json, writing
-from ..run.pipeline import Settings, open_run_folder
 from ..run.plan.plan import Plan
+from ..run.settings import Settings, open_run_folder
 from ..run.simulated import simulate, write_run
 from ..simulator.cluster.cluster import SimCluster
 from .engine import Findings, Search

@@ -19,8 +19,8 @@ from ..failures.folder import read_plan, read_record
 from ..failures.signature import Signature, signatures
 from ..run.outcome.run_folder import reached_its_end
 from ..run.outcome.verdict import Judgement, judge, judge_record
-from ..run.pipeline import Settings, open_run_folder
 from ..run.plan.plan import Plan
+from ..run.settings import Settings, open_run_folder
 from ..run.simulated import simulate, write_run
 from ..search.trial import crash_signature
 from ..user_files.opening import read_json_file

@@ -15,8 +15,9 @@ from ..failures.allowance import Allowance
 from ..failures.signature import Signature, fails_alike, signatures
 from ..run.interrupts import Interrupted
 from ..run.outcome.verdict import Judgement
-from ..run.pipeline import Settings, run_on_hosts
+from ..run.pipeline import run_on_hosts
 from ..run.plan.plan import Plan
+from ..run.settings import Settings
 from .focus import clue_of
 from .folder import Source, campaign_of
 from .trial import Failure, first_seen, plan_id

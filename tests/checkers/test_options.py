@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tribulation.checkers import CHECKERS, OptionError, RunRecord, Verdict, check, checker
-from tribulation.checkers.base.options import declared, problems, settings_of
+from tribulation.checkers.base.options import declared, settings_of
+from tribulation.checkers.campaign_options import problems
 from tribulation.histories import parse
 
 DOCS = Path(__file__).parents[2] / "docs/reference/checkers"

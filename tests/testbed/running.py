@@ -8,8 +8,9 @@ from typing import Any
 
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.errors import TribulationError
-from tribulation.harness.run.pipeline import Settings, run_on_hosts
+from tribulation.harness.run.pipeline import run_on_hosts
 from tribulation.harness.run.plan.build import System
+from tribulation.harness.run.settings import Settings
 
 from .standin import Saboteur, StandInClient, StandInProvider, StandInService, World
 

@@ -15,10 +15,10 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import by_object
 from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, excerpt, read_traces
 from ..overtaking import overtaken
-from ..selection import by_object
 
 ACCESS, ACQUIRE, FENCE = "access", "acquire", "fence"
 

@@ -18,9 +18,9 @@ from tribulation.histories import Operation, Type
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import LINEARIZABLE, names
 from ...base.wording import describe, indices
 from ...traces.traces import Traces, read_traces
-from ..selection import LINEARIZABLE, names
 
 SPAWN, DEPLOY, STOP, POOL = "spawn", "deploy", "stop", "pool"
 STARTED = "agent-started"

@@ -15,10 +15,10 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names
 from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, Traces, excerpt, read_traces
 from ..overtaking import overtaken
-from ..selection import names
 from .task_events import SUBMIT, Effect, Tasks, comes_before, read_tasks
 
 

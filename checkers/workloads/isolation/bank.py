@@ -17,8 +17,8 @@ from ...base.findings import Findings
 from ...base.options import flag, number, settings_of
 from ...base.options import names as list_of_names
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import by_object, names
 from ...base.wording import describe, indices, on_key, show
-from ..selection import by_object, names
 from .bank_witness import Seen, blamed, name_of
 
 Balances = dict[Hashable, Any]

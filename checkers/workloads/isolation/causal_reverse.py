@@ -15,8 +15,8 @@ from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import by_object, names
 from ...base.wording import describe, indices, ms_between, on_key, show
-from ..selection import by_object, names
 
 
 class CausalReverseChecker:

@@ -20,8 +20,8 @@ from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names
 from ...base.wording import describe, indices, ms_between, show
-from ..selection import names
 
 PAIRWISE_KEYS = 16
 """Reads of at most so many keys are compared key pair by key pair, so that reads of different keys meet; larger ones only with reads of the same keys."""

@@ -18,6 +18,7 @@ from tribulation.histories.model.columns import APPEND, WRITE, Int64
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names
 from ...base.wording import describe, indices, show
 from ...transactions.table.lattice import forbids
 from ...transactions.table.lists import list_reads, list_versions
@@ -26,7 +27,6 @@ from ...transactions.table.registers import register_versions
 from ...transactions.table.source import CONSISTENCY, UnknownLevel, level_of
 from ...transactions.table.table import Table, kinds_written, transactions
 from ...transactions.table.versions import Versions
-from ..selection import names
 
 INSERT = "insert"
 _FORBIDDEN = "G2-item"

@@ -15,7 +15,7 @@ from ...base.conclusion import all_of, conclude
 from ...base.findings import Findings
 from ...base.options import choice, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
-from ..selection import names
+from ...base.selection import names
 from .finals import Finals, differing, finals_of, lost
 from .reads import Sweep, phantoms
 from .records import FORGET, LEARN, Memory, read_memory

@@ -11,8 +11,8 @@ from tribulation.histories import Operation, Type
 from ...base.acknowledged import served_by
 from ...base.conclusion import sentence
 from ...base.findings import Findings
+from ...base.selection import Name
 from ...base.wording import indices, ms_between, on_key, show
-from ..selection import Name
 from .records import Excuses, Memory, Place, Record, View, described, end_of
 
 Shown = tuple[Operation, View]

@@ -15,10 +15,10 @@ from tribulation.histories import Operation, Type, canonical
 
 from ...base.acknowledged import served_by
 from ...base.result import Fault, RunRecord
+from ...base.selection import Name
 from ...base.wording import describe
 from ...faults.kinds import changes_voters, forgets, may_be_down, targets
 from ...traces.traces import FOREVER_NS
-from ..selection import Name
 
 LEARN, FORGET, RECALL, DIGEST = "learn", "forget", "recall", "memory-digest"
 QUORUM, LINEARIZABLE = "quorum", "linearizable"

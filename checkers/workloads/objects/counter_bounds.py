@@ -20,8 +20,8 @@ from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.options import settings_of, whole
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import Bool, Part, names, of, operation, parts, telling
 from ...base.wording import describe, indices, ms_between, on_key
-from ..selection import Bool, Part, names, of, operation, parts, telling
 
 UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")

@@ -17,9 +17,9 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import by_object, names
 from ...base.wording import describe, indices, ms_between, on_key, show
 from ..overtaking import overtaken
-from ..selection import by_object, names
 
 CHANGES = ("write", "delete")
 Stamp = Any

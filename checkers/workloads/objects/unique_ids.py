@@ -10,8 +10,8 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names
 from ...base.wording import describe, indices, ms_between, show
-from ..selection import names
 
 GENERATE = "generate"
 

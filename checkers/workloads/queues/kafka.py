@@ -16,8 +16,8 @@ from tribulation.histories import Operation, Type
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names
 from ...base.wording import describe, indices, show
-from ..selection import names
 from .kafka_events import PARTS, Logs, Polled, Sent, read_logs
 
 Place = tuple[Hashable, Hashable]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import ABSENT, FAIL, INFO, NONE_ID, OK, Columns, Int64
 
-from ..selection import Part, of
+from ...base.selection import Part, of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from tribulation.histories.model.columns import Columns, Int64
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import names, of, operation, parts
 from ...base.wording import describe, indices, on_key, show
-from ..selection import names, of, operation, parts
 from .queue_columns import Flow, flow, plain
 
 _EMPTY = ("empty", "queue-empty", "exhausted")

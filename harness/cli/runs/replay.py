@@ -112,7 +112,7 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
     """The plan again, as a whole run."""
     from ...campaign.load import load_campaign
     from ...failures.folder import read_plan
-    from ...run.pipeline import Settings, open_run_folder
+    from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
 
     campaign, plan = load_campaign(target / "campaign.yaml"), read_plan(target)

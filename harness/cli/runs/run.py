@@ -73,8 +73,9 @@ def _run_campaign(
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     say(f"campaign {campaign}")
     from ...campaign.load import load_campaign
-    from ...run.pipeline import Settings, run_on_hosts
+    from ...run.pipeline import run_on_hosts
     from ...run.plan.build import make_plan
+    from ...run.settings import Settings
     from ...run.simulated import run_in_simulator
 
     given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
@@ -96,8 +97,8 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     from ...campaign.load import load_campaign
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
-    from ...run.pipeline import Settings, open_run_folder
     from ...run.plan.plan import Plan
+    from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
     from ...shrink.folder import campaign_of
     from ...user_files.opening import read_json_file

@@ -157,7 +157,7 @@ def _progress(findings: Findings, options: Mapping[str, Any], wall_s: float) -> 
 
 
 def _settings(campaign: Path, options: Mapping[str, Any], progress: Progress) -> Any:
-    from ...run.pipeline import Settings
+    from ...run.settings import Settings
 
     return Settings("", campaign.parent, options["runs"], progress.show)
 

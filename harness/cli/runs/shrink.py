@@ -65,7 +65,7 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
 
 def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ...failures.allowance import Allowance
-    from ...run.pipeline import Settings
+    from ...run.settings import Settings
     from ...shrink.corpus import keep
     from ...shrink.folder import choose, read_source, write_shrunk
     from ...shrink.plan import shrink_plan, stability
@@ -105,7 +105,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ...evidence.writing import write_json
     from ...failures.allowance import Allowance
     from ...report import write_report
-    from ...run.pipeline import Settings
+    from ...run.settings import Settings
     from ...shrink.folder import SHRINK_FILE, choose, read_recorded
     from ...shrink.hosts import HostTrials, runs_on_hosts
     from ...shrink.plan import shrink_by

@@ -18,11 +18,9 @@ from ...hosts.base import Host, Provider
 from ...hosts.ssh.claims import owner_here
 from ...systems.base import Dial, Service
 from ...trouble import Trouble
-from ..agent_client.agents import Busy, Json, ask, require
-from ..agent_client.desired_state import NOTHING_WANTED, wanted_by_host
+from ..agent_client.agents import Busy, Json, require
 from ..cluster.clock_readings import Clocks
 from ..cluster.cluster import Cluster
-from ..cluster.control import is_supervised
 from ..cluster.reachability import Reachability
 from ..cluster.situation import look
 from ..faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
@@ -35,13 +33,12 @@ from ..topology.masking import Covering, unseen
 from ..topology.resolve import held_off, in_force, vertices
 from ..topology.topology import Edge
 from .background import Background
+from .host_states import HostStates
 from .leases import Leases
-from .owners import asked_of_hosts
 
 PROBE_PORT = 10001
 LEASE_S = 10.0
 BASELINE_S = 15.0
-STARTED = {"started_by_service": True}
 _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
@@ -87,8 +84,7 @@ class HostInjector:
         self._unfinished: dict[str, Resolved] = {}
         self._ending: dict[str, Resolved] = {}
         """Faults whose heal began and failed; the next heal of everything ends them."""
-        self._applied: dict[str, Json] = {}
-        self._told: dict[str, list[Json]] = {}
+        self._sent = HostStates(self._ground)
         self._lapsed: set[str] = set()
         self._unheld: dict[str, Json] = {}
         self._change = threading.RLock()
@@ -100,7 +96,7 @@ class HostInjector:
             self._reach.connect()
             dark = self._reach.measure_baseline(BASELINE_S)
             self._refuse_dark(sorted(edge for edge in dark if CLIENTS not in edge))
-            self._applied = dict.fromkeys(self._cluster.firewalled, NOTHING_WANTED)
+            self._sent.begin()
             require(self._renew(patient=True), "arming the watchdogs")
             self._background.start()
         except TribulationError:
@@ -153,7 +149,7 @@ class HostInjector:
                 self._covering.began(fault, self._clock())
                 told = {**prepared, **package.begin(fault, self._ground)}
                 self._now_in_force()
-                self._apply()
+                self._sent.send(self._active.values())
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
                 injected_ns = self._clock()
                 self._ledger.step("injected", fault, injected_ns)
@@ -213,7 +209,7 @@ class HostInjector:
         started_s = time.monotonic()
         self._now_in_force()
         told = package_of(fault.intent.kind).end(fault, self._ground)
-        self._apply()
+        self._sent.send(self._active.values())
         return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **told}
 
     def _finish(self, fault: Resolved) -> Json:
@@ -244,7 +240,7 @@ class HostInjector:
             for fault in reversed(faults):
                 package_of(fault.intent.kind).end(fault, self._ground)
             bring_back(self._ground, self._cluster.off)
-            self._apply()
+            self._sent.send(self._active.values())
             left = self._cluster.clear("undoing all faults")
             self._cluster.refresh_pids()
             for fault in list(self._unfinished.values()):
@@ -281,47 +277,6 @@ class HostInjector:
             name: (offset + run_zero_ns, error) for name, (offset, error) in self._clocks.monotonic_offsets_ns().items()
         }
 
-    def _apply(self) -> None:
-        """Send every host whose wanted state changed its new one, all at once."""
-        wants, told = asked_of_hosts(self._active.values(), self._ground)
-        wanted = wanted_by_host(wants, self._cluster.changeable())
-        changed = {
-            name: state
-            for name, state in wanted.items()
-            if self._applied.get(name) != state or self._told.get(name, []) != told.get(name, [])
-        }
-        if not is_supervised(self._cluster.service):
-            self._start_by_service(changed)
-        for name in (*changed, *self._cluster.off):
-            # What is in force on a host that is off, or was, is known only when it was told anew.
-            self._applied.pop(name, None)
-        requests = {
-            name: {
-                "do": "set",
-                "wanted": state,
-                "lease_s": self._cluster.lease_s,
-                "faults": told.get(name, []),
-                "at_ns": time.time_ns(),
-            }
-            for name, state in changed.items()
-        }
-        require(ask(self._cluster.agents, requests), "changing what is in force")
-        # What is said of a start holds for this one change only.
-        self._applied.update({name: _lasting(state) for name, state in changed.items()})
-        self._told.update({name: told.get(name, []) for name in changed})
-
-    def _start_by_service(self, changed: dict[str, Json]) -> None:
-        """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""
-        started = []
-        for name, state in changed.items():
-            was_killed = self._applied.get(name, {}).get("process", {}).get("killed", False)
-            if was_killed and not state.get("process", {}).get("killed", False):
-                self._cluster.start_service(name)
-                state["process"] = {**state.get("process", {}), **STARTED}
-                started.append(name)
-        if started:
-            self._cluster.await_pids(started)
-
     def _look(self, fault: Resolved, *, on: bool, more: Json) -> Observation:
         seen = package_of(fault.intent.kind).look(fault, self._ground, on)
         return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
@@ -346,7 +301,7 @@ class HostInjector:
             try:
                 self._now_in_force()
                 package_of(fault.intent.kind).end(fault, self._ground)
-                self._apply()
+                self._sent.send(self._active.values())
             except Exception as second:
                 # The first error is the one to report, be it a bug; heal_all tries again, and without renewal the watchdog does.
                 self._ending[fault.intent.id] = fault
@@ -394,16 +349,10 @@ class HostInjector:
         if patient:
             self._cluster.renew_outages()
         for name, answer in answers.items():
-            if self._applied.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]:
+            if self._sent.is_lapsed(name, answer):
                 self._mark_lapsed(name)
-                self._applied[name] = NOTHING_WANTED
         if self._cluster.back:
             self._lapsed |= {
                 f.intent.id for f in self._active.values() if not self._cluster.back.isdisjoint(held_off(f))
             }
         return failures
-
-
-def _lasting(state: Json) -> Json:
-    lasting = {part: {name: v for name, v in value.items() if name not in STARTED} for part, value in state.items()}
-    return {part: value for part, value in lasting.items() if value}

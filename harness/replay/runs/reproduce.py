@@ -16,8 +16,8 @@ from ...failures.folder import read_plan
 from ...failures.signature import Signature, signatures
 from ...nemesis.faults.ledger import read_ledger
 from ...run.outcome.verdict import Judgement, judge
-from ...run.pipeline import Settings, open_run_folder
 from ...run.plan.plan import Plan
+from ...run.settings import Settings, open_run_folder
 from ...run.simulated import write_run
 from ...shrink.folder import campaign_of, choose
 from ...shrink.trial import first_seen

@@ -99,7 +99,7 @@ class SimCluster:
         self.halt_watchers: list[Callable[[str, str], None]] = []
         self.digest = RunDigest(full=self.options.digest_full)
         self.core_events = 0
-        salt_draws(self)
+        salt_draws(self.options, self.schedule, self.network, self.peers, self.clients, self.nodes)
 
     # Time
 

@@ -9,35 +9,43 @@ This module alone reaches for the keys that others hold, so that none of them ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tribulation.node.core.interface.rng import Chance
 
 from ...keyed_random import draw
-from ..network.network import Stream
-
-if TYPE_CHECKING:
-    from .cluster import SimCluster
+from ..network.clients import Clients
+from ..network.network import Network, Stream
+from ..network.tcp import Peers
+from ..options import SimOptions
+from .node import SimNode
 
 _SALT = 0x5A17
 
 
-def salt_draws(cluster: SimCluster) -> None:
-    """Arrange for what the options ask, before anything happens in the cluster."""
-    options = cluster.options
+def salt_draws(
+    options: SimOptions,
+    schedule: Callable[..., object],
+    network: Network,
+    peers: Peers,
+    clients: Clients,
+    nodes: Mapping[str, SimNode],
+) -> None:
+    """Arrange for what the options ask, before anything happens in the cluster of these parts."""
     if options.salt and not options.salt_after_ns:
-        _salt(cluster, options.salt)
+        _salt(options.salt, network, peers, clients, nodes)
     elif options.salt:
         # Scheduled first of all, so that it also comes first among what happens at that instant.
-        cluster.schedule(options.salt_after_ns, _salt, cluster, options.salt)
+        schedule(options.salt_after_ns, _salt, options.salt, network, peers, clients, nodes)
 
 
-def _salt(cluster: SimCluster, salt: int) -> None:
-    for link in cluster.network.links.values():
+def _salt(salt: int, network: Network, peers: Peers, clients: Clients, nodes: Mapping[str, SimNode]) -> None:
+    for link in network.links.values():
         link.key = draw(link.key, _SALT, salt)
-    for stream in _streams(cluster):
+    for stream in _streams(peers, clients):
         stream.key = draw(stream.key, _SALT, salt)
-    for node in cluster.nodes.values():
+    for node in nodes.values():
         node._seed = draw(node._seed, _SALT, salt)
         node.disk._seed = draw(node.disk._seed, _SALT, salt)
         if node.storage is not None:
@@ -52,10 +60,9 @@ def _salt_core(core: Any, chance: Chance) -> None:
         raft.state.chance = chance
 
 
-def _streams(cluster: SimCluster) -> list[Stream]:
+def _streams(peers: Peers, clients: Clients) -> list[Stream]:
     """Of the connections that there are; later ones take their keys from their links."""
-    streams = [view.stream for view in cluster.peers._views.values()]
-    clients = cluster.clients
+    streams = [view.stream for view in peers._views.values()]
     for connection in {
         (c.node, c.name): c for held in (clients._connections, clients._at_node) for c in held.values()
     }.values():

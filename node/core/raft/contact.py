@@ -7,7 +7,7 @@ figure serves check-quorum (step down after one election timeout without contact
 from __future__ import annotations
 
 from ..interface.signals import QuorumLost, QuorumRegained
-from .state import RaftState
+from .state.state import RaftState
 
 TIMER = "raft/contact"
 

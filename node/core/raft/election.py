@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from ..interface.messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
 from . import hurry, leadership
-from .configuration import is_quorum
 from .roles import ELECTION, arm_election, become_follower
-from .state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
+from .state.configuration import is_quorum
+from .state.state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
 
 
 def on_timer(s: RaftState, now_ns: int) -> None:

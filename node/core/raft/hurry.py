@@ -10,7 +10,7 @@ The signs do not prove a death: a firewall that rejects gives them too. Where th
 from __future__ import annotations
 
 from .roles import ELECTION, become_follower
-from .state import FOLLOWER, RaftState
+from .state.state import FOLLOWER, RaftState
 
 TRIES = 3
 """Pre-votes in a hurry for one loss: the others may see the signs a little later."""

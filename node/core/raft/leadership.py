@@ -1,15 +1,15 @@
-"""Becoming a leader, and the beat of leading: heartbeats, check-quorum, retransmission, hand-over."""
+"""Becoming a leader, and the beat of leading: heartbeats, check-quorum, retransmission."""
 
 from __future__ import annotations
 
 from ..interface.entry import NOOP, make_entry
-from ..interface.messages import Heartbeat, HeartbeatReply, TimeoutNow
-from ..interface.signals import AdminDone, Transfer
+from ..interface.messages import Heartbeat, HeartbeatReply
 from . import contact, membership, read_index, replication
-from .configuration import quorum_value
-from .progress import Progress
+from .handover import expire_handover
 from .roles import become_follower
-from .state import CANDIDATE, LEADER, Handover, RaftState
+from .state.configuration import quorum_value
+from .state.progress import Progress
+from .state.state import CANDIDATE, LEADER, RaftState
 
 HEARTBEAT = "raft/heartbeat"
 
@@ -45,7 +45,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
     s.round_wanted = True
     replication.retry(s, now_ns)
     membership.walk(s)
-    _expire_handover(s, now_ns)
+    expire_handover(s, now_ns)
 
 
 def broadcast(s: RaftState, now_ns: int) -> None:
@@ -82,41 +82,3 @@ def confirm(s: RaftState, now_ns: int) -> None:
         s.lease_wall_ns = max(s.lease_wall_ns or 0, wall_ns)
         contact.note(s, sent_ns, now_ns)
     read_index.release(s, confirmed, acked)
-
-
-def begin_handover(s: RaftState, now_ns: int, request: Transfer) -> None:
-    """Stop taking proposals, bring the target up to date, tell it to stand."""
-    error = _handover_problem(s, request.to)
-    if error is not None:
-        s.out.emit(AdminDone(request.token, s.commit, *error))
-    elif request.to == s.me:
-        s.out.emit(AdminDone(request.token, s.commit))
-    else:
-        s.handover = Handover(request.to, now_ns + s.timing.election_max_ns, request.token)
-        continue_handover(s)
-
-
-def continue_handover(s: RaftState) -> None:
-    handover = s.handover
-    if handover is not None and not handover.sent and s.progress[handover.to].match == s.log.last_index:
-        handover.sent = s.lease_void = True
-        s.out.send(handover.to, TimeoutNow(s.term))
-
-
-def _handover_problem(s: RaftState, to: str) -> tuple[str, str] | None:
-    if not s.leading:
-        return "leader-changed", "this node no longer leads"
-    if s.handover is not None:
-        return "busy", f"the leadership is being handed to {s.handover.to} already"
-    if s.voters.get(to, 0) == 0:
-        return "not-voter", f"{to} has no vote, so it cannot lead"
-    return None
-
-
-def _expire_handover(s: RaftState, now_ns: int) -> None:
-    handover = s.handover
-    if handover is not None and now_ns >= handover.until_ns:
-        s.handover = None
-        s.out.emit(AdminDone(handover.token, s.commit, "timeout", f"{handover.to} did not take over in time"))
-        s.told = (None, -1, False)
-        s.tell_leader()

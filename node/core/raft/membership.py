@@ -9,10 +9,10 @@ from __future__ import annotations
 from ..interface.entry import CONFIG, Entry, make_entry
 from ..interface.messages import TimeoutNow
 from ..interface.signals import AdminDone, RosterChanged, SetVoters
-from .configuration import step_towards
-from .progress import Progress
 from .roles import become_follower
-from .state import RaftState
+from .state.configuration import step_towards
+from .state.progress import Progress
+from .state.state import RaftState
 
 
 def on_roster(s: RaftState, request: RosterChanged) -> None:

@@ -48,10 +48,22 @@ from ..storage.journal import Journal
 from ..storage.memory_log import Log
 from ..storage.recovery import Recovered, recover
 from ..storage.wal import Doubt
-from . import contact, election, hurry, invariants, leadership, membership, read_index, replication, roles, snapshotting
-from .configuration import Voters
-from .split_vote import read_vote
-from .state import LEADER, RaftState
+from . import (
+    commit,
+    contact,
+    election,
+    handover,
+    hurry,
+    leadership,
+    membership,
+    read_index,
+    replication,
+    roles,
+    snapshotting,
+)
+from .state import invariants
+from .state.configuration import Voters
+from .state.state import LEADER, RaftState, read_vote
 
 TERM_LEAP = 1 << 32
 """Terms that a cluster can be ahead of a node that was away: more elections than fit in forty years."""
@@ -72,7 +84,7 @@ class Raft(Machine):
             Propose: lambda now, signal: replication.propose(self._s, signal),
             ReadRequest: lambda now, signal: read_index.on_request(self._s, now, signal),
             SnapshotTaken: lambda now, signal: snapshotting.on_taken(self._s, signal),
-            Transfer: lambda now, signal: leadership.begin_handover(self._s, now, signal),
+            Transfer: lambda now, signal: handover.begin_handover(self._s, now, signal),
             SetVoters: lambda now, signal: membership.begin_walk(self._s, signal),
             QuorumLost: lambda now, signal: read_index.forget(self._s),
             RosterChanged: lambda now, signal: membership.on_roster(self._s, signal),
@@ -179,8 +191,8 @@ class Raft(Machine):
                 s.journal.stage(Doubt(None))
         election.on_durable(s, now_ns, op)
         if s.role is LEADER:
-            replication.advance_commit(s, now_ns)
-            leadership.continue_handover(s)
+            commit.advance_commit(s, now_ns)
+            handover.continue_handover(s)
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         """Whatever was in flight may be lost: ask again where the logs agree."""
@@ -217,7 +229,7 @@ class Raft(Machine):
         if s.journal.staged and s.journal.flush() is not None:
             s.issued_last = s.log.last_index
             if s.flaws.apply_before_persist and s.leading:
-                replication.advance_commit(s, now_ns)
+                commit.advance_commit(s, now_ns)
 
     def status(self) -> dict[str, Any]:
         s = self._s
@@ -256,7 +268,7 @@ class Raft(Machine):
 
 def _on_heartbeat(s: RaftState, now_ns: int, peer: str, m: Heartbeat) -> None:
     """The leader names no commit index beyond what this node is known to hold."""
-    replication.follow_commit(s, now_ns, min(m.commit, s.log.last_index))
+    commit.follow_commit(s, now_ns, min(m.commit, s.log.last_index))
     s.out.send(peer, HeartbeatReply(s.term, m.round), s.term_gate())
 
 

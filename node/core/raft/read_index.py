@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..interface.messages import ReadIndex, ReadIndexReply
 from ..interface.signals import ReadFailed, ReadReady, ReadRequest
 from .contact import lease_holds
-from .state import RaftState, RemoteRead, RoundReads
+from .state.state import RaftState, RemoteRead, RoundReads
 
 REMOTE_LIMIT = 4096
 """Reads of followers under way, at most; a follower asks again."""

@@ -1,4 +1,4 @@
-"""The leader's log becomes everybody's: append, acknowledge, commit.
+"""The leader's log becomes everybody's: append and acknowledge.
 
 The leader sends new entries to all while it writes them itself, and counts itself only when they are durable. A follower acknowledges `after` its
 fsync. All entries of one step share one batch on disk and one message to each node; several messages may be in flight.
@@ -6,13 +6,14 @@ fsync. All entries of one step share one batch on disk and one message to each n
 
 from __future__ import annotations
 
-from ..interface.entry import CONFIG, Command, Entry, make_entry
+from ..interface.entry import Command, Entry, make_entry
 from ..interface.messages import AppendEntries, AppendReply, Heartbeat
-from ..interface.signals import Committed, NotProposed, Propose, Proposed, SnapshotDue
-from . import leadership, membership, rewind, snapshotting
-from .configuration import quorum_value
-from .progress import PROBE, REPLICATE, SNAPSHOT, Progress
-from .state import RaftState
+from ..interface.signals import NotProposed, Propose, Proposed
+from . import snapshotting
+from .commit import advance_commit, contradicted, follow_commit
+from .handover import continue_handover
+from .state.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from .state.state import RaftState
 
 FLIGHT_LIMIT = 32
 """Messages in flight to one node, at most."""
@@ -43,14 +44,14 @@ def replicate(s: RaftState, now_ns: int) -> None:
                 in_step.append((peer, progress))
             else:
                 _send_entries(s, now_ns, peer, progress)
-    if in_step and s.learner_pace.due(s, now_ns):
+    if in_step and s.learner_pace.due(s.out, now_ns, len(s.progress)):
         for peer, progress in in_step:
             _send_entries(s, now_ns, peer, progress)
 
 
 def tell_commit(s: RaftState, now_ns: int) -> None:
     """Tell those who would otherwise hear of a commit only with the next heartbeat. Repeats the present round, so it proves nothing new."""
-    if not s.news_pace.due(s, now_ns):
+    if not s.news_pace.due(s.out, now_ns, len(s.progress)):
         return
     s.news_wanted = False
     for peer, progress in s.progress.items():
@@ -127,7 +128,7 @@ def on_append(s: RaftState, now_ns: int, peer: str, m: AppendEntries) -> None:
 
 def _disagree(s: RaftState, peer: str, m: AppendEntries) -> None:
     if m.prev_index <= s.commit:
-        rewind.contradicted(s, m.prev_index, m.prev_term)
+        contradicted(s, m.prev_index, m.prev_term)
         if s.out.halted:
             return
     hint = _agreement(s, m.prev_index, m.prev_term)
@@ -152,7 +153,7 @@ def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
             continue
         if term is not None:
             if entry.index <= s.commit:
-                rewind.contradicted(s, entry.index, entry.term)
+                contradicted(s, entry.index, entry.term)
                 if s.out.halted:
                     return
             if s.flaws.no_truncate_tail:
@@ -203,7 +204,7 @@ def _acknowledged(s: RaftState, now_ns: int, progress: Progress, match: int) -> 
         elif progress.mode is SNAPSHOT and progress.snapshot is not None and match >= progress.snapshot.index:
             progress.probe(progress.match + 1)
         advance_commit(s, now_ns)
-        leadership.continue_handover(s)
+        continue_handover(s)
 
 
 def retry(s: RaftState, now_ns: int) -> None:
@@ -221,44 +222,3 @@ def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
     """It answers heartbeats: an unanswered probe older than one beat was probably lost in a partition."""
     if progress.waiting and now_ns - progress.sent_ns >= 2 * s.timing.heartbeat_ns:
         progress.waiting = False
-
-
-def match_of(s: RaftState) -> dict[str, int]:
-    """Durable index per node; a torn one holds nothing for sure."""
-    match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
-    match[s.me] = s.log.last_index if s.flaws.apply_before_persist else s.durable
-    return match
-
-
-def advance_commit(s: RaftState, now_ns: int) -> None:
-    """Commit what a quorum holds durably, once that includes an entry of this term (Raft paper, 5.4.2)."""
-    if s.commit >= s.log.last_index:
-        return
-    match = match_of(s)
-    index = s.durable if s.flaws.ack_before_majority else quorum_value(s.counted(now_ns), match)
-    if index <= s.commit:
-        return
-    if s.log.term(index) != s.term and not s.flaws.commit_old_term_by_count:
-        return
-    voters = s.voters
-    shown = {name: match.get(name, 0) for name in voters}
-    s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
-    if s.config.agents is not None:
-        # Agents are hosted by followers too, who would otherwise hear only with the next heartbeat that they have one to start.
-        s.news_wanted = True
-    follow_commit(s, now_ns, index)
-
-
-def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
-    """Everything up to `index` is committed: hand it on, and take a snapshot when it is time."""
-    if index <= s.commit:
-        return
-    entries = s.log.slice(s.commit + 1, index)
-    s.commit = index
-    s.out.emit(Committed(entries))
-    taken = s.snapshot.index if s.snapshot is not None else 0
-    if index - taken >= s.config.snapshot_threshold and s.writing is None:
-        s.out.emit(SnapshotDue(index - taken))
-    for entry in entries:
-        if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):
-            membership.on_committed(s, now_ns, entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..interface.signals import AdminDone
-from .state import FOLLOWER, RaftState
+from .state.state import FOLLOWER, RaftState
 
 ELECTION = "raft/election"
 

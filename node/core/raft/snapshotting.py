@@ -11,9 +11,9 @@ from ..interface.effects import Append, Fsync, FsyncDir, Rename, Write
 from ..interface.messages import InstallSnapshot, SnapshotReply
 from ..interface.signals import Restore, SnapshotTaken
 from ..storage.snapshot_file import FILE, TEMPORARY, Snapshot, make_snapshot, parse_snapshot, refuse_unreadable
-from . import replication
-from .progress import SNAPSHOT, Progress
-from .state import Incoming, RaftState, Writing
+from .commit import advance_commit
+from .state.progress import SNAPSHOT, Progress
+from .state.state import Incoming, RaftState, Writing
 
 PIECE_CHARACTERS = 192 * 1024
 """Text in one InstallSnapshot. JSON in JSON escapes quotes, so a frame of 1 MiB needs a margin."""
@@ -54,7 +54,7 @@ def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
         if progress.snapshot is not None and m.index >= progress.snapshot.index:
             progress.match = max(progress.match, m.index)
             progress.probe(m.index + 1)
-            replication.advance_commit(s, now_ns)
+            advance_commit(s, now_ns)
         return
     snapshot = progress.snapshot
     if snapshot is not None and m.index == snapshot.index and (m.received != progress.offset or not m.received):

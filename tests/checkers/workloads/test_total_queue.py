@@ -6,8 +6,8 @@ from collections import Counter
 from random import Random
 
 from tribulation.checkers import Verdict
+from tribulation.checkers.base.selection import of, parts
 from tribulation.checkers.workloads.queues.queue_columns import flow
-from tribulation.checkers.workloads.selection import of, parts
 from tribulation.histories import History, Type
 
 from .stories import Story, kinds, only, unknown, valid

@@ -32,7 +32,7 @@ from tribulation.harness.nemesis.topology.resolve import resolve
 from tribulation.harness.simulator.faults.injector import SimInjector
 from tribulation.harness.simulator.options import SECOND
 from tribulation.harness.systems.reference.system import ReferenceService
-from tribulation.node.core.raft.configuration import is_quorum, step_towards
+from tribulation.node.core.raft.state.configuration import is_quorum, step_towards
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tribulation.harness.campaign.load import load_campaign
-from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.settings import Settings
 from tribulation.harness.run.simulated import run_in_simulator
 
 CAMPAIGN = """

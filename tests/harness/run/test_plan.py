@@ -13,9 +13,9 @@ from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.run.outcome.verdict import judge, judge_record
-from tribulation.harness.run.pipeline import Settings
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.settings import Settings
 from tribulation.harness.run.simulated import run_in_simulator, simulate, without_flaws
 from tribulation.harness.simulator.errors import SimulationError
 from tribulation.harness.simulator.options import SimOptions

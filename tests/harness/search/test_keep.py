@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tribulation.harness.cli.main import main
-from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.settings import Settings
 from tribulation.harness.search.engine import Findings, Search
 from tribulation.harness.search.keep import keep_failures, keep_trial
 from tribulation.harness.search.trial import Task, lost_trial, run_trial

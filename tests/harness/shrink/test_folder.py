@@ -12,7 +12,7 @@ from tribulation.harness.cli.main import main
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.failures.signature import Signature
 from tribulation.harness.run.outcome.verdict import judge
-from tribulation.harness.run.pipeline import Settings
+from tribulation.harness.run.settings import Settings
 from tribulation.harness.run.simulated import run_in_simulator
 from tribulation.harness.shrink.corpus import find_again, read_entry
 from tribulation.harness.shrink.folder import choose, read_recorded, read_source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
-from tribulation.node.core.raft.configuration import (
+from tribulation.node.core.raft.state.configuration import (
     is_quorum,
     is_single_step,
     quorum_value,

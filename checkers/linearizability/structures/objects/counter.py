@@ -24,6 +24,7 @@ from ..parts.compiled import fast
 from ..parts.finding import Doubt, Finding, Unsuitable
 from ..parts.intervals import out_of_order
 from ..parts.view import View
+from .counter_slots import Slots
 from .counter_witness import broken_slot, disordered, impossible, out_of_bounds, twice_fetched, unchanged
 
 
@@ -41,20 +42,6 @@ class Sums:
     delta: Int64
     blind: Int64
     step: Int64
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """Stages by sum (a fetch after the reads of the same sum): `seen` by stage; `need` blind adds before each; each blind add's first and last slot."""
-
-    seen: Int64
-    stage: Int64
-    sum: Int64
-    fetch: Int64
-    need: Int64
-    blind: Int64
-    first: Int64
-    last: Int64
 
 
 def check_counter(view: View, initial: int = 0) -> Finding | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from tribulation.histories.model.columns import Int64
 
 from ..parts.finding import Finding
 from ..parts.view import View
-
-if TYPE_CHECKING:
-    from .counter import Slots
+from .counter_slots import Slots
 
 
 def impossible(view: View, place: int, unit: int, initial: int) -> Finding:

@@ -6,10 +6,7 @@ after it is gathered. The interval grows with the cluster, so that a leader of 3
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .state import RaftState
+from ...interface.outbox import Outbox
 
 PER_NODE_NS = 500_000
 """About three times what one message costs a leader: it spends a third of its time at most."""
@@ -25,12 +22,12 @@ class Pace:
         self.next_ns = 0
         self.armed = False
 
-    def due(self, s: RaftState, now_ns: int) -> bool:
+    def due(self, out: Outbox, now_ns: int, receivers: int) -> bool:
         """Whether to send now. If not, a timer ends another step as soon as it is."""
         if now_ns >= self.next_ns:
-            self.next_ns = now_ns + PER_NODE_NS * len(s.progress)
+            self.next_ns = now_ns + PER_NODE_NS * receivers
             return True
         if not self.armed:
             self.armed = True
-            s.out.set_timer(self.timer, self.next_ns)
+            out.set_timer(self.timer, self.next_ns)
         return False

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tribulation.histories import Operation, Type, canonical
 from tribulation.histories.model.columns import ABSENT, OPEN, Columns, Int64
 
-from ..base.result import RunRecord
+from .result import RunRecord
 
 Bool = npt.NDArray[np.bool_]
 Name = tuple[str | None, Hashable]

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..storage.snapshot_file import Snapshot
+from ...storage.snapshot_file import Snapshot
 
 
 class Mode(Enum):

@@ -7,25 +7,25 @@ holds one idea. Names follow the Raft paper and thesis. All times are monotonic 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ...config.node import NodeConfig, Timing
-from ...flaws.switch import Flaws
-from ..interface.entry import CONFIG, Entry
-from ..interface.outbox import Outbox
-from ..interface.rng import Chance
-from ..interface.signals import LeaderChanged
-from ..interface.wall_clock import Wall
-from ..storage.journal import Journal
-from ..storage.memory_log import Log
-from ..storage.snapshot_file import Snapshot
-from ..storage.wal import Base, Cut, Doubt, Hard
+from ....config.node import NodeConfig, Timing
+from ....flaws.switch import Flaws
+from ...interface.effects import Fsync, FsyncDir, Write
+from ...interface.entry import CONFIG, Entry
+from ...interface.outbox import Outbox
+from ...interface.rng import Chance
+from ...interface.signals import LeaderChanged
+from ...interface.wall_clock import Wall
+from ...storage.journal import Journal
+from ...storage.memory_log import Log
+from ...storage.snapshot_file import Snapshot
+from ...storage.wal import Base, Cut, Doubt, Hard
 from .configuration import Voters, weights_from_parity
 from .pace import Pace
 from .progress import Progress
-from .split_vote import write_vote
 
 
 class Role(str, Enum):
@@ -208,7 +208,7 @@ class RaftState:
     def persist_hard(self) -> None:
         """Stage term and vote for the disk. Nothing that tells them may leave before `term_gate`."""
         if self.flaws.term_vote_split_write:
-            write_vote(self.out, self.vote)
+            _write_vote(self.out, self.vote)
         self.journal.stage(Hard(self.term, self.vote))
         self.hard_op = self.journal.gate
 
@@ -262,3 +262,19 @@ class RaftState:
         if news != self.told:
             self.told = news
             self.out.emit(LeaderChanged(*news))
+
+
+_VOTE_FILE = "vote"
+"""Of the flaw `term-vote-split-write`: the vote in a file of its own, which nobody waits for."""
+
+
+def _write_vote(out: Outbox, vote: str) -> None:
+    write, fsync = out.next_op(), out.next_op()
+    out.store(Write(write, _VOTE_FILE, vote.encode()))
+    out.store(Fsync(fsync, _VOTE_FILE, (write,)))
+    out.store(FsyncDir(out.next_op(), (fsync,)))
+
+
+def read_vote(files: Mapping[str, bytes]) -> str:
+    """What `term-vote-split-write` left."""
+    return files.get(_VOTE_FILE, b"").decode("utf-8", "replace")

@@ -1,0 +1,47 @@
+"""How a run is asked for, and the folder that it begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tribulation.histories.files.store import RunStore
+
+from ..campaign.load import dump_campaign
+from ..campaign.model import Campaign
+from ..evidence.seal import CAMPAIGN_FILE, PLAN_FILE
+from ..evidence.writing import writing
+from .outcome.run_folder import facts_of_plan
+from .plan.plan import Plan
+
+Tell = Callable[[str, str], None]
+"""`tell(phase, detail)`: progress for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's.
+
+    `attach`: to the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
+
+    command: str
+    directory: Path
+    runs: Path
+    tell: Tell
+    keep: bool = False
+    attach: bool = False
+    take_over: bool = False
+
+
+def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
+    """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
+
+    `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
+    resolved = campaign.model_copy(update={"seed": plan.seed})
+    with writing(settings.runs):
+        run_dir = RunStore(settings.runs).create(campaign.name)
+        (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
+        RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
+    facts_of_plan(plan.to_json(), settings.command, traced).write(run_dir)
+    return run_dir

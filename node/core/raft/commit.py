@@ -1,0 +1,67 @@
+"""What is committed: how far a leader commits, what follows from it, and what happens when a leader contradicts it."""
+
+from __future__ import annotations
+
+from ..interface.entry import CONFIG
+from ..interface.signals import Committed, Restore, SnapshotDue
+from . import membership
+from .state.configuration import quorum_value
+from .state.state import RaftState
+
+
+def match_of(s: RaftState) -> dict[str, int]:
+    """Durable index per node; a torn one holds nothing for sure."""
+    match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
+    match[s.me] = s.log.last_index if s.flaws.apply_before_persist else s.durable
+    return match
+
+
+def advance_commit(s: RaftState, now_ns: int) -> None:
+    """Commit what a quorum holds durably, once that includes an entry of this term (Raft paper, 5.4.2)."""
+    if s.commit >= s.log.last_index:
+        return
+    match = match_of(s)
+    index = s.durable if s.flaws.ack_before_majority else quorum_value(s.counted(now_ns), match)
+    if index <= s.commit:
+        return
+    if s.log.term(index) != s.term and not s.flaws.commit_old_term_by_count:
+        return
+    voters = s.voters
+    shown = {name: match.get(name, 0) for name in voters}
+    s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
+    if s.config.agents is not None:
+        # Agents are hosted by followers too, who would otherwise hear only with the next heartbeat that they have one to start.
+        s.news_wanted = True
+    follow_commit(s, now_ns, index)
+
+
+def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
+    """Everything up to `index` is committed: hand it on, and take a snapshot when it is time."""
+    if index <= s.commit:
+        return
+    entries = s.log.slice(s.commit + 1, index)
+    s.commit = index
+    s.out.emit(Committed(entries))
+    taken = s.snapshot.index if s.snapshot is not None else 0
+    if index - taken >= s.config.snapshot_threshold and s.writing is None:
+        s.out.emit(SnapshotDue(index - taken))
+    for entry in entries:
+        if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):
+            membership.on_committed(s, now_ns, entry)
+
+
+def contradicted(s: RaftState, index: int, term: int) -> None:
+    """The leader sent another entry than the committed one at `index`.
+
+    In a correct cluster that cannot be (leader completeness), so a correct node stops: its state is not to be trusted. A node with planted flaws
+    gets there as a matter of course; it forgets what it applied and goes on, so that the checkers find what clients saw.
+    """
+    floor = s.snapshot.index if s.snapshot is not None else 0
+    if not s.flaws.any or index <= floor:
+        s.out.halt(
+            f"the leader {s.leader} of term {s.term} sent another entry at index {index} (term {term}) than the committed one "
+            f"(term {s.log.term(index)})\nhint: keep this data directory for inspection; then empty it and start the node again"
+        )
+        return
+    s.commit = floor
+    s.out.emit(Restore(floor, s.snapshot.data if s.snapshot is not None else None))
