@@ -20,7 +20,7 @@ from tribulation.node.config.cluster import (
 )
 from tribulation.node.errors import ConfigError
 
-from ..user_files.durations import parse_ns
+from ..user_files.quantities import parse_ns
 
 _SUFFIX = "_ns"
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from ..nemesis.specs.rate import Rate
 from ..user_files.bounded_model import BoundedModel
-from ..user_files.durations import PositiveDuration, format_ns
+from ..user_files.quantities import PositiveDuration, Rate, format_ns
 from ..wan import SEPARATOR, Regions, Way
 
 MOST_REGIONS = 8

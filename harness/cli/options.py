@@ -17,7 +17,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from ..user_files.durations import LONGEST_NS, format_ns, parse_ns
+        from ..user_files.quantities import LONGEST_NS, format_ns, parse_ns
 
         try:
             seconds = float(value)

@@ -21,7 +21,7 @@ from ..nemesis.specs.draws import LINKS, Item, Sort
 from ..nemesis.specs.knobs import Knobs
 from ..nemesis.topology.liveness import WAYS
 from ..simulator.options import MICROSECOND, MILLISECOND, SimOptions
-from ..user_files.durations import format_ns, parse_ns
+from ..user_files.quantities import format_ns, parse_ns
 
 
 def swarm(seed: int, base: SimOptions) -> SimOptions:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..run.plan.plan import Plan
 from ..simulator.coverage.sometimes import STATES
-from ..user_files.durations import format_ns
+from ..user_files.quantities import format_ns
 from .engine import Findings, Group, Search
 from .keep import Kept
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..nemesis.faults.fault import Intent
 from ..run.plan.plan import Pinned, Plan
-from ..user_files.durations import format_ns
+from ..user_files.quantities import format_ns
 from .edits import operations
 
 MOST_LINES = 40

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSeri
 from ..errors import shown
 from ..systems.base import Op
 from ..user_files.bounded_model import BoundedModel
-from ..user_files.durations import PositiveDuration, format_ns
+from ..user_files.quantities import PositiveDuration, format_ns
 from .generators import Generator, each, limit, per_key, stagger, surge, until_ok
 
 LEAST_RATE, MOST_RATE = 0.001, 100_000.0

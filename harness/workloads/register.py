@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..systems.base import Op
-from ..user_files.sizes import format_bytes
+from ..user_files.quantities import format_bytes
 from .base import LEVELS, Rate, WorkloadSpec, final_reads
 from .generators import Context, Generator, each
 from .sized import LARGEST_BYTES, ValueBytes

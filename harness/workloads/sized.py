@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from tribulation.node.core.clients.request import COMMAND_CHARACTERS
 
 from ..systems.base import Op, Outcome
-from ..user_files.sizes import format_bytes, parse_bytes
+from ..user_files.quantities import format_bytes, parse_bytes
 
 ROOM_BYTES = 1024
 """What a command holds beside the values: what is asked, of which key."""

@@ -9,9 +9,9 @@ import pytest
 
 from tribulation.harness.errors import FaultError, TribulationError
 from tribulation.harness.trouble import MOST_BUGS, MOST_ERRORS, Trouble
-from tribulation.harness.user_files import durations
+from tribulation.harness.user_files import quantities
 
-OURS = durations.__file__
+OURS = quantities.__file__
 
 
 def ours(source: str, **names) -> threading.Thread:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.durations import PositiveDuration
+from ...user_files.quantities import PositiveDuration
 from ...user_files.yaml_loader import Problem, load_yaml, validate
 from .places import Jump, at_peers, normal, place
 

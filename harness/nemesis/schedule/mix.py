@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from ...errors import CampaignError
-from ...user_files.durations import format_ns
+from ...user_files.quantities import format_ns
 from ..faults.fault import Intent
 from ..specs.draws import SORTS
 from ..specs.knobs import Knobs

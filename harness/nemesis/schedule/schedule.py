@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from ...errors import CampaignError
-from ...user_files.durations import format_ns
+from ...user_files.quantities import format_ns
 from ..faults.fault import Intent
 from ..specs.specs import FaultSpec, RecoverySpec, Shaped, Timing
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from ...user_files.sizes import format_bytes, parse_bytes
-from .percent import PER_PERCENT, format_ppm, parse_ppm
+from ...user_files.quantities import PER_PERCENT, format_bytes, format_ppm, parse_bytes, parse_ppm
 from .timing import Aimed
 
 

@@ -8,10 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ...user_files.durations import PositiveDuration, format_ns
+from ...user_files.quantities import Chance, PositiveDuration, Rate, format_ns
 from ..faults.targets import Target, target_names, validate_target
-from .percent import Chance
-from .rate import Rate
 from .timing import Timing
 
 MILLISECOND_NS = 1_000_000

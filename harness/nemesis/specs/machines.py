@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from ...user_files.durations import PositiveDuration, PositiveShift, SignedDuration, format_ns
+from ...user_files.quantities import PositiveDuration, PositiveShift, SignedDuration, format_ns
 from ..faults.disk_effects import CRASHES
 from .timing import Aimed
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Union
 from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.durations import PositiveDuration
+from ...user_files.quantities import PositiveDuration
 from .limits import CpuSpec, DescriptorsSpec, MemorySpec
 from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec

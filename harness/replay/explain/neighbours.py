@@ -17,7 +17,7 @@ from ...failures.signature import Signature, fails_alike, signatures
 from ...nemesis.faults.fault import Intent
 from ...run.plan.plan import Plan
 from ...run.simulated import Simulated, simulate
-from ...user_files.durations import format_ns
+from ...user_files.quantities import format_ns
 
 MILLISECOND = 1_000_000
 SHIFTS_NS = (MILLISECOND, 10 * MILLISECOND, 100 * MILLISECOND, 1000 * MILLISECOND)

@@ -12,8 +12,8 @@ from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.ssh.inventory import Inventory
 from tribulation.harness.hosts.ssh.provider import SshProvider
 from tribulation.harness.nemesis.schedule.abilities import EVERY, lacking
-from tribulation.harness.nemesis.specs.percent import format_ppm, parse_ppm
 from tribulation.harness.run.plan.build import needs_of, require_capabilities
+from tribulation.harness.user_files.quantities import format_ppm, parse_ppm
 
 SYSTEM = frozenset({"clock", "voters", "traces", "disk"})
 LOCAL = LocalProvider(nodes=1, name="never-up")

@@ -25,8 +25,8 @@ from tribulation.harness.nemesis.kinds.links.link_quality import (
     rate_burst,
     together,
 )
-from tribulation.harness.nemesis.specs.rate import format_bps, parse_bps
 from tribulation.harness.nemesis.topology.link_shapes import joined, shapes_of
+from tribulation.harness.user_files.quantities import format_bps, parse_bps
 
 MS = 10**6
 PEER = bytes([10, 0, 0, 1])

@@ -1,4 +1,4 @@
-"""Durations: what people write is what the code holds, and a number without a unit is refused."""
+"""Quantities: what people write is what the code holds, and a number without a unit is refused. Here durations; `nemesis/test_links_pure.py` has rates, `test_capabilities.py` chances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from tribulation.harness.user_files.durations import Duration, PositiveDuration, SignedDuration, format_ns, parse_ns
+from tribulation.harness.user_files.quantities import Duration, PositiveDuration, SignedDuration, format_ns, parse_ns
 
 
 @pytest.mark.parametrize(
