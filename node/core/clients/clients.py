@@ -171,7 +171,7 @@ class Clients(Machine):
 
     def _begin_work(self, now_ns: int, pending: Pending, request: ClientRequest) -> None:
         try:
-            pending.work = _work(request, self._known())
+            pending.work = _work(request, self._known)
         except ValueError as error:
             self._reply(pending.client, request.id, replies.failed("bad-request", str(error)))
             return
@@ -285,7 +285,7 @@ class Clients(Machine):
         return self._config.max_pending_requests * len(self._known())
 
 
-def _work(request: ClientRequest, known: Sequence[str]) -> dict[str, Any]:
+def _work(request: ClientRequest, known: Callable[[], Sequence[str]]) -> dict[str, Any]:
     """What the leader shall do, as it travels in `Forward`. Raises ValueError naming the field."""
     if request.kind is Kind.OPEN:
         return {"command": ["sessions.open"]}
@@ -296,12 +296,12 @@ def _work(request: ClientRequest, known: Sequence[str]) -> dict[str, Any]:
         return {"command": list(request.call)}
     body = request.body or {}
     if request.admin == "transfer":
-        if not isinstance(body.get("to"), str) or body["to"] not in known:
-            raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(known)}")
+        if not isinstance(body.get("to"), str) or body["to"] not in known():
+            raise ValueError(f"to is {body.get('to')!r}, not one of {', '.join(known())}")
         return {"transfer": body["to"]}
     voters = body.get("voters")
     problem = (
-        weights_problem(voters, dict.fromkeys(known)) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
+        weights_problem(voters, dict.fromkeys(known())) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
     )
     if problem is not None:
         raise ValueError(f"voters: {problem}")

@@ -34,7 +34,7 @@ from ...core.interface.effects import (
     Trace,
 )
 from ...core.interface.events import Event, Start, StorageDone, TimerFired
-from ...core.interface.messages import Message, to_wire
+from ...core.interface.messages import AppendEntries, Heartbeat, Message, to_wire
 from ...wire import MAX_PAYLOAD, encode_payload
 from ..disk.disk import DirectoryDisk, Disk
 from ..disk.home import Home
@@ -76,7 +76,7 @@ class Runtime:
         self._now_ns = 0
         self._sent: Message | None = None
         self._sent_payload = b""
-        """The last message that was sent, and its payload."""
+        """The last message of a kind that goes to several peers, and its payload."""
         self._lines_lost = 0
         """Trace lines of this turn that the gate had no room for."""
         self._log: NodeLog
@@ -254,15 +254,20 @@ class Runtime:
         return crc
 
     def _send(self, network: Network, effect: Send) -> bytes:
-        # What goes to several peers is often equal: the same entries, the same beat.
-        if effect.message != self._sent:
-            self._sent, self._sent_payload = effect.message, encode_payload(to_wire(effect.message))
-        payload = self._sent_payload
+        payload = self._payload(effect.message)
         if not effect.after:
             network.send(effect.peer, payload)
         elif not self._gate.perform(effect.after, lambda: network.send(effect.peer, payload)):
             self._shared.drop("message-held")
         return payload
+
+    def _payload(self, message: Message) -> bytes:
+        """The same entries and the same beat go to several peers, and are encoded once. (In other messages, values that are equal may be written differently.)"""
+        if type(message) is not AppendEntries and type(message) is not Heartbeat:
+            return encode_payload(to_wire(message))
+        if message != self._sent:
+            self._sent, self._sent_payload = message, encode_payload(to_wire(message))
+        return self._sent_payload
 
     def _reach_out(self, network: Network, effect: SendDatagram | Broadcast | Meet | Part) -> None:
         if isinstance(effect, SendDatagram):
@@ -287,14 +292,18 @@ class Runtime:
         fitting = payload
         if len(payload) > MAX_PAYLOAD:
             fitting = too_large_reply(reply_id(effect.body), self._options.node, len(payload))
-        if not self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting)):
+        if not effect.after:
+            network.reply(effect.client, fitting)
+        elif not self._gate.perform(effect.after, lambda: network.reply(effect.client, fitting)):
             self._shared.drop("reply-held")
         return payload
 
     def _trace_line(self, effect: Trace) -> None:
         # `mono_ns` is that of the release: what the line tells was true for others from then on.
         event, fields = effect.event, effect.fields
-        if not self._gate.perform(effect.after, lambda: self._trace.add(self._now_ns, event, fields)):
+        if not effect.after:
+            self._trace.add(self._now_ns, event, fields)
+        elif not self._gate.perform(effect.after, lambda: self._trace.add(self._now_ns, event, fields)):
             self._lines_lost += 1
 
     def _shut_down(self, network: Network) -> None:
