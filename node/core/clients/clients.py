@@ -301,7 +301,9 @@ def _work(request: ClientRequest, known: Callable[[], Sequence[str]]) -> dict[st
         return {"transfer": body["to"]}
     voters = body.get("voters")
     problem = (
-        weights_problem(voters, dict.fromkeys(known())) if isinstance(voters, Mapping) else f"{voters!r} is not an object"
+        weights_problem(voters, dict.fromkeys(known()))
+        if isinstance(voters, Mapping)
+        else f"{voters!r} is not an object"
     )
     if problem is not None:
         raise ValueError(f"voters: {problem}")
