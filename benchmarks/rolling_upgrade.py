@@ -30,7 +30,6 @@ from tribulation.checkers import RunRecord, Verdict, check
 from tribulation.harness.deploy.cluster import Deployment
 from tribulation.harness.deploy.upgrade import Upgrade, why_unsettled
 from tribulation.harness.hosts.local import LocalProvider
-from tribulation.harness.systems.reference.package import build_node_archive
 from tribulation.harness.systems.reference.system import ReferenceService
 
 OPTIONS = {
@@ -58,14 +57,23 @@ def main() -> int:
     return 1 if found["wrong"] else 0
 
 
+BUILDERS = ("tribulation.harness.systems.reference.package", "harness.deploy.package")
+"""Where commits have what builds the node's program, the newest first."""
+
+
 def old_archive(revision: str, folder: Path) -> bytes:
-    """The node's program as it was at that commit."""
-    done = subprocess.run(["git", "-C", str(ROOT), "archive", revision, "node"], capture_output=True)
+    """The node's program as that commit builds it."""
+    done = subprocess.run(["git", "-C", str(ROOT), "archive", revision], capture_output=True)
     if done.returncode != 0:
         sys.exit(f"{revision}: {done.stderr.decode().strip()}\nhint: git fetch --unshallow brings the history")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
-    return build_node_archive(folder / "node")
+    for module in BUILDERS:
+        code = f"import sys; sys.path.insert(0, sys.argv[1]); from {module} import build_node_archive as build; sys.stdout.buffer.write(build())"
+        built = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(folder)], capture_output=True, cwd=folder)
+        if built.returncode == 0:
+            return built.stdout
+    sys.exit(f"{revision}: its program cannot be built\n{built.stderr.decode()}")
 
 
 def play(place: Path, archive: bytes, load_s: float, tls: bool) -> dict[str, Any]:

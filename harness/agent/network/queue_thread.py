@@ -36,6 +36,7 @@ SOCKET = "links.sock"
 START_S = 60.0
 ANSWER_S = 5.0
 ERROR_CHARACTERS = 4000
+BREAKING_AT_MOST = 16
 LOOK_S = 1.0
 AT_ONCE = 256
 """Packets that are read before it looks whether others are due."""
@@ -160,9 +161,14 @@ class Wire:
     def _break_connections(self, now_ns: int) -> None:
         self._breaking = [process for process in self._breaking if process.poll() is None]
         for name, (at_ns, reset) in self._resets.items():
-            if at_ns <= now_ns:
-                self._breaking.append(connections.start_breaking(reset["addresses"], self._control))
-                self._resets[name] = (at_ns + reset["period_ns"], reset)
+            if at_ns <= now_ns and len(self._breaking) < BREAKING_AT_MOST:
+                # What breaks next does not wait for what should have been broken meanwhile.
+                self._resets[name] = (max(at_ns + reset["period_ns"], now_ns), reset)
+                try:
+                    self._breaking.append(connections.start_breaking(reset["addresses"], self._control))
+                except Exception as error:
+                    # The look at the link shows that nothing broke; the packets of this host wait here.
+                    print(f"connections with {name} were not broken: {error}", file=sys.stderr, flush=True)
 
 
 def _judge(request: Json) -> None:
@@ -181,7 +187,7 @@ def _judge(request: Json) -> None:
             or not 0 < reset["period_ns"] < 1 << 62
         ):
             raise ValueError(f"the reset of {vertex[:80]} has no period_ns")
-        if not isinstance(reset.get("addresses"), list):
+        if shape_problem({"addresses": reset.get("addresses")}) is not None:
             raise ValueError(f"the reset of {vertex[:80]} has no addresses")
 
 

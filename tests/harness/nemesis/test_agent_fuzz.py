@@ -215,6 +215,15 @@ def test_a_shape_without_a_problem_gives_each_packet_a_fate(shape: dict[str, Any
             links.fate(link, length, now_ns, now_ns)
 
 
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.1"], ["no address"], [7]])
+def test_resets_that_cannot_be_made_do_not_end_the_helper_of_links(link_helper: str, addresses: list[Any]) -> None:
+    """The packets of this host wait there."""
+    request = {"do": "set", "links": {}, "resets": {"n2": {"period_ns": 1, "addresses": addresses}}, "control": []}
+    _say(link_helper, json.dumps(request).encode())
+    for _ in range(3):
+        assert wire.tell(link_helper, {"do": "ask"})["error"] is None
+
+
 @pytest.fixture(scope="module")
 def link_helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The real one, without a queue: what opens one is refused here."""

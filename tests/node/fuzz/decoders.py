@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> int:
     except ImportError:
         print("atheris is not installed here; `uv run --no-project --with atheris python -m tests.node.fuzz.decoders`")
         return 2
-    with atheris.instrument_imports(include=["node"]):
+    with atheris.instrument_imports(include=["tribulation.node"]):
         decoders = targets()
 
     def one(data: bytes) -> None:
