@@ -21,9 +21,11 @@ from tribulation.histories import History, MemoryRecorder, write_history
 from tribulation.histories.files.store import RunStore
 from tribulation.node.config.node import NodeConfig
 from tribulation.node.core_source import fingerprint
+from tribulation.node.errors import ConfigError
 
 from ..campaign.model import Campaign, HostsSpec
 from ..campaign.simulable import require_simulable
+from ..errors import CampaignError
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
@@ -180,7 +182,10 @@ def node_configs(plan: Plan) -> dict[str, NodeConfig]:
     # Datagrams go by address, so members have one each.
     members = options.membership is not None
     addresses = {node: f"10.0.0.{i + 1}" if members else "127.0.0.1" for i, node in enumerate(plan.nodes)}
-    return {node: NodeConfig.from_json(node_config(node, addresses, options)) for node in plan.nodes}
+    try:
+        return {node: NodeConfig.from_json(node_config(node, addresses, options)) for node in plan.nodes}
+    except ConfigError as error:
+        raise CampaignError(f"the plan of campaign {plan.campaign}: {error.message}", hint=error.hint) from None
 
 
 def without_flaws(plan: Plan) -> Plan:

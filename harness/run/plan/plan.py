@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
-from ...errors import CampaignError
-from ...evidence.documents import typed
-from ...nemesis.faults.fault import Intent
+from ...errors import CampaignError, FaultError, TribulationError, shown
+from ...nemesis.faults.fault import CLIENTS, Intent, Situation
+from ...nemesis.topology.resolve import resolve, vertices
 from ...systems.base import Op
 from ...workloads import WORKLOADS
 from ...workloads.base import Workload
 from ...workloads.settle import SETTLE
 from ...workloads.sized import Sizes
+from .shape import inspect, valid
+
+LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +140,9 @@ class Plan:
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
         """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
         try:
-            typed(data, _Shape)
+            inspect(data)
             pinned, liveness = data["pinned"], data.get("liveness")
-            return cls(
+            plan = cls(
                 campaign=data["campaign"],
                 seed=data["seed"],
                 nodes=list(data["nodes"]),
@@ -155,39 +158,43 @@ class Plan:
                 pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
                 settling=[Slot(*slot) for slot in data.get("settling", ())],
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _require_resolvable(plan)
+            return plan
+        except (KeyError, TypeError, ValueError, AttributeError, TribulationError) as error:
             raise CampaignError(
-                f"{source}: not a plan: {type(error).__name__}: {error}",
+                f"{source}: not a plan: {_told(error)}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
             ) from error
 
 
-class _Shape(TypedDict):
-    campaign: str
-    seed: int
-    nodes: list[str]
-    voters: dict[str, int]
-    timing: dict[str, int]
-    workloads: dict[str, dict[str, Any]]
-    slots: list[tuple[int, str, int, int, str]]
-    intents: list[_Intent]
-    options: dict[str, Any]
-    world: dict[str, Any]
-    pinned: list[tuple[int, int, list[Any]]] | None
-    pace: NotRequired[dict[str, int] | None]
-
-
-class _Intent(TypedDict):
-    id: str
-    kind: str
-    parameters: dict[str, Any]
-    at_ns: int
-    for_ns: int | None
-
-
 def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
+    if name not in WORKLOADS:
+        raise ValueError(f"$.workloads: no workload {shown(name)}; there are {', '.join(WORKLOADS)}")
     kind, make = WORKLOADS[name]
-    return make(name, kind.model_validate(spec))
+    return make(name, valid(f"$.workloads.{name}", kind, spec))
+
+
+def _require_resolvable(plan: Plan) -> None:
+    """Raises `ValueError` for a fault that lacks what its kind takes, or aims at what is no node, in a situation in which all is well."""
+    nodes = list(plan.nodes)
+    situation = Situation(nodes, plan.voters, nodes[0], nodes, nodes[0], dict, nodes[-1])
+    known = {*nodes, CLIENTS}
+    for intent in (*plan.intents, *(plan.liveness.intents if plan.liveness is not None else ())):
+        try:
+            touched = vertices(resolve(intent, situation, plan.seed))
+        except FaultError:
+            continue
+        except KeyError as error:
+            raise ValueError(f"fault {shown(intent.id)} has no {error}") from None
+        if strangers := sorted(touched - known):
+            raise ValueError(f"fault {shown(intent.id)}: no node {shown(strangers[0])} in the plan")
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    text = error.message if isinstance(error, TribulationError) else str(error)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
 def _slot_json(slot: Slot) -> list[Any]:
