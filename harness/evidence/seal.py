@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tribulation.checkers.base.result import Gap
 from tribulation.checkers.soundness.gating import REPORTED_ONLY
+from tribulation.histories.files.codec import decode_value
+from tribulation.histories.files.opening import open_regular
 
 HISTORY_FILE, LEDGER_FILE, PLAN_FILE, CAMPAIGN_FILE = "history.jsonl", "ledger.jsonl", "plan.json", "campaign.yaml"
 PARTS = {HISTORY_FILE: "history", LEDGER_FILE: "ledger", PLAN_FILE: "plan", CAMPAIGN_FILE: "plan"}
@@ -65,7 +66,7 @@ def _evidence(run_dir: Path) -> Iterator[str]:
 
 def _measured(path: Path) -> dict[str, Any]:
     digest, lines, size = hashlib.sha256(), 0, 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_CHUNK):
             digest.update(block)
             lines += block.count(b"\n")
@@ -77,7 +78,8 @@ def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None
     path, part = run_dir / name, part_of(name)
     try:
         size = path.stat().st_size
-        if part in REPORTED_ONLY:
+        if part in REPORTED_ONLY or size > sealed["bytes"]:
+            # What grew is not what was sealed: its content, which may be without end, need not be read.
             found: Mapping[str, Any] = {**sealed, "bytes": size}
         else:
             found = _measured(path)
@@ -106,6 +108,6 @@ def _begins_a_history(path: Path, lines: int) -> bool:
         file.seek(max(0, path.stat().st_size - _TAIL))
         whole = file.read().rpartition(b"\n")[0]
     try:
-        return bool(json.loads(whole.rpartition(b"\n")[2])["index"] == lines - 1)
+        return bool(decode_value(whole.rpartition(b"\n")[2])["index"] == lines - 1)
     except (ValueError, KeyError, TypeError):
         return False

@@ -24,8 +24,7 @@ from ...nemesis.specs.members import Action
 from ...nemesis.topology.liveness import Rest
 from ...simulator.options import MILLISECOND, SimOptions
 from ...user_files.bounded_model import LONGEST_TEXT, MOST_INTEGER, MOST_ITEMS
-from ...user_files.durations import LONGEST_NS, MOST_NS
-from ...user_files.sizes import MOST_BYTES
+from ...user_files.quantities import LONGEST_NS, MOST_BYTES, MOST_NS
 from ...workloads.settle import SETTLE
 
 M = TypeVar("M", bound=pydantic.BaseModel)
