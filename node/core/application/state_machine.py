@@ -6,7 +6,9 @@ It knows nothing of terms, leaders and clients: the same entries make the same s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ...config.node import NodeConfig
@@ -31,6 +33,9 @@ FEW = 4
 """A large state is not written again before a quarter as many entries were applied as it has keys: so a write pays for at most four keys of a snapshot."""
 LITTLE_CHARACTERS = 64 << 20
 """Unless the log has grown by so much, and by a quarter of the state."""
+CATCH_UP = "application/catch-up"
+AT_ONCE = 256 * 1024
+"""Of characters, and of a hundred for each entry, that one step applies."""
 SETTLE_CHARACTERS = 64 * 1024
 """Commands of this size bring the digest up to date, so that no question for it finds much to do."""
 
@@ -51,6 +56,8 @@ class Application(Machine):
         self.applied = 0
         self.failed = 0
         """Commands whose application raised."""
+        self._behind: deque[Entry] = deque()
+        """Committed entries, next in order, that are not applied yet."""
         self._logged = 0
         """Characters of the commands that were applied since the last snapshot."""
         self._size = 0
@@ -74,7 +81,9 @@ class Application(Machine):
         return state_digest(self._kv.digest(), sessions, {name: app.digest() for name, app in self._apps.items()})
 
     def on_timer(self, now_ns: int, key: str) -> None:
-        if self._dump is not None:
+        if key == CATCH_UP:
+            self._catch_up(now_ns)
+        elif self._dump is not None:
             self._go_on(now_ns, self._dump)
 
     def status(self) -> dict[str, Any]:
@@ -91,8 +100,24 @@ class Application(Machine):
         return [self.applied, self.digest()]
 
     def _on_committed(self, now_ns: int, signal: Committed) -> None:
-        entries = signal.entries
-        assert entries[0].index == self.applied + 1, (entries[0].index, self.applied)
+        entries, last = signal.entries, self._behind[-1].index if self._behind else self.applied
+        assert entries[0].index == last + 1, (entries[0].index, last)
+        count = 0 if self._behind else _at_once(entries)
+        if count:
+            self._take(entries[:count] if count < len(entries) else entries)
+        if count < len(entries):
+            if not self._behind:
+                self._out.set_timer(CATCH_UP, now_ns)
+            self._behind.extend(islice(entries, count, None))
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Apply the next of the committed entries that were too many for one step, as after a restart."""
+        if self._behind:
+            self._take([self._behind.popleft() for _ in range(_at_once(self._behind))])
+        if self._behind:
+            self._out.set_timer(CATCH_UP, now_ns)
+
+    def _take(self, entries: Sequence[Entry]) -> None:
         if self._flaws.applied_index_not_atomic:
             self._saved = (self.applied, self._sessions.dump())
         self._out.trace("apply", entries=[[entry.index, entry.term, entry.crc] for entry in entries])
@@ -172,7 +197,7 @@ class Application(Machine):
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
         index, sessions = self.applied, self._sessions.dump()
-        if self._dump is not None or self._too_soon(signal.entries):
+        if self._behind or self._dump is not None or self._too_soon(signal.entries):
             return
         self._logged = 0
         if self._flaws.applied_index_not_atomic:
@@ -206,6 +231,7 @@ class Application(Machine):
 
     def _on_restore(self, now_ns: int, signal: Restore) -> None:
         self._dump = None
+        self._behind.clear()
         try:
             state = json.loads(signal.data) if signal.data is not None else {}
             self._kv.restore(state.get("kv"))
@@ -223,6 +249,17 @@ class Application(Machine):
             ) from None
         self.applied = signal.index
         self._tell_changes()
+
+
+def _at_once(entries: Iterable[Entry]) -> int:
+    """How many of the first of these one step applies: one at least."""
+    cost = count = 0
+    for entry in entries:
+        count += 1
+        cost += len(entry.text) + 100
+        if cost >= AT_ONCE:
+            break
+    return count
 
 
 _ILL_FORMED: Result = {"status": "fail", "error": "bad-request", "message": "the command is ill-formed"}

@@ -40,12 +40,13 @@ def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
     if index <= s.commit:
         return
     entries = s.log.slice(s.commit + 1, index)
+    asked = s.configs[-1][0] > s.commit or s.target is not None
     s.commit = index
     s.out.emit(Committed(entries))
     taken = s.snapshot.index if s.snapshot is not None else 0
     if index - taken >= s.config.snapshot_threshold and s.writing is None:
         s.out.emit(SnapshotDue(index - taken))
-    for entry in entries:
+    for entry in entries if asked else ():
         if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):
             membership.on_committed(s, now_ns, entry)
 
