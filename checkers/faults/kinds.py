@@ -1,6 +1,7 @@
 """What a kind of fault says to a checker: whom it touches, whom it holds down for certain, and whom it may.
 
-A kind that is not named here may do anything to whoever it names: it proves nothing against the system, and nothing for it.
+A fault may say itself that no process stops or ends because of it (`leaves_running` in what was intended): the harness's newer kinds do, so that run folders
+tell without a list here. A kind that neither says so nor is named here may do anything to whoever it names: it proves nothing against the system, and nothing for it.
 """
 
 from __future__ import annotations
@@ -69,12 +70,17 @@ def stopped(fault: Fault) -> list[str]:
 def may_be_down(fault: Fault) -> frozenset[str]:
     """Nodes of which nobody can say whether their process runs while it is on: one that meets a failing disk, a limit or the end of its memory may
     stop itself or be killed, and one that starves is as good as stopped to others."""
-    return frozenset() if fault.kind in _LEAVES_RUNNING else targets(fault)
+    return frozenset() if leaves_running(fault) else targets(fault)
+
+
+def leaves_running(fault: Fault) -> bool:
+    """Whether no process stops or ends because of it."""
+    return fault.kind in _LEAVES_RUNNING or fault.intended.get("leaves_running") is True
 
 
 def may_end(fault: Fault, kind: str) -> bool:
     """Whether `fault` may end for a moment, on the nodes it touches, what one of `kind` holds there."""
-    known = fault.kind in _LEAVES_RUNNING | STOPS | _STARTS_NOTHING_UNLESS_SAID
+    known = leaves_running(fault) or fault.kind in STOPS | _STARTS_NOTHING_UNLESS_SAID
     return not known or fault.kind in MAY_END.get(kind, ())
 
 

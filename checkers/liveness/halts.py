@@ -14,7 +14,7 @@ from typing import Any
 
 from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
-from ..faults.kinds import LINKS, ONCE, targets
+from ..faults.kinds import LINKS, ONCE, leaves_running, targets
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .simulated_truth import Truth, known_truth
 
@@ -87,7 +87,7 @@ def _excused(record: RunRecord, traces: Traces, truth: Truth | None, line: Line,
     return any(
         fault.start_ns <= at.high_ns and (of_others or node in targets(fault))
         for fault in record.faults
-        if fault.kind in _MAY_DAMAGE or fault.intended.get("corrupt_ppm")
+        if fault.kind in _MAY_DAMAGE or fault.intended.get("corrupt_ppm") or fault.intended.get("may_damage")
     )
 
 
@@ -95,7 +95,11 @@ def _unasked(record: RunRecord, traces: Traces) -> list[str]:
     """Nodes of which a new process began although no fault that may end processes had been done to them."""
     found = []
     for node, lives in traces.incarnations.items():
-        ends = [fault.start_ns for fault in record.faults if fault.kind not in _ENDS_NOTHING and node in targets(fault)]
+        ends = [
+            fault.start_ns
+            for fault in record.faults
+            if fault.kind not in _ENDS_NOTHING and not leaves_running(fault) and node in targets(fault)
+        ]
         for before, after in pairwise(lives):
             until_ns = traces.place(after.lines[0]).high_ns
             if before.lines[-1]["event"] != HALT and not any(start_ns <= until_ns for start_ns in ends):

@@ -1,4 +1,4 @@
-"""The faults of real hosts, one package a kind."""
+"""The faults of real hosts, one package a kind: those listed here, and those of the catalogue (`catalog`), which needs no second line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import FaultError, TribulationError
+from . import catalog
 from .faults.fault import Resolved
 from .kinds.base import Ground, Package
 from .kinds.clocks.clocks import Clock
@@ -43,7 +44,10 @@ _ALL: tuple[Package, ...] = (
     Transfer(),
 )
 
-PACKAGES = {kind: package for package in _ALL for kind in package.kinds}
+PACKAGES: dict[str, Package] = {
+    **{kind: package for package in _ALL for kind in package.kinds},
+    **{kind.name: kind.on_hosts() for kind in catalog.kinds()},
+}
 """By kind of fault (`..faults`)."""
 
 

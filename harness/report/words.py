@@ -64,7 +64,11 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
     """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling."""
     if what is None:
         return "not probed"
-    key = next((field for field in _CLOCK if field in what), "") if kind == "clock" else _SUBJECT.get(kind, "")
+    key = (
+        next((field for field in _CLOCK if field in what), "")
+        if kind == "clock"
+        else _SUBJECT.get(kind, "edges" if "edges" in what else "")
+    )
     if key in what:
         known = _subject(key, what[key])
     elif "processes" in what:

@@ -34,8 +34,7 @@ def _workloads() -> Iterable[Row]:
 def _faults() -> Iterable[Row]:
     from ...nemesis.specs import specs
 
-    for name in specs.FAULT_NAMES:
-        spec = getattr(specs, f"{name.capitalize()}Spec")
+    for name, spec in specs.SPECS.items():
         yield name, (spec.__doc__ or "").strip().split("\n")[0]
 
 

@@ -54,7 +54,7 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "limits": _least,
     "slow_start": _last,
 }
-"""How what two faults want of one part goes together, the one that came later second."""
+"""How what two faults want of one part goes together, the one that came later second; of other parts by name, the later one's word."""
 
 
 def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Json]:
@@ -63,7 +63,7 @@ def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Jso
     for vertex, part, value in wants:
         if vertex in wanted:
             there = wanted[vertex].get(part)
-            wanted[vertex][part] = value if there is None else JOIN[part](there, value)
+            wanted[vertex][part] = value if there is None else JOIN.get(part, _by_name)(there, value)
     return wanted
 
 

@@ -11,36 +11,17 @@ minority at most, so that together they never harm more than that. Links have an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from .. import catalog
+from ..faults.kind import Fields, Item, Sort
 from .knobs import Knobs
 
-Item = dict[str, dict[str, Any]]
-Fields = dict[str, Any]
+__all__ = ["LINKS", "SEARCHED", "SORTS", "Item", "Sort", "names_of"]
 
 NODES, LINKS, CLOCKS, LEADERS = "nodes", "links", "clocks", "leaders"
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """`fault` is the item's key and `draw` its fields from the sort's own knobs; it is on for at most one in `share` of a period.
-
-    `coarse`: it draws among what others of the table do each alone, so that a mix in which every sort occurs leaves it out. `plain`: the searches' swarm
-    leaves it out, for it has something like it. `own_time`: how long it lasts is drawn with the fields, not by who composes.
-    """
-
-    fault: str
-    lane: str
-    draw: Callable[[Knobs], Fields]
-    share: int = 3
-    coarse: bool = False
-    plain: bool = False
-    own_time: bool = False
-
-    def item(self, knobs: Knobs) -> Item:
-        return {self.fault: self.draw(knobs)}
 
 
 TARGETS = ("leader", "follower", "one", "minority")
@@ -147,8 +128,9 @@ SORTS: dict[str, Sort] = {
     "removed": _on_nodes("membership", action=("remove",)),
     "replaced": _on_nodes("membership", action=("replace",)),
     "transfer": Sort("transfer", LEADERS, lambda knobs: {"to": knobs.choose("to", ("any", "any", "former"))}, share=4),
+    **{name: replace(sort, coarse=True, plain=True) for kind in catalog.kinds() for name, sort in kind.sorts.items()},
 }
-"""By name."""
+"""By name. Those of the catalogue's kinds are drawn only where a campaign names them: no mix draws what it did not draw before they came."""
 
 _BLINKS, _DARK = ("3ms", "10ms", "20ms"), ("30ms", "100ms", "400ms")
 

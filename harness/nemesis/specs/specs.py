@@ -13,12 +13,13 @@ campaign is loaded (`names()`), and targets are resolved at run time (`resolve.p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, Union
 
-from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, create_model, model_validator
 
 from ...user_files.bounded_model import BoundedModel
 from ...user_files.quantities import PositiveDuration
+from .. import catalog
 from .limits import CpuSpec, DescriptorsSpec, MemorySpec
 from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
@@ -29,6 +30,7 @@ from .timing import Timing
 __all__ = [
     "AIMED",
     "FAULT_NAMES",
+    "SPECS",
     "TWO_SIDED",
     "AllSpec",
     "ClockSpec",
@@ -104,142 +106,58 @@ class _Item(BoundedModel):
         return spec
 
 
-class PartitionItem(_Item):
-    partition: PartitionSpec
+SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
+    "partition": PartitionSpec,
+    "link": LinkSpec,
+    "clog": ClogSpec,
+    "flap": FlapSpec,
+    "reset": ResetSpec,
+    "kill": KillSpec,
+    "pause": PauseSpec,
+    "power": PowerSpec,
+    "cpu": CpuSpec,
+    "memory": MemorySpec,
+    "descriptors": DescriptorsSpec,
+    "wipe": WipeSpec,
+    "disk": DiskSpec,
+    "clock": ClockSpec,
+    "voters": VotersSpec,
+    "membership": MembershipSpec,
+    "transfer": TransferSpec,
+    **{kind.name: kind.spec for kind in catalog.kinds()},
+    "recovery": RecoverySpec,
+    "all": AllSpec,
+    "swarm": SwarmSpec,
+}
+"""By an item's key."""
 
-
-class LinkItem(_Item):
-    link: LinkSpec
-
-
-class ClogItem(_Item):
-    clog: ClogSpec
-
-
-class FlapItem(_Item):
-    flap: FlapSpec
-
-
-class ResetItem(_Item):
-    reset: ResetSpec
-
-
-class KillItem(_Item):
-    kill: KillSpec
-
-
-class PauseItem(_Item):
-    pause: PauseSpec
-
-
-class PowerItem(_Item):
-    power: PowerSpec
-
-
-class CpuItem(_Item):
-    cpu: CpuSpec
-
-
-class MemoryItem(_Item):
-    memory: MemorySpec
-
-
-class DescriptorsItem(_Item):
-    descriptors: DescriptorsSpec
-
-
-class WipeItem(_Item):
-    wipe: WipeSpec
-
-
-class DiskItem(_Item):
-    disk: DiskSpec
-
-
-class ClockItem(_Item):
-    clock: ClockSpec
-
-
-class VotersItem(_Item):
-    voters: VotersSpec
-
-
-class MembershipItem(_Item):
-    membership: MembershipSpec
-
-
-class TransferItem(_Item):
-    transfer: TransferSpec
-
-
-class RecoveryItem(_Item):
-    recovery: RecoverySpec
-
-
-class AllItem(_Item):
-    all: AllSpec
-
-
-class SwarmItem(_Item):
-    swarm: SwarmSpec
-
-
-FAULT_NAMES = (
-    "partition",
-    "link",
-    "clog",
-    "flap",
-    "reset",
-    "kill",
-    "pause",
-    "power",
-    "cpu",
-    "memory",
-    "descriptors",
-    "wipe",
-    "disk",
-    "clock",
-    "voters",
-    "membership",
-    "transfer",
-    "recovery",
-    "all",
-    "swarm",
-)
+FAULT_NAMES = tuple(SPECS)
 
 
 def _fault_name(item: Any) -> str | None:
     keys = list(item) if isinstance(item, Mapping) else list(getattr(type(item), "model_fields", ()))
-    return keys[0] if keys and keys[0] in FAULT_NAMES else None
+    return keys[0] if keys and keys[0] in SPECS else None
 
 
-FaultSpec = Annotated[
-    Union[
-        Annotated[PartitionItem, Tag("partition")],
-        Annotated[LinkItem, Tag("link")],
-        Annotated[ClogItem, Tag("clog")],
-        Annotated[FlapItem, Tag("flap")],
-        Annotated[ResetItem, Tag("reset")],
-        Annotated[KillItem, Tag("kill")],
-        Annotated[PauseItem, Tag("pause")],
-        Annotated[PowerItem, Tag("power")],
-        Annotated[CpuItem, Tag("cpu")],
-        Annotated[MemoryItem, Tag("memory")],
-        Annotated[DescriptorsItem, Tag("descriptors")],
-        Annotated[WipeItem, Tag("wipe")],
-        Annotated[DiskItem, Tag("disk")],
-        Annotated[ClockItem, Tag("clock")],
-        Annotated[VotersItem, Tag("voters")],
-        Annotated[MembershipItem, Tag("membership")],
-        Annotated[TransferItem, Tag("transfer")],
-        Annotated[RecoveryItem, Tag("recovery")],
-        Annotated[AllItem, Tag("all")],
-        Annotated[SwarmItem, Tag("swarm")],
-    ],
-    Discriminator(
-        _fault_name,
-        custom_error_type="unknown_fault",
-        custom_error_message=f"a fault is a mapping with one key of: {', '.join(FAULT_NAMES)}",
-    ),
-]
+def _item_model(name: str, spec: type[BoundedModel]) -> type[_Item]:
+    """A model with the one field `name`. It stands in this module by its own name, where pickle looks for it."""
+    fields: dict[str, Any] = {name: (spec, ...)}
+    model = create_model(f"{name.capitalize()}Item", __base__=_Item, __module__=__name__, **fields)
+    globals()[model.__name__] = model
+    return model
+
+
+_ITEMS = tuple(Annotated[_item_model(name, spec), Tag(name)] for name, spec in SPECS.items())
+
+if TYPE_CHECKING:
+    FaultSpec: TypeAlias = _Item
+else:
+    FaultSpec = Annotated[
+        Union[_ITEMS],
+        Discriminator(
+            _fault_name,
+            custom_error_type="unknown_fault",
+            custom_error_message=f"a fault is a mapping with one key of: {', '.join(FAULT_NAMES)}",
+        ),
+    ]
 """An item of the campaign's `faults:` list."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .. import catalog
 from ..faults.fault import Resolved
 from .topology import Edge
 
@@ -18,15 +19,20 @@ CHANCES = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
 DELAYS = ("delay_ns", "jitter_ns")
 RATE = "rate_bps"
 AMOUNTS = (*CHANCES, *DELAYS, RATE)
-SHAPING = frozenset({"link", "clog", "flap"})
-"""Kinds over whose edges packets may arrive or not, while they are on."""
+_SHAPING = frozenset({"link", "clog", "flap"})
+
+
+def shapes_links(kind: str) -> bool:
+    """Whether packets over the edges of this kind may arrive or not, while it is on."""
+    known = catalog.kind_of(kind)
+    return kind in _SHAPING if known is None else known.shapes_links
 
 
 def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
     """By link, what is on there; links that nothing shapes are left out."""
     shapes: dict[Edge, Shape] = {}
     for fault in faults:
-        if fault.intent.kind in SHAPING:
+        if shapes_links(fault.intent.kind):
             for source, sink in fault.what["edges"]:
                 shapes[source, sink] = joined(shapes.get((source, sink), {}), shape_of(fault))
     return shapes
@@ -38,13 +44,15 @@ def shape_of(fault: Resolved) -> Shape:
         return {"clogged": True}
     if fault.intent.kind == "flap":
         return {"flaps_ns": [int(fault.what["period_ns"])]}
+    if (kind := catalog.kind_of(fault.intent.kind)) is not None:
+        return kind.shape(fault.what)
     return {name: int(fault.what[name]) for name in AMOUNTS if name in fault.what}
 
 
 def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> Shape:
     shape = {**first, **second}
     for name in shape.keys() & first.keys() & second.keys():
-        shape[name] = _JOIN[name](first[name], second[name])
+        shape[name] = _JOIN.get(name, max)(first[name], second[name])
     return shape
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from .. import catalog
 from ..faults.disk_effects import CRASHES, HIDDEN_BY
 from ..faults.fault import Observation, Resolved
 from .topology import Edge
@@ -23,9 +24,10 @@ _NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"
 FREEZE = "freeze"
 """A `pause` of the whole host, which answers no question while it lasts."""
 
-_NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
+NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
+"""Kinds because of which nothing may arrive."""
 
-_NO_WRITES = _NO_PACKETS | _NO_PROCESS | {"flap", "pause"}
+_NO_WRITES = NO_PACKETS | _NO_PROCESS | {"flap", "pause"}
 """Kinds because of which there may be nothing unsynced to lose: who does not run writes nothing, nor does who hears nothing."""
 
 HIDES = {
@@ -34,19 +36,27 @@ HIDES = {
     "cpu": _NO_PROCESS | {"pause", FREEZE},
     "memory": _NO_PROCESS | {"pause", FREEZE},
     "descriptors": _NO_PROCESS | {"pause", FREEZE},
-    "link": _NO_PACKETS | {"flap", "link"},
-    "flap": _NO_PACKETS | {"flap", "link"},
-    "reset": _NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
+    "link": NO_PACKETS | {"flap", "link"},
+    "flap": NO_PACKETS | {"flap", "link"},
+    "reset": NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
     "disk": frozenset({"disk", "power", "wipe", FREEZE}),
 }
 """Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
 
 HIDES_ITS_END = {
     **HIDES,
-    **dict.fromkeys(("cut", "clog"), _NO_PACKETS | {"flap", "link"}),
+    **dict.fromkeys(("cut", "clog"), NO_PACKETS | {"flap", "link"}),
     **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause", FREEZE}),
 }
 """Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
+
+
+def hiding(kind: str, ending: bool = False) -> frozenset[str]:
+    """The kinds behind which this one may not show, or not that it is over."""
+    if (known := catalog.kind_of(kind)) is not None:
+        return known.hidden_by | (known.end_hidden_by if ending else frozenset())
+    younger = (each.name for each in catalog.kinds() if kind in each.hides)
+    return (HIDES_ITS_END if ending else HIDES).get(kind, frozenset()).union(younger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +100,17 @@ class Covering:
 
         `ending`: what does not show is that the fault is over.
         """
-        kinds = (HIDES_ITS_END if ending else HIDES).get(fault.intent.kind, frozenset())
+        kinds = hiding(fault.intent.kind, ending)
         if _loses_writes(fault):
             kinds |= _NO_WRITES
         others = [known for known in self._known.values() if _hides_as(known.fault) in kinds]
         found: dict[str, None] = {}
         for target in targets:
-            hiding = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
-            if not hiding:
+            before = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
+            if not before:
                 return ()
             # Those that were seen speak for themselves; of the others it is not known yet whether they did anything.
-            seen = [known for known in hiding if known.seen] or hiding
+            seen = [known for known in before if known.seen] or before
             found.update(dict.fromkeys(known.fault.intent.id for known in seen))
         return tuple(found)
 

@@ -12,10 +12,11 @@ from random import Random
 from typing import Any
 
 from ...errors import CampaignError, FaultError
+from .. import catalog
 from ..faults.clock_settings import Setting, settings_of
 from ..faults.fault import CLIENTS, Intent, Resolved, Situation
 from ..faults.targets import may_leave, resolve_target
-from .link_shapes import SHAPING, Shape, shapes_of
+from .link_shapes import Shape, shapes_links, shapes_of
 from .liveness import broken_rest
 from .topology import Edge, cut_edges
 
@@ -26,6 +27,8 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
     parameters = intent.parameters
     if "rest" in parameters:
         return Resolved(intent, {**broken_rest(parameters, situation, seed), **_amounts(parameters)})
+    if (kind := catalog.kind_of(intent.kind)) is not None:
+        return Resolved(intent, kind.resolve(intent, situation, random))
     if intent.kind in LINK_KINDS:
         edges = cut_edges(parameters, situation, random)
         edges = _pairs(edges) if intent.kind == "reset" else edges
@@ -46,7 +49,7 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
         return Resolved(intent, _membership(nodes, intent, situation))
     raise CampaignError(
         f"fault {intent.id} is of unknown kind {intent.kind!r}",
-        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership'))}",
+        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership', *catalog.MODULES))}",
     )
 
 
@@ -168,7 +171,7 @@ def in_force(faults: Iterable[Resolved]) -> Force:
         what, kind = fault.what, fault.intent.kind
         if kind == "cut":
             edges.update((source, sink) for source, sink in what["edges"])
-        elif kind in SHAPING:
+        elif shapes_links(kind):
             loose.update((source, sink) for source, sink in what["edges"])
         elif held := held_off(fault):
             off |= held

@@ -26,7 +26,7 @@ import networkx as nx
 
 from ..faults.fault import CLIENTS, Situation
 from ..faults.targets import majority, minority, resolve_target, total_weight, weight
-from ..specs.specs import Shape
+from ..specs.links import Shape
 
 Edge = tuple[str, str]
 Parameters = Mapping[str, Any]

@@ -17,6 +17,7 @@ from tribulation.histories.model.operation import Event, Type
 from ...campaign.model import SystemSpec
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
+from ...nemesis import catalog
 from ...nemesis.faults.fault import Intent
 from ...nemesis.topology.resolve import LINK_KINDS, NODE_KINDS
 from ...run.plan.build import default_voters
@@ -180,6 +181,8 @@ def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
 def parameters_of(fault: Fault) -> list[dict[str, Any]]:
     """The parameters of intents that resolve to what this fault was, whatever the situation. Clocks set to several times take several."""
     what = {name: value for name, value in fault.intended.items() if name != "trigger"}
+    if (kind := catalog.kind_of(fault.kind)) is not None:
+        return [kind.pinned(what)]
     if fault.kind in LINK_KINDS:
         edges = what.pop("edges")
         if fault.kind == "reset":
@@ -197,7 +200,7 @@ def parameters_of(fault: Fault) -> list[dict[str, Any]]:
         return list(_clocks(what))
     raise CampaignError(
         f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
-        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership'))}",
+        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership', *catalog.MODULES))}",
     )
 
 

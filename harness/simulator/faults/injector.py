@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from tribulation.node.core.core import Core
 
 from ...errors import FaultError
+from ...nemesis import catalog
 from ...nemesis.faults.fault import Intent, Observation, Resolved, Situation
 from ..cluster.cluster import SimCluster
 from ..cluster.node import Process
@@ -61,6 +62,7 @@ class SimInjector:
             "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
             "membership": self._membership,
             "transfer": TransferFaults(self._ground, self.situation),
+            **{kind.name: kind.simulated(self._ground) for kind in catalog.kinds()},
         }
 
     # The protocol

@@ -13,7 +13,7 @@ from ....errors import FaultError
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...cluster.cluster import Cluster
-from ...topology.link_shapes import Shape
+from ...topology.link_shapes import AMOUNTS, Shape
 from ...topology.resolve import Force
 from ...topology.topology import Edge
 
@@ -60,9 +60,9 @@ def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Wan
 
 
 def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
-    """netem has no clogs and no flaps, and its `reorder` sends at once what it does not delay."""
+    """netem knows amounts alone (no clogs, no flaps), and its `reorder` sends at once what it does not delay."""
     late = shape.get("delay_ns") or shape.get("jitter_ns")
-    awkward = shape.get("clogged") or shape.get("flaps_ns") or (shape.get("reorder_ppm") and late)
+    awkward = any(shape[name] for name in shape.keys() - AMOUNTS) or (shape.get("reorder_ppm") and late)
     return bool(able.get(source, {}).get("netem")) and not awkward
 
 

@@ -14,7 +14,7 @@ from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...agent_client.one_question import ask_part
 from ...faults.fault import Observation, Resolved
-from ...topology.link_shapes import Shape, shape_of
+from ...topology.link_shapes import AMOUNTS, Shape, shape_of
 from ...topology.topology import Edge
 from ..base import Ground, Package, Probe
 from . import bursts, link_quality, link_ways
@@ -101,7 +101,7 @@ def _elsewhere(known: Mapping[str, Json], source: str, fault: Resolved) -> bool:
 
 def _blocked(ground: Ground, edge: Edge) -> bool:
     shape = ground.force.links.get(edge, {})
-    return bool(shape.get("clogged") or shape.get("flaps_ns"))
+    return any(shape.get(name) for name in shape.keys() - AMOUNTS)
 
 
 def _looks(ground: Ground, names: Iterable[str]) -> dict[str, Json]:
