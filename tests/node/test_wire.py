@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tribulation.node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, encode, encode_payload, frame
+from tribulation.node.wire import HEADER, MAX_PAYLOAD, Decoder, FrameError, Kind, checked, encode, encode_payload, frame
 
 text = st.text(max_size=8)
 integers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -18,7 +18,7 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=6
 )
 bodies = st.dictionaries(text, values, max_size=3)
-object_kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.MESSAGE])
+object_kinds = st.sampled_from([kind for kind in Kind if kind not in (Kind.MESSAGE, Kind.CHECKED)])
 
 
 def decode_all(decoder: Decoder) -> list[tuple[Kind, Any]]:
@@ -132,3 +132,20 @@ def test_random_bytes_give_frames_or_a_refusal_and_nothing_else(data: bytes, wit
         # What was let in can be written out again.
         for kind, payload in frames:
             encode(kind, payload)
+
+
+@given(st.data())
+def test_a_checked_message_with_a_changed_bit_is_never_handed_out(data: st.DataObject) -> None:
+    payload = encode_payload(["raft.timeout-now", data.draw(st.integers(0, 2**63))])
+    sent = checked(payload)
+    whole = Decoder()
+    whole.feed(sent)
+    assert whole.next() == (Kind.MESSAGE, [*json.loads(payload)], payload)
+    changed = bytearray(sent)
+    changed[data.draw(st.integers(0, len(sent) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    decoder = Decoder()
+    decoder.feed(bytes(changed))
+    try:
+        assert decoder.next() is None, "it waits for bytes that do not come"
+    except FrameError as error:
+        assert error.reason in {"bad-checksum", "bad-magic", "bad-version", "bad-kind", "too-large"}

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable
 from enum import Enum
 
-from ...wire import Frame, FrameError, Kind, encode, frame
+from ...wire import Frame, FrameError, Kind, checked, encode, frame
 from ..options import Address
 from ..telemetry.refusals import Refused
 from .connection import READ, WRITE, Connection, tune
@@ -57,12 +57,14 @@ class Link:
         self._failures = 0
         self._refusals_due = 0
         self._last_reason = ""
+        self._checks = False
+        """Whether the peer understands messages with a checksum; older releases do not."""
 
     def send(self, payload: bytes) -> None:
         """Queue a message. Without a connection, or with a peer that reads too slowly, it is lost, as the contract allows."""
         if self.state is not State.UP or self._connection is None:
             self._shared.drop("message-no-link")
-        elif self._connection.queue(frame(Kind.MESSAGE, payload)):
+        elif self._connection.queue(checked(payload) if self._checks else frame(Kind.MESSAGE, payload)):
             self._shared.mark_dirty(self)
         else:
             self._shared.drop("message-slow-peer")
@@ -191,6 +193,7 @@ class Link:
                 self._fail(problem)
                 return
             self.state = State.UP
+            self._checks = found.payload.get("checked") is True
             self._failures = 0
             self._refusals_due = REFUSALS_TOLD
             self._last_reason = ""

@@ -52,7 +52,9 @@ class Shared:
         self.limits = limits
         self.log = log
         self.selector = selectors.DefaultSelector()
-        self.hello = encode(Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation})
+        self.hello = encode(
+            Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation, "checked": True}
+        )
         self.lost_datagrams = 0
         """Datagrams that did not get out: no route, a full buffer, an address that is none."""
         self.dropped: dict[str, int] = {}
