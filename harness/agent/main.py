@@ -121,7 +121,7 @@ class Agent:
         probes, number = self._need_probes(), request["number"]
         if request.get("counts"):
             return {"arrived": probes.arrived_count(number), "sending": probes.is_sending(number)}
-        return {"arrived": probes.arrived(number)}
+        return {"arrived": probes.arrived(number), "damaged": probes.damaged()}
 
     def _process(self, request: Json) -> Json:
         """The one that the service names, and how many belong to it: who of them runs, who is stopped."""

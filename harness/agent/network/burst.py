@@ -12,6 +12,7 @@ import statistics
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ Json = dict[str, Any]
 MAGIC = b"TRIBB "
 HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
+CHECK = struct.Struct("!I")
+"""CRC-32 of all that follows it: what is not what was sent counts as damaged, and as nothing else."""
 REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
 COUNTED = 1 << 18
@@ -26,20 +29,44 @@ COUNTED = 1 << 18
 NAME_ENDS = b"\n"
 
 
+def sealed(magic: bytes, body: bytes) -> bytes:
+    return magic + CHECK.pack(zlib.crc32(body)) + body
+
+
+def opened(magic: bytes, packet: bytes) -> bytes:
+    """The body of a packet with this magic. Raises `ValueError` when it is not what was sent."""
+    check, body = packet[len(magic) : len(magic) + CHECK.size], packet[len(magic) + CHECK.size :]
+    if check != CHECK.pack(zlib.crc32(body)):
+        raise ValueError("its checksum is wrong")
+    return body
+
+
 class Arrivals:
     """By burst and sender, the packets that came, in their order: (number, how late by two clocks, when)."""
 
     def __init__(self) -> None:
         self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
+        self._damaged: dict[str, int] = {}
         self._lock = threading.Lock()
+
+    def note_damaged(self, sender: str) -> None:
+        """Something came from there to this port that nobody has sent so."""
+        with self._lock:
+            self._damaged[sender] = self._damaged.get(sender, 0) + 1
+
+    def damaged(self) -> dict[str, int]:
+        """By sender, ever."""
+        with self._lock:
+            return dict(self._damaged)
 
     def note(self, packet: bytes, now_ns: int, known: Container[str]) -> None:
         """Raises `ValueError` for what is no packet of a burst from one of those that are `known`."""
         try:
-            burst, number, sent_ns = HEAD.unpack_from(packet, len(MAGIC))
+            body = opened(MAGIC, packet)
+            burst, number, sent_ns = HEAD.unpack_from(body)
         except struct.error:
             raise ValueError("too short for a packet of a burst") from None
-        name = packet[len(MAGIC) + HEAD.size :].partition(NAME_ENDS)[0].decode()
+        name = body[HEAD.size :].partition(NAME_ENDS)[0].decode()
         if name not in known:
             raise ValueError("it is from no vertex that is known here")
         with self._lock:
@@ -100,6 +127,7 @@ def send(
         for vertex, address in peers.items():
             each = socket_for(address[0])
             if each is not None:
-                packet = MAGIC + HEAD.pack(burst, number, time.monotonic_ns()) + tail
+                body = HEAD.pack(burst, number, time.monotonic_ns()) + tail
+                body = body.ljust(sizes.get(vertex, 0) - len(MAGIC) - CHECK.size, b".")
                 with contextlib.suppress(OSError):
-                    each.sendto(packet.ljust(sizes.get(vertex, 0), b"."), address)
+                    each.sendto(sealed(MAGIC, body), address)

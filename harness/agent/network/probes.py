@@ -4,6 +4,8 @@ Every packet carries the sender's name, its *epoch* and a sequence number. The h
 the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.
 A packet that comes from another address than the configured one (address translation) moves that peer's return address.
 
+Behind the magic stands the CRC-32 of what follows, since a fault may damage what arrives: a changed digit must not pass for a newer epoch.
+
 Bursts (`burst`), which show what a link does to packets, use the same sockets.
 """
 
@@ -18,7 +20,7 @@ from typing import Any
 
 from . import burst
 
-MAGIC = b"TRIB1 "
+MAGIC = b"TRIB2 "
 PERIOD_S = 0.1
 PACKETS_A_SECOND = 3000
 """Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
@@ -106,7 +108,7 @@ class Probes:
     def _send_to_all(self) -> None:
         with self._lock:
             self._sequence += 1
-            packet = MAGIC + json.dumps([self.name, self.epoch, self._sequence]).encode()
+            packet = written_packet(self.name, self.epoch, self._sequence)
             peers = list(self._peers.values())
         for address, port in peers:
             each = self._socket_for(address)
@@ -119,13 +121,30 @@ class Probes:
         while True:
             try:
                 packet, source = each.recvfrom(2048)
+            except OSError:
+                continue
+            try:
                 if packet.startswith(burst.MAGIC):
                     self._arrivals.note(packet, time.monotonic_ns(), self._peers)
                 elif packet.startswith(MAGIC):
                     self._note(*read_packet(packet), source)
+                else:
+                    raise ValueError("it is none of ours")
             except Exception:
-                # Whatever else arrives at this port is not ours, and must not keep this thread from hearing the next.
-                continue
+                # Whatever else arrives at this port must not keep this thread from hearing the next. A prober sends nothing else, so from its host it is damage.
+                self._note_damaged(source[0])
+
+    def _note_damaged(self, address: str) -> None:
+        with self._lock:
+            senders = [
+                name for name, peer in self._peers.items() if peer[0].partition("%")[0] == address.partition("%")[0]
+            ]
+        for name in senders:
+            self._arrivals.note_damaged(name)
+
+    def damaged(self) -> dict[str, int]:
+        """By sender, packets that came from its host to this port and were not what it sends, ever."""
+        return self._arrivals.damaged()
 
     def _note(self, name: str, epoch: int, sequence: int, source: Any) -> None:
         with self._lock:
@@ -136,10 +155,14 @@ class Probes:
             self._peers[name] = (source[0], source[1])
 
 
+def written_packet(name: str, epoch: int, sequence: int) -> bytes:
+    return burst.sealed(MAGIC, json.dumps([name, epoch, sequence]).encode())
+
+
 def read_packet(packet: bytes) -> tuple[str, int, int]:
     """Sender, epoch and sequence number. Raises `ValueError` for whatever is none of a prober's packets."""
     try:
-        name, epoch, sequence = json.loads(packet[len(MAGIC) :])
+        name, epoch, sequence = json.loads(burst.opened(MAGIC, packet))
     except (TypeError, RecursionError):
         raise ValueError("it is no list of three") from None
     if not isinstance(name, str) or not all(type(n) is int and 0 <= n < NUMBER_LIMIT for n in (epoch, sequence)):

@@ -28,7 +28,7 @@ from ..processes import proc
 from ..state.lines import read_object, receive_line
 from . import connections
 from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
-from .shaping import Links, flipped, shape_problem
+from .shaping import Links, rewritten, shape_problem
 
 Json = dict[str, Any]
 QUEUE = 7133
@@ -101,7 +101,7 @@ class Wire:
             elif fate.at_ns is None:
                 self._queue.verdict(packet.number, DROP)
             else:
-                payload = flipped(packet.payload, self._random) if fate.corrupt else None
+                payload = rewritten(packet.payload, fate.rewrites, self._random)
                 if fate.at_ns <= now_ns:
                     self._queue.verdict(packet.number, ACCEPT, payload)
                 else:
@@ -149,7 +149,7 @@ class Wire:
         if self._queue is not None:
             for number in freed:
                 self._queue.verdict(number, ACCEPT)
-            self._queue.copy(WHOLE if self._links.corrupting else HEADERS)
+            self._queue.copy(WHOLE if self._links.rewriting else HEADERS)
         if not request["links"]:
             self._open()
         self._control = request["control"]

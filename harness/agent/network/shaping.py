@@ -5,6 +5,7 @@ A link is one vertex as the receiver sees it, by all its addresses. Its *shape* 
     loss_ppm, corrupt_ppm, reorder_ppm    chances in parts per million
     delay_ns, jitter_ns                   every packet is later by the first, and by a draw up to the second
     rate_bps                              bits per second; what would wait longer than a second is lost
+    and what `REWRITES` lists, chances too
     clogged                               true: nothing arrives until it is not
     flaps_ns                              periods: down for the first half of each, by the wall clock, so that what several hosts do goes together
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -24,7 +25,6 @@ Shape = Mapping[str, Any]
 ONE_MILLION = 1_000_000
 SECOND_NS = 1_000_000_000
 NUMBER_LIMIT = 1 << 62
-_NUMBERS = ("loss_ppm", "corrupt_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps")
 OVERTAKEN_NS = (10_000_000, 50_000_000)
 """How much later a packet is that others shall overtake: a draw between these, beside its delay."""
 BACKLOG_NS = SECOND_NS
@@ -41,7 +41,7 @@ class Link:
     held: deque[int] = field(default_factory=deque)
     seen: int = 0
     dropped: int = 0
-    corrupted: int = 0
+    rewritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Fate:
     """`at_ns` is when it goes on; None: it is lost, or, when `held`, waits for the end of a clog."""
 
     at_ns: int | None
-    corrupt: bool = False
+    rewrites: tuple[str, ...] = ()
+    """Chances of `REWRITES` that it met."""
     held: bool = False
 
 
@@ -82,8 +83,8 @@ class Links:
         return sorted(freed)
 
     @property
-    def corrupting(self) -> bool:
-        return any(link.shape.get("corrupt_ppm") for link in self._links.values())
+    def rewriting(self) -> bool:
+        return any(link.shape.get(name) for link in self._links.values() for name in REWRITES)
 
     def of(self, source: bytes) -> Link | None:
         return self._by_address.get(source)
@@ -108,13 +109,13 @@ class Links:
             at_ns += self._random.randint(0, jitter_ns)
         if self._happens(shape.get("reorder_ppm", 0)):
             at_ns += self._random.randint(*OVERTAKEN_NS)
-        corrupt = self._happens(shape.get("corrupt_ppm", 0))
-        link.corrupted += corrupt
-        return Fate(at_ns, corrupt)
+        rewrites = tuple(name for name in REWRITES if self._happens(shape.get(name, 0)))
+        link.rewritten += bool(rewrites)
+        return Fate(at_ns, rewrites)
 
     def counters(self) -> dict[str, dict[str, int]]:
         return {
-            name: {"seen": link.seen, "dropped": link.dropped, "corrupted": link.corrupted, "held": len(link.held)}
+            name: {"seen": link.seen, "dropped": link.dropped, "rewritten": link.rewritten, "held": len(link.held)}
             for name, link in self._links.items()
         }
 
@@ -154,6 +155,20 @@ def flipped(packet: bytes, random: Random) -> bytes:
     changed = bytearray(packet)
     changed[at] ^= 1 << random.randrange(8)
     return bytes(changed)
+
+
+REWRITES: Mapping[str, Callable[[bytes, Random], bytes]] = {"corrupt_ppm": flipped}
+"""By the chance that a shape gives it: what becomes of a packet that meets it."""
+
+_NUMBERS = ("loss_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps", *REWRITES)
+
+
+def rewritten(packet: bytes, rewrites: Iterable[str], random: Random) -> bytes | None:
+    """The packet after these; None where there are none, so that the kernel keeps its own."""
+    changed = packet
+    for name in rewrites:
+        changed = REWRITES[name](changed, random)
+    return changed if rewrites else None
 
 
 def packed_addresses(addresses: Iterable[str]) -> list[bytes]:

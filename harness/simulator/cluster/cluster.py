@@ -30,7 +30,7 @@ from ..errors import SimulationError
 from ..event_loop import Kernel
 from ..network.clients import Callback, Clients
 from ..network.codec import Codec
-from ..network.network import Network, Shaping
+from ..network.network import Network, Shaping, Tamper
 from ..network.tcp import Peers
 from ..network.udp import Datagrams
 from ..options import SimOptions
@@ -287,6 +287,12 @@ class SimCluster:
         for source, target in edges:
             self._note("shape", source, target, name, str(shaping))
             self.network.shape(*self._edge(source, target), name, shaping)
+
+    def tamper(self, edges: Iterable[Edge], name: str, tamper: Tamper | None) -> None:
+        """Change bytes of what nodes say over these edges; None takes the tampering of that name off."""
+        for source, target in edges:
+            self._note("tamper", source, target, name, tamper is not None)
+            self.network.tamper(*self._edge(source, target), name, tamper)
 
     def reset_connection(self, node: str, peer: str) -> None:
         self._note("reset", node, peer)

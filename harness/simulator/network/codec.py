@@ -10,10 +10,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from tribulation.node.core.interface.messages import Message, from_wire, to_wire
-from tribulation.node.wire import Decoder, Kind, encode
+from tribulation.node.wire import Decoder, FrameError, Kind, checked, encode, encode_payload
 
 from ...keyed_random import draw, mix
 from ..errors import ContractViolation
+
+
+def framed(message: Message) -> bytes:
+    """What a node writes to another one."""
+    return checked(encode_payload(to_wire(message)))
+
+
+def unframed(data: bytes) -> Message | None:
+    """What the other one reads; None where it closes the connection instead. A frame that says that it is longer is given up before it ends."""
+    decoder = Decoder()
+    decoder.feed(data)
+    try:
+        found = decoder.next()
+        return None if found is None or found.kind is not Kind.MESSAGE else from_wire(found.payload)
+    except (FrameError, ValueError):
+        return None
 
 
 class Codec:

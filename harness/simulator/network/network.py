@@ -31,7 +31,10 @@ PACKET_BITS = 512 * 8
 BACKLOG_NS = SECOND
 """A packet that would wait longer for the rate is lost, as in the full buffer of a router."""
 
-_STREAM, _DATAGRAM, _PROBE = 0x57E4, 0xDA7A, 0x9B0B
+_STREAM, _DATAGRAM, _PROBE, _TAMPER = 0x57E4, 0xDA7A, 0x9B0B, 0x7A39
+
+Tamper = Callable[[int, bytes], bytes]
+"""What becomes of bytes that go over a link, by a draw: the same bytes, or others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,10 @@ class Link:
     streams: int = 0
     free_ns: int = 0
     refused: int = 0
+    tampers: dict[str, Tamper] = field(default_factory=dict)
+    tampered: int = 0
+    damaged: int = 0
+    """Messages between nodes that arrived as other bytes and were refused."""
     retransmitting: bool = False
     waiting: deque[tuple[Stream, Call, tuple[Any, ...]]] = field(default_factory=deque)
     clogged: deque[tuple[Call, tuple[Any, ...]]] = field(default_factory=deque)
@@ -180,6 +187,7 @@ class Network:
             link.clogged_until_ns = 0
             link.shapings.clear()
             link.shaping = link.lasts
+            link.tampers.clear()
             while link.clogs:
                 self.unclog(link.source, link.target)
             while link.cuts:
@@ -190,7 +198,7 @@ class Network:
         return [
             edge
             for edge, link in self.links.items()
-            if link.cuts or link.clogs or link.clogged_until_ns > self._kernel.now_ns or link.shapings
+            if link.cuts or link.clogs or link.clogged_until_ns > self._kernel.now_ns or link.shapings or link.tampers
         ]
 
     def clog(self, source: str, target: str, until_ns: int | None = None) -> None:
@@ -219,6 +227,20 @@ class Network:
         link.shaping = link.lasts
         for part in link.shapings.values():
             link.shaping = part if link.shaping is None else link.shaping.and_also(part)
+
+    def tamper(self, source: str, target: str, name: str, tamper: Tamper | None) -> None:
+        """Have what nodes say over this edge go through a named `tamper`, or no more (None)."""
+        link = self.links[source, target]
+        link.tampers.pop(name, None)
+        if tamper is not None:
+            link.tampers[name] = tamper
+
+    def tampered(self, link: Link, data: bytes) -> bytes:
+        """What arrives of these bytes."""
+        for tamper in link.tampers.values():
+            link.tampered += 1
+            data = tamper(draw(link.key, _TAMPER, link.tampered), data)
+        return data
 
     def power(self, vertex: str, on: bool) -> None:
         if on:

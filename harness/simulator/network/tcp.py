@@ -19,6 +19,7 @@ from tribulation.node.core.interface.messages import Message
 from ...keyed_random import ONE_MILLION, exponential, happens, mix
 from ..event_loop import Kernel
 from ..options import SimOptions
+from .codec import framed, unframed
 from .network import UNSHAPED, Link, Network, Stream
 
 _LATE = 0x1A7E
@@ -152,6 +153,11 @@ class Peers:
                 return
             if options.late_ppm and self._comes_late(link, view, message, mix(bits ^ _LATE)):
                 return
+        if link.tampers:
+            sent = framed(message)
+            if (data := network.tampered(link, sent)) != sent:
+                network.stream(view.stream, self._damaged_arrives, view, view.connection, data)
+                return
         network.stream(view.stream, self._frame_arrives, view, view.connection, message)
 
     def _comes_late(self, link: Link, view: View, message: Message, bits: int) -> bool:
@@ -164,14 +170,24 @@ class Peers:
         self._network.datagram(link, self._stray_arrives, view, message, extra_ns=late_ns)
         return bool(bits >> 40 & 1)
 
-    def _frame_arrives(self, sender: View, connection: int, message: Message) -> None:
+    def _frame_arrives(self, sender: View, connection: int, message: Message | None) -> None:
         # A process that ended holds no connection.
-        if sender.other.connection == connection:
+        if message is not None and sender.other.connection == connection:
             self.delivered += 1
             self._deliver(sender.peer, Received(sender.owner, message))
         else:
             self.refused += 1
             self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
+
+    def _damaged_arrives(self, sender: View, connection: int, data: bytes) -> None:
+        """Read by the reference node's own decoder: what it refuses, it answers by closing the connection."""
+        message = unframed(data)
+        if message is not None or sender.other.connection != connection:
+            self._frame_arrives(sender, connection, message)
+            return
+        sender.link.damaged += 1
+        self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
+        self._lose(sender.other)
 
     def _stray_arrives(self, sender: View, message: Message) -> None:
         """A message outside its connection's order, perhaps from an earlier connection: taken if any is up."""

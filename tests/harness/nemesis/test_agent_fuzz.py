@@ -153,13 +153,16 @@ def test_files_on_a_host_that_were_damaged(damages: list[Callable[[bytes], bytes
 
 
 PACKETS = st.one_of(
-    LINES.map(lambda line: probes.MAGIC + line[:2000]),
+    LINES.map(lambda line: burst.sealed(probes.MAGIC, line[:2000])),
     st.tuples(st.sampled_from(["n2", "n3"]), WIDE_VALUES, WIDE_VALUES).map(
-        lambda row: probes.MAGIC + json.dumps(row).encode()[:2000]
+        lambda row: burst.sealed(probes.MAGIC, json.dumps(row).encode()[:2000])
     ),
     st.binary(max_size=60).map(lambda data: burst.MAGIC + data),
+    st.binary(max_size=60).map(lambda data: burst.sealed(burst.MAGIC, data)),
     st.binary(max_size=20),
-    st.sampled_from([b"[" * 1900, b'["n2",Infinity,1]', b'["n2",1e999,1]', b"[" * 900]).map(probes.MAGIC.__add__),
+    st.sampled_from([b"[" * 1900, b'["n2",Infinity,1]', b'["n2",1e999,1]', b"[" * 900]).map(
+        lambda body: burst.sealed(probes.MAGIC, body)
+    ),
 )
 
 
@@ -180,7 +183,7 @@ def test_packets_to_the_prober(prober: probes.Probes, packets: list[bytes]) -> N
         heard = prober.heard().get("n2", [0, 0, 0, 0])[2]
         deadline_s = time.monotonic() + STOPS_S
         while prober.heard().get("n2", [0, 0, 0, 0])[2] <= heard:
-            sock.sendto(probes.MAGIC + b'["n2", 1, 1]', ("127.0.0.1", prober.port))
+            sock.sendto(probes.written_packet("n2", 1, 1), ("127.0.0.1", prober.port))
             time.sleep(0.001)
             assert time.monotonic() < deadline_s, "it hears no more"
     json.dumps(prober.heard())
@@ -188,11 +191,29 @@ def test_packets_to_the_prober(prober: probes.Probes, packets: list[bytes]) -> N
 
 def test_bursts_of_those_that_are_not_known_are_not_kept() -> None:
     arrivals = burst.Arrivals()
-    packet = burst.MAGIC + burst.HEAD.pack(7, 1, 1)
+    body = burst.HEAD.pack(7, 1, 1)
     with pytest.raises(ValueError):
-        arrivals.note(packet + b"n9\n", 1, {"n2": 0})
-    arrivals.note(packet + b"n2\n", 1, {"n2": 0})
+        arrivals.note(burst.sealed(burst.MAGIC, body + b"n9\n"), 1, {"n2": 0})
+    arrivals.note(burst.sealed(burst.MAGIC, body + b"n2\n"), 1, {"n2": 0})
     assert arrivals.count(7) == 1
+
+
+@given(st.integers(0, 200), st.integers(0, 7))
+def test_a_packet_that_changed_on_its_way_counts_for_nothing(place: int, bit: int) -> None:
+    """A flipped digit must not pass for a newer epoch, and a flipped number for another packet of the burst."""
+    probe, shot = probes.written_packet("n2", 3, 7), burst.sealed(burst.MAGIC, burst.HEAD.pack(7, 1, 1) + b"n2\n")
+    arrivals = burst.Arrivals()
+    with pytest.raises(ValueError):
+        probes.read_packet(_flipped(probe, len(probes.MAGIC), place, bit))
+    with pytest.raises(ValueError):
+        arrivals.note(_flipped(shot, len(burst.MAGIC), place, bit), 1, {"n2": 0})
+    assert arrivals.count(7) == 0
+
+
+def _flipped(packet: bytes, first: int, place: int, bit: int) -> bytes:
+    changed = bytearray(packet)
+    changed[first + place % (len(packet) - first)] ^= 1 << bit
+    return bytes(changed)
 
 
 SHAPES = spoilt(
