@@ -10,7 +10,9 @@ from importlib import import_module
 
 from .faults.kind import FaultKind
 
-MODULES: dict[str, str] = {}
+MODULES: dict[str, str] = {
+    "corrupt": "links.corrupt",
+}
 """By the kind's name, below `kinds`."""
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from .bit_flips import flip
+
 Shape = Mapping[str, Any]
 ONE_MILLION = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -157,7 +159,7 @@ def flipped(packet: bytes, random: Random) -> bytes:
     return bytes(changed)
 
 
-REWRITES: Mapping[str, Callable[[bytes, Random], bytes]] = {"corrupt_ppm": flipped}
+REWRITES: Mapping[str, Callable[[bytes, Random], bytes]] = {"corrupt_ppm": flipped, "flip_ppm": flip}
 """By the chance that a shape gives it: what becomes of a packet that meets it."""
 
 _NUMBERS = ("loss_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps", *REWRITES)
