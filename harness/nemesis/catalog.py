@@ -12,6 +12,7 @@ from .faults.kind import FaultKind
 
 MODULES: dict[str, str] = {
     "corrupt": "links.corrupt",
+    "dns": "hosts.dns",
 }
 """By the kind's name, below `kinds`."""
 

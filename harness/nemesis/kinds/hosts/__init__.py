@@ -1,0 +1,1 @@
+"""Faults of what a host says to every process on it."""
