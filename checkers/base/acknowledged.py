@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tribulation.histories import MISMATCH, Operation, Type
 
-READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest"})
+READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest", "pool", "effects"})
 OF_MEMORY = frozenset({"learn", "forget", "recall", "memory-digest"})
 
 

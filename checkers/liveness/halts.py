@@ -1,6 +1,6 @@
 """Checker `halts`: no node stops itself, refuses what it wrote itself, or comes up again without a cause that is known.
 
-Trace lines: `halt` (`reason`), `memory-damage` (`place`), `snapshot-refused`, `memory-garbage` and `command-failed`, which say that a node found something
+Trace lines: `halt` (`reason`), `snapshot-refused`, `memory-garbage` and `command-failed`, which say that a node found something
 that a correct one finds only on a disk that was damaged. In a simulated run the simulator says which disks it damaged, so a complaint without damage is
 `halted-without-cause` or `damage-without-cause`. On hosts a disk may fail by itself: the complaint is unknown then, unless a fault of the ledger explains it.
 So is a process that came up again although no fault ended the one before it.
@@ -20,11 +20,10 @@ from .simulated_truth import Truth, known_truth
 
 HALT = "halt"
 FAILED = "command-failed"
-OF_DISK = frozenset({"memory-damage"})
 OF_OTHERS = frozenset({"snapshot-refused", "memory-garbage"})
 """What came from another node is not what it should be: that node's disk may be the cause."""
 
-COMPLAINTS = OF_DISK | OF_OTHERS | {HALT, FAILED}
+COMPLAINTS = OF_OTHERS | {HALT, FAILED}
 BOOTING_LINES = 8
 """A halt among the first few lines of a life is about what was found on the disk."""
 
@@ -66,7 +65,7 @@ class HaltsChecker:
 
 
 def _told(line: Line) -> str:
-    reason = str(line.get("reason") or line.get("place") or line.get("kind") or "").partition("\nhint")[0]
+    reason = str(line.get("reason") or line.get("kind") or "").partition("\nhint")[0]
     what = {HALT: "stopped itself", FAILED: "could not apply a command"}.get(line["event"], f"traced {line['event']}")
     return f"{line['node']} {what}" + (f" ({reason})" if reason else "")
 

@@ -107,7 +107,7 @@ def on_nodes(plan: Plan, kept: Iterable[str]) -> Plan:
         for number, slot in enumerate(plan.slots)
     ]
     intents = [left for intent in plan.intents if (left := _on_nodes(intent, names)) is not None]
-    settling = [slot for slot in plan.settling if slot.node in names]
+    settling = tuple(slot for slot in plan.settling if slot.node in names)
     options = {**plan.options, "hosts": {**plan.options.get("hosts", {}), "nodes": len(nodes)}}
     return replace(plan, nodes=nodes, voters=voters, slots=slots, settling=settling, intents=intents, options=options)
 

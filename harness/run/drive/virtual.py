@@ -144,9 +144,10 @@ class VirtualDriver:
             self._progress(step.phase)
 
     def final_states(self) -> dict[str, Mapping[str, Any]]:
-        """What every running node says at the end. Nodes that host agents are never at rest: they are asked again for a while, as on real hosts, until they agree."""
+        """What every running node says at the end. Nodes that host agents are never at rest, and the last write may be under way:
+        they are asked again for a while, as on real hosts, until they agree."""
         states = self._states()
-        busy = (self._plan.options.get("system") or {}).get("agents") is not None
+        busy = bool(self._plan.settling) or (self._plan.options.get("system") or {}).get("agents") is not None
         until_ns = self._cluster.now_ns + (SETTLE_NS if busy else 0)
         while self._cluster.now_ns < until_ns and not states_agree(states):
             self._cluster.run_until(self._cluster.now_ns + SETTLE_STEP_NS)

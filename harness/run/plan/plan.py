@@ -156,7 +156,7 @@ class Plan:
                 pinned=None if pinned is None else [Pinned(slot, at_ns, Op(*op)) for slot, at_ns, op in pinned],
                 liveness=None if liveness is None else _liveness(liveness),
                 pace=Pace(**data["pace"]) if data.get("pace") is not None else None,
-                settling=[Slot(*slot) for slot in data.get("settling", ())],
+                settling=tuple(Slot(*slot) for slot in data.get("settling", ())),
             )
             _require_resolvable(plan)
             return plan
@@ -246,6 +246,6 @@ SETTLING_FROM = 1_000_000
 """Numbers of the clients that settle, and of their processes, begin here: far from those of the load, whose processes are numbered on when one retires."""
 
 
-def settling_slots(nodes: Sequence[str]) -> list[Slot]:
+def settling_slots(nodes: Sequence[str]) -> tuple[Slot, ...]:
     """One client for each node."""
-    return [Slot(SETTLING_FROM + i, SETTLE, i, len(nodes), node) for i, node in enumerate(nodes)]
+    return tuple(Slot(SETTLING_FROM + i, SETTLE, i, len(nodes), node) for i, node in enumerate(nodes))
