@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.nemesis",
         "harness.systems",
     },
-    "harness.failures": {"checkers", "checkers.base", "harness", "harness.run", "harness.user_files"},
+    "harness.failures": {"checkers", "checkers.base", "harness", "harness.evidence", "harness.run"},
     "harness.hosts": {"harness", "harness.agent", "harness.user_files"},
     "harness.nemesis": {"checkers.base", "harness", "harness.hosts", "harness.systems", "harness.user_files"},
     "harness.replay": {
@@ -185,7 +185,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "node.runtime",
     },
     "harness.systems": {"harness", "harness.hosts", "node", "node.config", "node.core", "node.runtime"},
-    "harness.user_files": {"harness", "node"},
+    "harness.user_files": {"harness"},
     "harness.workloads": {"checkers.liveness", "harness", "harness.systems", "harness.user_files", "node.core"},
 }
 """Room → the other rooms that it may import. A room is a folder of a package, or the files at its root. `FOUNDATIONS` need no mention."""

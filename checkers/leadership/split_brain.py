@@ -15,7 +15,7 @@ from typing import Any
 
 from tribulation.histories import Operation, Type
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
@@ -35,7 +35,9 @@ class SplitBrainChecker:
     name = "split-brain"
 
     def applies(self, record: RunRecord) -> bool:
-        return any(record.traces.values()) or any(acks.log_index(op) is not None for op in record.history.operations())
+        return any(record.traces.values()) or any(
+            acknowledged.log_index(op) is not None for op in record.history.operations()
+        )
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         operations = record.history.operations()
@@ -80,19 +82,27 @@ class _ReadCount:
 def _judge_reads(operations: Sequence[Operation], findings: Findings) -> _ReadCount:
     """By position in the history: the highest index acknowledged before a read was asked must be in the state it saw. O(n log n)."""
     done = sorted(
-        (op for op in operations if op.complete_index is not None and acks.ran(op) and not acks.is_stale(op)),
+        (
+            op
+            for op in operations
+            if op.complete_index is not None and acknowledged.ran(op) and not acknowledged.is_stale(op)
+        ),
         key=lambda op: op.complete_index or 0,
     )
-    asked = [op for op in operations if op.type is Type.OK and not acks.is_write(op) and acks.log_index(op) is not None]
+    asked = [
+        op
+        for op in operations
+        if op.type is Type.OK and not acknowledged.is_write(op) and acknowledged.log_index(op) is not None
+    ]
     highest: Operation | None = None
     at = 0
     indexed = stale_marked = 0
     for op in sorted(asked, key=lambda op: op.invoke_index):
         while at < len(done) and (done[at].complete_index or 0) < op.invoke_index:
-            if acks.log_index(done[at]) is not None and (highest is None or _index(done[at]) > _index(highest)):
+            if acknowledged.log_index(done[at]) is not None and (highest is None or _index(done[at]) > _index(highest)):
                 highest = done[at]
             at += 1
-        if acks.is_stale(op):
+        if acknowledged.is_stale(op):
             stale_marked += 1
             continue
         indexed += 1
@@ -104,8 +114,8 @@ def _judge_reads(operations: Sequence[Operation], findings: Findings) -> _ReadCo
 def _report_stale(op: Operation, before: Operation, findings: Findings) -> None:
     findings.add(
         "SB4-stale-read",
-        f"{acks.describe(op)}, served by {acks.served_by(op)} in term {acks.term(op)}, saw the state at log index {_index(op)}, although "
-        f"{acks.describe(before)} had been answered at index {_index(before)} (by {acks.served_by(before)} in term {acks.term(before)}) before "
+        f"{acknowledged.describe(op)}, served by {acknowledged.served_by(op)} in term {acknowledged.term(op)}, saw the state at log index {_index(op)}, although "
+        f"{acknowledged.describe(before)} had been answered at index {_index(before)} (by {acknowledged.served_by(before)} in term {acknowledged.term(before)}) before "
         "it was asked.",
         ops=(before.invoke_index, op.invoke_index),
         details={"read_index": _index(op), "acknowledged_index": _index(before)},
@@ -113,7 +123,7 @@ def _report_stale(op: Operation, before: Operation, findings: Findings) -> None:
 
 
 def _index(op: Operation) -> int:
-    return acks.log_index(op) or 0
+    return acknowledged.log_index(op) or 0
 
 
 # -- figures
@@ -161,8 +171,8 @@ def _acknowledged_apart(record: RunRecord, operations: Sequence[Operation]) -> l
     history = epochs(record.faults, record.reachability)
     parts: dict[int, list[frozenset[str]]] = {}
     sides: dict[int, dict[frozenset[str], Operation]] = {}
-    for op in acks.acknowledged_writes(operations):
-        node = acks.served_by(op)
+    for op in acknowledged.acknowledged_writes(operations):
+        node = acknowledged.served_by(op)
         epoch = history.within(op.invoke_ns, op.complete_ns) if op.complete_ns is not None else None
         if epoch is None or node is None or not epoch.cut:
             continue

@@ -15,7 +15,7 @@ from typing import Any
 
 from tribulation.histories import Operation, Type
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
 from ..base.options import bound, settings_of
@@ -42,7 +42,7 @@ class QuorumChecker:
     )
 
     def applies(self, record: RunRecord) -> bool:
-        if not any(acks.is_write(op) for op in _of_the_log(record)):
+        if not any(acknowledged.is_write(op) for op in _of_the_log(record)):
             return False
         return bool(record.voters) or any(record.traces.values())
 
@@ -80,13 +80,15 @@ def _of_the_log(record: RunRecord) -> Sequence[Operation]:
     """Without those that never asked for a quorum of the log."""
     operations = record.history.operations()
     return (
-        [op for op in operations if not acks.without_log(op)] if any(map(acks.without_log, operations)) else operations
+        [op for op in operations if not acknowledged.without_log(op)]
+        if any(map(acknowledged.without_log, operations))
+        else operations
     )
 
 
 def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
     operations = _of_the_log(record)
-    if not any(acks.is_write(op) for op in operations):
+    if not any(acknowledged.is_write(op) for op in operations):
         return "the history has no writes"
     succeeded = any(op.type is Type.OK for op in operations)
     if not succeeded and not stats["Q2"]["writes_begun_inside"]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tribulation.histories import Operation, Type
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, names, show, total, weight
 from ..base.result import RunRecord
@@ -93,14 +93,14 @@ def judge_windows(
             continue
         window = windows[at]
         inside = op.complete_ns is not None and op.complete_ns <= window.end_ns
-        if acks.is_write(op):
+        if acknowledged.is_write(op):
             writes += 1
             refused += inside and op.type is Type.FAIL
             unknown += inside and op.type is Type.INFO
             if inside and op.type is Type.OK and (proof := _proof(record, op, window, history, timeline)) is not None:
                 _report_write(op, proof, findings)
             late += _judge_deadline(record, op, window, settings, findings)
-        elif inside and op.type is Type.OK and not acks.is_stale(op):
+        elif inside and op.type is Type.OK and not acknowledged.is_stale(op):
             reads += 1
             if not leased and (proof := _proof(record, op, window, history, timeline)) is not None:
                 _report_read(op, proof, findings)
@@ -121,7 +121,7 @@ def _proof(record: RunRecord, op: Operation, window: Window, history: Epochs, ti
     if possible is None:
         return None
     everyone = {*record.nodes, *(name for weights in possible for name, _ in weights)}
-    server = acks.served_by(op)
+    server = acknowledged.served_by(op)
     reached = [
         (weight(weights, group), group, weights)
         for node in (sorted(everyone) if server is None else [server])
@@ -138,7 +138,7 @@ def _proof(record: RunRecord, op: Operation, window: Window, history: Epochs, ti
 def _report_write(op: Operation, window: Window, findings: Findings) -> None:
     findings.add(
         "Q2-write-without-quorum",
-        f"{acks.describe(op)} was acknowledged by {acks.served_by(op)} between {op.invoke_ns / 1e9:.3f} s and {(op.complete_ns or 0) / 1e9:.3f} s, "
+        f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} between {op.invoke_ns / 1e9:.3f} s and {(op.complete_ns or 0) / 1e9:.3f} s, "
         f"but {window.describe()}.",
         ops=(op.invoke_index,),
         details={"faults": list(window.faults), "component": sorted(window.component)},
@@ -148,7 +148,7 @@ def _report_write(op: Operation, window: Window, findings: Findings) -> None:
 def _report_read(op: Operation, window: Window, findings: Findings) -> None:
     findings.add(
         "Q3-read-without-quorum",
-        f"{acks.describe(op)} was answered as linearizable by {acks.served_by(op)} between {op.invoke_ns / 1e9:.3f} s and "
+        f"{acknowledged.describe(op)} was answered as linearizable by {acknowledged.served_by(op)} between {op.invoke_ns / 1e9:.3f} s and "
         f"{(op.complete_ns or 0) / 1e9:.3f} s, but {window.describe()}.",
         ops=(op.invoke_index,),
         details={"faults": list(window.faults), "component": sorted(window.component)},
@@ -168,7 +168,7 @@ def _judge_deadline(
         return False
     findings.add(
         "Q4-unanswered-write",
-        f"{acks.describe(op)} had a deadline of {deadline_ms:g} ms, but was {'answered' if op.complete_ns is not None else 'still open'} after "
+        f"{acknowledged.describe(op)} had a deadline of {deadline_ms:g} ms, but was {'answered' if op.complete_ns is not None else 'still open'} after "
         f"{(ended_ns - op.invoke_ns) / 1e6:.0f} ms; {window.describe()}.",
         ops=(op.invoke_index,),
     )
@@ -180,7 +180,7 @@ def judge_unmarked(operations: Sequence[Operation], windows: Sequence[Window], f
     starts = [window.start_ns for window in windows]
     counts = {"marked": 0, "unmarked": 0}
     for op in operations:
-        if op.type is not Type.OK or acks.is_write(op) or op.level not in ("stale", "eventual"):
+        if op.type is not Type.OK or acknowledged.is_write(op) or op.level not in ("stale", "eventual"):
             continue
         marked = op.extra.get("stale") is True
         counts["marked" if marked else "unmarked"] += 1
@@ -188,7 +188,7 @@ def judge_unmarked(operations: Sequence[Operation], windows: Sequence[Window], f
         if not marked and at >= 0 and op.complete_ns is not None and op.complete_ns <= windows[at].end_ns:
             findings.add(
                 "Q4-unmarked-stale-read",
-                f"{acks.describe(op)} asked {acks.served_by(op)} for its local state and was answered without the mark `stale`, although "
+                f"{acknowledged.describe(op)} asked {acknowledged.served_by(op)} for its local state and was answered without the mark `stale`, although "
                 f"{windows[at].describe()}.",
                 ops=(op.invoke_index,),
                 details={"faults": list(windows[at].faults)},

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tribulation.histories import Operation, Type
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, names, show, total, weight
 from ..base.result import RunRecord
@@ -34,9 +34,9 @@ def judge_sides(
     sides = _Sides(record, timeline)
     counts = {"writes_under_faults": 0, "reads_under_faults": 0}
     for op in operations:
-        node = acks.served_by(op)
-        write = acks.is_write(op)
-        judged = write or (reads_need_quorum and not acks.is_stale(op))
+        node = acknowledged.served_by(op)
+        write = acknowledged.is_write(op)
+        judged = write or (reads_need_quorum and not acknowledged.is_stale(op))
         if op.type is not Type.OK or op.complete_ns is None or node is None or not judged:
             continue
         epoch = history.within(op.invoke_ns, op.complete_ns)
@@ -79,10 +79,10 @@ class _Sides:
 def _report(
     op: Operation, node: str, epoch: Epoch, group: frozenset[str], weights: Weights, findings: Findings
 ) -> None:
-    write = acks.is_write(op)
+    write = acknowledged.is_write(op)
     findings.add(
         "Q2-write-on-a-side-without-quorum" if write else "Q3-read-on-a-side-without-quorum",
-        f"{acks.describe(op)} was {'acknowledged' if write else 'answered as linearizable'} by {node} between {op.invoke_ns / 1e9:.3f} s and "
+        f"{acknowledged.describe(op)} was {'acknowledged' if write else 'answered as linearizable'} by {node} between {op.invoke_ns / 1e9:.3f} s and "
         f"{(op.complete_ns or 0) / 1e9:.3f} s, while {node} could exchange messages with no more than {names(group)}: {weight(weights, group)} "
         f"of {total(weights)} votes (voters {show(weights)}; faults {', '.join(epoch.faults)}).",
         ops=(op.invoke_index,),

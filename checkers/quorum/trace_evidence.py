@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tribulation.histories import Operation, Type
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
 from ..raft.durability import Durable, Moment, outside
@@ -29,13 +29,13 @@ def judge_writes(
     counts = {"writes": 0, "proven": 0, "claimed": 0, "undecided": 0}
     ack_of = {(ack.line.get("session"), ack.line.get("command")): ack for ack in facts.acks}
     claims = _Claims(facts)
-    for op in acks.acknowledged_writes(operations):
+    for op in acknowledged.acknowledged_writes(operations):
         counts["writes"] += 1
-        index, term = acks.log_index(op), acks.term(op)
+        index, term = acknowledged.log_index(op), acknowledged.term(op)
         if index is None or term is None or op.complete_ns is None:
             counts["undecided"] += 1
             continue
-        ack = ack_of.get(acks.command(op) or (None, None)) if acks.command(op) is not None else None
+        ack = ack_of.get(acknowledged.command(op) or (None, None)) if acknowledged.command(op) is not None else None
         counts[_judge_write(op, index, term, ack, facts, timeline, claims, findings)] += 1
     return counts
 
@@ -77,7 +77,7 @@ def _report_write(
 ) -> None:
     findings.add(
         "Q1-acknowledged-before-quorum",
-        f"{acks.describe(op)} was acknowledged by {acks.served_by(op)} at log index {index} when at most {names(possible)} can have had it on "
+        f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {index} when at most {names(possible)} can have had it on "
         f"disk: {weight(weights, possible)} of {total(weights)} (voters {show(weights)}), not more than half.",
         ops=(op.invoke_index,),
         details={"index": index, "trace": [excerpt(ack.line)] if ack is not None else []},
@@ -125,10 +125,10 @@ def judge_reads(operations: Sequence[Operation], facts: Survey, findings: Findin
     counts = {"reads": 0, "confirmed": 0, "leased": 0, "undecided": 0, "rounds": len(facts.confirmations)}
     covered = _Coverage(facts)
     for op in operations:
-        if op.type is not Type.OK or acks.is_write(op) or acks.is_stale(op) or op.complete_ns is None:
+        if op.type is not Type.OK or acknowledged.is_write(op) or acknowledged.is_stale(op) or op.complete_ns is None:
             continue
         counts["reads"] += 1
-        if _has(rounds, op, acks.log_index(op)):
+        if _has(rounds, op, acknowledged.log_index(op)):
             counts["confirmed"] += 1
         elif _has(leases, op, None):
             counts["leased"] += 1
@@ -164,7 +164,7 @@ def _report_lease(line: Line, op: Operation, findings: Findings) -> None:
     """A lease on the monotonic clock stands in for the confirmation, within its stated drift bound; one on another clock for nothing."""
     findings.add(
         "Q3-read-by-bad-lease",
-        f"{acks.describe(op)} was answered as linearizable by {acks.served_by(op)} by a lease that is measured on the {line['clock']} clock, which "
+        f"{acknowledged.describe(op)} was answered as linearizable by {acknowledged.served_by(op)} by a lease that is measured on the {line['clock']} clock, which "
         "may be set back: no quorum confirmed the read after it was asked.",
         ops=(op.invoke_index,),
         details={"trace": [excerpt(line)]},
@@ -174,7 +174,7 @@ def _report_lease(line: Line, op: Operation, findings: Findings) -> None:
 def _report_read(op: Operation, findings: Findings) -> None:
     findings.add(
         "Q3-unconfirmed-read",
-        f"{acks.describe(op)} was answered as linearizable by {acks.served_by(op)}, but no node confirmed its leadership with a quorum "
+        f"{acknowledged.describe(op)} was answered as linearizable by {acknowledged.served_by(op)}, but no node confirmed its leadership with a quorum "
         f"between {op.invoke_ns / 1e9:.6f} s, when it was asked, and {(op.complete_ns or 0) / 1e9:.6f} s, when it was answered.",
         ops=(op.invoke_index,),
     )

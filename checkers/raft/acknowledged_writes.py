@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tribulation.histories import Operation
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.findings import Findings
 from ..traces.traces import excerpt
 from .facts import Ack, Reign, Survey
@@ -28,13 +28,13 @@ class AckCount:
 
 
 def judge_acknowledged(operations: Sequence[Operation], facts: Survey | None, findings: Findings) -> AckCount:
-    writes = acks.acknowledged_writes(operations)
-    indexed = [op for op in writes if acks.log_index(op) is not None]
+    writes = acknowledged.acknowledged_writes(operations)
+    indexed = [op for op in writes if acknowledged.log_index(op) is not None]
     _judge_one_index(indexed, findings)
     if facts is None:
         return AckCount(len(writes), len(indexed), len(indexed))
     compared = _judge_replaced(indexed, facts, findings)
-    by_command = {acks.command(op): op for op in indexed if acks.command(op) is not None}
+    by_command = {acknowledged.command(op): op for op in indexed if acknowledged.command(op) is not None}
     _judge_held(facts, by_command, findings)
     _judge_leaders(facts, by_command, findings)
     return AckCount(len(writes), len(indexed), compared)
@@ -43,16 +43,16 @@ def judge_acknowledged(operations: Sequence[Operation], facts: Survey | None, fi
 def _judge_one_index(indexed: Sequence[Operation], findings: Findings) -> None:
     first: dict[int, Operation] = {}
     for op in indexed:
-        index = acks.log_index(op)
+        index = acknowledged.log_index(op)
         assert index is not None
         known = first.setdefault(index, op)
-        mine, theirs = acks.command(op), acks.command(known)
+        mine, theirs = acknowledged.command(op), acknowledged.command(known)
         if mine is None or theirs is None or mine == theirs:
             continue
         findings.add(
             "SB3-two-writes-one-index",
-            f"{acks.describe(known)} and {acks.describe(op)} were both acknowledged at log index {index}, by {acks.served_by(known)} in term "
-            f"{acks.term(known)} and by {acks.served_by(op)} in term {acks.term(op)}: two logs took writes.",
+            f"{acknowledged.describe(known)} and {acknowledged.describe(op)} were both acknowledged at log index {index}, by {acknowledged.served_by(known)} in term "
+            f"{acknowledged.term(known)} and by {acknowledged.served_by(op)} in term {acknowledged.term(op)}: two logs took writes.",
             ops=(known.invoke_index, op.invoke_index),
             details={"index": index, "commands": [list(theirs), list(mine)]},
         )
@@ -61,7 +61,7 @@ def _judge_one_index(indexed: Sequence[Operation], findings: Findings) -> None:
 def _judge_replaced(indexed: Sequence[Operation], facts: Survey, findings: Findings) -> int:
     compared = 0
     for op in indexed:
-        index, term = acks.log_index(op), acks.term(op)
+        index, term = acknowledged.log_index(op), acknowledged.term(op)
         assert index is not None
         applied = facts.applied.get(index)
         if applied is None or term is None:
@@ -70,7 +70,7 @@ def _judge_replaced(indexed: Sequence[Operation], facts: Survey, findings: Findi
         if applied[1] > term:
             findings.add(
                 "SB3-lost-acknowledged-write",
-                f"{acks.describe(op)} was acknowledged by {acks.served_by(op)} at log index {index} in term {term}, but that index holds an "
+                f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {index} in term {term}, but that index holds an "
                 f"entry of term {applied[1]}: the write was acknowledged and then replaced.",
                 ops=(op.invoke_index,),
                 details={"index": index, "acknowledged_term": term, "applied": list(applied)},
@@ -87,7 +87,7 @@ def _judge_held(facts: Survey, by_command: dict[tuple[object, object] | None, Op
         op = _operation(ack, by_command)
         findings.add(
             "SB3-lost-acknowledged-write",
-            f"{ack.line['node']} acknowledged {acks.describe(op) if op else 'a write'} at log index {index}, where it held an entry of term "
+            f"{ack.line['node']} acknowledged {acknowledged.describe(op) if op else 'a write'} at log index {index}, where it held an entry of term "
             f"{ack.entry_term}, but an entry of term {applied[1]} was applied there.",
             ops=(op.invoke_index,) if op else (),
             details={"index": index, "applied": list(applied), "trace": [excerpt(ack.line)]},
@@ -121,7 +121,7 @@ def _report_short_leader(
     op = _operation(ack, by_command)
     findings.add(
         "SB3-lost-acknowledged-write",
-        f"{ack.line['node']}, leading term {ack.leader_term}, acknowledged {acks.describe(op) if op else 'a write'} at log index "
+        f"{ack.line['node']}, leading term {ack.leader_term}, acknowledged {acknowledged.describe(op) if op else 'a write'} at log index "
         f"{ack.line['index']}, but {reign.node} became leader of term {reign.term} with a log that ends at {reign.last_index}.",
         ops=(op.invoke_index,) if op else (),
         details={"index": ack.line["index"], "trace": [excerpt(ack.line), excerpt(reign.line)]},

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..base import acknowledged as acks
+from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
@@ -92,8 +92,8 @@ def _result(name: str, record: RunRecord, facts: Survey, doubts: Mapping[str, in
 def _with_operations(anomalies: Sequence[Anomaly], record: RunRecord) -> tuple[Anomaly, ...]:
     """Add the operations that were acknowledged at the index in question: what the violation meant to clients."""
     by_index: dict[int, list[int]] = {}
-    for op in acks.acknowledged_writes(record.history.operations()):
-        index = acks.log_index(op)
+    for op in acknowledged.acknowledged_writes(record.history.operations()):
+        index = acknowledged.log_index(op)
         if index is not None:
             by_index.setdefault(index, []).append(op.invoke_index)
     rank = {kind: place for place, kind in enumerate(WORST_FIRST)}

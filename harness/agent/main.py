@@ -24,8 +24,7 @@ from .clocks import mover
 from .clocks.newcomers import Newcomers
 from .faults import PARTS
 from .keeper import Keeper
-from .network import addresses
-from .network import queue_thread as wire
+from .network import addresses, queue_thread
 from .network.probes import Probes
 from .processes import proc, processes
 from .state import account
@@ -259,7 +258,7 @@ def main() -> None:
     elif verb == "boot":
         boot.after_boot(store, program)
     elif verb == "wire":
-        wire.run(store.path(wire.SOCKET))
+        queue_thread.run(store.path(queue_thread.SOCKET))
     elif verb == "look":
         look(store, program)
     elif verb == "follow":

@@ -1,13 +1,14 @@
 """JSON documents of a run's folder, read in one place: regular files only, bounded in size, depth and numbers, and of the type that the reader needs.
 
-    plan = read_document(run_dir / "plan.json")                  # any JSON object
+    plan = read_document(run_dir / "plan.json")                  # any JSON object; `required_document` for one that a user named
     facts = typed(document, RunFacts, "run.json")                # raises `DocumentError` where a field has another type
 
-Whoever wrote the folder may be anyone. `DocumentError` says what is wrong with a file that is there; `FileNotFoundError` passes.
+Anyone may have written the folder. `DocumentError` says what is wrong with a file that is there; `FileNotFoundError` passes.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,10 @@ from tribulation.histories.files.codec import decode_value
 from tribulation.histories.files.opening import read_bytes
 from tribulation.histories.model.bounds import problem
 
+from ..errors import CampaignError, shown
+
 DOCUMENT_BYTES = 256 << 20
+"""A plan of a shrunk run holds its operations one by one."""
 
 T = TypeVar("T")
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
@@ -39,13 +43,13 @@ class DocumentError(ValueError):
 
 def read_document(path: Path) -> dict[str, Any]:
     """The JSON object in that file. Raises `FileNotFoundError`, and `DocumentError` for everything else."""
-    if not path.exists():
-        raise FileNotFoundError(path)
     content = b""
     try:
         content = read_bytes(path, DOCUMENT_BYTES)
         found = decode_value(content)
     except HistoryError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
         raise DocumentError(error.message.removeprefix(f"cannot read the history {path}: ")) from error
     except ValueError as error:
         byte = _BYTE.search(str(error))
@@ -56,7 +60,27 @@ def read_document(path: Path) -> dict[str, Any]:
     wrong = problem(found)
     if wrong is not None:
         raise DocumentError(wrong)
+    json.loads(content, object_pairs_hook=_once_each)
     return found
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    """Raises `DocumentError`: of two values of one name a reader would silently take the last."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise DocumentError(f"an object has {shown(next(name for name in names if names.count(name) > 1))} twice")
+
+
+def required_document(path: Path, hint: str) -> dict[str, Any]:
+    """The same for a file that a user named, or that must be there. Raises `CampaignError`; `hint` says which file would do."""
+    try:
+        return read_document(path)
+    except FileNotFoundError:
+        raise CampaignError(
+            f"{path}: no such file", hint="check the path; relative paths start at the current directory"
+        ) from None
+    except DocumentError as error:
+        raise CampaignError(error.at(path), hint) from None
 
 
 def typed(value: Any, kind: type[T]) -> T:

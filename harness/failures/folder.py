@@ -8,9 +8,9 @@ from tribulation.checkers.base.result import RunRecord
 from tribulation.histories import HistoryError
 
 from ..errors import CampaignError
+from ..evidence.documents import required_document
 from ..run.outcome.run_folder import load_record
 from ..run.plan.plan import Plan
-from ..user_files.opening import read_json_file
 
 
 def read_plan(run_dir: Path) -> Plan:
@@ -18,7 +18,7 @@ def read_plan(run_dir: Path) -> Plan:
     path = run_dir / "plan.json"
     if not path.exists():
         raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
-    return Plan.from_json(read_json_file(path, hint="the file was changed"), str(path))
+    return Plan.from_json(required_document(path, hint="the file was changed"), str(path))
 
 
 def read_record(run_dir: Path) -> RunRecord:
@@ -47,8 +47,8 @@ def recorded_verdict(run_dir: Path) -> str | None:
     path = run_dir / "verdict.json"
     if not path.exists():
         return None
-    found = read_json_file(path, hint="`tri check` on the folder writes it again")
-    return str(found.get("verdict")) if isinstance(found, dict) else None
+    found = required_document(path, hint="`tri check` on the folder writes it again")
+    return str(found.get("verdict"))
 
 
 def check_time_s(run_dir: Path) -> float:

@@ -15,8 +15,9 @@ from tribulation.checkers.base.result import Fault
 from tribulation.histories import NEMESIS, History, HistoryError, read_history
 
 from ..errors import CampaignError
+from ..evidence.documents import required_document
 from ..nemesis.faults.ledger import read_ledger
-from ..user_files.opening import read_json_file, read_text
+from ..user_files.opening import read_text
 from ..user_files.yaml_bounds import MOST_BYTES
 from ..user_files.yaml_loader import parse_yaml
 from ..wan import Regions
@@ -154,4 +155,4 @@ def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
 def _read_json(path: Path) -> Any:
     if not path.exists():
         return None
-    return read_json_file(path, "run `tri check` on the run's folder to write it again")
+    return required_document(path, "run `tri check` on the run's folder to write it again")

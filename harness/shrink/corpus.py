@@ -20,11 +20,11 @@ from tribulation.histories.files.replacing import replacing
 from tribulation.node.core_source import fingerprint
 
 from ..errors import CampaignError
+from ..evidence.documents import required_document
 from ..failures.allowance import Allowance
 from ..failures.signature import Signature
 from ..run.plan.plan import Plan
 from ..run.simulated import simulate
-from ..user_files.opening import read_json_file
 from . import edits
 from .focus import MS
 from .telling import story
@@ -99,8 +99,8 @@ def entries(corpus: Path) -> Iterator[Entry]:
 def read_entry(folder: Path) -> Entry:
     """Raises `CampaignError` when the folder is no entry."""
     try:
-        expected: Mapping[str, Any] = read_json_file(folder / EXPECTED_FILE, hint=_HINT)
-        plan = read_json_file(folder / PLAN_FILE, hint=_HINT)
+        expected: Mapping[str, Any] = required_document(folder / EXPECTED_FILE, hint=_HINT)
+        plan = required_document(folder / PLAN_FILE, hint=_HINT)
         return Entry(
             name=folder.name,
             plan=Plan.from_json(plan, str(folder / PLAN_FILE)),

@@ -14,6 +14,7 @@ from ..campaign.load import load_campaign
 from ..campaign.model import Campaign
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
+from ..evidence.documents import required_document
 from ..evidence.writing import write_json
 from ..failures.folder import read_plan, read_record
 from ..failures.signature import Signature, signatures
@@ -23,7 +24,6 @@ from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
 from ..run.simulated import simulate, write_run
 from ..search.trial import crash_signature
-from ..user_files.opening import read_json_file
 from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen
@@ -100,7 +100,7 @@ def _results(path: Path) -> dict[str, CheckResult] | None:
     if not path.exists():
         return None
     try:
-        checkers = read_json_file(path, f"tri check {path.parent} writes it again")["checkers"]
+        checkers = required_document(path, f"tri check {path.parent} writes it again")["checkers"]
         return {name: _result(name, result) for name, result in checkers.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CampaignError(f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} says it anew") from error

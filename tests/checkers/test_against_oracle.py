@@ -17,17 +17,16 @@ from tribulation.checkers.linearizability.search.search import search
 from tribulation.checkers.models.registers import RegisterModel
 from tribulation.histories import Type, parse
 
-from . import oracle
-from . import random_histories as shapes
+from . import oracle, random_histories
 from .object_zones import violation
 from .witnesses import assert_proves
 
 CASES = [
-    (shapes.unique_register, oracle.register, None),
-    (shapes.small_register, oracle.register, None),
-    (shapes.unique_set, oracle.whole_set, frozenset()),
-    (shapes.mutex, oracle.mutex, False),
-    (shapes.appends, oracle.sequence, ()),
+    (random_histories.unique_register, oracle.register, None),
+    (random_histories.small_register, oracle.register, None),
+    (random_histories.unique_set, oracle.whole_set, frozenset()),
+    (random_histories.mutex, oracle.mutex, False),
+    (random_histories.appends, oracle.sequence, ()),
 ]
 
 
@@ -41,9 +40,9 @@ def test_verdicts_equal_the_oracles(fill, apply, initial):
     seen: Counter[bool] = Counter()
     for seed in range(1200):
         random = Random(seed)
-        history = shapes.history(random, random.randrange(2, 9), random.randrange(1, 4), fill)
+        history = random_histories.history(random, random.randrange(2, 9), random.randrange(1, 4), fill)
         ops = history.operations()
-        if fill is shapes.appends and not any(op.f == "append" for op in ops):
+        if fill is random_histories.appends and not any(op.f == "append" for op in ops):
             continue
         expected = oracle.linearizable(ops, apply, initial)
         found = checker("linearizable").check(RunRecord(history=history, options={"exact": True}), Budget())
@@ -63,8 +62,8 @@ def test_search_and_zones_equal_the_oracle_on_the_same_histories():
     compared = 0
     for seed in range(3000):
         random = Random(seed)
-        ops = shapes.history(
-            random, random.randrange(2, 10), random.randrange(1, 5), shapes.unique_register
+        ops = random_histories.history(
+            random, random.randrange(2, 10), random.randrange(1, 5), random_histories.unique_register
         ).operations()
         expected = oracle.linearizable(ops, oracle.register)
         model = RegisterModel()
@@ -82,8 +81,8 @@ def test_proofs_prove():
     proven = 0
     for seed in range(1500):
         random = Random(seed)
-        ops = shapes.history(
-            random, random.randrange(3, 10), random.randrange(1, 5), shapes.small_register
+        ops = random_histories.history(
+            random, random.randrange(3, 10), random.randrange(1, 5), random_histories.small_register
         ).operations()
         model = RegisterModel()
         calls = calls_of(ops, model)
@@ -106,7 +105,9 @@ def test_the_stuck_return_ends_a_prefix_without_an_order():
     """`stuck_at` claims that what comes after does not matter."""
     for seed in range(800):
         random = Random(seed)
-        ops = shapes.history(random, random.randrange(3, 9), random.randrange(1, 4), shapes.small_register).operations()
+        ops = random_histories.history(
+            random, random.randrange(3, 9), random.randrange(1, 4), random_histories.small_register
+        ).operations()
         model = RegisterModel()
         outcome = search(Problem(calls_of(ops, model), model, meter()), meter())
         if outcome.legal:
@@ -128,7 +129,9 @@ def test_the_set_checker_agrees_with_the_oracle():
     seen: Counter[bool] = Counter()
     for seed in range(1500):
         random = Random(seed)
-        history = shapes.history(random, random.randrange(2, 9), random.randrange(1, 4), shapes.unique_set)
+        history = random_histories.history(
+            random, random.randrange(2, 9), random.randrange(1, 4), random_histories.unique_set
+        )
         if not checker("set").applies(RunRecord(history=history)):
             continue
         expected = oracle.linearizable(history.operations(), oracle.whole_set, frozenset())

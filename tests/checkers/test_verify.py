@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tribulation.checkers import check
-from tribulation.checkers import verify as module
+from tribulation.checkers import check, verify
 from tribulation.checkers.verify import verify_order, verify_witness
 from tribulation.histories import History, Operation, Type, parse
 
 
 def test_the_verifier_is_short_and_knows_no_checker() -> None:
-    text = Path(module.__file__).read_text(encoding="utf-8")
+    text = Path(verify.__file__).read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
     assert not [
         line

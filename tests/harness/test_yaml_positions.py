@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tribulation.harness.errors import CampaignError
-from tribulation.harness.user_files.opening import read_json_file
+from tribulation.harness.evidence.documents import required_document
 from tribulation.harness.user_files.yaml_bounds import MOST_BYTES
 from tribulation.harness.user_files.yaml_loader import load_yaml, parse_yaml, validate
 
@@ -205,7 +205,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
 def test_json_of_users_is_bounded_too(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(CampaignError, match=r"a\.json"):
-        read_json_file(tmp_path / "a.json", "another file")
+        required_document(tmp_path / "a.json", "another file")
 
 
 @given(st.text())

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..fault_disk import probe as disk_probe
+from ..fault_disk import probe
 from ..fault_disk.control import DiskError, ask
 from ..processes import processes
 
@@ -33,7 +33,7 @@ LOSE_S = 8.0
 """So long the disk may take to write back what survives a power loss."""
 ANSWER_S = 0.2
 """So long a request may wait for a probe."""
-_PROBE = disk_probe.Probe()
+_PROBE = probe.Probe()
 BACK_OFF_S = 0.15
 """A supervisor that sees the marker for this long forgets how often the process ended."""
 
@@ -133,7 +133,7 @@ def look(request: Json, config: Json) -> Json:
     elif request.get("probe") == "end":
         _PROBE.give_up()
     damage = [{name: one[name] for name in ("id", "effect", "file", "offset", "still")} for one in status["damage"]]
-    files = sorted(disk_probe.digests(disk["directory"])) if request.get("list_files") else None
+    files = sorted(probe.digests(disk["directory"])) if request.get("list_files") else None
     told = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
     return {**told, "damage": damage, "device": device, "files": files}
 
@@ -221,9 +221,9 @@ def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
     state, directory = disk["state"], disk["directory"]
     with _down(process):
         _set_trouble(disk, {})
-        before = disk_probe.digests(directory)
+        before = probe.digests(directory)
         ask(state, request)
-        after = disk_probe.digests(directory)
+        after = probe.digests(directory)
         changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
         ask(state, {"do": "note", "id": request["id"], "note": {"changed": changed}})
         _set_trouble(disk, trouble)

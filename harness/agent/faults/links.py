@@ -17,8 +17,7 @@ import sys
 import time
 from typing import Any
 
-from ..network import connections, duplicates, netem, nfqueue, queue_rules
-from ..network import queue_thread as wire
+from ..network import connections, duplicates, netem, nfqueue, queue_rules, queue_thread
 from ..processes import proc
 
 Json = dict[str, Any]
@@ -58,14 +57,14 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     queue, resets, copies = (wanted.get(name, {}) for name in ("queue", "resets", "copies"))
     helper, needed = claimed.get("helper"), bool(queue or resets)
     request = {"do": "set", "links": queue, "resets": resets, "control": control}
-    starting = wire.begin(_program(), helper["path"]) if helper and needed else None
+    starting = queue_thread.begin(_program(), helper["path"]) if helper and needed else None
     if helper and not needed:
         _tell(helper, request, needed=False)
     if rules := claimed.get("rules"):
         addresses = [address for shape in queue.values() for address in shape["addresses"]]
         queue_rules.apply(rules["how"], addresses, control, rules["tables"])
     if helper and needed:
-        force["helper"] = {**helper, "process": wire.await_start(helper["path"], starting)}
+        force["helper"] = {**helper, "process": queue_thread.await_start(helper["path"], starting)}
         _tell(helper, request, needed=True)
     elif helper:
         _end(helper)
@@ -112,7 +111,7 @@ def look(request: Json, config: Json) -> Json:
         return {"connections": connections.listed(request["addresses"], config["control"])}
     counters = None
     with contextlib.suppress(OSError, RuntimeError):
-        counters = wire.tell(_path(), {"do": "ask"})["counters"]
+        counters = queue_thread.tell(_path(), {"do": "ask"})["counters"]
     return {"counters": counters, "refused": refused_by_checksum()}
 
 
@@ -123,7 +122,7 @@ def abilities() -> Json:
     return {
         "netem": netem.possible(),
         # A helper of ours that runs is what has it.
-        "queue": way if way and (wire.holder(_path()) or nfqueue.available(wire.QUEUE)) else None,
+        "queue": way if way and (queue_thread.holder(_path()) or nfqueue.available(queue_thread.QUEUE)) else None,
         "copies": duplicates.possible(),
         "resets": connections.can_break(),
     }
@@ -148,7 +147,7 @@ def _csum_errors(lines: list[str]) -> list[int]:
 
 def _tell(helper: Json, request: Json, needed: bool) -> None:
     try:
-        wire.tell(helper["path"], request, wire.ANSWER_S if needed else UNDO_S)
+        queue_thread.tell(helper["path"], request, queue_thread.ANSWER_S if needed else UNDO_S)
     except OSError as error:
         # One that has gone holds nothing any more, and its rules let everything through.
         if needed:
@@ -158,9 +157,9 @@ def _tell(helper: Json, request: Json, needed: bool) -> None:
 def _end(helper: Json) -> bool:
     """Gently, then not; only the very process that was started. Whether there was one."""
     known = helper.get("process")
-    holder = None if known else wire.holder(helper["path"])
+    holder = None if known else queue_thread.holder(helper["path"])
     with contextlib.suppress(OSError, RuntimeError):
-        wire.tell(helper["path"], {"do": "quit"}, UNDO_S)
+        queue_thread.tell(helper["path"], {"do": "quit"}, UNDO_S)
     pid = known[0] if known else holder
     if pid is None:
         return False
@@ -195,4 +194,4 @@ def _program() -> str:
 
 def _path() -> str:
     """Beside the agent's program, which is in the agent's directory."""
-    return os.path.join(os.path.dirname(_program()), wire.SOCKET)
+    return os.path.join(os.path.dirname(_program()), queue_thread.SOCKET)

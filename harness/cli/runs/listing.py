@@ -55,11 +55,10 @@ def _flaws() -> Iterable[Row]:
 
 
 def _runs() -> Iterable[Row]:
-    from ...user_files.opening import read_json_file
+    from ...evidence.documents import required_document
 
     for path in sorted(Path("runs").glob("*/2*/verdict.json")):
-        found = read_json_file(path, f"tri check {path.parent} writes it again")
-        verdict = found if isinstance(found, dict) else {}
+        verdict = required_document(path, f"tri check {path.parent} writes it again")
         yield str(path.parent), f"{verdict.get('verdict')} · seed {verdict.get('seed')}"
 
 

@@ -97,18 +97,18 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     from ...campaign.load import load_campaign
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
+    from ...evidence.documents import required_document
     from ...run.plan.plan import Plan
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
     from ...shrink.folder import campaign_of
-    from ...user_files.opening import read_json_file
 
     if campaign is not None or changed:
         raise CampaignError(
             f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
             hint="leave the others out, or change the file",
         )
-    plan = Plan.from_json(read_json_file(path, hint="name the plan.json of a run's folder"), str(path))
+    plan = Plan.from_json(required_document(path, hint="name the plan.json of a run's folder"), str(path))
     require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
     known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))

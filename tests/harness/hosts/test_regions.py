@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tribulation.harness.errors import CampaignError, HostError
 from tribulation.harness.hosts.local import LocalProvider, measure
-from tribulation.harness.hosts.local.layout import layout as plan
+from tribulation.harness.hosts.local.layout import layout
 from tribulation.harness.hosts.local.supervisor.between import (
     burst_bytes,
     iptables_rules,
@@ -47,8 +47,8 @@ def regions(draw: st.DrawFn) -> Regions:
 @settings(max_examples=40)
 @given(regions())
 def test_every_region_is_a_subnet_and_no_address_is_anybody_elses(placed: Regions) -> None:
-    every = plan.machines(placed.nodes, placed)
-    homes = {subnet.region: subnet for subnet in plan.subnets(placed)}
+    every = layout.machines(placed.nodes, placed)
+    homes = {subnet.region: subnet for subnet in layout.subnets(placed)}
     assert [m.name for m in every] == [*(f"n{i}" for i in range(1, placed.nodes + 1)), "clients"]
     for machine in every:
         home = homes[placed.of(machine.name)]
@@ -66,32 +66,32 @@ def test_every_region_is_a_subnet_and_no_address_is_anybody_elses(placed: Region
 @settings(max_examples=40)
 @given(regions(), st.booleans())
 def test_a_host_knows_its_own_subnet_by_heart_and_nobody_beyond(placed: Regions, ipv6: bool) -> None:
-    every = plan.machines(placed.nodes, placed)
+    every = layout.machines(placed.nodes, placed)
     for machine in every:
-        told = [line.split()[2] for line in plan.neighbours(every, machine, ipv6)]
+        told = [line.split()[2] for line in layout.neighbours(every, machine, ipv6)]
         near = [m.address for m in every if m.subnet == machine.subnet and m != machine]
         assert [address for address in told if ":" not in address] == [*near, machine.subnet.gateway]
         assert len(told) == (2 if ipv6 else 1) * (len(near) + 1)
-        assert [machine.subnet.gateway6 in line for line in plan.routes(machine, placed, ipv6)] == [True] * ipv6
+        assert [machine.subnet.gateway6 in line for line in layout.routes(machine, placed, ipv6)] == [True] * ipv6
 
 
 def test_a_lab_without_regions_is_what_it_always_was() -> None:
-    every = plan.machines(2)
+    every = layout.machines(2)
     assert [(m.name, m.address, m.address6, m.mac, m.link) for m in every] == [
         ("n1", "10.77.0.1", "fd77::1", "02:77:00:00:00:01", "v1"),
         ("n2", "10.77.0.2", "fd77::2", "02:77:00:00:00:02", "v2"),
         ("clients", "10.77.0.200", "fd77::200", "02:77:00:00:00:c8", "v200"),
     ]
-    (only,) = plan.subnets()
+    (only,) = layout.subnets()
     assert (only.bridge, only.gateway, only.gateway6) == ("br0", "10.77.0.254", "fd77::254")
     assert only.gateway_mac == "02:77:00:00:00:fe"
-    assert plan.routes(every[0], None, True) == [] and ways_between(plan.subnets(), None) == {}
+    assert layout.routes(every[0], None, True) == [] and ways_between(layout.subnets(), None) == {}
 
 
 @settings(max_examples=40)
 @given(regions())
 def test_each_way_that_is_not_open_is_shaped_at_its_sink_and_queued_once(placed: Regions) -> None:
-    subnets = plan.subnets(placed)
+    subnets = layout.subnets(placed)
     found = ways_between(subnets, placed)
     asked = {pair: way for pair, way in placed.ways.items() if way != OPEN}
     assert {(a.region, b.region) for a, b in found} == {ends for a, b in asked for ends in ((a, b), (b, a))}

@@ -26,8 +26,7 @@ from tests.node.fuzz.frames import ODD
 from tests.node.fuzz.values import WIDE_VALUES, spoilt
 from tribulation.harness.agent import apply, follow, main
 from tribulation.harness.agent.fault_disk import control
-from tribulation.harness.agent.network import burst, probes
-from tribulation.harness.agent.network import queue_thread as wire
+from tribulation.harness.agent.network import burst, probes, queue_thread
 from tribulation.harness.agent.network.shaping import Links, shape_problem
 from tribulation.harness.agent.state import account
 from tribulation.harness.agent.state.lines import receive_line
@@ -248,16 +247,16 @@ def test_resets_that_cannot_be_made_do_not_end_the_helper_of_links(link_helper: 
 @pytest.fixture(scope="module")
 def link_helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The real one, without a queue: what opens one is refused here."""
-    path = str(tmp_path_factory.mktemp("wire") / wire.SOCKET)
+    path = str(tmp_path_factory.mktemp("wire") / queue_thread.SOCKET)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "Queue", _no_queue)
-        patch.setattr(wire.connections, "start_breaking", _no_queue)
-        helper = wire.Wire(path)
+        patch.setattr(queue_thread, "Queue", _no_queue)
+        patch.setattr(queue_thread.connections, "start_breaking", _no_queue)
+        helper = queue_thread.Wire(path)
         thread = threading.Thread(target=helper.run, daemon=True)
         thread.start()
         yield path
         assert thread.is_alive()
-        wire.tell(path, {"do": "quit"})
+        queue_thread.tell(path, {"do": "quit"})
         thread.join(STOPS_S)
         assert not thread.is_alive()
 
@@ -281,7 +280,7 @@ SETTINGS = spoilt(
 
 
 def _say(path: str, data: bytes) -> None:
-    with wire._connect(path, STOPS_S) as connection:
+    with queue_thread._connect(path, STOPS_S) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         receive_line(connection, STOPS_S)
@@ -291,7 +290,7 @@ def _say(path: str, data: bytes) -> None:
 @given(st.one_of(SETTINGS.map(lambda body: json.dumps(body).encode()), LINES))
 def test_requests_to_the_helper_of_links(link_helper: str, line: bytes) -> None:
     _say(link_helper, line)
-    assert wire.tell(link_helper, {"do": "ask"})["error"] is None
+    assert queue_thread.tell(link_helper, {"do": "ask"})["error"] is None
 
 
 @FUZZ
@@ -371,9 +370,9 @@ def test_a_line_of_a_trace_that_never_ends_fills_no_memory(tmp_path: Path) -> No
 
 def test_who_connects_and_does_not_speak_holds_nobody_up(link_helper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte now and then is not speaking: the whole line has to come within the time."""
-    monkeypatch.setattr(wire, "ANSWER_S", 0.3)
+    monkeypatch.setattr(queue_thread, "ANSWER_S", 0.3)
     stopped = threading.Event()
-    with wire._connect(link_helper, STOPS_S) as slow:
+    with queue_thread._connect(link_helper, STOPS_S) as slow:
 
         def drip() -> None:
             while not stopped.wait(0.05):
@@ -385,7 +384,7 @@ def test_who_connects_and_does_not_speak_holds_nobody_up(link_helper: str, monke
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            assert wire.tell(link_helper, {"do": "ask"}, STOPS_S)["error"] is None
+            assert queue_thread.tell(link_helper, {"do": "ask"}, STOPS_S)["error"] is None
         finally:
             stopped.set()
             thread.join()

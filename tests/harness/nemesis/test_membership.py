@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster
-from tribulation.harness.agent.faults import replacement as part
+from tribulation.harness.agent.faults import replacement
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.errors import FaultError
 from tribulation.harness.hosts.local import LocalProvider
@@ -170,22 +170,22 @@ def test_a_node_is_replaced_once_and_its_directory_stays(sleeper: subprocess.Pop
     data = tmp_path / "data"
     inode = data.stat().st_ino
     wanted = {"ident": "m.1", "directory": str(data), "files": {"seed": base64.b64encode(b"doubt").decode()}}
-    force = part.change(part.claim({}, wanted, config), wanted, config)
+    force = replacement.change(replacement.claim({}, wanted, config), wanted, config)
     assert force["done"] and sleeper.wait() == -signal.SIGKILL and started_one(sleeper.pid, tmp_path)
     assert [(path.name, path.read_bytes()) for path in data.iterdir()] == [("seed", b"doubt")]
     assert data.stat().st_ino == inode, "it may be where a file system is mounted"
     (data / "learnt").touch()
-    assert part.change(part.claim(force, wanted, config), wanted, config) == force
-    assert part.undo(force) == [] and part.change(part.claim(force, {}, config), {}, config) == {}
+    assert replacement.change(replacement.claim(force, wanted, config), wanted, config) == force
+    assert replacement.undo(force) == [] and replacement.change(replacement.claim(force, {}, config), {}, config) == {}
     assert (data / "learnt").exists() and started_one(sleeper.pid, tmp_path), "done once, and nothing to undo"
 
 
 def test_a_node_whose_replacement_died_half_way_runs_again(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
     config = {"process": {"pid": sleeper.pid, "contains": str(tmp_path), "remember": True}}
-    claimed = part.claim({}, {"ident": "m.1", "directory": str(tmp_path / "data"), "files": {}}, config)
+    claimed = replacement.claim({}, {"ident": "m.1", "directory": str(tmp_path / "data"), "files": {}}, config)
     sleeper.kill()
     sleeper.wait()
-    assert part.undo(claimed) == ["replacement: the process is started again"]
+    assert replacement.undo(claimed) == ["replacement: the process is started again"]
     assert started_one(sleeper.pid, tmp_path)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.harness.nemesis.lab_tools import fault, running
 from tests.harness.nemesis.plain_service import Supervised
 from tribulation.harness.agent.clocks import system_clock
-from tribulation.harness.agent.faults import clock as part
+from tribulation.harness.agent.faults import clock
 from tribulation.harness.errors import FaultError
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.faults.ledger import read_ledger
@@ -75,7 +75,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
-    monkeypatch.setattr(part, "MACHINE", made)
+    monkeypatch.setattr(clock, "MACHINE", made)
     return made
 
 
@@ -93,48 +93,48 @@ def test_it_is_off_by_what_was_asked_and_then_true(by_ns: int, first_ns: int, se
 
 def test_the_claim_stands_before_anything_is_done_and_what_ran_runs_again(machine: Machine) -> None:
     machine.active = ["ntpsec", "systemd-timesyncd"]
-    claimed = part.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
+    claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
     assert machine.done == [] and claimed["system"]["units"] == ["ntpsec", "systemd-timesyncd"]
-    force = part.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
+    force = clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     assert machine.done == ["stop ntpsec", "stop systemd-timesyncd", "set"]
     machine.pass_time(SECOND)
-    again = part.claim(force, {"offset_ns": -SECOND}, SYSTEM)
+    again = clock.claim(force, {"offset_ns": -SECOND}, SYSTEM)
     assert again == claimed, "what was before is what was before the first"
-    part.change(again, {"offset_ns": -SECOND}, SYSTEM)
+    clock.change(again, {"offset_ns": -SECOND}, SYSTEM)
     assert abs(machine.wall - machine.true + SECOND) < 10_000
-    assert part.change(part.claim(again, {}, SYSTEM), {}, SYSTEM) == {}
+    assert clock.change(clock.claim(again, {}, SYSTEM), {}, SYSTEM) == {}
     assert abs(machine.wall - machine.true) < 10_000 and machine.active == ["ntpsec", "systemd-timesyncd"]
-    assert part.claim({}, {}, SYSTEM) == {}
+    assert clock.claim({}, {}, SYSTEM) == {}
 
 
 def test_the_watchdog_undoes_it_from_the_claim_alone_and_twice(machine: Machine) -> None:
-    claimed = part.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
-    part.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
-    (told,) = part.undo(claimed)
+    claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
+    clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
+    (told,) = clock.undo(claimed)
     assert "was off by 6000000" in told or "was off by 5999999" in told
-    part.undo(claimed)
+    clock.undo(claimed)
     assert abs(machine.wall - machine.true) < 10_000 and machine.active == ["chrony"]
 
 
 def test_after_a_boot_the_clock_is_left_alone(machine: Machine) -> None:
-    claimed = part.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
-    part.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
+    claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
+    clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     machine.booted, machine.mono, machine.done = "boot 2", 0, []
-    part.undo(claimed)
+    clock.undo(claimed)
     assert machine.done == ["start chrony"], "monotonic time began anew: what was recorded tells nothing"
 
 
 def test_what_would_set_it_right_and_cannot_be_stopped_is_told_and_nothing_is_moved(machine: Machine) -> None:
     machine.others = ["ntpd"]
-    claimed = part.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
+    claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
     with pytest.raises(RuntimeError, match="ntpd would set the clock right"):
-        part.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
+        clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     assert abs(machine.wall - machine.true) < 10_000 and machine.active == ["chrony"]
 
 
 def test_it_neither_drifts_nor_strobes(machine: Machine) -> None:
     with pytest.raises(RuntimeError, match="ahead or back, and no more"):
-        part.change(part.claim({}, {"drift_ppm": 5}, SYSTEM), {"drift_ppm": 5}, SYSTEM)
+        clock.change(clock.claim({}, {"drift_ppm": 5}, SYSTEM), {"drift_ppm": 5}, SYSTEM)
     assert machine.done == []
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.cli.main import main
 from tribulation.harness.errors import CampaignError
+from tribulation.harness.evidence.documents import required_document
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
-from tribulation.harness.user_files.opening import read_json_file
 
 SOON_S = 1.5
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
@@ -147,7 +147,7 @@ def test_a_name_that_stands_twice_in_an_object_is_refused(tmp_path: Path) -> Non
     path = tmp_path / "plan.json"
     path.write_text('{"timing": {"load_ns": 1, "load_ns": 2}}')
     with pytest.raises(CampaignError, match="an object has 'load_ns' twice"):
-        read_json_file(path, "name a plan.json")
+        required_document(path, "name a plan.json")
 
 
 @pytest.mark.parametrize(

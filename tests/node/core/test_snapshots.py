@@ -151,9 +151,9 @@ def test_entries_that_a_snapshot_covers_are_freed_a_few_at_a_time() -> None:
 
 
 def test_a_large_state_is_not_written_again_for_a_few_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tribulation.node.core.application import state_machine as machine
+    from tribulation.node.core.application import state_machine
 
-    monkeypatch.setattr(machine, "SORTED_KEYS", 8)
+    monkeypatch.setattr(state_machine, "SORTED_KEYS", 8)
     solo = filled(1 << 20, [])
     seq = 10
 
@@ -170,5 +170,5 @@ def test_a_large_state_is_not_written_again_for_a_few_entries(monkeypatch: pytes
     seq = 2000
     taken = len(solo.traced("snapshot"))
     assert snapshots_after(250) == taken, "2000 keys: not before 500 entries, of which these are 450"
-    monkeypatch.setattr(machine, "LITTLE_CHARACTERS", 10_000)
+    monkeypatch.setattr(state_machine, "LITTLE_CHARACTERS", 10_000)
     assert snapshots_after(10, 10_000) == taken + 1, "large commands make a large log"

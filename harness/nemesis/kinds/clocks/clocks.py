@@ -11,8 +11,7 @@ from ...cluster.clock_library import clock_of
 from ...faults.clock_settings import TRUE, Setting, is_as_set, look_for, rate_ppm, settings_of
 from ...faults.fault import Observation, Resolved
 from ..base import Ground, Package, Probe
-from . import machine_clocks
-from . import question as clock_question
+from . import machine_clocks, question
 from .abilities import drifts_and_strobes, sets
 
 HINT = "`clock: system` in the inventory of machines of your own sets the clock for all programs; an adapter's `clock(host)` shows what the system sees"
@@ -42,7 +41,7 @@ class Clock(Package):
         nodes = [
             node
             for node, setting in settings_of(fault.what).items()
-            if node in ground.on and not _is_own(node, ground) and not clock_question.asks(ground, setting)
+            if node in ground.on and not _is_own(node, ground) and not question.asks(ground, setting)
         ]
         request = {"do": "look", "part": "clock", "reach": True}
         answers, _ = ask(ground.cluster.nodes, dict.fromkeys(nodes if seen else (), request))
@@ -114,17 +113,17 @@ def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
 
 def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
     """The system's own word counts for more than what is known of its processes."""
-    if answer["pid"] is None or not clock_question.asks(ground, wanted):
+    if answer["pid"] is None or not question.asks(ground, wanted):
         return answer
     try:
-        seen = clock_question.reading(ground, node)
+        seen = question.reading(ground, node)
     except Exception as error:
         # The adapter is its user's: whatever it raises, the clock is not known by its word.
         why = f"`clock` of the adapter raised {type(error).__name__}: {error}"
         return {**answer, "why": [*answer.get("why", ()), why]}
     if seen is None:
         return answer
-    if clock_question.shows(wanted, seen):
+    if question.shows(wanted, seen):
         return {**answer, "affected": True, "why": [], "said_ns": seen[1]}
     why = f"the system itself says that its clock is off by {seen[1]} ns, give or take {seen[2]}"
     return {**answer, "affected": False, "why": [why, *answer.get("why", ())], "said_ns": seen[1]}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tribulation.node.core.interface.entry import canonical
-from tribulation.node.core.memory.records import record as records
+from tribulation.node.core.memory.records import record
 from tribulation.node.core.memory.records.record import changed, deleted, joined, live, shown, unseen, visible
 from tribulation.node.core.memory.records.shape import state_problem
 
@@ -163,7 +163,7 @@ def test_joining_is_idempotent_commutative_and_associative(kind: str, data: st.D
         (a, a_known), (b, b_known), (c, _) = data.draw(st.tuples(one, one, one))
         assert joined(a, a) is a
         both = joined(a, b)
-        assert both == joined(b, a) == records._Join(a, b, {}, {}).state(), (
+        assert both == joined(b, a) == record._Join(a, b, {}, {}).state(), (
             "the short way comes to what the long way does"
         )
         check(kind, both, a_known | b_known)
