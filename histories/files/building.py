@@ -86,9 +86,10 @@ class ColumnsBuilder:
         self.last_ns = max(self.last_ns, int(time_ns.max()))
         if NEMESIS in chunk.process:
             chunk = chunk.without(NEMESIS)
+            if not chunk.index:
+                return
             index, time_ns = _integers(chunk.index, "index"), _integers(chunk.time_ns, "time")
-        if chunk.process:
-            self._parts.append(self._columns(index, time_ns, chunk))
+        self._parts.append(self._columns(index, time_ns, chunk))
 
     def finish(self) -> Columns:
         """The columns. Raises `HistoryError` where an event cannot follow the ones before it."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tribulation.histories import (
+    NEMESIS,
     Event,
     History,
     HistoryError,
@@ -334,6 +335,10 @@ def test_the_nemesis_does_no_operation() -> None:
     history = History([asked, nemesis, Event(2, 9, 0, done.type, done.f, done.value)])
     columns = history.columns
     assert (columns.f_names, columns.complete.tolist(), columns.values) == (["write"], [2], [None, 1])
+
+
+def test_a_history_of_the_nemesis_alone_has_no_operations() -> None:
+    assert len(columns_of_events([Event(0, 10, NEMESIS, Type.INFO, "kill")])) == 0
 
 
 def test_rows_are_found_by_index() -> None:
