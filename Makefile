@@ -1,11 +1,12 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo test lint format bench baseline databases testbed soak machines fuzz mutants lock map help
+.PHONY: setup demo check test lint format bench baseline databases testbed soak machines fuzz mutants lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
 PYTHON_IN_VENV := .venv/bin/python
 SEEDS ?= 1000
 DECODERS_S ?= 120
+FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/histories tests/checkers/workloads tests/checkers/transactions --ignore tests/histories/fuzz
 FIRST := $(or $(FIRST),$(shell date +%s))
 
 # List the targets.
@@ -19,6 +20,10 @@ setup:
 # Five local hosts, real sockets, faults, a checked history and a report: under two minutes.
 demo: setup
 	$(TRI) run campaigns/quickstart.yaml
+
+# Style, types and the tests that need no hosts and processes: under two minutes, before each commit.
+check: lint
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
 # Everything that is tested, local hosts included; under ten minutes on two cores.
 test: setup

@@ -22,7 +22,7 @@ from tribulation.node.flaws.switch import FLAWS
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 CAMPAIGNS = sorted((ROOT / "campaigns").rglob("*.yaml"))
 
 
@@ -59,6 +59,26 @@ def test_every_command_is_documented() -> None:
 def test_every_documented_command_exists() -> None:
     said = {found for found in re.findall(r"(?<![\w-])tri ([a-z]+)", _everything())}
     assert said - {command.split(" ")[0] for command in _commands(cli)} == set()
+
+
+@pytest.mark.parametrize("page", [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_each_file_that_the_map_names_exists(page: Path) -> None:
+    named = re.findall(r"`([a-z_/]+(?:/|\.(?:py|md|j2|yaml)))`", page.read_text(encoding="utf-8"))
+    assert len(named) > 5 and [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_map_says_where_to_change_what() -> None:
+    """Each row of the table names the file to begin with."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Where do I change")[2]
+    rows = [line.split("|")[1:4] for line in text.partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 20 and [what for what, where, _ in rows if "`" not in where] == []
+
+
+def test_decisions_are_numbered_in_order_of_their_dates() -> None:
+    text = (DOCS / "decisions.md").read_text(encoding="utf-8")
+    found = re.findall(r"(?m)^## (\d+)\. .+\n\n(\d{4}-\d\d-\d\d)\. ", text)
+    assert [int(number) for number, _ in found] == list(range(1, text.count("\n## ") + 1))
+    assert [date for _, date in found] == sorted(date for _, date in found)
 
 
 @pytest.mark.parametrize("path", CAMPAIGNS, ids=_names(CAMPAIGNS))

@@ -85,7 +85,7 @@ def test_a_killed_recorder_loses_at_most_the_last_line(tmp_path):
     """SIGKILL in the middle of recording: what the writer had been told is written is there."""
     path = tmp_path / "history.jsonl"
     program = (
-        "import sys\nfrom histories import Recorder\nr = Recorder(sys.argv[1])\n"
+        "import sys\nfrom tribulation.histories import Recorder\nr = Recorder(sys.argv[1])\n"
         "for n in range(10**9):\n    r.record(n, n, 'invoke', 'write', n)\n    print(n, flush=True)\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
