@@ -142,6 +142,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.nemesis",
         "harness.simulator",
         "harness.systems",
+        "harness.user_files",
         "harness.workloads",
         "histories.formats",
         "node",

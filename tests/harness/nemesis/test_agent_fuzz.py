@@ -241,7 +241,7 @@ def test_resets_that_cannot_be_made_do_not_end_the_helper_of_links(link_helper: 
     request = {"do": "set", "links": {}, "resets": {"n2": {"period_ns": 1, "addresses": addresses}}, "control": []}
     _say(link_helper, json.dumps(request).encode())
     for _ in range(3):
-        assert wire.tell(link_helper, {"do": "ask"})["error"] is None
+        assert queue_thread.tell(link_helper, {"do": "ask"})["error"] is None
 
 
 @pytest.fixture(scope="module")
