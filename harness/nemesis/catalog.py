@@ -11,6 +11,7 @@ from importlib import import_module
 from .faults.kind import FaultKind
 
 MODULES: dict[str, str] = {
+    "transfer": "members.transfer",
     "corrupt": "links.corrupt",
     "dns": "hosts.dns",
 }

@@ -14,7 +14,6 @@ from .kinds.links.cuts import Cut
 from .kinds.links.flaps import Flap, Reset
 from .kinds.links.links import Clog, Link
 from .kinds.members.membership import Membership
-from .kinds.members.transfer import Transfer
 from .kinds.members.voters import Voters
 from .kinds.processes.disks import Disk
 from .kinds.processes.limits import Cpu, Descriptors, Memory
@@ -41,7 +40,6 @@ _ALL: tuple[Package, ...] = (
     Wipe(),
     Voters(),
     Membership(),
-    Transfer(),
 )
 
 PACKAGES: dict[str, Package] = {

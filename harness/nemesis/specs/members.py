@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from .timing import Aimed, Timing
+from .timing import Aimed
 
 
 class Action(str, Enum):
@@ -43,19 +43,3 @@ class MembershipSpec(Aimed):
 
     def variant(self) -> str:
         return f"{self.action.value}-{super().variant()}"
-
-
-class Heir(str, Enum):
-    ANY = "any"
-    FORMER = "former"
-
-
-class TransferSpec(Timing):
-    """The leader is asked to hand its leadership over, again and again until another leads or it ends. Nothing is undone: who leads then, leads."""
-
-    kind: ClassVar[str] = "transfer"
-
-    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or who led before")
-
-    def variant(self) -> str:
-        return self.to.value

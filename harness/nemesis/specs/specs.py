@@ -23,7 +23,7 @@ from .. import catalog
 from .limits import CpuSpec, DescriptorsSpec, MemorySpec
 from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
-from .members import MembershipSpec, TransferSpec
+from .members import MembershipSpec
 from .random_mix import AllSpec, MixSpec, SwarmSpec
 from .timing import Timing
 
@@ -55,7 +55,6 @@ __all__ = [
     "Shaped",
     "SwarmSpec",
     "Timing",
-    "TransferSpec",
     "VotersSpec",
     "WipeSpec",
 ]
@@ -123,7 +122,6 @@ SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
     "clock": ClockSpec,
     "voters": VotersSpec,
     "membership": MembershipSpec,
-    "transfer": TransferSpec,
     **{kind.name: kind.spec for kind in catalog.kinds()},
     "recovery": RecoverySpec,
     "all": AllSpec,

@@ -41,15 +41,13 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
         return Resolved(intent, _clock(nodes, intent, seed))
     if intent.kind == "voters":
         return Resolved(intent, {"voters": dict(parameters["set"])})
-    if intent.kind == "transfer":
-        return Resolved(intent, {"to": _heir(parameters["to"], situation, random)})
     if intent.kind == "membership":
         able = replace(situation, nodes=[node for node in situation.nodes if may_leave([node], situation)])
         nodes = resolve_target(parameters["target"], able if able.nodes else situation, random)
         return Resolved(intent, _membership(nodes, intent, situation))
     raise CampaignError(
         f"fault {intent.id} is of unknown kind {intent.kind!r}",
-        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership', *catalog.MODULES))}",
+        f"the kinds are {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'membership', *catalog.MODULES))}",
     )
 
 
@@ -94,16 +92,6 @@ def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, A
         amplitudes = {node: int(parameters["strobe_ns"]) for node in nodes}
         return {"strobe_ns": amplitudes, "period_ns": int(parameters["period_ns"])}
     return {"offsets_ns": {node: _offset_ns(node, intent, seed) for node in nodes}}
-
-
-def _heir(to: str, situation: Situation, random: Random) -> str:
-    """A node by name stays that one: so replay pins it."""
-    if to in situation.nodes:
-        return to
-    voters = [node for node in situation.nodes if situation.voters.get(node, 0)] or list(situation.nodes)
-    others = [node for node in voters if node != situation.leader] or voters
-    drawn = random.choice(others)
-    return situation.former if to == "former" and situation.former in others else drawn
 
 
 def _membership(nodes: Sequence[str], intent: Intent, situation: Situation) -> dict[str, Any]:

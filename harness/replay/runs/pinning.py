@@ -192,15 +192,13 @@ def parameters_of(fault: Fault) -> list[dict[str, Any]]:
         return [{"target": what.pop("nodes"), **what}]
     if fault.kind == "voters":
         return [{"set": what["voters"]}]
-    if fault.kind == "transfer":
-        return [{"to": what["to"]}]
     if fault.kind == "membership":
         return [{"target": what["nodes"], "action": what["action"]}]
     if fault.kind == "clock":
         return list(_clocks(what))
     raise CampaignError(
         f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
-        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'transfer', 'membership', *catalog.MODULES))}",
+        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'membership', *catalog.MODULES))}",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ...errors import FaultError
-from ...nemesis.faults.fault import Observation, Resolved
+from ...nemesis.faults.fault import Observation, Resolved, Situation
 from ...nemesis.topology.masking import Covering
 from ..cluster.clocks import EPOCH_NS
 from ..cluster.cluster import Edge, SimCluster
@@ -43,8 +43,8 @@ class Ground:
 
     `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, whatever comes of it."""
 
-    def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: SimCluster, situation: Callable[[], Situation], hold_most_ns: int = 0) -> None:
+        self.cluster, self.situation = cluster, situation
         self._hold_most_ns = hold_most_ns
         self._until_ns: dict[str, int] = {}
         self.probes = Probes(cluster)

@@ -28,7 +28,6 @@ from .membership import MembershipFaults
 from .processes import ProcessFaults
 from .reconfigure import Reconfiguration
 from .repeated import RepeatedFaults
-from .transfer import TransferFaults
 
 DEADLINE_NS = 30 * SECOND
 
@@ -38,7 +37,7 @@ class SimInjector:
 
     def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self._cluster = cluster
-        self._ground = Ground(cluster, hold_most_ns)
+        self._ground = Ground(cluster, self.situation, hold_most_ns)
         processes = ProcessFaults(self._ground, self._voters)
         self._disks = disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
         links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
@@ -61,7 +60,6 @@ class SimInjector:
             "clock": clocks,
             "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
             "membership": self._membership,
-            "transfer": TransferFaults(self._ground, self.situation),
             **{kind.name: kind.simulated(self._ground) for kind in catalog.kinds()},
         }
 

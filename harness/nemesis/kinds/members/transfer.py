@@ -1,21 +1,48 @@
-"""The leadership is handed over by request; who leads afterwards, leads: nothing is taken back."""
+"""`transfer`: the leadership is handed over by request; who leads afterwards, leads: nothing is taken back."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from enum import Enum
+from random import Random
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from ....errors import DeployError, FaultError
 from ....systems.answers import leader_of
 from ...agent_client.agents import Json
 from ...cluster.control import HandsOver
-from ...faults.fault import Observation, Resolved
+from ...faults.fault import Intent, Observation, Resolved, Situation
+from ...faults.kind import FaultKind
+from ...specs.timing import Timing
 from ..base import Ground, Package
 
 TRANSFER_S = 5.0
 LOOK_S = 0.05
+AGAIN_NS, MOST_NS = 100_000_000, 2_000_000_000
+"""In the simulator: between two requests, and until when they are made."""
+DEADLINE_MS = 2_000
 
 
-class Transfer(Package):
+class Heir(str, Enum):
+    ANY = "any"
+    FORMER = "former"
+
+
+class TransferSpec(Timing):
+    """The leader is asked to hand its leadership over, again and again until another leads or it ends. Nothing is undone: who leads then, leads."""
+
+    kind: ClassVar[str] = "transfer"
+
+    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or who led before")
+
+    def variant(self) -> str:
+        return self.to.value
+
+
+class OnHosts(Package):
     kinds = ("transfer",)
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
@@ -43,3 +70,75 @@ class Transfer(Package):
             if led or time.monotonic() > deadline_s:
                 return Observation(led, {"to": leader})
             time.sleep(LOOK_S)
+
+
+class Simulated:
+    """The leader is asked, whoever that is, until another node leads or the fault is over. `_on` are the faults that ask yet, for `MOST_NS` at most. What became of one is seen by who leads, not by what was answered."""
+
+    def __init__(self, ground: Any) -> None:
+        self._ground = ground
+        self._on: dict[str, Any] = {}
+        self._asked = 0
+
+    def inject(self, fault: Resolved, then: Any) -> None:
+        ground, ident = self._ground, fault.intent.id
+        self._on[ident] = then
+        lasts_ns = min(fault.intent.for_ns or MOST_NS, MOST_NS)
+        ground.cluster.schedule(ground.cluster.now_ns + lasts_ns, self._give_up, ident)
+        self._ask(fault, self._ground.situation().leader)
+
+    def heal(self, fault: Resolved, then: Any) -> None:
+        self._give_up(fault.intent.id)
+        self._ground.soon(then, Observation(True, {}))
+
+    def forget(self) -> None:
+        for ident in list(self._on):
+            self._give_up(ident)
+
+    def _ask(self, fault: Resolved, before: str | None) -> None:
+        cluster, ident = self._ground.cluster, fault.intent.id
+        if ident not in self._on:
+            return
+        leader, to = self._ground.situation().leader, fault.what["to"]
+        if leader == to or (leader is not None and before not in (None, leader)):
+            self._ground.soon(self._on.pop(ident), Observation(True, {"to": leader}))
+            return
+        if leader is not None:
+            self._asked += 1
+            body = {"id": self._asked, "admin": "transfer", "to": to, "deadline_ms": DEADLINE_MS}
+            cluster.request(f"transfer-{ident}", leader, body, lambda answer: None)
+        cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, before or leader)
+
+    def _give_up(self, ident: str) -> None:
+        then = self._on.pop(ident, None)
+        if then is not None:
+            self._ground.soon(then, Observation(False, {}))
+
+
+class Transfer(FaultKind):
+    name, spec = "transfer", TransferSpec
+
+    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+        return {"to": _heir(intent.parameters["to"], situation, random)}
+
+    def pinned(self, what: Mapping[str, Any]) -> Json:
+        return {"to": what["to"]}
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Simulated:
+        return Simulated(ground)
+
+
+def _heir(to: str, situation: Situation, random: Random) -> str:
+    """A node by name stays that one: so replay pins it."""
+    if to in situation.nodes:
+        return to
+    voters = [node for node in situation.nodes if situation.voters.get(node, 0)] or list(situation.nodes)
+    others = [node for node in voters if node != situation.leader] or voters
+    drawn = random.choice(others)
+    return situation.former if to == "former" and situation.former in others else drawn
+
+
+KIND = Transfer()
