@@ -121,7 +121,7 @@ def _effects_per_operation(clients: int) -> dict[str, float]:
             "name": "counts",
             "hosts": {"provider": "sim", "nodes": 3},
             "seed": 1,
-            "load": "4s",
+            "duration": "4s",
             "workloads": [{"register": {"keys": 16, "clients": clients, "rate": f"{40 * clients}/s", "mix": mix}}],
         }
     )

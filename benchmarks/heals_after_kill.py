@@ -109,7 +109,7 @@ def start(name: str, inventory: Path, folder: Path) -> subprocess.Popen[bytes]:
     (kind, fields) = next(iter(FAULTS[name].items()))
     campaign = {
         "name": f"killed-in-{name}",
-        "load": "300s",
+        "duration": "300s",
         "workloads": [{"register": {"keys": 2, "clients": 2, "rate": "10/s"}}],
         "faults": [{kind: {**fields, "after": "1s", "for": "280s"}}],
     }

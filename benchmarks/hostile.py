@@ -52,8 +52,8 @@ HEAD = """\
 name: hostile
 hosts: {{provider: local, nodes: {nodes}}}
 system: {{name: reference, timing: fast, snapshot_threshold: 500, membership: {{}}}}
-load: {load_s}s
-quiet: 5s
+duration: {load_s}s
+settle: 5s
 """
 
 

@@ -41,14 +41,14 @@ FLAWS = {
 }
 CAMPAIGN: dict[str, Any] = {
     "hosts": {"provider": "sim", "nodes": 5},
-    "load": "60s",
-    "quiet": "1s",
+    "duration": "60s",
+    "settle": "1s",
     "workloads": [{"register": {"keys": 4, "clients": 8, "rate": "100/s"}}, {"set": {"clients": 4, "rate": "50/s"}}],
     "faults": [
         {"partition": {"shape": ["leader-minority", "random-halves", "isolate-one"], "every": "6s", "for": "3s"}},
         {"kill": {"target": "leader", "every": "7s", "for": "1s", "stagger": "1s"}},
         {"pause": {"target": "one", "every": "8s", "for": "1s", "stagger": "2s"}},
-        {"clock": {"target": "minority", "jump": "60s", "every": "8s", "for": "3s"}},
+        {"clock": {"target": "minority", "bump": "60s", "every": "8s", "for": "3s"}},
         {"link": {"shape": "every-link", "loss": "2%", "every": "9s", "for": "2s"}},
     ],
     "expect": "invalid",

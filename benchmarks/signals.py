@@ -34,8 +34,8 @@ CAMPAIGN = """\
 name: signals
 hosts: {provider: local, nodes: 3}
 seed: 7
-load: 4s
-quiet: 1s
+duration: 4s
+settle: 1s
 workloads:
   - register: {keys: 2, clients: 3, rate: 60/s}
 faults:

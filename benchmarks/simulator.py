@@ -61,7 +61,7 @@ SEEDS: dict[str, Any] = {
     "name": "seeds",
     "hosts": {"provider": "sim", "nodes": 5},
     "system": {"name": "reference", "timing": "fast"},
-    "load": "26s",
+    "duration": "26s",
     "workloads": [
         {"register": {"keys": 4, "clients": 5, "rate": "10/s", "operations": 32}},
         {"set": {"clients": 2, "rate": "4/s", "operations": 20}},
@@ -70,8 +70,8 @@ SEEDS: dict[str, Any] = {
         {"partition": {"shape": ["halves", "bridge", "one-way"], "every": "6s", "for": "3s"}},
         {"kill": {"target": "leader", "every": "7s", "for": "1s", "stagger": "2s"}},
         {"pause": {"target": "one", "every": "9s", "for": "1s"}},
-        {"clock": {"target": "minority", "jump": "30s", "every": "8s", "for": "2s"}},
-        {"power": {"target": "one", "every": "9s", "for": "1s", "stagger": "1s"}},
+        {"clock": {"target": "minority", "bump": "30s", "every": "8s", "for": "2s"}},
+        {"power-loss": {"target": "one", "every": "9s", "for": "1s", "stagger": "1s"}},
     ],
 }
 

@@ -129,7 +129,7 @@ def _asked() -> argparse.Namespace:
 
 def _run(asked: argparse.Namespace, samples: Path) -> tuple[int, Path | None, Members]:
     """The exit code of `tri run`, its folder, and the processes it had. What it says on the way is passed on."""
-    sets = [*asked.set, *([f"load={asked.load}"] if asked.load else [])]
+    sets = [*asked.set, *([f"duration={asked.load}"] if asked.load else [])]
     seed = [] if asked.seed is None else ["--seed", str(asked.seed)]
     command = [
         sys.executable,

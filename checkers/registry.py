@@ -45,13 +45,16 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "priority-queue": ("linearizability.structures.checker", "PriorityQueueChecker"),
     "counter": ("linearizability.structures.checker", "CounterChecker"),
     "mutex": ("linearizability.structures.checker", "MutexChecker"),
-    "fencing": ("linearizability.structures.checker", "FencingChecker"),
-    "append-list": ("linearizability.structures.checker", "AppendListChecker"),
+    "fenced-mutex": ("linearizability.structures.checker", "FencingChecker"),
+    "list": ("linearizability.structures.checker", "AppendListChecker"),
     "halts": ("liveness.halts", "HaltsChecker"),
     "final-reads": ("soundness.final_reads", "FinalReadsChecker"),
     "vacuity": ("soundness.vacuity", "VacuityChecker"),
 }
 """Name → (module in this package, class). The order is that of reports."""
+
+RENAMED = {"fencing": "fenced-mutex", "append-list": "list"}
+"""What checkers were called in version 0.1: names too near to `fencing-tokens` and `list-append`."""
 
 
 OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memory": "memory"}

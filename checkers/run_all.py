@@ -53,7 +53,7 @@ def check(
     files are read by `tri check`), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of
     `model`, or without a model all that find in the record what they need. `budget` is each checker's. `consistency` is the level asked for
     of transactions; `exact` rules out answers from necessary conditions; `certificate` asks valid fast-path verdicts for their order.
-    `options` are those of checkers, by name, as in a campaign's `check_options`; they count in addition to those of the record.
+    `options` are those of checkers, by name, as in a campaign's `checker_options`; they count in addition to those of the record.
     A checker that raises is UNKNOWN with the reason; so is one that found nothing in a run whose evidence has gaps where it looks (`gating`).
     Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name, `OptionError` where an option is unknown or its value
     bounds nothing.

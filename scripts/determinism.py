@@ -185,8 +185,8 @@ def make_plans(folder: Path, count: int, load_s: float = LOAD_S) -> list[Path]:
                 "name": f"determinism-{seed}",
                 "hosts": {"provider": "sim", "nodes": nodes},
                 "seed": seed,
-                "load": f"{load_s}s",
-                "quiet": "500ms",
+                "duration": f"{load_s}s",
+                "settle": "500ms",
                 "system": swarm_node(seed),
                 "workloads": [
                     {"register": {"keys": 2, "clients": nodes, "rate": "60/s"}},

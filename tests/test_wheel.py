@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("tribulation", "node", "harness", "histories", "checkers", "campaigns")
 FILES = ("pyproject.toml", "README.md", "LICENSE")
-SHORT = ("--set", "load=2s", "--set", "quiet=1s", "--set", "faults=[]")
+SHORT = ("--set", "duration=2s", "--set", "settle=1s", "--set", "faults=[]")
 OF_A_USER = """
 from tribulation import Inconsistent, assert_linearizable
 

@@ -1,8 +1,8 @@
 """Faults that were not seen to take effect because another one, which was, stood before them.
 
 A probe that finds nothing names in `hidden_by` the faults behind which this one hides (a killed process cannot be stopped, a link that is cut loses no
-packets). That is believed only as far as the ledger bears it out: each of them was verified, at that time, and at the same place. What is covered did not
-fail to do anything that a run could have shown; what is not covered and was not seen did nothing.
+packets). That is believed only as far as the ledger bears it out: each of them was verified, at that time, and at the same place. What is masked did not
+fail to do anything that a run could have shown; what is not masked and was not seen did nothing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ AFTERMATH_NS = 5_000_000_000
 """Processes and connections are back so long after a heal, at the latest: until then it may be the reason that there is nothing to stop or to break."""
 
 
-def covered(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
-    """Fault → those that cover it, of the faults that were injected and not verified."""
+def masked(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
+    """Fault → those that mask it, of the faults that were injected and not verified."""
     known = {fault.id: fault for fault in faults}
     found = {}
     for fault in faults:
         told = _told(fault)
-        if told and all(ident in known and _covers(known[ident], fault) for ident in told):
+        if told and all(ident in known and _masks(known[ident], fault) for ident in told):
             found[fault.id] = told
     return found
 
@@ -36,7 +36,7 @@ def _told(fault: Fault) -> tuple[str, ...]:
     return tuple(str(ident) for ident in told)
 
 
-def _covers(other: Fault, fault: Fault) -> bool:
+def _masks(other: Fault, fault: Fault) -> bool:
     if other.id == fault.id or not other.verified or other.injected_ns is None:
         return False
     seen_ns = FOREVER_NS if fault.seen_ns is None else fault.seen_ns

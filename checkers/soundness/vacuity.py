@@ -2,7 +2,7 @@
 
 It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
 that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that hid behind another one, which was seen, is told
-apart (`covered`), and so is one of several of a kind that came when nobody asked anything. Its figures say how hard the run was.
+apart (`masked`), and so is one of several of a kind that came when nobody asked anything. Its figures say how hard the run was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tribulation.histories import Operation, canonical
 from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
 from ..faults.kinds import STAYS
-from ..faults.masked import covered
+from ..faults.masked import masked
 from ..faults.windows import Window, windows
 from .exercised import doubts_of, workloads_of
 
@@ -30,7 +30,7 @@ class VacuityChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         ops = record.history.operations()
         spans = windows(record)
-        hidden = covered(record.faults)
+        hidden = masked(record.faults)
         crowd = Crowd(ops)
         rates = _rates(crowd.counts())
         during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
@@ -41,7 +41,7 @@ class VacuityChecker:
             "operations": len(ops),
             "by_f": rates,
             "during_faults": during,
-            "covered": {fault: list(others) for fault, others in hidden.items()},
+            "masked": {fault: list(others) for fault, others in hidden.items()},
             "met_no_operation": [span.fault.id for span in idle],
             "reads_ok": sum(mine.reads for mine in exercised.values()),
             "reads_that_saw_writes": sum(mine.saw for mine in exercised.values()),

@@ -25,17 +25,32 @@ from ..nemesis.faults.power_models import with_model
 from ..nemesis.faults.targets import drawn_nodes
 from ..nemesis.schedule.mix import changes_voters, planned
 from ..nemesis.specs.members import Action, MembershipSpec
-from ..user_files.yaml_loader import Problem, load_yaml, refuse, suggest, validate
+from ..user_files.opening import read_text
+from ..user_files.renamed import old_words
+from ..user_files.yaml_bounds import MOST_BYTES
+from ..user_files.yaml_loader import Positions, Problem, load_yaml, parse_yaml, refuse, suggest, validate
 from ..workloads import WORKLOADS
 from .model import Campaign, default_voters
 from .overrides import override
 from .simulable import HINT as NOT_SIMULATED
 from .simulable import why_not as why_not_simulated
+from .upgrade import upgraded
 
 
 def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None) -> Campaign:
     """Read `path`, apply `--set key=value` overrides and `--hosts`, and check everything."""
-    data, positions = load_yaml(path)
+    return _loaded(*load_yaml(path), path, overrides, hosts)
+
+
+def load_recorded(path: Path) -> Campaign:
+    """The campaign of a run's folder, of this version or of an older one."""
+    text, _ = upgraded(read_text(path, MOST_BYTES), path)
+    return _loaded(*parse_yaml(text, path), path)
+
+
+def _loaded(
+    data: Any, positions: Positions, path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None
+) -> Campaign:
     if not isinstance(data, dict):
         raise CampaignError(
             f"{path}: a campaign is a mapping, not {type(data).__name__}", hint="see docs/reference/campaign.md"
@@ -43,6 +58,7 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
     for given in overrides:
         location, option = override(data, given)
         positions.options[location] = option
+    _refuse_old_words(data, positions, path)
     if hosts is not None:
         _choose_hosts(data, hosts)
         positions.options["hosts",] = f"--hosts {hosts}"
@@ -52,12 +68,20 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
     if problems:
         refuse(problems, positions, path)
     try:
-        intents = planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.load)
+        intents = planned(campaign.faults, seed=campaign.seed or 0, load_ns=campaign.duration)
         with_model(intents, None, campaign.hosts.provider == "sim")
     except CampaignError as error:
-        place = positions.place(("faults",), path, ("load",))
+        place = positions.place(("faults",), path, ("duration",))
         raise CampaignError(f"{place}: {error.message}", error.hint) from None
     return campaign
+
+
+def _refuse_old_words(data: Any, positions: Positions, path: str | Path) -> None:
+    """Alone: whatever else is said of them would be said of words that are gone."""
+    hint = f"`tri upgrade {path}` rewrites a campaign and keeps its comments"
+    problems = [Problem(old.place, old.message, hint=hint) for old in old_words(data)]
+    if problems:
+        refuse(problems, positions, path)
 
 
 def node_names(campaign: Campaign, directory: Path = Path()) -> list[str]:
@@ -127,7 +151,7 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     known = [*nodes, CLIENTS]
     problems = []
     for index, item in enumerate(campaign.faults):
-        place = ("faults", index, next(iter(type(item).model_fields)), "target")
+        place = ("faults", index, item.word(), "target")
         if (drawn := drawn_nodes(getattr(item.spec, "target", None))) > len(nodes):
             hint = f"draw at most {len(nodes)}, or aim at `all`"
             problems.append(Problem(place, f"random({drawn}) of {len(nodes)} nodes", hint=hint))
@@ -152,30 +176,30 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
 
 def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Checkers that are unknown or named twice, and options that no checker of this campaign would apply."""
-    checks, options = data.get("checks"), data.get("check_options")
+    checks, options = data.get("checkers"), data.get("checker_options")
     chosen = [check for check in checks if isinstance(check, str)] if isinstance(checks, list) else []
     for index, check in enumerate(chosen):
         if check not in CHECKERS:
-            yield Problem(("checks", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))
+            yield Problem(("checkers", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))
         elif check in chosen[:index]:
-            yield Problem(("checks", index), f"checker {check!r} is named twice", hint="leave out one of the two")
+            yield Problem(("checkers", index), f"checker {check!r} is named twice", hint="leave out one of the two")
     for wrong in campaign_options.problems(options) if isinstance(options, dict) else ():
-        yield Problem(("check_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
+        yield Problem(("checker_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
     for name in options if isinstance(options, dict) else ():
         if chosen and name in CHECKERS and name not in chosen:
-            hint = f"add {name} to `checks`, or leave its options out"
-            yield Problem(("check_options", name), f"checker {name!r} is not among `checks`", hint=hint)
+            hint = f"add {name} to `checkers`, or leave its options out"
+            yield Problem(("checker_options", name), f"checker {name!r} is not among `checkers`", hint=hint)
 
 
 def _contradictions(campaign: Campaign) -> Iterator[Problem]:
     """Options of checkers that another section of the campaign has said otherwise."""
     for name, ours in campaign.options_of_sections().items():
-        asked = campaign.check_options.get(name)
+        asked = campaign.checker_options.get(name)
         for option, value in (asked if isinstance(asked, dict) else {}).items():
             if ours.get(option, value) != value:
                 message = f"another section of this campaign says {ours[option]!r}"
                 hint = "leave it out: what the section says is what is checked"
-                yield Problem(("check_options", name, option), message, value, True, hint)
+                yield Problem(("checker_options", name, option), message, value, True, hint)
 
 
 def _system_problems(campaign: Campaign) -> list[Problem]:

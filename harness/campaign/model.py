@@ -133,7 +133,9 @@ class SystemSpec(BoundedModel):
     )
     agents: AgentsSection = Field(default=None, description="agents and tasks on these members; {} for the defaults")
     memory: MemorySection = Field(default=None, description="agent memory on every node; {} for the defaults")
-    discover: bool = Field(default=False, description="each node is told of itself alone, and must find the others")
+    peer_discovery: bool = Field(
+        default=False, description="each node is told of itself alone, and must find the others"
+    )
     learners: list[str] = Field(
         default_factory=list, description="nodes that do not vote: they join a cluster begun without them"
     )
@@ -154,7 +156,7 @@ class SystemSpec(BoundedModel):
             raise ValueError(f"system {self.name!r} is not built in; give `file:`, a Python file that defines it")
         if self.file is None and self.options:
             raise ValueError("`options` belong to a system from a `file`")
-        members_only = ("agents", "discover", "learners", "seeds", "capacities")
+        members_only = ("agents", "peer_discovery", "learners", "seeds", "capacities")
         given = [f"`{name}`" for name in members_only if getattr(self, name) not in (None, False, [], {})]
         if self.membership is None and given:
             raise ValueError(f"{' and '.join(given)} without members: add `membership: {{}}`")
@@ -169,16 +171,16 @@ class Campaign(BoundedModel):
     hosts: HostsSpec = Field(default_factory=HostsSpec)
     system: SystemSpec = Field(default_factory=SystemSpec)
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED, description="drawn and printed when left out")
-    load: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
-    quiet: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
+    duration: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
+    settle: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
     final: PositiveDuration = Field(default=15_000_000_000, description="bound of the final reads")
     operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
     workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload an item, by name")
     faults: list[FaultSpec] = Field(default_factory=list, max_length=MOST_FAULTS)
     liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core is whole")
-    checks: Literal["auto"] | list[str] = Field(default="auto")
-    check_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
-    check_time: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
+    checkers: Literal["auto"] | list[str] = Field(default="auto")
+    checker_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
+    checker_timeout: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
     expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
 
     @model_validator(mode="before")

@@ -1,10 +1,11 @@
-"""`--set load=10s`: one value of a campaign, given on the command line in place of what the file says."""
+"""`--set duration=10s`: one value of a campaign, given on the command line in place of what the file says."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..errors import CampaignError, shown
+from ..user_files.renamed import check_option
 from ..user_files.yaml_bounds import MOST_DEPTH
 from ..user_files.yaml_loader import Location, parse_yaml
 
@@ -15,9 +16,10 @@ def override(data: dict[str, Any], given: str) -> tuple[Location, str]:
     if not separator or not name:
         raise CampaignError(
             f"--set {shown(given)} is not key=value",
-            hint="for example --set load=10s or --set system.flaws='[ack-before-fsync]'",
+            hint="for example --set duration=10s or --set system.flaws='[ack-before-fsync]'",
         )
     option = f"--set {name[:80]}"
+    check_option(option, name)
     try:
         value, _ = parse_yaml(text, option)
     except CampaignError as error:

@@ -65,8 +65,18 @@ def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:
 
 def set_option(command: F) -> F:
     """As `overrides`, a tuple of texts."""
-    told = "Override a field, e.g. --set load=10s."
+    told = "Override a field, e.g. --set duration=10s."
     return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=told)(command)
+
+
+def renamed_option(old: str, new: str) -> Callable[[F], F]:
+    """An option of version 0.1, which is refused with its new name."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+        if given:
+            raise click.UsageError(f"{old} is now {new}", ctx)
+
+    return click.option(old, is_flag=True, hidden=True, expose_value=False, callback=refuse)
 
 
 def json_option(command: F) -> F:

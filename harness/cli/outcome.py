@@ -49,8 +49,8 @@ def print_judgement(judgement: Judgement) -> None:
     _print_anomalies(judgement)
     if note := (document["power_model"] or {}).get("note"):
         out.print(marked("  [yellow]power model[/] {}", note))
-    for one in document["left_out"]:
-        out.print(marked("  [yellow]left out[/] {}: {}", one.get("sort") or one["fault"], one["why"]))
+    for one in document["skipped"]:
+        out.print(marked("  [yellow]skipped[/] {}: {}", one.get("sort") or one["fault"], one["why"]))
     for error in document["errors"]:
         out.print(marked("  [yellow]environment[/] {}", error))
     for bug in document.get("bugs", ()):
@@ -68,8 +68,8 @@ def print_judgement(judgement: Judgement) -> None:
         last = document["last_ok_ms"].get(node)
         since = "never" if last is None else f"last ok at {last / 1e3:.1f} s"
         out.print(marked("  [yellow]silent[/] {}: no operation was ok after everything was healed; {}", node, since))
-    for fault, others in document["covered"].items():
-        out.print(f"  fault {fault} could not show: covered by {', '.join(others)}")
+    for fault, others in document["masked"].items():
+        out.print(f"  fault {fault} could not show: masked by {', '.join(others)}")
     told = "history" if document["expected"] is None else "run    "
     out.print(f"\n{told} {document['run']}")
     out.print(f"repeat  {document['command']}")

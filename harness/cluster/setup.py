@@ -41,5 +41,5 @@ class Setup:
             membership=dict(self.membership),
             agents=dict(self.agents),
             memory=None if self.memory is None else dict(self.memory),
-            discover=True,
+            peer_discovery=True,
         )

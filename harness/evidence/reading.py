@@ -19,7 +19,7 @@ from typing import Any
 
 from tribulation.checkers.base.result import Fault, Gap
 from tribulation.checkers.faults.kinds import touched
-from tribulation.checkers.faults.masked import covered
+from tribulation.checkers.faults.masked import masked
 from tribulation.histories import History, HistoryError, read_history
 from tribulation.histories.files.store import read_json_lines
 
@@ -137,7 +137,7 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
 
 def look_at(faults: Sequence[Fault]) -> None:
     """Raises where what a fault was meant to do, or did, has not the form of its kind: who judges the run goes through all of them."""
-    covered(faults)
+    masked(faults)
     for fault in faults:
         if not all(isinstance(vertex, str) for vertex in touched(fault)):
             raise TypeError(f"fault {fault.id} names what is no node")

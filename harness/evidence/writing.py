@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tribulation.histories.files.store import RunStore
 
 from ..errors import TribulationError
+from ..user_files.renamed import written
 
 _HINTS = {
     errno.ENOSPC: "free some space there, or give another folder with --runs",
@@ -35,10 +36,10 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all. Raises `RunFolderError`."""
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Whole or not at all, with its version. Raises `RunFolderError`."""
     with writing(path):
-        RunStore.write_json(path, value)
+        RunStore.write_json(path, written(document))
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:

@@ -51,11 +51,11 @@ def recorded_verdict(run_dir: Path) -> str | None:
     return str(found.get("verdict"))
 
 
-def check_time_s(run_dir: Path) -> float:
+def checker_timeout_s(run_dir: Path) -> float:
     """The budget that the campaign gave each of its checkers."""
     from tribulation.checkers import Budget
 
-    from ..campaign.load import load_campaign
+    from ..campaign.load import load_recorded
 
     path = run_dir / "campaign.yaml"
-    return load_campaign(path).check_time / 1e9 if path.exists() else Budget().time_s
+    return load_recorded(path).checker_timeout / 1e9 if path.exists() else Budget().time_s

@@ -18,6 +18,7 @@ from ..errors import CampaignError
 from ..evidence.documents import required_document
 from ..nemesis.faults.ledger import read_ledger
 from ..user_files.opening import read_text
+from ..user_files.renamed import SHRINK, VERDICT, UnknownVersion, Words, current
 from ..user_files.yaml_bounds import MOST_BYTES
 from ..user_files.yaml_loader import parse_yaml
 from ..wan import Regions
@@ -65,7 +66,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
             "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
         )
     notes: list[str] = []
-    verdict = _read_json(folder / "verdict.json")
+    verdict = _read_json(folder / "verdict.json", VERDICT)
     if history is None:
         history = _history(history_path, notes, judged=verdict is not None)
     if history.torn is not None:
@@ -86,7 +87,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         faults=_faults(folder, verdict),
         campaign_yaml=campaign_yaml,
         clocks=_clocks(history),
-        shrink=_read_json(folder / "shrink.json"),
+        shrink=_read_json(folder / "shrink.json", SHRINK),
         notes=notes,
         regions=_regions(campaign_yaml, campaign),
     )
@@ -152,7 +153,11 @@ def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
     return Regions(sizes).names if sizes and usable else {}
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, words: Words) -> Any:
     if not path.exists():
         return None
-    return required_document(path, "run `tri check` on the run's folder to write it again")
+    found = required_document(path, "run `tri check` on the run's folder to write it again")
+    try:
+        return current(found, words)
+    except UnknownVersion as error:
+        raise CampaignError(f"{path}: {error}", hint="a newer tri wrote it: read it with that one") from error

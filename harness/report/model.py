@@ -121,7 +121,7 @@ def build(run: RunFiles) -> Report:
         notes=[
             *run.notes,
             *words.power_notes(run.verdict.get("power_model")),
-            *_left_out(run),
+            *_skipped(run),
             *map(str, run.verdict.get("errors") or ()),
             *map(str, run.verdict.get("doubts") or ()),
             *charts.pop("notes"),
@@ -139,11 +139,10 @@ def build(run: RunFiles) -> Report:
     )
 
 
-def _left_out(run: RunFiles) -> list[str]:
+def _skipped(run: RunFiles) -> list[str]:
     """What was to be composed and could not be."""
     return [
-        f"Left out: {one.get('sort') or one.get('fault')}: {one.get('why')}"
-        for one in run.verdict.get("left_out") or ()
+        f"Skipped: {one.get('sort') or one.get('fault')}: {one.get('why')}" for one in run.verdict.get("skipped") or ()
     ]
 
 

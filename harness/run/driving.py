@@ -82,7 +82,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         clock.started_ns = time.monotonic_ns()
         run.began = True
         with (
-            run.phase("load", f"{run.campaign.load / 1e9:g} s of load, seed {run.plan.seed}"),
+            run.phase("load", f"{run.campaign.duration / 1e9:g} s of load, seed {run.plan.seed}"),
             Sampler(injector, journal, clock, run.trouble),
         ):
             runner = driver.run()
@@ -120,7 +120,7 @@ def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder,
         phases=marks,
         gaps=[*run.facts.gaps, *gaps],
         client_errors=journal.causes.top(),
-        left_out=[*run.left_out, *never_begun(runner)],
+        skipped=[*run.skipped, *never_begun(runner)],
     )
 
 

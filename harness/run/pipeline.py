@@ -69,7 +69,7 @@ def run_on_hosts(
         run.trouble.add("before the load", error)
         run.note()
         raise
-    return _finished(run, Budget(time_s=campaign.check_time / 1e9))
+    return _finished(run, Budget(time_s=campaign.checker_timeout / 1e9))
 
 
 def _run_to_its_facts(run: Run) -> None:
@@ -124,7 +124,7 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
 def _judged_after_interrupt(run: Run) -> Judgement:
     """An anomaly that was recorded before the user ended the run is reported; else that it was ended, when everything is undone."""
     if run.began:
-        judgement = _finished(run, Budget(time_s=min(run.campaign.check_time / 1e9, INTERRUPTED_CHECK_S)))
+        judgement = _finished(run, Budget(time_s=min(run.campaign.checker_timeout / 1e9, INTERRUPTED_CHECK_S)))
         if judgement.verdict is Verdict.INVALID:
             return judgement
     left = (
@@ -151,7 +151,7 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> None:
     try:
         if isinstance(service, AttachedService):
             with run.phase("attach", service.cluster_id):
-                run.left_out += attach(run.campaign, run.plan, service, hosts)
+                run.skipped += attach(run.campaign, run.plan, service, hosts)
                 if not service.kept_traces:
                     run.note(traced=[])
         else:

@@ -11,7 +11,7 @@ from ..hosts.base import Host
 from ..hosts.ssh.reach import require_reach
 from ..nemesis.faults.fault import Intent
 from ..nemesis.schedule.abilities import backends, lacking, require_abilities, try_abilities
-from ..nemesis.schedule.mix import left_out, possible_needs
+from ..nemesis.schedule.mix import possible_needs, skipped
 from .drive.runner import Runner
 from .plan.build import make_plan, needs_of
 from .under_way import Run
@@ -28,7 +28,7 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
         never = lacking(names, run.provider, run.system.service.capabilities)
         asked = names - {able.ability for able in never}
         tried = [*never, *try_abilities(hosts, asked)]
-        run.left_out = left_out(run.campaign.faults, tried)
+        run.skipped = skipped(run.campaign.faults, tried)
         able = names - {able.ability for able in tried if not able.ok}
         run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
         write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
@@ -39,13 +39,15 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def never_begun(runner: Runner) -> list[dict[str, Any]]:
-    """Faults whose turn did not come, as `left_out` tells them."""
+    """Faults whose turn did not come, as `skipped` tells them."""
     if runner.stopped:
         return [
             {"fault": intent.id, "why": "the run was ended before its turn", "hint": ""}
             for intent in runner.never_begun
         ]
-    return [{"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `load`"} for intent in runner.never_begun]
+    return [
+        {"fault": intent.id, "why": _why_not(intent), "hint": "lengthen `duration`"} for intent in runner.never_begun
+    ]
 
 
 def _why_not(intent: Intent) -> str:

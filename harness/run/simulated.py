@@ -29,7 +29,7 @@ from ..errors import CampaignError
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
-from ..nemesis.faults.ledger import MemoryLedger, faults_of
+from ..nemesis.faults.ledger import HEAD, MemoryLedger, faults_of
 from ..simulator.cluster.cluster import SimCluster
 from ..simulator.cluster.digest import MARK_EVERY
 from ..simulator.coverage.witness import Witness
@@ -77,7 +77,7 @@ class Simulated:
         """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens. Raises `RunFolderError`."""
         with writing(run_dir):
             write_history(run_dir / HISTORY_FILE, self.record.history)
-            _write_lines(run_dir / LEDGER_FILE, self.ledger)
+            _write_lines(run_dir / LEDGER_FILE, [HEAD, *self.ledger])
             (run_dir / "trace").mkdir()
             for node, lines in self.record.traces.items():
                 _write_lines(run_dir / "trace" / f"{node}.jsonl", lines)
@@ -107,7 +107,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
         # What was seen is in memory: it is judged all the same.
         unwritten = error
     settings.tell("check", "")
-    judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.check_time / 1e9), str(run_dir))
+    judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.checker_timeout / 1e9), str(run_dir))
     if unwritten is not None:
         return judgement.with_trouble("writing the run's folder", unwritten)
     settings.tell("report", "")
@@ -138,7 +138,7 @@ def simulate(
         driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
         runner = driver.run()
     states = driver.final_states() if "quiet_end" in runner.marks else {}
-    checks, options_of_checks = plan.options.get("checks", "auto"), plan.options.get("check_options", {})
+    checkers, checker_options = plan.options.get("checkers", "auto"), plan.options.get("checker_options", {})
     digest = cluster.digest.hexdigest()
     facts = RunFacts(
         campaign=plan.campaign,
@@ -147,15 +147,15 @@ def simulate(
         nodes=list(plan.nodes),
         voters=dict(plan.voters),
         expect=plan.options.get("expect", "valid"),
-        checks=checks,
+        checkers=checkers,
         phases=dict(runner.marks),
         clock_offsets_ns=driver.monotonic_offsets_ns(),
         boot_offsets_ns=driver.boot_offsets_ns(),
         final_states=states,
-        options={**options_of_checks, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
+        options={**checker_options, "digest": digest, "core": fingerprint(), "simulator": simulator_fingerprint()},
         errors=list(driver.errors),
         client_errors=journal.causes.top(),
-        left_out=never_begun(runner),
+        skipped=never_begun(runner),
         traced=list(cluster.traces),
         truth=witness.truth(start_ns, bool(plan.settling)),
     )

@@ -40,7 +40,7 @@ class Run:
     trouble: Trouble = field(default_factory=Trouble)
     elapsed_s: dict[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    left_out: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
     began: bool = False
     driven: bool = False
 

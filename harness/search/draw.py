@@ -58,8 +58,8 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
     if not as_written:
         section = section_of(campaign, seed)
         campaign = with_section(campaign, section, nodes, seed)
-        load_ns = campaign.load if section else min(campaign.load, knobs.choose("load", LOADS_NS))
-        campaign = campaign.model_copy(update={"load": load_ns})
+        load_ns = campaign.duration if section else min(campaign.duration, knobs.choose("load", LOADS_NS))
+        campaign = campaign.model_copy(update={"duration": load_ns})
         campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
         campaign = campaign.model_copy(update={"workloads": [*campaign.workloads, *more_workloads(campaign, seed)]})
     written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs, seed)})
@@ -102,7 +102,7 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
     """The campaign's workloads, each with its part of the operations that were drawn, if it would try more, and on as few keys as were drawn."""
     specs = campaign.workload_specs
     sharing = sum(not spec.reactive for spec in specs.values())
-    most = knobs.choose("operations", OPERATIONS) / sharing * SECOND / campaign.load
+    most = knobs.choose("operations", OPERATIONS) / sharing * SECOND / campaign.duration
     levels = drawn_levels(seed)
     drawn = []
     for name, spec in specs.items():
@@ -121,11 +121,11 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
 def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) -> list[Any]:
     """Items of the campaign and of the swarm, those that are on; any of them may be on together."""
     own = [item for place, item in enumerate(campaign.faults) if knobs.on(f"fault/{place}")]
-    swarmed = _ITEMS.validate_python(swarm_faults(seed, node_names(campaign, directory), campaign.load))
+    swarmed = _ITEMS.validate_python(swarm_faults(seed, node_names(campaign, directory), campaign.duration))
     if campaign.liveness is not None and campaign.liveness.rest == "ring":
         # Its majorities are of the nodes: of changed voters nobody in a ring need see a quorum.
         swarmed = [item for item in swarmed if item.spec.kind != "voters"]
-    return _that_fit([_overlapping(item) for item in own] + swarmed, seed, campaign.load)
+    return _that_fit([_overlapping(item) for item in own] + swarmed, seed, campaign.duration)
 
 
 def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
@@ -145,8 +145,7 @@ def _overlapping(item: Any) -> Any:
     """The item, allowed to be on together with others of its kind."""
     if not isinstance(item.spec, Timing):
         return item
-    name = next(iter(type(item).model_fields))
-    return item.model_copy(update={name: item.spec.model_copy(update={"overlap": True})})
+    return item.model_copy(update={item.field(): item.spec.model_copy(update={"overlap": True})})
 
 
 def _that_fit(items: Sequence[Any], seed: int, load_ns: int) -> list[Any]:

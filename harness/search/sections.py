@@ -37,7 +37,7 @@ def with_section(campaign: Campaign, section: str | None, nodes: Sequence[str], 
     knobs = Knobs(seed, f"swarm/section/{section}")
     fields, workload = (_memory if section == "memory" else _members)(knobs, nodes)
     system = SystemSpec.model_validate({**campaign.system.model_dump(mode="json"), **fields})
-    times = {"load": min(max(campaign.load, SECTION_LOAD_NS), 2 * SECTION_LOAD_NS), "quiet": SECTION_QUIET_NS}
+    times = {"duration": min(max(campaign.duration, SECTION_LOAD_NS), 2 * SECTION_LOAD_NS), "settle": SECTION_QUIET_NS}
     workloads = [*campaign.workloads[:1], workload]
     return campaign.model_copy(update={"system": system, "workloads": workloads, **times})
 
@@ -80,7 +80,7 @@ def _members(knobs: Knobs, nodes: Sequence[str]) -> tuple[dict[str, Any], dict[s
     fields = {
         "membership": {"swim_period": f"{period_ms}ms", "swim_timeout": f"{period_ms * 2 // 5}ms"},
         "agents": {},
-        "discover": knobs.on("discover"),
+        "peer_discovery": knobs.on("discover"),
     }
     named = list(nodes)
     tasks = {"tasks": {"clients": 4, "rate": "40/s", "agents": 8, "migrations": 3, "nodes": named}}

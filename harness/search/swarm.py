@@ -97,10 +97,12 @@ def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
     """
     knobs = Knobs(seed, "swarm/faults")
     density_ppm = knobs.choose("density", DENSITIES_PPM)
-    chosen = [sort for sort in SORTS if knobs.on(sort, density_ppm)]
+    chosen = [sort for sort in SORTS if knobs.on(draws.stream_of(sort), density_ppm)]
     chosen = chosen or [knobs.choose("the-only-one", list(SORTS))]
     most = min(8, max(2, STARTS // len(chosen)))
-    items = [_timed(SORTS[sort], Knobs(seed, f"swarm/faults/{sort}"), load_ns, most) for sort in chosen]
+    items = [
+        _timed(SORTS[sort], Knobs(seed, f"swarm/faults/{draws.stream_of(sort)}"), load_ns, most) for sort in chosen
+    ]
     if knobs.on("voters", 400_000) and len(nodes) > 2:
         items += _voters(Knobs(seed, "swarm/voters"), nodes, load_ns)
     return items

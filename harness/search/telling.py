@@ -69,7 +69,7 @@ def told_options(wanted: Search) -> list[str]:
     loads = ", ".join(
         f"{name} {spec.rate:g}/s by {spec.clients} clients" for name, spec in campaign.workload_specs.items()
     )
-    faults = ", ".join(next(iter(type(item).model_fields)) for item in campaign.faults)
+    faults = ", ".join(item.word() for item in campaign.faults)
     system = {
         name: value
         for name, value in campaign.system.model_dump(mode="json", exclude_defaults=True).items()
@@ -79,8 +79,8 @@ def told_options(wanted: Search) -> list[str]:
         f"nodes      {campaign.hosts.nodes}",
         f"system     {campaign.system.name}{''.join(f' · {name} {value}' for name, value in system.items())}",
         f"flaws      {', '.join(campaign.system.flaws) or 'none'}",
-        f"load       {format_ns(campaign.load)} of {loads}",
+        f"duration   {format_ns(campaign.duration)} of {loads}",
         f"faults     {faults or 'none'}",
-        f"checks     {campaign.checks if isinstance(campaign.checks, str) else ', '.join(campaign.checks)}",
+        f"checkers   {campaign.checkers if isinstance(campaign.checkers, str) else ', '.join(campaign.checkers)}",
         f"search     {drawn}",
     ]

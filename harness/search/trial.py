@@ -110,7 +110,7 @@ def run_trial(task: Task) -> Trial:
     blank = Trial(task.seed, bool(task.parents), plan.to_json(), "crashed")
     try:
         with _at_most(task.trial_s):
-            return _run(plan, blank, task.campaign.check_time / 1e9)
+            return _run(plan, blank, task.campaign.checker_timeout / 1e9)
     except _Late:
         return replace(blank, verdict="unknown", doubts=(f"no end within {task.trial_s:g} s",))
 

@@ -10,7 +10,7 @@ from typing import Any
 from tribulation.checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from tribulation.histories import History
 
-from ..campaign.load import load_campaign
+from ..campaign.load import load_recorded
 from ..campaign.model import Campaign
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
@@ -24,6 +24,7 @@ from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
 from ..run.simulated import simulate, write_run
 from ..search.trial import crash_signature
+from ..user_files.renamed import VERDICT, current
 from .focus import Clue, clue_of
 from .sizes import Size
 from .trial import first_seen
@@ -92,7 +93,7 @@ def read_recorded(folder: Path) -> Source:
 
 def _campaign(folder: Path) -> Campaign | None:
     path = folder / "campaign.yaml"
-    return load_campaign(path) if path.exists() else None
+    return load_recorded(path) if path.exists() else None
 
 
 def _results(path: Path) -> dict[str, CheckResult] | None:
@@ -100,7 +101,8 @@ def _results(path: Path) -> dict[str, CheckResult] | None:
     if not path.exists():
         return None
     try:
-        checkers = required_document(path, f"tri check {path.parent} writes it again")["checkers"]
+        found = required_document(path, f"tri check {path.parent} writes it again")
+        checkers = current(found, VERDICT)["checkers"]
         return {name: _result(name, result) for name, result in checkers.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CampaignError(f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} says it anew") from error
@@ -151,14 +153,14 @@ def campaign_of(plan: Plan, source: Campaign | None, place: str) -> Campaign:
             "hosts": {**{name: value for name, value in hosts.items() if value is not None}, "nodes": len(plan.nodes)},
             "system": {name: value for name, value in plan.options["system"].items() if value is not None},
             "seed": plan.seed,
-            "load": f"{timing.load_ns}ns",
-            "quiet": f"{timing.quiet_ns}ns",
+            "duration": f"{timing.load_ns}ns",
+            "settle": f"{timing.quiet_ns}ns",
             "final": f"{max(timing.final_ns, LEAST_FINAL_NS)}ns",
             "operation_timeout": f"{timing.operation_ns}ns",
             "workloads": _workloads(plan) or known.get("workloads") or [{"register": {}}],
             "faults": [],
-            "checks": plan.options.get("checks", "auto"),
-            "check_options": plan.options.get("check_options", {}),
+            "checkers": plan.options.get("checkers", "auto"),
+            "checker_options": plan.options.get("checker_options", {}),
             "expect": plan.options.get("expect", "valid"),
         }
     )

@@ -29,7 +29,7 @@ TRANSACTIONS = frozenset(
         "long-fork", "write-skew", "causal-reverse",
     }
 )  # fmt: skip
-OBJECTS = frozenset({"linearizable", "queue", "stack", "priority-queue", "counter", "mutex", "fencing", "append-list"})
+OBJECTS = frozenset({"linearizable", "queue", "stack", "priority-queue", "counter", "mutex", "fenced-mutex", "list"})
 OTHERS = frozenset({"set", "set-full", "total-queue", "unique-ids", "counter-bounds", "bank"})
 SUPPORTED = TRANSACTIONS | OBJECTS | OTHERS
 """Checkers whose anomalies survive being looked for in less."""

@@ -41,7 +41,7 @@ class Positions:
 
     lines: Mapping[Location, int] = field(default_factory=dict)
     options: dict[Location, str] = field(default_factory=dict)
-    """What did not come from the document, with the option that gave it: `--set load`."""
+    """What did not come from the document, with the option that gave it: `--set duration`."""
 
     def line(self, location: Location) -> int:
         while location and location not in self.lines:

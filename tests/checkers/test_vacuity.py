@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
 from tribulation.checkers.base.operation_counts import Crowd
 from tribulation.checkers.base.result import Budget
-from tribulation.checkers.faults.masked import AFTERMATH_NS, covered
+from tribulation.checkers.faults.masked import AFTERMATH_NS, masked
 from tribulation.histories import History, Operation, Type, parse
 
 from .test_run_figures import history
@@ -43,10 +43,10 @@ def judge(faults: list[Fault], ops: History | None = None) -> CheckResult:
 PAUSE = fault("p", "pause", 20, 40, hidden_by=["k"])
 
 
-def test_a_pause_of_a_killed_process_is_covered_by_the_kill_and_casts_no_doubt():
+def test_a_pause_of_a_killed_process_is_masked_by_the_kill_and_casts_no_doubt():
     result = judge([fault("k", "kill", 10, 30), PAUSE])
     assert result.verdict is Verdict.VALID
-    assert result.stats["covered"] == {"p": ["k"]}
+    assert result.stats["masked"] == {"p": ["k"]}
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_what_the_ledger_does_not_bear_out_covers_nothing(other):
     result = judge(faults)
     assert result.verdict is Verdict.UNKNOWN
     assert "fault p (pause) was not observed to take effect" in (result.reason or "")
-    assert covered(faults) == {} and not PAUSE.verified
+    assert masked(faults) == {} and not PAUSE.verified
 
 
 def test_every_fault_that_is_named_must_be_borne_out():
     both = fault("p", "pause", 20, 40, nodes=("n1", "n2"), hidden_by=["k", "d"])
     kill, disk = fault("k", "kill", 10, 30), fault("d", "disk", 10, 30, nodes=("n2",))
-    assert covered([kill, disk, both]) == {"p": ("k", "d")}
-    assert covered([kill, both]) == {}
+    assert masked([kill, disk, both]) == {"p": ("k", "d")}
+    assert masked([kill, both]) == {}
 
 
 def test_a_heal_is_felt_for_a_while():
@@ -81,14 +81,14 @@ def test_a_heal_is_felt_for_a_while():
         kill = fault("k", "kill", 10, 20, healed_ns=20 * MS)
         pause = fault("p", "pause", 20, 40, hidden_by=["k"])
         moved = Fault("p", "pause", pause.intended, pause.observed, False, 20 * MS + late_ns, 20 * MS + late_ns)
-        assert covered([kill, moved]) == found
+        assert masked([kill, moved]) == found
 
 
-def test_a_fault_that_lapsed_is_no_covered_one():
+def test_a_fault_that_lapsed_is_no_masked_one():
     lapsed = fault("p", "pause", 20, 40, hidden_by=["k"])
     observed = {**(lapsed.observed or {}), "lapsed": True}
     again = Fault("p", "pause", lapsed.intended, observed, False, 20 * MS, 20 * MS, 40 * MS, 40 * MS)
-    assert covered([fault("k", "kill", 10, 30), again]) == {}
+    assert masked([fault("k", "kill", 10, 30), again]) == {}
 
 
 def test_one_fault_that_did_nothing_is_enough_however_many_were_seen():

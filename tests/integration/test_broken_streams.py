@@ -19,7 +19,7 @@ from tribulation.histories import parse, write_history
 ROOT = Path(__file__).parents[2]
 VERDICTS = {"valid": 0, "invalid": 1, "unknown": 3}
 HISTORIES = {"valid": "p0 w1 | p1 r1", "invalid": "p0 w1 p0 w2 p1 r1", "unknown": ""}
-CAMPAIGN = "name: short\nhosts: {provider: sim, nodes: 3}\nseed: 5\nload: 1s\nworkloads: [register: {clients: 3, rate: 60/s}]\n"
+CAMPAIGN = "name: short\nhosts: {provider: sim, nodes: 3}\nseed: 5\nduration: 1s\nworkloads: [register: {clients: 3, rate: 60/s}]\n"
 FILES = ["campaign.yaml", "history.jsonl", "ledger.jsonl", "plan.json", "report.html", "run.json", "verdict.json"]
 
 

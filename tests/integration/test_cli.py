@@ -24,7 +24,7 @@ def test_every_command_has_help(name):
 
 def test_a_bad_campaign_is_refused_with_everything_at_once_and_nothing_is_made(tri, tmp_path: Path):
     path = tmp_path / "bad.yaml"
-    path.write_text("name: bad\nload: 5\nworkloads:\n  - register: {keyz: 3}\nfaultz: []\n")
+    path.write_text("name: bad\nduration: 5\nworkloads:\n  - register: {keyz: 3}\nfaultz: []\n")
     ended = tri("run", str(path))
     assert ended.exit_code == 2
     for place in (f"{path}:2", f"{path}:4", f"{path}:5", "hint:"):

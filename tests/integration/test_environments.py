@@ -19,8 +19,8 @@ CAMPAIGN = """\
 name: short
 hosts: {provider: local, nodes: 3}
 seed: 7
-load: 2s
-quiet: 1s
+duration: 2s
+settle: 1s
 workloads:
   - register: {keys: 2, clients: 3, rate: 60/s}
 faults:

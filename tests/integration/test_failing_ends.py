@@ -42,9 +42,9 @@ CAMPAIGN = """
 name: ends
 hosts: {provider: local, nodes: 1}
 system: {file: ends.py, options: {stale: STALE, how: HOW}}
-load: 3s
-quiet: 500ms
-checks: [linearizable]
+duration: 3s
+settle: 500ms
+checkers: [linearizable]
 workloads:
   - register: {keys: 2, clients: 4, rate: 100/s}
 """
@@ -53,8 +53,8 @@ FILLING = """
 name: filling
 hosts: {provider: local, nodes: 1}
 system: {file: SYSTEM}
-load: 60s
-checks: [linearizable]
+duration: 60s
+checkers: [linearizable]
 workloads:
   - register: {keys: 2, clients: 4, rate: 200/s}
 faults:
@@ -65,8 +65,8 @@ SIMULATED = """
 name: simulated
 hosts: {provider: sim, nodes: 3}
 seed: 1
-load: 3s
-quiet: 500ms
+duration: 3s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 4, rate: 100/s}
 """

@@ -18,8 +18,8 @@ CAMPAIGN = """
 name: interrupted
 hosts: {provider: local, nodes: 1}
 system: {file: SYSTEM, options: {stale: STALE}}
-load: 60s
-checks: [linearizable]
+duration: 60s
+checkers: [linearizable]
 workloads:
   - register: {keys: 1, clients: 4, rate: 200/s}
 """

@@ -27,7 +27,7 @@ def test_tasks_in_flight_take_effect_once_whatever_becomes_of_their_hosts() -> N
 
 @pytest.mark.parametrize("name", ["agents", "members"])
 def test_agents_and_members_may_come_and_go_under_faults(name: str) -> None:
-    found = trial(name, 5, "load=25s")
+    found = trial(name, 5, "duration=25s")
     assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
 
 

@@ -10,7 +10,7 @@ import pytest
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.run.plan.build import make_plan
 
-OWN = "name: own\n{hosts}system: {{file: {file}}}\nload: 1s\nworkloads: [register: {{}}]\n"
+OWN = "name: own\n{hosts}system: {{file: {file}}}\nduration: 1s\nworkloads: [register: {{}}]\n"
 WRITE = '{"index":0,"time":0,"process":0,"type":"invoke","f":"write","key":"k","value":1,"workload":"register"}\n'
 
 

@@ -34,7 +34,7 @@ exec env -i PATH="$PATH" HOME=/mnt/home PYTHONPATH=/mnt/project:/mnt/packages PY
 # The setting is one of each user namespace: forbidden in one of the test's own, the machine's stays as it is.
 FORBID = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"'
 FORBIDDEN = ("unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", FORBID, "sh")
-SHORT = ("--set", "load=6s", "--set", "faults=[{partition: {shape: halves, after: 1s, for: 3s}}]")
+SHORT = ("--set", "duration=6s", "--set", "faults=[{partition: {shape: halves, after: 1s, for: 3s}}]")
 
 
 @dataclass(frozen=True)

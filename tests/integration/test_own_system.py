@@ -9,7 +9,7 @@ CAMPAIGN = "tests/systems/register-server.yaml"
 
 
 def test_a_system_from_a_file_is_deployed_cut_off_paused_and_found_linearizable(tri):
-    ended = tri("run", CAMPAIGN, "--json", "--set", "checks=[linearizable, availability]")
+    ended = tri("run", CAMPAIGN, "--json", "--set", "checkers=[linearizable, availability]")
     assert ended.exit_code == 0, ended.stderr
     document = ended.document
     assert document["verdict"] == "valid" and document["expected"]
@@ -20,7 +20,7 @@ def test_a_system_from_a_file_is_deployed_cut_off_paused_and_found_linearizable(
 
 def test_its_planted_bug_is_found(tri):
     ended = tri(
-        "run", CAMPAIGN, "--json", "--set", "system.options={stale: true}", "--set", "load=7s", "--set", "faults=[]"
+        "run", CAMPAIGN, "--json", "--set", "system.options={stale: true}", "--set", "duration=7s", "--set", "faults=[]"
     )
     assert ended.exit_code == 1, ended.stderr
     anomalies = ended.document["checkers"]["linearizable"]["anomalies"]

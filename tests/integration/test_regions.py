@@ -151,7 +151,7 @@ def round_trip_ms(lab: LocalProvider) -> float:
 def test_whoever_loses_a_region_loses_nothing_else() -> None:
     """The campaign, in the simulator: each region's loss costs its own clients all of its time, and the others an election at most."""
     path = ROOT / "campaigns/three-regions.yaml"
-    campaign = load_campaign(path, ["load=46s"], hosts="sim")
+    campaign = load_campaign(path, ["duration=46s"], hosts="sim")
     done = simulate(make_plan(campaign, path.parent))
     judgement = judge_record(done.record, done.facts, Budget(time_s=60.0), "in memory")
     assert judgement.document["verdict"] == "valid", judgement.document["checkers"]

@@ -15,7 +15,7 @@ from tests.testbed.table import raises
 from tribulation.harness.hosts.parallel import on_all
 
 CAMPAIGN = (
-    "name: exits\nsystem: {file: own.py}\nhosts: {provider: local, nodes: 3}\nload: 1s\nworkloads: [register: {}]\n"
+    "name: exits\nsystem: {file: own.py}\nhosts: {provider: local, nodes: 3}\nduration: 1s\nworkloads: [register: {}]\n"
 )
 
 

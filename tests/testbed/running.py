@@ -18,8 +18,8 @@ CAMPAIGN: dict[str, Any] = {
     "name": "standin",
     "hosts": {"provider": "local", "nodes": 3},
     "seed": 7,
-    "load": "700ms",
-    "quiet": "30ms",
+    "duration": "700ms",
+    "settle": "30ms",
     "final": "400ms",
     "operation_timeout": "150ms",
     "workloads": [
@@ -30,7 +30,7 @@ CAMPAIGN: dict[str, Any] = {
         {"partition": {"shape": "isolate-one", "target": ["n2"], "after": "100ms", "for": "150ms"}},
         {"kill": {"target": ["n3"], "after": "350ms", "restart_after": "100ms"}},
     ],
-    "checks": ["linearizable", "set", "availability", "convergence", "vacuity"],
+    "checkers": ["linearizable", "set", "availability", "convergence", "vacuity"],
 }
 
 

@@ -148,9 +148,9 @@ def agents_in_the_load() -> Iterator[Cell]:
         yield Cell(name, "agent.renew", ANSWERS[how], DOUBT, r"lease", "load", "n2", changed=LONGER)
 
 
-LONG: dict[str, Any] = {"load": "3s"}
+LONG: dict[str, Any] = {"duration": "3s"}
 """Leases are renewed every two seconds."""
-LONGER: dict[str, Any] = {"load": "13s"}
+LONGER: dict[str, Any] = {"duration": "13s"}
 """A lease ends after ten."""
 
 

@@ -1,4 +1,4 @@
-"""Checkers `queue`, `stack`, `priority-queue`, `counter`, `mutex`, `fencing`, `append-list`: linearizability of one kind of object.
+"""Checkers `queue`, `stack`, `priority-queue`, `counter`, `mutex`, `fenced-mutex`, `list`: linearizability of one kind of object.
 
 Each judges, of all objects in the history, those that are of its kind, by the same table as `linearizable` (`dispatch`). It is for whoever wants one
 kind by name; `checks: auto` leaves it to `linearizable`.
@@ -86,15 +86,15 @@ class MutexChecker(StructureChecker):
 
     def _is_mine(self, view: View) -> bool:
         kind = structure_of(view)
-        return kind is not None and kind.name in ("mutex", "fencing")
+        return kind is not None and kind.name in ("mutex", "fenced-mutex")
 
 
 class FencingChecker(StructureChecker):
-    name = "fencing"
+    name = "fenced-mutex"
 
 
 class AppendListChecker(StructureChecker):
-    name = "append-list"
+    name = "list"
 
 
 def _merged(name: str, found: dict[str, Judged]) -> CheckResult:

@@ -97,10 +97,14 @@ STRUCTURES: dict[str, Structure] = {
         Structure("set", SET, lambda v, o: check_set(v), lambda v, o: set_order(v), _set_model),
         Structure("mutex", LOCK, lambda v, o: check_mutex(v), lambda v, o: mutex_order(v), lambda v, o: MutexModel()),
         Structure(
-            "fencing", LOCK, lambda v, o: check_fencing(v), lambda v, o: fencing_order(v), lambda v, o: TokenLockModel()
+            "fenced-mutex",
+            LOCK,
+            lambda v, o: check_fencing(v),
+            lambda v, o: fencing_order(v),
+            lambda v, o: TokenLockModel(),
         ),
         Structure(
-            "append-list",
+            "list",
             LIST,
             lambda v, o: check_append_list(v),
             lambda v, o: append_list_order(v),
@@ -114,9 +118,9 @@ OTHER_NAMES = {
     "lifo-stack": "stack",
     "pqueue": "priority-queue",
     "lock": "mutex",
-    "fenced-mutex": "fencing",
-    "token-lock": "fencing",
-    "list": "append-list",
+    "fencing": "fenced-mutex",
+    "token-lock": "fenced-mutex",
+    "append-list": "list",
     "g-set": "set",
 }
 
@@ -131,7 +135,7 @@ def structure_of(view: View) -> Structure | None:
     names = view.names()
     for name in ("queue", "stack", "mutex"):
         if names <= STRUCTURES[name].names:
-            return STRUCTURES["fencing"] if name == "mutex" and _has_tokens(view) else STRUCTURES[name]
+            return STRUCTURES["fenced-mutex"] if name == "mutex" and _has_tokens(view) else STRUCTURES[name]
     if "insert" in names and names <= PRIORITY_QUEUE:
         return STRUCTURES["priority-queue"]
     lists = bool((view.columns.result_list[view.rows] != ABSENT).any())
@@ -140,7 +144,7 @@ def structure_of(view: View) -> Structure | None:
         return STRUCTURES["counter" if numbers else "set"]
     if names <= COUNTER and names - {"read"}:
         return STRUCTURES["counter"]
-    return STRUCTURES["append-list"] if "append" in names and names <= LIST and lists else None
+    return STRUCTURES["list"] if "append" in names and names <= LIST and lists else None
 
 
 def _reads_numbers(view: View) -> bool:

@@ -110,12 +110,12 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
 
 def _keep(target: Path, runs: Path, progress: Progress) -> str:
     """The plan again, as a whole run."""
-    from ...campaign.load import load_campaign
+    from ...campaign.load import load_recorded
     from ...failures.folder import read_plan
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
 
-    campaign, plan = load_campaign(target / "campaign.yaml"), read_plan(target)
+    campaign, plan = load_recorded(target / "campaign.yaml"), read_plan(target)
     settings = Settings(f"tri replay {target} --keep", target, runs, progress.show)
     run_dir = open_run_folder(campaign, plan, settings)
     write_run(campaign, plan, settings, run_dir)

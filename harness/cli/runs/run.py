@@ -94,7 +94,7 @@ def _run_campaign(
 
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path) -> Judgement:
     """A plan says everything, so nothing else can be said beside it."""
-    from ...campaign.load import load_campaign
+    from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
     from ...evidence.documents import required_document
@@ -111,7 +111,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     plan = Plan.from_json(required_document(path, hint="name the plan.json of a run's folder"), str(path))
     require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
-    known = load_campaign(beside) if beside.exists() else campaign_of(plan, None, str(path))
+    known = load_recorded(beside) if beside.exists() else campaign_of(plan, None, str(path))
     say(f"plan {path} · seed {plan.seed} · sim hosts")
     with Progress() as progress:
         settings = Settings(shlex.join(["tri", "run", "--plan", str(path.resolve())]), path.parent, runs, progress.show)

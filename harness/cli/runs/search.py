@@ -15,7 +15,7 @@ import click
 from rich.table import Table
 
 from ..console import Progress, marked, out, say
-from ..options import CampaignType, DurationType, json_option, runs_option, set_option
+from ..options import CampaignType, DurationType, json_option, renamed_option, runs_option, set_option
 
 if TYPE_CHECKING:
     from ...failures.pool import DaskWorkers, LocalWorkers
@@ -44,14 +44,19 @@ def _processors() -> int:
 @click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most.")
 @runs_option()
 @click.option(
-    "--zoo",
+    "--all-flaws",
     is_flag=True,
     help="Instead of a campaign: in how many seeds is each of the zoo's 43 flaws of Raft and its log caught?",
 )
-@click.option("--flaw", "flaws", multiple=True, metavar="NAME", help="With --zoo: only this flaw; may be repeated.")
-@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="With --zoo: resume from this file.")
+@renamed_option("--zoo", "--all-flaws")
+@click.option(
+    "--flaw", "flaws", multiple=True, metavar="NAME", help="With --all-flaws: only this flaw; may be repeated."
+)
+@click.option(
+    "--state", type=click.Path(dir_okay=False, path_type=Path), help="With --all-flaws: resume from this file."
+)
 @json_option
-def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
+def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
     """Try CAMPAIGN with many seeds in the simulator, and say what fails and how often.
 
     Each seed draws a world, the node's knobs, the load and the faults; the campaign's own faults are among the choices.
@@ -60,9 +65,11 @@ def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Pat
     """
     from ...errors import CampaignError
 
-    if zoo:
+    if all_flaws:
         if campaign is not None:
-            raise CampaignError(f"--zoo has plans of its own; {campaign} is not used", hint="leave the campaign out")
+            raise CampaignError(
+                f"--all-flaws has plans of its own; {campaign} is not used", hint="leave the campaign out"
+            )
         from ...search.zoo.zoo import zoo_command  # type: ignore[import-not-found,unused-ignore]
 
         jobs = options["jobs"] or _processors()
@@ -70,10 +77,12 @@ def command(campaign: Path | None, zoo: bool, flaws: tuple[str, ...], state: Pat
     for option, given in (("--flaw", flaws), ("--state", state)):
         if given:
             raise CampaignError(
-                f"{option} belongs to --zoo", hint="a campaign plants flaws by --set system.flaws='[NAME]'"
+                f"{option} belongs to --all-flaws", hint="a campaign plants flaws by --set system.flaws='[NAME]'"
             )
     if campaign is None:
-        raise CampaignError("what shall be searched?", hint="tri search quickstart, or tri search --zoo")
+        raise CampaignError(
+            "missing CAMPAIGN (or --all-flaws)", hint="tri search quickstart, or tri search --all-flaws"
+        )
     return _search(campaign, options)
 
 

@@ -1,5 +1,6 @@
 """The ledger: every fault written down before it is injected, and each step after, one JSON line each, fsynced.
 
+    {"schema_version": 2}
     {"time": 8000123, "phase": "intended", "id": "cut-halves-7d4474.1", "kind": "cut", "what": {"edges": […]}, "parameters": {…}, …}
     {"time": 8021000, "phase": "injected", "id": "cut-halves-7d4474.1"}
     {"time": 8190000, "phase": "verified", "id": …, "verified": true, "observed": {…}}
@@ -27,7 +28,11 @@ from tribulation.histories.files.opening import read_bytes
 from tribulation.histories.model.bounds import problem, refuse
 
 from ...errors import CampaignError, FaultError
+from ...user_files.renamed import SCHEMA, Words, current, written
 from .fault import Observation, Resolved
+
+HEAD = written({})
+"""The first line. A ledger without it is of version 0.1, whose lines are the same."""
 
 PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
 
@@ -79,6 +84,8 @@ class Ledger(LedgerSink):
         self.failure: OSError | None = None
         self._lock = threading.Lock()
         self._file = path.open("ab", buffering=0)
+        if self._file.tell() == 0:
+            self._add(HEAD)
 
     def __enter__(self) -> Ledger:
         return self
@@ -96,7 +103,7 @@ class Ledger(LedgerSink):
                     self._append(memoryview(json.dumps(line).encode() + b"\n"))
                 except OSError as error:
                     self.failure = error
-            if self.failure is not None and line["phase"] == "intended":
+            if self.failure is not None and line.get("phase") == "intended":
                 reason = self.failure.strerror or str(self.failure)
                 raise FaultError(
                     f"{self.path} cannot be written: {reason}; no fault is injected that was not written down",
@@ -135,6 +142,9 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         try:
             line = decode_line(text)
             refuse(problem(line))
+            if number == 1 and SCHEMA in line:
+                current(line, Words({}))
+                continue
             if line["phase"] not in PHASES or not isinstance(line["time"], int) or not isinstance(line["id"], str):
                 raise ValueError("unknown phase or time")
         except (ValueError, KeyError, TypeError, HistoryError) as error:

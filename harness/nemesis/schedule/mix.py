@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from ...errors import CampaignError
 from ...user_files.quantities import format_ns
 from ..faults.fault import Intent
-from ..specs.draws import SORTS
+from ..specs.draws import SORTS, stream_of
 from ..specs.knobs import Knobs
 from ..specs.random_mix import SECOND_NS, MixSpec, SwarmSpec
 from ..specs.specs import FaultSpec
@@ -86,7 +86,7 @@ def compose(
     if sum((end - start) // slot_ns for slot_ns in slots_ns.values() for start, end in free) > MOST_STARTS:
         raise CampaignError(
             f"`{label}`: it has more than {MOST_STARTS} starts in {format_ns(load_ns)}",
-            hint="lengthen `rest`, or shorten `load`",
+            hint="lengthen `rest`, or shorten `duration`",
         )
     for lane, mine in lanes.items():
         slot_ns = slots_ns[lane]
@@ -100,7 +100,9 @@ def compose(
 
 def _some(names: Sequence[str], knobs: Knobs) -> Sequence[str]:
     """About half of them, at least one."""
-    return [name for name in names if knobs.on(name)] or ([knobs.choose("the-only-one", names)] if names else [])
+    return [name for name in names if knobs.on(stream_of(name))] or (
+        [knobs.choose("the-only-one", names)] if names else []
+    )
 
 
 @cache
@@ -109,7 +111,7 @@ def needs(name: str) -> frozenset[str]:
     return _spec(name, Knobs(0, name), {}).needs()
 
 
-def left_out(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str, Any]]:
+def skipped(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str, Any]]:
     """The sorts that were asked for and that these hosts cannot do: `sort`, and why, and what would help."""
     missing: dict[str, Able] = {}
     for able in tried:
@@ -141,7 +143,7 @@ def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
 
 def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> frozenset[str]:
     """The abilities that those of these intents use that were composed."""
-    sort_of: Mapping[str, str] = {f"{label}-{name}": name for label, _ in labelled(specs) for name in SORTS}
+    sort_of: Mapping[str, str] = {f"{label}-{stream_of(name)}": name for label, _ in labelled(specs) for name in SORTS}
     heads = {intent.key.rpartition(".")[0] for intent in intents}
     return frozenset(need for head in heads if head in sort_of for need in needs(sort_of[head]))
 
@@ -159,7 +161,7 @@ def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> i
     if slot_ns < SHORTEST_SLOT_NS:
         raise CampaignError(
             f"{what}: {format_ns(slot_ns // 1_000_000 * 1_000_000)} each, less than {format_ns(SHORTEST_SLOT_NS)}",
-            hint=f"lengthen `load` to {format_ns(SHORTEST_SLOT_NS * (count + 1))} or more beside recovery windows, or leave some out: `without`",
+            hint=f"lengthen `duration` to {format_ns(SHORTEST_SLOT_NS * (count + 1))} or more beside recovery windows, or leave some out: `without`",
         )
     return slot_ns
 
@@ -179,7 +181,7 @@ def _in_turn(names: Sequence[str], key: str) -> Iterable[str]:
 def _intent(
     label: str, name: str, turn: int, lane: str, seed: int, at_ns: int, slot_ns: int, longest_ns: int
 ) -> Intent:
-    key = f"{label}-{name}.{turn}"
+    key = f"{label}-{stream_of(name)}.{turn}"
     knobs = Knobs(seed, f"mix/{key}")
     for_ns = knobs.between("for", longest_ns // 2, longest_ns)
     start_ns = at_ns + knobs.between("start", 0, (slot_ns - for_ns) // 2)

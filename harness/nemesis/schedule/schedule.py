@@ -93,14 +93,16 @@ def _most_starts(spec: Timing, load_ns: int) -> int:
     return periods if spec.times is None else min(spec.times, periods)
 
 
-_HINT = "change after, every, for or recover, lengthen `load`, or allow faults of one kind together with `overlap: true` on both"
+_HINT = "change after, every, for or recover, lengthen `duration`, or allow faults of one kind together with `overlap: true` on both"
 
 
 def _label(spec: Timing) -> str:
     """A readable name with a digest of all that the spec says; the digest keys its draws."""
     words = spec.model_dump(mode="json")
     later = spec.later | {"on"}
-    words = {word: value for word, value in words.items() if word not in later or value is not None}
+    words = {
+        spec.streams.get(word, word): value for word, value in words.items() if word not in later or value is not None
+    }
     said = json.dumps([spec.kind, words], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()[:6]
     return spec.name if spec.name is not None else f"{spec.kind}-{spec.variant()}-{digest}"

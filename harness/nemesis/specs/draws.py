@@ -85,6 +85,11 @@ def _clock(**amount: Sequence[Any]) -> Sort:
     return _aimed("clock", amount, lane=CLOCKS)
 
 
+def _bump(knobs: Knobs) -> Fields:
+    bump = knobs.choose("jump", ("50ms", "1s", "60s", "1h"))
+    return {"target": knobs.choose("target", TARGETS), "bump": bump}
+
+
 SORTS: dict[str, Sort] = {
     "partition": Sort("partition", LINKS, _partition),
     "one-way": Sort("partition", LINKS, _one_way),
@@ -94,12 +99,12 @@ SORTS: dict[str, Sort] = {
     "reset": _on_links("reset", period=_PERIODS),
     "kill": _on_nodes("kill"),
     "pause": _on_nodes("pause"),
-    "power": _on_nodes("power", share=4),
+    "power-loss": _on_nodes("power-loss", share=4),
     "slow-disk": _disk("slow", delay=("2ms", "20ms", "150ms")),
     "stalled-disk": _disk("stall"),
     "failing-disk": _disk("full", "fsync-error", coarse=True),
     "decay": _disk("bit-rot", "misdirected-write", coarse=True),
-    "jump": _clock(jump=("50ms", "1s", "60s", "1h")),
+    "bump": Sort("clock", CLOCKS, _bump),
     "back": _clock(offset=("-50ms", "-1s", "-60s")),
     "drift": _clock(drift_ppm=(-4_000, -200, 200, 4_000)),
     "strobe": _clock(strobe=("20ms", "-1s", "60s"), period=("50ms", "300ms")),
@@ -113,9 +118,9 @@ SORTS: dict[str, Sort] = {
     "rate": _on_links("link", plain=True, rate=("1mbit", "10mbit")),
     "slow-start": _on_nodes("kill", slow_start=("1s", "3s")),
     "freeze": _on_nodes("pause", whole=("host",)),
-    "cpu": _aimed("cpu", {"share": ("5%", "10%", "30%")}),
-    "memory": _on_nodes("memory", plain=True, limit=("24MiB", "32MiB")),
-    "descriptors": _on_nodes("descriptors", plain=True, limit=(8, 16)),
+    "cpu-limit": _aimed("cpu-limit", {"share": ("5%", "10%", "30%")}),
+    "memory-limit": _on_nodes("memory-limit", plain=True, limit=("24MiB", "32MiB")),
+    "fd-limit": _on_nodes("fd-limit", plain=True, limit=(8, 16)),
     "full-disk": _disk("full", plain=True),
     "read-only": _disk("read-only", plain=True),
     "io-error": _disk("io-error"),
@@ -142,7 +147,7 @@ SEARCHED: dict[str, Sort] = {
         own_time=True,
     ),
     "dark": Sort(
-        "power",
+        "power-loss",
         NODES,
         lambda knobs: {"target": knobs.choose("target", TARGETS), "for": knobs.choose("for", _DARK)},
         own_time=True,
@@ -160,6 +165,20 @@ SEARCHED: dict[str, Sort] = {
     ),
 }
 """Sorts that the searches' swarm draws in addition: what no mix on hosts should have (a majority harmed) or can time (restarts within milliseconds)."""
+
+
+_STREAMS = {
+    "power-loss": "power",
+    "bump": "jump",
+    "cpu-limit": "cpu",
+    "memory-limit": "memory",
+    "fd-limit": "descriptors",
+}
+
+
+def stream_of(name: str) -> str:
+    """What keys a sort's random numbers: its first name, so that a seed draws what it drew before a sort was renamed."""
+    return _STREAMS.get(name, name)
 
 
 def names_of(word: str) -> list[str]:

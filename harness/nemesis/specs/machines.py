@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
@@ -156,13 +157,14 @@ class DiskSpec(_Calibrating):
 
 
 class ClockSpec(Aimed):
-    """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `jump`, `spread`, `drift_ppm` and `strobe` says how."""
+    """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `bump`, `spread`, `drift_ppm` and `strobe` says how."""
 
     kind: ClassVar[str] = "clock"
     later: ClassVar[frozenset[str]] = frozenset({"monotonic"})
+    streams: ClassVar[Mapping[str, str]] = {"bump": "jump"}
 
     offset: SignedDuration | None = Field(default=None, description="every target by this much")
-    jump: PositiveShift | None = Field(default=None, description="each target by this much, forward or back as drawn")
+    bump: PositiveShift | None = Field(default=None, description="each target by this much, forward or back as drawn")
     spread: PositiveShift | None = Field(default=None, description="each target by a draw between minus this and this")
     drift_ppm: int | None = Field(
         default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="clocks run this much too fast or too slow"
@@ -176,9 +178,9 @@ class ClockSpec(Aimed):
 
     @model_validator(mode="after")
     def _one_amount(self) -> ClockSpec:
-        amounts = (self.offset, self.jump, self.spread, self.drift_ppm, self.strobe)
+        amounts = (self.offset, self.bump, self.spread, self.drift_ppm, self.strobe)
         if sum(value is not None for value in amounts) != 1:
-            raise ValueError("a clock fault needs exactly one of `offset`, `jump`, `spread`, `drift_ppm` and `strobe`")
+            raise ValueError("a clock fault needs exactly one of `offset`, `bump`, `spread`, `drift_ppm` and `strobe`")
         for word in ("offset", "drift_ppm", "strobe"):
             if getattr(self, word) == 0:
                 raise ValueError(f"`{word}: {'0' if word == 'drift_ppm' else '0s'}` changes nothing")
@@ -200,7 +202,7 @@ class ClockSpec(Aimed):
     def parameters(self) -> dict[str, Any]:
         amounts = {
             "offset_ns": self.offset,
-            "jump_ns": self.jump,
+            "jump_ns": self.bump,
             "spread_ns": self.spread,
             "drift_ppm": self.drift_ppm,
             "strobe_ns": self.strobe,

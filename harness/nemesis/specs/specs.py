@@ -101,8 +101,17 @@ class _Item(BoundedModel):
     @property
     def spec(self) -> Timing | RecoverySpec | MixSpec:
         """The one model in this item, whatever its kind."""
-        spec: Timing | RecoverySpec | MixSpec = getattr(self, next(iter(type(self).model_fields)))
+        spec: Timing | RecoverySpec | MixSpec = getattr(self, self.field())
         return spec
+
+    @classmethod
+    def field(cls) -> str:
+        return next(iter(cls.model_fields))
+
+    @classmethod
+    def word(cls) -> str:
+        """Its key in a campaign."""
+        return cls.model_fields[cls.field()].alias or cls.field()
 
 
 SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
@@ -113,10 +122,10 @@ SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
     "reset": ResetSpec,
     "kill": KillSpec,
     "pause": PauseSpec,
-    "power": PowerSpec,
-    "cpu": CpuSpec,
-    "memory": MemorySpec,
-    "descriptors": DescriptorsSpec,
+    "power-loss": PowerSpec,
+    "cpu-limit": CpuSpec,
+    "memory-limit": MemorySpec,
+    "fd-limit": DescriptorsSpec,
     "wipe": WipeSpec,
     "disk": DiskSpec,
     "clock": ClockSpec,
@@ -133,14 +142,14 @@ FAULT_NAMES = tuple(SPECS)
 
 
 def _fault_name(item: Any) -> str | None:
-    keys = list(item) if isinstance(item, Mapping) else list(getattr(type(item), "model_fields", ()))
+    keys = list(item) if isinstance(item, Mapping) else [item.word()] if isinstance(item, _Item) else []
     return keys[0] if keys and keys[0] in SPECS else None
 
 
 def _item_model(name: str, spec: type[BoundedModel]) -> type[_Item]:
-    """A model with the one field `name`. It stands in this module by its own name, where pickle looks for it."""
-    fields: dict[str, Any] = {name: (spec, ...)}
-    model = create_model(f"{name.capitalize()}Item", __base__=_Item, __module__=__name__, **fields)
+    """A model with the one key `name`. It stands in this module by its own name, where pickle looks for it."""
+    fields: dict[str, Any] = {name.replace("-", "_"): (spec, Field(alias=name))}
+    model = create_model(f"{name.title().replace('-', '')}Item", __base__=_Item, __module__=__name__, **fields)
     globals()[model.__name__] = model
     return model
 

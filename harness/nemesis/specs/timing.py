@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
@@ -25,6 +25,9 @@ class Timing(BoundedModel):
     kind: ClassVar[str]
     later: ClassVar[frozenset[str]] = frozenset()
     """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
+
+    streams: ClassVar[Mapping[str, str]] = {}
+    """Word → its first name, which keys random numbers: a word that is renamed draws what it drew before."""
 
     lane: ClassVar[str] = ""
     """Where one must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""

@@ -13,7 +13,7 @@ from tribulation.histories.model.operation import Operation
 
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
-from ...failures.folder import check_time_s, is_simulated, read_plan
+from ...failures.folder import checker_timeout_s, is_simulated, read_plan
 from ...failures.signature import Signature, signatures
 from ...run.outcome.verdict import Judgement, judge_record
 from ...run.plan.plan import Plan
@@ -86,7 +86,7 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
         )
     tell("simulate", str(run_dir))
     whole = simulate(plan)
-    judgement = judge_record(whole.record, whole.facts, Budget(time_s=check_time_s(run_dir)), str(run_dir))
+    judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
     wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
     done = _cut(whole, wanted, seen_ns)
     tell("neighbours", f"at most {asked.tries} plans beside one of {len(done.plan.intents)} faults")

@@ -93,8 +93,8 @@ def plan_of_history(name: str, record: RunRecord, flaws: Sequence[str] = (), nod
         options={
             "system": {**SystemSpec().model_dump(mode="json"), "timing": "fast", "flaws": list(flaws)},
             "hosts": {"provider": "sim", "nodes": len(names)},
-            "checks": "auto",
-            "check_options": {},
+            "checkers": "auto",
+            "checker_options": {},
             "expect": "invalid",
         },
         pinned=pinned,

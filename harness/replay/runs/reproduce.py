@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...campaign.load import load_campaign
+from ...campaign.load import load_recorded
 from ...campaign.model import Campaign
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
@@ -118,6 +118,6 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
 
 def _campaign(plan: Plan, target: Path) -> Campaign:
     path = target / "campaign.yaml"
-    known = load_campaign(path) if target.is_dir() and path.exists() else None
+    known = load_recorded(path) if target.is_dir() and path.exists() else None
     told = f"what {target} recorded, tried again in the simulator: its faults and operations are those of plan.json"
     return campaign_of(plan, known, str(target)).model_copy(update={"description": told})

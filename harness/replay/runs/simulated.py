@@ -14,7 +14,7 @@ from tribulation.node.core_source import fingerprint
 
 from ...campaign.simulable import require_simulable
 from ...evidence.documents import DocumentError, read_document
-from ...failures.folder import check_time_s, read_plan, read_record
+from ...failures.folder import checker_timeout_s, read_plan, read_record
 from ...run.outcome.run_folder import RunFacts, read_facts
 from ...run.outcome.verdict import Judgement, judge_record
 from ...run.plan.plan import Plan
@@ -87,7 +87,7 @@ def replay_simulated(run_dir: Path) -> SimulatedReplay:
     window, unsteady = None, None
     if recorded not in (None, done.digest):
         window, unsteady = _where(plan, run_dir, done)
-    judgement = judge_record(done.record, done.facts, Budget(time_s=check_time_s(run_dir)), f"replay of {run_dir}")
+    judgement = judge_record(done.record, done.facts, Budget(time_s=checker_timeout_s(run_dir)), f"replay of {run_dir}")
     return SimulatedReplay(
         facts=facts,
         done=done,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tribulation.checkers import Fault, Gap, RunRecord
 from tribulation.checkers.faults.kinds import ONCE
-from tribulation.checkers.faults.masked import covered
+from tribulation.checkers.faults.masked import masked
 from tribulation.histories import NEMESIS, Event, History
 
 from ...evidence.told import told
@@ -28,14 +28,14 @@ _PUT_BACK = frozenset({"old-files"})
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """`unverified` and `not_undone` are ids of faults, `covered` those that could not show, with what stood before them."""
+    """`unverified` and `not_undone` are ids of faults, `masked` those that could not show, with what stood before them."""
 
     unverified: Sequence[str]
     not_undone: Sequence[str]
-    covered: dict[str, tuple[str, ...]]
+    masked: dict[str, tuple[str, ...]]
     gaps: Sequence[Gap]
     none_took_place: int = 0
-    """How many faults were left out, where not one took place."""
+    """How many faults were skipped, where not one took place."""
 
     @property
     def sentences(self) -> list[str]:
@@ -43,19 +43,19 @@ class Doubts:
             *(f"fault {fault} was not seen to take effect" for fault in self.unverified),
             *(f"fault {fault} was not seen undone" for fault in self.not_undone),
             *(f"evidence is missing: {gap}" for gap in self.gaps if gap.part in WHOLE),
-            *([f"no fault took place: all {self.none_took_place} were left out"] if self.none_took_place else []),
+            *([f"no fault took place: all {self.none_took_place} were skipped"] if self.none_took_place else []),
         ]
 
 
-def doubts_of(record: RunRecord, left_out: int = 0) -> Doubts:
-    """`left_out`: how many faults the campaign asked for and did not get."""
-    hidden = covered(record.faults)
+def doubts_of(record: RunRecord, skipped: int = 0) -> Doubts:
+    """`skipped`: how many faults the campaign asked for and did not get."""
+    hidden = masked(record.faults)
     return Doubts(
         unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in hidden],
         not_undone=_not_undone(record) if record.is_run else (),
-        covered=hidden,
+        masked=hidden,
         gaps=record.gaps,
-        none_took_place=0 if record.faults else left_out,
+        none_took_place=0 if record.faults else skipped,
     )
 
 

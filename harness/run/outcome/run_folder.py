@@ -27,6 +27,7 @@ from ...evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, re
 from ...evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
 from ...evidence.told import told
 from ...evidence.writing import writing
+from ...user_files.renamed import PLAN, RUN, UnknownVersion, current, written
 
 RUN_FILE = "run.json"
 DIGEST = "digest"
@@ -39,7 +40,7 @@ class RunFacts:
     """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error), `boot_offsets_ns` one whose host was booted
     again to those of its boots, by the first incarnation of each.
 
-    `backends` says, by ability and host, by what means faults were done there. `left_out` are faults that the campaign asked to compose and that could not
+    `backends` says, by ability and host, by what means faults were done there. `skipped` are faults that the campaign asked to compose and that could not
     be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each with its
     traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
@@ -53,7 +54,7 @@ class RunFacts:
     nodes: Sequence[str]
     voters: Mapping[str, int]
     expect: str = "valid"
-    checks: str | Sequence[str] = "auto"
+    checkers: str | Sequence[str] = "auto"
     phases: Mapping[str, int] = field(default_factory=dict)
     clock_offsets_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     boot_offsets_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class RunFacts:
     client_errors: Sequence[Mapping[str, Any]] = ()
     elapsed_s: Mapping[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    left_out: Sequence[Mapping[str, Any]] = ()
+    skipped: Sequence[Mapping[str, Any]] = ()
     state: str = ""
     files: Files = field(default_factory=dict)
     traced: Sequence[str] = ()
@@ -75,7 +76,7 @@ class RunFacts:
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""
         with writing(run_dir / RUN_FILE):
-            document = json.loads(json.dumps(asdict(self), default=str))
+            document = json.loads(json.dumps(written(asdict(self)), default=str))
             RunStore.write_json(run_dir / RUN_FILE, {**document, DIGEST: _digest(document)})
             if self.bugs:
                 (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
@@ -98,8 +99,8 @@ def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[s
         nodes=list(plan["nodes"]),
         voters=dict(plan["voters"]),
         expect=options.get("expect", "valid"),
-        checks=options.get("checks", "auto"),
-        options=dict(options.get("check_options", {})),
+        checkers=options.get("checkers", "auto"),
+        options=dict(options.get("checker_options", {})),
         state=OPEN,
         traced=list(traced),
     )
@@ -117,7 +118,7 @@ def read_facts(run_dir: Path) -> RunFacts:
     except DocumentError as wrong:
         why = error = f"is not what a run writes: {wrong}"
     try:
-        facts = typed(asdict(facts_of_plan(read_document(run_dir / PLAN_FILE))), RunFacts)
+        facts = typed(asdict(facts_of_plan(current(read_document(run_dir / PLAN_FILE), PLAN))), RunFacts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         history = run_dir / "history.jsonl"
         alone = f"check its history alone: tri check {history}"
@@ -133,9 +134,12 @@ def _facts(document: dict[str, Any]) -> RunFacts:
     digest = document.pop(DIGEST, None)
     if digest is not None and digest != _digest(document):
         raise DocumentError("its digest is not that of its content")
-    facts = typed(document, RunFacts)
-    if isinstance(facts.checks, str) and facts.checks != "auto":
-        raise DocumentError(f"checks is {facts.checks!r}")
+    try:
+        facts = typed(current(document, RUN), RunFacts)
+    except UnknownVersion as error:
+        raise DocumentError(str(error)) from error
+    if isinstance(facts.checkers, str) and facts.checkers != "auto":
+        raise DocumentError(f"checkers is {facts.checkers!r}")
     return facts
 
 

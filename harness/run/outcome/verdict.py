@@ -21,6 +21,7 @@ from ...evidence.writing import write_json
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ...trouble import Trouble
+from ...user_files.renamed import SCHEMA, SCHEMA_VERSION
 from .doubts import doubts_of, last_ok_ms, silent_after_heal
 from .run_folder import RunFacts, load_history_record, load_record, read_facts
 
@@ -108,9 +109,9 @@ def judge(
 
 def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
     """The campaign's. Whatever it names, a run whose system never came back is not valid."""
-    if facts.checks == "auto" or not record.is_run or FINAL_READS in facts.checks:
-        return facts.checks
-    return [*facts.checks, FINAL_READS]
+    if facts.checkers == "auto" or not record.is_run or FINAL_READS in facts.checkers:
+        return facts.checkers
+    return [*facts.checkers, FINAL_READS]
 
 
 def _command(history: Path, format: str | None, asked: Asked) -> str:
@@ -127,10 +128,11 @@ def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
     verdict = merge(result.verdict for result in results.values())
-    doubts = doubts_of(record, len(facts.left_out))
+    doubts = doubts_of(record, len(facts.skipped))
     if verdict is Verdict.VALID and (facts.errors or facts.bugs or doubts.sentences):
         verdict = Verdict.UNKNOWN
     document = {
+        SCHEMA: SCHEMA_VERSION,
         "verdict": verdict.value,
         "expected": verdict.value == facts.expect if facts.expect else None,
         "run": run,
@@ -141,7 +143,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "bugs": list(facts.bugs),
         "client_errors": [dict(one) for one in facts.client_errors],
         "unverified": list(doubts.unverified),
-        "covered": {fault: list(others) for fault, others in doubts.covered.items()},
+        "masked": {fault: list(others) for fault, others in doubts.masked.items()},
         "not_undone": list(doubts.not_undone),
         "gaps": [asdict(gap) for gap in doubts.gaps],
         "doubts": doubts.sentences,
@@ -152,7 +154,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "last_ok_ms": last_ok_ms(record.history) if record.is_run else {},
         "silent_after_heal": silent_after_heal(record) if record.is_run else [],
         "elapsed_s": dict(facts.elapsed_s),
-        "left_out": [dict(one) for one in facts.left_out],
+        "skipped": [dict(one) for one in facts.skipped],
         "backends": {ability: dict(how) for ability, how in facts.backends.items()},
         "power_model": power_model(record, verdict),
     }

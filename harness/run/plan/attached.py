@@ -36,7 +36,7 @@ TRACE_BYTES = 128 << 20
 """A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can look through."""
 BACK_S, LOOK_S = 10.0, 0.1
 """A supervisor waits for up to 5 s before it starts a node again that keeps ending."""
-_NOT_DEPLOYED = ("discover", "learners", "seeds", "capacities")
+_NOT_DEPLOYED = ("peer_discovery", "learners", "seeds", "capacities")
 """Options that no cluster of `tri deploy up` has."""
 
 
@@ -134,7 +134,14 @@ def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> 
     if config["voters"] != dict(plan.voters):
         return f"its voters are {config['voters']}, and the campaign's {dict(plan.voters)}"
     asked = {**reference_options(plan), **{name: getattr(campaign.system, name) for name in _NOT_DEPLOYED}}
-    deployed = {**config, "tls": "tls" in config, "discover": False, "learners": [], "seeds": [], "capacities": {}}
+    deployed = {
+        **config,
+        "tls": "tls" in config,
+        "peer_discovery": False,
+        "learners": [],
+        "seeds": [],
+        "capacities": {},
+    }
     for name in sorted(campaign.system.model_fields_set - {"voters", "name", "options"}):
         if name == "file":
             return "a system from a file is not what `tri deploy up` deploys"

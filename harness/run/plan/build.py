@@ -52,19 +52,19 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         seed=seed,
         nodes=nodes,
         voters=campaign.system.voters or default_voters([n for n in nodes if n not in campaign.system.learners]),
-        timing=Timing(campaign.load, campaign.quiet, campaign.final, campaign.operation_timeout),
+        timing=Timing(campaign.duration, campaign.settle, campaign.final, campaign.operation_timeout),
         workloads=workloads,
         slots=make_slots(workloads, nodes),
-        intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.load, able=able)),
+        intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.duration, able=able)),
         options={
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
-            "checks": campaign.checks,
-            "check_options": _check_options(campaign),
+            "checkers": campaign.checkers,
+            "checker_options": _checker_options(campaign),
             "expect": campaign.expect,
         },
         liveness=_liveness(campaign.liveness),
-        pace=pace_of(campaign.load),
+        pace=pace_of(campaign.duration),
         # Of another system nobody knows which node must take writes.
         settling=settling_slots(nodes) if campaign.system.file is None else (),
     )
@@ -80,12 +80,12 @@ def _liveness(spec: LivenessSpec | None) -> Liveness | None:
     return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
 
 
-def _check_options(campaign: Campaign) -> dict[str, Any]:
+def _checker_options(campaign: Campaign) -> dict[str, Any]:
     """The campaign's, with what its other sections say."""
     ours = campaign.options_of_sections()
     return {
-        **campaign.check_options,
-        **{name: {**campaign.check_options.get(name, {}), **some} for name, some in ours.items()},
+        **campaign.checker_options,
+        **{name: {**campaign.checker_options.get(name, {}), **some} for name, some in ours.items()},
     }
 
 
@@ -157,7 +157,7 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "membership": spec.membership,
         "agents": spec.agents,
         "memory": spec.memory,
-        "discover": spec.discover,
+        "peer_discovery": spec.peer_discovery,
         "learners": list(spec.learners),
         "seeds": list(spec.seeds),
         "capacities": dict(spec.capacities),

@@ -17,6 +17,7 @@ from ...errors import CampaignError, FaultError, TribulationError, shown
 from ...nemesis.faults.fault import CLIENTS, Intent, Situation
 from ...nemesis.topology.resolve import resolve, vertices
 from ...systems.base import Op
+from ...user_files.renamed import PLAN, SCHEMA, SCHEMA_VERSION, current
 from ...workloads import WORKLOADS
 from ...workloads.base import Workload
 from ...workloads.settle import SETTLE
@@ -103,6 +104,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            SCHEMA: SCHEMA_VERSION,
             "campaign": self.campaign,
             "seed": self.seed,
             "nodes": list(self.nodes),
@@ -140,6 +142,7 @@ class Plan:
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
         """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
         try:
+            data = current(data, PLAN) if isinstance(data, Mapping) else data
             inspect(data)
             pinned, liveness = data["pinned"], data.get("liveness")
             plan = cls(

@@ -1,7 +1,7 @@
-"""`tri search --zoo`: flaws hunted in the simulator, the correct node in the same plans, and the table that comes of it.
+"""`tri search --all-flaws`: flaws hunted in the simulator, the correct node in the same plans, and the table that comes of it.
 
-    tri search --zoo --state zoo.jsonl                      # all 43 of them; go on later with the same command
-    tri search --zoo --flaw ack-before-fsync --json
+    tri search --all-flaws --state zoo.jsonl                      # all 43 of them; go on later with the same command
+    tri search --all-flaws --flaw ack-before-fsync --json
     python -m tribulation.harness.search.zoo.zoo --state benchmarks/results/zoo.jsonl --ablate --markdown docs/reference/flaws.md
 
 A flaw is hunted in the plans of seeds 0, 1, 2, … until 200 seeds beyond the first that catches it; if none of `seeds` does, or none can, in the plans

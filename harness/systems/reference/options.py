@@ -47,7 +47,7 @@ class ReferenceOptions:
     membership: Mapping[str, Any] | None = None
     agents: Mapping[str, Any] | None = None
     memory: Mapping[str, Any] | None = None
-    discover: bool = False
+    peer_discovery: bool = False
     learners: Sequence[str] = ()
     seeds: Sequence[str] = ()
     capacities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def node_config(name: str, addresses: Mapping[str, str], options: ReferenceOptio
     return {
         "node": name,
         "cluster": options.cluster,
-        "peers": {name: peers[name]} if options.discover or joins else founders,
+        "peers": {name: peers[name]} if options.peer_discovery or joins else founders,
         "voters": voters,
         "timing": options.timing,
         "flaws": list(options.flaws),

@@ -234,9 +234,9 @@ def cases(most: int) -> Cases:
         "set-all": ("set", elements(3, ("add", "remove", "contains", "read"), 0.5, most), legal.elements, frozenset()),
         "mutex": ("mutex", lock(True, False, most), legal.mutex, False),
         "mutex-improper": ("mutex", lock(False, False, most), legal.mutex, False),
-        "fencing": ("fencing", lock(True, True, most), legal.fencing, (-10, False)),
-        "fencing-unnamed": ("fencing", lock(True, True, most, named=False), legal.unnamed, (-10, None)),
-        "fencing-improper": ("fencing", lock(False, True, most, named=False), legal.unnamed, (-10, None)),
+        "fencing": ("fenced-mutex", lock(True, True, most), legal.fencing, (-10, False)),
+        "fencing-unnamed": ("fenced-mutex", lock(True, True, most, named=False), legal.unnamed, (-10, None)),
+        "fencing-improper": ("fenced-mutex", lock(False, True, most, named=False), legal.unnamed, (-10, None)),
         "queue-again": ("queue", container("queue", most, values=2), legal.queue, ()),
         "stack-again": ("stack", container("stack", most, values=2), legal.stack, ()),
         "priority-queue-again": (
@@ -245,8 +245,8 @@ def cases(most: int) -> Cases:
             legal.priority_queue,
             (),
         ),
-        "append-list": ("append-list", appended(False, most), legal.appended, ()),
-        "append-list-put": ("append-list", appended(True, most), legal.appended, ()),
+        "append-list": ("list", appended(False, most), legal.appended, ()),
+        "append-list-put": ("list", appended(True, most), legal.appended, ()),
     }
 
 

@@ -202,44 +202,44 @@ def test_tokens_must_grow_and_be_given_once():
     shrinking = told(
         *one(0, "acquire", None, 2), *one(0, "release", 2, 2), *one(1, "acquire", None, 1), *one(1, "release", 1, 1)
     )
-    broken("fencing", shrinking, "token-order", 2)
-    broken("fencing", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 1)), "duplicate-token", 2)
-    broken("fencing", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 2)), "double-acquire", 2)
-    valid("fencing", told(*one(0, "acquire", None, 1), *one(0, "release", 1, 1), *one(1, "acquire", None, 3)))
+    broken("fenced-mutex", shrinking, "token-order", 2)
+    broken("fenced-mutex", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 1)), "duplicate-token", 2)
+    broken("fenced-mutex", told(*one(0, "acquire", None, 1), *one(1, "acquire", None, 2)), "double-acquire", 2)
+    valid("fenced-mutex", told(*one(0, "acquire", None, 1), *one(0, "release", 1, 1), *one(1, "acquire", None, 3)))
 
 
 def test_a_release_that_names_no_token_is_of_the_one_that_its_process_was_given():
     held = one(0, "acquire", None, 3)
-    valid("fencing", told(*held, *one(0, "release", None, None), *one(1, "acquire", None, 5)))
-    broken("fencing", told(*held, *one(1, "release", None, None), *one(1, "acquire", None, 5)), "bad-release", 1)
+    valid("fenced-mutex", told(*held, *one(0, "release", None, None), *one(1, "acquire", None, 5)))
+    broken("fenced-mutex", told(*held, *one(1, "release", None, None), *one(1, "acquire", None, 5)), "bad-release", 1)
     # One of unknown outcome by somebody who holds nothing cannot have happened, and says nothing against the others.
     unsure = told("p1 release", "p1 info", *held, *one(0, "release", None, None))
-    valid("fencing", unsure, model="fencing")
+    valid("fenced-mutex", unsure, model="fencing")
     both = told(*held, "p1 release", "p1 info", *one(2, "acquire", None, 5))
-    broken("fencing", both, "double-acquire", 2)
+    broken("fenced-mutex", both, "double-acquire", 2)
 
 
 def test_tokens_that_are_no_numbers_are_searched():
     locks = (*one(0, "acquire", None, "a"), *one(0, "release", "a", "a"), *one(1, "acquire", None, "b"))
-    assert run("fencing", told(*locks), model="fencing").stats["methods"] == {"search": 1}
-    valid("fencing", told(*locks, *one(1, "release", "b", "b")), model="fencing")
-    broken("fencing", told(*locks, *one(1, "release", "a", "a")), "non-monotonic-read", 4, model="fencing")
+    assert run("fenced-mutex", told(*locks), model="fencing").stats["methods"] == {"search": 1}
+    valid("fenced-mutex", told(*locks, *one(1, "release", "b", "b")), model="fencing")
+    broken("fenced-mutex", told(*locks, *one(1, "release", "a", "a")), "non-monotonic-read", 4, model="fencing")
     fallen = (*one(0, "acquire", None, "b"), *one(0, "release", "b", "b"), *one(1, "acquire", None, "a"))
-    broken("fencing", told(*fallen), "non-monotonic-read", 3, model="fencing")
+    broken("fenced-mutex", told(*fallen), "non-monotonic-read", 3, model="fencing")
 
 
 def test_a_list_goes_two_ways():
     appends = (*one(0, "append", 1, 1), *one(0, "append", 2, 2))
     broken(
-        "append-list",
+        "list",
         told(*appends, *one(1, "read", None, [1, 2]), *one(1, "read", None, [2, 1])),
         "incompatible-order",
         2,
     )
-    broken("append-list", told(*appends, *one(1, "read", None, [1])), "lost-write", 2)
-    valid("append-list", told(*appends, *one(1, "put", [3, 4], None), *one(1, "read", None, [3, 4])))
+    broken("list", told(*appends, *one(1, "read", None, [1])), "lost-write", 2)
+    valid("list", told(*appends, *one(1, "put", [3, 4], None), *one(1, "read", None, [3, 4])))
     broken(
-        "append-list",
+        "list",
         told(*one(0, "append", 1, 1), *one(1, "put", [3, 4], None), *one(1, "read", None, [3])),
         "intermediate-read",
         2,
@@ -248,21 +248,21 @@ def test_a_list_goes_two_ways():
 
 def test_a_list_has_an_element_twice_or_before_it_was_there():
     append = one(0, "append", 1, 1)
-    broken("append-list", told(*append, *one(1, "read", None, [1, 1])), "duplicate", 1)
-    broken("append-list", told(*append, *one(1, "read", None, [1]), *one(1, "read", None, [1, 1])), "duplicate", 1)
-    broken("append-list", told(*one(1, "read", None, [1]), *append), "future-read", 2)
+    broken("list", told(*append, *one(1, "read", None, [1, 1])), "duplicate", 1)
+    broken("list", told(*append, *one(1, "read", None, [1]), *one(1, "read", None, [1, 1])), "duplicate", 1)
+    broken("list", told(*one(1, "read", None, [1]), *append), "future-read", 2)
 
 
 def test_a_list_has_elements_in_an_order_in_which_they_were_not_appended():
     """The read belongs to the proof: it alone says in which order they stand."""
     appends = (*one(0, "append", 1, 1), *one(0, "append", 2, 2))
-    broken("append-list", told(*appends, *one(1, "read", None, [2, 1])), "future-read", 3)
+    broken("list", told(*appends, *one(1, "read", None, [2, 1])), "future-read", 3)
 
 
 def test_a_list_lacks_an_append_from_before_another_that_it_shows():
     """The read was open all the while, so that only with what it returned the two appends prove anything."""
     history = told("p1 read", *one(0, "append", 1, 1), *one(0, "append", 2, 2), ("p1 ok", [2]))
-    broken("append-list", history, "lost-write", 3)
+    broken("list", history, "lost-write", 3)
 
 
 def test_a_read_open_all_the_while_shows_an_add_and_not_the_one_before_it():
@@ -293,8 +293,8 @@ def test_values_that_are_null_are_searched():
 
 def test_elements_that_are_null_are_searched():
     history = told(*one(0, "append", None, None), *one(0, "append", 1, 1), *one(1, "read", None, [None, 1]))
-    assert run("append-list", history).stats["methods"] == {"search": 1}
-    valid("append-list", history)
+    assert run("list", history).stats["methods"] == {"search": 1}
+    valid("list", history)
 
 
 def test_one_element_is_searched_as_that_and_more_as_a_set():
@@ -309,7 +309,7 @@ def test_one_element_is_searched_as_that_and_more_as_a_set():
 
 def test_a_list_goes_another_way_than_it_was_put():
     history = told(*one(0, "put", [1, 2], [1, 2]), *one(0, "append", 3, 3), *one(1, "read", None, [1, 3]))
-    broken("append-list", history, "incompatible-order", 2)
+    broken("list", history, "incompatible-order", 2)
 
 
 def test_elements_of_a_set():

@@ -20,7 +20,7 @@ GOOD = """\
 name: story
 hosts: {provider: sim, nodes: 3}
 seed: 7
-load: 20s
+duration: 20s
 workloads:
   - register: {keys: 2, clients: 3, rate: 90/m}
 faults:
@@ -31,9 +31,9 @@ MANY = "faults:\n" + "  - kill: {target: one, every: 3s, for: 1s, overlap: true}
 PARTITION = "  - partition: {shape: halves, every: 8s, for: 4s}\n"
 
 REFUSED = [
-    (("load: 20s", "load: 99999999999999999999h"), 4, "is more than"),
-    (("load: 20s", "load: 1001h"), 4, "longer than 1000h"),
-    (("load: 20s", "load: " + "1h" * 20_000), 4, "is no duration"),
+    (("duration: 20s", "duration: 99999999999999999999h"), 4, "is more than"),
+    (("duration: 20s", "duration: 1001h"), 4, "longer than 1000h"),
+    (("duration: 20s", "duration: " + "1h" * 20_000), 4, "is no duration"),
     (("seed: 7", "seed: true"), 3, "valid integer (got True)"),
     (("seed: 7", "seed: '7'"), 3, "valid integer (got '7')"),
     (("seed: 7", "seed: 18446744073709551616"), 3, "64 bits"),
@@ -51,14 +51,14 @@ REFUSED = [
     ((PARTITION, "  - kill: {target: random(99), after: 1s}\n"), 8, "random(99) of 3 nodes"),
     ((PARTITION, "  - kill: {target: random(00), after: 1s}\n"), 8, "random(00)"),
     ((PARTITION, "  - kill: {target: [n9], after: 1s}\n"), 8, "no node 'n9'"),
-    ((PARTITION, "  - clock: {target: one, jump: 1000000000000h, after: 1s, for: 1s}\n"), 8, "is more than"),
+    ((PARTITION, "  - clock: {target: one, bump: 1000000000000h, after: 1s, for: 1s}\n"), 8, "is more than"),
     ((PARTITION, "  - clock: {target: one, offset: -1000000000000h, after: 1s, for: 1s}\n"), 8, "is more than"),
     ((PARTITION, "  - kill: {target: one, on: leader-elected, for: 1s, times: 9999999}\n"), 8, "less than or equal"),
-    ((PARTITION, "  - memory: {target: one, limit: 99999999999GiB, after: 1s}\n"), 8, "is more than"),
+    ((PARTITION, "  - memory-limit: {target: one, limit: 99999999999GiB, after: 1s}\n"), 8, "is more than"),
     (("faults:\n" + PARTITION, MANY), 7, "at most 200 items"),
     (("faults:\n" + PARTITION, "faults: {swarm: {for: 1ns, rest: 1ns}}\n"), 7, "less than 2s"),
-    (("faults:\n" + PARTITION, "faults: all\nquiet: 1s\n"), 7, "less than 2s"),
-    (("seed: 7", "checks: [set, set]"), 3, "named twice"),
+    (("faults:\n" + PARTITION, "faults: all\nsettle: 1s\n"), 7, "less than 2s"),
+    (("seed: 7", "checkers: [set, set]"), 3, "named twice"),
     (("seed: 7", "system: {membership: {}, learners: [n1, n2, n3]}"), 3, "none votes"),
     (("seed: 7", "seed: !!int 7"), 3, "the tag '!!int'"),
     (("seed: 7", "seed: &a [*a]"), 3, "the alias *a"),
@@ -68,7 +68,7 @@ REFUSED = [
     (("seed: 7", "\n".join(f"k{n}: 1" for n in range(400))), 3, "and 380 more"),
     (("seed: 7", "system: {voters: {n1: 99999999999999999999999}}"), 3, "64 bits"),
     (("seed: 7", "system: {snapshot_threshold: 99999999999999}"), 3, "less than or equal to"),
-    (("seed: 7", "final: 1ns\nquiet: 99999h"), 4, "longer than 1000h"),
+    (("seed: 7", "final: 1ns\nsettle: 99999h"), 4, "longer than 1000h"),
     (("name: story\n", "- name\n"), 2, "not valid YAML"),
 ]
 
@@ -93,17 +93,17 @@ def test_each_is_refused_with_its_line_and_a_hint(tmp_path: Path, change: tuple[
 
 
 OVERRIDES = [
-    ("load=[", "--set load: the value '[' is not valid YAML"),
-    ("load=" + "[" * 100_000, "--set load: the value '[[["),
-    ("load=!!python/name:os.system x", "--set load: the value '!!python/name:os.system x' is the tag"),
-    ("load=&a [*a]", "--set load: the value '&a [*a]' is the alias *a"),
+    ("duration=[", "--set duration: the value '[' is not valid YAML"),
+    ("duration=" + "[" * 100_000, "--set duration: the value '[[["),
+    ("duration=!!python/name:os.system x", "--set duration: the value '!!python/name:os.system x' is the tag"),
+    ("duration=&a [*a]", "--set duration: the value '&a [*a]' is the alias *a"),
     ("seed=" + "9" * 5000, "--set seed: the value"),
-    ("load=soon", "--set load: load: 'soon' is no duration"),
+    ("duration=soon", "--set duration: duration: 'soon' is no duration"),
     ("hosts.nodes=99", "--set hosts.nodes: hosts.nodes: "),
     ("nodes=3", "--set nodes: nodes: unknown field"),
     ("faults.partition.for=9s", "story.yaml:8 with --set faults.partition.for: faults[0]"),
     ("faults.0.partition.every=1ns", "with --set faults.0.partition.every"),
-    ("load=1s", "story.yaml:7 with --set load: these faults cannot be scheduled"),
+    ("duration=1s", "story.yaml:7 with --set duration: these faults cannot be scheduled"),
     (".".join("a" * 2000) + "=1", "nothing lies"),
     ("faults.0.0.x=1", "faults[0]"),
     ("faults.partition=x", "--set faults.partition: faults[0].partition"),
@@ -137,9 +137,11 @@ def test_an_override_of_an_aliased_value_changes_that_one_alone(tmp_path: Path):
 
 def test_mistakes_of_names_and_of_fields_are_reported_together(tmp_path: Path):
     path = tmp_path / "story.yaml"
-    path.write_text(GOOD.replace("seed: 7", "seed: x\nchecks: [sett]\nsystem: {flaws: [none]}").replace("keys", "keyz"))
+    path.write_text(
+        GOOD.replace("seed: 7", "seed: x\ncheckers: [sett]\nsystem: {flaws: [none]}").replace("keys", "keyz")
+    )
     message = refusal(path)
-    for line, what in ((3, "seed: "), (4, "checks[0]: no checker 'sett'"), (5, "no flaw 'none'"), (8, "keyz")):
+    for line, what in ((3, "seed: "), (4, "checkers[0]: no checker 'sett'"), (5, "no flaw 'none'"), (8, "keyz")):
         assert f":{line}: " in message and what in message
 
 
@@ -167,7 +169,7 @@ def test_every_model_of_what_users_write_has_bounds():
     while below:
         models += (made := [each for model in below for each in model.__subclasses__()])
         below = made
-    ours = [model for model in models if model.__module__.startswith("harness.")]
+    ours = [model for model in models if model.__module__.startswith("tribulation.harness.")]
     assert len(ours) > 30 and [model for model in ours if not issubclass(model, BoundedModel)] == []
 
 
@@ -176,7 +178,7 @@ def test_the_command_exits_2_with_place_and_hint(tmp_path: Path):
     good.write_text(GOOD)
     os.mkfifo(pipe)
     for words, place in (
-        ([str(good), "--set", "load=["], "--set load: "),
+        ([str(good), "--set", "duration=["], "--set duration: "),
         ([str(good), "--hosts", str(pipe)], f"{pipe}: cannot be read: it is a pipe"),
     ):
         command = [sys.executable, "-m", "tribulation.harness.cli", "run", *words]

@@ -18,7 +18,7 @@ GOOD = """\
 name: story
 hosts: {provider: sim, nodes: 3}
 seed: 7
-load: 20s
+duration: 20s
 workloads:
   - register: {keys: 2, clients: 3, rate: 90/m}
 faults:
@@ -71,14 +71,14 @@ def test_every_problem_is_told_at_once_with_file_line_and_hint(tmp_path):
         (("shape: halves", "shape: halfs"), "story.yaml:8"),
         (("register:", "registers:"), "register, set"),
         (("seed: 7", "seed: 7\nsystem: {flaws: [ack-before-majorty]}"), "ack-before-majority"),
-        (("seed: 7", "seed: 7\nchecks: [linearisable]"), "linearizable"),
+        (("seed: 7", "seed: 7\ncheckers: [linearisable]"), "linearizable"),
         (("seed: 7", "seed: 7\nsystem: {voters: {n9: 1}}"), "no node 'n9'"),
         (("shape: halves", "shape: grudge, edges: [[n1, n7]]"), "no node 'n7'"),
         (("for: 4s", "for: 9s"), "story.yaml:8"),
         (("rate: 90/m", "rate: fast"), "400/s"),
         (("name: story", "name: story\nname: again"), "duplicate key"),
         (("provider: sim", "provider: ssh"), "inventory"),
-        (("load: 20s", "load: 2s"), "story.yaml"),
+        (("duration: 20s", "duration: 2s"), "story.yaml"),
     ],
 )
 def test_each_mistake_is_refused_with_what_would_do(tmp_path, change, expected):
@@ -87,14 +87,14 @@ def test_each_mistake_is_refused_with_what_would_do(tmp_path, change, expected):
 
 def test_overrides_reach_nested_fields_and_list_items_by_their_key(tmp_path):
     path = write(tmp_path, GOOD)
-    overrides = ["load=30s", "hosts.nodes=5", "workloads.register.clients=9", "system.flaws=[ack-before-fsync]"]
+    overrides = ["duration=30s", "hosts.nodes=5", "workloads.register.clients=9", "system.flaws=[ack-before-fsync]"]
     campaign = load_campaign(path, overrides)
-    assert campaign.load == 30_000_000_000
+    assert campaign.duration == 30_000_000_000
     assert campaign.hosts.nodes == 5
     assert campaign.workload_specs["register"].clients == 9
     assert campaign.system.flaws == ["ack-before-fsync"]
-    assert "key=value" in refusal(tmp_path, GOOD, "load")
-    assert "not a mapping" in refusal(tmp_path, GOOD, "load.x=1")
+    assert "key=value" in refusal(tmp_path, GOOD, "duration")
+    assert "not a mapping" in refusal(tmp_path, GOOD, "duration.x=1")
 
 
 def test_the_hosts_option_keeps_the_number_of_nodes(tmp_path):
@@ -107,10 +107,10 @@ def test_the_hosts_option_keeps_the_number_of_nodes(tmp_path):
 def test_the_seed_determines_the_schedule_and_removing_a_fault_leaves_the_others(tmp_path):
     text = GOOD + "  - kill: {target: one, every: 6s, for: 1s, stagger: 1s}\n"
     both = load_campaign(write(tmp_path, text))
-    kills = [i for i in expand(both.faults, seed=1, load_ns=both.load) if i.kind == "kill"]
-    alone = [i for i in expand(both.faults[1:], seed=1, load_ns=both.load) if i.kind == "kill"]
+    kills = [i for i in expand(both.faults, seed=1, load_ns=both.duration) if i.kind == "kill"]
+    alone = [i for i in expand(both.faults[1:], seed=1, load_ns=both.duration) if i.kind == "kill"]
     assert kills == alone
-    assert kills != [i for i in expand(both.faults, seed=2, load_ns=both.load) if i.kind == "kill"]
+    assert kills != [i for i in expand(both.faults, seed=2, load_ns=both.duration) if i.kind == "kill"]
 
 
 def test_of_an_even_number_of_nodes_the_first_counts_double():
@@ -149,31 +149,31 @@ def test_unlike_nodes_are_members_that_there_are_with_capacities_that_can_be(tmp
 
 
 OPTIONS = [
-    ("check_options: {max_recovery: 5}", "check_options.max_recovery: no checker and no option", "max_recovery_s"),
-    ("check_options: {max_recovery_s: -5}", "check_options.max_recovery_s: must be 0 or more (got -5)", "first ok"),
-    ("check_options: {max_recovery_s: .nan}", "must be a finite number (got nan)", "first ok"),
-    ("check_options: {max_recovery_s: true}", "must be a finite number (got True)", "first ok"),
+    ("checker_options: {max_recovery: 5}", "checker_options.max_recovery: no checker and no option", "max_recovery_s"),
+    ("checker_options: {max_recovery_s: -5}", "checker_options.max_recovery_s: must be 0 or more (got -5)", "first ok"),
+    ("checker_options: {max_recovery_s: .nan}", "must be a finite number (got nan)", "first ok"),
+    ("checker_options: {max_recovery_s: true}", "must be a finite number (got True)", "first ok"),
     (
-        "check_options: {agents: {max_pause: 1}}",
-        "check_options.agents.max_pause: checker 'agents' has no",
+        "checker_options: {agents: {max_pause: 1}}",
+        "checker_options.agents.max_pause: checker 'agents' has no",
         "max_pause_s",
     ),
-    ("check_options: {agents: 1}", "the options of checker 'agents' must be a mapping", "max_pause_s: …"),
+    ("checker_options: {agents: 1}", "the options of checker 'agents' must be a mapping", "max_pause_s: …"),
     (
-        "checks: [set]\ncheck_options: {agents: {max_pause_s: 1}}",
-        "checker 'agents' is not among `checks`",
+        "checkers: [set]\nchecker_options: {agents: {max_pause_s: 1}}",
+        "checker 'agents' is not among `checkers`",
         "add agents",
     ),
-    ("checks: [set, set]", "checks[1]: checker 'set' is named twice", "leave out"),
-    ("checks: [sett]", "checks[0]: no checker 'sett'", "did you mean 'set'"),
+    ("checkers: [set, set]", "checkers[1]: checker 'set' is named twice", "leave out"),
+    ("checkers: [sett]", "checkers[0]: no checker 'sett'", "did you mean 'set'"),
     (
-        "system: {memory: {}}\ncheck_options: {memory: {conflicts: latest-wins}}",
-        "check_options.memory.conflicts: another section of this campaign says 'merge' (got 'latest-wins')",
+        "system: {memory: {}}\nchecker_options: {memory: {conflicts: latest-wins}}",
+        "checker_options.memory.conflicts: another section of this campaign says 'merge' (got 'latest-wins')",
         "leave it out",
     ),
     (
-        "liveness: {within: 5s}\ncheck_options: {recovery: {within_ms: 1}}",
-        "check_options.recovery.within_ms: another section of this campaign says 5000.0 (got 1)",
+        "liveness: {within: 5s}\nchecker_options: {recovery: {within_ms: 1}}",
+        "checker_options.recovery.within_ms: another section of this campaign says 5000.0 (got 1)",
         "leave it out",
     ),
 ]
@@ -191,10 +191,10 @@ def test_options_that_no_checker_would_apply_are_refused_with_their_place(text, 
 
 def test_options_of_a_section_and_of_check_options_are_joined(tmp_path):
     text = (
-        f"{GOOD}system: {{memory: {{conflicts: latest-wins}}}}\ncheck_options: {{memory: {{overwritten: counted}}}}\n"
+        f"{GOOD}system: {{memory: {{conflicts: latest-wins}}}}\nchecker_options: {{memory: {{overwritten: counted}}}}\n"
     )
     plan = make_plan(load_campaign(write(tmp_path, text)), tmp_path)
-    assert plan.options["check_options"] == {"memory": {"conflicts": "latest-wins", "overwritten": "counted"}}
+    assert plan.options["checker_options"] == {"memory": {"conflicts": "latest-wins", "overwritten": "counted"}}
 
 
 @pytest.mark.parametrize("value", ["{a", "k\udcc3rze", "'"])

@@ -83,4 +83,4 @@ def test_a_setup_takes_voters_first_and_tells_each_node_of_itself_alone() -> Non
     options = Setup("s", voters=2, learners=1, late=1, agents={"balance_ns": 0}).options(["n1", "n2", "n3"])
     assert options.voters == {"n1": 1, "n2": 1}
     assert list(options.learners) == ["n3"]
-    assert options.discover and options.membership == {} and options.agents == {"balance_ns": 0}
+    assert options.peer_discovery and options.membership == {} and options.agents == {"balance_ns": 0}

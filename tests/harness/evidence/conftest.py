@@ -13,8 +13,8 @@ CAMPAIGN = """
 name: {name}
 hosts: {{provider: sim, nodes: 3}}
 seed: 1
-load: 4s
-quiet: 500ms
+duration: 4s
+settle: 500ms
 system: {{name: reference, flaws: [{flaw}]}}
 workloads:
   - register: {{keys: 2, clients: 4, rate: 100/s}}

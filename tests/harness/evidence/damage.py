@@ -108,7 +108,7 @@ def without_final_reads(run: Path) -> None:
 
 
 def not_undone(line: dict[str, Any]) -> dict[str, Any]:
-    return {**line, "verified": False} if line["phase"] == "healed" else line
+    return {**line, "verified": False} if line.get("phase") == "healed" else line
 
 
 def killed(run: Path) -> None:
@@ -159,11 +159,11 @@ DAMAGES: dict[tuple[str, str], Damage] = {
     ("seal", "the run was killed during the load"): killed_in_the_load,
     ("final reads", "a key was not read after the heal"): without_final_reads,
     ("verification", "a fault was not seen to take effect"): ledger(
-        lambda line: {**line, "verified": False} if line["phase"] == "verified" else line
+        lambda line: {**line, "verified": False} if line.get("phase") == "verified" else line
     ),
     ("undo", "a fault was not seen undone"): both(unseen_at_the_end, ledger(not_undone)),
     ("undo", "a fault has no line of its heal"): both(
-        unseen_at_the_end, ledger(lambda line: None if line["phase"] == "healed" else line)
+        unseen_at_the_end, ledger(lambda line: None if line.get("phase") == "healed" else line)
     ),
     ("collection", "a node's trace could not be collected"): uncollected("trace.jsonl"),
     ("collection", "a log could not be collected"): uncollected("logs/node.log"),

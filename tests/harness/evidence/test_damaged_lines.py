@@ -57,7 +57,9 @@ def test_a_ledger_line_that_no_injector_writes_is_a_gap(sound_run: Path, copy, o
     run = copy(sound_run)
     path = run / "ledger.jsonl"
     lines = [json.loads(text) for text in path.read_text().splitlines()]
-    changed = [{**line, "observed": observed} if line["phase"] in ("verified", "healed") else line for line in lines]
+    changed = [
+        {**line, "observed": observed} if line.get("phase") in ("verified", "healed") else line for line in lines
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in changed))
     assert judge(run).exit_code == 3
 
@@ -68,7 +70,7 @@ def test_a_ledger_line_that_no_injector_writes_is_a_gap(sound_run: Path, copy, o
         lambda facts: facts.update(files={}),
         lambda facts: facts.update(files={}, state="of tomorrow"),
         lambda facts: facts.update(phases=None),
-        lambda facts: facts.update(checks="linearizable"),
+        lambda facts: facts.update(checkers="linearizable"),
     ],
 )
 def test_facts_that_no_run_writes_vouch_for_nothing(sound_run: Path, copy, change) -> None:

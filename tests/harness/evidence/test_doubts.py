@@ -123,6 +123,6 @@ def test_the_last_ok_of_each_node_and_who_was_silent_after_the_heal() -> None:
 
 def test_a_campaign_of_which_no_fault_took_place_proves_nothing():
     record = RunRecord(history(), is_run=True)
-    assert doubts_of(record, left_out=2).sentences == ["no fault took place: all 2 were left out"]
+    assert doubts_of(record, skipped=2).sentences == ["no fault took place: all 2 were skipped"]
     assert doubts_of(record).sentences == []
-    assert doubts_of(replace(record, faults=[OVER]), left_out=2).sentences == []
+    assert doubts_of(replace(record, faults=[OVER]), skipped=2).sentences == []

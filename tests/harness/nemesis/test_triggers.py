@@ -37,14 +37,14 @@ name: moments
 hosts: {provider: sim, nodes: 5}
 system: {snapshot_threshold: 100}
 seed: 4
-load: 12s
+duration: 12s
 workloads:
   - register: {keys: 2, clients: 5, rate: 100/s}
 faults:
   - partition: {shape: leader-minority, after: 1s, for: 1s}
   - kill: {target: trigger, on: leader-elected, after: 5ms, for: 1s, times: 2}
   - pause: {target: trigger, on: snapshot-begun, for: 500ms}
-  - clock: {target: leader, jump: 1s, on: commit-advanced, for: 1s}
+  - clock: {target: leader, bump: 1s, on: commit-advanced, for: 1s}
 """
 
 
@@ -112,7 +112,7 @@ def test_the_simulator_strikes_at_the_moment_again_and_again_the_same(plan: Plan
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     done = simulate(plan)
     triggers = {fault.id: fault.intended["trigger"] for fault in done.record.faults if "trigger" in fault.intended}
-    assert {trigger["event"] for trigger in triggers.values()} == set(EVENTS) and not done.facts.left_out
+    assert {trigger["event"] for trigger in triggers.values()} == set(EVENTS) and not done.facts.skipped
     for fault in done.record.faults:
         if fault.id in triggers and fault.kind in ("kill", "pause"):
             assert fault.intended["nodes"] == [triggers[fault.id]["node"]] and fault.verified

@@ -15,8 +15,8 @@ CAMPAIGN = """
 name: small
 hosts: {provider: sim, nodes: 3}
 seed: 5
-load: 2s
-quiet: 500ms
+duration: 2s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 3, rate: 60/s}
 faults:

@@ -21,8 +21,8 @@ name: recorded
 hosts: {provider: sim, nodes: 3}
 system: {name: reference, timing: fast, snapshot_threshold: 40}
 seed: 3
-load: 3s
-quiet: 500ms
+duration: 3s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 3, rate: 100/s}
 faults:
@@ -32,7 +32,7 @@ KILL_AND_CUT = """
   - partition: {shape: isolate-one, target: [n1], after: 1500ms, for: 1s}
 """
 POWER = """
-  - power: {target: [n1], after: 503ms, for: 500ms}
+  - power-loss: {target: [n1], after: 503ms, for: 500ms}
 """
 
 

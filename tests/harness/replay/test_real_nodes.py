@@ -136,13 +136,13 @@ CAMPAIGN = """
 name: flawed-on-hosts
 hosts: {provider: local, nodes: 3}
 system: {name: reference, timing: fast, flaws: [stale-read-from-deposed-leader]}
-load: 4s
-quiet: 500ms
+duration: 4s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 6, rate: 150/s, mix: {read: 60, write: 40}}
 faults:
   - partition: {shape: isolate-one, target: leader, after: 1s, for: 2s}
-checks: [linearizable]
+checkers: [linearizable]
 expect: invalid
 """
 

@@ -31,13 +31,13 @@ name: flawed
 hosts: {provider: sim, nodes: 3}
 system: {name: reference, timing: fast, flaws: [stale-read-from-deposed-leader]}
 seed: 3
-load: 3s
-quiet: 200ms
+duration: 3s
+settle: 200ms
 workloads:
   - register: {keys: 1, clients: 6, rate: 100/s, mix: {read: 60, write: 40}}
 faults:
   - partition: {shape: isolate-one, target: leader, after: 1s, for: 1500ms}
-checks: [linearizable]
+checkers: [linearizable]
 expect: invalid
 """
 

@@ -81,9 +81,9 @@ def test_other_nodes_are_another_cluster(inventory: Path) -> None:
     [
         ({"kill": {"target": "leader", "after": "1s"}}, False, None),
         ({"partition": {"shape": "halves", "after": "1s", "for": "1s"}}, False, None),
-        ({"clock": {"target": "leader", "jump": "1s", "after": "1s", "for": "1s"}}, False, "cannot have clock"),
-        ({"clock": {"target": "leader", "jump": "1s", "after": "1s", "for": "1s"}}, True, None),
-        ({"power": {"target": "leader", "after": "1s", "for": "1s"}}, False, "cannot have power"),
+        ({"clock": {"target": "leader", "bump": "1s", "after": "1s", "for": "1s"}}, False, "cannot have clock"),
+        ({"clock": {"target": "leader", "bump": "1s", "after": "1s", "for": "1s"}}, True, None),
+        ({"power-loss": {"target": "leader", "after": "1s", "for": "1s"}}, False, "cannot have power"),
     ],
 )
 def test_faults_for_which_nodes_would_have_to_be_started_anew_are_refused(

@@ -19,8 +19,8 @@ CAMPAIGN = """\
 name: back
 hosts: {provider: sim, nodes: 3}
 seed: 3
-load: 4s
-quiet: 1s
+duration: 4s
+settle: 1s
 workloads: [{register: {keys: 2, clients: 3, rate: 60/s}}]
 """
 
@@ -28,7 +28,7 @@ workloads: [{register: {keys: 2, clients: 3, rate: 60/s}}]
 @pytest.fixture(scope="module", params=["auto", ["linearizable"]], ids=["auto", "one checker"])
 def done(request: Any, tmp_path_factory: Any) -> Simulated:
     folder: Path = tmp_path_factory.mktemp("campaign")
-    (folder / "back.yaml").write_text(f"{CAMPAIGN}checks: {request.param}\n")
+    (folder / "back.yaml").write_text(f"{CAMPAIGN}checkers: {request.param}\n")
     return simulate(make_plan(load_campaign(folder / "back.yaml"), folder))
 
 

@@ -27,7 +27,7 @@ name: many
 hosts: {provider: sim, nodes: 5}
 system: {membership: {}, agents: {}, memory: {}}
 seed: 5
-load: 8s
+duration: 8s
 liveness: {rest: bridged}
 workloads:
   - register: {keys: 2, clients: 3, rate: 60/s, bursts: {every: 2s, for: 500ms, rate: 90/s}}
@@ -39,7 +39,7 @@ faults:
   - link: {shape: halves, loss: 5%, delay: 5ms, after: 3s, for: 1s}
   - flap: {shape: bridge, after: 4s, for: 1s}
   - kill: {target: follower, on: leader-elected, after: 1s, restart_after: 500ms}
-  - power: {target: "random(2)", after: 4s, for: 1s}
+  - power-loss: {target: "random(2)", after: 4s, for: 1s}
   - disk: {target: one, effect: slow, delay: 20ms, after: 1s, for: 1s}
   - clock: {target: [n2], offset: 60s, after: 1s, for: 1s}
   - voters: {set: {n5: 0}, after: 5s}

@@ -116,8 +116,8 @@ CAMPAIGN = """
 name: alone
 hosts: {{provider: sim, nodes: {nodes}}}
 seed: 5
-load: 3s
-quiet: 1s
+duration: 3s
+settle: 1s
 system: {{flaws: {flaws}}}
 workloads:
   - register: {{keys: 2, clients: {nodes}, rate: 60/s}}
@@ -166,7 +166,7 @@ def test_leaders_that_depose_each_other_without_end_are_found(tmp_path):
 def test_a_ring_is_refused_together_with_changes_of_voters(faults, refused, tmp_path):
     """Its majorities are of the nodes, so of changed voters nobody need see a quorum."""
     path = tmp_path / "ring.yaml"
-    text = f"name: c\nload: 60s\nworkloads:\n  - register: {{}}\nfaults: {faults}\nliveness: {{rest: ring}}\n"
+    text = f"name: c\nduration: 60s\nworkloads:\n  - register: {{}}\nfaults: {faults}\nliveness: {{rest: ring}}\n"
     path.write_text(text, encoding="utf-8")
     if not refused:
         load_campaign(path)

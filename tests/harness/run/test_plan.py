@@ -24,8 +24,8 @@ CAMPAIGN = """
 name: small
 hosts: {provider: sim, nodes: 3}
 seed: 5
-load: 3s
-quiet: 1s
+duration: 3s
+settle: 1s
 workloads:
   - register: {keys: 2, clients: 3, rate: 60/s}
   - set: {clients: 1, rate: 10/s}

@@ -18,7 +18,7 @@ from tribulation.harness.run.outcome.verdict import power_model
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.histories import History
 
-HEAD = "name: power\nhosts: {nodes: 3}\nload: 10s\nworkloads: [{register: {}}]\n"
+HEAD = "name: power\nhosts: {nodes: 3}\nduration: 10s\nworkloads: [{register: {}}]\n"
 OWN = "system: {file: own.py}\n"
 
 
@@ -32,11 +32,11 @@ def plan(tmp_path: Path, faults: str, system: str = "", hosts: str | None = None
 @pytest.mark.parametrize(
     ("system", "faults", "model", "written"),
     [
-        ("", "[power: {target: one, after: 1s}]", "strict", None),
-        ("", "[power: {target: one, after: 1s, model: journaled}]", "journaled", "journaled"),
-        (OWN, "[power: {target: one, after: 1s}]", "journaled", "journaled"),
+        ("", "[power-loss: {target: one, after: 1s}]", "strict", None),
+        ("", "[power-loss: {target: one, after: 1s, model: journaled}]", "journaled", "journaled"),
+        (OWN, "[power-loss: {target: one, after: 1s}]", "journaled", "journaled"),
         (OWN, "[disk: {target: one, effect: torn-write, after: 1s}]", "journaled", "journaled"),
-        (OWN, "[power: {target: one, after: 1s, model: strict}]", "strict", "strict"),
+        (OWN, "[power-loss: {target: one, after: 1s, model: strict}]", "strict", "strict"),
     ],
 )
 def test_the_model_is_the_systems_unless_the_campaign_names_one(
@@ -52,7 +52,7 @@ def test_the_model_is_the_systems_unless_the_campaign_names_one(
 def test_what_one_fault_names_is_the_whole_runs(tmp_path: Path) -> None:
     made = plan(
         tmp_path,
-        "[power: {target: one, after: 1s, for: 1s, model: strict}, disk: {target: one, effect: lost-writes, after: 5s, for: 1s}, "
+        "[power-loss: {target: one, after: 1s, for: 1s, model: strict}, disk: {target: one, effect: lost-writes, after: 5s, for: 1s}, "
         "disk: {target: one, effect: full, after: 7s, for: 1s}]",
         OWN,
     )
@@ -63,13 +63,13 @@ def test_what_one_fault_names_is_the_whole_runs(tmp_path: Path) -> None:
     ("faults", "hosts", "said"),
     [
         (
-            "[power: {target: one, after: 1s, for: 1s, model: strict}, disk: {target: one, effect: lost-writes, after: 5s, model: journaled}]",
+            "[power-loss: {target: one, after: 1s, for: 1s, model: strict}, disk: {target: one, effect: lost-writes, after: 5s, model: journaled}]",
             None,
             r"campaign.yaml:\d+.*two power models, journaled and strict",
         ),
-        ("[power: {target: one, after: 1s, model: journaled}]", "sim", "simulator"),
+        ("[power-loss: {target: one, after: 1s, model: journaled}]", "sim", "simulator"),
         ("[disk: {target: one, effect: full, after: 1s, model: strict}]", None, "`model` needs an effect"),
-        ("[power: {target: one, after: 1s, model: paranoid}]", None, "'journaled' or 'strict'"),
+        ("[power-loss: {target: one, after: 1s, model: paranoid}]", None, "'journaled' or 'strict'"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, faults: str, hosts: str | None, said: str) -> None:

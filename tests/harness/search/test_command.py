@@ -32,7 +32,7 @@ def correct(tmp_path: Path) -> Path:
 
 
 def written(path: Path, *flaws: str) -> Path:
-    data = campaign(*flaws, load="2s").model_dump(mode="json", by_alias=True, exclude_none=True)
+    data = campaign(*flaws, duration="2s").model_dump(mode="json", by_alias=True, exclude_none=True)
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     return path
 
@@ -85,7 +85,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
     ("words", "hint"),
     [
         ([], "tri search quickstart"),
-        (["CAMPAIGN", "--zoo"], "leave the campaign out"),
+        (["CAMPAIGN", "--all-flaws"], "leave the campaign out"),
         (["CAMPAIGN", "--flaw", "no-noop"], "--set system.flaws"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),
         (["CAMPAIGN", "--set", "system={file: mine.py}"], "cannot be simulated"),

@@ -50,7 +50,7 @@ def test_a_trial_is_short():
         plan = searched_plan(QUICKSTART, seed)
         rate = sum(work.spec.rate for work in plan.workloads.values() if not work.spec.reactive)
         assert rate * plan.timing.load_ns / 1e9 <= max(OPERATIONS) + 1
-        assert plan.timing.load_ns in (*LOADS_NS, QUICKSTART.load)
+        assert plan.timing.load_ns in (*LOADS_NS, QUICKSTART.duration)
 
 
 def test_the_campaigns_own_faults_are_as_written_in_some_seeds_and_among_others_in_others():

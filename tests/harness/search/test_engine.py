@@ -19,7 +19,7 @@ from tribulation.harness.search.trial import Trial
 
 from .campaigns import campaign
 
-FLAWED = campaign("ack-before-majority", load="1500ms", faults=[])
+FLAWED = campaign("ack-before-majority", duration="1500ms", faults=[])
 
 
 class Here:

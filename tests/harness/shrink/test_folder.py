@@ -22,8 +22,8 @@ name: small
 hosts: {provider: sim, nodes: 3}
 system: {flaws: [FLAW]}
 seed: 3
-load: 3s
-quiet: 500ms
+duration: 3s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 4, rate: 60/s}
 faults:

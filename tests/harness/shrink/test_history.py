@@ -29,7 +29,7 @@ SIMPLE = (
     "counter",
     "mutex",
     "own-mutex",
-    "append-list",
+    "list",
     "cas",
     "list-append",
     "rw-register",
@@ -148,7 +148,7 @@ def legal_history(kind: str, dice: random.Random, count: int) -> History:
         "register": None,
         "cas": None,
         "set": [],
-        "append-list": [],
+        "list": [],
         "counter": 0,
         "mutex": None,
         "own-mutex": None,
@@ -176,7 +176,7 @@ def _one(kind: str, dice: random.Random, state: Any, number: int) -> tuple[str, 
         if kind == "cas" and coin and state is not None:
             return "cas", [state, number], [state, number], number
         return ("write", number, None, number) if coin or state is None else ("read", None, state, state)
-    if kind in ("set", "append-list"):
+    if kind in ("set", "list"):
         f = "add" if kind == "set" else "append"
         return (f, number, None, [*state, number]) if coin else ("read", None, list(state), state)
     if kind in ("list-append", "rw-register"):
@@ -212,7 +212,7 @@ def _transaction(kind: str, dice: random.Random, state: dict[str, Any], number: 
 def test_what_is_left_of_a_legal_history_is_legal(case: tuple[str, History], seed: int) -> None:
     """The rule itself: no part up to some moment that is closed under what it saw looks wrong when the whole is right."""
     kind, history = case
-    model = {"cas": "cas-register", "append-list": "list", "own-mutex": "mutex"}.get(kind, kind)
+    model = {"cas": "cas-register", "list": "list", "own-mutex": "mutex"}.get(kind, kind)
     name = kind if kind in ("list-append", "rw-register") else "linearizable"
     if check(RunRecord(history), [name], model=model)[name].verdict is Verdict.INVALID:
         return

@@ -27,8 +27,8 @@ name: small
 hosts: {provider: sim, nodes: 3}
 system: {flaws: [stale-read-from-deposed-leader]}
 seed: 3
-load: 3s
-quiet: 500ms
+duration: 3s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 4, rate: 80/s}
 faults:

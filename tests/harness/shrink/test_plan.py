@@ -24,8 +24,8 @@ name: stale
 hosts: {provider: sim, nodes: 5}
 system: {flaws: [stale-read-from-deposed-leader]}
 seed: 3
-load: 6s
-quiet: 500ms
+duration: 6s
+settle: 500ms
 workloads:
   - register: {keys: 2, clients: 5, rate: 60/s}
   - set: {clients: 1, rate: 5/s}

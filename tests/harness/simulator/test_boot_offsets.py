@@ -17,12 +17,12 @@ name: booted
 hosts: {provider: sim, nodes: 3}
 system: {name: reference, timing: fast}
 seed: 4
-load: 12s
-quiet: 1s
+duration: 12s
+settle: 1s
 workloads: [{register: {clients: 3, rate: 30/s, keys: 2}}]
 faults:
-  - power: {target: one, after: 2s, for: 1s}
-  - power: {target: one, after: 6s, for: 1s, name: again}
+  - power-loss: {target: one, after: 2s, for: 1s}
+  - power-loss: {target: one, after: 6s, for: 1s, name: again}
 """
 
 

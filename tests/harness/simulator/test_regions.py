@@ -47,7 +47,7 @@ def test_what_lies_between_regions_is_added_to_and_never_healed() -> None:
 @pytest.mark.parametrize("seeds", ["[]", "[n1, n3]"])
 def test_beacons_cross_by_seeds_alone(seeds: str) -> None:
     """The campaign's own plan, with members that must find each other: eu has n1 and n2, us n3 and n4, ap n5."""
-    overrides = ["system.membership={}", "system.discover=true", f"system.seeds={seeds}"]
+    overrides = ["system.membership={}", "system.peer_discovery=true", f"system.seeds={seeds}"]
     campaign = load_campaign(ROOT / "campaigns/three-regions.yaml", overrides, hosts="sim")
     cluster = cluster_of(make_plan(campaign, ROOT))
     cluster.start_all()

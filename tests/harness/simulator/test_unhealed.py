@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def quick_plan():
-    campaign = load_campaign(ROOT / "campaigns" / "quickstart.yaml", ["load=12s", "quiet=1s", "seed=3"], "sim")
+    campaign = load_campaign(ROOT / "campaigns" / "quickstart.yaml", ["duration=12s", "settle=1s", "seed=3"], "sim")
     return make_plan(campaign, ROOT / "campaigns")
 
 

@@ -46,7 +46,7 @@ def run(rate: str, paced: bool = True) -> Simulated:
             "name": "decay",
             "hosts": {"provider": "sim", "nodes": 3},
             "seed": 3,
-            "load": "1500ms",
+            "duration": "1500ms",
             "workloads": [{"register": {"keys": 2, "clients": 2, "rate": rate}}],
             "faults": [
                 {

@@ -76,6 +76,8 @@ def test_bursts_that_are_none_are_refused(bursts: dict[str, str], words: str) ->
 
 def test_a_search_that_tries_less_keeps_bursts_as_much_denser() -> None:
     said = {"register": {"rate": "100/s", "bursts": {**BURSTS, "rate": "500/s"}}}
-    campaign = Campaign.model_validate({"name": "c", "hosts": {"provider": "sim"}, "load": "30s", "workloads": [said]})
+    campaign = Campaign.model_validate(
+        {"name": "c", "hosts": {"provider": "sim"}, "duration": "30s", "workloads": [said]}
+    )
     spec = searched_plan(campaign, 3).workloads["register"].spec
     assert spec.bursts is not None and spec.rate < 100 and spec.bursts.rate == pytest.approx(5 * spec.rate)

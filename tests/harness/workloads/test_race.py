@@ -51,7 +51,7 @@ CAMPAIGN = """
 name: race
 hosts: {provider: sim, nodes: 3}
 seed: 5
-load: 4s
+duration: 4s
 workloads: [{register: {rate: 10/s}}, {race: {}}]
 faults: [{partition: {shape: [leader-minority], every: 1s, for: 600ms}}]
 """

@@ -41,7 +41,7 @@ def test_some_transactions_on_registers_end_in_a_cas_that_fails() -> None:
     [("of: lists", "list-append"), ("of: registers", "rw-register"), ("of: registers, refused: 30", "linearizable")],
 )
 def test_a_run_is_judged_and_valid(options: str, checker: str, tmp_path: Path) -> None:
-    text = f"name: t\nhosts: {{provider: sim, nodes: 3}}\nseed: 5\nload: 3s\nworkloads: [{{transactions: {{rate: 20/s, {options}}}}}]\n"
+    text = f"name: t\nhosts: {{provider: sim, nodes: 3}}\nseed: 5\nduration: 3s\nworkloads: [{{transactions: {{rate: 20/s, {options}}}}}]\n"
     (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
     done = simulate(make_plan(load_campaign(tmp_path / "t.yaml"), tmp_path))
     results = check(done.record, [checker, "final-reads"])

@@ -1,0 +1,40 @@
+"""`tri upgrade FILE...`: campaigns of an older version, rewritten in the words of this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..console import say
+
+
+@click.command("upgrade")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a campaign has old words.")
+def command(files: tuple[Path, ...], check: bool) -> int:
+    """Rewrite campaigns that an older version of tri read. Comments and layout stay as they are.
+
+    Exit code: 0 all have the words of this version now, 1 some have not (--check), 2 usage or a file that is no campaign.
+
+    \b
+    tri upgrade mine.yaml
+    tri upgrade --check campaigns/*.yaml
+    """
+    from ...campaign.upgrade import upgraded
+    from ...errors import CampaignError
+    from ...user_files.opening import read_text
+    from ...user_files.yaml_bounds import MOST_BYTES
+
+    done = [(path, *upgraded(read_text(path, MOST_BYTES), path)) for path in files]
+    for path, text, found in done:
+        changes = ", ".join(dict.fromkeys(f"{old.old} → {old.new}" for old in found))
+        say(f"{path}: {changes or 'has the words of this version'}")
+        if found and not check:
+            try:
+                path.write_bytes(text.encode())
+            except OSError as error:
+                raise CampaignError(
+                    f"cannot write {path}: {error.strerror}", hint="nothing of it was changed"
+                ) from error
+    return 1 if check and any(found for _, _, found in done) else 0
