@@ -12,6 +12,7 @@ from tribulation.histories import NEMESIS
 from tribulation.histories.model.operation import Type
 
 from ...run.plan.plan import Plan
+from ...workloads.settle import SETTLE
 
 Outcomes = Mapping[int, Sequence[str]]
 """Slot → what each of its operations was and came to, in order."""
@@ -38,6 +39,8 @@ def outcomes(record: RunRecord, slots: Mapping[Any, int], until_ns: int) -> Outc
     found: dict[int, list[str]] = {}
     for event in record.history.events:
         if event.process == NEMESIS or event.type is not Type.INVOKE or event.time_ns >= until_ns:
+            continue
+        if event.workload == SETTLE:  # Every plan brings these clients along.
             continue
         op = ended[event.index]
         what = json.dumps([op.f, op.key, op.argument, op.type.value, op.result], default=repr)
