@@ -27,9 +27,6 @@ class Window:
         end_ns = op.complete_ns if op.complete_ns is not None else self.end_ns
         return op.invoke_ns <= self.end_ns and end_ns >= self.start_ns
 
-    def began_in(self, op: Operation) -> bool:
-        return self.start_ns <= op.invoke_ns < self.end_ns
-
 
 def windows(record: RunRecord) -> list[Window]:
     """The window of each fault that was injected, in order. What happens once is over when it was seen to be done."""

@@ -23,11 +23,6 @@ class Kernel:
         self._running = False
         self._interrupted = False
 
-    @property
-    def executed(self) -> int:
-        """How many callbacks were taken from the heap."""
-        return self._sequence - len(self._heap)
-
     def schedule(self, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
         """Run `call(*arguments)` at `at_ns`; a time that has passed means now, after everything already due."""
         if type(at_ns) is not int:

@@ -6,7 +6,6 @@ Workloads are pure. Each has a spec (its part of the campaign), and turns it int
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -117,9 +116,6 @@ class Workload(Protocol):
     def final(self, keys: tuple[str, ...]) -> Generator:
         """Reads of `keys`, the keys that the load touched (of this workload)."""
         ...
-
-
-WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
 
 
 FINAL_TRIES = 8

@@ -81,8 +81,3 @@ class Operation:
     node: str | None = None
     error: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def took_effect_maybe(self) -> bool:
-        """Whether its effect is possible at all."""
-        return self.type is not Type.FAIL

@@ -10,7 +10,7 @@ from tribulation.histories import Operation
 from ...base.budget import NOWHERE, Meter, OutOfBudget
 from ...base.result import Anomaly, Verdict
 from ...models.model import Model
-from ..search.problem import Call, Problem, calls_of
+from ..search.problem import Problem, calls_of
 from ..search.refutation import Found, WindowHook, prove
 from ..search.search import search
 from ..search.witness import anomaly_of_proof
@@ -57,11 +57,3 @@ def judge_operations(ops: Sequence[Operation], model: Model, key: Hashable, mete
         return Judged(Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {told}", proven_to=place)
     proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
     return Judged(Verdict.INVALID, "search", len(ops), anomaly_of_proof(proof, model.name, key))
-
-
-def refuted(calls: list[Call], model: Model, meter: Meter) -> bool:
-    """Whether these calls have no legal order, as far as the meter lets one say."""
-    try:
-        return not search(Problem(calls, model, meter), meter).legal
-    except OutOfBudget:
-        return False

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done on each host, and do nothing.")
-TAKE_OVER = click.option(
-    "--take-over", is_flag=True, help="Break a claim whose owner did not renew it for two minutes."
-)
 TIMING = click.option(
     "--timing", type=click.Choice(["default", "fast"]), help="Default: as the cluster has it, or default."
 )
