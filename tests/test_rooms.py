@@ -97,6 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.hosts",
         "harness.nemesis",
         "harness.systems",
+        "harness.user_files",
     },
     "harness.failures": {"checkers", "checkers.base", "harness", "harness.evidence", "harness.run"},
     "harness.hosts": {"harness", "harness.agent", "harness.user_files"},
@@ -186,7 +187,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "node.runtime",
     },
     "harness.systems": {"harness", "harness.hosts", "node", "node.config", "node.core", "node.runtime"},
-    "harness.user_files": {"harness"},
+    "harness.user_files": {"checkers", "harness"},
     "harness.workloads": {"checkers.liveness", "harness", "harness.systems", "harness.user_files", "node.core"},
 }
 """Room → the other rooms that it may import. A room is a folder of a package, or the files at its root. `FOUNDATIONS` need no mention."""
