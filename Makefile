@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline databases testbed soak machines fuzz mutants lock map help
+.PHONY: setup demo check test lint format bench baseline databases testbed soak machines fuzz mutants mutants-node lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -11,7 +11,7 @@ FIRST := $(or $(FIRST),$(shell date +%s))
 
 # List the targets.
 help:
-	@awk '/^# /{text=substr($$0,3)} /^[a-z]+:/{split($$1,name,":"); printf "  make %-8s %s\n", name[1], text; text=""}' $(MAKEFILE_LIST)
+	@awk '/^# /{text=substr($$0,3)} /^[a-z-]+:/{split($$1,name,":"); printf "  make %-12s %s\n", name[1], text; text=""}' $(MAKEFILE_LIST)
 
 # Make .venv with `tri` in it; ask apt, as root, for the system packages that local hosts need.
 setup:
@@ -77,6 +77,10 @@ fuzz: setup
 # Do the tests notice changes in the code that gives verdicts? Hours for all; SAMPLE=500 draws so many.
 mutants: setup
 	$(PYTHON_IN_VENV) scripts/mutate.py checkers $(if $(SAMPLE),--sample $(SAMPLE)) --jobs 2
+
+# Does the search find mistakes in the node's core that nobody planted? SAMPLE of them (100), drawn by FIRST, 25 s of CPU each; docs/internals/node-mutation.md has the score.
+mutants-node: setup
+	$(PYTHON_IN_VENV) scripts/mutate_node.py --sample $(or $(SAMPLE),100) --seed $(FIRST)
 
 # Pin the requirements again, for every Python that is supported.
 lock: setup

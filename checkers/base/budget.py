@@ -28,7 +28,8 @@ class Meter:
         self._memory_mb = memory_mb
         # What a person gave, which errors name, also when only a part of it was this meter's.
         self._whole = whole or Budget(time_s, int(memory_mb))
-        self._deadline = time.monotonic() + time_s
+        self._clock = time.thread_time if self._whole.cpu else time.monotonic
+        self._deadline = self._clock() + time_s
         self._bytes = 0
         self._charges = 0
         self.peak_bytes = 0
@@ -46,7 +47,7 @@ class Meter:
         self.peak_bytes = max(self.peak_bytes, self._bytes)
         if self._bytes > self._memory_mb * 1_000_000:
             raise OutOfBudget("memory", f"{self._whole.memory_mb} MB", position)
-        if time.monotonic() > self._deadline:
+        if self._clock() > self._deadline:
             raise OutOfBudget("time", f"{self._whole.time_s:g} s", position)
 
     def release(self, size: int) -> None:
@@ -54,7 +55,7 @@ class Meter:
 
     @property
     def left_s(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+        return max(0.0, self._deadline - self._clock())
 
     def part(self, time_s: float) -> Meter:
         """A meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""

@@ -52,10 +52,13 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bounds of one check; a checker that reaches one answers `UNKNOWN` and says what it had proven."""
+    """Bounds of one check; a checker that reaches one answers `UNKNOWN` and says what it had proven. `cpu`: the time is that of its processor, so that a busy machine
+    changes no verdict.
+    """
 
     time_s: float = 60.0
     memory_mb: int = 4096
+    cpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

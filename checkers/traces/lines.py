@@ -26,7 +26,8 @@ _HEADER: dict[str, tuple[type, ...]] = {
 }
 _FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("term", "last_index", "last_term", "snapshot_index", "index", "until_ns", "epoch", "count", "places"), (int,)),
-    **dict.fromkeys(("pause_ns", "keys", "bytes", "low", "high", "records", "took_ns", "target_incarnation"), (int, type(None))),
+    **dict.fromkeys(("pause_ns", "keys", "bytes", "low", "high", "took_ns", "target_incarnation"), (int, type(None))),
+    "records": (int, list, tuple, type(None)),  # how many were synced, or which tombstones were forgotten
     **dict.fromkeys(("agent", "task", "worker", "target", "record", "candidate", "clock"), (str, type(None))),
     **dict.fromkeys(("match", "voters"), _MAP),
     **dict.fromkeys(("entries", "votes", "acks"), _LIST),

@@ -79,7 +79,10 @@ class Progress:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._live = Live(console=err, refresh_per_second=8, transient=True) if err.is_terminal else None
+        self._phase, self._detail = "", ""
+        # Asked for anew at each refresh, so that time is seen to pass where nothing is told for a while.
+        live = Live(console=err, refresh_per_second=8, transient=True, get_renderable=lambda: Text(self._line()))
+        self._live = live if err.is_terminal else None
         self._last_plain = 0.0
         self._last_phase = ""
 
@@ -94,11 +97,15 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
+    def _line(self) -> str:
+        return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<10} {self._detail}"
+
     def show(self, phase: str, detail: str = "") -> None:
+        self._phase, self._detail = phase, detail
         elapsed = time.monotonic() - self._started
-        line = f"{elapsed:6.1f}s  {phase:<10} {detail}"
+        line = self._line()
         if self._live is not None:
-            self._live.update(Text(line))
+            self._live.refresh()
         elif phase != self._last_phase or elapsed - self._last_plain >= PLAIN_EVERY_S:
             self._last_plain = elapsed
             say(line)

@@ -103,7 +103,9 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
     specs = campaign.workload_specs
     sharing = sum(not spec.reactive for spec in specs.values())
     most = knobs.choose("operations", OPERATIONS) / sharing * SECOND / campaign.duration
-    levels = drawn_levels(seed)
+    # A cas in a transaction is judged by search alone: the checkers of sessions know none.
+    refused = any(getattr(spec, "refused", 0) for spec in specs.values())
+    levels = None if refused else drawn_levels(seed)
     drawn = []
     for name, spec in specs.items():
         options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}

@@ -13,9 +13,8 @@ than that are ever outstanding, so those are known by then with any number of wo
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,13 +34,15 @@ _NUMBER = re.compile(r"\b\d[\d.]*")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to search. `seeds` may be endless; `time_s` is wall time after which no further trial is begun. Without `swarm` nothing is drawn or mutated."""
+    """What to search. `seeds` may be endless; after `time_s` of CPU time in each process no further trial is begun, so that a busy machine finds no less.
+    `until_found`: none is begun once one has failed. Without `swarm` nothing is drawn or mutated."""
 
     campaign: Campaign
     seeds: Iterable[int]
     swarm: bool = True
     directory: Path = Path()
     time_s: float | None = None
+    until_found: bool = False
 
 
 @dataclass(slots=True)
@@ -95,25 +96,29 @@ class Findings:
         if trial.verdict == "unknown" and not trial.digest:
             self.unended.append(trial.seed)
 
+    @property
+    def cpu_s(self) -> float:
+        """Of all trials together."""
+        return self.simulate_s + self.check_s
+
     def in_order(self) -> list[Group]:
         """The failures, the most frequent first."""
         return sorted(self.groups.values(), key=lambda group: (-group.count, group.signature))
 
 
-def search(
-    workers: Workers, wanted: Search, findings: Findings, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Trial]:
+def search(workers: Workers, wanted: Search, findings: Findings) -> Iterator[Trial]:
     """Every trial in order, after it was added to `findings`."""
     window = min(AGE, OUTSTANDING * workers.size)
-    for trial in in_order(workers, run_trial, _tasks(wanted, findings, clock), window, lost_trial):
+    for trial in in_order(workers, run_trial, _tasks(wanted, findings, workers.size), window, lost_trial):
         findings.add(trial)
         yield trial
 
 
-def _tasks(wanted: Search, findings: Findings, clock: Callable[[], float]) -> Iterator[Task]:
-    ends_s = None if wanted.time_s is None else clock() + wanted.time_s
+def _tasks(wanted: Search, findings: Findings, processes: int) -> Iterator[Task]:
     for place, seed in enumerate(wanted.seeds):
-        if ends_s is not None and clock() >= ends_s:
+        if wanted.time_s is not None and findings.cpu_s >= wanted.time_s * processes:
+            return
+        if wanted.until_found and findings.failed:
             return
         parents = []
         if wanted.swarm and place % MUTANT_EVERY == MUTANT_EVERY - 1:

@@ -35,7 +35,7 @@ from .mutate import mutated
 from .states import States
 
 TRIAL_S = 300.0
-"""Wall time that one trial may take; a trial takes a second or less, so one that is still running is stuck."""
+"""CPU time that one trial may take; a trial takes a second or less, so one that is still running is stuck."""
 
 UNIMPORTANT = frozenset({"vacuity", "availability"})
 """Checkers whose doubts say that one run showed little; a search has many, and shows what none of them reached."""
@@ -126,7 +126,7 @@ def _run(plan: Plan, blank: Trial, check_s: float) -> Trial:
     try:
         done = simulate(plan, watch=watch)
         simulated_s = time.thread_time()
-        judgement = judge_record(done.record, done.facts, Budget(time_s=check_s), f"seed {plan.seed}")
+        judgement = judge_record(done.record, done.facts, Budget(time_s=check_s, cpu=True), f"seed {plan.seed}")
     except Exception as error:
         lost_s = time.thread_time() - began_s
         told = (explain_crash(error),)
@@ -219,10 +219,10 @@ def _at_most(seconds: float) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise _Late
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

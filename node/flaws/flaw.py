@@ -23,3 +23,6 @@ class Flaw:
     settings: Mapping[str, Any] = field(default_factory=dict)
     campaign: bool = False
     """It needs members, agents or tasks: it shows in `campaigns/flaws/NAME.yaml`, and not in the plans in which the others are hunted."""
+
+    searched: bool = False
+    """What it takes is drawn: it shows in searches of its campaign (`tri search campaigns/flaws/NAME.yaml`), not in each run of it."""

@@ -87,6 +87,13 @@ class Flaws:
     torn_tail_refused: bool = False
     compacted_log_unbootable: bool = False
 
+    refused_transaction_keeps_part: bool = False
+    transaction_blind_to_itself: bool = False
+    sequential_read_behind_session: bool = False
+    changes_of_voters_overlap: bool = False
+    weights_jump: bool = False
+    voters_adopted_at_commit: bool = False
+
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:
         """From names as in `FLAWS`. Raises `ConfigError` for an unknown one."""

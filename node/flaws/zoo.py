@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .zoo_cluster import CLUSTER_FLAWS
 from .zoo_log import LOG_FLAWS
+from .zoo_rare import RARE_FLAWS
 from .zoo_service import SERVICE_FLAWS
 
-ZOO = (*LOG_FLAWS, *CLUSTER_FLAWS, *SERVICE_FLAWS)
+ZOO = (*LOG_FLAWS, *CLUSTER_FLAWS, *SERVICE_FLAWS, *RARE_FLAWS)

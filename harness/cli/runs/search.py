@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EXIT_NOTHING, EXIT_FOUND, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 3, 130
 SEEDS = 200
+TOLD = 3
+"""Kinds of failure in the line of progress, at most."""
 SHOWN = 20
 """Kinds of failure in the table, at most; `--json` has all."""
 
@@ -36,7 +38,10 @@ def _processors() -> int:
 @click.argument("campaign", required=False, type=CampaignType())
 @click.option("--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --time allows]")
 @click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
-@click.option("--time", "time_s", type=DurationType(), help="Begin no trial after so long, e.g. 60s.")
+@click.option(
+    "--time", "time_s", type=DurationType(), help="Begin no trial after so much CPU time in each process, e.g. 60s."
+)
+@click.option("--until-found", is_flag=True, help="Begin no trial once one has failed.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
 @click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
@@ -122,10 +127,11 @@ def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:
 
     loaded = load_campaign(campaign, options["overrides"], "sim")
     first, seeds = options["first"], options["seeds"]
-    if seeds is None and options["time_s"] is None:
+    if seeds is None and options["time_s"] is None and not options["until_found"]:
         seeds = SEEDS
     numbers: Iterable[int] = count(first) if seeds is None else range(first, first + seeds)
-    wanted = Search(loaded, numbers, not options["no_swarm"], campaign.parent, options["time_s"])
+    until = options["until_found"]
+    wanted = Search(loaded, numbers, not options["no_swarm"], campaign.parent, options["time_s"], until)
     searched_plan(loaded, first, wanted.swarm, wanted.directory)
     return wanted
 
@@ -139,7 +145,7 @@ def _run(wanted: Search, options: Mapping[str, Any], findings: Findings, progres
         with _workers(options) as workers:
             progress.show("workers", f"{workers.size} are starting")
             for _ in search(workers, wanted, findings):
-                progress.show("search", _progress(findings, options, time.monotonic() - began_s))
+                progress.show("search", _progress(findings, wanted, workers.size, time.monotonic() - began_s))
     except KeyboardInterrupt:
         say("interrupted: what was found so far is kept and told")
         return True
@@ -156,12 +162,19 @@ def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
     return LocalWorkers(options["jobs"] or _processors())
 
 
-def _progress(findings: Findings, options: Mapping[str, Any], wall_s: float) -> str:
-    of = f"/{options['seeds'] or SEEDS}" if options["seeds"] or options["time_s"] is None else ""
-    rate = 60 * findings.trials / wall_s
+def _progress(findings: Findings, wanted: Search, processes: int, wall_s: float) -> str:
+    """How far it is, what failed most often so far, and how long it will take if it goes on like this."""
+    seeds = len(wanted.seeds) if isinstance(wanted.seeds, Sized) else None
+    done = 0.0 if seeds is None else findings.trials / seeds
+    if wanted.time_s is not None:
+        done = max(done, findings.cpu_s / (wanted.time_s * processes))
+    left = f" · about {wall_s * (1 / done - 1):.0f} s left" if 0 < done < 1 else ""
+    failures = "".join(
+        f" · {group.count} {group.signature.checker}/{group.signature.kind}" for group in findings.in_order()[:TOLD]
+    )
     return (
-        f"{findings.trials}{of} trials · {findings.failed} failed in {len(findings.groups)} ways · "
-        f"{len(findings.corpus.states)} states · {rate:.0f} a minute"
+        f"{findings.trials}{'' if seeds is None else f'/{seeds}'} trials · {findings.failed} failed in {len(findings.groups)} ways"
+        f"{failures} · {len(findings.corpus.states)} states · {60 * findings.trials / wall_s:.0f} a minute{left}"
     )
 
 
@@ -172,9 +185,10 @@ def _settings(campaign: Path, options: Mapping[str, Any], progress: Progress) ->
 
 
 def _told_seeds(options: Mapping[str, Any]) -> str:
-    seeds = options["seeds"] or (SEEDS if options["time_s"] is None else None)
+    endless = options["time_s"] is not None or options["until_found"]
+    seeds = options["seeds"] or (None if endless else SEEDS)
     number = f"{seeds} from {options['first']}" if seeds else f"from {options['first']}"
-    return number + (f", for {options['time_s']:g} s" if options["time_s"] is not None else "")
+    return number + (f", for {options['time_s']:g} s of CPU time a process" if options["time_s"] is not None else "")
 
 
 def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
@@ -185,6 +199,8 @@ def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
         words += ["--seeds", str(options["seeds"])]
     if options["time_s"] is not None:
         words += ["--time", f"{options['time_s']:g}s"]
+    if options["until_found"]:
+        words.append("--until-found")
     if options["no_swarm"]:
         words.append("--no-swarm")
     for override in options["overrides"]:

@@ -44,7 +44,7 @@ def attempt(flaw: str, seed: int, flawed: bool) -> Shown:
     campaign = load_campaign(CAMPAIGNS / f"{flaw}.yaml", hosts="sim")
     if not flawed:
         campaign = campaign.model_copy(update={"system": campaign.system.model_copy(update={"flaws": []})})
-    trial = run_trial(Task(campaign, seed, swarm=False, directory=CAMPAIGNS))
+    trial = run_trial(Task(campaign, seed, swarm=FLAWS[flaw].searched, directory=CAMPAIGNS))
     objections = tuple(dict.fromkeys(f"{signature.checker}/{signature.kind}" for signature in trial.signatures))
     return Shown(flaw, seed, flawed, trial.verdict, objections)
 

@@ -49,7 +49,8 @@ class KeyValue:
         results = []
         for op in ops:
             kind, key = op[0], op[1]
-            value = changes[key] if key in changes else self._data.get(key)
+            blind = self._flaws.transaction_blind_to_itself
+            value = changes[key] if key in changes and not blind else self._data.get(key)
             if kind == "w":
                 value = changes[key] = op[2]
             elif kind == "append":
@@ -58,6 +59,8 @@ class KeyValue:
                 value = changes[key] = [*(value or ()), op[2]]
             elif kind == "cas":
                 if not same(value, op[2]):
+                    if self._flaws.refused_transaction_keeps_part:
+                        self._change(changes, ops)
                     return Mismatch(key, value, canonical(op[2]))
                 value = changes[key] = op[3]
             results.append(value)

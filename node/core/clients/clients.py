@@ -162,7 +162,7 @@ class Clients(Machine):
         if request.level == "stale":
             self._out.emit(Query(pending.token, request.ops))
         elif request.level == "sequential":
-            self._catch_up(pending, request.seen)
+            self._catch_up(pending, 0 if self._flaws.sequential_read_behind_session else request.seen)
         elif not self._router.contact:
             self._finish(pending, replies.no_quorum(self._router.leader, "read"))
         else:

@@ -56,3 +56,14 @@ def test_on_hosts_the_leader_hands_over(lab: LocalProvider, tmp_path: Path) -> N
         seen = injector.inject(handed_over)
         assert seen.verified and injector.situation().leader != first
         assert injector.heal(handed_over).verified
+
+
+def test_of_two_changes_that_name_a_node_the_later_one_holds() -> None:
+    cluster = real_cluster(nodes=FIVE)
+    injector = SimInjector(cluster)
+    ended: list[object] = []
+    injector.begin_inject(fault("voters", voters={"n4": 3, "n5": 2}), ended.append)
+    injector.begin_inject(fault("voters", voters={"n5": 0}), ended.append)
+    assert cluster.run_while(lambda: len(ended) < 2, cluster.now_ns + 20 * SECOND)
+    assert all(getattr(seen, "verified", False) for seen in ended), ended
+    assert injector.situation().voters == {"n1": 1, "n2": 1, "n3": 1, "n4": 3}

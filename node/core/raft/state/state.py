@@ -186,6 +186,8 @@ class RaftState:
     def voters(self) -> Voters:
         """The weights in force: the latest configuration in the log, committed or not."""
         voters = self.configs[-1][1]
+        if self.flaws.voters_adopted_at_commit:
+            voters = next((known for at, known in reversed(self.configs) if at <= self.commit), self.configs[0][1])
         if self.flaws.weights_from_parity:
             return weights_from_parity(voters, self.config.preferred)
         return voters
