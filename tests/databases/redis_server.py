@@ -9,131 +9,75 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tribulation.harness.hosts.base import Host
-from tribulation.harness.systems.base import Dial, Op, Outcome
+from tribulation.testing import Daemon, Dial, DriverClient, Host, Op, Outcome
 
-PORT = 16379
 CAS = (
     "local now = redis.call('GET', KEYS[1]) or 'nil' "
     "if now == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 'done' else return now end"
 )
 
 
-class RedisService:
-    """Implements `tribulation.harness.systems.base.Service`."""
+class Redis(Daemon):
+    port = 16379
+    programs = packages = ("redis-server",)
 
-    name = "redis"
-    capabilities = frozenset({"clock", "disk"})
-    port = PORT
+    def runs_on(self, host: Host, cluster: Sequence[Host]) -> bool:
+        return host.name == cluster[0].name
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._appendfsync = str(options.get("appendfsync", "always"))
-        self._first = ""
+    def command(self, host: Host, cluster: Sequence[Host]) -> Sequence[str]:
+        fsync = str(self.options.get("appendfsync", "always"))
+        network = ["--port", str(self.port), "--bind", "0.0.0.0", "--protected-mode", "no"]
+        files = ["--dir", self.data_directory(host), "--appendonly", "yes", "--appendfsync", fsync, "--save", ""]
+        return ["redis-server", *network, *files]
 
-    def _at(self, host: Host, name: str = "") -> str:
-        return f"{host.directory}/redis/{name}"
-
-    def data_directory(self, host: Host) -> str:
-        return self._at(host, "data")
-
-    def install(self, host: Host, cluster: Sequence[Host]) -> None:
-        self._first = cluster[0].name
-        host.run(["mkdir", "-p", self.data_directory(host)])
-        settings = {
-            "port": PORT,
-            "bind": "0.0.0.0",
-            "protected-mode": "no",
-            "dir": self.data_directory(host),
-            "appendonly": "yes",
-            "appendfsync": self._appendfsync,
-            "save": '""',
-            "daemonize": "no",
-        }
-        text = "".join(f"{name} {value}\n" for name, value in settings.items())
-        host.put(text.encode(), self._at(host, "redis.conf"))
-
-    def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        if host.name != self._first or self.pid(host) is not None:
-            return
-        variables = " ".join(f"{name}={value}" for name, value in environment.items())
-        server = f"env {variables} setsid redis-server {self._at(host, 'redis.conf')}"
-        host.run(f"cd {self._at(host)} && ({server} >>server.log 2>&1 & echo $! >pid)")
-
-    def wait_ready(self, host: Host, timeout_s: float) -> None:
-        if host.name == self._first:
-            tries = max(1, int(timeout_s * 10))
-            ask = f"redis-cli -p {PORT} ping | grep -q PONG"
-            host.run(f"for i in $(seq {tries}); do {ask} && exit 0; sleep 0.1; done; exit 1", timeout_s=timeout_s + 10)
-
-    def pid(self, host: Host) -> int | None:
-        file = self._at(host, "pid")
-        look = f"grep -q redis-server /proc/$(cat {file})/cmdline && cat {file}"
-        found = host.run(look, check=False)
-        return int(found.stdout) if found.exit_code == 0 and found.stdout.strip() else None
-
-    def stop(self, host: Host) -> None:
-        pid = self.pid(host)
-        if pid is not None:
-            host.run(f"kill {pid}; for i in $(seq 100); do kill -0 {pid} || exit 0; sleep 0.05; done", check=False)
-
-    def collect(self, host: Host) -> Mapping[str, bytes]:
-        return {"logs/server.log": host.get(self._at(host, "server.log"))} if host.name == self._first else {}
-
-    def uninstall(self, host: Host) -> None:
-        host.run(["rm", "-rf", self._at(host)])
+    def ready(self, host: Host) -> bool:
+        return "PONG" in host.run(f"redis-cli -p {self.port} ping", check=False, timeout_s=5).stdout
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
-        return self._first
-
-    def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
-        return None
+        return hosts[0].name
 
     def clock(self, host: Host) -> int | None:
         """The wall clock as the server sees it, in ns; None when it does not answer."""
-        found = host.run(f"redis-cli -p {PORT} time", check=False, timeout_s=5)
-        parts = found.stdout.split()
+        parts = host.run(f"redis-cli -p {self.port} time", check=False, timeout_s=5).stdout.split()
         return int(parts[0]) * 10**9 + int(parts[1]) * 1000 if len(parts) == 2 else None
 
 
-class RedisClient:
-    """Speaks Redis's protocol over a plain socket. An answer that does not come leaves a write in doubt."""
+class RedisError(Exception):
+    """The server refused: LOADING and the like, before anything was done."""
 
-    def __init__(self, server: str) -> None:
-        self._server = server
-        self._socket: socket.socket | None = None
 
-    def open(self, node: str, dial: Dial, timeout_s: float) -> None:
-        self._socket = dial(self._server, timeout_s)
-        self._lines = self._socket.makefile("rb")
+class RedisClient(DriverClient):
+    to_node = "n1"
+    definite = (RedisError,)
 
-    def invoke(self, op: Op, timeout_s: float) -> Outcome:
-        assert self._socket is not None
-        self._socket.settimeout(timeout_s)
-        try:
-            return self._try(op)
-        except OSError as error:
-            return Outcome("fail" if op.f == "read" else "info", error=type(error).__name__)
-        except RedisError as error:
-            # LOADING and the like: refused before anything was done.
-            return Outcome("fail", error=str(error))
+    def connect(self, address: tuple[str, int], timeout_s: float) -> Connection:
+        return Connection(address, timeout_s)
 
-    def _try(self, op: Op) -> Outcome:
-        if op.f == "add":
-            self._ask("SADD", op.key, op.value)
-            return Outcome("ok")
-        if op.f == "read" and op.workload == "set":
-            return Outcome("ok", [int(item) for item in self._ask("SMEMBERS", op.key)])
-        if op.f == "read":
-            return Outcome("ok", _value(self._ask("GET", op.key)))
-        if op.f == "write":
-            self._ask("SET", op.key, op.value)
-            return Outcome("ok")
+    def add(self, op: Op) -> None:
+        self.connection.ask("SADD", op.key, op.value)
+
+    def read(self, op: Op) -> Any:
+        if op.workload == "set":
+            return [int(item) for item in self.connection.ask("SMEMBERS", op.key)]
+        return _value(self.connection.ask("GET", op.key))
+
+    def write(self, op: Op) -> None:
+        self.connection.ask("SET", op.key, op.value)
+
+    def cas(self, op: Op) -> Outcome:
         expected, new = op.value
-        answer = self._ask("EVAL", CAS, 1, op.key, "nil" if expected is None else expected, new)
+        answer = self.connection.ask("EVAL", CAS, 1, op.key, "nil" if expected is None else expected, new)
         return Outcome("ok") if answer == b"done" else Outcome("fail", _value(answer), error="mismatch")
 
-    def _ask(self, *words: Any) -> Any:
-        assert self._socket is not None
+
+class Connection:
+    """A driver in a few lines: Redis's protocol over a socket of its own."""
+
+    def __init__(self, address: tuple[str, int], timeout_s: float) -> None:
+        self._socket = socket.create_connection(address, timeout_s)
+        self._lines = self._socket.makefile("rb")
+
+    def ask(self, *words: Any) -> Any:
         parts = [str(word).encode() for word in words]
         request = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
         self._socket.sendall(request)
@@ -153,21 +97,17 @@ class RedisClient:
         return text
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
-
-class RedisError(Exception):
-    """The server refused."""
+        self._lines.close()
+        self._socket.close()
 
 
 def _value(answer: bytes | None) -> int | None:
     return None if answer is None or answer == b"nil" else int(answer)
 
 
-def service(options: Mapping[str, Any]) -> RedisService:
-    return RedisService(options)
+def service(options: Mapping[str, Any]) -> Redis:
+    return Redis(options)
 
 
 def client(options: Mapping[str, Any]) -> RedisClient:
-    return RedisClient(str(options.get("server", "n1")))
+    return RedisClient(options)

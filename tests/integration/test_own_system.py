@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -55,3 +56,17 @@ def _adapter(folder: Path, before: str, after: str) -> Path:
     path = folder / "own.yaml"
     path.write_text((ROOT / CAMPAIGN).read_text().replace("register_server.py", "own.py"))
     return path
+
+
+def test_the_adapter_of_the_guide_is_a_whole_one(tri, tmp_path: Path) -> None:
+    """The files as the page has them: over an ordinary driver, paused in the middle, and linearizable."""
+    text = (ROOT / "docs/guides/own-system.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```\w+\n(# (\S+)\n.*?)```", text, re.S)
+    assert [name for _, name in blocks] == ["kv.py", "kv.yaml", "kv_server.py"]
+    for content, name in blocks:
+        (tmp_path / name).write_text(content)
+    assert sum(1 for line in (tmp_path / "kv.py").read_text().splitlines() if line.strip()) < 60
+    ended = tri("run", str(tmp_path / "kv.yaml"), "--json")
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.document["ops"]["ok"] > 100
+    assert [fault["verified"] for fault in ended.document["faults"]] == [True]

@@ -1,0 +1,213 @@
+"""One process per host, run by a command: what an adapter of a database needs beyond that command has a default here.
+
+    class Redis(Daemon):
+        port = 6379
+        programs = ("redis-server",)
+
+        def command(self, host, cluster):
+            return ["redis-server", "--port", str(self.port), "--dir", self.path(host, "data"), "--appendonly", "yes"]
+
+The process is a session of its own: signals of `stop` reach everything that it started. Its identity is its pid and its start time, so that a pid that
+another process was given later is never taken for it. Capabilities follow from what a class defines.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ...errors import DeployError
+from ...hosts.base import Host
+from ..base import Dial
+
+STOP_S = 5.0
+"""A process that was asked to end is killed after that."""
+POLL_S = 0.1
+LOG_TAIL = 2000
+"""Characters of the log in an error."""
+
+_FROM_METHODS = {
+    "set_voters": "voters",
+    "hand_over": "transfer",
+    "leave": "members",
+    "replacement": "replacement",
+}
+"""Method of a subclass → the capability that it makes."""
+
+
+class Daemon:
+    """Implements `Service`. A subclass has `port` and `command`; everything else has a default.
+
+    `programs` must be on each host; `packages` names Debian's packages that have them. `data` is the folder below the adapter's own with all that must survive
+    a power loss, None where there is none: with it the system has the faults of disks and power. `client_port` is where clients connect, if that is not `port`.
+    """
+
+    port: int
+    programs: ClassVar[Sequence[str]] = ()
+    packages: ClassVar[Sequence[str]] = ()
+    data: ClassVar[str | None] = "data"
+    uses_clock: ClassVar[bool] = True
+    """Whether the process may be started with the library that moves its clock; False for programs that fail with it."""
+
+    def __init_subclass__(cls) -> None:
+        if cls.data is None:
+            # None instead of a method: the class does not implement the protocol of systems on disks.
+            cls.data_directory = None  # type: ignore[assignment,method-assign]
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options: Mapping[str, Any] = options or {}
+        self.cluster: Sequence[Host] = ()
+
+    # What a subclass says.
+
+    def command(self, host: Host, cluster: Sequence[Host]) -> Sequence[str]:
+        """The program and its arguments. It must stay in the foreground."""
+        raise NotImplementedError
+
+    def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, str | bytes]:
+        """Configuration files, by name below `path(host)`."""
+        return {}
+
+    def environment(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, str]:
+        return {}
+
+    def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
+        """Once before the first start, as `initdb` is."""
+
+    def ready(self, host: Host) -> bool:
+        """Whether it serves clients. By default: whether something listens on the port."""
+        return listens(host, self.port)
+
+    def runs_on(self, host: Host, cluster: Sequence[Host]) -> bool:
+        """Whether this host has a process of the system; False for the spare hosts of a single server."""
+        return True
+
+    def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
+        return None
+
+    def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
+        return None
+
+    # What follows from it.
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        made = {capability for method, capability in _FROM_METHODS.items() if callable(getattr(self, method, None))}
+        if type(self).status is not Daemon.status:
+            made.add("status")
+        return frozenset(
+            made | ({"disk"} if self.data is not None else set()) | ({"clock"} if self.uses_clock else set())
+        )
+
+    def path(self, host: Host, name: str = "") -> str:
+        """A path in the adapter's folder on the host."""
+        return f"{host.directory}/{self.name}/{name}".rstrip("/")
+
+    def data_directory(self, host: Host) -> str:
+        return self.path(host, self.data or "")
+
+    def install(self, host: Host, cluster: Sequence[Host]) -> None:
+        self.cluster = tuple(cluster)
+        if not self.runs_on(host, self.cluster):
+            return
+        self._require_programs(host)
+        host.run(["mkdir", "-p", self.path(host), *([self.data_directory(host)] if self.data is not None else [])])
+        for name, content in self.files(host, self.cluster).items():
+            host.put(content.encode() if isinstance(content, str) else content, self.path(host, name))
+
+    def start(self, host: Host, environment: Mapping[str, str]) -> None:
+        if not self.runs_on(host, self.cluster) or self.pid(host) is not None:
+            return
+        marker = shlex.quote(self.path(host, "prepared"))
+        if host.run(f"test -e {marker}", check=False).exit_code:
+            self.prepare(host, self.cluster)
+            host.run(f"touch {marker}")
+        variables = {**self.environment(host, self.cluster), **environment}
+        argv = [
+            "env",
+            *(f"{name}={value}" for name, value in variables.items()),
+            "setsid",
+            *self.command(host, self.cluster),
+        ]
+        log, pid = shlex.quote(self.path(host, "server.log")), shlex.quote(self.path(host, "pid"))
+        host.run(
+            f"cd {shlex.quote(self.path(host))} && ({shlex.join(argv)} </dev/null >>{log} 2>&1 & "
+            f"echo $! $(cut -d' ' -f22 /proc/$!/stat 2>/dev/null) >{pid})"
+        )
+
+    def pid(self, host: Host) -> int | None:
+        """None when the process is gone, or is another one."""
+        file = shlex.quote(self.path(host, "pid"))
+        found = host.run(
+            f'read pid born <{file} && test "$born" = "$(cut -d\' \' -f22 /proc/$pid/stat)" '
+            f"&& ! grep -q '^State:.Z' /proc/$pid/status && echo $pid",
+            check=False,
+        )
+        return int(found.stdout) if found.exit_code == 0 and found.stdout.strip().isdigit() else None
+
+    def wait_ready(self, host: Host, timeout_s: float) -> None:
+        if not self.runs_on(host, self.cluster):
+            return
+        deadline_s = time.monotonic() + timeout_s
+        while not self.ready(host):
+            gone = self.pid(host) is None
+            if gone or time.monotonic() > deadline_s:
+                why = "ended while it started" if gone else f"is not ready after {timeout_s:g} s"
+                raise DeployError(
+                    f"{host.name}: {self.name} {why}: {self._log_tail(host)}",
+                    hint="its log has the reason; tri run keeps it in logs/",
+                )
+            time.sleep(POLL_S)
+
+    def stop(self, host: Host) -> None:
+        pid = self.pid(host)
+        if pid is None:
+            return
+        steps = round(STOP_S / POLL_S)
+        host.run(
+            f"kill -TERM {pid}; for i in $(seq {steps}); do kill -0 {pid} 2>/dev/null || break; sleep {POLL_S}; done; "
+            f"kill -s KILL -- -{pid} 2>/dev/null; true",
+            check=False,
+            timeout_s=STOP_S + 20,
+        )
+
+    def collect(self, host: Host) -> Mapping[str, bytes]:
+        return {}
+
+    def kept_files(self, host: Host) -> Mapping[str, str]:
+        return {"logs/server.log": self.path(host, "server.log")} if self.runs_on(host, self.cluster) else {}
+
+    def uninstall(self, host: Host) -> None:
+        self.stop(host)
+        host.run(["rm", "-rf", self.path(host)], check=False)
+
+    def _require_programs(self, host: Host) -> None:
+        missing = [
+            name for name in self.programs if host.run(["sh", "-c", 'command -v -- "$0"', name], check=False).exit_code
+        ]
+        if missing:
+            hint = (
+                f"apt-get install {' '.join(self.packages)}"
+                if self.packages
+                else "install it, or name its path in command()"
+            )
+            raise DeployError(
+                f"{host.name}: {self.name} needs {', '.join(missing)}, and the host has no such program", hint=hint
+            )
+
+    def _log_tail(self, host: Host) -> str:
+        found = host.run(["tail", "-c", str(LOG_TAIL), self.path(host, "server.log")], check=False)
+        return found.stdout.strip() or "its log is empty"
+
+
+def listens(host: Host, port: int) -> bool:
+    """Whether a process of the host listens on that TCP port. Reads /proc: a host needs no program for it."""
+    found = host.run("cat /proc/net/tcp /proc/net/tcp6 2>/dev/null", check=False)
+    rows = (line.split() for line in found.stdout.splitlines())
+    return any(len(row) > 3 and row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows)

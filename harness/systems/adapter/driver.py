@@ -1,0 +1,103 @@
+"""A client over an ordinary driver: it dials an address of ours, and what it raises becomes an outcome by a table of exceptions.
+
+    class RedisClient(DriverClient):
+        definite = (redis.exceptions.ReadOnlyError,)
+
+        def connect(self, address, timeout_s):
+            return redis.Redis(*address, socket_timeout=timeout_s)
+
+        def read(self, op):
+            return self.connection.get(op.key)
+
+        def write(self, op):
+            self.connection.set(op.key, op.value)
+
+One method per operation, by the name of its `f`; it returns the value that was read, or an `Outcome`. What it raises is `info`, which is always safe: the
+operation may have happened, or may still. `definite` are the exceptions that say that nothing happened and nothing will; they are `fail`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from ..base import Dial, Op, Outcome
+from .forwarder import Forwarder
+
+GRACE_S = 0.2
+"""A driver whose own timeout is that of the operation may answer a little later."""
+
+
+class DriverClient:
+    """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned."""
+
+    definite: ClassVar[tuple[type[Exception], ...]] = ()
+    to_node: ClassVar[str | None] = None
+    """The node to dial, where it is not the one that the client is bound to: a single server, say."""
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options: Mapping[str, Any] = options or {}
+        self.connection: Any = None
+        self._forwarder: Forwarder | None = None
+        self._spare: list[socket.socket] = []
+
+    def connect(self, address: tuple[str, int], timeout_s: float) -> Any:
+        """A connection of the driver to that host and port. It should use `timeout_s` for its operations too."""
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        """End the connection; by default by its `close`, if it has one."""
+        close = getattr(self.connection, "close", None)
+        if callable(close):
+            close()
+
+    def open(self, node: str, dial: Dial, timeout_s: float) -> None:
+        """Raises `ConnectionError` for what the driver raises; a mistake of the adapter (a `TypeError`, say) is raised as it is."""
+        target = self.to_node or node
+        # A driver may connect as late as its first operation; a node that refuses shall do so here.
+        self._spare.append(dial(target, timeout_s))
+        self._forwarder = Forwarder(lambda: self._spare.pop() if self._spare else dial(target, timeout_s))
+        try:
+            self.connection = self.connect(self._forwarder.address, timeout_s)
+        except Exception as error:
+            self.close()
+            if _of_the_driver(error):
+                raise ConnectionError(f"{type(error).__name__}: {error}") from error
+            raise
+
+    def invoke(self, op: Op, timeout_s: float) -> Outcome:
+        assert self._forwarder is not None, "open comes first"
+        method = getattr(self, op.f, None)
+        if method is None:
+            raise NotImplementedError(f"{type(self).__name__} has no method {op.f!r}")
+        self._forwarder.deadline_s = time.monotonic() + timeout_s + GRACE_S
+        try:
+            answer = method(op)
+        except self.definite as error:
+            return Outcome("fail", error=type(error).__name__)
+        except Exception as error:
+            if _of_the_driver(error):
+                return Outcome("info", error=type(error).__name__)
+            raise
+        finally:
+            self._forwarder.deadline_s = None
+        return answer if isinstance(answer, Outcome) else Outcome("ok", answer)
+
+    def close(self) -> None:
+        if self.connection is not None:
+            with suppress(Exception):  # It is over either way.
+                self.disconnect()
+            self.connection = None
+        if self._forwarder is not None:
+            self._forwarder.close()
+            self._forwarder = None
+        while self._spare:
+            self._spare.pop().close()
+
+
+def _of_the_driver(error: Exception) -> bool:
+    """Python's own errors that are none of the network are mistakes of the adapter."""
+    return isinstance(error, OSError) or type(error).__module__ != "builtins"
