@@ -69,14 +69,14 @@ def set_option(command: F) -> F:
     return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=told)(command)
 
 
-def renamed_option(old: str, new: str) -> Callable[[F], F]:
+def renamed_option(old: str, new: str, *, has_value: bool = False) -> Callable[[F], F]:
     """An option of version 0.1, which is refused with its new name."""
 
-    def refuse(ctx: click.Context, param: click.Parameter, given: bool) -> None:
-        if given:
+    def refuse(ctx: click.Context, param: click.Parameter, given: object) -> None:
+        if given not in (None, False):
             raise click.UsageError(f"{old} is now {new}", ctx)
 
-    return click.option(old, is_flag=True, hidden=True, expose_value=False, callback=refuse)
+    return click.option(old, f"old_{old[2:]}", is_flag=not has_value, hidden=True, expose_value=False, callback=refuse)
 
 
 def json_option(command: F) -> F:

@@ -114,7 +114,7 @@ def _print_faults(judgement: Judgement) -> None:
     if not faults:
         return
     verified = sum(fault["verified"] for fault in faults)
-    kinds = ", ".join(sorted({fault["kind"] for fault in faults}))
+    kinds = ", ".join(sorted({words.called(fault["kind"]) for fault in faults}))
     out.print(f"faults      {len(faults)} ({kinds}), {verified} verified")
     if judgement.document["power_model"]:
         out.print(f"            power loss: {judgement.document['power_model']['model']} model")

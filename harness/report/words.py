@@ -10,6 +10,8 @@ from tribulation.checkers.base.result import Fault
 from tribulation.histories import Operation, Type
 from tribulation.histories.printable import in_a_line
 
+from ..user_files.renamed import FAULTS
+
 _LONGEST = 72
 _MOST_ITEMS = 8
 _THIN_SPACE = "\u202f"
@@ -58,6 +60,14 @@ def operation(op: Operation) -> str:
 def fault(what: Fault) -> str:
     """A fault in a few words: its kind, and whom it meets."""
     return f"{what.kind} {effect(what.kind, what.intended)}".strip()
+
+
+def called(kind: str) -> str:
+    """What users call a kind of fault: its key in a campaign. Ledgers and plans keep the kind's first name, which keys random numbers."""
+    return _CALLED.get(kind, kind)
+
+
+_CALLED = {"cut": "partition", **FAULTS}
 
 
 def effect(kind: str, what: Mapping[str, Any] | None) -> str:

@@ -33,7 +33,7 @@ from .trial import Failure, Trials
 PLAN_FILE, HISTORY_FILE, EXPECTED_FILE = "plan.json", "history.jsonl", "expected.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 OTHER_SEEDS = 10
-_HINT = "tri shrink RUN --keep NAME makes one"
+_HINT = "tri shrink RUN --add-to-corpus NAME makes one"
 _HARNESS = Path(__file__).resolve().parents[1]
 _WORLD = ("simulator/*.py", "simulator/faults/*.py", "run/*.py", "nemesis/*.py", "systems/*.py", "workloads/*.py")
 """What of the harness decides what a simulated run does."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..console import Progress, marked, out
-from ..options import DurationType, json_option, runs_option
+from ..options import DurationType, json_option, renamed_option, runs_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
 _COLOURS = {
@@ -47,7 +47,8 @@ _COLOURS = {
 @click.option(
     "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
 )
-@click.option("--keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
+@renamed_option("--keep", "--save")
+@click.option("--save", "keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
 @runs_option("Where kept replays go, and the first run that tier c finds.")
 @json_option
 def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
@@ -116,7 +117,7 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
     from ...run.simulated import write_run
 
     campaign, plan = load_recorded(target / "campaign.yaml"), read_plan(target)
-    settings = Settings(f"tri replay {target} --keep", target, runs, progress.show)
+    settings = Settings(f"tri replay {target} --save", target, runs, progress.show)
     run_dir = open_run_folder(campaign, plan, settings)
     write_run(campaign, plan, settings, run_dir)
     return str(run_dir)

@@ -46,14 +46,17 @@ def _processors() -> int:
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
 @click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
 @set_option
-@click.option("--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most.")
+@renamed_option("--keep", "--folders", has_value=True)
+@click.option(
+    "--folders", "keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most."
+)
 @runs_option()
+@renamed_option("--zoo", "--all-flaws")
 @click.option(
     "--all-flaws",
     is_flag=True,
     help="Instead of a campaign: in how many seeds is each of the zoo's 43 flaws of Raft and its log caught?",
 )
-@renamed_option("--zoo", "--all-flaws")
 @click.option(
     "--flaw", "flaws", multiple=True, metavar="NAME", help="With --all-flaws: only this flaw; may be repeated."
 )
@@ -264,7 +267,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 def _print_first(rows: list[dict[str, Any]]) -> None:
     """The kinds of failure that one trial was the first to show, and where it is kept."""
     first = rows[0]
-    out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --keep"))
+    out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --folders"))
     for row in rows:
         out.print(marked("  [red]{}/{}[/] {}", row["checker"], row["kind"], row["explanation"]))
 

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from ..console import Progress, out, say
-from ..options import DurationType, json_option, runs_option
+from ..options import DurationType, json_option, renamed_option, runs_option
 
 EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
 
@@ -25,13 +25,16 @@ EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
     "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
 )
 @runs_option()
-@click.option("--keep", metavar="NAME", help="Also keep the shrunk plan in the corpus under this name.")
+@renamed_option("--keep", "--add-to-corpus", has_value=True)
+@click.option(
+    "--add-to-corpus", "keep", metavar="NAME", help="Also keep the shrunk plan in the corpus under this name."
+)
 @click.option(
     "--corpus",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("histories/corpus"),
     show_default=True,
-    help="Where --keep puts it.",
+    help="Where --add-to-corpus puts it.",
 )
 @click.option("--format", "format_name", help="A history's format; detected when left out.")
 @click.option("--model", help="What it is a history of: register, kv, queue …; inferred when left out.")

@@ -157,6 +157,22 @@ def test_the_command_rewrites_files_and_only_looks_with_check(tmp_path: Path) ->
     assert path.read_bytes().startswith(b"# A campaign in the words of 0.1.\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["search", "quickstart", "--zoo"], "--zoo is now --all-flaws"),
+        (["search", "quickstart", "--keep", "0"], "--keep is now --folders"),
+        (["replay", str(RUN), "--keep"], "--keep is now --save"),
+        (["shrink", str(RUN), "--keep", "name"], "--keep is now --add-to-corpus"),
+    ],
+)
+def test_an_old_option_is_refused_with_the_new_one(
+    words: list[str], new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tri(*words) == 2
+    assert new in capsys.readouterr().err
+
+
 def test_an_upgraded_campaign_and_the_plan_of_its_old_run_are_one_plan(tmp_path: Path) -> None:
     text, _ = upgraded((RUN / "written.yaml").read_text(), "written.yaml")
     plan = read_plan(RUN).to_json()

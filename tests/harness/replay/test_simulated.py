@@ -77,7 +77,7 @@ def test_another_core_is_said_first_and_settles_nothing(own_run: Path, capsys: p
 
 
 def test_a_kept_replay_is_a_run_like_the_first(small_run: Path, tmp_path: Path) -> None:
-    assert tri("replay", str(small_run), "--keep", "--runs", str(tmp_path / "kept")) == 0
+    assert tri("replay", str(small_run), "--save", "--runs", str(tmp_path / "kept")) == 0
     kept = (tmp_path / "kept" / "latest").resolve()
     for name in ("history.jsonl", "ledger.jsonl", "digests.json", "trace/n1.jsonl", "plan.json", "campaign.yaml"):
         assert (kept / name).read_bytes() == (small_run / name).read_bytes(), name

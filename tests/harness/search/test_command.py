@@ -65,7 +65,7 @@ def test_what_fails_is_told_kept_and_replays(
 
 
 def test_tables_are_for_people(flawed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert tri("search", flawed, "--seeds", "10", "--jobs", "1", "--runs", tmp_path / "runs", "--keep", "0") == 1
+    assert tri("search", flawed, "--seeds", "10", "--jobs", "1", "--runs", tmp_path / "runs", "--folders", "0") == 1
     told = capsys.readouterr()
     assert "flaws      ack-before-majority" in told.err and "seeds      10 from 1" in told.err
     assert "sometimes" in told.out and "never" in told.out
@@ -100,7 +100,7 @@ def test_what_cannot_be_searched_is_refused_with_a_hint(
 
 def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_path: Path):
     """The terminal sends the signal to the whole group, workers included."""
-    words = ["search", str(flawed), "--seeds", "100000", "--jobs", "2", "--json", "--keep", "1"]
+    words = ["search", str(flawed), "--seeds", "100000", "--jobs", "2", "--json", "--folders", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tribulation.harness.cli", *words, "--runs", str(tmp_path / "runs")],
         cwd=ROOT,

@@ -56,7 +56,7 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
 ) -> None:
     code, printed, _ = tri(
         capsys, "shrink", str(failing), "--failure", "linearizable", "--runs", str(tmp_path), "--json",
-        "--keep", "small", "--corpus", str(tmp_path / "corpus"),
+        "--add-to-corpus", "small", "--corpus", str(tmp_path / "corpus"),
     )  # fmt: skip
     assert code == 0
     told = json.loads(printed)
