@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import FaultError, TribulationError
-from . import catalog
+from .catalog import catalog
 from .faults.fault import Resolved
 from .kinds.base import Ground, Package
 from .kinds.clocks.clocks import Clock

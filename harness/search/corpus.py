@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..nemesis.specs.knobs import Knobs
+from ..nemesis.catalog.knobs import Knobs
 from .trial import Trial
 
 KEPT = 256

@@ -21,8 +21,8 @@ from ..campaign.load import node_names
 from ..campaign.model import Campaign, SystemSpec
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
+from ..nemesis.catalog.knobs import Knobs
 from ..nemesis.schedule.mix import changes_voters, planned
-from ..nemesis.specs.knobs import Knobs
 from ..nemesis.specs.specs import DiskEffect, DiskSpec, FaultSpec, MembershipSpec, RecoverySpec, Timing, VotersSpec
 from ..nemesis.topology.liveness import WAYS, LivenessSpec
 from ..run.plan.build import make_plan

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
+from ..nemesis.catalog.knobs import Knobs
 from ..nemesis.faults.fault import Intent
-from ..nemesis.specs.knobs import Knobs
 from ..nemesis.specs.links import Shape
 from ..nemesis.topology.resolve import LINK_KINDS
 from ..run.plan.plan import Plan

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..campaign.model import Campaign, SystemSpec
-from ..nemesis.specs.knobs import Knobs
+from ..nemesis.catalog.knobs import Knobs
 from ..simulator.options import SECOND
 
 RACE_PPM, TRANSACTIONS_PPM, SEQUENTIAL_PPM = 600_000, 300_000, 300_000

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..nemesis.catalog.knobs import Knobs
 from ..nemesis.specs import draws
 from ..nemesis.specs.draws import LINKS, Item, Sort
-from ..nemesis.specs.knobs import Knobs
 from ..nemesis.topology.liveness import WAYS
 from ..simulator.options import MICROSECOND, MILLISECOND, SimOptions
 from ..user_files.quantities import format_ns, parse_ns

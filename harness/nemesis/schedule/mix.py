@@ -16,12 +16,12 @@ from pydantic import TypeAdapter
 
 from ...errors import CampaignError
 from ...user_files.quantities import format_ns
+from ..catalog.knobs import Knobs
+from ..catalog.timing import Timing
 from ..faults.fault import Intent
 from ..specs.draws import SORTS, stream_of
-from ..specs.knobs import Knobs
 from ..specs.random_mix import SECOND_NS, MixSpec, SwarmSpec
 from ..specs.specs import FaultSpec
-from ..specs.timing import Timing
 from .schedule import MOST_STARTS, Window, expand, parameters_of, quiet_windows, unquiet
 
 if TYPE_CHECKING:

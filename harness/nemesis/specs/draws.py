@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .. import catalog
-from ..faults.kind import Fields, Item, Sort
-from .knobs import Knobs
+from ..catalog import catalog
+from ..catalog.kind import Fields, Item, Sort
+from ..catalog.knobs import Knobs
 
 __all__ = ["LINKS", "SEARCHED", "SORTS", "Item", "Sort", "names_of"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from ...user_files.quantities import PER_PERCENT, format_bytes, format_ppm, parse_bytes, parse_ppm
-from .timing import Aimed
+from ..catalog.timing import Aimed
 
 
 def _starving(ppm: int) -> int:

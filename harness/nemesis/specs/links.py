@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ...user_files.quantities import Chance, PositiveDuration, Rate, format_ns
+from ..catalog.timing import Timing
 from ..faults.targets import Target, target_names, validate_target
-from .timing import Timing
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from ...user_files.quantities import PositiveDuration, PositiveShift, SignedDuration, format_ns
+from ..catalog.timing import Aimed
 from ..faults.disk_effects import CRASHES
-from .timing import Aimed
 
 _RESTART = AliasChoices("restart_after", "for", "for_ns")
 _DISK_DELAY_NS = 50_000_000

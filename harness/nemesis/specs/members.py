@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from .timing import Aimed
+from ..catalog.timing import Aimed
 
 
 class Action(str, Enum):

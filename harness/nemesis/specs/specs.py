@@ -19,13 +19,13 @@ from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, create
 
 from ...user_files.bounded_model import BoundedModel
 from ...user_files.quantities import PositiveDuration
-from .. import catalog
+from ..catalog import catalog
+from ..catalog.timing import Timing
 from .limits import CpuSpec, DescriptorsSpec, MemorySpec
 from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
 from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
 from .members import MembershipSpec
 from .random_mix import AllSpec, MixSpec, SwarmSpec
-from .timing import Timing
 
 __all__ = [
     "AIMED",

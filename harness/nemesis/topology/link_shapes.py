@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import catalog
+from ..catalog import catalog
 from ..faults.fault import Resolved
 from .topology import Edge
 

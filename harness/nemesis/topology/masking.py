@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .. import catalog
+from ..catalog import catalog
 from ..faults.disk_effects import CRASHES, HIDDEN_BY
 from ..faults.fault import Observation, Resolved
 from .topology import Edge

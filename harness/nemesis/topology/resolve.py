@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from ...errors import CampaignError, FaultError
-from .. import catalog
+from ..catalog import catalog
 from ..faults.clock_settings import Setting, settings_of
 from ..faults.fault import CLIENTS, Intent, Resolved, Situation
 from ..faults.targets import may_leave, resolve_target

@@ -17,7 +17,7 @@ from tribulation.histories.model.operation import Event, Type
 from ...campaign.model import SystemSpec
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
-from ...nemesis import catalog
+from ...nemesis.catalog import catalog
 from ...nemesis.faults.fault import Intent
 from ...nemesis.topology.resolve import LINK_KINDS, NODE_KINDS
 from ...run.plan.build import default_voters

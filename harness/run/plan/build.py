@@ -18,11 +18,11 @@ from ...campaign.model import default_voters as default_voters
 from ...errors import CampaignError
 from ...hosts.base import Provider
 from ...hosts.selection.chosen import Chosen, provider_of
+from ...nemesis.catalog.timing import Timing as FaultTiming
 from ...nemesis.faults.fault import Intent
 from ...nemesis.faults.power_models import JOURNALED, with_model
 from ...nemesis.schedule.abilities import lacking, told_missing
 from ...nemesis.schedule.mix import composed_needs, planned
-from ...nemesis.specs.timing import Timing as FaultTiming
 from ...nemesis.topology.liveness import LivenessSpec
 from ...systems.base import Client, Service
 from ...workloads import WORKLOADS

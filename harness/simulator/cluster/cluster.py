@@ -112,9 +112,7 @@ class SimCluster:
 
     def run_until(self, at_ns: int) -> bool:
         """Run up to and including virtual time `at_ns`. False when a callback called `interrupt` before."""
-        if not self.options.fence:
-            return self.kernel.run_until(at_ns)
-        with fence():
+        with self._fence():
             return self.kernel.run_until(at_ns)
 
     def interrupt(self) -> None:
@@ -289,7 +287,6 @@ class SimCluster:
             self.network.shape(*self._edge(source, target), name, shaping)
 
     def tamper(self, edges: Iterable[Edge], name: str, tamper: Tamper | None) -> None:
-        """Change bytes of what nodes say over these edges; None takes the tampering of that name off."""
         for source, target in edges:
             self._note("tamper", source, target, name, tamper is not None)
             self.network.tamper(*self._edge(source, target), name, tamper)

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from tribulation.node.core.core import Core
 
 from ...errors import FaultError
-from ...nemesis import catalog
+from ...nemesis.catalog import catalog
 from ...nemesis.faults.fault import Intent, Observation, Resolved, Situation
 from ..cluster.cluster import SimCluster
 from ..cluster.node import Process

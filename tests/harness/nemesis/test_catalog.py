@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 
 from tests.harness.simulator.real import real_cluster
 from tribulation.checkers.base.result import Fault
-from tribulation.harness.nemesis import catalog
+from tribulation.harness.nemesis.catalog import catalog
+from tribulation.harness.nemesis.catalog.kind import FaultKind
+from tribulation.harness.nemesis.catalog.knobs import Knobs
 from tribulation.harness.nemesis.faults.fault import Intent, Situation
-from tribulation.harness.nemesis.faults.kind import FaultKind
 from tribulation.harness.nemesis.kinds.base import Package
 from tribulation.harness.nemesis.registry import PACKAGES
 from tribulation.harness.nemesis.specs.draws import SORTS
-from tribulation.harness.nemesis.specs.knobs import Knobs
 from tribulation.harness.nemesis.specs.random_mix import AllSpec
 from tribulation.harness.nemesis.specs.specs import FAULT_NAMES, FaultSpec
 from tribulation.harness.nemesis.topology.resolve import resolve

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.harness.nemesis.lab_tools import both_ways, fault, running, six
 from tests.harness.nemesis.plain_service import Supervised
-from tribulation.harness.agent.network.bit_flips import TCP, UDP, flip
+from tribulation.harness.agent.network.shaping import TCP, UDP, with_flipped_data
 from tribulation.harness.hosts.local import LocalProvider
 
 ECHO = """
@@ -68,7 +68,7 @@ def test_one_bit_of_the_data_flips_and_the_checksum_is_right(
     version: int, protocol: int, data: bytes, seed: int
 ) -> None:
     packet, at = packet_of(version, protocol, data)
-    changed = flip(packet, Random(seed))
+    changed = with_flipped_data(packet, Random(seed))
     start = len(packet) - len(data)
     flipped = [a ^ b for a, b in zip(packet[start:], changed[start:], strict=True)]
     assert sum(each.bit_count() for each in flipped) == 1
@@ -79,19 +79,19 @@ def test_one_bit_of_the_data_flips_and_the_checksum_is_right(
 
 @given(st.binary(max_size=120), st.integers(0, 2**32))
 def test_whatever_comes_keeps_its_length(packet: bytes, seed: int) -> None:
-    assert len(flip(packet, Random(seed))) == len(packet)
+    assert len(with_flipped_data(packet, Random(seed))) == len(packet)
 
 
 def test_what_has_no_data_no_checksum_or_is_a_fragment() -> None:
     for protocol in (TCP, UDP):
         empty, _ = packet_of(4, protocol, b"")
-        assert flip(empty, Random(1)) == empty
+        assert with_flipped_data(empty, Random(1)) == empty
     bare, at = packet_of(4, UDP, b"data", has_checksum=False)
-    changed = flip(bare, Random(1))
+    changed = with_flipped_data(bare, Random(1))
     assert changed != bare and changed[at + 6 : at + 8] == b"\0\0", "without a checksum there is none to carry along"
     whole, _ = packet_of(4, UDP, b"data")
     fragment = whole[:6] + b"\x20\0" + whole[8:]
-    assert flip(fragment, Random(1)) == fragment
+    assert with_flipped_data(fragment, Random(1)) == fragment
 
 
 def test_applications_on_hosts_get_other_bytes_than_were_sent(

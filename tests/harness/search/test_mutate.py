@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tribulation.harness.campaign.load import load_campaign
-from tribulation.harness.nemesis.specs.knobs import Knobs
+from tribulation.harness.nemesis.catalog.knobs import Knobs
 from tribulation.harness.run.plan.plan import Plan
 from tribulation.harness.run.simulated import node_configs, world_of
 from tribulation.harness.search.draw import keeps_time, searched_plan

@@ -18,10 +18,10 @@ from ....hosts.base import Host
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...agent_client.one_question import ask_part
+from ...catalog.kind import FaultKind, Sort
+from ...catalog.timing import Aimed
 from ...faults.fault import Intent, Observation, Resolved, Situation
-from ...faults.kind import FaultKind, Sort
 from ...faults.targets import resolve_target
-from ...specs.timing import Aimed
 from ...topology.masking import FREEZE
 from ..base import Ground, Package, Probe
 

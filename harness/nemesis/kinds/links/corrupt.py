@@ -1,7 +1,7 @@
 """`corrupt`: bits of what goes over links flip, and no checksum of the network notices: the application gets other bytes than were sent.
 
 A `link` with `corrupt` damages packets so that the receiver's kernel drops them, which is loss; here the kernel hands them on. On hosts the receiver's queue
-flips a bit of the data and carries the checksum along (`agent/network/bit_flips.py`); it is seen by packets of our own that arrive as other packets. In the simulator
+flips a bit of the data and carries the checksum along (`agent/network/shaping.py`); it is seen by packets of our own that arrive as other packets. In the simulator
 the bytes of messages between nodes change, and the reference node's own decoder reads them.
 """
 
@@ -15,8 +15,8 @@ from pydantic import Field
 
 from ....user_files.quantities import Chance
 from ...agent_client.agents import Json, ask, require
+from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, FaultKind, Sort
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
-from ...faults.kind import LEAVES_RUNNING, MAY_DAMAGE, FaultKind, Sort
 from ...specs.links import Shaped as ShapedSpec
 from ...topology.masking import NO_PACKETS
 from ...topology.topology import Edge, cut_edges

@@ -13,10 +13,10 @@ from pydantic import Field
 from ....errors import DeployError, FaultError
 from ....systems.answers import leader_of
 from ...agent_client.agents import Json
+from ...catalog.kind import FaultKind
+from ...catalog.timing import Timing
 from ...cluster.control import HandsOver
 from ...faults.fault import Intent, Observation, Resolved, Situation
-from ...faults.kind import FaultKind
-from ...specs.timing import Timing
 from ..base import Ground, Package
 
 TRANSFER_S = 5.0

@@ -1,4 +1,4 @@
-"""Which kinds of faults there are that each have a module of their own (`faults.kind`): a line a kind.
+"""Which kinds of faults there are that each have a module of their own (`kind`): a line a kind.
 
 Modules are named, not imported, and loaded when first asked for: a kind's module may use whatever it likes of the nemesis, which asks here.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
-from .faults.kind import FaultKind
+from .kind import FaultKind
 
 MODULES: dict[str, str] = {
     "transfer": "members.transfer",
@@ -18,12 +18,15 @@ MODULES: dict[str, str] = {
 """By the kind's name, below `kinds`."""
 
 
+_KINDS = __name__.rsplit(".", 2)[0] + ".kinds"
+
+
 @cache
 def kind_of(name: str) -> FaultKind | None:
     """The kind of this name; None for one that is known elsewhere, or nowhere."""
     if name not in MODULES:
         return None
-    kind = import_module(f"{__package__}.kinds.{MODULES[name]}").KIND
+    kind = import_module(f"{_KINDS}.{MODULES[name]}").KIND
     assert isinstance(kind, FaultKind) and kind.name == name, f"{MODULES[name]}: its KIND is not a FaultKind {name!r}"
     return kind
 

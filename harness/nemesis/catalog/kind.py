@@ -1,4 +1,4 @@
-"""What is known of one kind of fault, in one place: a subclass of `FaultKind` in a module of its own, and a line in `..catalog`.
+"""What is known of one kind of fault, in one place: a subclass of `FaultKind` in a module of its own, and a line in `catalog`.
 
     class DnsSpec(Aimed): …                      # what a campaign may say
     class OnHosts(Package): …                    # what hosts shall be like, and the probe that sees it
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
 
-from ..specs.knobs import Knobs
-from ..specs.timing import Timing
-from .fault import Intent, Situation
+from ..faults.fault import Intent, Situation
+from .knobs import Knobs
+from .timing import Timing
 
 Json = dict[str, Any]
 Item = dict[str, dict[str, Any]]

@@ -1,0 +1,1 @@
+"""What a kind of fault is, and which there are: below everything that asks."""
