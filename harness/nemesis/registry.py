@@ -11,7 +11,6 @@ from .faults.fault import Resolved
 from .kinds.base import Ground, Package
 from .kinds.clocks.clocks import Clock
 from .kinds.links.cuts import Cut
-from .kinds.links.flaps import Flap, Reset
 from .kinds.links.links import Clog, Link
 from .kinds.members.membership import Membership
 from .kinds.members.voters import Voters
@@ -27,8 +26,6 @@ _ALL: tuple[Package, ...] = (
     Cut(),
     Link(),
     Clog(),
-    Flap(),
-    Reset(),
     Kill(),
     Pause(),
     Power(),

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from ..nemesis.catalog.knobs import Knobs
 from ..nemesis.faults.fault import Intent
 from ..nemesis.specs.links import Shape
-from ..nemesis.topology.resolve import LINK_KINDS
 from ..run.plan.plan import Plan
 from ..run.simulated import world_of
 from ..simulator.options import MILLISECOND
@@ -158,7 +157,7 @@ def _movable(plan: Plan) -> list[Intent]:
 
 def _shaped(intent: Intent) -> bool:
     """Links of a shape that any other shape can stand for: without a target, a direction or edges of its own."""
-    return intent.kind in LINK_KINDS and intent.parameters.get("shape") in SHAPES
+    return intent.parameters.get("shape") in SHAPES
 
 
 def _with(plan: Plan, old: Intent, new: Intent) -> Plan:

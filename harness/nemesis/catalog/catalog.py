@@ -11,6 +11,8 @@ from importlib import import_module
 from .kind import FaultKind
 
 MODULES: dict[str, str] = {
+    "flap": "links.flap",
+    "reset": "links.reset",
     "transfer": "members.transfer",
     "corrupt": "links.corrupt",
     "dns": "hosts.dns",

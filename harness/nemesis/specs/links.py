@@ -147,11 +147,13 @@ class ClogSpec(Shaped):
     kind: ClassVar[str] = "clog"
 
 
-class _Repeated(Shaped):
+class Repeated(Shaped):
+    """What comes again and again while it lasts."""
+
     period: PositiveDuration = Field(default=SECOND_NS, description="how often it comes again while it lasts")
 
     @model_validator(mode="after")
-    def _period_can_be_watched(self) -> _Repeated:
+    def _period_can_be_watched(self) -> Repeated:
         if not 10 * MILLISECOND_NS <= self.period <= 10 * SECOND_NS:
             raise ValueError(f"`period: {format_ns(self.period)}` is not between 10ms and 10s")
         return self
@@ -161,15 +163,3 @@ class _Repeated(Shaped):
         parameters["period_ns"] = self.period
         del parameters["period"]
         return parameters
-
-
-class FlapSpec(_Repeated):
-    """The links go down and up again, half of each `period` down."""
-
-    kind: ClassVar[str] = "flap"
-
-
-class ResetSpec(_Repeated):
-    """The connections between the nodes at both ends of the links break at once, and again every `period`."""
-
-    kind: ClassVar[str] = "reset"

@@ -22,7 +22,7 @@ from ...user_files.quantities import PositiveDuration
 from ..catalog import catalog
 from ..catalog.timing import Timing
 from .limits import CpuSpec, DescriptorsSpec, MemorySpec
-from .links import AIMED, TWO_SIDED, ClogSpec, FlapSpec, LinkSpec, PartitionSpec, ResetSpec, Shape, Shaped
+from .links import AIMED, TWO_SIDED, ClogSpec, LinkSpec, PartitionSpec, Shape, Shaped
 from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
 from .members import MembershipSpec
 from .random_mix import AllSpec, MixSpec, SwarmSpec
@@ -40,7 +40,6 @@ __all__ = [
     "DiskEffect",
     "DiskSpec",
     "FaultSpec",
-    "FlapSpec",
     "KillSpec",
     "LinkSpec",
     "MembershipSpec",
@@ -50,7 +49,6 @@ __all__ = [
     "PauseSpec",
     "PowerSpec",
     "RecoverySpec",
-    "ResetSpec",
     "Shape",
     "Shaped",
     "SwarmSpec",
@@ -118,8 +116,6 @@ SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
     "partition": PartitionSpec,
     "link": LinkSpec,
     "clog": ClogSpec,
-    "flap": FlapSpec,
-    "reset": ResetSpec,
     "kill": KillSpec,
     "pause": PauseSpec,
     "power-loss": PowerSpec,

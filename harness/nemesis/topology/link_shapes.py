@@ -19,7 +19,7 @@ CHANCES = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
 DELAYS = ("delay_ns", "jitter_ns")
 RATE = "rate_bps"
 AMOUNTS = (*CHANCES, *DELAYS, RATE)
-_SHAPING = frozenset({"link", "clog", "flap"})
+_SHAPING = frozenset({"link", "clog"})
 
 
 def shapes_links(kind: str) -> bool:
@@ -42,8 +42,6 @@ def shape_of(fault: Resolved) -> Shape:
     """What this one does to each of its links."""
     if fault.intent.kind == "clog":
         return {"clogged": True}
-    if fault.intent.kind == "flap":
-        return {"flaps_ns": [int(fault.what["period_ns"])]}
     if (kind := catalog.kind_of(fault.intent.kind)) is not None:
         return kind.shape(fault.what)
     return {name: int(fault.what[name]) for name in AMOUNTS if name in fault.what}

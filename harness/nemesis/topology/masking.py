@@ -18,7 +18,7 @@ from ..faults.disk_effects import CRASHES, HIDDEN_BY
 from ..faults.fault import Observation, Resolved
 from .topology import Edge
 
-_NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
+NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
 """Kinds that end a process, or let it end itself."""
 
 FREEZE = "freeze"
@@ -27,18 +27,16 @@ FREEZE = "freeze"
 NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
 """Kinds because of which nothing may arrive."""
 
-_NO_WRITES = NO_PACKETS | _NO_PROCESS | {"flap", "pause"}
+_NO_WRITES = NO_PACKETS | NO_PROCESS | {"flap", "pause"}
 """Kinds because of which there may be nothing unsynced to lose: who does not run writes nothing, nor does who hears nothing."""
 
 HIDES = {
-    "pause": _NO_PROCESS | {FREEZE},
-    "clock": _NO_PROCESS | {FREEZE},
-    "cpu": _NO_PROCESS | {"pause", FREEZE},
-    "memory": _NO_PROCESS | {"pause", FREEZE},
-    "descriptors": _NO_PROCESS | {"pause", FREEZE},
+    "pause": NO_PROCESS | {FREEZE},
+    "clock": NO_PROCESS | {FREEZE},
+    "cpu": NO_PROCESS | {"pause", FREEZE},
+    "memory": NO_PROCESS | {"pause", FREEZE},
+    "descriptors": NO_PROCESS | {"pause", FREEZE},
     "link": NO_PACKETS | {"flap", "link"},
-    "flap": NO_PACKETS | {"flap", "link"},
-    "reset": NO_PACKETS | _NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"},
     "disk": frozenset({"disk", "power", "wipe", FREEZE}),
 }
 """Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
@@ -46,7 +44,7 @@ HIDES = {
 HIDES_ITS_END = {
     **HIDES,
     **dict.fromkeys(("cut", "clog"), NO_PACKETS | {"flap", "link"}),
-    **dict.fromkeys(("kill", "power", "wipe"), _NO_PROCESS | {"pause", FREEZE}),
+    **dict.fromkeys(("kill", "power", "wipe"), NO_PROCESS | {"pause", FREEZE}),
 }
 """Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
 
@@ -54,9 +52,11 @@ HIDES_ITS_END = {
 def hiding(kind: str, ending: bool = False) -> frozenset[str]:
     """The kinds behind which this one may not show, or not that it is over."""
     if (known := catalog.kind_of(kind)) is not None:
-        return known.hidden_by | (known.end_hidden_by if ending else frozenset())
+        own = known.hidden_by | (known.end_hidden_by if ending else frozenset())
+    else:
+        own = (HIDES_ITS_END if ending else HIDES).get(kind, frozenset())
     younger = (each.name for each in catalog.kinds() if kind in each.hides)
-    return (HIDES_ITS_END if ending else HIDES).get(kind, frozenset()).union(younger)
+    return own.union(younger)
 
 
 @dataclass(frozen=True, slots=True)

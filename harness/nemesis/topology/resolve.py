@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import CampaignError, FaultError
 from ..catalog import catalog
 from ..faults.clock_settings import Setting, settings_of
-from ..faults.fault import CLIENTS, Intent, Resolved, Situation
+from ..faults.fault import Intent, Resolved, Situation
 from ..faults.targets import may_leave, resolve_target
 from .link_shapes import Shape, shapes_links, shapes_of
 from .liveness import broken_rest
@@ -31,7 +31,6 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
         return Resolved(intent, kind.resolve(intent, situation, random))
     if intent.kind in LINK_KINDS:
         edges = cut_edges(parameters, situation, random)
-        edges = _pairs(edges) if intent.kind == "reset" else edges
         return Resolved(intent, {"edges": [list(edge) for edge in edges], **_amounts(parameters)})
     if intent.kind in NODE_KINDS:
         nodes = resolve_target(parameters["target"], situation, random)
@@ -51,7 +50,7 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
     )
 
 
-LINK_KINDS = ("cut", "link", "clog", "flap", "reset")
+LINK_KINDS = ("cut", "link", "clog")
 LIMITS = {"cpu": "share_ppm", "memory": "limit_bytes", "descriptors": "limit"}
 """Kinds that leave a process too little, and what says how much."""
 NODE_KINDS = ("kill", "pause", "power", "wipe", "disk", *LIMITS)
@@ -63,7 +62,6 @@ _AMOUNTS = (
     "jitter_ns",
     "corrupt_ppm",
     "rate_bps",
-    "period_ns",
     "effect",
     "model",
     "calibration",
@@ -76,11 +74,6 @@ _AMOUNTS = (
 
 def _amounts(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parameters[name] for name in _AMOUNTS if name in parameters}
-
-
-def _pairs(edges: Iterable[Edge]) -> list[Edge]:
-    """A connection has two directions, and clients' connections are their own affair."""
-    return sorted({(min(edge), max(edge)) for edge in edges if CLIENTS not in edge})
 
 
 def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, Any]:

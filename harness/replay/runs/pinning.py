@@ -184,10 +184,7 @@ def parameters_of(fault: Fault) -> list[dict[str, Any]]:
     if (kind := catalog.kind_of(fault.kind)) is not None:
         return [kind.pinned(what)]
     if fault.kind in LINK_KINDS:
-        edges = what.pop("edges")
-        if fault.kind == "reset":
-            edges = [*edges, *([sink, source] for source, sink in edges)]
-        return [{"shape": "grudge", "edges": edges, **what}]
+        return [{"shape": "grudge", "edges": what.pop("edges"), **what}]
     if fault.kind in NODE_KINDS:
         return [{"target": what.pop("nodes"), **what}]
     if fault.kind == "voters":

@@ -52,6 +52,14 @@ class Ground:
         self.stopped: dict[str, list[str]] = {}
         self.covering = Covering()
 
+    def unknown_edge(self, fault: Resolved) -> FaultError | None:
+        unknown = [edge for edge in edges_of(fault) if edge not in self.cluster.network.links]
+        if not unknown:
+            return None
+        return FaultError(
+            f"{fault.intent.kind} {fault.intent.id}: no edge {unknown[0]}", "name nodes of the cluster, or `clients`"
+        )
+
     def soon(self, then: Then, result: Observation | FaultError) -> None:
         """Never within the call: a caller that schedules its next step must have returned first."""
         self.later(MILLISECOND, then, lambda: result)

@@ -27,7 +27,6 @@ from .links import LinkFaults
 from .membership import MembershipFaults
 from .processes import ProcessFaults
 from .reconfigure import Reconfiguration
-from .repeated import RepeatedFaults
 
 DEADLINE_NS = 30 * SECOND
 
@@ -40,15 +39,13 @@ class SimInjector:
         self._ground = Ground(cluster, self.situation, hold_most_ns)
         processes = ProcessFaults(self._ground, self._voters)
         self._disks = disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
-        links, repeated, clocks = LinkFaults(self._ground), RepeatedFaults(self._ground), ClockFaults(self._ground)
+        links, clocks = LinkFaults(self._ground), ClockFaults(self._ground)
         limits = LimitFaults(self._ground)
         self._membership = MembershipFaults(self._ground, self.situation)
         self._families: Mapping[str, Family] = {
             "cut": links,
             "link": links,
             "clog": links,
-            "flap": repeated,
-            "reset": repeated,
             "kill": processes,
             "pause": processes,
             "power": processes,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...errors import FaultError
 from ...nemesis.faults.fault import Observation, Resolved
 from ..cluster.cluster import Edge
 from ..cluster.probes import LOOK_NS, Arrivals, Matrix, unreachable
@@ -27,7 +26,7 @@ class LinkFaults:
         self._shaped: dict[str, list[Edge]] = {}
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        if (error := unknown_edge(self._ground, fault)) is not None:
+        if (error := self._ground.unknown_edge(fault)) is not None:
             self._ground.soon(then, error)
             return
         {"cut": self._cut, "link": self._shape, "clog": self._clog}[fault.intent.kind](fault, then)
@@ -107,15 +106,6 @@ class LinkFaults:
 def every_ns(shaping: Shaping) -> int:
     """Between two probes: twice as many as a rate lets through."""
     return min(LOOK_NS, PACKET_BITS * SECOND // shaping.rate_bps // 2) if shaping.rate_bps else LOOK_NS
-
-
-def unknown_edge(ground: Ground, fault: Resolved) -> FaultError | None:
-    unknown = [edge for edge in edges_of(fault) if edge not in ground.cluster.network.links]
-    if not unknown:
-        return None
-    return FaultError(
-        f"{fault.intent.kind} {fault.intent.id}: no edge {unknown[0]}", "name nodes of the cluster, or `clients`"
-    )
 
 
 def _judge_cut(matrix: Matrix, edges: list[Edge]) -> Observation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -32,6 +33,7 @@ EXAMPLES = {
     "transfer": [{}, {"to": "former"}],
     "dns": [{"target": "one"}, {"target": ["n1"], "of": ["n2"], "to": "n3"}],
 }
+EXAMPLES |= {name: [{"shape": "bridge", "period": "100ms"}] for name in ("flap", "reset")}
 EXAMPLES["corrupt"] = [{"shape": "halves", "chance": "5%"}, {"shape": "one-way", "target": "leader", "chance": "90%"}]
 CASES = [(kind, fields) for kind in KINDS for fields in EXAMPLES[kind.name]]
 
@@ -42,7 +44,7 @@ def test_a_kind_is_known_everywhere_by_its_one_line(kind: FaultKind) -> None:
     package = PACKAGES[kind.name]
     assert isinstance(package, Package) and package.kinds == (kind.name,)
     page = (Path(__file__).parents[3] / "docs/reference/faults.md").read_text(encoding="utf-8")
-    assert f"\n## {kind.name}" in page and f"`{kind.name}` |" in page
+    assert re.search(rf"^## .*\b{kind.name}\b", page, re.M) and re.search(rf"^\\|.*`{kind.name}`", page, re.M)
     family = SimInjector(real_cluster())._families[kind.name]
     assert all(callable(getattr(family, verb)) for verb in ("inject", "heal", "forget"))
 

@@ -15,13 +15,14 @@ from pydantic import Field
 
 from ....user_files.quantities import Chance
 from ...agent_client.agents import Json, ask, require
-from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, FaultKind, Sort
+from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, Sort
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
 from ...specs.links import Shaped as ShapedSpec
 from ...topology.masking import NO_PACKETS
-from ...topology.topology import Edge, cut_edges
+from ...topology.topology import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality
+from .link_kind import LinkKind
 from .links import EVERY_NS, Shaped, edges_of, holds, listed
 
 FLIP = "flip_ppm"
@@ -98,6 +99,9 @@ class Simulated:
         self._on: dict[str, list[Edge]] = {}
 
     def inject(self, fault: Resolved, then: Any) -> None:
+        if (error := self._ground.unknown_edge(fault)) is not None:
+            self._ground.soon(then, error)
+            return
         edges = [edge for edge in edges_of(fault) if CLIENTS not in edge]
         ppm, cluster = int(fault.what[FLIP]), self._ground.cluster
 
@@ -159,11 +163,12 @@ class Simulated:
         self._ground.later(rounds * _LOOK_NS + late_ns + 50_000_000, then, judge)
 
 
-class Corrupt(FaultKind):
+class Corrupt(LinkKind):
     name, spec = "corrupt", CorruptSpec
+    amounts = (FLIP,)
     shapes_links = True
     hidden_by = NO_PACKETS | {"flap", "link"}
-    hides = frozenset({"link"})
+    hides = frozenset({"link", "flap"})
     sorts: ClassVar[Mapping[str, Sort]] = {
         "flipped-bits": Sort(
             "corrupt",
@@ -176,8 +181,7 @@ class Corrupt(FaultKind):
     }
 
     def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        edges = cut_edges(intent.parameters, situation, random)
-        return {"edges": [list(edge) for edge in edges], FLIP: intent.parameters[FLIP], **LEAVES_RUNNING, **MAY_DAMAGE}
+        return {**super().resolve(intent, situation, random), **LEAVES_RUNNING, **MAY_DAMAGE}
 
     def shape(self, what: Mapping[str, Any]) -> Json:
         return {FLIP: int(what[FLIP])}

@@ -1,0 +1,22 @@
+"""What kinds have in common whose targets are the links of a shape."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import ClassVar
+
+from ...agent_client.agents import Json
+from ...catalog.kind import FaultKind
+from ...faults.fault import Intent, Situation
+from ...topology.topology import cut_edges
+
+
+class LinkKind(FaultKind):
+    """`amounts` are the parameters that no situation changes."""
+
+    amounts: ClassVar[tuple[str, ...]] = ()
+
+    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+        edges = cut_edges(intent.parameters, situation, random)
+        amounts = {name: intent.parameters[name] for name in self.amounts if name in intent.parameters}
+        return {"edges": [list(edge) for edge in edges], **amounts}
