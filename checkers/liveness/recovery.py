@@ -98,7 +98,7 @@ def _phase(record: RunRecord, settings: Mapping[str, Any]) -> _Phase | None:
     bound_ns = began_ns + round(settings["within_ms"] * 1e6)
     rest = " and ".join(f"{fault.kind} {fault.id}" for fault in faults)
     cut = frozenset(
-        (source, sink) for fault in faults if fault.kind == "cut" for source, sink in fault.intended["edges"]
+        (source, sink) for fault in faults if fault.kind == "cut" for source, sink in fault.intended.get("edges", ())
     )
     return _Phase(core, rest, began_ns, bound_ns, end_ns, settings["elections"], cut)
 

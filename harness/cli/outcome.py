@@ -45,7 +45,8 @@ def print_judgement(judgement: Judgement) -> None:
     _print_causes(document.get("client_errors", ()))
     verdict = judgement.verdict.value
     expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
-    out.print(marked("\n[bold {}]{}[/]{}", COLOURS[verdict], verdict, expected))
+    only = f" (of {', '.join(document['only'])} alone: nothing else was checked)" if document.get("only") else ""
+    out.print(marked("\n[bold {}]{}[/]{}{}", COLOURS[verdict], verdict, expected, only))
     _print_anomalies(judgement)
     if note := (document["power_model"] or {}).get("note"):
         out.print(marked("  [yellow]power model[/] {}", note))

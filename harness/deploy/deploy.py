@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import DeployError, TribulationError
+from ..errors import DeployError, TribulationError, shown
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
 from ..nemesis.cluster import fault_disk
@@ -17,6 +17,8 @@ from ..systems.base import Service
 from ..trouble import described
 
 READY_S = 300.0
+PID_S, PID_STEP_S = 3.0, 0.1
+"""How long a process that is ready may take to have the number that its service gives."""
 
 EnvironmentOf = Callable[[Host], Mapping[str, str]]
 """What a host's process is started with (a clock library, for instance); may prepare the host."""
@@ -54,9 +56,31 @@ def deploy_up(
         service.install(host, hosts)
         service.start(host, {} if environment_of is None else environment_of(host))
         service.wait_ready(host, ready_s)
-        return f"ready, pid {service.pid(host)}"
+        return f"ready, pid {running_pid(service, host)}"
 
     return on_every("deploying", service.name, hosts, up)
+
+
+def running_pid(service: Service, host: Host) -> int | None:
+    """The process that faults will aim at, None where the service names none. Raises `DeployError` for one that the host does not have: no fault would meet it."""
+    deadline_s = time.monotonic() + PID_S
+    while True:
+        pid = service.pid(host)
+        if pid is None:
+            return None
+        if type(pid) is not int or pid < 1:
+            raise DeployError(f"{host.name}: pid(host) of {service.name} is {shown(pid)}, no process number", _PID_HINT)
+        # Of a process of another user `kill -0` knows nothing.
+        if host.run(f"kill -0 {pid} 2>/dev/null || [ -d /proc/{pid} ]", check=False).exit_code == 0:
+            return pid
+        if time.monotonic() > deadline_s:
+            raise DeployError(
+                f"{host.name}: pid(host) of {service.name} is {pid}, and no such process is there", _PID_HINT
+            )
+        time.sleep(PID_STEP_S)
+
+
+_PID_HINT = "it is the process that faults kill and pause, as its host counts them; see docs/guides/own-system.md"
 
 
 def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from tribulation.checkers.base.result import Fault, Gap
 from tribulation.checkers.faults.kinds import touched
@@ -103,18 +103,23 @@ def _read_ledger(evidence: Evidence, path: Path, expected: Expected) -> None:
         if expected.faults_planned and not evidence.lacks("ledger"):
             evidence.gaps.append(Gap("ledger", LEDGER_FILE, "is missing, and the plan has faults"))
         return
-    lines: list[dict[str, Any]] = []
-    try:
-        lines, unread = readable_lines(path)
-        faults = [typed(asdict(fault), Fault) for fault in faults_of(lines)]
-        look_at(faults)
-        evidence.faults = faults
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, HistoryError) as error:
-        unread = unread or f"a line lacks what belongs to it: {error}"
-    if not lines and expected.faults_planned and not expected.state:
+    evidence.faults, unread = read_faults(path)
+    if not evidence.faults and expected.faults_planned and not expected.state:
         unread = unread or "has no fault, and the plan has some"
     if unread is not None and not evidence.lacks("ledger"):
         evidence.gaps.append(Gap("ledger", LEDGER_FILE, unread))
+
+
+def read_faults(path: Path) -> tuple[Sequence[Fault], str | None]:
+    """The faults of a ledger up to the first line that is none, and what is wrong there; none at all where one has not the form of its kind."""
+    wrong: str | None = None
+    try:
+        lines, wrong = readable_lines(path)
+        faults = [typed(asdict(fault), Fault) for fault in faults_of(lines)]
+        look_at(faults)
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, HistoryError) as error:
+        return (), wrong or f"a line lacks what belongs to it: {error}"
+    return faults, wrong
 
 
 def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: bool) -> None:
@@ -135,8 +140,31 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
             evidence.gaps.append(Gap("trace", name, f"node {node} left no trace"))
 
 
+class _Intended(TypedDict, total=False):
+    """What those who judge a run read of a resolved fault, or of one that is still symbolic."""
+
+    edges: list[tuple[str, str]]
+    nodes: list[str] | str
+    node: list[str] | str
+    core: list[str]
+    offsets_ns: dict[str, int | float]
+    drift_ppm: dict[str, int | float]
+    strobe_ns: dict[str, int | float]
+    voters: dict[str, int]
+    effect: str
+    action: str
+
+
+class _Observed(TypedDict, total=False):
+    edges: list[tuple[str, str]] | dict[str, Any] | None
+    unaffected: dict[str, list[str]] | None
+
+
 def look_at(faults: Sequence[Fault]) -> None:
     """Raises where what a fault was meant to do, or did, has not the form of its kind: who judges the run goes through all of them."""
+    for fault in faults:
+        typed(fault.intended, _Intended)
+        typed(fault.observed or {}, _Observed)
     masked(faults)
     for fault in faults:
         if not all(isinstance(vertex, str) for vertex in touched(fault)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from tribulation.histories import NEMESIS, Event, History
 
@@ -27,6 +27,7 @@ class _Healed(TypedDict, total=False):
 class _Offset(TypedDict):
     wall_offset_ns: int
     error_ns: int
+    shown_offset_ns: NotRequired[int]
 
 
 _SHAPES: dict[str, tuple[Any, Sequence[str]]] = {

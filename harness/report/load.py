@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from tribulation.checkers.base.result import Fault
-from tribulation.histories import NEMESIS, History, HistoryError, read_history
+from tribulation.histories import History, HistoryError, read_history
 
 from ..errors import CampaignError
-from ..evidence.documents import required_document
-from ..nemesis.faults.ledger import read_ledger
+from ..evidence.documents import DocumentError, read_document, typed
+from ..evidence.reading import look_at, read_faults
+from ..evidence.told import told
 from ..user_files.opening import read_text
 from ..user_files.renamed import SHRINK, VERDICT, UnknownVersion, Words, current
 from ..user_files.yaml_bounds import MOST_BYTES
 from ..user_files.yaml_loader import parse_yaml
 from ..wan import Regions
+from .shape import ShrinkShape, VerdictShape
 
 UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
 """What stands in for `verdict.json` when the run never got that far."""
@@ -66,7 +68,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
             "name a folder such as runs/latest or runs/<campaign>/<timestamp>",
         )
     notes: list[str] = []
-    verdict = _read_json(folder / "verdict.json", VERDICT)
+    verdict = _read_json(folder / "verdict.json", VERDICT, VerdictShape)
     if history is None:
         history = _history(history_path, notes, judged=verdict is not None)
     if history.torn is not None:
@@ -84,10 +86,10 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         folder=folder.resolve(),
         history=history,
         verdict=verdict,
-        faults=_faults(folder, verdict),
+        faults=_faults(folder, verdict, notes),
         campaign_yaml=campaign_yaml,
         clocks=_clocks(history),
-        shrink=_read_json(folder / "shrink.json", SHRINK),
+        shrink=_read_json(folder / "shrink.json", SHRINK, ShrinkShape),
         notes=notes,
         regions=_regions(campaign_yaml, campaign),
     )
@@ -119,14 +121,16 @@ def fault_from_json(value: Mapping[str, Any]) -> Fault:
     )
 
 
-def _faults(folder: Path, verdict: Mapping[str, Any]) -> list[Fault]:
+def _faults(folder: Path, verdict: Mapping[str, Any], notes: list[str]) -> Sequence[Fault]:
     """The verdict's faults; the ledger's when there is no verdict, since the ledger is written before anything is done."""
     if verdict is not UNDECIDED:
         return [fault_from_json(value) for value in verdict.get("faults", ())]
     ledger = folder / "ledger.jsonl"
     if not ledger.is_file():
         return []
-    return list(read_ledger(ledger))
+    faults, wrong = read_faults(ledger)
+    notes += [f"ledger.jsonl: {wrong}"] if wrong else []
+    return faults
 
 
 def _clocks(history: History) -> list[ClockSample]:
@@ -135,11 +139,10 @@ def _clocks(history: History) -> list[ClockSample]:
         ClockSample(
             event.time_ns,
             host,
-            int(sample["wall_offset_ns"]) + int(sample.get("shown_offset_ns", 0)),
-            int(sample["error_ns"]),
+            sample["wall_offset_ns"] + sample.get("shown_offset_ns", 0),
+            sample["error_ns"],
         )
-        for event in history.events
-        if event.process == NEMESIS and event.f == "clock-offsets"
+        for event in told(history, "clock-offsets")
         for host, sample in event.value.items()
     ]
 
@@ -153,11 +156,24 @@ def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
     return Regions(sizes).names if sizes and usable else {}
 
 
-def _read_json(path: Path, words: Words) -> Any:
-    if not path.exists():
-        return None
-    found = required_document(path, "run `tri check` on the run's folder to write it again")
+def _read_json(path: Path, words: Words, shape: Any) -> Any:
+    """What that file holds, if it is there. Raises `CampaignError` for one that is not of the shape."""
     try:
-        return current(found, words)
+        document = current(read_document(path), words)
+        typed(document, shape)
+        look_at([fault_from_json(fault) for fault in document.get("faults", ())])
+    except FileNotFoundError:
+        return None
     except UnknownVersion as error:
         raise CampaignError(f"{path}: {error}", hint="a newer tri wrote it: read it with that one") from error
+    except DocumentError as error:
+        raise CampaignError(error.at(path), _HINTS[path.name]) from None
+    except (TypeError, ValueError, OSError) as error:
+        raise CampaignError(f"{path}: {error}", _HINTS[path.name]) from None
+    return document
+
+
+_HINTS = {
+    "verdict.json": "remove it: the report says then that nothing was judged, and `tri check` judges the folder again",
+    "shrink.json": "remove it, or shrink the run again",
+}

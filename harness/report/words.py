@@ -71,9 +71,16 @@ _CALLED = {"cut": "partition", **FAULTS}
 
 
 def effect(kind: str, what: Mapping[str, Any] | None) -> str:
-    """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling."""
+    """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling. What has another form stands there as it is."""
     if what is None:
         return "not probed"
+    try:
+        return _effect(kind, what)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return in_a_line(shortened(json.dumps(what, ensure_ascii=False, default=str)))
+
+
+def _effect(kind: str, what: Mapping[str, Any]) -> str:
     key = (
         next((field for field in _CLOCK if field in what), "")
         if kind == "clock"

@@ -26,10 +26,9 @@ from .drive.sampler import Sampler
 from .drive.threads import ThreadDriver
 from .drive.worker import RunClock
 from .outcome.run_folder import states_agree
+from .outcome.verdict import ENDED_BY_USER
 from .preflight import never_begun
 from .under_way import Run
-
-ENDED_BY_USER = "the user ended the run before its final reads"
 
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1

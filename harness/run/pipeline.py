@@ -22,10 +22,10 @@ from ..nemesis.cluster import clock_library, fault_disk
 from ..nemesis.faults.power_models import JOURNALED, model_of
 from ..nemesis.schedule.mix import possible_needs
 from ..systems.base import Service
-from .driving import ENDED_BY_USER, drive
+from .driving import drive
 from .interrupts import Interrupted
 from .outcome.run_folder import read_facts
-from .outcome.verdict import Judgement, judge
+from .outcome.verdict import ENDED_BY_USER, Judgement, judge
 from .plan.attached import AttachedService, attach, attached_system, require_attachable, require_running
 from .plan.build import System, make_plan, make_provider, make_system, require_capabilities
 from .plan.plan import Plan

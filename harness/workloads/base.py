@@ -6,14 +6,16 @@ Workloads are pure. Each has a spec (its part of the campaign), and turns it int
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from ..errors import shown
 from ..systems.base import Op
 from ..user_files.bounded_model import BoundedModel
 from ..user_files.quantities import PositiveDuration, format_ns
+from ..user_files.yaml_loader import suggest
 from .generators import Generator, each, limit, per_key, stagger, surge, until_ok
 
 LEAST_RATE, MOST_RATE = 0.001, 100_000.0
@@ -65,6 +67,7 @@ class WorkloadSpec(BoundedModel):
 
     reactive: ClassVar[bool] = False
     """Whether its clients act when something happens, and else not."""
+    known_levels: ClassVar[Sequence[str]] = LEVELS
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
@@ -76,6 +79,16 @@ class WorkloadSpec(BoundedModel):
         default=None, ge=1, le=1_000_000_000, description="at most so many operations of each client"
     )
     bursts: BurstSpec | None = Field(default=None, description="times at which operations come faster")
+
+    @field_validator("levels", "change_levels", check_fields=False)
+    @classmethod
+    def _levels_are_known(cls, levels: dict[str, int]) -> dict[str, int]:
+        for level, weight in levels.items():
+            if level not in cls.known_levels:
+                raise ValueError(f"no such level: {suggest(level, list(cls.known_levels))}")
+            if weight < 0:
+                raise ValueError(f"the weight of {level} is {weight}, less than 0")
+        return levels
 
     @model_validator(mode="after")
     def _bursts_are_faster(self) -> WorkloadSpec:

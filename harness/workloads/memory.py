@@ -6,9 +6,10 @@ clients as nodes every node is asked at the end what it holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,6 +51,8 @@ def _usual_levels() -> dict[str, int]:
 class MemorySpec(WorkloadSpec):
     """`records` of each of the `kinds`; `mix` weights of operations; in a hundred changes of kinds that have them `texts` write one."""
 
+    known_levels: ClassVar[Sequence[str]] = MEMORY_LEVELS
+
     clients: int = Field(default=5, ge=1, le=500)
     rate: Rate = 60.0
     kinds: tuple[Kind, ...] = Field(default=("episode", "fact", "profile"), min_length=1, description="of records")
@@ -76,14 +79,6 @@ class MemorySpec(WorkloadSpec):
         if any(weight < 0 for weight in weights.values()) or not sum(weights.values()):
             raise ValueError(f"the weights {weights!r} must be at least 0, one of them above")
         return weights
-
-    @field_validator("levels", "change_levels")
-    @classmethod
-    def _known(cls, levels: dict[str, int]) -> dict[str, int]:
-        unknown = [level for level in levels if level not in MEMORY_LEVELS]
-        if unknown:
-            raise ValueError(f"{unknown[0]!r} is no level of agent memory; write eventual, quorum or linearizable")
-        return levels
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,21 @@ Reads and checks it, all mistakes at once; opens no connection. docs/reference/h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from ...errors import CampaignError
 from ...user_files.bounded_model import BoundedModel
 from ...user_files.quantities import PositiveDuration
 from ...user_files.yaml_loader import Problem, load_yaml, validate
 from .places import Jump, at_peers, normal, place
 
+MOST_BYTES = 1 << 20
+"""Of a key, or of the known hosts."""
 DEFAULT_DIRECTORY = "/var/tmp/tribulation"
 DEFAULT_LOGIN_TIMEOUT_NS = 10 * 10**9
 NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
@@ -112,12 +116,20 @@ def load_inventory(path: str | Path) -> Inventory:
     data, positions = load_yaml(path)
     inventory = validate(Inventory, data, positions, path, further=_duplicates)
     folder = Path(path).parent
-    hosts = tuple(host.model_copy(update={"key": _absolute(folder, host.key)}) for host in inventory.hosts)
-    return inventory.model_copy(update={"hosts": hosts, "known_hosts": _absolute(folder, inventory.known_hosts)})
+    hosts = tuple(host.model_copy(update={"key": _file(folder, host.key, path)}) for host in inventory.hosts)
+    return inventory.model_copy(update={"hosts": hosts, "known_hosts": _file(folder, inventory.known_hosts, path)})
 
 
-def _absolute(folder: Path, path: Path | None) -> Path | None:
-    return None if path is None else folder / path.expanduser()
+def _file(folder: Path, given: Path | None, inventory: str | Path) -> Path | None:
+    """As an absolute path. One that is not there is missed where it is used; a pipe or a device would be read without end."""
+    if given is None:
+        return None
+    found = folder / given.expanduser()
+    if found.exists() and not found.is_file() and str(found) != os.devnull:
+        raise CampaignError(f"{inventory}: {given} is no regular file", hint="`key` and `known_hosts` name files")
+    if found.is_file() and found.stat().st_size > MOST_BYTES:
+        raise CampaignError(f"{inventory}: {given} has more than {MOST_BYTES} bytes", hint="is it the right file?")
+    return found
 
 
 def _duplicates(data: Any) -> list[Problem]:

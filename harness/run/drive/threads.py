@@ -148,8 +148,8 @@ class ThreadDriver:
         self._broken = self._broken + 1 if answer.outcome.error == CLIENT_ERROR else 0
         if self._clients_are_broken():
             self.nemesis.trouble.error(
-                f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client. The last one:\n"
-                f"{answer.traceback}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+                f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client, the last one: "
+                f"{_last_line(answer.traceback)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
             )
 
     def _clients_are_broken(self) -> bool:
@@ -165,3 +165,8 @@ class ThreadDriver:
             self._workers[slot] = self._worker(slot, worker.generation + 1)
             completions.append(self._complete(slot, Outcome("info", error="client-hung")))
         return completions
+
+
+def _last_line(traceback: str) -> str:
+    """What was raised. Where, is among the causes that the run counts."""
+    return (traceback.strip().splitlines() or ["without a traceback"])[-1]

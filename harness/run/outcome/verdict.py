@@ -27,6 +27,8 @@ from .run_folder import RunFacts, load_history_record, load_record, read_facts
 
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
 FINAL_READS = "final-reads"
+ENDED_BY_USER = "the user ended the run before its final reads"
+"""Among a run's errors it keeps a run from being valid, and is none of the environment."""
 EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
 
 
@@ -56,6 +58,11 @@ class Judgement:
         try:
             self.write(run_dir)
             write_report()
+        except KeyboardInterrupt:
+            if self.verdict is not Verdict.INVALID:
+                raise
+            # The page can be written later; the anomaly is what the command has found.
+            self.write(run_dir)
         except Exception as error:
             return self.with_trouble("writing verdict and report", error)
         return self
@@ -104,7 +111,8 @@ def judge(
         raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
     except OptionError as error:
         raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
-    return replace(_judged(record, facts, results, str(target)), model=asked.model)
+    judged = replace(_judged(record, facts, results, str(target)), model=asked.model)
+    return judged if not checkers else replace(judged, document={**judged.document, "only": list(checkers)})
 
 
 def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
@@ -178,7 +186,7 @@ def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ())
         return EXIT_INVALID
     if bugs:
         return EXIT_BUG
-    if errors:
+    if any(error != ENDED_BY_USER for error in errors):
         return EXIT_ENVIRONMENT
     return EXIT_VALID if verdict is Verdict.VALID else EXIT_UNKNOWN
 

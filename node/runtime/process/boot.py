@@ -16,8 +16,10 @@ not to be had · 1 a bug, with its traceback.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +35,7 @@ from . import collector
 from .supervisor import daemonise, foreground
 
 LOCK_TIMEOUT_S = 3.0
+MOST_CONFIG_BYTES = 4 << 20
 _DESCRIPTORS = 4096
 _RUNTIME_FIELDS = ("directory", "listen", "seed", "record_inputs", "handlers", "metrics", "tls", "datagram_key")
 _TLS_FILES = tuple(TlsFiles.__dataclass_fields__)
@@ -79,7 +82,7 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
 def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
     """Read and judge the configuration. Raises `ConfigError`."""
     try:
-        content = read_json(path.read_text(encoding="utf-8"), WIDE)
+        content = read_json(_regular_text(path), WIDE)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read it: {error}", "give a readable JSON file with --config") from None
     if not isinstance(content, dict):
@@ -91,6 +94,18 @@ def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
         seeds = tuple((str(sockaddr[0]), int(sockaddr[1])) for sockaddr in found)
         config = replace(config, membership=replace(config.membership, seeds=seeds))
     return config, _runtime_options(config, content, path)
+
+
+def _regular_text(path: Path) -> str:
+    """The text of a regular file of a bounded size: a pipe would be waited for, and `/dev/zero` has no end. Raises `OSError`, or `ValueError`."""
+    # Without O_NONBLOCK, opening a pipe waits for its writer.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is no regular file")
+        content = file.read(MOST_CONFIG_BYTES + 1)
+    if len(content) > MOST_CONFIG_BYTES:
+        raise ValueError(f"{path} has more than {MOST_CONFIG_BYTES} bytes")
+    return content.decode("utf-8")
 
 
 def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path) -> RuntimeOptions:

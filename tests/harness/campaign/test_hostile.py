@@ -31,6 +31,12 @@ MANY = "faults:\n" + "  - kill: {target: one, every: 3s, for: 1s, overlap: true}
 PARTITION = "  - partition: {shape: halves, every: 8s, for: 4s}\n"
 
 REFUSED = [
+    (
+        ("rate: 90/m}", "rate: 90/m, levels: {linearisable: 1}}"),
+        6,
+        "did you mean 'linearizable' instead of 'linearisable'",
+    ),
+    (("rate: 90/m}", "rate: 90/m, levels: {stale: -1}}"), 6, "the weight of stale is -1"),
     (("duration: 20s", "duration: 99999999999999999999h"), 4, "is more than"),
     (("duration: 20s", "duration: 1001h"), 4, "longer than 1000h"),
     (("duration: 20s", "duration: " + "1h" * 20_000), 4, "is no duration"),

@@ -119,8 +119,23 @@ def test_a_damaged_run_is_refused_with_its_place(
 ) -> None:
     run = write_run(tmp_path / "run", operations=100)
     RunFacts("invented", 7, "", nodes=(), voters={}).write(run)
+    (run / "verdict.json").unlink()  # of a run that was judged the report shows the verdict
     history = run / "history.jsonl"
     lines = history.read_text().splitlines(keepends=True)
     history.write_text("".join([*lines[:4], '{"garbage\n', *lines[5:]]))
     assert tri(command, str(run)) == 2
     assert "history.jsonl:5: not an event" in capsys.readouterr().err
+
+
+def test_one_checker_of_a_run_is_said_to_speak_for_itself_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", operations=200)
+    RunFacts("invented", 7, "tri", nodes=["n1"], voters={"n1": 1}, phases={"end": 1}).sealed(run)
+    capsys.readouterr()
+    tri("check", str(run), "--checker", "linearizable")
+    assert "of linearizable alone: nothing else was checked" in " ".join(capsys.readouterr().out.split())
+    tri("check", str(run), "--checker", "linearizable", "--json")
+    assert json.loads(capsys.readouterr().out)["only"] == ["linearizable"]
+    tri("check", str(run), "--json")
+    assert "only" not in json.loads(capsys.readouterr().out)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tribulation.harness.cli.main import main
 from tribulation.harness.run.outcome.run_folder import read_facts
 from tribulation.harness.run.outcome.verdict import judge
 
@@ -93,3 +96,63 @@ def test_facts_that_cannot_be_read_leave_the_plan_to_judge_by(stale_run: Path, c
     (run / "run.json").unlink()
     (run / "run.json").mkdir()
     assert judge(run).exit_code == 1
+
+
+def in_the_ledger(run: Path, change: Callable[[dict], object]) -> None:
+    path = run / "ledger.jsonl"
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    for line in lines:
+        change(line)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    read_facts(run).sealed(run)
+
+
+@pytest.mark.parametrize("edges", [[["n1"]], [["n1", "n2", "n3"]], [[1, 2]], ["n1"], 5, None, {"n1": "n2"}])
+def test_edges_that_are_none_are_a_gap_in_the_ledger(sound_run: Path, copy, edges: object) -> None:
+    run = copy(sound_run)
+    in_the_ledger(run, lambda line: line["what"].update(edges=edges) if "what" in line else None)
+    judgement = judge(run)
+    assert judgement.exit_code == 3
+    assert [gap["part"] for gap in judgement.document["gaps"]] == ["ledger"], judgement.document["gaps"]
+    assert not any("raised" in (result.reason or "") for result in judgement.results.values())
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "ledger.jsonl", "trace/n1.jsonl", "logs/n1/node.log"])
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_an_endless_file_in_the_place_of_evidence_is_a_gap(sound_run: Path, copy, name: str, made) -> None:
+    run = copy(sound_run)
+    (run / name).unlink()
+    made(run / name)
+    judgement = judge(run)
+    assert any(gap["name"] == name for gap in judgement.document["gaps"])
+
+
+def test_what_grew_without_end_is_not_read(sound_run: Path, copy) -> None:
+    run = copy(sound_run)
+    with (run / "ledger.jsonl").open("r+b") as file:
+        file.truncate(1 << 40)
+    begun_s = time.process_time()
+    assert judge(run).exit_code == 3
+    assert time.process_time() - begun_s < 30
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda verdict: verdict["faults"][0]["intended"].update(edges=[[1, 2]]),
+        lambda verdict: verdict["faults"][0].update(start_ns="x"),
+        lambda verdict: verdict.update(faults=5),
+        lambda verdict: verdict.update(phases={"load_end": 10**400}),
+        lambda verdict: verdict.update(checkers={"x": []}),
+        lambda verdict: verdict.update(power_model=[]),
+    ],
+)
+def test_a_report_of_a_verdict_that_was_changed_is_refused(
+    sound_run: Path, copy, change, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy(sound_run)
+    rewrite("verdict.json", change)(run)
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(run)])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "verdict.json: " in said and "hint: " in said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,5 +133,15 @@ def test_what_goes_into_lines_on_hosts_has_no_control_characters(tmp_path: Path,
     path = tmp_path / "hosts.yaml"
     host = {"name": "n1", "address": "10.0.0.1", field: text}
     path.write_text(json.dumps({"consent": True, "hosts": [host]}))
-    with pytest.raises(CampaignError, match=f"(?s){field}.*control character"):
+    with pytest.raises(CampaignError, match=f"(?s){field}.*control character|NUL"):
         load_inventory(path)
+
+
+@pytest.mark.parametrize("field", ["key", "known_hosts"])
+@pytest.mark.parametrize("made", [os.mkfifo, Path.mkdir, lambda path: path.write_bytes(b"x" * (1 << 20) + b"x")])
+def test_a_key_that_is_no_file_of_a_key_is_refused(tmp_path: Path, field: str, made: Callable[[Path], object]) -> None:
+    made(tmp_path / "odd")
+    host = "{name: n1, address: 203.0.113.1, key: odd}" if field == "key" else "{name: n1, address: 203.0.113.1}"
+    known = "known_hosts: odd\n" if field == "known_hosts" else ""
+    with pytest.raises(CampaignError, match=r"vps.yaml: odd (is no regular file|has more than 1048576 bytes)"):
+        load_inventory(written(tmp_path, f"consent: true\n{known}hosts: [{host}]\n"))

@@ -1,0 +1,31 @@
+"""The file of `--config` is a regular one of a bounded size: anything else ends with the exit code of a wrong configuration, at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tribulation.node.runtime.options import EXIT_CONFIG
+from tribulation.node.runtime.process.boot import MOST_CONFIG_BYTES, main
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (os.mkfifo, "no regular file"),
+        (Path.mkdir, "directory"),
+        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        (lambda path: path.write_bytes(b" " * MOST_CONFIG_BYTES + b"{}"), "more than"),
+        (lambda path: path.write_bytes(b"\xff"), "utf-8"),
+    ],
+)
+def test_what_is_no_file_of_a_configuration(
+    tmp_path: Path, made: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    made(path)
+    assert main(["--config", str(path)]) == EXIT_CONFIG
+    assert why in capsys.readouterr().err
