@@ -26,9 +26,9 @@ from typing import Any
 from ..model.bounds import may_exceed, problem
 from ..model.errors import HistoryError
 from ..model.history import History
-from .codec import decode_line
+from .codec import decode_line, decode_value
 from .files import read_history
-from .opening import read_bytes
+from .opening import read_bytes, read_text
 from .replacing import replacing
 
 LATEST = "latest"
@@ -128,7 +128,7 @@ def load_run(folder: str | Path) -> RunPieces:
         history=history,
         traces=read_traces(folder, torn),
         ledger=read_json_lines(ledger, torn) if ledger.exists() else (),
-        campaign=campaign.read_text(encoding="utf-8") if campaign.exists() else None,
+        campaign=read_text(campaign) if campaign.exists() else None,
         plan=_read_json(folder / "plan.json"),
         facts=_read_json(folder / "run.json"),
         torn=torn,
@@ -201,6 +201,6 @@ def _read_json(path: Path) -> Any:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return decode_value(read_text(path))
     except ValueError as error:
         raise HistoryError(f"{path}: not JSON: {error}", "the file was changed or cut") from error

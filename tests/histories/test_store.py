@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -107,3 +108,12 @@ def test_a_damaged_line_within_a_life_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "trace/n1.jsonl").write_bytes(LIFE % (1, 0) + b'\n{"node":"n1",\n' + LIFE % (1, 2) + b"\n")
     with pytest.raises(HistoryError, match=r"n1\.jsonl:2: not a JSON object"):
         read_traces(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "run.json", "campaign.yaml"])
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_among_the_files_is_refused(tmp_path: Path, name: str, made) -> None:
+    (tmp_path / "history.jsonl").write_text("")
+    made(tmp_path / name)
+    with pytest.raises(HistoryError, match=f"{name}: it is "):
+        load_run(tmp_path)
