@@ -301,7 +301,7 @@ def _stat(value: Any) -> str:
 def _load(operations: Sequence[Operation]) -> list[LoadRow]:
     groups: dict[tuple[str, str], list[Operation]] = {}
     for op in operations:
-        groups.setdefault((op.workload or "", op.f), []).append(op)
+        groups.setdefault((str(op.workload or ""), op.f), []).append(op)
     return [_load_row(workload, f, group) for (workload, f), group in sorted(groups.items())]
 
 
