@@ -149,7 +149,7 @@ class ThreadDriver:
         if self._clients_are_broken():
             self.nemesis.trouble.error(
                 f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client, the last one: "
-                f"{_last_line(answer.traceback)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+                f"{_raised(answer.traceback)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
             )
 
     def _clients_are_broken(self) -> bool:
@@ -167,6 +167,8 @@ class ThreadDriver:
         return completions
 
 
-def _last_line(traceback: str) -> str:
-    """What was raised. Where, is among the causes that the run counts."""
-    return (traceback.strip().splitlines() or ["without a traceback"])[-1]
+def _raised(traceback: str) -> str:
+    """What was raised and where, in one line: all of the traceback is printed with the causes that the run counts."""
+    lines = [line.strip() for line in traceback.strip().splitlines()] or ["without a traceback"]
+    where = next((line for line in reversed(lines) if line.startswith("File ")), "")
+    return f"{lines[-1]} ({where})" if where else lines[-1]

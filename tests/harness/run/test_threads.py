@@ -178,6 +178,7 @@ def test_a_client_that_cannot_work_ends_the_run_with_its_traceback(tmp_path):
         ).run()
     (error,) = nemesis.errors
     assert f"first {BROKEN_CLIENT} operations" in error and "in invoke" in error and "hint:" in error
+    assert "Traceback" not in error, "it stands with the cause, and once is enough"
     assert injector.asked == ["heal-all"] and "quiet_end" not in runner.marks
     (cause,) = journal.causes.top()
     assert cause["error"] == "client-error" and cause["count"] >= BROKEN_CLIENT and "RuntimeError" in cause["traceback"]
