@@ -19,8 +19,8 @@ STALE = """
 name: stale
 hosts: {provider: sim, nodes: 3}
 seed: 1
-load: 4s
-quiet: 500ms
+duration: 4s
+settle: 500ms
 system: {name: reference, flaws: [stale-read-from-deposed-leader]}
 workloads:
   - register: {keys: 2, clients: 4, rate: 100/s}

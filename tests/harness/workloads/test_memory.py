@@ -64,7 +64,7 @@ def test_in_the_end_every_client_reads_every_record_and_the_digest() -> None:
 
 
 def test_weights_and_levels_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValidationError, match="'stale' is no level of agent memory"):
+    with pytest.raises(ValidationError, match="no such level: 'stale' is not known here"):
         MemorySpec(levels={"stale": 1})
     with pytest.raises(ValidationError, match="at least 0, one of them above"):
         MemorySpec(mix={"learn": 0})
