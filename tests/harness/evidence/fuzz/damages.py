@@ -75,7 +75,7 @@ def _swap(lines: list[bytes], at: int) -> None:
 
 def _value(path: Path, place: int, value: str) -> None:
     """Any value of a JSON document, or of one line of many, becomes another, or goes."""
-    text = path.read_text()
+    text = path.read_text(errors="replace")
     if path.suffix == ".jsonl":
         lines = text.split("\n")
         at = place % max(1, len(lines) - 1)
