@@ -47,6 +47,8 @@ CHECKERS: dict[str, tuple[str, str]] = {
     "mutex": ("linearizability.structures.checker", "MutexChecker"),
     "fenced-mutex": ("linearizability.structures.checker", "FencingChecker"),
     "list": ("linearizability.structures.checker", "AppendListChecker"),
+    "administration": ("liveness.administration", "AdministrationChecker"),
+    "upkeep": ("liveness.upkeep", "UpkeepChecker"),
     "halts": ("liveness.halts", "HaltsChecker"),
     "final-reads": ("soundness.final_reads", "FinalReadsChecker"),
     "vacuity": ("soundness.vacuity", "VacuityChecker"),

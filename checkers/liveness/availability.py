@@ -23,6 +23,8 @@ from ..faults.kinds import ONCE
 from ..faults.windows import Window, run_end_ns, sides, windows
 from ..traces.traces import TraceError, read_traces
 from .election_excuses import Stretch, excuse
+from .served import under_a_leader
+from .simulated_truth import known_truth
 from .through_each import SETTLE, through_each
 
 SHOWN = 6
@@ -41,6 +43,9 @@ class AvailabilityChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         result = self._after_heals(record) if record.faults else CheckResult(self.name, Verdict.VALID)
         findings, doubt = through_each(record, settings_of(record, self)["max_recovery_s"])
+        truth = known_truth(record)
+        if truth is not None and any(record.traces.values()):
+            findings.extend(under_a_leader(record, truth, read_traces(record)))
         if findings.counts:
             anomalies = (*result.anomalies, *findings.kept)
             return replace(result, verdict=Verdict.INVALID, anomalies=anomalies)

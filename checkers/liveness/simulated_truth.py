@@ -14,6 +14,8 @@ from ..base.result import RunRecord
 ELECTIONS = 5
 """So many elections in a row may be split or fail before one is won."""
 
+HEARTBEATS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
@@ -27,25 +29,48 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Administered:
+    """What an administrator asked of `node`, and its answer: `status` None while there is none. `voters` are the weights asked for, of a change of voters."""
+
+    node: str
+    what: str
+    at_ns: int
+    voters: Mapping[str, int] = field(default_factory=dict)
+    answered_ns: int | None = None
+    status: str | None = None
+    error: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """`damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
-    lost what it had synced; None: none did. `election_ns` is the longest election timeout of any node, `settle_ns` what a network needs to carry everything
+    lost what it had synced; None: none did. `heartbeat_ns` and `election_ns` are the longest heartbeat and election timeout of any node, `settle_ns` what a network needs to carry everything
     again after a fault. `fair`: it is quick enough for leaders that stay. `calm`: from the heal on nothing was lost or late but by faults; `lossless`: all the time.
     """
 
     damaged_ns: Mapping[str, int] = field(default_factory=dict)
     forgot_ns: int | None = None
+    heartbeat_ns: int = 0
     election_ns: int = 0
     settle_ns: int = 0
+    snapshot_threshold: int = 0
+    slowed: Sequence[str] = ()
     fair: bool = True
     calm: bool = False
     lossless: bool = False
     unanswered: Sequence[Unanswered] = ()
+    administered: Sequence[Administered] = ()
 
     @property
     def recovery_ns(self) -> int:
         """From the end of all faults to when a whole cluster has elected a leader that answers: several elections may be split."""
         return ELECTIONS * self.election_ns + self.settle_ns
+
+    @property
+    def patience_ns(self) -> int:
+        """How long a node that knows the leader may take for a request: it asks again after two heartbeats."""
+        return HEARTBEATS * self.heartbeat_ns + self.settle_ns // 20
 
     def was_damaged(self, node: str, at_ns: int) -> bool:
         return node in self.damaged_ns and self.damaged_ns[node] <= at_ns
@@ -57,4 +82,5 @@ def known_truth(record: RunRecord) -> Truth | None:
     if not told:
         return None
     unanswered = [Unanswered(**one) for one in told.get("unanswered", ())]
-    return Truth(**{**told, "unanswered": unanswered})
+    administered = [Administered(**one) for one in told.get("administered", ())]
+    return Truth(**{**told, "unanswered": unanswered, "administered": administered})

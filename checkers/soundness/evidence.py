@@ -96,5 +96,7 @@ RESTS_ON: Mapping[str, RestsOn] = {
     "lww": _on("history"),
     "fencing-tokens": _on("history", "trace", history=EVERY, trace=EVERY),
     **dict.fromkeys(["tasks", "memory", "pool"], _on("history", "trace", "ledger")),
-    **dict.fromkeys(["crdt", "agents", "failure-detector", "membership"], _on("trace", "ledger")),
+    **dict.fromkeys(
+        ["crdt", "agents", "failure-detector", "membership", "administration", "upkeep"], _on("trace", "ledger")
+    ),
 }

@@ -86,6 +86,10 @@ class Flaws:
     follower_reads_unanswered: bool = False
     torn_tail_refused: bool = False
     compacted_log_unbootable: bool = False
+    change_acknowledged_unchanged: bool = False
+    reads_vanish_at_deposition: bool = False
+    leader_never_steps_down: bool = False
+    snapshot_never_taken: bool = False
 
     refused_transaction_keeps_part: bool = False
     transaction_blind_to_itself: bool = False

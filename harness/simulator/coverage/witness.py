@@ -22,6 +22,8 @@ _FATAL = frozenset({"full", "read_only", "broken", "failing", "lying"})
 _FORGETS = frozenset({"decay", "wipe", "replace-disk"})
 _DAMAGES = frozenset({"decay", "replace-disk", "fail-fsync"})
 
+_CHANGES = frozenset({"voters", "transfer"})
+
 LATE_NS = 500 * MILLISECOND
 """So long after its deadline a request should have been answered, and so long the node is seen to step after that without an answer."""
 
@@ -34,6 +36,9 @@ class Witness:
         self._forgot_ns: int | None = None
         self._open: dict[str, dict[tuple[str, Any], _Open]] = {name: {} for name in cluster.nodes}
         self._unanswered: list[dict[str, Any]] = []
+        self._asked: dict[tuple[str, str, Any], dict[str, Any]] = {}
+        """By node, client and number: what administrators want changed."""
+        self._administered: list[dict[str, Any]] = []
         if cluster.options.fsync_error_ppm:
             self._damaged_ns = dict.fromkeys(cluster.nodes, 0)
         cluster.deed_watchers.append(self._deed)
@@ -44,18 +49,19 @@ class Witness:
         """Run time 0 is `start_ns` of virtual time. `calm`: whether the network was calm from the heal on."""
         options, nodes = self._cluster.options, self._cluster.nodes.values()
         settle_ns = options.stall_timeout_ns + options.connect_timeout_ns + options.retransmit_max_ns
-        moments = ("at_ns", "deadline_ns", "late_ns")
         return {
             "damaged_ns": {node: at_ns - start_ns for node, at_ns in self._damaged_ns.items()},
             "forgot_ns": None if self._forgot_ns is None else self._forgot_ns - start_ns,
+            "heartbeat_ns": max(node.config.timing.heartbeat_ns for node in nodes),
             "election_ns": max(node.config.timing.election_max_ns for node in nodes),
             "settle_ns": settle_ns + 4 * options.redial_mean_ns,
+            "snapshot_threshold": max(node.config.snapshot_threshold for node in nodes),
+            "slowed": sorted(self._slowed),
             "fair": all(options.keeps_time(node.config.timing.election_min_ns) for node in nodes),
             "calm": calm,
             "lossless": not (options.loss_ppm or options.reorder_ppm),
-            "unanswered": [
-                {**one, **{moment: one[moment] - start_ns for moment in moments}} for one in self._unanswered
-            ],
+            "unanswered": [_in_run_time(one, start_ns) for one in self._unanswered],
+            "administered": [_in_run_time(one, start_ns) for one in self._administered],
         }
 
     def _deed(self, verb: str, *operands: Any) -> None:
@@ -78,6 +84,8 @@ class Witness:
                 now_ns = self._cluster.now_ns
                 asked = _Open(_what(body), now_ns, now_ns + deadline_ms * MILLISECOND)
                 self._open[node][event.client, body.get("id")] = asked  # type: ignore[union-attr]
+                if body.get("admin") in _CHANGES:
+                    self._administer(node, (node, event.client, body.get("id")), body)  # type: ignore[union-attr]
         elif kind is ClientGone:
             gone = event.client  # type: ignore[union-attr]
             self._open[node] = {key: asked for key, asked in self._open[node].items() if key[0] != gone}
@@ -91,6 +99,8 @@ class Witness:
         for effect in effects:
             if type(effect) is Reply:
                 waiting.pop((effect.client, effect.body.get("id")), None)
+                if self._asked:
+                    self._answered((node, effect.client, effect.body.get("id")), effect.body)
         now_ns = self._cluster.now_ns
         late = [key for key, asked in waiting.items() if asked.is_late(now_ns)]
         for key in late:
@@ -98,6 +108,25 @@ class Witness:
             if node not in self._slowed:
                 found = {"node": node, "what": asked.what, "at_ns": asked.at_ns, "deadline_ns": asked.deadline_ns}
                 self._unanswered.append({**found, "late_ns": now_ns})
+
+    def _administer(self, node: str, key: tuple[str, str, Any], body: Mapping[str, Any]) -> None:
+        asked = {"node": node, "what": body["admin"], "at_ns": self._cluster.now_ns, "voters": body.get("voters", {})}
+        self._asked[key] = asked
+        self._administered.append(asked)
+
+    def _answered(self, key: tuple[str, str, Any], body: Mapping[str, Any]) -> None:
+        asked = self._asked.pop(key, None)
+        if asked is not None:
+            asked |= {
+                "answered_ns": self._cluster.now_ns,
+                **{name: body.get(name) for name in ("status", "error", "index")},
+            }
+
+
+def _in_run_time(told: Mapping[str, Any], start_ns: int) -> dict[str, Any]:
+    return {
+        name: value - start_ns if name.endswith("_ns") and value is not None else value for name, value in told.items()
+    }
 
 
 class _Open:

@@ -44,7 +44,7 @@ def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
     s.commit = index
     s.out.emit(Committed(entries))
     taken = s.snapshot.index if s.snapshot is not None else 0
-    if index - taken >= s.config.snapshot_threshold and s.writing is None:
+    if index - taken >= s.config.snapshot_threshold and s.writing is None and not s.flaws.snapshot_never_taken:
         s.out.emit(SnapshotDue(index - taken))
     for entry in entries if asked else ():
         if entry.command[0] == CONFIG or (s.target is not None and entry.index == s.noop_index):

@@ -42,7 +42,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 def lost(s: RaftState, now_ns: int) -> bool:
     """Whether a leader must step down: no quorum answered for one election timeout (check-quorum)."""
-    if s.flaws.stale_read_from_deposed_leader:
+    if s.flaws.stale_read_from_deposed_leader or s.flaws.leader_never_steps_down:
         return False
     if s.flaws.wall_clock_lease and lease_holds(s, now_ns):
         return False

@@ -27,6 +27,9 @@ def begin_walk(s: RaftState, request: SetVoters) -> None:
     if not s.leading:
         s.out.emit(AdminDone(request.token, s.commit, "leader-changed", "this node no longer leads"))
         return
+    if s.flaws.change_acknowledged_unchanged:
+        s.out.emit(AdminDone(request.token, s.commit))
+        return
     if s.target is not None:
         s.out.emit(AdminDone(s.target[0], s.commit, "superseded", "other weights were asked for meanwhile"))
     s.target = (request.token, {name: weight for name, weight in request.voters.items() if weight > 0})

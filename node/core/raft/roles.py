@@ -49,7 +49,8 @@ def _lay_down(s: RaftState, reason: str) -> None:
     waiting = list(s.reads_new)
     for batch in s.reads_round:
         waiting += batch.reads
-    s.reads_wanted += [read for read in waiting if isinstance(read, int)]
+    if not s.flaws.reads_vanish_at_deposition:
+        s.reads_wanted += [read for read in waiting if isinstance(read, int)]
     s.reads_new.clear()
     s.reads_round.clear()
     s.round_wanted = False

@@ -1,0 +1,104 @@
+"""Checker `administration`: what administrators were answered is so, and what they asked for takes effect.
+
+In a simulated run every request for other voters is known with its answer. One that was answered ok must be in the log: the configuration in force at the index
+of the answer has the weights that were asked for. One that failed although no fault touched the leader, or a quorum before and after the change, is one
+without effect. On hosts a change that no node confirmed, while no other fault was near, is a doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..base.findings import Findings
+from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.wording import seconds
+from ..faults.kinds import changes_voters
+from ..traces.traces import Line, Traces, excerpt, read_traces
+from .served import followings, healthy
+from .simulated_truth import Administered, Truth, known_truth
+
+VOTERS = "voters"
+RIGHTLY_REFUSED = frozenset({"busy", "not-voter", "superseded", "bad-request"})
+"""Errors that say why a change was not begun, or was given up for another."""
+
+
+class AdministrationChecker:
+    name = "administration"
+
+    def applies(self, record: RunRecord) -> bool:
+        return bool(record.truth.get("administered")) or any(map(changes_voters, record.faults))
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        findings, truth = Findings(), known_truth(record)
+        asked = [one for one in (truth.administered if truth is not None else ()) if one.what == VOTERS]
+        stats: dict[str, Any] = {"asked": len(asked), "ok": sum(one.status == "ok" for one in asked)}
+        if truth is not None and any(record.traces.values()):
+            traces = read_traces(record)
+            _answered_ok(asked, traces, findings)
+            _without_effect(asked, record, truth, traces, findings)
+        if findings.counts:
+            return CheckResult(self.name, Verdict.INVALID, tuple(findings.kept), stats)
+        doubts = _unconfirmed(record)
+        return CheckResult(
+            self.name, Verdict.UNKNOWN if doubts else Verdict.VALID, (), stats, "; ".join(doubts) or None
+        )
+
+
+def _answered_ok(asked: Sequence[Administered], traces: Traces, findings: Findings) -> None:
+    commits = sorted(
+        (line for life in traces for line in life.lines if line["event"] == "commit"), key=lambda line: line["index"]
+    )
+    for one in asked:
+        if one.status != "ok" or one.index is None:
+            continue
+        force = _in_force(commits, one.index)
+        if force is not None and _weights(force["voters"]) != _weights(one.voters):
+            text = (
+                f"The voters {_weights(one.voters)} were asked of {one.node} at {seconds(one.at_ns)} and answered ok at index {one.index} of the log, "
+                f"where {_weights(force['voters'])} vote."
+            )
+            findings.add("acknowledged-without-effect", text, details={"traces": [excerpt(force)]})
+
+
+def _in_force(commits: Sequence[Line], index: int) -> Line | None:
+    """The latest commit that is not beyond the index."""
+    return next((line for line in reversed(commits) if line["index"] <= index), None)
+
+
+def _weights(voters: Mapping[str, int]) -> dict[str, int]:
+    return {node: weight for node, weight in sorted(voters.items()) if weight}
+
+
+def _without_effect(
+    asked: Sequence[Administered], record: RunRecord, truth: Truth, traces: Traces, findings: Findings
+) -> None:
+    failed = [one for one in asked if one.status not in (None, "ok") and one.error not in RIGHTLY_REFUSED]
+    if not failed or not truth.fair or not truth.lossless:
+        return
+    known = followings(traces)
+    for one in failed:
+        until_ns = one.answered_ns or one.at_ns
+        if until_ns - one.at_ns < truth.election_ns + truth.patience_ns:
+            continue
+        following = healthy(record, truth, known, one.node, (one.at_ns, until_ns), _weights(one.voters))
+        if following is not None:
+            text = (
+                f"The voters {_weights(one.voters)} were asked of {one.node} at {seconds(one.at_ns)}, and it answered {one.error} at {seconds(until_ns)}, although "
+                f"{following.leader} led all the time and no fault touched it, or a quorum."
+            )
+            findings.add("change-without-effect", text, details={"node": one.node, "error": one.error})
+
+
+def _unconfirmed(record: RunRecord) -> list[str]:
+    """Changes that were not seen to take effect, with no other fault that may be the reason."""
+    end_ns = record.phases.get("end", record.history.duration_ns)
+    found = []
+    for fault in record.faults:
+        if not changes_voters(fault) or fault.verified or fault.injected_ns is None:
+            continue
+        until_ns = fault.seen_ns if fault.seen_ns is not None else end_ns
+        others = [other for other in record.faults if other is not fault and other.start_ns < until_ns]
+        if not any(other.over_ns is None or other.over_ns > fault.start_ns for other in others):
+            found.append(f"the {fault.kind} {fault.id} was not seen to take effect, and no other fault was on")
+    return found
