@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from ...user_files.renamed import written
 from ..console import Progress, out, say
 from ..options import DurationType, json_option, renamed_option, runs_option
 
@@ -95,7 +96,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
             say(f"kept in {kept}")
     if as_json:
         verdict = "crashed" if judgement is None else judgement.document["verdict"]
-        out.print_json(json.dumps({**told, "run": str(run_dir), "verdict": verdict}, default=str))
+        out.print_json(json.dumps(written({**told, "run": str(run_dir), "verdict": verdict}), default=str))
     else:
         print_shrunk(told)
         repeat = f"tri replay {run_dir}" if judgement is not None else f"tri run --plan {run_dir}/plan.json"
@@ -132,7 +133,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         write_json(smallest / SHRINK_FILE, told)
         write_report(smallest)
     if as_json:
-        out.print_json(json.dumps({**told, "run": str(smallest)}, default=str))
+        out.print_json(json.dumps(written({**told, "run": str(smallest)}), default=str))
     else:
         print_shrunk(told)
         out.print(f"fails in {hits} of {tries} runs\n\nrun     {smallest}")
@@ -169,7 +170,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         "seconds": round(small.spent_s, 1),
     }
     if as_json:
-        out.print_json(json.dumps(told, default=str))
+        out.print_json(json.dumps(written(told), default=str))
         return EXIT_SHRUNK
     before, after = small.operations
     out.print(f"{wanted.checker} {wanted.kind}: {small.anomaly.explanation}")
