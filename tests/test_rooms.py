@@ -126,7 +126,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "checkers.soundness",
         "harness",
         "harness.evidence",
-        "harness.nemesis",
         "harness.user_files",
     },
     "harness.run": {
