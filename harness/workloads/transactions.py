@@ -22,6 +22,8 @@ NEVER_THERE = -1
 
 
 class TransactionSpec(WorkloadSpec):
+    """Transactions of `parts` operations on lists or registers (`of`); of those on registers `refused` percent fail by a cas."""
+
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 40.0
     keys: int = Field(default=3, ge=1, le=1_000, description="number of lists, or of registers")
