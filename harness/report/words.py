@@ -76,7 +76,7 @@ def effect(kind: str, what: Mapping[str, Any] | None) -> str:
         return "not probed"
     try:
         return _effect(kind, what)
-    except (TypeError, ValueError, AttributeError, OverflowError):
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError):
         return in_a_line(shortened(json.dumps(what, ensure_ascii=False, default=str)))
 
 

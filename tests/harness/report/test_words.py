@@ -88,3 +88,8 @@ def test_means_are_told_once_where_hosts_agree() -> None:
         "cpu": {"n1": "cgroup v1", "n2": "cgroup v1"},
     }
     assert words.means(found) == {"link": "netem (n1, n3); nft and NFQUEUE (n2)", "cpu": "cgroup v1"}
+
+
+@pytest.mark.parametrize("edges", [{"a": None}, [[]], [["n1"]], 5, [[["n1"], "n2"]], {"a": 1}])
+def test_what_no_probe_writes_stands_there_as_it_is(edges: object) -> None:
+    assert "edges" in words.effect("cut", {"edges": edges})
