@@ -28,14 +28,14 @@ LEVELS = ("linearizable", "sequential", "stale")
 def parse_rate(value: Any) -> float:
     """`"400/s"`, `"90/m"` or a plain number (per second) → operations a second of all clients together."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        rate = float(value)
+        rate = float(min(value, 2 * MOST_RATE))  # of a larger integer there is no float
     else:
         match = _RATE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 32 else None
         if match is None:
             raise ValueError(f"{shown(value)} is not a rate; write for example 400/s or 90/m")
         rate = float(match[1]) / (60 if match[2] == "m" else 1)
     if not LEAST_RATE <= rate <= MOST_RATE:
-        raise ValueError(f"the rate {value!r} is not between {LEAST_RATE:g}/s and {MOST_RATE:g}/s")
+        raise ValueError(f"the rate {shown(value)} is not between {LEAST_RATE:g}/s and {MOST_RATE:g}/s")
     return rate
 
 

@@ -109,12 +109,17 @@ def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Even
         f=f,
         value=fields.get("value"),
         key=fields.get("key"),
-        workload=fields.get("workload"),
-        level=fields.get("level"),
-        node=fields.get("node"),
+        workload=_name(fields.get("workload")),
+        level=_name(fields.get("level")),
+        node=_name(fields.get("node")),
         error=error if error is None or isinstance(error, str) else _text(error),
         extra={name: value for name, value in fields.items() if name not in _NAMED},
     )
+
+
+def _name(given: Any) -> str | None:
+    """A number for a name is its text: names are sorted and compared as texts."""
+    return None if given is None else str(given)
 
 
 def _text(error: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tribulation.harness.cli.main import main
-from tribulation.histories import History, HistoryError, canonical
+from tribulation.histories import History, HistoryError, canonical, read_history
 from tribulation.histories.files.reading import read_columns
 from tribulation.histories.formats import read, write
 from tribulation.histories.formats.edn import parse_edn
@@ -189,3 +189,10 @@ def test_sets_of_maps_are_compared_and_converted(tmp_path: Path) -> None:
     assert write(read(path), tmp_path / "out.jsonl") == "jsonl"
     again = read(tmp_path / "out.jsonl")
     assert isinstance(again, History) and again.operations()[0].argument == [{"a": 1, "b": 2}, {"c": 3}]
+
+
+def test_a_number_for_the_name_of_a_node_is_its_text(tmp_path: Path):
+    line = {"index": 0, "time": 0, "process": 0, "type": "invoke", "f": "read", "node": 7, "workload": 8, "level": 9}
+    (tmp_path / "history.jsonl").write_text(json.dumps(line) + "\n")
+    (event,) = read_history(tmp_path / "history.jsonl").events
+    assert (event.node, event.workload, event.level) == ("7", "8", "9")

@@ -163,7 +163,7 @@ class Plan:
             )
             _require_resolvable(plan)
             return plan
-        except (KeyError, TypeError, ValueError, AttributeError, TribulationError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, TribulationError) as error:
             raise CampaignError(
                 f"{source}: not a plan: {_told(error)}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",

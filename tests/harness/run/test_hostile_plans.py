@@ -112,6 +112,7 @@ def test_any_value_in_a_plan_is_taken_or_refused_with_its_place_and_soon(
         (("slots", 0, 4), "n9", "$.slots: no node 'n9'"),
         (("slots", 1, 0), 0, "$.slots: 0 is there twice"),
         (("workloads", "register", "rate"), "99999999/s", "$.workloads.register.rate"),
+        (("workloads", "register", "rate"), 10**400, "$.workloads.register.rate"),
         (("workloads", "register", "clients"), 10**6, "$.workloads.register.clients"),
         (("intents", 0, "kind"), "meteor", "unknown kind 'meteor'"),
         (("intents", 0, "parameters"), {}, "has no 'target'"),
