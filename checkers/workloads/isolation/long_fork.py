@@ -107,8 +107,9 @@ def _workload(ops: Sequence[Operation]) -> Found:
 
 
 def _micro(value: Any) -> Iterator[tuple[str, Hashable, Hashable]]:
-    for kind, key, operand in value or ():
-        yield ("r" if kind in ("r", "read") else kind), canonical(key), canonical(operand)
+    """The value of a cas, which has two operands, is what it would have written."""
+    for kind, key, *operands in value or ():
+        yield ("r" if kind in ("r", "read") else kind), canonical(key), canonical(operands[-1] if operands else None)
 
 
 def _unwritten(found: Found, findings: Findings) -> None:

@@ -379,3 +379,10 @@ def test_a_budget_that_is_used_up_is_a_doubt():
         checker("long-fork").check(RunRecord(history=History(forks.events)), Budget(time_s=0)),
         "time budget of 0 s is used up",
     )
+
+
+def test_a_transaction_that_ended_in_a_refused_cas_is_no_error_of_the_checker():
+    """A cas has two operands: in a search the checker failed on it, and a correct run was unknown."""
+    refused = [["w", "c", 3], ["cas", "a", -1, -1]]
+    story = Story().ok(0, "txn", w("a")).ok(0, "txn", w("b")).fail(1, "txn", refused, refused)
+    valid(read(story, 2, a=1, b=1).judge("long-fork"))
