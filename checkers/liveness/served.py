@@ -28,7 +28,11 @@ ASKED = frozenset({"voters", "transfer"})
 REASONS = frozenset({"timed-out", "timeout", "no-quorum", "busy"})
 """What a node says of itself, or what is said for one that says nothing. A connection that broke is no word of the node's."""
 
-PLAIN = frozenset({"read", "write", "cas", "add"})
+PLAIN = frozenset({"read"})
+"""Reads alone: a write may wait behind others in the log for longer."""
+
+LEAST = 2
+"""So many are a finding: one may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ def under_a_leader(record: RunRecord, truth: Truth, traces: Traces) -> Findings:
     failed = [op for op in record.history.operations() if _failed(op) and op.invoke_ns >= from_ns]
     if not failed:
         return findings
-    known = followings(traces)
+    known, found = followings(traces), list[tuple[Operation, Following]]()
     for op in failed:
         stretch = ((op.complete_ns or 0) - truth.patience_ns, op.complete_ns or 0)
         following = healthy(record, truth, known, op.node, stretch)
-        if following is None:
-            continue
+        if following is not None:
+            found.append((op, following))
+    for op, following in found if len(found) >= LEAST else ():
         text = (
             f"{describe(op)} failed ({op.error}), although {following.leader} had led in term {following.term} and {op.node} had known it since "
             f"{seconds(following.from_ns)}, and no fault touched the two or a quorum of the others."
