@@ -102,9 +102,13 @@ class LivenessSpec(BoundedModel):
 
 
 def broken_rest(parameters: Mapping[str, Any], situation: Situation, seed: int | str) -> dict[str, Any]:
-    """What such an intent is now: `core`, with the `nodes` or the `edges` that its kind needs."""
-    random = Random(f"{seed}/liveness/core")
+    """What such an intent is now: `core`, the `nodes` or the `edges` that its kind needs, and the amounts of the way."""
     way = WAYS[parameters["rest"]]
+    return {**_broken(parameters, way, situation, seed), **{name: parameters[name] for name in way.parameters}}
+
+
+def _broken(parameters: Mapping[str, Any], way: Way, situation: Situation, seed: int | str) -> dict[str, Any]:
+    random = Random(f"{seed}/liveness/core")
     if parameters["rest"] == "ring":
         links = majorities_ring(situation, random)
         cut = [list(edge) for edge in sorted(missing(links))]

@@ -92,3 +92,9 @@ def test_in_a_ring_every_node_is_of_the_core_and_none_is_seen_by_all():
 def test_what_makes_no_sense_is_refused(spec, words):
     with pytest.raises(ValidationError, match=words):
         LivenessSpec.model_validate(spec)
+
+
+@pytest.mark.parametrize("rest", WAYS)
+def test_what_is_broken_has_the_amounts_of_its_way(rest: str) -> None:
+    """A flapping rest without its period ended simulated runs with a KeyError."""
+    assert {name: broken(rest).get(name) for name in WAYS[rest].parameters} == WAYS[rest].parameters
