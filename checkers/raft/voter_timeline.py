@@ -18,12 +18,16 @@ from .facts import Survey
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was surely in force from `until_ns` on."""
+    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was surely in force from `until_ns` on.
+
+    One that was never surely `committed` may have been truncated: others may have been in force at later indices.
+    """
 
     index: int
     weights: Weights
     since_ns: int
     until_ns: int
+    committed: bool = True
 
 
 class VoterTimeline:
@@ -45,10 +49,10 @@ class VoterTimeline:
         return list(dict.fromkeys(possible)) or None
 
     def for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
-        """Those by which entry `index` could have been committed before `until_ns`: a later one may be, the last two before it may be."""
+        """Those by which entry `index` could have been committed before `until_ns`: a later one may be, and all from the last but one that was committed before it."""
         if until_ns >= self._unknown_from_ns or not self._configs:
             return None
-        before = sorted({config.index for config in self._configs if config.index <= index})
+        before = sorted({config.index for config in self._configs if config.index <= index and config.committed})
         floor = before[-2] if len(before) > 1 else 0
         possible = [
             c.weights for c in self._configs if c.index >= floor and (c.index <= index or c.since_ns <= until_ns)
@@ -84,7 +88,8 @@ def _traced(survey: Survey) -> list[_Config]:
         earliest[key] = min(earliest.get(key, FOREVER_NS), moment.at.low_ns)
     superseded = _Superseded(survey)
     return [
-        _Config(index, weights, since_ns, superseded.until_ns(index)) for (index, weights), since_ns in earliest.items()
+        _Config(index, weights, since_ns, superseded.until_ns(index), superseded.committed(index, weights))
+        for (index, weights), since_ns in earliest.items()
     ]
 
 
@@ -100,6 +105,14 @@ class _Superseded:
                 (commit.line["index"], commit.moment.at.high_ns)
             )
         self._counted = {weights: _earliest_from(pairs) for weights, pairs in counted.items()}
+
+    def committed(self, index: int, weights: Weights) -> bool:
+        """Whether a leader surely committed it: it counted by it, before any later configuration began. Its entry may be truncated otherwise."""
+        later = bisect_right(self._configs, index, key=lambda config: config[0])
+        end = self._configs[later][0] if later < len(self._configs) else FOREVER_NS
+        indices, _ = self._counted.get(weights, ([], []))
+        at = bisect_left(indices, index)
+        return at < len(indices) and indices[at] < end
 
     def until_ns(self, index: int) -> int:
         later = self._configs[bisect_right(self._configs, index, key=lambda config: config[0]) :]
