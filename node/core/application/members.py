@@ -38,6 +38,7 @@ class Members:
     name = "members"
     commands = ("members.join", "members.move", "members.remove", "members.leave")
     for_clients = ("members.leave",)
+    sent_once = ()
 
     def __init__(self, config: NodeConfig) -> None:
         self._flaws = Flaws.from_names(config.flaws)

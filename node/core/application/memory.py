@@ -28,6 +28,7 @@ class Memory:
     name = "memory"
     commands = COMMANDS
     for_clients = COMMANDS
+    sent_once = ()
 
     def __init__(self, config: NodeConfig) -> None:
         self._flaws = Flaws.from_names(config.flaws)

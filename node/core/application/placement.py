@@ -36,6 +36,7 @@ class Placement:
     name = "agents"
     commands = tuple(FIELDS)
     for_clients = ("agents.spawn", "agents.deploy", "agents.move", "agents.stop")
+    sent_once = for_clients
 
     def __init__(self, config: NodeConfig, members_view: Mapping[str, Mapping[str, Any]]) -> None:
         self._flaws = Flaws.from_names(config.flaws)

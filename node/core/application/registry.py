@@ -31,6 +31,7 @@ class Applications:
         self._owners = {command: app for app in self.by_name.values() for command in app.commands}
         self.names = tuple(self.by_name)
         self.for_clients = tuple(name for app in self.by_name.values() for name in app.for_clients)
+        self.sent_once = tuple(name for app in self.by_name.values() for name in app.sent_once)
 
     def owner(self, command: str) -> Replicated | None:
         return self._owners.get(command)

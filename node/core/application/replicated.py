@@ -36,6 +36,11 @@ class Replicated(Protocol):
         """Those of them that clients may send; nodes send the others to each other."""
         ...
 
+    @property
+    def sent_once(self) -> tuple[str, ...]:
+        """Those for clients that differ when they take effect twice, as a spawn after a stop does: none of them has a session."""
+        ...
+
     def problem(self, command: str, fields: Fields) -> str | None:
         """What is wrong with these fields, whatever the state: a sentence with the field and its value; None when nothing is."""
         ...

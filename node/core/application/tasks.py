@@ -49,6 +49,7 @@ class Tasks:
     name = "tasks"
     commands = ("tasks.submit", "tasks.assign", "tasks.result", "tasks.release")
     for_clients = ("tasks.submit",)
+    sent_once = ()
 
     def __init__(self, config: NodeConfig, agents_view: Mapping[str, Any]) -> None:
         self._flaws = Flaws.from_names(config.flaws)

@@ -101,7 +101,7 @@ class Clients(Machine):
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         if isinstance(message, Forward):
             origin = Origin(peer, message.incarnation, message.id, message.term)
-            if origin in self._table.origins:
+            if origin in self._table.origins or origin in self._router.taken:
                 return
             if len(self._table.origins) >= self._remote_limit():
                 self.forwards_dropped += 1

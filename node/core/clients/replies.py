@@ -28,6 +28,10 @@ def timed_out(possible: bool) -> Body:
     return failed("timeout", "no answer before the deadline; it was not tried")
 
 
+def unsure() -> Body:
+    return unknown("leader-changed", "the leader that it was sent to did not answer; it may yet take effect")
+
+
 def deposed(term: int) -> Body:
     return unknown(
         "leader-changed", f"it was appended in term {term}, whose leader was deposed; it may yet take effect"

@@ -36,10 +36,13 @@ class Kind(Enum):
 
 
 class Calls(Protocol):
-    """What clients may ask of the replicated applications: `for_clients` are their commands, `names` the applications' own."""
+    """What clients may ask of the replicated applications: `for_clients` are their commands, `sent_once` those that may not take effect twice, `names` the applications' own."""
 
     @property
     def for_clients(self) -> Sequence[str]: ...
+
+    @property
+    def sent_once(self) -> Sequence[str]: ...
 
     @property
     def names(self) -> Sequence[str]: ...
@@ -51,6 +54,7 @@ class NoCalls:
     """A plain node's: it has no such application."""
 
     for_clients: Sequence[str] = ()
+    sent_once: Sequence[str] = ()
     names: Sequence[str] = ()
 
     def problem(self, command: Any, fields: Any) -> str | None:

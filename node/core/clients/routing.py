@@ -18,11 +18,13 @@ from ..interface.outbox import Outbox
 from ..interface.signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
 from ..records.commands import well_formed
 from . import replies
-from .pending import Pending, Stage, Table
+from .pending import Origin, Pending, Stage, Table
 from .replies import Body
 from .request import Calls
 
 NOT_LEADER = "not-leader"
+MOST_TAKEN = 4096
+"""Forwards of commands without a session that a leader remembers: a repeat that is later than so many others takes effect again."""
 
 
 class Router:
@@ -44,6 +46,8 @@ class Router:
         self.term = 0
         self.here = False
         self.contact = True
+        self.taken: dict[Origin, None] = {}
+        """Forwards of commands without a session that were proposed here; a repeat of one is ignored. Its term makes this leader the only one that could take it."""
 
     def route(self, now_ns: int, pending: Pending) -> None:
         """Propose, forward, wait or refuse, as things stand."""
@@ -61,10 +65,24 @@ class Router:
         assert pending.origin is not None
         if not self._well_formed(pending.work):
             self._finish(pending, replies.failed("bad-request", "a forwarded command is malformed"))
-        elif self.here and self.term == pending.origin.term:
-            self._propose(pending)
-        else:
+        elif not (self.here and self.term == pending.origin.term):
             self._finish(pending, _refusal(pending))
+        else:
+            if self._sent_once(pending):
+                self._remember(pending.origin)
+            self._propose(pending)
+
+    def _remember(self, origin: Origin) -> None:
+        self.taken[origin] = None
+        if len(self.taken) > MOST_TAKEN:
+            del self.taken[next(iter(self.taken))]
+
+    def _sent_once(self, pending: Pending) -> bool:
+        return (
+            pending.work is not None
+            and "command" in pending.work
+            and pending.work["command"][0] in self._calls.sent_once
+        )
 
     def on_proposed(self, signal: Proposed) -> None:
         pending = self._table.by_token.get(signal.token)
@@ -76,6 +94,8 @@ class Router:
         pending = self._table.by_token.get(signal.token)
         if pending is None:
             return
+        if pending.origin is not None:
+            self.taken.pop(pending.origin, None)
         if pending.origin is not None and not signal.retry:
             self._finish(pending, _refusal(pending))
         else:
@@ -168,8 +188,14 @@ class Router:
         self._out.send(self.leader, message)
 
     def _again(self, now_ns: int, pending: Pending) -> None:
-        """The first attempt may yet be, or become, an entry. Sessions make that harmless; administrators ask again themselves."""
+        """The first attempt may yet be, or become, an entry. Sessions make that harmless; administrators ask again themselves.
+
+        A command without a session that may not take effect twice is in doubt for its client instead: sent again, a late spawn brought an agent back that was stopped.
+        """
         if pending.work is not None and "command" in pending.work:
+            if self._sent_once(pending):
+                self._finish(pending, replies.unsure())
+                return
             pending.doubt = True
             self.route(now_ns, pending)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tribulation.node.config.node import MS, NodeConfig
 from tribulation.node.core.application.registry import Applications
 from tribulation.node.core.application.sessions import Sessions
 from tribulation.node.core.clients.request import parse
-from tribulation.node.core.interface.messages import Forward, ForwardReply, Heartbeat
+from tribulation.node.core.interface.messages import AppendReply, Forward, ForwardReply, Heartbeat
 from tribulation.node.flaws.switch import Flaws
 
 from .cluster import Cluster
@@ -120,6 +122,36 @@ def test_a_forward_is_taken_by_the_leader_of_its_term_only() -> None:
     n1.receive("n2", Forward(term, 1, 10, 500, work))
     n1.receive("n2", Forward(term, 1, 10, 500, work))
     assert n1.status()["last_index"] == 2, "the duplicate is not appended"
+
+
+SPAWN = {"command": ["agents.spawn", {"agent": "a", "type": "code"}]}
+HOSTS: dict[str, Any] = {"membership": {}, "agents": {}}
+
+
+def test_a_late_repeat_of_a_forward_without_a_session_is_ignored_for_the_whole_term() -> None:
+    """Its first copy was answered long ago: taken again, a spawn brought an agent back that was stopped since."""
+    n1 = Solo(**HOSTS)
+    term = n1.lead()
+    n1.receive("n2", Forward(term, 1, 10, 500, SPAWN))
+    index = n1.status()["last_index"]
+    n1.receive("n2", AppendReply(term, True, 0, index, False))
+    assert n1.to("n2", ForwardReply), "it is answered, and pending no more"
+    index = n1.status()["last_index"]
+    n1.receive("n2", Forward(term, 1, 10, 500, SPAWN))
+    assert n1.status()["last_index"] == index and not n1.to("n2", ForwardReply)
+    n1.receive("n2", Forward(term, 1, 11, 500, SPAWN))
+    assert n1.status()["last_index"] == index + 1, "another one is taken"
+
+
+def test_a_command_without_a_session_is_in_doubt_and_not_sent_to_the_next_leader() -> None:
+    n1 = Solo(**HOSTS)
+    n1.receive("n2", Heartbeat(1, 1, 0))
+    name, fields = SPAWN["command"]
+    n1.ask(do=name, **{"with": fields}, deadline_ms=400)
+    assert [m.term for m in n1.to("n2", Forward)] == [1]
+    sent = n1.receive("n3", Heartbeat(2, 1, 0))
+    assert not [m for _, m in sent if isinstance(m, Forward)]
+    assert [(reply["status"], reply["error"]) for reply in n1.replies] == [("info", "leader-changed")]
 
 
 def test_a_forwarded_command_without_an_answer_goes_to_the_next_leader_and_ends_unknown() -> None:
