@@ -28,7 +28,7 @@ ONE = {"target": "one", "after": "1s", "for": "1s"}
 LINKS = {"shape": "halves", "after": "1s", "for": "1s"}
 
 FORMS = [
-    ({"power": ONE}, "power"),
+    ({"power-loss": ONE}, "power"),
     ({"wipe": {**ONE, "calibration": True}}, "wipe"),
     ({"disk": {**ONE, "effect": "stall"}}, "disk"),
     ({"clock": {**ONE, "drift_ppm": 50}}, "clock-oscillator"),

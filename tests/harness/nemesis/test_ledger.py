@@ -72,12 +72,13 @@ def test_a_crash_leaves_a_torn_line_and_an_open_fault(tmp_path: Path) -> None:
     ["nonsense", "[]", "{}", json.dumps({"time": "x", "phase": "intended"}), json.dumps({"time": 1, "phase": "odd"})],
 )
 def test_a_line_that_is_none_is_an_error_with_its_place(tmp_path: Path, line: str) -> None:
+    """The first line of the file is its version, the second the fault."""
     path = tmp_path / "ledger.jsonl"
     with Ledger(path) as ledger:
         ledger.intended(cut("a"), 5)
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(CampaignError, match=r"ledger.jsonl:2: no ledger line"):
+    with pytest.raises(CampaignError, match=r"ledger.jsonl:3: no ledger line"):
         read_ledger(path)
 
 

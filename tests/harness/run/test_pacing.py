@@ -89,7 +89,7 @@ def test_a_load_lasts_until_every_workload_had_a_change_acknowledged():
 
 def shown(*ended: tuple[str, str, str | None]) -> list[str]:
     """Which workloads show too little after these operations of `set`."""
-    plan = replace(make_plan(), pace=PACE)
+    plan = replace(make_plan(), pace=PACE, options={"system": {"name": "reference"}})
     missing = Unacknowledged(plan)
     missing.completed(Op("write", "k", 1, workload="register"), Outcome("ok"))
     for f, kind, error in ended:
@@ -115,7 +115,7 @@ def test_a_load_that_shows_nothing_ends_at_its_bound():
 
 
 def test_drawn_operations_go_on_past_the_load_only_while_something_is_missing():
-    plan = replace(make_plan(), pace=PACE)
+    plan = replace(make_plan(), pace=PACE, options={"system": {"name": "reference"}})
     runner, log = play(plan)
     assert runner.marks["load_end"] == LOAD_NS
     assert play(replace(plan, pace=None))[1] == log, "nothing needed time: nothing changed"
@@ -125,7 +125,7 @@ def test_drawn_operations_go_on_past_the_load_only_while_something_is_missing():
 
 
 def test_the_pace_stands_in_the_plan_and_a_plan_without_one_is_as_before():
-    plan = replace(make_plan(), pace=PACE)
+    plan = replace(make_plan(), pace=PACE, options={"system": {"name": "reference"}})
     assert Plan.from_json(plan.to_json()).pace == PACE
     old = {name: value for name, value in plan.to_json().items() if name != "pace"}
     assert Plan.from_json(old).pace is None and "pace" not in Plan.from_json(old).to_json()
