@@ -19,6 +19,7 @@ BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 KEPT_ALL_THE_SAME: Mapping[str, str] = {
     "cut": "the fault that distributed systems are about, and how a deposed leader comes to be read from",
     "clog": "connections that stall without breaking are common, and no other sort delays one direction in order",
+    "reject": "refused connections look like a dead process to peers while clients still reach the node",
     "kill": "the commonest fault there is",
     "power": "the only sort that loses what was not synced",
     "pause": "the only sort that makes a process miss time: collectors, swapping, migrated machines",

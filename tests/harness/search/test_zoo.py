@@ -141,7 +141,7 @@ def test_the_correct_node_has_the_plan_of_the_flaw():
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_plan_without_a_sort_has_none_of_it_and_all_else(sort: str):
     seen = False
-    for aim in (None, "clock-and-cut", "transfer-and-cut", "bridge", "rot", "wipe", "membership", "drift"):
+    for aim in (None, "clock-and-cut", "transfer-and-cut", "bridge", "rot", "wipe", "membership", "drift", "reject"):
         for seed in range(12):
             plan = Trial(seed, QUICK, aim).plan()
             less = without(plan, sort)

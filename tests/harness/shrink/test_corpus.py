@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,6 +85,18 @@ def test_a_plan_that_does_not_fail_so_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_spoilt_entry_is_refused_with_its_place(tmp_path: Path) -> None:
-    (tmp_path / "expected.json").write_text("{", encoding="utf-8")
-    with pytest.raises(CampaignError, match="no entry of the corpus"):
+    spoilt = tmp_path / "expected.json"
+    spoilt.write_text('{\n"flaws": [,', encoding="utf-8")
+    with pytest.raises(CampaignError, match=rf"^{re.escape(str(spoilt))}:2: not JSON"):
         read_entry(tmp_path)
+
+
+def test_an_entry_that_lacks_something_is_refused_with_its_place(tmp_path: Path) -> None:
+    folder = shutil.copytree(CORPUS / ENTRIES[0].name, tmp_path / "entry")
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    del expected["signature"]
+    (folder / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    with pytest.raises(
+        CampaignError, match=rf"^{re.escape(str(folder))}: no entry of the corpus: KeyError: 'signature'"
+    ):
+        read_entry(folder)
