@@ -42,6 +42,11 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         RunStore.write_json(path, written(document))
 
 
+def as_text(name: object) -> str:
+    """Names that the locale cannot say are bytes in disguise, which are no JSON; what is written down is text."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def unwritable(path: Path, error: OSError) -> RunFolderError:
     reason = error.strerror or str(error) or type(error).__name__
     return RunFolderError(

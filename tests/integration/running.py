@@ -112,10 +112,15 @@ class RunningTri:
     def _ended(self) -> bool:
         return self.process.poll() is not None
 
-    def _phases(self) -> list[Any]:
+    def ledger(self) -> list[dict[str, Any]]:
+        """What is written of it so far: whole lines, after the one that tells its schema."""
         path = self.folder / "ledger.jsonl"
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        return [json.loads(line)["phase"] for line in lines]
+        lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+        assert all("schema_version" in line for line in lines[:1]), lines[0]
+        return lines[1:]
+
+    def _phases(self) -> list[Any]:
+        return [line["phase"] for line in self.ledger()]
 
 
 class Lab:

@@ -41,6 +41,4 @@ def _states(lab: Lab) -> dict[str, dict[str, object]]:
 
 def _verified(run: RunningTri) -> dict[str, bool]:
     """Fault → whether it was seen, of those that were looked at."""
-    path = run.folder / "ledger.jsonl"
-    lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
-    return {line["id"]: line["verified"] for line in lines if line["phase"] == "verified"}
+    return {line["id"]: line["verified"] for line in run.ledger() if line["phase"] == "verified"}

@@ -17,7 +17,7 @@ from tribulation.histories import HistoryError
 from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
 from ...errors import CampaignError
-from ...evidence.writing import write_json
+from ...evidence.writing import as_text, write_json
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ...trouble import Trouble
@@ -143,11 +143,11 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         SCHEMA: SCHEMA_VERSION,
         "verdict": verdict.value,
         "expected": verdict.value == facts.expect if facts.expect else None,
-        "run": run,
+        "run": as_text(run),
         "campaign": facts.campaign,
         "seed": facts.seed,
-        "command": facts.command,
-        "errors": list(facts.errors),
+        "command": as_text(facts.command),
+        "errors": [as_text(error) for error in facts.errors],
         "bugs": list(facts.bugs),
         "client_errors": [dict(one) for one in facts.client_errors],
         "unverified": list(doubts.unverified),

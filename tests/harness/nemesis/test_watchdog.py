@@ -49,7 +49,9 @@ def test_heal_all_undoes_what_is_on_and_the_ledger_tells_the_story(
         ], "a cut of nothing did nothing; a change that cannot be made is told"
         first = told[0]
         assert first.start_ns < (first.injected_ns or 0) < (first.heal_ns or 0) < (first.healed_ns or 0)
-        phases = [json.loads(line)["phase"] for line in path.read_text().splitlines()]
+        head, *lines = map(json.loads, path.read_text().splitlines())
+        assert "schema_version" in head
+        phases = [line["phase"] for line in lines]
         assert phases[:3] == ["intended", "injected", "verified"]
     library = ["clock", "clock_shim.so", "clock_vdso.bin"]
     assert [host.run(f"ls {host.directory}/nemesis").stdout.split() for host in lab.hosts] == [library] * 3
