@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from tribulation.node.runtime.loop.loop import Runtime
 from tribulation.node.runtime.options import EXIT_HALTED, Address, RuntimeOptions
@@ -92,7 +93,9 @@ class SocketDriver:
         return {path.name: path.read_bytes() for path in (self._directory / "data").iterdir()}
 
     def stored_incarnation(self) -> int:
-        return int((self._directory / "incarnation").read_text())
+        checksum, count = (self._directory / "incarnation").read_text().split()
+        assert checksum == f"crc32:{crc32(count.encode()):08x}"
+        return int(count)
 
     def hold_storage(self) -> None:
         self._faults.hold(True)
