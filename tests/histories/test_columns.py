@@ -285,16 +285,16 @@ def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, lines: li
 
 
 def test_a_line_out_of_the_decoders_taste_is_still_read(tmp_path: Path) -> None:
-    """Levels that are numbers, indices that are missing, empty lines: as in the reader of small files."""
+    """Levels that are numbers (then their text is the name), indices that are missing, empty lines: as in the reader of small files."""
     path = tmp_path / "h.jsonl"
     path.write_text(
         '{"process":0,"type":"invoke","f":"read","level":3}\n\n'
         '{"process":0,"type":"ok","f":"read","value":1,"level":3}\n{"process":0,"type":"invoke","f":"read"}\n'
     )
     columns = read_columns(path).columns
-    assert (columns.invoke.tolist(), columns.level_names[columns.level[0]]) == ([0, 2], 3)
+    assert (columns.invoke.tolist(), columns.level_names[columns.level[0]]) == ([0, 2], "3")
     (first, second) = read_history(path).operations()
-    assert (first.complete_index, second.invoke_index) == (1, 2)
+    assert (first.complete_index, first.level, second.invoke_index) == (1, "3", 2)
 
 
 @pytest.mark.parametrize(("tail", "torn"), [(OK, None), (OK[:20], OK[:20])])
