@@ -14,7 +14,7 @@ import tribulation.harness.nemesis.agent_client.answers
 import tribulation.harness.nemesis.cluster.cluster
 import tribulation.harness.nemesis.cluster.control
 import tribulation.harness.nemesis.cluster.reachability
-import tribulation.harness.nemesis.inject.injector
+import tribulation.harness.nemesis.inject.host_states
 import tribulation.harness.nemesis.inject.leases
 import tribulation.harness.run.drive.worker
 import tribulation.harness.run.driving
@@ -66,7 +66,7 @@ def no_check_of_outcomes(patch: pytest.MonkeyPatch) -> None:
 def no_second_try_of_a_question(patch: pytest.MonkeyPatch) -> None:
     ask = tribulation.harness.nemesis.agent_client.agents.ask
     for module in (
-        tribulation.harness.nemesis.inject.injector,
+        tribulation.harness.nemesis.inject.host_states,
         tribulation.harness.nemesis.cluster.reachability,
         tribulation.harness.nemesis.cluster.cluster,
     ):
