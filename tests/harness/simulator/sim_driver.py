@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.suite import MS, NODE, PEERS, ScriptedCore
-
+from tests.conformance.suite import MS, NODE, PEERS, ScriptedCore
 from tribulation.harness.simulator.cluster.cluster import SimCluster
 from tribulation.harness.simulator.cluster.node import Process
 from tribulation.harness.simulator.disk.disk import Disk

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conformance.suite import Scenario, scenarios_for
+
+from tests.conformance.suite import Scenario, scenarios_for
 
 from .sim_driver import SimDriver
 

@@ -1,6 +1,0 @@
-"""Makes the drivers' conformance suite (`tests/conformance`) importable here."""
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[2]))
