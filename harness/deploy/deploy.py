@@ -71,7 +71,7 @@ def running_pid(service: Service, host: Host) -> int | None:
         if type(pid) is not int or pid < 1:
             raise DeployError(f"{host.name}: pid(host) of {service.name} is {shown(pid)}, no process number", _PID_HINT)
         # Of a process of another user `kill -0` knows nothing.
-        if host.run(f"kill -0 {pid} 2>/dev/null || [ -d /proc/{pid} ]", check=False).exit_code == 0:
+        if host.run(f"kill -0 {pid:d} 2>/dev/null || [ -d /proc/{pid:d} ]", check=False).exit_code == 0:
             return pid
         if time.monotonic() > deadline_s:
             raise DeployError(

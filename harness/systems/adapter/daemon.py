@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from ...errors import DeployError
 from ...hosts.base import Host
+from ...hosts.said import understood, whole
 from ..base import Dial
 
 STOP_S = 5.0
@@ -149,7 +150,10 @@ class Daemon:
             f"&& ! grep -q '^State:.Z' /proc/$pid/status && echo $pid",
             check=False,
         )
-        return int(found.stdout) if found.exit_code == 0 and found.stdout.strip().isdigit() else None
+        if found.exit_code or not found.stdout.strip():
+            return None
+        with understood(host.name, found.stdout, "a process's number"):
+            return whole(found.stdout)
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
         if not self.runs_on(host, self.cluster):
@@ -171,8 +175,8 @@ class Daemon:
             return
         steps = round(STOP_S / POLL_S)
         host.run(
-            f"kill -TERM {pid}; for i in $(seq {steps}); do kill -0 {pid} 2>/dev/null || break; sleep {POLL_S}; done; "
-            f"kill -s KILL -- -{pid} 2>/dev/null; true",
+            f"kill -TERM {pid:d}; for i in $(seq {steps}); do kill -0 {pid:d} 2>/dev/null || break; sleep {POLL_S}; done; "
+            f"kill -s KILL -- -{pid:d} 2>/dev/null; true",
             check=False,
             timeout_s=STOP_S + 20,
         )
