@@ -83,8 +83,9 @@ def version(folder: Path, change: str) -> bytes:
     """The node's program with another text at the end of one of its files."""
     assert node.__file__ is not None
     shutil.copytree(Path(node.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    with open(folder / "runtime/boot.py", "a") as file:
-        file.write(change)
+    program = folder / "runtime/process/boot.py"
+    # Not appended to: a file that is not there would be made, and nothing would be another version.
+    program.write_text(program.read_text(encoding="utf-8") + change, encoding="utf-8")
     return build_node_archive(folder)
 
 
