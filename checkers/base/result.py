@@ -121,7 +121,7 @@ class RunRecord:
     `exact` and `certificate` (true when asked for).
     `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
-    that the run should have left and that is not there as it was written.
+    that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces tell of that too.
     """
 
     history: History
@@ -138,6 +138,7 @@ class RunRecord:
     truth: Mapping[str, Any] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     is_run: bool = False
+    attached: bool = False
 
 
 class Checker(Protocol):

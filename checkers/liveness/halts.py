@@ -101,6 +101,8 @@ def _unasked(record: RunRecord, traces: Traces) -> list[str]:
         ]
         for before, after in pairwise(lives):
             until_ns = traces.place(after.lines[0]).high_ns
+            if record.attached and until_ns < 0:
+                continue  # whatever ended it came before the run: an earlier one, or who runs the system
             if before.lines[-1]["event"] != HALT and not any(start_ns <= until_ns for start_ns in ends):
                 found.append(
                     f"the process of {node} ended (incarnation {before.number}), and no fault of the run ends processes there"

@@ -90,6 +90,24 @@ def test_on_hosts_a_process_that_nobody_ended_and_that_began_again_is_unknown(fa
     assert checker("halts").check(replace(record, truth=WHOLE), Budget()).verdict is Verdict.VALID
 
 
+@pytest.mark.parametrize(
+    ("attached", "later_ms", "verdict"),
+    [(True, 10**6, Verdict.VALID), (False, 10**6, Verdict.UNKNOWN), (True, 0, Verdict.UNKNOWN)],
+)
+def test_what_ended_before_a_run_on_a_system_that_was_there_is_not_the_runs(attached, later_ms, verdict):
+    book = Book().boot_all()
+    book.boot("n3", again=True)
+    record = RunRecord(
+        History([]),
+        traces=book.lines,
+        nodes=list(book.voters),
+        clock_offsets_ns={node: (at + later_ms * MS, error) for node, (at, error) in book.offsets.items()},
+        is_run=True,
+        attached=attached,
+    )
+    assert checker("halts").check(record, Budget()).verdict is verdict
+
+
 def test_an_application_that_raises_on_an_accepted_command_is_broken_everywhere():
     book = Book().boot_all()
     book.line("n1", "command-failed", index=4, kind="KeyError")

@@ -215,6 +215,7 @@ def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
         truth=facts.truth,
         gaps=(*evidence.gaps, *_unnumbered(evidence)),
         is_run=True,
+        attached="attach" in facts.elapsed_s,
     )
 
 
