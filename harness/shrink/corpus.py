@@ -35,8 +35,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 OTHER_SEEDS = 10
 _HINT = "tri shrink RUN --add-to-corpus NAME makes one"
 _HARNESS = Path(__file__).resolve().parents[1]
-_WORLD = ("simulator/*.py", "simulator/faults/*.py", "run/*.py", "nemesis/*.py", "systems/*.py", "workloads/*.py")
-"""What of the harness decides what a simulated run does."""
+_WORLD = ("simulator", "run", "nemesis", "systems", "workloads")
+"""Folders of the harness, with all below them, that decide what a simulated run does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Entry:
 def world_fingerprint() -> str:
     """As `tribulation.node.core_source.fingerprint`, of the sources of the simulated world."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in _WORLD for path in _HARNESS.glob(pattern)):
+    for path in sorted(path for folder in _WORLD for path in (_HARNESS / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(_HARNESS)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
