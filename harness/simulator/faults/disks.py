@@ -133,6 +133,9 @@ class DiskFaults:
         for node in nodes:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
             probe_device(self._ground.cluster, node, patience_ns, partial(heard, node))
+        if not nodes:
+            # Two voters have no minority: nobody is asked, and whoever waits must hear so all the same.
+            self._ground.soon(then, Observation(True, {"devices": {}}))
 
     def _start_and_look(self, fault: Resolved, then: Then, probed: Any) -> None:
         ground = self._ground
