@@ -146,7 +146,7 @@ class Daemon:
         """None when the process is gone, or is another one."""
         file = shlex.quote(self.path(host, "pid"))
         found = host.run(
-            f'read pid born <{file} && test "$born" = "$(cut -d\' \' -f22 /proc/$pid/stat)" '
+            f'read pid born <{file} && test -n "$born" && test "$born" = "$(cut -d\' \' -f22 /proc/$pid/stat)" '
             f"&& ! grep -q '^State:.Z' /proc/$pid/status && echo $pid",
             check=False,
         )

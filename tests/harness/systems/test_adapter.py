@@ -229,6 +229,9 @@ def test_a_daemon_is_installed_started_stopped_and_gone(tmp_path: Path) -> None:
     # Another process has the number now.
     Path(served.path(host, "pid")).write_text("1 1\n")
     assert served.pid(host) is None
+    # It died before its start time was read.
+    Path(served.path(host, "pid")).write_text("999999999 \n")
+    assert served.pid(host) is None
     served.uninstall(host)
     assert not Path(served.path(host)).exists()
 
