@@ -134,7 +134,7 @@ class DiskFaults:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
             probe_device(self._ground.cluster, node, patience_ns, partial(heard, node))
         if not nodes:
-            # Two voters have no minority: nobody is asked, and whoever waits must hear so all the same.
+            # Two voters have no minority: no device is asked, and the answer is due all the same.
             self._ground.soon(then, Observation(True, {"devices": {}}))
 
     def _start_and_look(self, fault: Resolved, then: Then, probed: Any) -> None:

@@ -111,12 +111,20 @@ def test_a_probe_does_not_believe_that_a_disk_is_stuck():
     assert not answers[0].verified and answers[0].observed["devices"]["n2"]["took_ms"] is not None
 
 
-def test_a_disk_fault_that_aims_at_nobody_is_over_at_once():
-    """Two voters have no minority; a run waited without end for the answers of its probes."""
-    cluster = real_cluster()
-    injector, nobody = SimInjector(cluster), fault("disk", nodes=[], effect="stall")
-    seen, healed = injector.inject(nobody), injector.heal(nobody)
-    assert (seen.verified, seen.observed, healed.verified) == (True, {"devices": {}}, True)
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("disk", {"nodes": [], "effect": "stall"}),
+        ("kill", {"nodes": []}),
+        ("pause", {"nodes": []}),
+        ("cut", {"edges": []}),
+    ],
+)
+def test_a_fault_without_a_target_is_over_at_once_and_did_nothing(kind, what):
+    """Two voters have no minority; a run waited without end for the probes of no disk, and a kill of no node counted as verified."""
+    injector, empty = SimInjector(real_cluster()), fault(kind, **what)
+    seen, healed = injector.inject(empty), injector.heal(empty)
+    assert (seen.verified, healed.verified) == (False, True)
 
 
 def test_a_slow_disk_makes_writes_slow():
