@@ -3,7 +3,7 @@
     ["r", key] · ["w", key, value] · ["append", key, value] · ["cas", key, from, to]
 
 Values are any JSON; an absent key reads as null. A `cas` that finds another value, or an `append` to something that is no list, fails the
-whole transaction and changes nothing.
+whole transaction and changes nothing. So do results that fit no reply: 256 appends to a list of 60 000 elements are a small command and would be remembered as 15 million.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from ..records.change_sum import ABSENT, ChangeSum
 from .dump import Frozen
 
 MicroOp = Sequence[Any]
+RESULTS_CHARACTERS = 1_000_000
+"""Of all results of a transaction as JSON: they fit a frame, with what else is in a reply. So no value is larger, either."""
+_SMALL_CHARACTERS = 64
+"""The size of a smaller value is computed whenever it is needed, that of a larger one is kept."""
 
 
 @frozen
@@ -30,49 +34,86 @@ class Mismatch:
     wanted: str
 
 
+@frozen
+class TooLarge:
+    """The results of a transaction that was refused for their size; it changed nothing."""
+
+
+TOO_LARGE = TooLarge()
+
+
 class KeyValue:
     def __init__(self, flaws: Flaws) -> None:
         self._flaws = flaws
         self._data: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
+        """Characters of large values as JSON, once they were needed. They hang on the values alone, so that nodes which computed them at different times agree."""
         self._keys: list[str] = []
         """In the order in which they came. None ever goes."""
         self._sum = ChangeSum(_text_of)
         self._frozen: Frozen | None = None
 
-    def read(self, ops: Sequence[MicroOp]) -> list[Any]:
+    def read(self, ops: Sequence[MicroOp]) -> list[Any] | TooLarge:
         """Results of a transaction that only reads."""
+        room = RESULTS_CHARACTERS
+        for op in ops:
+            room -= self._size(op[1])
+            if room < 0:
+                return TOO_LARGE
         return [self._data.get(op[1]) for op in ops]
 
-    def transact(self, ops: Sequence[MicroOp]) -> list[Any] | Mismatch:
-        """One result for each micro-operation: the value read, written, or made."""
+    def transact(self, ops: Sequence[MicroOp]) -> tuple[list[Any] | Mismatch | TooLarge, int]:
+        """One result for each micro-operation: the value read, written, or made. And the characters of the results as JSON."""
         changes: dict[str, Any] = {}
+        sizes: dict[str, int] = {}
         results = []
+        total = 0
         for op in ops:
             kind, key = op[0], op[1]
-            blind = self._flaws.transaction_blind_to_itself
-            value = changes[key] if key in changes and not blind else self._data.get(key)
+            seen = key in changes and not self._flaws.transaction_blind_to_itself
+            value, size = (changes[key], sizes[key]) if seen else (self._data.get(key), self._size(key))
             if kind == "w":
-                value = changes[key] = op[2]
+                value, size = op[2], characters(op[2])
             elif kind == "append":
                 if value is not None and not isinstance(value, list):
-                    return Mismatch(key, value, "a list")
-                value = changes[key] = [*(value or ()), op[2]]
+                    return Mismatch(key, value, "a list"), size
+                size = (size + 1 if value else len("[]")) + characters(op[2])
+                value = [*(value or ()), op[2]]
             elif kind == "cas":
                 if not same(value, op[2]):
                     if self._flaws.refused_transaction_keeps_part:
-                        self._change(changes, ops)
-                    return Mismatch(key, value, canonical(op[2]))
-                value = changes[key] = op[3]
+                        self._change(changes, sizes, ops)
+                    return Mismatch(key, value, canonical(op[2])), size
+                value, size = op[3], characters(op[3])
+            total += size
+            if total > RESULTS_CHARACTERS:
+                return TOO_LARGE, 0
+            if kind != "r":
+                changes[key], sizes[key] = value, size
             results.append(value)
-        self._change(changes, ops)
-        return results
+        self._change(changes, sizes, ops)
+        return results, total
+
+    def _size(self, key: str) -> int:
+        """Characters of a key's value as JSON."""
+        size = self._sizes.get(key)
+        if size is None:
+            size = characters(self._data.get(key))
+            if size > _SMALL_CHARACTERS:
+                self._sizes[key] = size
+        return size
 
     def digest(self) -> str:
         """Of all keys and values; costs what the keys do that changed since it was last asked for."""
         return f"{self._sum.settle(self._data):032x}"
 
-    def _change(self, changes: Mapping[str, Any], ops: Sequence[MicroOp]) -> None:
+    def _change(self, changes: Mapping[str, Any], sizes: Mapping[str, int], ops: Sequence[MicroOp]) -> None:
         data, note = self._data, self._sum.note
+        for key, size in sizes.items():
+            if size > _SMALL_CHARACTERS:
+                self._sizes[key] = size
+            else:
+                self._sizes.pop(key, None)
         self._keys += [key for key in changes if key not in data]
         noted = [op[1] for op in ops if op[0] != "cas"] if self._flaws.digest_skips_key else changes
         for key in noted:
@@ -99,6 +140,7 @@ class KeyValue:
 
     def restore(self, data: Mapping[str, Any] | None) -> None:
         self._data = dict(data or {})
+        self._sizes.clear()
         self._keys = list(self._data)
         self._frozen = None
         self._sum.reset(self._data)
@@ -108,8 +150,24 @@ def _text_of(key: str, value: Any) -> str:
     return f"{quoted(key)}:{canonical(value)}"
 
 
+def characters(value: Any) -> int:
+    """The length of `canonical(value)`."""
+    return len(str(value)) if type(value) is int else len(canonical(value))
+
+
 def same(one: Any, other: Any) -> bool:
-    """Equality of JSON values: 1, 1.0 and true are three."""
-    if type(one) is type(other) and not isinstance(one, (list, dict)):
-        return bool(one == other)
-    return canonical(one) == canonical(other)
+    """Equality of JSON values as checkers judge it: JSON has one kind of number, so 1 and 1.0 are the same, and true is neither."""
+    pairs = [(one, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+            if len(left) != len(right):
+                return False
+            pairs += zip(left, right, strict=True)
+        elif isinstance(left, dict) and isinstance(right, dict):
+            if left.keys() != right.keys():
+                return False
+            pairs += [(left[key], right[key]) for key in left]
+        elif left != right or isinstance(left, bool) != isinstance(right, bool):
+            return False
+    return True

@@ -1,7 +1,8 @@
 """Client sessions: so that a command that is sent again takes effect once (Raft thesis, 6.3).
 
 A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table is part of
-the replicated state, in snapshots too, and so is the order of last use, by which the oldest session is evicted when there are too many.
+the replicated state, in snapshots too, and so is the order of last use, by which the oldest session is evicted when there are too many, and the
+oldest of the large replies forgotten when they are too many together.
 """
 
 from __future__ import annotations
@@ -13,9 +14,19 @@ from typing import Any
 from ...flaws.switch import Flaws
 from ..interface.entry import canonical
 from ..records.change_sum import ABSENT, ChangeSum, number_of, sum_of
+from .kv import characters
 
 SESSION_LIMIT = 4096
 """The same on every node, for eviction is replicated state."""
+
+LARGE_CHARACTERS = 4096
+LARGE_REPLIES_CHARACTERS = 64 << 20
+"""Of the results in all large replies together."""
+FORGOTTEN: dict[str, Any] = {
+    "status": "info",
+    "error": "superseded",
+    "message": "it was applied already; its answer was large and is not remembered",
+}
 
 Result = dict[str, Any]
 
@@ -25,13 +36,18 @@ class Sessions:
         self._flaws = flaws
         self._limit = limit
         self._sessions: OrderedDict[int, tuple[int, Result | None]] = OrderedDict()
+        self._large: OrderedDict[int, int] = OrderedDict()
+        """Characters of the results of sessions whose last reply is large; in the order of `_sessions`."""
+        self._large_total = 0
         self._sum = ChangeSum(self._text_of)
 
     def open(self, index: int) -> Result:
         self._sum.note(index, ABSENT)
         self._sessions[index] = (0, None)
         while len(self._sessions) > self._limit:
-            self._sum.note(*self._sessions.popitem(last=False))
+            session, state = self._sessions.popitem(last=False)
+            self._sum.note(session, state)
+            self._weigh(session, 0)
         return {"status": "ok", "session": index, "results": [index]}
 
     def answered(self, session: int, seq: int) -> Result | None:
@@ -41,6 +57,8 @@ class Sessions:
             message = f"session {session} is not known here (evicted, or never opened)"
             return {"status": "fail", "error": "session-expired", "message": message}
         self._sessions.move_to_end(session)
+        if session in self._large:
+            self._large.move_to_end(session)
         last, reply = known
         if seq > last or self._flaws.no_client_dedup:
             return None
@@ -49,15 +67,24 @@ class Sessions:
         message = f"session {session} is at seq {last} already; whether {seq} took effect is not remembered"
         return {"status": "info", "error": "superseded", "message": message}
 
-    def remember(self, session: int, seq: int, reply: Result) -> None:
+    def remember(self, session: int, seq: int, reply: Result, size: int) -> None:
+        """`size`: characters of the reply's results as JSON."""
         self._sum.note(session, self._sessions.get(session, ABSENT))
         self._sessions[session] = (seq, reply)
+        self._weigh(session, size)
+        while self._large_total > LARGE_REPLIES_CHARACTERS:
+            oldest = next(iter(self._large))
+            state = self._sessions[oldest]
+            self._sum.note(oldest, state)
+            self._sessions[oldest] = (state[0], FORGOTTEN)
+            self._weigh(oldest, 0)
 
     def forget_idle(self, index: int) -> None:
         """The flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
         for session, (_, reply) in list(self._sessions.items()):
             if max(session, (reply or {}).get("index", 0)) <= index:
                 self._sum.note(session, self._sessions.pop(session))
+                self._weigh(session, 0)
 
     def digest(self) -> str:
         """Of every session's last command and of their order; costs what the sessions do that changed since it was last asked for."""
@@ -75,6 +102,16 @@ class Sessions:
     def restore(self, data: Sequence[Any] | None) -> None:
         self._sessions = OrderedDict((session, (seq, reply)) for session, seq, reply in data or ())
         self._sum.reset(self._sessions)
+        self._large.clear()
+        self._large_total = 0
+        for session, (_, reply) in self._sessions.items():
+            self._weigh(session, sum(map(characters, (reply or {}).get("results", ()))))
+
+    def _weigh(self, session: int, size: int) -> None:
+        self._large_total -= self._large.pop(session, 0)
+        if size > LARGE_CHARACTERS:
+            self._large[session] = size
+            self._large_total += size
 
     def _row(self, session: int, state: tuple[int, Result | None]) -> list[Any]:
         return [session, 0, None] if self._flaws.dedup_table_not_in_snapshot else [session, *state]

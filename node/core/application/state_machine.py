@@ -20,7 +20,7 @@ from ..interface.outbox import Outbox
 from ..interface.signals import Answer, Applied, Changed, Committed, Query, Restore, SnapshotDue, SnapshotTaken
 from ..records.commands import COMMANDS, OPEN, TRANSACTION, well_formed
 from .dump import PAUSE_NS, SORTED_KEYS, Dump
-from .kv import KeyValue, Mismatch
+from .kv import RESULTS_CHARACTERS, KeyValue, Mismatch, TooLarge
 from .registry import Applications
 from .replicated import state_digest
 from .sessions import Result, Sessions
@@ -174,8 +174,9 @@ class Application(Machine):
         answered = self._sessions.answered(session, seq)
         if answered is not None:
             return answered
-        result = {**_outcome(self._kv.transact(ops)), "index": entry.index, "term": entry.term}
-        self._sessions.remember(session, seq, result)
+        done, size = self._kv.transact(ops)
+        result = {**_outcome(done), "index": entry.index, "term": entry.term}
+        self._sessions.remember(session, seq, result, size)
         return result
 
     def _apply_elsewhere(self, entry: Entry) -> Result:
@@ -190,10 +191,10 @@ class Application(Machine):
     def _on_query(self, now_ns: int, signal: Query) -> None:
         if signal.ops[0][0] == VIEW:
             _, name, fields = signal.ops[0]
-            results = [self._apps[name].query(fields)]
+            body = _outcome([self._apps[name].query(fields)])
         else:
-            results = self._kv.read(signal.ops)
-        self._out.emit(Answer(signal.token, results, self.applied))
+            body = _outcome(self._kv.read(signal.ops))
+        self._out.emit(Answer(signal.token, body, self.applied))
 
     def _on_snapshot_due(self, now_ns: int, signal: SnapshotDue) -> None:
         index, sessions = self.applied, self._sessions.dump()
@@ -270,7 +271,16 @@ _FAILED: Result = {
 }
 
 
-def _outcome(done: list[Any] | Mismatch) -> Result:
+_TOO_LARGE: Result = {
+    "status": "fail",
+    "error": "reply-too-large",
+    "message": f"the results are more than {RESULTS_CHARACTERS} characters as JSON; nothing was changed",
+}
+
+
+def _outcome(done: list[Any] | Mismatch | TooLarge) -> Result:
+    if isinstance(done, TooLarge):
+        return _TOO_LARGE
     if isinstance(done, Mismatch):
         message = f"{done.key} is {canonical(done.found)}, not {done.wanted}"
         return {"status": "fail", "error": "mismatch", "results": [done.found], "message": message}

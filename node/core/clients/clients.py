@@ -222,7 +222,7 @@ class Clients(Machine):
         pending = self._table.by_token.get(signal.token)
         if pending is None or pending.request is None:
             return
-        body: Body = {"status": "ok", "results": signal.results, "index": signal.index, "term": self._router.term}
+        body: Body = {**signal.body, "index": signal.index, "term": self._router.term}
         if pending.request.level == "stale":
             body["stale"] = True
         self._finish(pending, body)

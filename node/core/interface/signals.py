@@ -102,8 +102,10 @@ class Query:
 
 @frozen
 class Answer:
+    """`body`: status with results or error, as a reply has them."""
+
     token: int
-    results: list[Any]
+    body: dict[str, Any]
     index: int
 
 

@@ -78,7 +78,7 @@ def test_sessions_have_the_digest_of_their_dump_in_the_order_of_use(steps: list[
         if what == "open":
             kept.open(index)
         elif kept.answered(session, seq) is None:
-            kept.remember(session, seq, {"index": index})
+            kept.remember(session, seq, {"index": index}, 0)
         again = Sessions(Flaws(), limit=3)
         again.restore(kept.dump())
         assert kept.digest() == again.digest() == kept.digest_of(kept.dump())
