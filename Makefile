@@ -6,7 +6,7 @@ TRI := .venv/bin/tri
 PYTHON_IN_VENV := .venv/bin/python
 SEEDS ?= 1000
 DECODERS_S ?= 120
-FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/histories tests/checkers/workloads tests/checkers/transactions --ignore tests/histories/fuzz
+FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/test_words.py tests/histories tests/checkers/workloads tests/checkers/transactions --ignore tests/histories/fuzz
 FIRST := $(or $(FIRST),$(shell date +%s))
 
 # List the targets.

@@ -1,0 +1,193 @@
+"""Check prose against the project's word list: documentation, docstrings, comments, messages and help texts.
+
+scripts/words.py                  files with more findings than the baseline allows
+scripts/words.py PATH…            every finding in these files and folders
+scripts/words.py --all            every finding
+scripts/words.py --lower          lower the baseline to what is left
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import json
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BASELINE = ROOT / "scripts/words_baseline.json"
+
+INSTEAD = {
+    r"tells?|told|telling": "report, record, send or print; `distinguish` for `tell apart`",
+    r"whoever|whomever": "anyone; or name the process",
+    r"whom": "name the process, or split the sentence",
+    r"who": "which or that for a process; `who` only after a word for people",
+    r"he|him|his|himself|she|hers?|herself": "it or its for a process; they or the user for a person",
+    r"nobody|no-one": "no one; better: no node, no client, nothing",
+    r"somebody": "someone; better: a user, a process",
+    r"anew": "again",
+    r"shall": "must, will or should",
+    r"nor": "or; or begin a new sentence",
+    r"for ever|forevermore": "forever; better: without end, never ends",
+    r"mend(?:s|ed|ing)?": "fix, repair or heal",
+    r"besides": "also, apart from or other than",
+    r"beside": "next to, with or and",
+    r"lest|whence|thence|ere|hereof|thereof|wherein|whereupon": "so that … not, from where, in which, after which",
+}
+"""Each word (a pattern of whole words) with what to write instead."""
+
+NOT_A = re.compile(
+    r"(?<!there )(?<!it )\bis no (?!longer\b|more\b|less\b|such\b|one\b|way\b|need\b)[a-z]+", re.IGNORECASE
+)
+"""In messages of the code: "is no duration"."""
+
+_AFTER_PEOPLE = re.compile(
+    r"\b(?:(?:any|every|some)?one|those|people|person|caller|expert|(?:user|reader|engineer|operator|developer|author|attacker|owner|maintainer)s?)\W+$",
+    re.IGNORECASE,
+)
+_ANY = re.compile(rf"(?<![\w`-])(?:{'|'.join(INSTEAD)})(?![\w`-])|is no ", re.IGNORECASE)
+_WORDS = [
+    (re.compile(rf"(?<![\w`-])(?:{words})(?![\w`-])", re.IGNORECASE), instead) for words, instead in INSTEAD.items()
+]
+_CODE = re.compile(r"``[^`]*``|`[^`\n]*`")
+_FENCE = re.compile(r"^ *(```|~~~)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    path: str
+    line: int
+    found: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.found!r}: write {self.instead}"
+
+
+def findings_in_text(text: str, *, message: bool = False) -> Iterator[tuple[int, str, str]]:
+    """Offset of the line, the word and what to write instead; code in backticks is skipped."""
+    if not _ANY.search(text):
+        return
+    for offset, line in enumerate(text.splitlines()):
+        prose = _CODE.sub("", line)
+        for pattern, instead in _WORDS:
+            for match in pattern.finditer(prose):
+                if match[0].lower() != "who" or not _AFTER_PEOPLE.search(prose[: match.start()]):
+                    yield offset, match[0], instead
+        if message:
+            for match in NOT_A.finditer(prose):
+                yield offset, match[0], "is not a valid …"
+
+
+def prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
+    """Lines outside fenced blocks; link targets are left out."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if _FENCE.match(line):
+            fenced = not fenced
+        elif not fenced:
+            yield number, re.sub(r"\]\([^)]*\)", "]", line)
+
+
+def prose_of_yaml(text: str) -> Iterator[tuple[int, str]]:
+    """Comments, and the description of a campaign."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.search(r"(?:^|\s)#(.*)|^description:(.*)", line):
+            yield number, match[1] or match[2] or ""
+
+
+def prose_of_python(text: str, *, messages: bool) -> Iterator[tuple[int, str, bool]]:
+    """Comments and docstrings; with `messages`, also formatted strings and strings of three words and more (the flag is then set)."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string, False
+    tree = ast.parse(text)
+    statements = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+    formatted = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) in statements:
+                yield node.lineno, node.value, False
+            elif messages and (id(node) in formatted or len(node.value.split()) > 2):
+                yield node.lineno, node.value, True
+
+
+def findings_in(path: Path) -> list[Finding]:
+    name = path.relative_to(ROOT).as_posix()
+    text = path.read_text(encoding="utf-8")
+    parts: Iterator[tuple[int, str, bool]]
+    if path.suffix == ".py":
+        parts = prose_of_python(text, messages=not name.startswith("tests/"))
+    else:
+        prose = prose_of_markdown(text) if path.suffix == ".md" else prose_of_yaml(text)
+        parts = ((line, part, False) for line, part in prose)
+    return [
+        Finding(name, line + offset, found, instead)
+        for line, part, message in parts
+        for offset, found, instead in findings_in_text(part, message=message)
+    ]
+
+
+def files() -> list[Path]:
+    """What is checked; the list of changes and what is generated from docstrings are not."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    code = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
+    return sorted({*pages, *code, *(ROOT / "campaigns").rglob("*.yaml")} - {ROOT / "docs/internals/map.md"})
+
+
+CODE = ("node", "harness", "histories", "checkers", "scripts", "benchmarks", "tests")
+
+
+def counts() -> dict[str, int]:
+    found = {path.relative_to(ROOT).as_posix(): len(findings_in(path)) for path in files()}
+    return {name: count for name, count in found.items() if count}
+
+
+def baseline() -> dict[str, int]:
+    """Findings that each file may still have; without the file, none."""
+    if not BASELINE.exists():
+        return {}
+    read: dict[str, int] = json.loads(BASELINE.read_text(encoding="utf-8"))
+    return read
+
+
+def lower() -> None:
+    """Write what is left into the baseline, never more than it allowed; remove the file when nothing is left."""
+    allowed, now = baseline(), counts()
+    left = {name: min(count, now[name]) for name, count in allowed.items() if name in now}
+    if left:
+        BASELINE.write_text(json.dumps(left, indent=1) + "\n", encoding="utf-8")
+    else:
+        BASELINE.unlink(missing_ok=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--lower", action="store_true")
+    options = parser.parse_args()
+    if options.lower:
+        lower()
+        return 0
+    wanted = [path.resolve() for path in options.paths]
+    chosen = [path for path in files() if options.all or any(path.is_relative_to(each) for each in wanted)]
+    if not (options.all or wanted):
+        allowed, now = baseline(), counts()
+        chosen = [ROOT / name for name, count in now.items() if count > allowed.get(name, 0)]
+    found = [finding for path in chosen for finding in findings_in(path)]
+    print("\n".join(str(finding) for finding in found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Prose keeps to the word list; what was written before it may only become less."""
+
+from __future__ import annotations
+
+import runpy
+import warnings
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parent.parent / "scripts/words.py"
+WORDS = runpy.run_path(str(SCRIPT), run_name="words")
+
+
+def _found(text: str, *, message: bool = False) -> list[str]:
+    return [word.lower() for _, word, _ in WORDS["findings_in_text"](text, message=message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("It tells whoever asks.", ["tells", "whoever"]),
+        ("Nobody was told anew.", ["nobody", "told", "anew"]),
+        ("The node, who shall retry, nor waits for ever.", ["who", "shall", "nor", "for ever"]),
+        ("A reader who asks; those who know; users who wait.", []),
+        ("A file beside the log, besides one mended.", ["beside", "besides", "mended"]),
+        ("He asks whom he trusts.", ["he", "whom", "he"]),
+        ("Normal intelligence, retold: shallow, north, who-is-who.", []),
+        ("Code is not prose: `tell(who)`, ``nobody``.", []),
+    ],
+)
+def test_words_with_a_better_one_are_found(text: str, found: list[str]) -> None:
+    assert sorted(_found(text)) == sorted(found)
+
+
+def test_a_message_names_what_is_not_valid() -> None:
+    assert _found("'x' is no duration", message=True) == ["is no duration"]
+    assert _found("there is no node; it is no longer there; this is no way to go", message=True) == []
+    assert _found("the empty set is no quorum") == []
+
+
+def test_markdown_is_read_outside_code_and_link_targets() -> None:
+    text = "told\n```\ntold\n```\n[here](tell.md) is `told`\n"
+    assert [line for line, _ in WORDS["prose_of_markdown"](text)] == [1, 5]
+    assert "tell.md" not in "".join(part for _, part in WORDS["prose_of_markdown"](text))
+
+
+def test_yaml_is_read_in_its_comments_and_its_description() -> None:
+    text = "# told\nname: told\ndescription: nobody\nload: 3s  # anew\n"
+    assert [(line, part.strip()) for line, part in WORDS["prose_of_yaml"](text)] == [
+        (1, "told"),
+        (3, "nobody"),
+        (4, "anew"),
+    ]
+
+
+def test_python_is_read_in_comments_docstrings_and_messages() -> None:
+    text = '"""a told"""\nx = "told"  # b told\ny = f"told {x}"\nz = "this is a message"\n'
+    read = list(WORDS["prose_of_python"](text, messages=True))
+    assert [(part, message) for _, part, message in read] == [
+        ("# b told", False),
+        ("a told", False),
+        ("this is a message", True),
+        ("told ", True),
+    ]
+    assert len(list(WORDS["prose_of_python"](text, messages=False))) == 2
+
+
+def test_no_file_has_more_of_these_words_than_before() -> None:
+    allowed, now = WORDS["baseline"](), WORDS["counts"]()
+    more = {name: count for name, count in now.items() if count > allowed.get(name, 0)}
+    assert more == {}, f"hint: {SCRIPT.name} {' '.join(more)} says what to write instead"
+    if any(count > now.get(name, 0) for name, count in allowed.items()):
+        warnings.warn(f"there are fewer than before: {SCRIPT.name} --lower", stacklevel=1)
