@@ -14,7 +14,11 @@ def weights_of(voters: Mapping[str, Any]) -> Weights:
 
 
 def weight(weights: Weights, members: Collection[str]) -> int:
-    return sum(share for name, share in weights if name in members)
+    found = 0
+    for name, share in weights:
+        if name in members:
+            found += share
+    return found
 
 
 def total(weights: Weights) -> int:
@@ -22,7 +26,10 @@ def total(weights: Weights) -> int:
 
 
 def is_quorum(weights: Weights, members: Collection[str]) -> bool:
-    return 2 * weight(weights, members) > total(weights)
+    excess = 0
+    for name, share in weights:
+        excess += share if name in members else -share
+    return excess > 0
 
 
 def steps_between(old: Weights, new: Weights) -> int:

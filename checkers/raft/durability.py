@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from ..traces.traces import NEVER_NS, Interval
 
@@ -22,8 +23,7 @@ class Durable(Enum):
     MAYBE = "maybe"
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A trace line's place: the node, its position in the whole trace of that node, and its time. `""` is outside all nodes."""
 
     node: str

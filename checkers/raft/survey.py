@@ -24,6 +24,8 @@ BYTES_PER_LINE = 100
 BYTES_PER_ENTRY = 150
 """Rough sizes of what is kept, on the high side."""
 
+_WITH_ENTRIES = frozenset({"append", "apply"})
+
 
 Losses = Mapping[str, Sequence[tuple[int, int]]]
 """Node → stretches of the run in which a fault took from its disk what it had synced."""
@@ -88,16 +90,21 @@ class _Walk:
 
     def run(self, meter: Meter) -> None:
         gaps = set(self.incarnation.gaps)
-        place = self.facts.traces.place
-        for position, line in enumerate(self.incarnation.lines):
-            meter.charge(BYTES_PER_LINE + BYTES_PER_ENTRY * len(line.get("entries", ())), position)
-            self.moment = Moment(self.incarnation.node, self.first_ordinal + position, place(line))
+        node, first, charge = self.incarnation.node, self.first_ordinal, meter.charge
+        moments = self.facts.traces.moments(self.incarnation)
+        for position, (line, at) in enumerate(zip(self.incarnation.lines, moments, strict=True)):
+            event = line["event"]
+            entries = len(line["entries"]) if event in _WITH_ENTRIES else 0
+            charge(BYTES_PER_LINE + BYTES_PER_ENTRY * entries, position)
+            if event == "start" and position:
+                self.history.saw(self.moment)
+            self.moment = Moment(node, first + position, at)
             if position in gaps:
                 self._lose_track()
-            handler = _HANDLERS.get(line["event"])
+            handler = _HANDLERS.get(event)
             if handler is not None:
                 handler(self, line)
-            self.history.saw(self.moment)
+        self.history.saw(self.moment)
         self.facts.lines += len(self.incarnation.lines)
 
     def end(self, following: Incarnation | None) -> None:

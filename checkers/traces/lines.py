@@ -6,8 +6,9 @@ nothing rests on its absence. A trace of which no line has the header is another
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from ..base.result import Gap, RunRecord
@@ -53,7 +54,7 @@ def with_understood_traces(record: RunRecord) -> RunRecord:
     traces: dict[str, Sequence[Line]] = {}
     gaps = []
     for node, lines in record.traces.items():
-        wrong = [(number, why) for number, line in enumerate(lines, start=1) if (why := problem(line)) is not None]
+        wrong = _problems(lines)
         if len(wrong) == len(lines) and not any("seq" in line for line in lines):
             continue
         if not wrong:
@@ -64,6 +65,57 @@ def with_understood_traces(record: RunRecord) -> RunRecord:
         more = f", nor are {len(wrong) - 1} more" if len(wrong) > 1 else ""
         gaps.append(Gap("trace", node, f"line {wrong[0][0]} is not one that a node writes: {wrong[0][1]}{more}"))
     return record if traces == record.traces else replace(record, traces=traces, gaps=(*record.gaps, *gaps))
+
+
+def _problems(lines: Sequence[Line]) -> list[tuple[int, str]]:
+    """(number from 1, why) of each line that cannot be taken apart. Most lines of a trace are alike: what depends on a line's form alone is found once for each form."""
+    forms: dict[Any, _Form | None] = {}
+    wrong = []
+    for number, line in enumerate(lines, start=1):
+        values = line.values()
+        shape = (line.get("event"), *line, *map(type, values))
+        try:
+            form = forms[shape]
+        except KeyError:
+            form = forms[shape] = _Form.of(line)
+        except TypeError:
+            form = None
+        if form is None or not form.holds(line):
+            why = problem(line)
+            if why is not None:
+                wrong.append((number, why))
+    return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Names and types of the fields of a line that can be taken apart, but for what depends on values: integers in bounds, what is in lists and maps."""
+
+    integers: Callable[[Line], tuple[int, ...]]
+    maps: tuple[str, ...]
+    entries: bool
+
+    @classmethod
+    def of(cls, line: Line) -> _Form | None:
+        """None where a line may be no line of a node by its form."""
+        checked = {*_HEADER, *_FIELDS, "from"}
+        integers = [name for name, value in line.items() if name in checked and type(value) is int]
+        tame = {**line, **dict.fromkeys(integers, 0)}
+        tame |= {name: {} for name in _WEIGHTS if type(line.get(name)) is dict}
+        if type(line.get("entries")) in _LIST:
+            tame["entries"] = []
+        if len(integers) < 2 or problem(tame) is not None:
+            return None
+        maps = tuple(name for name in _WEIGHTS if name in line)
+        return cls(itemgetter(*integers), maps, "entries" in line)
+
+    def holds(self, line: Line) -> bool:
+        integers = self.integers(line)
+        if min(integers) < -LIMIT or max(integers) > LIMIT:
+            return False
+        if self.entries and not all(map(_is_entry, line["entries"])):
+            return False
+        return all(_is_small(value) for name in self.maps for value in line[name].values())
 
 
 def problem(line: Line) -> str | None:
@@ -93,8 +145,12 @@ def _is(value: Any, kinds: tuple[type, ...]) -> bool:
     return type(value) in kinds and (type(value) is not int or -LIMIT <= value <= LIMIT)
 
 
+def _is_small(value: Any) -> bool:
+    return type(value) is int and -LIMIT <= value <= LIMIT
+
+
 def _is_entry(entry: Any) -> bool:
-    return type(entry) in _LIST and len(entry) > 2 and _is(entry[0], (int,)) and _is(entry[1], (int,))
+    return type(entry) in _LIST and len(entry) > 2 and _is_small(entry[0]) and _is_small(entry[1])
 
 
 def _brief(value: Any) -> str:

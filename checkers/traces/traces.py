@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from ..base.result import Gap, RunRecord
+from ..base.sharing import keep, known
 
 Line = Mapping[str, Any]
+
+_NAME = "traces"
 
 NEVER_NS = -(2**62)
 FOREVER_NS = 2**62
@@ -47,13 +51,18 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 """The fields each event cannot be understood without (docs/reference/traces.md); other events are carried along unread."""
 
 
+_MONO_NS = itemgetter("mono_ns")
+_FIELDS_OF_ALL = ("event", "node", "incarnation", "seq", "mono_ns")
+_HEADER = frozenset(_FIELDS_OF_ALL)
+_WANTED = {event: _HEADER.union(fields) for event, fields in REQUIRED.items()}
+
+
 class TraceError(ValueError):
     """A trace that no correct node or reader can have produced; the message names node, incarnation and line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A moment on the run's time, known to lie in `low_ns` .. `high_ns`."""
+class Interval(NamedTuple):
+    """A moment on the run's time, known to lie in `low_ns` .. `high_ns`. A tuple, since each line of a trace has one."""
 
     low_ns: int
     high_ns: int
@@ -78,15 +87,19 @@ class Clocks:
 
     def place(self, node: str, mono_ns: int, incarnation: int = 0) -> Interval:
         """`incarnation` tells the boots of a host apart."""
+        shift = self.shift(node, incarnation)
+        return ANYTIME if shift is None else Interval(mono_ns + shift[0], mono_ns + shift[1])
+
+    def shift(self, node: str, incarnation: int = 0) -> tuple[int, int] | None:
+        """What is added to the node's time for the earliest and for the latest moment that it may be."""
         known = self.offsets_ns.get(node)
         if known is None:
             begun = [first for first in self.boots_ns.get(node, ()) if first <= incarnation]
             known = self.boots_ns[node][max(begun)] if begun else None
         if known is None:
-            return ANYTIME
+            return None
         offset_ns, error_ns = known
-        at_ns = mono_ns - offset_ns
-        return Interval(at_ns - error_ns, at_ns + error_ns)
+        return -offset_ns - error_ns, -offset_ns + error_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +130,28 @@ class Traces:
         for node in sorted(self.incarnations):
             yield from self.incarnations[node]
 
+    def moments(self, incarnation: Incarnation) -> Iterator[Interval]:
+        """The places of its lines, in order."""
+        shift = self.clocks.shift(incarnation.node, incarnation.number)
+        if shift is None:
+            return repeat(ANYTIME, len(incarnation.lines))
+        early, late = shift
+        return (Interval(mono_ns + early, mono_ns + late) for mono_ns in map(_MONO_NS, incarnation.lines))
+
     def place(self, line: Line) -> Interval:
         return self.clocks.place(line["node"], line["mono_ns"], line["incarnation"])
 
 
 def read_traces(record: RunRecord) -> Traces:
-    """Split `record.traces` into incarnations. Raises `TraceError` on a line that lacks what its event must carry."""
+    """Split `record.traces` into incarnations, once for all checkers of a call. Raises `TraceError` on a line that lacks what its event must carry."""
+    found: Traces | None = known(record, _NAME)
+    if found is None:
+        found = _read_traces(record)
+        keep(record, _NAME, found)
+    return found
+
+
+def _read_traces(record: RunRecord) -> Traces:
     incarnations = {node: _incarnations(node, lines) for node, lines in sorted(record.traces.items()) if lines}
     problems = [f"there is no trace of {node}" for node in sorted(record.nodes) if node not in incarnations]
     problems += map(str, trace_gaps(record.traces))
@@ -136,18 +165,22 @@ def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
     found = []
     for node, lines in sorted(traces.items()):
         boots: dict[str, list[Line]] = {}
-        for line in lines:
-            boots.setdefault(str(line.get("incarnation")), []).append(line)
-        for number, part in boots.items():
-            why = _missing(part)
+        for number, part in groupby(lines, _incarnation_of):
+            boots.setdefault(number, []).extend(part)
+        for number, written in boots.items():
+            why = _missing(written)
             if why is not None:
                 found.append(Gap("trace", node, f"{why} (incarnation {number})"))
     return found
 
 
+def _incarnation_of(line: Line) -> str:
+    return str(line.get("incarnation"))
+
+
 def _missing(lines: Sequence[Line]) -> str | None:
     """What one boot of a node lacks, but for its end, which a killed node loses."""
-    jumps = [position for position, seq, expected in _numbers(lines) if seq != expected]
+    jumps = _gaps(lines)
     dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED)
     if dropped:
         return f"it dropped {dropped} lines of its trace"
@@ -163,13 +196,17 @@ def _count(line: Line) -> int:
     return count if isinstance(count, int) and count > 0 else 1
 
 
-def _numbers(lines: Sequence[Line]) -> Iterator[tuple[int, Any, int]]:
-    """(position, seq, the seq that should stand there)."""
-    expected = 0
-    for position, line in enumerate(lines):
-        seq = line.get("seq")
-        yield position, seq, expected
+def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
+    """The places of lines whose `seq` is not the one that should stand there."""
+    numbers = [line.get("seq") for line in lines]
+    if numbers == list(range(len(lines))):
+        return ()
+    found, expected = [], 0
+    for position, seq in enumerate(numbers):
+        if seq != expected:
+            found.append(position)
         expected = (seq if isinstance(seq, int) else expected) + 1
+    return tuple(found)
 
 
 def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
@@ -203,13 +240,9 @@ def _is_steady(incarnations: Sequence[Incarnation]) -> bool:
 
 
 def _validate(node: str, position: int, line: Line) -> None:
-    try:
-        event = line["event"]
-        for field in ("node", "incarnation", "seq", "mono_ns", *REQUIRED.get(event, ())):
-            line[field]
-    except KeyError as missing:
-        raise TraceError(f"trace of {node}, line {position + 1} ({line.get('event')!r}): no field {missing}") from None
-
-
-def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
-    return tuple(position for position, seq, expected in _numbers(lines) if seq != expected)
+    wanted = _WANTED.get(line.get("event", ""), _HEADER)
+    if not line.keys() >= wanted:
+        missing = next(
+            field for field in (*_FIELDS_OF_ALL, *REQUIRED.get(line.get("event", ""), ())) if field not in line
+        )
+        raise TraceError(f"trace of {node}, line {position + 1} ({line.get('event')!r}): no field {missing!r}")

@@ -23,7 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..model.bounds import may_exceed, problem
+import msgspec
+
+from ..model.bounds import any_may_exceed, may_exceed, problem
 from ..model.errors import HistoryError
 from ..model.history import History
 from .codec import decode_line, decode_value
@@ -135,6 +137,9 @@ def load_run(folder: str | Path) -> RunPieces:
     )
 
 
+_AT_ONCE_BYTES = 1 << 18
+_decode_objects = msgspec.json.Decoder(dict[str, Any]).decode_lines
+
 _HEAD = b'{"node":'
 """How every trace line begins."""
 
@@ -150,7 +155,11 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives:
 
     `of_lives`: several lives of one process wrote the file, so the last line of each may be torn; the next one's first line follows it, or is glued to it.
     """
-    *lines, tail = read_bytes(path).split(b"\n")
+    content = read_bytes(path)
+    whole = _decoded(content)
+    if whole is not None:
+        return whole
+    *lines, tail = content.split(b"\n")
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -175,6 +184,23 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives:
             if torn is not None:
                 torn[path.name] = tail.decode("utf-8", "replace")
     return found
+
+
+def _decoded(content: bytes) -> list[dict[str, Any]] | None:
+    """The objects of a file of whole, ordinary lines; None for any other, whose lines are to be looked at one by one."""
+    found: list[dict[str, Any]] = []
+    at = 0
+    while at < len(content):
+        end = content.rfind(b"\n", at, at + _AT_ONCE_BYTES) + 1
+        part = content[at:end]
+        if not part or any_may_exceed(part):
+            return None
+        try:
+            found += _decode_objects(part)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        at = end
+    return found if len(found) == content.count(b"\n") else None
 
 
 def _bounded(line: bytes) -> dict[str, Any]:

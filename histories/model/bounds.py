@@ -30,6 +30,8 @@ _BEYOND = 10**INTEGER_DIGITS
 _TOO_DEEP = f"a value is nested more than {DEPTH} deep"
 _INNER = (list, tuple, dict, set, frozenset, Mapping)
 _LONG_DIGITS = re.compile(rb"[0-9]{%d}" % (INTEGER_DIGITS + 1))
+_LONG_ZEROS = b"0" * (INTEGER_DIGITS + 1)
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -81,6 +83,17 @@ def may_exceed(line: bytes) -> bool:
         return False
     deep = line.count(b"[") + line.count(b"{") > DEPTH and _depth(line) > DEPTH + 1
     return deep or (len(line) > INTEGER_DIGITS and _LONG_DIGITS.search(line) is not None)
+
+
+def any_may_exceed(content: bytes) -> bool:
+    """Whether any of many whole lines may, in one look at all of them."""
+    if _LONG_ZEROS in content.translate(_ZEROS):
+        return True
+    codes = np.frombuffer(content, np.uint8)
+    opening = (codes == ord("[")) | (codes == ord("{"))
+    ends = np.flatnonzero(codes == ord("\n"))
+    before = np.cumsum(opening, dtype=np.int32)[ends]
+    return bool((np.diff(before, prepend=0) > DEPTH).any())
 
 
 def _depth(line: bytes) -> int:
