@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -173,6 +174,15 @@ def processes_of(labs: Path) -> dict[int, str]:
     while more := {pid for pid, (parent, _) in seen.items() if parent in found} - found:
         found |= more
     return {pid: seen[pid][1] for pid in sorted(found)}
+
+
+def everybody() -> set[tuple[int, str]]:
+    """Every process of this machine as (pid, start time)."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            found.add((int(entry.name), (entry / "stat").read_text().rpartition(")")[2].split()[19]))
+    return found
 
 
 def namespaces_of(pids: Sequence[int]) -> set[str]:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.running import everybody, namespaces_of
 from tribulation.harness.errors import CampaignError, HostError
 from tribulation.harness.hosts.local import LocalProvider, launch, list_labs, provider
 
 from .conftest import await_true
 
 ROOT = Path(__file__).parents[3]
-NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -50,15 +50,6 @@ def is_running(pid: int, started: str) -> bool:
     return fields[19] == started and fields[0] != "Z"
 
 
-def namespaces_of(pids: list[int]) -> set[str]:
-    found = set()
-    for pid in pids:
-        for kind in NAMESPACES:
-            with contextlib.suppress(OSError):
-                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
-    return found
-
-
 def supervisor_pid(lab: Path) -> int:
     """The outermost process of the lab, found as its description says: by its arguments."""
     for entry in Path("/proc").iterdir():
@@ -78,10 +69,11 @@ def test_up_and_down_leave_no_process_namespace_mount_or_file(labs: Path) -> Non
     assert len(processes) >= 2 + 3 * 3, "supervisor, and for each of three machines unshare, init, sshd"
     spaces = namespaces_of(list(processes)) - namespaces_of([os.getpid()])
     assert len(spaces) >= 3 + 3 * 5
+    before = everybody()
     provider.down()
     await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
-    everybody = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    assert not spaces & namespaces_of(everybody)
+    # The kernel gives the numbers of ended namespaces to new ones: only processes from before can hold an old one.
+    assert not spaces & namespaces_of([pid for pid, _ in before & everybody()])
     assert Path("/proc/self/mountinfo").read_text() == mounts
     assert list_labs(labs) == [] and not (labs / "gone").exists()
     with pytest.raises(HostError, match="lab 'gone' is down"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,13 +137,38 @@ def _runs(pid: int) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def running_loop() -> Iterator[Any]:
+    """Dask's event loop in a thread. Dask itself waits ten seconds for that thread, too short on a busy machine."""
+    from tornado.ioloop import IOLoop
+
+    started: Future[tuple[IOLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        started.set_result((IOLoop.current(), stopped))
+        await stopped.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    loop, stopped = started.result(timeout=120.0)
+    try:
+        yield loop
+    finally:
+        loop.add_callback(stopped.set)
+        thread.join(60.0)
+
+
 @pytest.fixture(scope="module")
 def dask() -> Iterator[str]:
     """The address of a real cluster with one worker process."""
     distributed = pytest.importorskip("distributed", reason="needs the extra: pip install 'tribulation[dask]'")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    ) as cluster:
+    with (
+        running_loop() as loop,
+        distributed.LocalCluster(
+            loop=loop, n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -192,7 +220,8 @@ def test_dask_is_reached_by_tls_with_the_settings_of_dask(tmp_path: Path):
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(config.set({**settings, "distributed.comm.require-encryption": True}))
-        made = distributed.LocalCluster(protocol="tls://", security=distributed.Security(), **options)
+        loop = stack.enter_context(running_loop())
+        made = distributed.LocalCluster(protocol="tls://", security=distributed.Security(), loop=loop, **options)
         address = stack.enter_context(made).scheduler_address
         assert address.startswith("tls://")
         with DaskWorkers(address) as workers:
