@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.search",
         "harness.systems",
         "harness.user_files",
+        "harness.workloads",
     },
     "harness.cluster": {
         "harness",

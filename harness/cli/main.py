@@ -36,7 +36,8 @@ COMMANDS = {
     "cluster-bench": ("machines.cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
     "nodes": ("machines.nodes", "Show the nodes of a running cluster as a live table."),
     "upgrade": ("runs.upgrade", "Rewrite campaigns of an older version in the words of this one."),
-    "list": ("runs.listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
+    "show": ("catalogue.show", "Show a fault, workload, checker or flaw: fields, defaults, needs."),
+    "list": ("catalogue.listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
 }
 """Command → (module beside this one, what it is for). A module is imported when its command is used."""
 

@@ -230,7 +230,7 @@ def _field_names(model: Any, location: Location) -> list[str]:
     names: list[str] = []
     for candidate in candidates:
         if isinstance(candidate, type) and issubclass(candidate, pydantic.BaseModel):
-            names += [info.alias or name for name, info in candidate.model_fields.items()]
+            names += [info.serialization_alias or info.alias or name for name, info in candidate.model_fields.items()]
     return list(dict.fromkeys(names))
 
 

@@ -6,7 +6,7 @@ Every acknowledged spawn that was not stopped must be in the pool, once, and run
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +31,8 @@ def _usual_mix() -> dict[Verb, int]:
 
 class AgentSpec(WorkloadSpec):
     """At most `agents` of them at a time; `mix`: weights of the operations; `deployed`: how many with one command; `nodes`: where they are moved to, none: nowhere."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("agents", "pool")
 
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 20.0

@@ -68,6 +68,8 @@ class WorkloadSpec(BoundedModel):
     reactive: ClassVar[bool] = False
     """Whether its clients act when something happens, and else not."""
     known_levels: ClassVar[Sequence[str]] = LEVELS
+    judged_by: ClassVar[tuple[str, ...]] = ()
+    """The checkers that its operations are made for. Others may judge them as well."""
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")

@@ -51,6 +51,7 @@ def _usual_levels() -> dict[str, int]:
 class MemorySpec(WorkloadSpec):
     """`records` of each of the `kinds`; `mix` weights of operations; in a hundred changes of kinds that have them `texts` write one."""
 
+    judged_by: ClassVar[tuple[str, ...]] = ("memory",)
     known_levels: ClassVar[Sequence[str]] = MEMORY_LEVELS
 
     clients: int = Field(default=5, ge=1, le=500)

@@ -24,6 +24,7 @@ WRITES_AT_THE_OLD_IN = 4
 class RaceSpec(WorkloadSpec):
     """`rate` counts nothing: clients act when leaders change, `gap` apart."""
 
+    judged_by: ClassVar[tuple[str, ...]] = ("linearizable",)
     reactive: ClassVar[bool] = True
 
     clients: int = Field(default=10, ge=2, le=500, description="half of them write at new leaders")

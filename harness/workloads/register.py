@@ -7,7 +7,7 @@ A cas expects the value that was last *seen* on its key (`SEEN`, resolved by the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,10 +30,12 @@ def _usual_mix() -> dict[Kind, int]:
 class RegisterSpec(WorkloadSpec):
     """`keys` registers; `mix` weights of the operations."""
 
+    judged_by: ClassVar[tuple[str, ...]] = ("linearizable",)
+
     clients: int = Field(default=10, ge=1, le=500)
     rate: Rate = 400.0
     keys: int = Field(default=8, ge=1, le=10_000, description="number of registers")
-    mix: dict[Kind, int] = Field(default_factory=_usual_mix)
+    mix: dict[Kind, int] = Field(default_factory=_usual_mix, description="weights of the operations")
     value_bytes: ValueBytes | None = Field(default=None, description="how large each written value is")
 
     @field_validator("mix")

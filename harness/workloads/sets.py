@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -14,6 +15,8 @@ from .register import draw_level, unique_value
 
 class SetSpec(WorkloadSpec):
     """`reads` in a hundred operations are reads of the current set; the others add one element to it."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("set",)
 
     clients: int = Field(default=2, ge=1, le=500)
     rate: Rate = 20.0

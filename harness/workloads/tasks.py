@@ -6,7 +6,7 @@ Every acknowledged task must take effect once, for its newest claim. Agents may 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -32,6 +32,8 @@ def _usual_mix() -> dict[Handler, int]:
 
 class TaskSpec(WorkloadSpec):
     """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("tasks", "fencing-tokens")
 
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 40.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ NEVER_THERE = -1
 
 class TransactionSpec(WorkloadSpec):
     """Transactions of `parts` operations on lists or registers (`of`); of those on registers `refused` percent fail by a cas."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("list-append", "rw-register")
 
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 40.0

@@ -1,0 +1,92 @@
+"""`tri show fault|workload|checker|flaw NAME`: its fields with types and defaults, what it needs and what it feeds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import out
+from ..options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .entries import Entry
+    from .fields import Field
+
+KINDS = ("fault", "workload", "checker", "flaw")
+
+
+class NameType(click.ParamType):  # type: ignore[type-arg]
+    """A name of the kind that was given before it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from .entries import NAMES
+
+        kind = ctx.params.get("kind")
+        return [CompletionItem(name) for name in (NAMES[kind]() if kind else ()) if name.startswith(incomplete)]
+
+
+@click.command("show")
+@click.argument("kind", type=click.Choice(KINDS), metavar="|".join(KINDS))
+@click.argument("name", type=NameType())
+@json_option
+def command(kind: str, name: str, as_json: bool) -> None:
+    """Show one fault, workload, checker or flaw: its fields with types and defaults, what it needs, what it feeds.
+
+    \b
+    tri show fault partition
+    tri show checker linearizable --json
+    """
+    from ...errors import CampaignError
+    from ...user_files.yaml_loader import suggest
+    from .entries import NAMES, entry
+
+    known = list(NAMES[kind]())
+    if name not in known:
+        raise CampaignError(f"unknown {kind} {name!r}", hint=suggest(name, known))
+    found = entry(kind, name)
+    if as_json:
+        out.print_json(json.dumps(found.to_json(), default=str))
+    else:
+        _print(found)
+
+
+def _print(found: Entry) -> None:
+    from ..console import marked
+
+    out.print(marked("[bold]{} {}[/]", found.kind, found.name))
+    out.print(found.about)
+    for title, fields in (("fields", found.fields), (f"fields of every {found.kind}", found.shared)):
+        if fields:
+            out.print(marked("\n[bold]{}[/]", title))
+            _print_fields(fields)
+    out.print()
+    for title, values in found.facts.items():
+        out.print(marked("[bold]{}[/]  {}", f"{title:<12}", ", ".join(values)))
+    out.print(marked("[bold]{}[/]  {}", f"{'example':<12}", found.example))
+    out.print(marked("[bold]{}[/]  {}", f"{'more':<12}", f"docs/{found.page}"))
+
+
+def _print_fields(fields: Sequence[Field]) -> None:
+    """Name and default in columns; the type, which may be long, and the meaning on lines of their own below."""
+    width = max(len(row.name) for row in fields)
+    for row in fields:
+        default = "required" if row.required else "" if row.default is None else f"default {_value(row.default)}"
+        head = f"  {row.name:<{width}}  {row.type}" + (f"  [{default}]" if default else "")
+        out.print(head)
+        if row.about:
+            out.print(f"  {'':<{width}}    {row.about}")
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
