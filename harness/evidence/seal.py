@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ FOLDERS = {"trace": "trace", "inputs": "input", "logs": "log"}
 Files = Mapping[str, Mapping[str, Any]]
 """Name below the run's folder → `{"lines", "bytes", "sha256"}`."""
 
+MOST_UNKNOWN = 20
+"""Files that were not sealed and are reported by name."""
 _CHUNK = 1 << 20
 _TAIL = 1 << 16
 
@@ -50,18 +53,41 @@ def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
 def broken_seals(run_dir: Path, files: Files) -> list[Gap]:
     """What is not as it was sealed. Files that no verdict rests on are compared by size alone: that costs nothing."""
     gaps = [gap for name, sealed in files.items() if (gap := _compared(run_dir, name, sealed)) is not None]
+    return gaps + _links(run_dir) + _unsealed(run_dir, files)
+
+
+def _links(run_dir: Path) -> list[Gap]:
+    """A folder that is a link may lead anywhere, and to files without end."""
+    return [
+        Gap(part, folder, "is a link, which no run makes", changed=True)
+        for folder, part in FOLDERS.items()
+        if (run_dir / folder).is_symlink()
+    ]
+
+
+def _unsealed(run_dir: Path, files: Files) -> list[Gap]:
     unknown = [name for name in _evidence(run_dir) if name not in files and part_of(name) not in REPORTED_ONLY]
-    return gaps + [Gap(part_of(name), name, "was not there when the run was sealed", changed=True) for name in unknown]
+    why = "was not there when the run was sealed"
+    gaps = [Gap(part_of(name), name, why, changed=True) for name in unknown[:MOST_UNKNOWN]]
+    if more := unknown[MOST_UNKNOWN:]:
+        parts = dict.fromkeys(map(part_of, more))
+        gaps += [Gap(part, f"{len(more)} more files", why, changed=True) for part in parts]
+    return gaps
 
 
 def _evidence(run_dir: Path) -> Iterator[str]:
+    """Names of the files of evidence. No link to a folder is followed."""
     for name in PARTS:
         if (run_dir / name).is_file():
             yield name
     for folder in FOLDERS:
-        for path in sorted((run_dir / folder).rglob("*")):
-            if path.is_file():
-                yield path.relative_to(run_dir).as_posix()
+        if (run_dir / folder).is_symlink():
+            continue
+        for place, inner, names in os.walk(run_dir / folder):
+            inner.sort()
+            for path in sorted(os.path.join(place, name) for name in names):
+                if os.path.isfile(path):
+                    yield Path(path).relative_to(run_dir).as_posix()
 
 
 def _measured(path: Path) -> dict[str, Any]:

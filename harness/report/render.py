@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tribulation.histories import History
+from tribulation.histories.files.replacing import replacing
 from tribulation.histories.printable import printable
 
 from ..evidence.writing import writing
@@ -28,11 +29,9 @@ def write_report(run_folder: str | Path, history: History | None = None) -> Path
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
-    temporary = path.with_name("report.html.tmp")
     text = render(build(run))
-    with writing(path):
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        temporary.replace(path)
+    with writing(path), replacing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
     return path
 
 

@@ -1,7 +1,11 @@
-"""Writes a file beside its name and puts it in place in one step, so that nobody reads half of it."""
+"""Writes a file next to its name and puts it in place in one step, so that nobody reads half of it.
+
+A link at either name is replaced, never followed: whoever made the folder must not choose another file to be overwritten.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +17,10 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write into. It takes the place of `path` at the end, and is removed when something goes wrong."""
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
             yield file
         temporary.replace(path)
     finally:
