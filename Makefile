@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline databases testbed soak machines fuzz mutants mutants-node lock map help
+.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -29,9 +29,13 @@ check: lint
 test: setup
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
-# Real databases of Debian's packages under faults: etcd, Redis, PostgreSQL; some five minutes.
-databases: setup
-	TRI_DATABASES=1 $(PYTHON_IN_VENV) -m pytest tests/databases --timeout 500
+# Install the databases of systems/ (etcd, Redis, PostgreSQL of Debian's packages; as root) and their drivers.
+systems: setup
+	@sh scripts/setup.sh systems
+
+# Real databases under faults: what must hold holds, and what must fall falls; some fifteen minutes.
+systems-test: systems
+	TRI_SYSTEMS=1 $(PYTHON_IN_VENV) -m pytest tests/databases --timeout 900
 
 # Every cell of the table of phases and failures on local hosts, as root; some ten minutes.
 testbed: setup
@@ -86,6 +90,9 @@ mutants-node: setup
 lock: setup
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --extra dev --upgrade --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(PYTHON_IN_VENV) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['systems'], sep='\n')" | \
+		.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --constraint requirements.lock --upgrade --no-annotate --generate-hashes \
+		--custom-compile-command "make lock" --output-file systems/requirements.lock -
 
 # Write docs/internals/map.md from the modules' docstrings.
 map: setup

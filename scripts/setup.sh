@@ -6,11 +6,13 @@
 #
 #   PYTHON=python3.12 sh scripts/setup.sh     choose the interpreter (default: the first of python3, python3.13 … that is >= 3.11)
 #   NO_APT=1 sh scripts/setup.sh              never install system packages
+#   sh scripts/setup.sh systems               the databases of systems/ too, and their drivers
 set -eu
 
 cd "$(dirname "$0")/.."
 root=$PWD
 venv=$root/.venv
+asked=${1:-}
 stamp=$venv/.setup-stamp
 log=$(mktemp "${TMPDIR:-/tmp}/tribulation-setup.XXXXXX")
 policy=/usr/sbin/policy-rc.d
@@ -63,10 +65,17 @@ missing_packages() {
     has gcc || echo gcc
     [ -e /usr/include/stdio.h ] || echo libc6-dev
     [ -z "$python" ] || is_usable || can_make_venv || echo python3-venv
+    [ "$asked" != systems ] || missing_databases
+}
+
+missing_databases() {
+    has etcd || echo etcd-server
+    has redis-server || echo redis-server
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
 }
 
 # apt_install PACKAGE…: without starting any service. A freshly installed openssh-server would otherwise open this machine to logins,
-# now (which policy-rc.d prevents) and at the next boot (which `systemctl disable` prevents).
+# now (which policy-rc.d prevents) and at the next boot (which `stays_off` prevents).
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
     if [ ! -e "$policy" ]; then
@@ -77,16 +86,22 @@ apt_install() {
     quietly "asking apt for: $*" apt-get -q -o DPkg::Lock::Timeout=120 update || say "setup: apt-get update failed; trying with the lists that are there"
     installed=yes
     quietly "installing: $*" apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" || installed=no
-    case " $* " in *" openssh-server "*)
-        if [ "$installed" = yes ] && has systemctl; then
-            systemctl disable ssh.service ssh.socket >"$log" 2>&1 || say "setup: could not disable ssh.service; it may start at the next boot"
-        fi ;;
-    esac
+    case " $* " in *" openssh-server "*) stays_off ssh.service ssh.socket ;; esac
+    case " $* " in *" etcd-server "*) stays_off etcd.service ;; esac
+    case " $* " in *" redis-server "*) stays_off redis-server.service ;; esac
+    case " $* " in *" postgresql "*) stays_off postgresql.service ;; esac
     if [ "$policy_is_ours" = yes ]; then
         rm -f "$policy"
         policy_is_ours=no
     fi
     [ "$installed" = yes ]
+}
+
+# stays_off UNIT…: what was installed just now does not start at the next boot.
+stays_off() {
+    if [ "$installed" = yes ] && has systemctl; then
+        systemctl disable "$@" >"$log" 2>&1 || say "setup: could not disable $1; it may start at the next boot"
+    fi
 }
 
 ensure_system_packages() {
@@ -166,3 +181,6 @@ python="" # the interpreter to make the environment with; stays empty when the e
 is_current || python=$(find_python)
 ensure_system_packages
 [ -z "$python" ] || make_venv
+[ "$asked" != systems ] || quietly "installing the drivers of systems/" \
+    "$venv/bin/python" -m pip install --disable-pip-version-check -q --require-hashes -r systems/requirements.lock ||
+    fail "pip could not install systems/requirements.lock" "see the output above"

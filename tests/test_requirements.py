@@ -8,12 +8,13 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCKS = (ROOT / "requirements.lock", ROOT / "systems" / "requirements.lock")
+"""The second has the drivers of `systems/`, which `make systems` installs."""
 
 
 def _requirements() -> dict[str, str]:
     """By name its lines, joined."""
-    lines = re.sub(r" \\\n\s+", " ", LOCK).splitlines()
+    lines = re.sub(r" \\\n\s+", " ", "".join(lock.read_text() for lock in LOCKS)).splitlines()
     return {line.partition("==")[0]: line for line in lines if not line.startswith("#")}
 
 

@@ -1,4 +1,4 @@
-"""Real databases take minutes and packages: they are tried by `make databases`, not with every run of the tests."""
+"""Real databases take minutes and packages: they are tried by `make systems-test`, not with every run of the tests."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import os
 
 from tests.integration.conftest import labs, namespaces, tri  # noqa: F401  (fixtures)
 
-collect_ignore_glob = [] if os.environ.get("TRI_DATABASES") else ["test_*.py"]
+collect_ignore_glob = [] if os.environ.get("TRI_SYSTEMS") else ["test_*.py"]

@@ -49,6 +49,8 @@ class Daemon:
     programs: ClassVar[Sequence[str]] = ()
     packages: ClassVar[Sequence[str]] = ()
     data: ClassVar[str | None] = "data"
+    stop_signal: ClassVar[str] = "TERM"
+    """What asks the process to end. Some servers wait for their clients at SIGTERM."""
     uses_clock: ClassVar[bool] = True
     """Whether the process may be started with the library that moves its clock; False for programs that fail with it."""
 
@@ -175,7 +177,7 @@ class Daemon:
             return
         steps = round(STOP_S / POLL_S)
         host.run(
-            f"kill -TERM {pid:d}; for i in $(seq {steps}); do kill -0 {pid:d} 2>/dev/null || break; sleep {POLL_S}; done; "
+            f"kill -s {self.stop_signal} {pid:d}; for i in $(seq {steps}); do kill -0 {pid:d} 2>/dev/null || break; sleep {POLL_S}; done; "
             f"kill -s KILL -- -{pid:d} 2>/dev/null; true",
             check=False,
             timeout_s=STOP_S + 20,

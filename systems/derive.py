@@ -1,0 +1,141 @@
+"""Derive the anomaly of a run again, from the witness's operations alone, by trying every order. Standard library only; it shares no code with the checkers.
+
+    python systems/derive.py RUN        exit code 0: the operations of the witness contradict what was promised; 1: they do not
+
+Of the run's folder it reads which operations the witness names (`verdict.json`) and those operations (`history.jsonl`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+MOST = 8
+"""Operations whose orders are tried."""
+
+
+def operations(lines: Iterator[str], wanted: set[int]) -> list[Json]:
+    """The operations whose invocations have these indices, with their completions."""
+    found: dict[Any, Json] = {}
+    done: list[Json] = []
+    for line in map(json.loads, lines):
+        if line["type"] == "invoke" and line["index"] in wanted:
+            found[line["process"]] = {"begins": line["index"], "ends": None, "type": "info", **_shared(line)}
+        elif line["process"] in found and line["type"] != "invoke":
+            op = found.pop(line["process"])
+            done.append({**op, "ends": line["index"], "type": line["type"], "returned": line.get("value")})
+    return sorted([*done, *found.values()], key=lambda op: op["begins"])
+
+
+def _shared(line: Json) -> Json:
+    return {"f": line["f"], "key": line.get("key"), "value": line.get("value"), "returned": None}
+
+
+def contradiction(ops: list[Json]) -> str | None:
+    """Why these operations cannot have happened as they were answered; None when they can."""
+    if any(op["f"] == "txn" for op in ops):
+        return _no_serial_order(ops)
+    if any(op["f"] == "add" for op in ops):
+        return _missing_elements(ops)
+    return _no_linear_order(ops)
+
+
+def _no_serial_order(ops: list[Json]) -> str | None:
+    """Elements are unique and lists only grow, so a read has those elements that stand before it and none of those after it."""
+    txns = [op["returned"] for op in ops if op["type"] == "ok"]
+    if forked := _forked(txns):
+        return f"two committed transactions read {forked} as lists of which neither begins with the other"
+    if len(txns) < 2 or len(txns) > MOST or any(_is_serial(order) for order in permutations(txns)):
+        return None
+    return f"none of the orders of {len(txns)} committed transactions explains their reads"
+
+
+def _forked(txns: list[Any]) -> str | None:
+    """The key of two such reads: a list that is only appended to has one history."""
+    reads = sorted(
+        ([key, seen or []] for txn in txns for f, key, seen in txn if f == "r"), key=lambda read: len(read[1])
+    )
+    pairs = ((key, one, other) for at, (key, one) in enumerate(reads) for k, other in reads[at:] if k == key)
+    return next((key for key, one, other in pairs if other[: len(one)] != one), None)
+
+
+def _is_serial(order: tuple[Any, ...]) -> bool:
+    for place, txn in enumerate(order):
+        for f, key, seen in txn:
+            if f == "r":
+                before = [v for other in order[:place] for g, k, v in other if g == "append" and k == key]
+                after = [v for other in order[place + 1 :] for g, k, v in other if g == "append" and k == key]
+                if not set(before) <= set(seen or ()) or set(after) & set(seen or ()):
+                    return False
+    return True
+
+
+def _missing_elements(ops: list[Json]) -> str | None:
+    """An element whose add was acknowledged before a read began is in that read: nothing removes elements."""
+    for read in (op for op in ops if op["f"] == "read" and op["type"] == "ok"):
+        missing = [
+            op["value"]
+            for op in ops
+            if op["f"] == "add"
+            and op["type"] == "ok"
+            and op["ends"] < read["begins"]
+            and op["key"] == read["key"]
+            and op["value"] not in (read["returned"] or ())
+        ]
+        if missing:
+            return f"{missing} had been acknowledged before the read at index {read['begins']} began, which lacks them"
+    return None
+
+
+def _no_linear_order(ops: list[Json]) -> str | None:
+    """Written values are unique, and the key had been written before it was first read. Every order that keeps to real time is tried."""
+    done = [op for op in ops if op["type"] == "ok"]
+    if len(done) < len(ops) or len(done) > MOST or any(_is_linear(order) for order in permutations(done)):
+        return None
+    return (
+        f"none of the orders of {len(done)} operations on {done[0]['key']} keeps to real time and explains the answers"
+    )
+
+
+def _is_linear(order: tuple[Json, ...]) -> bool:
+    latest, state, known = -1, None, False
+    for op in order:
+        if op["ends"] < latest:
+            return False
+        latest = max(latest, op["begins"])
+        sees = op["value"][0] if op["f"] == "cas" else op["returned"] if op["f"] == "read" else None
+        if op["f"] != "write":
+            if known and state != sees:
+                return False
+            state, known = sees, True
+        if op["f"] != "read":
+            state, known = (op["value"][1] if op["f"] == "cas" else op["value"]), True
+    return True
+
+
+def witnesses(verdict: Json) -> Iterator[tuple[str, list[int]]]:
+    for name, result in verdict["checkers"].items():
+        for anomaly in result["anomalies"]:
+            yield f"{name}: {anomaly['kind']}", anomaly["ops"]
+
+
+def main(run: str) -> int:
+    folder = Path(run)
+    found = list(witnesses(json.loads((folder / "verdict.json").read_text())))
+    derived = 0
+    for name, wanted in found:
+        with (folder / "history.jsonl").open() as lines:
+            why = contradiction(operations(lines, set(wanted)))
+        derived += why is not None
+        print(f"{name} {wanted}: {why or 'not derived'}")
+    print(f"{derived} of {len(found)} derived again")
+    return 0 if derived else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
