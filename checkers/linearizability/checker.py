@@ -28,12 +28,13 @@ from .general import judge_operations, judge_register
 from .registers.fast_path import judge_registers
 from .search.by_key import Objects, labels, objects_of
 from .search.key_verdict import Asked, KeyVerdict, OperationAt
-from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of
+from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of, text_of
 from .structures.dispatch import judge as judge_structure
 from .structures.parts.view import View
 
 LEVEL = "linearizable"
 REGISTER = "register"
+TEXT = "kv-append"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,14 @@ def _nothing_happened(record: RunRecord) -> bool:
 
 def kind_of(objects: Objects, number: int, names: frozenset[str], asked: str | None) -> Kind | None:
     """What an object is by the model asked for, else by its operations' names and by what its reads returned. None: nothing known."""
-    if asked is not None:
+    rows = objects.rows_of(number)
+    if asked == TEXT:
+        structure = text_of(View(objects.columns, rows))
+        family = family_of(names, asked=asked)
+    elif asked is not None:
         structure = structure_named(asked)
         family = family_of(names, asked=asked)
     else:
-        rows = objects.rows_of(number)
         structure = structure_of(View(objects.columns, rows))
         family = family_of(names, bool((objects.columns.result_list[rows] != ABSENT).any()))
     if structure is not None and names <= structure.names:

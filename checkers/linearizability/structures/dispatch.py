@@ -36,6 +36,7 @@ from .containers.queue import check_queue, queue_order
 from .containers.stack import check_stack, stack_order
 from .fallback import Judged, judge_by_search
 from .objects.append_list import append_list_order, check_append_list
+from .objects.append_text import append_text_order, check_append_text, reads_texts
 from .objects.counter import check_counter, counter_order, initial_of
 from .objects.fencing import check_fencing, fencing_order
 from .objects.mutex import check_mutex, mutex_order
@@ -110,6 +111,13 @@ STRUCTURES: dict[str, Structure] = {
             lambda v, o: append_list_order(v),
             lambda v, o: SequenceModel(),
         ),
+        Structure(
+            "text",
+            LIST,
+            lambda v, o: check_append_text(v),
+            lambda v, o: append_text_order(v),
+            lambda v, o: SequenceModel(""),
+        ),
     )
 }
 
@@ -144,7 +152,14 @@ def structure_of(view: View) -> Structure | None:
         return STRUCTURES["counter" if numbers else "set"]
     if names <= COUNTER and names - {"read"}:
         return STRUCTURES["counter"]
-    return STRUCTURES["list"] if "append" in names and names <= LIST and lists else None
+    if "append" not in names or not names <= LIST:
+        return None
+    return STRUCTURES["list"] if lists else text_of(view)
+
+
+def text_of(view: View) -> Structure | None:
+    """Of an object that may be a text."""
+    return STRUCTURES["text"] if reads_texts(view) else None
 
 
 def _reads_numbers(view: View) -> bool:
