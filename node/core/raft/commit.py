@@ -1,4 +1,4 @@
-"""What is committed: how far a leader commits, what follows from it, and what happens when a leader contradicts it."""
+"""Commit: how far a leader may commit, what follows from a commit, and what happens when a leader contradicts one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .state.state import RaftState
 
 
 def match_of(s: RaftState) -> dict[str, int]:
-    """Durable index per node; a torn one holds nothing for sure."""
+    """Durable index per node. A torn node counts as holding nothing."""
     match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
     match[s.me] = s.log.last_index if s.flaws.apply_before_persist else s.durable
     return match
 
 
 def advance_commit(s: RaftState, now_ns: int) -> None:
-    """Commit what a quorum holds durably, once that includes an entry of this term (Raft paper, 5.4.2)."""
+    """Commit what a quorum holds durably, once that includes an entry of the current term (Raft paper, 5.4.2)."""
     if s.commit >= s.log.last_index:
         return
     match = match_of(s)
@@ -30,13 +30,13 @@ def advance_commit(s: RaftState, now_ns: int) -> None:
     shown = {name: match.get(name, 0) for name in voters}
     s.out.trace("commit", index=index, term=s.term, match=shown, voters=dict(voters))
     if s.config.agents is not None:
-        # Agents are hosted by followers too, who would otherwise hear only with the next heartbeat that they have one to start.
+        # Followers host agents too. Without this message a follower would learn of an agent to start only with the next heartbeat.
         s.news_wanted = True
     follow_commit(s, now_ns, index)
 
 
 def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
-    """Everything up to `index` is committed: hand it on, and take a snapshot when it is time."""
+    """Commit everything up to `index`: hand it to the application, and take a snapshot when one is due."""
     if index <= s.commit:
         return
     entries = s.log.slice(s.commit + 1, index)
@@ -52,10 +52,10 @@ def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
 
 
 def contradicted(s: RaftState, index: int, term: int) -> None:
-    """The leader sent another entry than the committed one at `index`.
+    """Handle a leader that sent an entry different from the committed one at `index`.
 
-    In a correct cluster that cannot be (leader completeness), so a correct node stops: its state is not to be trusted. A node with planted flaws
-    gets there as a matter of course; it forgets what it applied and goes on, so that the checkers find what clients saw.
+    Leader completeness rules this out in a correct cluster, so a correct node halts: its state cannot be trusted. With planted flaws it is expected.
+    The node then drops what it applied and goes on, so that the checkers can find what clients saw.
     """
     floor = s.snapshot.index if s.snapshot is not None else 0
     if not s.flaws.any or index <= floor:

@@ -1,7 +1,7 @@
-"""Whether this node is in contact with a quorum: through its leader, or, leading, through its followers' answers.
+"""Contact with a quorum: a follower has it through its leader, a leader through its followers' answers.
 
-A leader counts a round of heartbeats as contact when a quorum has answered it, and dates it from when the round was *sent*. So the same
-figure serves check-quorum (step down after one election timeout without contact), leases, and `no-quorum`.
+A leader counts a round of heartbeats as contact when a quorum has answered it. The contact is dated from when the round was *sent*. One figure thus
+serves check-quorum (step down after one election timeout without contact), leases and `no-quorum`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def begin(s: RaftState, now_ns: int) -> None:
 
 
 def note(s: RaftState, at_ns: int, now_ns: int) -> None:
-    """There was contact at `at_ns`."""
+    """Record contact with the quorum at `at_ns`."""
     if at_ns > s.contact_ns:
         s.contact_ns = at_ns
     if not s.contact and now_ns - s.contact_ns < s.timing.election_max_ns:
@@ -41,7 +41,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 
 def lost(s: RaftState, now_ns: int) -> bool:
-    """Whether a leader must step down: no quorum answered for one election timeout (check-quorum)."""
+    """Return whether a leader must step down: no quorum answered for one election timeout (check-quorum)."""
     if s.flaws.stale_read_from_deposed_leader or s.flaws.leader_never_steps_down:
         return False
     if s.flaws.wall_clock_lease and lease_holds(s, now_ns):
@@ -50,10 +50,10 @@ def lost(s: RaftState, now_ns: int) -> bool:
 
 
 def lease_holds(s: RaftState, now_ns: int) -> bool:
-    """Whether no other node can have become leader yet.
+    """Return whether it is certain that no other node has become leader yet.
 
-    Followers refuse their votes for election_min after they heard a leader, each on its own clock; the bound on the drift between two
-    clocks shortens the lease. A leader that ever told another to stand has none: that message may be late, and voters heed it at once.
+    Followers refuse votes for election_min after they heard a leader, each on its own clock. The bound on the drift between two clocks shortens the
+    lease. A leader that ever sent TimeoutNow has no lease: that message may arrive late, and voters grant such an election at once.
     """
     if s.lease_void and not s.flaws.lease_survives_transfer:
         return False

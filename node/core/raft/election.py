@@ -1,8 +1,8 @@
-"""Elections: pre-vote, vote, and the rules by which votes are given.
+"""Elections: pre-vote, vote, and the rules for granting votes.
 
-A vote and its term are one durable record, written before the vote is answered; a candidate's own vote counts when it is durable. A node that
-heard a leader within the smallest election timeout refuses to depose it (thesis, 4.2.3), unless that leader itself asked for the election.
-A torn node (its disk lost the log's tail) neither votes nor stands, for it does not know what it promised.
+A vote and its term are one durable record, written before the vote is answered. A candidate's own vote counts once it is durable. A node that heard a
+leader within the smallest election timeout denies its vote (thesis, 4.2.3), unless that leader itself asked for the election. A torn node (its disk
+lost the log's tail) neither votes nor stands: it does not know what it promised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .state.state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
 
 
 def on_timer(s: RaftState, now_ns: int) -> None:
-    """The timer is lazy: hearing a leader only moves `election_at_ns`."""
+    """Start an election when the timeout has really passed. The timer is lazy: hearing a leader only moves `election_at_ns`."""
     if s.leading:
         return
     if now_ns < s.election_at_ns:
@@ -33,7 +33,10 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 
 def may_stand(s: RaftState) -> bool:
-    """A voter may; and so may one whose removal is not known to be committed, for its log may be needed to commit it (thesis, 4.2.2)."""
+    """Return whether this node may become a candidate.
+
+    A voter may. So may a node whose removal is not known to be committed: its log may be needed to commit it (thesis, 4.2.2).
+    """
     if s.torn:
         return False
     removed_at = s.configs[-1][0]
@@ -88,9 +91,9 @@ def on_timeout_now(s: RaftState, now_ns: int, peer: str, m: TimeoutNow) -> None:
 
 
 def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
-    """Become a candidate in the next term. Votes are asked for when this node's own is durable."""
+    """Become a candidate in the next term. Votes are requested once this node's own vote is durable."""
     if s.hurries:
-        # The timer stands for the next pre-vote; votes have their full time.
+        # The timer was armed for the next pre-vote. The vote gets a full election timeout.
         hurry.over(s)
         arm_election(s, now_ns)
     s.role, s.leader, s.votes = CANDIDATE, None, {}
@@ -100,7 +103,7 @@ def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
     gate = s.self_vote_op = s.journal.gate
     s.out.trace("term", gate, term=s.term)
     s.out.trace("vote", gate, term=s.term, candidate=s.me)
-    s.tell_leader()
+    s.announce_leader()
     for peer in _others(s):
         s.out.send(peer, Vote(s.term, s.log.last_index, s.log.last_term, transfer), gate)
     if gate is None:
@@ -108,7 +111,7 @@ def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
 
 
 def on_durable(s: RaftState, now_ns: int, op: int) -> None:
-    """Everything up to the storage operation `op` is durable: perhaps this candidate's own vote."""
+    """Count this candidate's own vote if it was among what became durable with storage operation `op`."""
     if s.role is CANDIDATE and s.me not in s.votes and op >= (s.self_vote_op or 0):
         s.votes[s.me] = 1
         _count(s, now_ns)
@@ -116,7 +119,7 @@ def on_durable(s: RaftState, now_ns: int, op: int) -> None:
 
 def _ask_before(s: RaftState, now_ns: int) -> None:
     s.role, s.leader, s.votes = PRE_CANDIDATE, None, {s.me: 1}
-    s.tell_leader()
+    s.announce_leader()
     if is_quorum(s.counted(now_ns), s.votes):
         stand(s, now_ns, transfer=False)
         return
@@ -146,5 +149,5 @@ def _has_leader(s: RaftState, now_ns: int) -> bool:
 
 
 def _is_fresh(s: RaftState, last_term: int, last_index: int) -> bool:
-    """Whether that log is at least as up to date as ours (Raft paper, 5.4.1)."""
+    """Return whether that log is at least as up to date as ours (Raft paper, 5.4.1)."""
     return (last_term, last_index) >= (s.log.last_term, s.log.last_index)

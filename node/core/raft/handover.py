@@ -1,4 +1,4 @@
-"""Handing the leadership over: the target is brought up to date and asked to stand."""
+"""Leadership transfer: bring the target up to date, then send it TimeoutNow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .state.state import Handover, RaftState
 
 
 def begin_handover(s: RaftState, now_ns: int, request: Transfer) -> None:
-    """Stop taking proposals, bring the target up to date, tell it to stand."""
+    """Stop accepting proposals, bring the target up to date, send it TimeoutNow."""
     error = _handover_problem(s, request.to)
     if error is not None:
         s.out.emit(AdminDone(request.token, s.commit, *error))
@@ -20,7 +20,7 @@ def begin_handover(s: RaftState, now_ns: int, request: Transfer) -> None:
 
 
 def continue_handover(s: RaftState) -> None:
-    """Let the target stand once it holds the whole log."""
+    """Send TimeoutNow once the target holds the whole log."""
     handover = s.handover
     if handover is not None and not handover.sent and s.progress[handover.to].match == s.log.last_index:
         handover.sent = s.lease_void = True
@@ -38,10 +38,10 @@ def _handover_problem(s: RaftState, to: str) -> tuple[str, str] | None:
 
 
 def expire_handover(s: RaftState, now_ns: int) -> None:
-    """With each heartbeat: a target that did not take over in time."""
+    """Give up on a target that did not take over in time. Called with each heartbeat."""
     handover = s.handover
     if handover is not None and now_ns >= handover.until_ns:
         s.handover = None
         s.out.emit(AdminDone(handover.token, s.commit, "timeout", f"{handover.to} did not take over in time"))
-        s.told = (None, -1, False)
-        s.tell_leader()
+        s.announced = (None, -1, False)
+        s.announce_leader()

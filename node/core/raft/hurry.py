@@ -1,10 +1,12 @@
-"""An election before the timer, when the leader's process is gone.
+"""Early election when the leader's process is gone.
 
-A process that is killed closes its connections, and its host refuses another: then nobody need wait for an election timeout. Each node needs both signs itself, the end of
-its connection to the leader and a refused attempt to make another; a partition shows neither, and waits for the timer. Such a node no longer counts as one that hears a
-leader, so it grants a pre-vote; and after a short random time it asks for one. A node that saw the signs alone is denied by the others, and no term is spent.
+A process that is killed closes its connections, and its host refuses new ones. Then no node needs to wait for an election timeout. A node must see
+both signs itself: its connection to the leader ended, and a new attempt was refused. A partition shows neither, so the election timer decides. A node
+that saw both no longer counts as hearing a leader. It grants pre-votes, and after a short random time it requests one itself. If it alone saw the
+signs, the others deny the pre-vote and no term is used up.
 
-The signs do not prove a death: a firewall that rejects gives them too. Where the leader reads under a lease, votes are denied for the full time, and there is no hurry.
+The signs do not prove a death: a firewall that rejects produces them too. When the leader reads under a lease, votes are denied for the full time and
+there is no early election.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from .roles import ELECTION, become_follower
 from .state.state import FOLLOWER, RaftState
 
 TRIES = 3
-"""Pre-votes in a hurry for one loss: the others may see the signs a little later."""
+"""Early pre-votes per lost leader, at most: the others may see the signs a little later."""
 
 
 def on_disconnected(s: RaftState, peer: str) -> None:
@@ -27,7 +29,7 @@ def on_connected(s: RaftState, peer: str) -> None:
 
 
 def on_refused(s: RaftState, now_ns: int, peer: str) -> None:
-    """The host of `peer` refused a connection."""
+    """Handle a refused connection to `peer`."""
     if s.parted != peer or s.leader != peer or s.role is not FOLLOWER:
         return
     if s.config.lease_reads and not s.flaws.fast_prevote_waives_lease:
@@ -40,7 +42,7 @@ def on_refused(s: RaftState, now_ns: int, peer: str) -> None:
 
 
 def again(s: RaftState, now_ns: int) -> None:
-    """A pre-vote is asked for now: if it is not granted, the next one comes soon, too, a few times."""
+    """Schedule one of the few further early pre-votes, in case the one that is sent now is not granted."""
     if s.hurries > 0:
         s.hurries -= 1
         if s.hurries > 0:
@@ -48,7 +50,7 @@ def again(s: RaftState, now_ns: int) -> None:
 
 
 def over(s: RaftState) -> None:
-    """Somebody leads or is being elected."""
+    """End the early election: a leader is known or an election is under way."""
     s.hurries = 0
 
 

@@ -1,4 +1,4 @@
-"""Becoming a leader, and the beat of leading: heartbeats, check-quorum, retransmission."""
+"""Leadership: taking it, and the periodic work of a leader (heartbeats, check-quorum, retransmission)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEARTBEAT = "raft/heartbeat"
 
 
 def become_leader(s: RaftState, now_ns: int) -> None:
-    """Append a no-op at once: it commits what earlier terms left, and reads wait for it (Raft paper, 8)."""
+    """Take the leadership and append a no-op at once. It commits what earlier terms left, and reads wait for it (Raft paper, 8)."""
     assert s.role is CANDIDATE and not s.torn, (s.role, s.torn)
     s.role, s.leader = LEADER, s.me
     granted = list(s.votes)
@@ -29,7 +29,7 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     wanted = [token for _, token in s.reads_asked] + s.reads_wanted
     s.reads_wanted, s.reads_asked = [], []
     s.reads_new.extend(wanted)
-    s.tell_leader()
+    s.announce_leader()
     s.out.set_timer(HEARTBEAT, now_ns + s.timing.heartbeat_ns)
     s.round_wanted = True
 
@@ -49,13 +49,13 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 
 
 def broadcast(s: RaftState, now_ns: int) -> None:
-    """Begin a round: tell everyone who leads, and learn who still follows."""
+    """Begin a round of heartbeats: announce the leader, and learn which nodes still follow."""
     s.round_wanted = s.news_wanted = False
     s.round += 1
     s.rounds.append((s.round, now_ns, s.wall.ns))
     for peer, progress in s.progress.items():
         commit = s.commit if s.flaws.heartbeat_commit_unbounded else min(s.commit, progress.match)
-        progress.told = max(progress.told, commit)
+        progress.commit_sent = max(progress.commit_sent, commit)
         s.out.send(peer, Heartbeat(s.term, s.round, commit))
     read_index.join_round(s)
     confirm(s, now_ns)
@@ -72,13 +72,14 @@ def on_heartbeat_reply(s: RaftState, now_ns: int, peer: str, m: HeartbeatReply) 
 
 
 def confirm(s: RaftState, now_ns: int) -> None:
-    """Find the latest round that a quorum has answered: contact, lease and reads date from when it was sent."""
+    """Find the latest round that a quorum has answered. Contact, lease and reads are dated from when it was sent."""
     acked = {peer: progress.acked_round for peer, progress in s.progress.items()}
     acked[s.me] = s.round
     confirmed = quorum_value(s.counted(now_ns), acked)
     while s.rounds and s.rounds[0][0] <= confirmed:
         _, sent_ns, wall_ns = s.rounds.popleft()
-        # Never shortened: so a lease taken while the wall clock ran ahead outlives the clock's return (flaw wall-clock-lease alone reads it).
+        # Never shortened. A lease taken while the wall clock ran ahead therefore outlives the clock's return (read only by the flaw
+        # wall-clock-lease).
         s.lease_wall_ns = max(s.lease_wall_ns or 0, wall_ns)
         contact.note(s, sent_ns, now_ns)
     read_index.release(s, confirmed, acked)

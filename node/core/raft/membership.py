@@ -1,7 +1,7 @@
-"""Changing weights through the log: one voter by 1 in an entry, one such entry at a time.
+"""Membership change through the log: one voter's weight by 1 per entry, one such entry at a time.
 
-A leader begins only when it has committed an entry of its own term: otherwise two leaders' changes could each be unknown to the other (the
-flaw of single-server changes found in 2015). `step_towards` says which entry is next.
+A leader begins only after it committed an entry of its own term. Otherwise two leaders could each make a change unknown to the other (the bug in
+single-server changes found in 2015). `step_towards` picks the next entry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .state.state import RaftState
 
 
 def on_roster(s: RaftState, request: RosterChanged) -> None:
-    """Others get the log from now on. Whoever votes gets it in any case: the roster says nothing about weights."""
+    """Change the nodes that receive the log. Voters always receive it: the roster carries no weights."""
     s.others = [name for name in dict.fromkeys((*request.names, *s.voters)) if name != s.me]
     if s.leading:
         kept = dict.fromkeys(s.others)
@@ -37,7 +37,7 @@ def begin_walk(s: RaftState, request: SetVoters) -> None:
 
 
 def walk(s: RaftState) -> None:
-    """Propose the next step towards the wanted weights, when the last one is committed."""
+    """Propose the next step towards the wanted weights, once the last one is committed."""
     knows = s.commit >= s.noop_index or s.flaws.second_change_before_own_term_commit
     settled = knows and (s.configs[-1][0] <= s.commit or s.flaws.changes_of_voters_overlap)
     if s.target is None or not s.leading or s.handover is not None or not settled:
@@ -54,12 +54,12 @@ def walk(s: RaftState) -> None:
 
 
 def on_committed(s: RaftState, now_ns: int, entry: Entry) -> None:
-    """A leader that voted itself out hands over and goes, once that is committed (Raft thesis, 4.2.2)."""
+    """Hand over and step down, once the removal of this leader from the voters is committed (Raft thesis, 4.2.2)."""
     if not s.leading:
         return
     if s.configs[-1][0] == entry.index and s.voters.get(s.me, 0) == 0:
-        heir = max(s.voters, key=lambda name: (s.progress[name].match if name in s.progress else -1, name))
-        s.out.send(heir, TimeoutNow(s.term))
+        successor = max(s.voters, key=lambda name: (s.progress[name].match if name in s.progress else -1, name))
+        s.out.send(successor, TimeoutNow(s.term))
         _finish(s)
         become_follower(s, now_ns, s.term, None, "removed from the voters")
         return
@@ -67,7 +67,7 @@ def on_committed(s: RaftState, now_ns: int, entry: Entry) -> None:
 
 
 def _finish(s: RaftState) -> None:
-    """The walk's end was this entry, or the next leader has to be asked again for the rest."""
+    """Report the end of the change if this entry was its last. Otherwise the next leader must be asked for the rest."""
     if s.target is not None and step_towards(s.configs[-1][1], s.target[1]) is None:
         s.out.emit(AdminDone(s.target[0], s.commit))
         s.target = None

@@ -1,6 +1,7 @@
-"""The Raft machine: takes messages, timers, completions and signals to the part that handles them.
+"""The Raft machine: dispatches messages, timers, completions and signals to the module that handles each.
 
-All reactions to terms are here, in one place: a later term makes a follower; an earlier one is answered with ours, so that its sender learns.
+All rules about terms are here. A later term makes this node a follower. A message of an earlier term is answered with ours, so that its sender learns
+it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ from .state.configuration import Voters
 from .state.state import LEADER, RaftState, read_vote
 
 TERM_LEAP = 1 << 32
-"""Terms that a cluster can be ahead of a node that was away: more elections than fit in forty years."""
+"""Largest accepted lead of another node's term: more elections than fit in forty years."""
 _FROM_LEADER = dict.fromkeys((Heartbeat, AppendEntries, InstallSnapshot, TimeoutNow))
 _ANSWERS = dict.fromkeys((VoteReply, HeartbeatReply, AppendReply, SnapshotReply, ReadIndexReply))
 
@@ -133,7 +134,7 @@ class Raft(Machine):
             s.quiet_until_ns = now_ns + s.timing.election_min_ns
         contact.begin(s, now_ns)
         roles.arm_election(s, now_ns)
-        s.tell_leader()
+        s.announce_leader()
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
         s = self.state
@@ -153,14 +154,14 @@ class Raft(Machine):
             if term < s.term and not stale:
                 s.out.send(peer, HeartbeatReply(s.term, 0), s.journal.gate)
                 return
-            roles.hear_leader(s, now_ns, peer)
+            roles.observe_leader(s, now_ns, peer)
             contact.note(s, now_ns, now_ns)
         elif term < s.term and kind in _ANSWERS and not (s.flaws.stale_vote_counted and kind is VoteReply):
             return
         self._messages[kind](s, now_ns, peer, message)
 
     def _refuse(self, peer: str, term: int) -> None:
-        """A term is never given back: one that is near the last number there is would end all elections for good."""
+        """Refuse a message whose term is too far ahead. A term never decreases, so one near the largest number would end all elections for good."""
         self.terms_refused += 1
         if self.terms_refused == 1:
             self._out.trace("term-refused", peer=peer, term=term)
@@ -195,7 +196,7 @@ class Raft(Machine):
             handover.continue_handover(s)
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Whatever was in flight may be lost: ask again where the logs agree."""
+        """Probe again where the logs agree: whatever was in flight may be lost."""
         if type(event) is Disconnected:
             hurry.on_disconnected(self._s, event.peer)
         else:
@@ -208,7 +209,7 @@ class Raft(Machine):
         hurry.on_refused(self._s, now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
-        """The end of a step: send and write what its events made due, together."""
+        """End a step: send and write together what its events made due."""
         s = self.state
         assert s is not None
         if s.role is LEADER:
@@ -218,13 +219,13 @@ class Raft(Machine):
                 leadership.broadcast(s, now_ns)
             replication.replicate(s, now_ns)
             if s.news_wanted:
-                replication.tell_commit(s, now_ns)
+                replication.send_commit(s, now_ns)
         elif s.reads_wanted or s.reads_asked:
             read_index.ask_leader(s, now_ns)
         if s.fresh:
             s.trace_appended()
-        if s.tells_voters and s.voters_told != s.voters:
-            s.voters_told = s.voters
+        if s.announces_voters and s.voters_announced != s.voters:
+            s.voters_announced = s.voters
             s.out.emit(VotersChanged(s.voters))
         if s.journal.staged and s.journal.flush() is not None:
             s.issued_last = s.log.last_index
@@ -249,7 +250,7 @@ class Raft(Machine):
         invariants.check(self._s)
 
     def fingerprint(self) -> Any:
-        """JSON values that tell two states apart."""
+        """JSON values by which two states can be distinguished."""
         s = self._s
         entries = [[entry.index, entry.term, entry.crc] for entry in s.log.tail()]
         progress = {peer: [p.match, p.next, p.mode.value, p.acked_round] for peer, p in s.progress.items()}
@@ -267,7 +268,7 @@ class Raft(Machine):
 
 
 def _on_heartbeat(s: RaftState, now_ns: int, peer: str, m: Heartbeat) -> None:
-    """The leader names no commit index beyond what this node is known to hold."""
+    """Follow the leader's commit index. The leader names none beyond what this node is known to hold."""
     commit.follow_commit(s, now_ns, min(m.commit, s.log.last_index))
     s.out.send(peer, HeartbeatReply(s.term, m.round), s.term_gate())
 

@@ -1,10 +1,10 @@
-"""Linearizable reads without writing: ReadIndex (Raft thesis, 6.4).
+"""Linearizable reads without a log write: ReadIndex (Raft thesis, 6.4).
 
-On the leader a read joins the *next* round of heartbeats after its arrival, which notes the commit index; when a quorum has answered that round, the
-leader still led after the read arrived, and the read may run at the noted index. A round under way never serves a later read. One
-round serves all reads that arrived before it began; at most one round is hurried at a time.
+On the leader a read joins the *next* round of heartbeats after its arrival. The round notes the commit index. When a quorum has answered the round,
+the leader still led after the read arrived, so the read may run at the noted index. A round under way never serves a later read. One round serves all
+reads that arrived before it began. At most one round is sent early at a time.
 
-A follower asks the leader for an index, for all its reads together, with a context that it never uses again.
+A follower asks the leader for an index, once for all its waiting reads, with a context that it never reuses.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .contact import lease_holds
 from .state.state import RaftState, RemoteRead, RoundReads
 
 REMOTE_LIMIT = 4096
-"""Reads of followers under way, at most; a follower asks again."""
+"""Pending reads of followers, at most. A follower whose read is dropped asks again."""
 
 
 def on_request(s: RaftState, now_ns: int, request: ReadRequest) -> None:
-    """A read of one of this node's own clients."""
+    """Handle a read of one of this node's own clients."""
     if len(s.reads_wanted) + len(s.reads_asked) + len(s.reads_new) >= 2 * s.config.max_pending_requests:
         s.out.emit(ReadFailed(request.token))
     elif s.leading:
@@ -29,7 +29,7 @@ def on_request(s: RaftState, now_ns: int, request: ReadRequest) -> None:
 
 
 def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
-    """A follower's reads."""
+    """Handle the reads of a follower."""
     if not s.leading or m.term != s.term:
         s.out.send(peer, ReadIndexReply(s.term, m.incarnation, m.context, False, 0), s.journal.gate)
     elif len(s.reads_new) < REMOTE_LIMIT and not s.flaws.follower_reads_unanswered:
@@ -37,8 +37,9 @@ def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
 
 
 def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
-    """An answer serves all reads that were asked with its context or before. A late one is as good: where a round trip takes longer than this node waits
-    before it asks again, there are no others.
+    """Answer all reads that were requested with this context or an earlier one.
+
+    A late answer is as good. Where a round trip takes longer than this node waits before it asks again, every answer is late.
     """
     if m.incarnation != s.incarnation or m.context > s.context:
         return
@@ -52,7 +53,7 @@ def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
 
 
 def ask_leader(s: RaftState, now_ns: int) -> None:
-    """On a follower, at the end of a step: ask for the reads that wait; ask again, for all of them, when no answer came."""
+    """On a follower, at the end of a step: request an index for the waiting reads. Request again, for all of them, if no answer came."""
     again = bool(s.reads_asked) and now_ns - s.asked_ns >= 2 * s.timing.heartbeat_ns
     if s.leader is None or (s.reads_asked and not again) or not (s.reads_wanted or again):
         return
@@ -63,18 +64,18 @@ def ask_leader(s: RaftState, now_ns: int) -> None:
 
 
 def forget(s: RaftState) -> None:
-    """Contact with the quorum is lost: the clients are refused, so nobody waits for these any more."""
+    """Drop the waiting reads: contact with the quorum is lost and their clients are refused."""
     s.reads_wanted, s.reads_asked = [], []
 
 
 def want_round(s: RaftState) -> None:
-    """On a leader, at the end of a step: hurry a round for new reads, unless one for reads is under way already."""
+    """On a leader, at the end of a step: begin a round early for new reads, unless a round for reads is under way."""
     if s.reads_new and not s.reads_round and _knows_commit(s):
         s.round_wanted = True
 
 
 def join_round(s: RaftState) -> None:
-    """The round just begun serves the reads that arrived before it."""
+    """Let the round that just began serve the reads that arrived before it."""
     if s.reads_new and _knows_commit(s):
         s.reads_round.append(RoundReads(s.round, s.commit, s.reads_new))
         s.reads_new = []
@@ -105,7 +106,7 @@ def _begin(s: RaftState, now_ns: int, read: int | RemoteRead) -> None:
 
 
 def _knows_commit(s: RaftState) -> bool:
-    """Whether an entry of this term is committed: before, a new leader may not know all that is committed."""
+    """Return whether an entry of this term is committed. Until then a new leader may not know all that is committed."""
     return s.commit >= s.noop_index or s.flaws.no_noop_stale_read
 
 

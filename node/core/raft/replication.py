@@ -1,7 +1,7 @@
-"""The leader's log becomes everybody's: append and acknowledge.
+"""Log replication: append and acknowledge.
 
-The leader sends new entries to all while it writes them itself, and counts itself only when they are durable. A follower acknowledges `after` its
-fsync. All entries of one step share one batch on disk and one message to each node; several messages may be in flight.
+The leader sends new entries to all nodes while it writes them itself. It counts itself only once they are durable. A follower acknowledges `after`
+its fsync. All entries of one step share one batch on disk and one message per node. Several messages may be in flight.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .state.state import RaftState
 FLIGHT_LIMIT = 32
 """Messages in flight to one node, at most."""
 BACKLOG_LIMIT = 100_000
-"""Entries that are not committed, at most: beyond it commands wait for their deadline outside the log."""
+"""Uncommitted entries, at most. Beyond it commands wait outside the log, until their deadline."""
 BATCH_CHARACTERS = 256 * 1024
-"""Text of entries in one message, at most (one entry may exceed it)."""
+"""Characters of entries in one message, at most (a single entry may exceed it)."""
 
 
 def propose(s: RaftState, request: Propose) -> None:
@@ -35,7 +35,7 @@ def propose(s: RaftState, request: Propose) -> None:
 
 
 def replicate(s: RaftState, now_ns: int) -> None:
-    """At the end of a leader's step: send to each node what it lacks and may be sent."""
+    """Send each node what it lacks and may be sent. Runs at the end of a leader's step."""
     last = s.log.last_index
     in_step: list[tuple[str, Progress]] = []
     for peer, progress in s.progress.items():
@@ -49,15 +49,17 @@ def replicate(s: RaftState, now_ns: int) -> None:
             _send_entries(s, now_ns, peer, progress)
 
 
-def tell_commit(s: RaftState, now_ns: int) -> None:
-    """Tell those who would otherwise hear of a commit only with the next heartbeat. Repeats the present round, so it proves nothing new."""
+def send_commit(s: RaftState, now_ns: int) -> None:
+    """Send the commit index to nodes that would otherwise learn it only with the next heartbeat. The message repeats the current round, so it confirms
+    nothing new.
+    """
     if not s.news_pace.due(s.out, now_ns, len(s.progress)):
         return
     s.news_wanted = False
     for peer, progress in s.progress.items():
         commit = min(s.commit, progress.match)
-        if progress.told < commit:
-            progress.told = commit
+        if progress.commit_sent < commit:
+            progress.commit_sent = commit
             s.out.send(peer, Heartbeat(s.term, s.round, commit))
 
 
@@ -79,7 +81,7 @@ def _send_batch(s: RaftState, now_ns: int, peer: str, progress: Progress) -> Non
     assert term is not None, (previous, s.log.base_index)
     entries = _batch(s, progress.next)
     s.out.send(peer, AppendEntries(s.term, previous, term, entries, s.commit))
-    progress.told = max(progress.told, min(s.commit, previous + len(entries)))
+    progress.commit_sent = max(progress.commit_sent, min(s.commit, previous + len(entries)))
     if progress.mode is PROBE:
         progress.waiting, progress.sent_ns = True, now_ns
         return
@@ -90,7 +92,7 @@ def _send_batch(s: RaftState, now_ns: int, peer: str, progress: Progress) -> Non
 
 
 def _batch(s: RaftState, first: int) -> tuple[Entry, ...]:
-    """Entries from `first` on, within the bounds of one message."""
+    """Entries from `first` on, as many as fit in one message."""
     entries = s.log.slice(first, min(s.log.last_index, first + s.config.max_batch - 1))
     size = 0
     for count, entry in enumerate(entries):
@@ -101,7 +103,7 @@ def _batch(s: RaftState, first: int) -> tuple[Entry, ...]:
 
 
 def on_append(s: RaftState, now_ns: int, peer: str, m: AppendEntries) -> None:
-    """A follower's side. What the leader of this term sends is true; what we hold beyond it may not be."""
+    """Handle AppendEntries on a follower. What the leader of this term sends is authoritative; our log beyond it may conflict."""
     skipped = s.log.base_index - m.prev_index
     if skipped > 0 and s.flaws.purged_prev_is_conflict:
         if s.log.last_index > s.commit:
@@ -136,7 +138,7 @@ def _disagree(s: RaftState, peer: str, m: AppendEntries) -> None:
 
 
 def _agreement(s: RaftState, previous: int, term: int) -> int:
-    """The highest index below `previous` where our log may agree with one that has `term` there (Raft paper, 5.3)."""
+    """Return the highest index below `previous` where our log may agree with one that has `term` there (Raft paper, 5.3)."""
     index = min(previous - 1, s.log.last_index)
     floor = max(s.commit, s.log.base_index)
     while index > floor and (s.log.term(index) or 0) > term:
@@ -145,7 +147,7 @@ def _agreement(s: RaftState, previous: int, term: int) -> int:
 
 
 def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
-    """Append what is new. Only a *conflict* cuts our log: a late, shorter message must not (it would undo acknowledged entries)."""
+    """Append new entries. Only a *conflict* truncates our log: a late, shorter message must not, because it would remove acknowledged entries."""
     tail: list[Entry] = []
     for position, entry in enumerate(entries):
         term = s.log.term(entry.index)
@@ -166,7 +168,7 @@ def _adopt(s: RaftState, entries: tuple[Entry, ...]) -> None:
 
 
 def _heal(s: RaftState, verified: int, commit: int) -> None:
-    """A torn node is whole when it durably holds all that its leader had committed, up to an entry of the leader's own term."""
+    """Mark where a torn node is whole again: it durably holds all that its leader had committed, up to an entry of the leader's own term."""
     if s.torn and s.whole_at is None and verified > s.known and verified >= commit and s.log.term(verified) == s.term:
         s.whole_at = verified
 
@@ -187,7 +189,8 @@ def on_append_reply(s: RaftState, now_ns: int, peer: str, m: AppendReply) -> Non
         progress.mode is PROBE and m.prev_index == progress.next - 1
     ):
         if m.prev_index <= progress.match and not s.flaws.rejoin_same_term_progress:
-            # It denies what it acknowledged in this very term: its disk was replaced (or the refusal is late, which costs a round trip).
+            # The node denies what it acknowledged in this same term: its disk was replaced. Or the refusal is late, which costs one round
+            # trip.
             progress.match = 0
         progress.probe(min(m.match + 1, m.prev_index))
 
@@ -208,7 +211,7 @@ def _acknowledged(s: RaftState, now_ns: int, progress: Progress, match: int) -> 
 
 
 def retry(s: RaftState, now_ns: int) -> None:
-    """With each heartbeat: what was not answered for long is taken for lost. Silent nodes cost one message per retry."""
+    """Treat messages that stay unanswered for long as lost. Runs with each heartbeat. A silent node costs one message per retry."""
     patience_ns = max(2 * s.timing.heartbeat_ns, s.timing.election_min_ns // 2)
     for progress in s.progress.values():
         if now_ns - progress.sent_ns < patience_ns:
@@ -219,6 +222,6 @@ def retry(s: RaftState, now_ns: int) -> None:
 
 
 def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
-    """It answers heartbeats: an unanswered probe older than one beat was probably lost in a partition."""
+    """Send again to a node that answers heartbeats: a probe unanswered for more than one beat was probably lost in a partition."""
     if progress.waiting and now_ns - progress.sent_ns >= 2 * s.timing.heartbeat_ns:
         progress.waiting = False

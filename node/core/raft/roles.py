@@ -1,4 +1,4 @@
-"""Becoming a follower, from whatever one was, and the election clock."""
+"""Becoming a follower, from any role, and the election timer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ ELECTION = "raft/election"
 
 
 def become_follower(s: RaftState, now_ns: int, term: int, leader: str | None, reason: str) -> None:
-    """Adopt a term that is not smaller, perhaps with its leader."""
+    """Adopt a term that is not smaller, and its leader if known."""
     assert term >= s.term, (term, s.term)
     changed = s.role is not FOLLOWER or s.leader != leader or term > s.term
     if s.leading:
-        _lay_down(s, reason)
+        _step_down(s, reason)
     if s.role is not FOLLOWER:
         s.role = FOLLOWER
         arm_election(s, now_ns)
@@ -24,11 +24,11 @@ def become_follower(s: RaftState, now_ns: int, term: int, leader: str | None, re
     s.leader = leader
     if changed:
         s.out.trace("follower", s.journal.gate, term=term, leader=leader, reason=reason)
-        s.tell_leader()
+        s.announce_leader()
 
 
-def hear_leader(s: RaftState, now_ns: int, leader: str) -> None:
-    """A message of this term's leader arrived: follow it, and put off the next election."""
+def observe_leader(s: RaftState, now_ns: int, leader: str) -> None:
+    """Follow this term's leader, from which a message arrived, and postpone the next election."""
     if s.role is not FOLLOWER or s.leader != leader:
         become_follower(s, now_ns, s.term, leader, "heard the leader")
     s.heard_ns = now_ns
@@ -37,15 +37,15 @@ def hear_leader(s: RaftState, now_ns: int, leader: str) -> None:
 
 
 def arm_election(s: RaftState, now_ns: int) -> None:
-    """Draw a new timeout and start it now."""
+    """Choose a new random election timeout and start it now."""
     timing = s.timing
     s.election_timeout_ns = s.chance.between("raft", "election", timing.election_min_ns, timing.election_max_ns)
     s.election_at_ns = now_ns + s.election_timeout_ns
     s.out.set_timer(ELECTION, s.election_at_ns)
 
 
-def _lay_down(s: RaftState, reason: str) -> None:
-    """Stop leading. Reads of this node's own clients go on with the next leader; administrators are told."""
+def _step_down(s: RaftState, reason: str) -> None:
+    """Stop leading. Reads of this node's own clients continue with the next leader. Pending administrative requests are answered."""
     waiting = list(s.reads_new)
     for batch in s.reads_round:
         waiting += batch.reads
@@ -65,7 +65,7 @@ def _lay_down(s: RaftState, reason: str) -> None:
 
 
 def _verdict(s: RaftState, reason: str) -> tuple[str | None, str]:
-    """A handover whose target was asked has, as far as one can know, succeeded when the leader must step down."""
+    """Outcome of a leadership transfer when the leader steps down: if the target was sent TimeoutNow, it counts as done as far as this node can know."""
     assert s.handover is not None
     if s.handover.sent and reason in ("a later term", "a candidate of a later term"):
         return None, ""

@@ -1,7 +1,7 @@
-"""Snapshots: taken when enough was applied, written beside the old one, sent in pieces to who is too far behind.
+"""Snapshots: taken after enough entries were applied, written next to the old one, sent in chunks to nodes that are too far behind.
 
-A snapshot counts only when its file, its rename and the directory are durable; only then is the log before it given up: a new segment
-of the log begins, and the old ones go when that is durable.
+A snapshot counts only when its file, its rename and the directory are durable. Only then is the log before it dropped: a new segment begins, and the
+old ones are removed once the new one is durable.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .state.progress import SNAPSHOT, Progress
 from .state.state import Incoming, RaftState, Writing
 
 PIECE_CHARACTERS = 192 * 1024
-"""Text in one InstallSnapshot. JSON in JSON escapes quotes, so a frame of 1 MiB needs a margin."""
+"""Characters in one InstallSnapshot. JSON inside JSON escapes quotes, so a frame of 1 MiB needs a margin."""
 WRITE_BYTES = 1 << 20
-"""Of a snapshot written and synced at once."""
+"""Bytes of a snapshot written and synced at once."""
 SIZE_LIMIT = 1 << 30
 
 
 def on_taken(s: RaftState, taken: SnapshotTaken) -> None:
-    """The application's state at its applied index."""
+    """Begin to write the application's state at its applied index."""
     term = s.log.term(taken.index)
     if s.writing is None and term is not None and taken.index > s.log.base_index:
         voters = s.config.voters if s.flaws.snapshot_without_voters else s.voters_at(taken.index)
@@ -37,7 +37,7 @@ def begin_sending(s: RaftState, progress: Progress) -> None:
 
 
 def send_piece(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
-    """The next piece, unless the last one is unanswered."""
+    """Send the next chunk, unless the last one is unanswered."""
     snapshot = progress.snapshot
     if snapshot is None or progress.waiting:
         return
@@ -62,7 +62,7 @@ def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
 
 
 def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
-    """Pieces come one by one, perhaps repeated; another snapshot than the one begun starts anew."""
+    """Handle one chunk. Chunks arrive one by one and may repeat. A chunk of another snapshot starts over."""
     if m.index <= s.commit and not s.flaws.older_snapshot_installed:
         s.out.send(peer, SnapshotReply(s.term, s.commit, m.total, True), s.journal.gate)
         return
@@ -98,7 +98,7 @@ def _write(s: RaftState, snapshot: Snapshot, received: bool) -> None:
 
 
 def _write_on(s: RaftState, writing: Writing) -> None:
-    """Write the next bytes and make them durable; behind the last ones the file gets its name. The log is synced between two writes, so they are not large."""
+    """Write and sync the next bytes; after the last ones, rename the file. The log is synced between two writes, so the writes are small."""
     out, snapshot = s.out, writing.snapshot
     data = snapshot.cut(writing.written, WRITE_BYTES)
     last = writing.written + len(data) >= snapshot.size
@@ -117,7 +117,7 @@ def _write_on(s: RaftState, writing: Writing) -> None:
 
 
 def on_stored(s: RaftState, now_ns: int, op: int) -> None:
-    """Storage operation `op` is done: perhaps the last one of a snapshot."""
+    """Handle the end of storage operation `op`, which may be the last one of a snapshot."""
     writing = s.writing
     if writing is None or writing.op != op:
         return
@@ -136,7 +136,7 @@ def on_stored(s: RaftState, now_ns: int, op: int) -> None:
 
 
 def _compact(s: RaftState, snapshot: Snapshot) -> None:
-    """Keep some entries before the snapshot for nodes that are a little behind."""
+    """Drop the log before the snapshot, except some entries for nodes that are slightly behind."""
     index = min(snapshot.index, s.commit) - s.config.snapshot_threshold // 4
     if index > s.log.base_index:
         s.log.compact(index)
@@ -167,6 +167,6 @@ def _install(s: RaftState, snapshot: Snapshot) -> None:
 
 
 def _drop_configs(s: RaftState, index: int) -> None:
-    """Configurations before the one in force at `index` are history."""
+    """Drop the configurations older than the active one at `index`."""
     while len(s.configs) > 1 and s.configs[1][0] <= index:
         s.configs.pop(0)

@@ -1,8 +1,8 @@
-"""Who votes, with what weight, and what a quorum is. Pure functions over `{name: weight}`.
+"""Voters, weights and quorums. Pure functions over `{name: weight}`.
 
-A quorum is more than half of the total weight. One log entry changes one weight by exactly 1, so the totals W and W' of two successive
-configurations differ by 1; a quorum of each has at least (W+1)/2 and (W'+1)/2, which together exceed what disjoint sets could hold in either:
-any two such quorums share a voter. `step_towards` picks the next entry on the way to the weights that an operator wants.
+A quorum is more than half of the total weight. One log entry changes one weight by exactly 1, so the totals W and W' of two successive configurations
+differ by 1. A quorum of each has at least (W+1)/2 and (W'+1)/2. Together these exceed what disjoint sets could hold in either, so any two such
+quorums share a voter. `step_towards` picks the next entry on the way to the weights that an operator wants.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ Voters = Mapping[str, int]
 
 
 def is_quorum(voters: Voters, names: Iterable[str]) -> bool:
-    """Whether these names (each given once) weigh more than half."""
+    """Return whether these names (each given once) hold more than half of the weight."""
     return 2 * sum(voters.get(name, 0) for name in names) > sum(voters.values())
 
 
 def quorum_value(voters: Voters, values: Mapping[str, int]) -> int:
-    """The largest value that a quorum has reached (0 when a voter has none)."""
+    """Return the largest value that a quorum has reached (0 when a voter has none)."""
     missing = sum(voters.values()) // 2 + 1
     for value, weight in sorted([(values.get(name, 0), weight) for name, weight in voters.items()], reverse=True):
         missing -= weight
@@ -28,7 +28,7 @@ def quorum_value(voters: Voters, values: Mapping[str, int]) -> int:
 
 
 def step_towards(voters: Voters, target: Voters) -> dict[str, int] | None:
-    """The next configuration on the way, one weight changed by 1; growth first, by name. None: already there."""
+    """Return the next configuration on the way, one weight changed by 1, increases first, by name. None: the target is reached."""
     for name in sorted(target):
         if target[name] > voters.get(name, 0):
             return _changed(voters, name, 1)
@@ -44,7 +44,7 @@ def is_single_step(before: Voters, after: Voters) -> bool:
 
 
 def weights_from_parity(voters: Voters, preferred: str | None) -> dict[str, int]:
-    """The flaw: weight 2 for the preferred node whenever the voters are even in number."""
+    """Weights under the flaw: weight 2 for the preferred node whenever the number of voters is even."""
     derived = dict.fromkeys(sorted(voters), 1)
     if len(derived) % 2 == 0 and derived:
         derived[preferred if preferred in derived else next(iter(derived))] = 2

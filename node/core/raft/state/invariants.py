@@ -1,4 +1,4 @@
-"""What must always hold of a Raft participant's state."""
+"""Invariants of a Raft participant's state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .state import CANDIDATE, LEADER, PRE_CANDIDATE, RaftState
 
 
 def check(s: RaftState) -> None:
-    """Assert everything, in time linear in the log. Histories of one node only; clusters are judged from traces."""
+    """Assert all of them, in time linear in the log. They concern one node; whole clusters are checked from traces."""
     s.log.check()
     base, last = s.log.base_index, s.log.last_index
     assert base <= s.commit <= last, (base, s.commit, last)

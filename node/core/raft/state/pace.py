@@ -1,7 +1,7 @@
-"""How often a leader sends what no commit waits for: entries to nodes without a vote, news of commits to all.
+"""Rate limit for messages that no commit waits for: entries to nodes without a vote, commit indices to all.
 
-A message costs its sender and its receiver about as much whether it holds one entry or fifty. What comes alone leaves at once; what comes soon
-after it is gathered. The interval grows with the cluster, so that a leader of 31 others spends about as much on these as a leader of four.
+A message costs sender and receiver about the same, whether it holds one entry or fifty. A single one leaves at once; those that follow soon after are
+batched. The interval grows with the cluster, so a leader of 31 others spends about as much on these as a leader of four.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from ...interface.outbox import Outbox
 
 PER_NODE_NS = 500_000
-"""About three times what one message costs a leader: it spends a third of its time at most."""
+"""About three times the cost of one message to a leader, so that it spends at most a third of its time on them."""
 
 
 class Pace:
-    """One kind of message: when the next may leave, and whether a timer waits for that."""
+    """Rate limit of one kind of message: when the next may leave, and whether a timer waits for that."""
 
     __slots__ = ("armed", "next_ns", "timer")
 
@@ -23,7 +23,7 @@ class Pace:
         self.armed = False
 
     def due(self, out: Outbox, now_ns: int, receivers: int) -> bool:
-        """Whether to send now. If not, a timer ends another step as soon as it is."""
+        """Return whether to send now. If not, a timer triggers a step as soon as it is time."""
         if now_ns >= self.next_ns:
             self.next_ns = now_ns + PER_NODE_NS * receivers
             return True

@@ -1,6 +1,6 @@
-"""What a leader knows of one other node's log.
+"""A leader's view of one other node's log.
 
-`PROBE`: one message at a time until the logs are known to agree. `REPLICATE`: a bounded row of messages in flight. `SNAPSHOT`: pieces, one at a
+`PROBE`: one message at a time until the logs are known to agree. `REPLICATE`: a bounded number of messages in flight. `SNAPSHOT`: chunks, one at a
 time. A node that does not answer falls back to `PROBE`, so nothing piles up for it.
 """
 
@@ -19,15 +19,15 @@ class Mode(Enum):
     SNAPSHOT = "snapshot"
 
 
-# Names of their own: to find a member through its enumeration takes ten times as long.
+# Module-level names: access to a member through its enumeration takes ten times as long.
 PROBE, REPLICATE, SNAPSHOT = Mode
 
 
 @dataclass(slots=True)
 class Progress:
-    """`match`: durable there, for certain. `next`: what to send next. `waiting`: a probe or piece is unanswered since `sent_ns`.
+    """`match`: durable there, for certain. `next`: what to send next. `waiting`: a probe or chunk is unanswered since `sent_ns`.
 
-    Invariant: match < next. `torn`: it lost its tail, and does not count until a leader has made it whole.
+    Invariant: match < next. `torn`: the node lost its tail, and does not count until a leader has made it whole.
     """
 
     next: int
@@ -38,8 +38,8 @@ class Progress:
     flying: deque[int] = field(default_factory=deque)
     torn: bool = False
     acked_round: int = 0
-    told: int = 0
-    """The highest commit index that was sent to it."""
+    commit_sent: int = 0
+    """Highest commit index that was sent to it."""
     snapshot: Snapshot | None = None
     offset: int = 0
 

@@ -1,7 +1,7 @@
-"""The state of one Raft participant, and the few changes of it that every part needs.
+"""State of one Raft participant, and the few changes of it that every part needs.
 
-The parts (`election`, `replication`, `read_index`, `snapshotting`, `membership`, `contact`) are functions over this state; each
-holds one idea. Names follow the Raft paper and thesis. All times are monotonic ns.
+The parts (`election`, `replication`, `read_index`, `snapshotting`, `membership`, `contact`) are functions over this state. Names follow the Raft
+paper and thesis. All times are monotonic, in ns.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Role(str, Enum):
     LEADER = "leader"
 
 
-# Names of their own: to find a member through its enumeration takes ten times as long.
+# Module-level names: access to a member through its enumeration takes ten times as long.
 FOLLOWER, PRE_CANDIDATE, CANDIDATE, LEADER = Role
 
 
 @dataclass(slots=True)
 class Handover:
-    """A transfer of leadership under way: to whom, until when, and who asked."""
+    """A leadership transfer under way: target, deadline, and which request asked for it."""
 
     to: str
     until_ns: int
@@ -51,7 +51,7 @@ class Handover:
 
 @dataclass(slots=True)
 class Incoming:
-    """A leader's snapshot as far as it arrived."""
+    """The part of a leader's snapshot that has arrived."""
 
     index: int
     term: int
@@ -62,7 +62,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class Writing:
-    """A snapshot on its way to disk, bytes up to `written` so far: it goes on when `op` is done. `received`: it came from a leader."""
+    """A snapshot being written, `written` bytes so far. The next write begins when `op` is done. `received`: it came from a leader."""
 
     snapshot: Snapshot
     received: bool
@@ -72,7 +72,7 @@ class Writing:
 
 @dataclass(slots=True)
 class RemoteRead:
-    """A read index asked for by a follower: whom to answer, and with what context."""
+    """A read index requested by a follower: which node to answer, with which context."""
 
     peer: str
     incarnation: int
@@ -81,7 +81,7 @@ class RemoteRead:
 
 @dataclass(slots=True)
 class RoundReads:
-    """Reads that a round of heartbeats, once a quorum has answered it, confirms at `index`."""
+    """Reads that are confirmed at `index` once a quorum has answered a round of heartbeats."""
 
     round: int
     index: int
@@ -90,7 +90,7 @@ class RoundReads:
 
 @dataclass(slots=True)
 class RaftState:
-    """See the module. `reads_*` and what follows `progress` mean something on a leader only."""
+    """See the module. `reads_*` and the fields after `progress` are meaningful on a leader only."""
 
     config: NodeConfig
     flaws: Flaws
@@ -104,36 +104,36 @@ class RaftState:
     vote: str
     snapshot: Snapshot | None
     configs: list[tuple[int, Voters]]
-    """(index, voters) of every configuration in the log, after the one at the log's base or before."""
+    """(index, voters) of every configuration in the log, preceded by the one at the log's base."""
     commit: int
     durable: int
     torn: bool
     known: int
-    """The last index that recovery found: a torn node is whole only beyond it."""
+    """Last index that recovery found. A torn node is whole only beyond it."""
 
     others: list[str] = field(default_factory=list)
-    """Who else gets the log: configured nodes, voters, members."""
+    """Nodes that receive the log: configured nodes, voters, members."""
     role: Role = FOLLOWER
     leader: str | None = None
-    told: tuple[str | None, int, bool] = (None, -1, False)
-    voters_told: Voters | None = None
+    announced: tuple[str | None, int, bool] = (None, -1, False)
+    voters_announced: Voters | None = None
     issued_last: int = 0
     whole_at: int | None = None
     hard_op: int | None = None
     fresh: list[Entry] = field(default_factory=list)
-    """Appended in this step, not traced yet."""
+    """Entries appended in this step, not traced yet."""
 
     heard_ns: int = 0
-    """When this node last heard from a leader of its term."""
+    """When this node last heard a leader of its term."""
     parted: str | None = None
-    """The leader, while the connection to it is lost and nothing was heard of it since."""
+    """The leader, while the connection to it is lost and nothing was heard from it since."""
     hurries: int = 0
-    """Pre-votes that may still be asked for before the election timer."""
+    """Early pre-votes that remain before the election timer."""
     hurried_ns: int = -(1 << 62)
-    """When the last hurry began."""
+    """When the last early election began."""
     heard_from: dict[str, int] = field(default_factory=dict)
     quiet_until_ns: int = 0
-    """With leases, a restarted node does not vote before it would have forgotten the leader it may have heard."""
+    """With leases, a restarted node denies votes until then: it may have heard a leader before the restart."""
     contact_ns: int = 0
     contact: bool = True
     election_timeout_ns: int = 0
@@ -146,7 +146,7 @@ class RaftState:
 
     reads_wanted: list[int] = field(default_factory=list)
     reads_asked: list[tuple[int, int]] = field(default_factory=list)
-    """(context that it was first asked with, token)."""
+    """(context of the first request, token)."""
     asked_ns: int = 0
     context: int = 0
 
@@ -156,22 +156,22 @@ class RaftState:
     rounds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=256))
     lease_wall_ns: int | None = None
     beat_ns: int = 0
-    """When the last heartbeat was due: what the flaw `lease-not-checked-after-pause` takes for now."""
+    """When the last heartbeat was due: the flaw `lease-not-checked-after-pause` takes it for the present."""
     lease_void: bool = False
-    """This leader told another node to stand, so voters need not wait any more."""
+    """This leader sent TimeoutNow, so voters no longer have to wait."""
     reads_new: list[int | RemoteRead] = field(default_factory=list)
     reads_round: deque[RoundReads] = field(default_factory=deque)
     round_wanted: bool = False
     news_wanted: bool = False
-    """Others should hear of a commit before the next heartbeat."""
+    """Other nodes need the commit index before the next heartbeat."""
     learner_pace: Pace = field(default_factory=lambda: Pace("learners"))
     news_pace: Pace = field(default_factory=lambda: Pace("news"))
     handover: Handover | None = None
     target: tuple[int, Voters] | None = None
 
     @property
-    def tells_voters(self) -> bool:
-        """Whether there is another machine that counts votes."""
+    def announces_voters(self) -> bool:
+        """Whether another machine counts votes."""
         return self.config.membership is not None or self.config.memory is not None
 
     @property
@@ -184,7 +184,7 @@ class RaftState:
 
     @property
     def voters(self) -> Voters:
-        """The weights in force: the latest configuration in the log, committed or not."""
+        """The active weights: the latest configuration in the log, committed or not."""
         voters = self.configs[-1][1]
         if self.flaws.voters_adopted_at_commit:
             voters = next((known for at, known in reversed(self.configs) if at <= self.commit), self.configs[0][1])
@@ -197,35 +197,35 @@ class RaftState:
         return self.role is LEADER
 
     def counted(self, now_ns: int) -> Voters:
-        """The voters of whom a quorum is more than half."""
+        """Return the voters that quorums are counted over."""
         if self.flaws.quorum_of_live:
             since = now_ns - self.timing.election_max_ns
             return {n: w for n, w in self.voters.items() if n == self.me or self.heard_from.get(n, 0) >= since}
         return self.voters
 
     def voters_at(self, index: int) -> Voters:
-        """The configuration in force at `index`, which must not be compacted away."""
+        """Return the active configuration at `index`, which must not be compacted away."""
         return next(voters for at, voters in reversed(self.configs) if at <= index)
 
     def persist_hard(self) -> None:
-        """Stage term and vote for the disk. Nothing that tells them may leave before `term_gate`."""
+        """Stage term and vote for the disk. No message that carries them may leave before `term_gate`."""
         if self.flaws.term_vote_split_write:
             _write_vote(self.out, self.vote)
         self.journal.stage(Hard(self.term, self.vote))
         self.hard_op = self.journal.gate
 
     def term_gate(self) -> int | None:
-        """The operation after which term and vote are durable, when it is not done yet: answers to heartbeats wait for no more."""
+        """The storage operation after which term and vote are durable, if not done yet. Answers to heartbeats wait for nothing else."""
         return self.hard_op if self.hard_op is not None and self.journal.pending(self.hard_op) else None
 
     def begin_segment(self) -> None:
-        """Write everything anew into a fresh segment: after a snapshot, and at boot, when nothing found is known to be durable."""
+        """Rewrite everything into a fresh segment: after a snapshot, and at boot, when nothing that was found is known to be durable."""
         base, hard = Base(self.log.base_index, self.log.base_term), Hard(self.term, self.vote)
         self.journal.roll(base, hard, Doubt(self.known if self.torn else None), self.log.tail())
         self.hard_op = self.journal.gate
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Append to the log in memory and stage for the disk; adopt configurations at once (Raft thesis, 4.1)."""
+        """Append to the log in memory and stage for the disk. Adopt configurations at once (Raft thesis, 4.1)."""
         self.log.append(entries)
         self.fresh.extend(entries)
         stage = self.journal.stage
@@ -236,7 +236,7 @@ class RaftState:
                 self.out.trace("config", index=entry.index, voters=entry.command[1])
 
     def cut(self, index: int) -> None:
-        """Remove a conflicting suffix, in memory and on disk."""
+        """Truncate a conflicting suffix, in memory and on disk."""
         self.trace_appended()
         self.log.cut(index)
         self.journal.stage(Cut(index))
@@ -258,16 +258,16 @@ class RaftState:
             self.out.trace("append", entries=[[entry.index, entry.term, entry.crc] for entry in self.fresh])
             self.fresh = []
 
-    def tell_leader(self) -> None:
-        """Tell the other machines who leads, when that changed."""
+    def announce_leader(self) -> None:
+        """Send the other machines the leader, if it changed."""
         news = (self.leader, self.term, self.leading)
-        if news != self.told:
-            self.told = news
+        if news != self.announced:
+            self.announced = news
             self.out.emit(LeaderChanged(*news))
 
 
 _VOTE_FILE = "vote"
-"""Of the flaw `term-vote-split-write`: the vote in a file of its own, which nobody waits for."""
+"""For the flaw `term-vote-split-write`: a file for the vote alone, which nothing waits for."""
 
 
 def _write_vote(out: Outbox, vote: str) -> None:
@@ -278,5 +278,5 @@ def _write_vote(out: Outbox, vote: str) -> None:
 
 
 def read_vote(files: Mapping[str, bytes]) -> str:
-    """What `term-vote-split-write` left."""
+    """Read what `term-vote-split-write` left."""
     return files.get(_VOTE_FILE, b"").decode("utf-8", "replace")
