@@ -1,7 +1,7 @@
-"""Which machines a node is composed of, in the order in which they hear signals and flush.
+"""Composition of a node: its machines, in the order in which they receive signals and flush.
 
-The plain node is clients, application, roster and Raft. Each further section of the configuration adds machines behind them, which changes nothing
-of what these say: a node without the section has the same traces, byte for byte.
+The plain node is clients, application, roster and Raft. Each further section of the configuration adds machines after them. These do not change what
+the plain machines emit: a node without the section has the same traces, byte for byte.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .tasks.tasks import TaskMachine
 
 
 class Composition:
-    """`clients`, `application`, `raft` and `roster` are always there; `members` are the others by name, in order."""
+    """`clients`, `application`, `raft` and `roster` always exist; `members` are the others by name, in order."""
 
     def __init__(self, config: NodeConfig, out: Outbox, wall: Wall, event: Start) -> None:
         applications = Applications(config)
@@ -72,7 +72,7 @@ class Composition:
         }
 
     def on_memory_request(self, now_ns: int, event: Request) -> None:
-        """What is to be linearizable is a command for the log, everything else for this node's memory."""
+        """Route a memory request: a linearizable one becomes a command for the log, any other goes to this node's memory."""
         if self._memory is not None and not by_the_log(event.body):
             self._memory.on_request(now_ns, event)
             return
@@ -85,6 +85,6 @@ class Composition:
         return [name for name in self.roster.names if name != me]
 
     def on_task(self, now_ns: int, event: TaskDone) -> None:
-        """Work that this node's machine of tasks asked for has ended."""
+        """Handle the end of work that this node's task machine requested."""
         if self._tasks is not None:
             self._tasks.on_task(now_ns, event)

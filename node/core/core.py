@@ -3,9 +3,9 @@
     core = Core(NodeConfig.from_json({...}))
     effects = core.step(now_ns, [Start(incarnation=1, seed=7, files={})])
 
-`Core` knows no protocol. It takes a message, a datagram or a timer to the machine that the prefix of its tag or key names, and each signal to
-every machine that handles its type, until there are none; at the end of a step it lets every machine flush, so that all events of the
-step share one batch on disk and one round of messages. Which machines there are is `composition.py`'s.
+`Core` knows no protocol. It passes a message, a datagram or a timer to the machine named by the prefix of its tag or key. It passes each signal to
+every machine that handles its type, until none is left. At the end of a step every machine flushes, so all events of the step share one batch on disk
+and one round of messages. `composition.py` lists the machines.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _OWNERS = {kind: kind.TAG.partition(".")[0] for kind in MESSAGES}
 
 
 class Core:
-    """`step` is the only thing that changes a node's state. The first event must be `Start`. After `Halt` nothing happens any more.
+    """`step` is the only way to change a node's state. The first event must be `Start`. After `Halt` nothing happens.
 
-    What the disk, or a snapshot, holds is judged where it is read: a `CorruptionError` from any machine is a `Halt`.
+    The data on disk or in a snapshot is checked where it is read: a `CorruptionError` from any machine becomes a `Halt`.
     """
 
     def __init__(self, config: NodeConfig) -> None:
@@ -60,10 +60,10 @@ class Core:
         self._composition: Composition
         self._machines: dict[str, Machine] = {}
         self._garbage = 0
-        """Datagrams that were none of this cluster's, or for nobody here."""
+        """Datagrams that are not of this cluster, or that no machine here takes."""
         self._handlers: dict[type[Any], list[Callable[[int, Any], None]]] = {}
         self._receivers: dict[type[Any], Callable[[int, str, Any], None]] = {}
-        """Who takes which message."""
+        """Which machine takes which message."""
         self._flushes: list[Callable[[int], None]] = []
         self._events: dict[type[Any], Callable[[int, Any], None]] = {
             Start: self._start,
@@ -80,7 +80,7 @@ class Core:
         }
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]:
-        """Take all events of one turn, in order, and say what to do. `now_ns` is monotonic."""
+        """Process all events of one turn, in order, and return the effects. `now_ns` is monotonic."""
         out = self._out
         for event in events:
             if out.halted is not None:
@@ -99,7 +99,7 @@ class Core:
         return out.take()
 
     def check(self) -> None:
-        """Assert every invariant, in full. Linear in the log: for tests and now and then."""
+        """Assert every invariant, in full. Linear in the log: for tests and occasional checks."""
         if self._out.halted is None:
             for machine in self._machines.values():
                 machine.check()
@@ -121,7 +121,7 @@ class Core:
         return merged
 
     def counters(self) -> dict[str, Any]:
-        """What metrics have besides the status: what was dropped, and what failed. Clients do not get it."""
+        """Counters for metrics beyond the status: what was dropped and what failed. Clients do not get them."""
         return {"held_dropped": dict(self._out.dropped), **self._composition.counters()}
 
     def _received(self, now_ns: int, event: Received) -> None:
@@ -138,7 +138,7 @@ class Core:
             self._garbage += 1
             return
         if note.sender == self.config.node:
-            return  # A broadcast comes back to its sender.
+            return  # A broadcast also reaches its sender.
         member = self._composition.members.get(note.tag.partition(".")[0])
         if member is None:
             self._garbage += 1
@@ -174,7 +174,7 @@ class Core:
             member.start(now_ns)
 
     def _stored(self, now_ns: int, event: StorageDone) -> None:
-        """An error of the disk is final: what it did with the data is not known, and asking again would hide that."""
+        """Halt on a disk error. What it did to the data is unknown, and a retry would hide that."""
         if event.error is not None and not self._flaws.fsync_error_ignored:
             reason = f"storage operation {event.op} failed: {event.error}"
             self._out.halt(f"{reason}\nhint: check the disk under this node's data directory, then start it again")
@@ -217,7 +217,7 @@ class Core:
                 handler(now_ns, signal)
 
     def _flush(self, now_ns: int) -> None:
-        """Flushing may release reads, whose answers are due in this step too; they stage nothing new for long."""
+        """Flush every machine. Flushing may release reads, whose answers are due in this step too; these stage nothing new for long."""
         while True:
             for flush in self._flushes:
                 flush(now_ns)
@@ -230,6 +230,6 @@ MARKER_CHARACTERS = 1024
 
 
 def _marker_problem(marker: Any) -> str | None:
-    """A marker goes into the trace as it is."""
+    """Return what is wrong with a marker, which goes into the trace unchanged."""
     size = len(canonical(marker))
     return None if size <= MARKER_CHARACTERS else f"marker is {size} characters as JSON, more than {MARKER_CHARACTERS}"

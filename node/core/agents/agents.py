@@ -1,10 +1,12 @@
 """The host's part of agents: runs what the log placed on this process, saves its state, and moves it when the log says so.
 
-The log decides, and this machine obeys: an agent is here while the replicated placement names this node, in this incarnation. It may work only while a quorum hears this node
-besides, because others may have taken it for failed and placed its agents anew. After a quorum was lost, and at the start, it asks which entries are committed (a read index) and works
-only when they are applied and the agent is still here: a log that is read again, or late, is full of placements that were.
+The log decides and this machine follows: an agent is here while the replicated placement names this node, in this incarnation. The agent may work
+only while this node is also in contact with a quorum. Otherwise the others may have marked the node as failed and placed its agents again. After a
+loss of quorum, and at the start, the machine requests a read index and lets agents work only when everything up to it is applied and the agent is
+still here. A log that is read again, or late, is full of outdated placements.
 
-`AgentsHere` says which agents may work. Whoever sees an agent leave it stops its work at once: what an agent did while it was not in there is refused.
+`AgentsHere` lists the agents that may work. A machine that sees an agent leave the list stops its work at once: what an agent did while it was not
+listed is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ CONFIRM_NS = 500 * MS
 REPORTED_AT_ONCE = 64
 """Agents in one `agents.started`, at most."""
 FIRST_TOKEN = -1_000_000_000
-"""Tokens of this machine's reads: below all others'."""
+"""Tokens of this machine's reads: below those of all other machines."""
 
 Record = Mapping[str, Any]
 
@@ -67,16 +69,16 @@ class Agents(Member):
         self._view = Placements()
         self._live: dict[str, Live] = {}
         self._moves = Moves(config.node, out, self._flaws, self._save)
-        self._told: dict[str, int] = {}
-        """What `AgentsHere` said last."""
+        self._announced: dict[str, int] = {}
+        """The last `AgentsHere`."""
         self._suspended = True
         self._contact = True
         self._asked = False
-        """Whether a read index was asked for since the quorum was lost."""
+        """Whether a read index was requested since the quorum was lost."""
         self._token = self._void_token = FIRST_TOKEN
-        """Of the last read, and of the last one before the quorum was lost. They count down."""
+        """Token of the last read, and of the last one before the quorum was lost. They count down."""
         self._resume_at: int | None = None
-        """The index to be applied before work goes on."""
+        """Index that must be applied before work goes on."""
         self._applied = 0
         self._reports = 0
         self._registered = False
@@ -122,7 +124,7 @@ class Agents(Member):
             self._moves.on_connected(now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
-        """Work goes on once everything that this step brought is known."""
+        """Let work go on after all signals of the step are handled."""
         if self._suspended and self._contact:
             if self._resume_at is None:
                 self._ask(now_ns)
@@ -135,15 +137,15 @@ class Agents(Member):
 
     def status(self) -> dict[str, Any]:
         return {
-            "agents_running": len(self._told),
+            "agents_running": len(self._announced),
             "agents_suspended": self._suspended,
             "agents_migrating": len(self._moves.outgoing),
         }
 
     def check(self) -> None:
-        for agent, epoch in self._told.items():
+        for agent, epoch in self._announced.items():
             assert agent in self._live and self._live[agent].epoch == epoch, agent
-        assert not (self._suspended and self._told) or self._flaws.two_hosts_after_switch, self._told
+        assert not (self._suspended and self._announced) or self._flaws.two_hosts_after_switch, self._announced
         for agent, live in self._live.items():
             record = self._view[agent]
             assert (record["host"], record["incarnation"]) == (self._me, self._incarnation), record
@@ -152,7 +154,7 @@ class Agents(Member):
 
     def fingerprint(self) -> Any:
         live = [[a.agent, a.epoch, a.state.digest, list(a.dirty), a.number, len(a.batch)] for a in self._live.values()]
-        return [live, self._moves.fingerprint(), self._told, self._suspended, self._token, self._resume_at]
+        return [live, self._moves.fingerprint(), self._announced, self._suspended, self._token, self._resume_at]
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
         if signal.app == "members":
@@ -163,11 +165,11 @@ class Agents(Member):
         self._view = signal.view
         for agent in signal.ids:
             self._reconcile(now_ns, agent)
-        self._tell(now_ns)
+        self._announce(now_ns)
         self._go_on(now_ns)
 
     def _reconcile(self, now_ns: int, agent: str) -> None:
-        """Do what the placement says now, whatever happened in between."""
+        """Make the agents here match the present placement, whatever happened in between."""
         record, live = self._view.get(agent), self._live.get(agent)
         here = record is not None and (record["host"], record["incarnation"]) == (self._me, self._incarnation)
         if live is not None and not (record is not None and here and record["epoch"] == live.epoch):
@@ -180,7 +182,7 @@ class Agents(Member):
         self._moves.follow_target(agent, record, self._incarnation)
 
     def _place(self, now_ns: int, agent: str, record: Record) -> Live:
-        """From what a migration brought, or from the last checkpoint."""
+        """Place the agent, from what a migration brought or from the last checkpoint."""
         saved, number = self._view.saved[agent], record["checkpoint"]["number"]
         brought = self._moves.take(agent, record)
         live = Live(agent, record["epoch"], brought or saved.copy(), number, now_ns)
@@ -193,7 +195,7 @@ class Agents(Member):
         return live
 
     def _drop(self, now_ns: int, live: Live, record: Record | None) -> None:
-        """It is not here any more, or under another epoch."""
+        """Remove the agent: it is no longer here, or has another epoch."""
         handed_over = self._moves.end_source(now_ns, live, record)
         if live.unsaved and not handed_over and record is not None:
             number = record["checkpoint"]["number"]
@@ -202,10 +204,10 @@ class Agents(Member):
             self._out.emit(Withdraw(f"{CHECKPOINT}/{live.agent}"))
         del self._live[live.agent]
 
-    def _tell(self, now_ns: int) -> None:
-        """Say which agents may work, when that has changed."""
+    def _announce(self, now_ns: int) -> None:
+        """Emit which agents may work, if that changed."""
         running = {live.agent: live.epoch for live in self._live.values() if self._may_work(live)}
-        before = self._told
+        before = self._announced
         if running == before:
             return
         for agent, epoch in before.items():
@@ -216,14 +218,14 @@ class Agents(Member):
             if before.get(agent) != epoch:
                 self._out.trace("agent-started", agent=agent, epoch=epoch)
         self._report(now_ns, [self._live[agent] for agent in running])
-        self._told = running
+        self._announced = running
         self._out.emit(AgentsHere(running, {agent: self._live[agent].state.data for agent in running}))
 
     def _may_work(self, live: Live) -> bool:
         return live.resumed or not (live.paused or self._suspended)
 
     def _report(self, now_ns: int, running: list[Live]) -> None:
-        """Tell the log that these run, those of a step with one command: each entry goes to every node."""
+        """Record in the log that these agents run, all of a step with one command, because each entry goes to every node."""
         fresh = [live for live in running if not live.reported]
         for first in range(0, len(fresh), REPORTED_AT_ONCE):
             some = fresh[first : first + REPORTED_AT_ONCE]
@@ -234,10 +236,10 @@ class Agents(Member):
             self._out.emit(Submit(f"agents/started/{self._reports}", ["agents.started", {"agents": started}]))
 
     def _go_on(self, now_ns: int) -> None:
-        """Take every migration as far as it goes now."""
+        """Advance every migration as far as possible now."""
         if not self._suspended:
             self._moves.go_on(now_ns)
-        self._tell(now_ns)
+        self._announce(now_ns)
 
     def _on_work(self, now_ns: int, signal: AgentWork) -> None:
         live = self._live.get(signal.agent)
@@ -249,7 +251,7 @@ class Agents(Member):
         self._moves.changed(signal.agent, signal.changes)
 
     def _work_problem(self, live: Live | None, work: AgentWork) -> str | None:
-        here = self._told.get(work.agent)
+        here = self._announced.get(work.agent)
         if live is None or here is None:
             return "it does not run here"
         if here != work.epoch and not self._flaws.agent_epoch_unchecked:
@@ -278,7 +280,7 @@ class Agents(Member):
             self._moves.give_up(agent, str(signal.result.get("error")))
 
     def _on_saved(self, agent: str, live: Live | None, signal: Submitted) -> None:
-        """A piece of a checkpoint was accepted or refused; perhaps of an agent that is gone from here by now."""
+        """Handle the result of one chunk of a checkpoint, perhaps of an agent that has left this node."""
         result = signal.result
         accepted = result["status"] == "ok"
         if accepted and result["whole"]:
@@ -298,13 +300,13 @@ class Agents(Member):
         if not self._flaws.host_outlives_lease:
             self._suspended, self._asked, self._resume_at = True, False, None
             self._void_token = self._token
-            self._tell(now_ns)
+            self._announce(now_ns)
 
     def _on_quorum_regained(self, now_ns: int, signal: QuorumRegained) -> None:
         self._contact = True
 
     def _ask(self, now_ns: int) -> None:
-        """What is committed by now? Asked as soon as this node is a member, and again, for the answer may never come."""
+        """Request a read index as soon as this node is a member, and repeat it, because the answer may never come."""
         if self._asked or not (self._registered or self._live):
             return
         self._asked = True

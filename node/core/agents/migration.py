@@ -1,11 +1,14 @@
-"""Migration: the state goes over while the agent works; it stands still only for what changed last (pre-copy, as in Clark et al., "Live Migration of Virtual Machines", NSDI 2005).
+"""Migration: the state is copied while the agent works, and the agent is paused only for the last changes (pre-copy, as in Clark et al., "Live Migration
+of Virtual Machines", NSDI 2005).
 
     source: COPYING ── little is left ──▶ STANDING ── the target holds all ──▶ SWITCHING ── the log says switched ──▶ gone
                └──────── no answer ──────────┴──▶ GIVEN_UP ── the log says cancelled ──▶ works on
 
-Only the log ends a migration. A source that stands still stays so until it has seen the log's word: `agents.switch` may be committed already, though nobody told it.
+Only the log ends a migration. A paused source stays paused until it has seen the outcome in the log: `agents.switch` may be committed already without
+its knowledge.
 
-Pieces go one at a time, each numbered and acknowledged: what was lost, or cut off, is sent again from there. Keys that change after they were sent are due again.
+Chunks are sent one at a time, numbered and acknowledged. After a loss the transfer continues from the last acknowledged chunk. Keys that change after
+they were sent are sent again.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ from .live import Live
 
 PIECE_CHARACTERS = 256 * 1024
 SMALL_CHARACTERS = 64 * 1024
-"""So little may be left when the agent is made to stand still: one message, and a pause of one round trip and one round of the log."""
+"""Characters that may remain when the agent is paused: one message, and a pause of one round trip and one round of the log."""
 RESEND_NS = 300 * MS
 COPY_PATIENCE_NS = 10_000 * MS
 STAND_PATIENCE_NS = 2_000 * MS
-"""So long without an acknowledgement, and the source gives up."""
+"""Time without an acknowledgement after which the source gives up."""
 
 
 class Phase(Enum):
@@ -35,7 +38,7 @@ class Phase(Enum):
 
 
 class Outgoing:
-    """The source's side. `piece` is the one that is not acknowledged; `pending` are the keys that the target lacks."""
+    """The source's side. `piece` is the unacknowledged chunk; `pending` are the keys that the target lacks."""
 
     def __init__(self, live: Live, to: str, since: int, now_ns: int) -> None:
         self.live = live
@@ -48,14 +51,14 @@ class Outgoing:
         self.sent_ns = now_ns
         self.progress_ns = now_ns
         self.stood_ns = now_ns
-        """When it was made to stand still."""
+        """When the agent was paused."""
         self.characters = 0
 
     def changed(self, key: str) -> None:
         self.pending[key] = None
 
     def converged(self) -> bool:
-        """Whether to stand still now: little is left, or the agent changes as fast as it is copied and would never end."""
+        """Return whether to pause now: little is left, or the agent changes as fast as it is copied and the copy would never end."""
         left = 0
         for key in self.pending:
             left += self.live.state.size(key)
@@ -64,7 +67,7 @@ class Outgoing:
         return True
 
     def next_piece(self) -> AgentPiece:
-        """The next keys that the target lacks; the last piece may be empty, for the digest is in it."""
+        """Return the next keys that the target lacks; the last chunk may be empty, because it carries the digest."""
         changes: dict[str, Any] = {}
         gone: list[str] = []
         state, size = self.live.state, 0
@@ -91,7 +94,7 @@ class Outgoing:
 
 
 class Incoming:
-    """The target's side: what came so far of the agent's state."""
+    """The target's side: the part of the agent's state that has arrived."""
 
     def __init__(self, agent: str, epoch: int, since: int, source: str) -> None:
         self.agent = agent
@@ -103,7 +106,7 @@ class Incoming:
         self.state = KeyedState()
 
     def take(self, piece: AgentPiece) -> bool:
-        """Whether this piece belongs to what is expected; then what is held is to be acknowledged."""
+        """Take a chunk. Returns whether it is the expected one, so that it must be acknowledged."""
         if (piece.epoch, piece.since) != (self.epoch, self.since) or _piece_problem(piece.work) is not None:
             return False
         if piece.number == self.received + 1 and not self.whole:

@@ -1,4 +1,4 @@
-"""All migrations of one host, from it and to it: what the log, the other side and the clock make of them. `migration.py` has the steps of one."""
+"""All migrations of one host, from it and to it: reactions to the log, the other side and the clock. `migration.py` has the steps of one migration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .live import Live
 from .migration import RESEND_NS, Incoming, Outgoing, Phase
 
 ROLL_BACK_NS = 100 * MS
-"""The flaw `two-hosts-after-switch` waits so long for the log."""
+"""Time that the flaw `two-hosts-after-switch` waits for the log."""
 Record = Mapping[str, Any]
 
 
@@ -31,7 +31,7 @@ class Moves:
         self._incoming: dict[str, Incoming] = {}
 
     def follow_source(self, now_ns: int, live: Live, moving: Record | None) -> None:
-        """The agent is here; `moving` is what the log says of a migration away."""
+        """Follow the log for an agent that is here; `moving` is the log's record of a migration away."""
         out = self.outgoing.get(live.agent)
         if out is not None and (moving is None or moving["since"] != out.since):
             self._out.trace("agent-move-cancelled", agent=live.agent, epoch=live.epoch, since=out.since)
@@ -42,7 +42,7 @@ class Moves:
             self._save(live)
 
     def follow_target(self, agent: str, record: Record | None, incarnation: int) -> None:
-        """Hold what comes of an agent on its way to this process, and nothing else."""
+        """Accept the state of an agent that is on its way to this process, and nothing else."""
         moving = None if record is None else record["moving"]
         held = self._incoming.get(agent)
         expected = moving is not None and (moving["to"], moving["incarnation"]) == (self._me, incarnation)
@@ -54,14 +54,14 @@ class Moves:
             self._out.send(record["host"], AgentAck(agent, moving["since"], 0, False))
 
     def take(self, agent: str, record: Record) -> KeyedState | None:
-        """The state that the migration brought which ended with this placement."""
+        """Return the state brought by the migration that ended with this placement."""
         held = self._incoming.get(agent)
         if held is None or not held.whole or held.since != record["switched"]:
             return None
         return held.state
 
     def end_source(self, now_ns: int, live: Live, record: Record | None) -> bool:
-        """The agent is not here any more. Whether this migration took it away, so that nothing is lost."""
+        """End the source's side: the agent is no longer here. Returns whether this migration took it away, so that nothing is lost."""
         out = self.outgoing.get(live.agent)
         if out is None:
             return False
@@ -102,7 +102,7 @@ class Moves:
             self.give_up(ack.agent, "the target holds something else")
 
     def on_connected(self, now_ns: int, peer: str) -> None:
-        """What was in flight is perhaps lost: go on from what was acknowledged."""
+        """Continue from what was acknowledged: what was in flight may be lost."""
         for out in self.outgoing.values():
             if out.to == peer and out.piece is not None and out.phase is not Phase.GIVEN_UP:
                 self._send(now_ns, out)
@@ -121,7 +121,7 @@ class Moves:
                 out.live.resumed = True
 
     def go_on(self, now_ns: int) -> None:
-        """Every migration as far as it goes without an answer. Only where a quorum is heard: the agent must not stand still, or be switched, on the word of one."""
+        """Advance every migration as far as possible without an answer. Only in contact with a quorum: one node alone must not pause or switch the agent."""
         for out in self.outgoing.values():
             if out.phase is Phase.COPYING and out.piece is None:
                 if out.converged() or self._flaws.stop_and_copy:
@@ -139,7 +139,7 @@ class Moves:
                 self._out.emit(Submit(f"agents/switch/{out.live.agent}", ["agents.switch", fields]))
 
     def give_up(self, agent: str, why: str) -> None:
-        """Ask the log to end it. A switch may be on its way: whichever comes first in the log counts."""
+        """Ask the log to end the migration. A switch may be on its way; the first of the two in the log counts."""
         out = self.outgoing.get(agent)
         if out is None or out.phase is Phase.GIVEN_UP:
             return
@@ -159,7 +159,7 @@ class Moves:
         self._out.send(out.to, out.piece)
 
     def _forget(self, live: Live) -> None:
-        """The log ended this migration: with a cancel, the agent works on."""
+        """Forget a migration that the log ended. After a cancel the agent works on."""
         del self.outgoing[live.agent]
         live.paused = live.resumed = False
         self._out.emit(Withdraw(f"agents/switch/{live.agent}"))

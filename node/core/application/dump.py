@@ -1,7 +1,7 @@
-"""The replicated state as of one index, turned into text part by part while later commands change it.
+"""Dump of the replicated state at one index, written as text in parts while later commands change the state.
 
-What a later command changes is kept as it was (copy on write), so each part costs what it holds, however large the state. A small state is one part, in the step
-in which the snapshot is due.
+What a later command changes is kept as it was (copy on write), so each part costs only its own size, however large the state. A small state is one
+part, in the step in which the snapshot is due.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..interface.entry import canonical
 from ..records.change_sum import ABSENT
 
 SORTED_KEYS = 4096
-"""Of at most so many keys the text is canonical; to sort more would take too long for one step."""
+"""Up to this number of keys the text is canonical; to sort more would take too long for one step."""
 PAUSE_NS = 2_000_000
-"""Between two parts: other work has its turn."""
+"""Pause between two parts, for other work."""
 
 
 class Frozen:
-    """The keys and values that `data` had when this was made. `keys` are those of `data`; it only grows. Whoever changes a key calls `keep` first."""
+    """The keys and values that `data` had at creation. `keys` are those of `data`, which only grows. Code that changes a key must call `keep` first."""
 
     __slots__ = ("_before", "_count", "_data", "_keys")
 
@@ -36,7 +36,7 @@ class Frozen:
             self._before[key] = before
 
     def texts(self) -> Iterator[str]:
-        """Each key with its value as JSON, and a comma behind all but the last."""
+        """Yield each key with its value as JSON, and a comma after all but the last."""
         before, data, keys, last = self._before, self._data, self._keys, self._count - 1
         for position in range(self._count):
             key = keys[position]
@@ -45,7 +45,7 @@ class Frozen:
 
 
 class Dump:
-    """A snapshot under way. `index` and `digest` are those of the state when it was begun."""
+    """A snapshot under way. `index` and `digest` are those of the state at its beginning."""
 
     def __init__(
         self, index: int, digest: str, apps: Mapping[str, Any], keys: Frozen, sessions: Sequence[Any], limit: int
@@ -56,7 +56,7 @@ class Dump:
         self._pieces = _pieces(apps, keys, sessions)
 
     def advance(self) -> bool:
-        """Make the next part, of `limit` characters or little more. Whether it was the last."""
+        """Make the next part, of `limit` characters or slightly more. Returns whether it was the last."""
         pieces: list[str] = []
         size = 0
         for piece in self._pieces:
@@ -70,7 +70,7 @@ class Dump:
 
 
 def _pieces(apps: Mapping[str, Any], keys: Frozen, sessions: Sequence[Any]) -> Iterator[str]:
-    """The JSON object that `restore` takes. What applications hold may change in place, so it is text at once."""
+    """Pieces of the JSON object that `restore` takes. Values of applications may change in place, so they are converted to text at once."""
     yield '{"apps":' + canonical(apps) + ',"kv":{' if apps else '{"kv":{'
     yield from keys.texts()
     yield '},"sessions":['

@@ -27,7 +27,7 @@ _SMALL_CHARACTERS = 64
 
 @frozen
 class Mismatch:
-    """Why a transaction was refused: the key, and the value that was there."""
+    """Reason of a refused transaction: the key, and the value found there."""
 
     key: str
     found: Any
@@ -49,7 +49,7 @@ class KeyValue:
         self._sizes: dict[str, int] = {}
         """Characters of large values as JSON, once they were needed. They hang on the values alone, so that nodes which computed them at different times agree."""
         self._keys: list[str] = []
-        """In the order in which they came. None ever goes."""
+        """In order of insertion. Keys are never removed."""
         self._sum = ChangeSum(_text_of)
         self._frozen: Frozen | None = None
 
@@ -104,7 +104,7 @@ class KeyValue:
         return size
 
     def digest(self) -> str:
-        """Of all keys and values; costs what the keys do that changed since it was last asked for."""
+        """Digest of all keys and values; costs as much as the keys that changed since the last call."""
         return f"{self._sum.settle(self._data):032x}"
 
     def _change(self, changes: Mapping[str, Any], sizes: Mapping[str, int], ops: Sequence[MicroOp]) -> None:
@@ -128,7 +128,7 @@ class KeyValue:
         return len(self._data)
 
     def freeze(self) -> Frozen:
-        """What is here now, to be read in later steps, until `thaw`."""
+        """Freeze the present state, to be read in later steps, until `thaw`."""
         self._frozen = Frozen(self._data, self._keys)
         return self._frozen
 

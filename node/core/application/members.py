@@ -1,12 +1,14 @@
-"""The replicated application `members`: who belongs to the cluster, and in which state of its life.
+"""The replicated application `members`: the members of the cluster and the state of each in its lifecycle.
 
     apply(7, "members.join", {"name": "n4", "host": "10.0.0.4", "port": 10000, "udp": 9999, "role": "hybrid", "capacity": {…}, "incarnation": 1})
     view["n4"]["state"] == "JOINING"
 
-What the table of `lifecycle.py` does not have is refused with the state that the member is in. Each boot of a node is an incarnation greater than the one before, also after it
-was removed: so a command of an earlier life that arrives late changes nothing. A command may name `since`, the index at which the member came into the state that the command
-starts from; then it takes effect once, however often it is in the log. So a member that was failed by mistake comes back in the incarnation that it is in, and a node whose
-disk was replaced, and which counts from 1 again, comes back at all: whoever names the newest state is no late duplicate.
+A transition that is not in the table of `lifecycle.py` is refused with the member's state. Each boot of a node is an incarnation greater than the one
+before, also after the node was removed. So a command of an earlier life that arrives late changes nothing.
+
+A command may name `since`, the index at which the member entered the state that the command starts from. Then it takes effect once, however often it
+is in the log. This lets a member that was failed by mistake come back in its present incarnation. It also lets a node come back whose disk was
+replaced and which counts from 1 again: a command that names the newest state is no late duplicate.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ from .sessions import Result
 
 MEMBER_LIMIT = 32
 GONE_LIMIT = 256
-"""Members that were removed and whose last incarnation is remembered; the one removed first is forgotten first."""
+"""Removed members whose last incarnation is remembered; the one removed first is forgotten first."""
 
 Record = dict[str, Any]
 Test = Callable[[Any], bool]
 
 
 class Members:
-    """A record: `host port udp_port role capacity incarnation state since`, the last one being the index at which it came into this state."""
+    """A record is `host port udp_port role capacity incarnation state since`; `since` is the index at which the member entered this state."""
 
     name = "members"
     commands = ("members.join", "members.move", "members.remove", "members.leave")
@@ -78,7 +80,7 @@ class Members:
         return self._remove(index, fields["name"], record)
 
     def query(self, fields: Fields) -> Any:
-        """All members by name, or with `{"name": "n4"}` that one, or null."""
+        """Return all members by name, or with `{"name": "n4"}` that one, or null."""
         if "name" in fields:
             name = fields["name"]
             return self.view.get(name) if isinstance(name, str) else None
@@ -94,7 +96,7 @@ class Members:
         return text_digest(canonical(self.dump()))
 
     def restore(self, data: Any) -> None:
-        """Others hold `view`: it stays the same object."""
+        """Restore in place: other machines hold `view`, so it stays the same object."""
         state = data or {}
         self.fresh.update(dict.fromkeys(self.view))
         self.view.clear()
@@ -142,7 +144,7 @@ class Members:
         return done(name=name, state=REMOVED, incarnation=record["incarnation"])
 
     def _make_room(self, index: int) -> bool:
-        """Whoever failed longest ago is replaced by the newcomer; whether there is such a one."""
+        """Replace the member that failed longest ago by the new one. Returns whether there was one."""
         failed = [(record["since"], name) for name, record in self.view.items() if record["state"] == FAILED]
         if failed:
             self._forget(index, min(failed)[1])
@@ -156,7 +158,7 @@ class Members:
 
 
 def _late(record: Record, fields: Fields) -> Result | None:
-    """The refusal of a command that starts from something else than what is: an earlier life, or an earlier state."""
+    """Refuse a command that starts from another incarnation or state than the present one."""
     now, named = record["incarnation"], fields.get("incarnation", record["incarnation"])
     if named != now:
         return refused(
@@ -181,7 +183,7 @@ def _at(name: str, record: Record) -> Result:
 
 
 def _own_words(fields: Fields) -> Record:
-    """The part of a record that the member itself says."""
+    """The part of a record that the member itself supplies."""
     own = {name: fields[name] for name in ("host", "port", "role")}
     return {**own, "udp_port": fields["udp"], "capacity": dict(fields["capacity"])}
 

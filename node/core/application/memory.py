@@ -1,7 +1,7 @@
-"""The application `memory`: changes of agent memory that are to be linearizable, in the order of the log.
+"""The application `memory`: linearizable changes of agent memory, in the order of the log.
 
-It holds what came by the log alone, and every node joins its records into its own memory, where they meet the changes that did not. Their replica is `log`, their number the
-index of their entry.
+It holds only what came through the log. Every node merges its records into its own memory, together with the changes that did not. Their replica is
+`log`, and their number is the index of their entry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .replicated import Fields, Result, done, refused
 COMMANDS = ("memory.change", "memory.delete")
 _FIELDS = {"memory.change": ("kind", "record", "fields", "op"), "memory.delete": ("kind", "record", "op")}
 REMEMBERED = 4096
-"""Commands whose answer is remembered: a message that brings one to the leader may come twice, and a count must not."""
+"""Commands whose answer is remembered: a message that brings one to the leader may arrive twice, but a count must not be added twice."""
 OP_CHARACTERS = 128
 
 
@@ -36,7 +36,7 @@ class Memory:
         self._rule = config.memory.conflicts
         self._store = self._empty()
         self._answers: dict[str, Result] = {}
-        """By `op`, the latest last."""
+        """Answers by `op`, the latest last."""
         self.view: dict[str, Any] = {}
         """By "kind/record": (kind, record, state)."""
         self.fresh: dict[str, None] = {}
@@ -57,7 +57,7 @@ class Memory:
         return record_problem(fields.get("kind"), fields.get("record"))
 
     def apply(self, index: int, command: str, fields: Fields) -> Result:
-        """Once for each `op`."""
+        """Apply once for each `op`."""
         answered = self._answers.get(fields["op"])
         if answered is None:
             answered = self._answers[fields["op"]] = self._apply(index, command, fields)
@@ -67,7 +67,7 @@ class Memory:
 
     def _apply(self, index: int, command: str, fields: Fields) -> Result:
         store, key = self._store, (fields["kind"], fields["record"])
-        # The index is the dot's number, so numbers have gaps; nothing counts on their having none here.
+        # The index is the number of the dot, so numbers have gaps. Nothing here depends on gapless numbers.
         store.vector[LOG] = index - 1
         if command == "memory.delete":
             if store.delete(*key, 0) is None:
@@ -81,7 +81,7 @@ class Memory:
         return done()
 
     def query(self, fields: Fields) -> Any:
-        """`{"kind", "record"}`: the record as the log alone has it; nothing: how many there are of each kind."""
+        """`{"kind", "record"}`: the record as the log alone has it. Without fields: the number of records of each kind."""
         if fields.get("kind") is None:
             return dict(self._store.live)
         return self._store.shown(str(fields["kind"]), str(fields.get("record")))

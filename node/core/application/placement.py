@@ -1,8 +1,8 @@
-"""The application `agents`: which agent is where, under which epoch, and its state as of its last checkpoint.
+"""The application `agents`: the host of each agent, its epoch, and its state at its last checkpoint.
 
-An agent's **epoch** is the index of the entry that placed it; it is the right to run it. Commands name the epoch that they start from, so the second of two equal ones finds an
-older number and does nothing. A migration is named by the index of its `agents.move` (`since`): a switch of one that was cancelled is no switch of the next one to the same
-host, which does not hold the state yet.
+An agent's **epoch** is the index of the entry that placed it; it is the right to run the agent. Commands name the epoch that they start from, so the
+second of two equal commands finds a later epoch and does nothing. A migration is named by the index of its `agents.move` (`since`). So a switch of a
+cancelled migration is not a switch of the next one to the same host, which does not hold the state yet.
 
 A record, by agent:
 
@@ -44,9 +44,9 @@ class Placement:
         self.view: Placements = Placements()
         self.fresh: dict[str, None] = {}
         self._staged: dict[str, Stage] = {}
-        """By agent: the pieces so far of a checkpoint whose last one has not come."""
+        """By agent: the chunks so far of a checkpoint whose last chunk has not arrived."""
         self._slots: dict[str, dict[int, str]] = {}
-        """By host and slot: the agent that has it, or that it is held for."""
+        """By host and slot: the agent that has it, or for which it is reserved."""
         self._apply: Mapping[str, Callable[[int, Fields], Result]] = {
             "agents.spawn": self._spawn,
             "agents.deploy": self._deploy,
@@ -67,7 +67,9 @@ class Placement:
         return self._apply[command](index, fields)
 
     def query(self, fields: Fields) -> Any:
-        """Without fields the pool: every member's slots and every agent. `{"agent": id}`: its record and the names of its saved keys; with `"keys": […]` those values."""
+        """Without fields, return the pool: every member's slots and every agent. `{"agent": id}`: its record and the names of its saved keys; with
+        `"keys": […]` those values.
+        """
         if fields.get("agent") is None:
             return {"hosts": hosts_view(self._members, self._used()), "agents": dict(self.view)}
         return agent_view(self.view, fields["agent"], fields.get("keys"))
@@ -78,7 +80,7 @@ class Placement:
         return {"agents": dict(self.view), "saved": saved, "staged": staged}
 
     def digest(self) -> str:
-        """Each record has the digest of its agent's state, so the states themselves are not looked at."""
+        """Digest of the records. Each record has the digest of its agent's state, so the states themselves are not read."""
         return text_digest(canonical(dict(self.view)))
 
     def restore(self, data: Any) -> None:
@@ -124,7 +126,7 @@ class Placement:
         return self._answer(agent)
 
     def _deploy(self, index: int, fields: Fields) -> Result:
-        """Each as by a spawn of its own, in order; those that cannot be placed keep none of the others from it."""
+        """Place each agent as a spawn of its own, in order. One that cannot be placed does not affect the others."""
         placed, refusals = {}, {}
         for item in fields["agents"]:
             result = self._spawn(index, {**item, "from": fields.get("from")})
@@ -138,14 +140,14 @@ class Placement:
         return done(placed=placed, refused=reasons)
 
     def _started(self, index: int, fields: Fields) -> Result:
-        """Those that are not under this epoch any more are passed over."""
+        """Mark the agents as running. One that has another epoch by now is skipped."""
         for agent, (epoch, spawn_ns) in fields["agents"].items():
             if self._epoch_problem(agent, epoch) is None and self.view[agent]["state"] == "placed":
                 self._put(agent, state="running", spawn_ns=spawn_ns)
         return done()
 
     def _checkpoint(self, index: int, fields: Fields) -> Result:
-        """The pieces of one checkpoint take effect together, with the last: nobody starts from half of one."""
+        """Collect the chunks of a checkpoint. They take effect together, with the last, so no agent starts from part of one."""
         agent, number = fields["agent"], fields["number"]
         problem = self._epoch_problem(agent, fields["epoch"])
         unchecked = self._flaws.agent_epoch_unchecked and agent in self.view
@@ -218,7 +220,7 @@ class Placement:
         return self._answer(agent)
 
     def _moved(self, index: int, fields: Fields) -> Result:
-        """The former host says how long the agent stood still."""
+        """Record how long the agent was paused, as its former host reports."""
         agent = fields["agent"]
         record = self.view.get(agent)
         if record is None or record["switched"] != fields["since"]:
@@ -234,7 +236,7 @@ class Placement:
         record = self.view[agent]
         if not orphaned(record, self._members):
             return refused("alive", f"the process on {record['host']} that has {agent} is not known to have failed")
-        # What it has and what is held for it are free for it.
+        # Its slots, and those reserved for it, become free.
         places = [(record["host"], record["slot"])]
         if record["moving"] is not None:
             places.append((record["moving"]["to"], record["moving"]["slot"]))

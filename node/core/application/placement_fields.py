@@ -1,4 +1,4 @@
-"""The commands of the application `agents` and what their fields may be."""
+"""The commands of the application `agents`, and the values of their fields."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _lost(value: Any) -> str | None:
 
 
 def _agents(value: Any) -> str | None:
-    """Many to place with one command; no name twice."""
+    """Check a list of agents to place with one command; names must be unique."""
     if not isinstance(value, list) or not 1 <= len(value) <= DEPLOYED_LIMIT:
         return f"is not a list of 1 to {DEPLOYED_LIMIT} agents"
     seen: dict[str, None] = {}
@@ -94,11 +94,11 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
     "agents.respawn": {**_AGENT, "to": _name, "lost": _lost},
     "agents.stop": {"agent": _name},
 }
-"""By command: each field with what judges its value."""
+"""By command: each field with the check of its value."""
 
 
 def fields_problem(command: str, fields: Mapping[str, Any]) -> str | None:
-    """What is wrong, with the field and its value. A field that may be null may be absent."""
+    """Return what is wrong, with the field and its value. A field that may be null may be absent."""
     return _fields_problem(command, FIELDS[command], fields)
 
 

@@ -1,4 +1,4 @@
-"""What clients see of the application `agents`: the pool of all members' slots, and one agent with what is saved of its state."""
+"""Client views of the application `agents`: the pool of all members' slots, and one agent with its saved state."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..records.capacity import Record, hosting, utilisation
 LISTED_KEYS = 1000
 """Names of saved keys in one answer, at most."""
 READ_CHARACTERS = 512 * 1024
-"""Of values in one answer, at most: the rest is left out, to be asked for again."""
+"""Characters of values in one answer, at most. The rest is omitted and can be requested again."""
 
 
 def hosts_view(members: Mapping[str, Record], used: Mapping[str, int]) -> dict[str, Any]:
-    """By member: `used` of its `slots`, how full it is by what it has least of, and whether agents may come to it."""
+    """By member: `used` of its `slots`, the utilisation of its scarcest resource, and whether it accepts agents."""
     hosts = {}
     for name, member in members.items():
         count = used.get(name, 0)
@@ -29,7 +29,7 @@ def hosts_view(members: Mapping[str, Record], used: Mapping[str, int]) -> dict[s
 
 
 def agent_view(view: Placements, agent: Any, wanted: Any) -> dict[str, Any] | None:
-    """The record with the names of its saved keys, and the values of those that are `wanted`; None when there is no such agent."""
+    """Return the record with the names of the saved keys, and the values of the `wanted` ones; None when there is no such agent."""
     record = view.get(agent) if isinstance(agent, str) else None
     if record is None:
         return None
@@ -41,7 +41,7 @@ def agent_view(view: Placements, agent: Any, wanted: Any) -> dict[str, Any] | No
 
 
 def _some(state: KeyedState, wanted: Sequence[Any]) -> dict[str, Any]:
-    """These values, as many as an answer holds."""
+    """Return these values, as many as fit in an answer."""
     values, left = {}, READ_CHARACTERS
     for key in wanted:
         if isinstance(key, str) and key in state.data:

@@ -1,6 +1,6 @@
-"""Which replicated applications a node has, by its configuration, and what of them clients may ask for.
+"""Replicated applications of a node, by its configuration, and their requests for clients.
 
-An application may read the state of one made before it; it is applied after it, so on every node it reads the same.
+An application may read the state of one made before it. It is applied after that one, so it reads the same on every node.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .tasks import Tasks
 
 
 class Applications:
-    """`by_name`, in the order in which they were made; empty for a plain node."""
+    """`by_name`, in the order of creation; empty for a plain node."""
 
     def __init__(self, config: NodeConfig) -> None:
         self.by_name: dict[str, Replicated] = {}
@@ -37,7 +37,7 @@ class Applications:
         return self._owners.get(command)
 
     def problem(self, command: Any, fields: Any) -> str | None:
-        """What is wrong with a command, whatever the state; None when nothing is."""
+        """Return what is wrong with a command in any state; None when nothing is."""
         app = self._owners.get(command) if isinstance(command, str) else None
         if app is None:
             known = ", ".join(self._owners) or "none, as this node has no `membership` section"

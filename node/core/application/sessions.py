@@ -1,4 +1,4 @@
-"""Client sessions: so that a command that is sent again takes effect once (Raft thesis, 6.3).
+"""Client sessions, by which a command that is sent again takes effect once (Raft thesis, 6.3).
 
 A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table is part of
 the replicated state, in snapshots too, and so is the order of last use, by which the oldest session is evicted when there are too many, and the
@@ -17,7 +17,7 @@ from ..records.change_sum import ABSENT, ChangeSum, number_of, sum_of
 from .kv import characters
 
 SESSION_LIMIT = 4096
-"""The same on every node, for eviction is replicated state."""
+"""The same on every node, because eviction is replicated state."""
 
 LARGE_CHARACTERS = 4096
 LARGE_REPLIES_CHARACTERS = 64 << 20
@@ -51,7 +51,7 @@ class Sessions:
         return {"status": "ok", "session": index, "results": [index]}
 
     def answered(self, session: int, seq: int) -> Result | None:
-        """The reply to give without applying; None when the command is new."""
+        """Return the stored reply if the command was applied before; None when it is new."""
         known = self._sessions.get(session)
         if known is None:
             message = f"session {session} is not known here (evicted, or never opened)"
@@ -80,18 +80,18 @@ class Sessions:
             self._weigh(oldest, 0)
 
     def forget_idle(self, index: int) -> None:
-        """The flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
+        """For the flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
         for session, (_, reply) in list(self._sessions.items()):
             if max(session, (reply or {}).get("index", 0)) <= index:
                 self._sum.note(session, self._sessions.pop(session))
                 self._weigh(session, 0)
 
     def digest(self) -> str:
-        """Of every session's last command and of their order; costs what the sessions do that changed since it was last asked for."""
+        """Digest of every session's last command and of their order; costs as much as the sessions that changed since the last call."""
         return _digest(self._sum.settle(self._sessions), list(self._sessions))
 
     def digest_of(self, rows: Sequence[Any]) -> str:
-        """The digest that sessions restored from `rows` have: with a flaw, these are not the present ones."""
+        """Return the digest of sessions restored from `rows`; with a flaw, these are not the present ones."""
         sessions = {session: (seq, reply) for session, seq, reply in rows}
         return _digest(sum_of(self._text_of, sessions), list(sessions))
 

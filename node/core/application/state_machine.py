@@ -1,6 +1,6 @@
-"""The replicated state machine: applies committed entries in order, answers queries from what is applied, dumps and restores itself.
+"""The replicated state machine: applies committed entries in order, answers queries from the applied state, dumps and restores itself.
 
-It knows nothing of terms, leaders and clients: the same entries make the same state and the same results on every node.
+It knows nothing of terms, leaders and clients: the same entries produce the same state and results on every node.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ VIEW = "view"
 DIGEST_EVERY = 1000
 TIMER = "application/snapshot"
 FEW = 4
-"""A large state is not written again before a quarter as many entries were applied as it has keys: so a write pays for at most four keys of a snapshot."""
+"""A large state is not written again before a quarter as many entries were applied as it has keys. So a write pays for at most four keys of a snapshot."""
 LITTLE_CHARACTERS = 64 << 20
-"""Unless the log has grown by so much, and by a quarter of the state."""
+"""Unless the log has grown by this many characters, and by a quarter of the state."""
 CATCH_UP = "application/catch-up"
 AT_ONCE = 256 * 1024
-"""Of characters, and of a hundred for each entry, that one step applies."""
+"""Characters applied in one step, at most; each entry counts for a hundred more."""
 SETTLE_CHARACTERS = 64 * 1024
-"""Commands of this size bring the digest up to date, so that no question for it finds much to do."""
+"""Commands of this total size trigger an update of the digest, so that a query for it never has much to do."""
 
 
 class Application(Machine):
@@ -52,16 +52,16 @@ class Application(Machine):
         self._sessions = Sessions(self._flaws)
         self._kv = KeyValue(self._flaws)
         self._uncounted = 0
-        """Characters of the commands that were applied since the digest was last brought up to date."""
+        """Characters of the commands applied since the last update of the digest."""
         self.applied = 0
         self.failed = 0
         """Commands whose application raised."""
         self._behind: deque[Entry] = deque()
         """Committed entries, next in order, that are not applied yet."""
         self._logged = 0
-        """Characters of the commands that were applied since the last snapshot."""
+        """Characters of the commands applied since the last snapshot."""
         self._size = 0
-        """Characters of the last snapshot that was made here."""
+        """Characters of the last snapshot made here."""
         self._part = config.snapshot_part
         self._dump: Dump | None = None
         self._saved: tuple[int, Sequence[Any]] = (0, ())
@@ -74,7 +74,7 @@ class Application(Machine):
         }
 
     def digest(self) -> str:
-        """Of the whole replicated state; costs what changed since it was last asked for."""
+        """Digest of the whole replicated state; costs what changed since the last call."""
         return self._digest_with(self._sessions.digest())
 
     def _digest_with(self, sessions: str) -> str:
@@ -89,7 +89,7 @@ class Application(Machine):
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = {"index": self.applied, "applied": self.applied}
         if not self._apps:
-            # Agents and tasks hash what they hold, and a status is asked for every second: `digest` is a question of its own.
+            # Agents and tasks hash what they hold, and the status is requested every second. So `digest` is a request of its own.
             status["digest"] = self.digest()
         return status
 
@@ -136,9 +136,9 @@ class Application(Machine):
         self._out.emit(
             Applied(entries, results, {app.name: tuple(app.fresh) for app in self._apps.values() if app.fresh})
         )
-        self._tell_changes()
+        self._emit_changes()
 
-    def _tell_changes(self) -> None:
+    def _emit_changes(self) -> None:
         for app in self._apps.values():
             if app.fresh:
                 ids = tuple(app.fresh)
@@ -146,10 +146,11 @@ class Application(Machine):
                 self._out.emit(Changed(app.name, ids, app.view))
 
     def _apply(self, entry: Entry) -> Result | None:
-        """Every node answers every command, and all alike: one that stopped a node would stop all of them, again at each start.
+        """Apply one command. Every node answers every command, and all alike: a command that stopped one node would stop all of them, again at each
+        start.
 
-        What is ill-formed is refused before it changes anything. An exception is a bug of ours; it depends on entry and state alone, so it
-        is the same everywhere, and its words, which hang on the interpreter, do not get into the state.
+        An ill-formed command is refused before it changes anything. An exception is a bug in the node. It depends only on entry and state, so it is
+        the same everywhere. Its text, which depends on the interpreter, does not enter the state.
         """
         try:
             return self._applied_result(entry)
@@ -180,7 +181,7 @@ class Application(Machine):
         return result
 
     def _apply_elsewhere(self, entry: Entry) -> Result:
-        """A command of another application. What got into the log without being right is refused here, on every node alike."""
+        """Apply a command of another application. An ill-formed one that reached the log is refused here, on every node alike."""
         name, fields = entry.command[0], entry.command[1] if len(entry.command) == 2 else None
         app, problem = self._owner(name), self._problem(name, fields)
         if app is None or problem is not None:
@@ -207,7 +208,7 @@ class Application(Machine):
             self._sessions.forget_idle(self._saved[0])
             self._saved = (index, ())
             sessions = self._sessions.dump()
-        # With that flaw the sessions are not those of now, and the digest is the snapshot's.
+        # With that flaw the sessions are older than the rest of the state, and the digest is the snapshot's.
         late = self._flaws.applied_index_not_atomic
         digest = self._digest_with(self._sessions.digest_of(sessions)) if late else self.digest()
         apps = {name: app.dump() for name, app in self._apps.items()}
@@ -215,7 +216,7 @@ class Application(Machine):
         self._go_on(now_ns, self._dump)
 
     def _too_soon(self, entries: int) -> bool:
-        """Whether what was applied since the last snapshot is little beside the state, in entries and in characters."""
+        """Return whether little was applied since the last snapshot compared to the state, in entries and in characters."""
         little = self._logged < max(LITTLE_CHARACTERS, self._size // FEW)
         return little and len(self._kv) > SORTED_KEYS and FEW * entries < len(self._kv)
 
@@ -249,11 +250,11 @@ class Application(Machine):
                 "run the release that wrote it, or empty this node's data directory and let the leader fill it again",
             ) from None
         self.applied = signal.index
-        self._tell_changes()
+        self._emit_changes()
 
 
 def _at_once(entries: Iterable[Entry]) -> int:
-    """How many of the first of these one step applies: one at least."""
+    """Return how many of these entries one step applies: at least one."""
     cost = count = 0
     for entry in entries:
         count += 1

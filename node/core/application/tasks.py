@@ -1,21 +1,23 @@
-"""Application `tasks`: which tasks there are, who may record their result, and the ledger of the effects that were recorded.
+"""The application `tasks`: which tasks exist, which attempt may record a result, and the ledger of recorded effects.
 
     tasks.submit  {task type handler payload size strategy priority from steps}    → queued
     tasks.assign  {task attempt agent epoch}     → assigned, with a token: the index of this entry
     tasks.result  {task token epoch ok value}    → the next step queued, or done; not ok: queued again, or dead
     tasks.release {task token}                   → queued again; no retry is counted
 
-The effect of a step is the acceptance of its result *here*: one more row `[task, step, token]` of the ledger. A task may run more than once, for its host may fail
-before anybody hears of it; its effect is recorded once, because a result is accepted only from the newest token, and with it the token is used up (a fencing token: Kleppmann, *Designing
-Data-Intensive Applications*, chapter 8).
+The effect of a step is the acceptance of its result *here*: one more row `[task, step, token]` of the ledger. A task may run more than once, because
+its host may fail before it reports. Its effect is recorded once: a result is accepted only from the newest token, and that uses up the token (a
+fencing token: Kleppmann, *Designing Data-Intensive Applications*, chapter 8).
 
-A chain is a task with further steps. When a step is done the next one, `{type, handler, payload}`, is queued in its place with the value of the former as `payload["input"]`; retries count anew,
-attempts go on. The queue's order is priority, greater first, then the index of submission.
+A chain is a task with further steps. When a step is done, the next one, `{type, handler, payload}`, is queued in its place with the value of the
+former as `payload["input"]`. Retries count from zero again; attempts continue. The queue's order is priority, greater first, then the index of
+submission.
 
-Everything is bounded: `max_queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their records, the oldest forgotten first (a forgotten
-id may be submitted anew); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was forgotten is counted. What changes no more is kept as text too, so that a
-dump of much history is mostly a list of texts. `max_queue` and `max_retries` come with the submission, from the configuration of the node that took it: so all nodes go by the same, whatever they are
-configured with themselves.
+Everything is bounded: `max_queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their
+records, the oldest forgotten first (a forgotten id may be submitted again); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was
+forgotten is counted. What no longer changes is also kept as text, so that a dump of a long history is mostly a list of texts. `max_queue` and
+`max_retries` come with the submission, from the configuration of the node that took it. So all nodes use the same bounds, whatever their own
+configuration.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ FINISHED_LIMIT = 20_000
 FINISHED_BYTES = 32 << 20
 LEDGER_LIMIT = 100_000
 SEALED_ROWS = 1000
-"""Rows of the ledger in one text; `LEDGER_LIMIT` is a multiple of ten times as many."""
+"""Rows of the ledger in one text; `LEDGER_LIMIT` is a multiple of ten times this number."""
 REASON_LIMIT = 500
 Record = dict[str, Any]
 
 
 class Tasks:
-    """`agents_view` is the state of the application `agents`, by agent, as it is now."""
+    """`agents_view` is the present state of the application `agents`, by agent."""
 
     name = "tasks"
     commands = ("tasks.submit", "tasks.assign", "tasks.result", "tasks.release")
@@ -55,7 +57,7 @@ class Tasks:
         self._flaws = Flaws.from_names(config.flaws)
         self._agents = agents_view
         self.view: dict[str, Record] = {}
-        """By id. A record is never changed, it is replaced."""
+        """Records by id. A record is replaced, never changed."""
         self.fresh: dict[str, None] = {}
         self._ledger: list[list[Any]] = []
         self._sealed: list[str] = []
@@ -77,9 +79,11 @@ class Tasks:
         return self._release(index, record, fields)
 
     def query(self, fields: Fields) -> Any:
-        """`{"task": id}`: its record, or None. `{"state": …, "limit": n}`: summaries, queued ones in the order of the queue, others in that of submission; `dead` are the dead letters.
+        """`{"task": id}`: its record, or None. `{"state": …, "limit": n}`: summaries, queued ones in the order of the queue, others in that of
+        submission; `dead` are the dead letters.
 
-        `{"effects": n}`: a page of the ledger from row `n` on, counted from the beginning of time: `{"effects": [[task, step, token], …], "from", "next", "total"}`. `{}`: counts.
+        `{"effects": n}`: a page of the ledger from row `n` on, counted from its first row ever: `{"effects": [[task, step, token], …], "from",
+        "next", "total"}`. `{}`: counts.
         """
         problem = task_fields.query_problem(fields)
         if problem is not None:
@@ -135,11 +139,11 @@ class Tasks:
         self._ledger_forgotten = 0
 
     def _submit(self, index: int, fields: Fields) -> Result:
-        """The same task again is answered as it stands; for a client asks again when it does not know."""
-        wish, limits = task_fields.normal(fields), task_fields.limits(fields)
-        text = canonical(wish)
+        """Submit a task. The same task again is answered with its present record, because a client repeats a request whose outcome is unknown."""
+        submission, limits = task_fields.normal(fields), task_fields.limits(fields)
+        text = canonical(submission)
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
-        id_ = wish.pop("task")
+        id_ = submission.pop("task")
         known = self.view.get(id_)
         if known is not None:
             if known["digest"] == digest:
@@ -149,7 +153,7 @@ class Tasks:
         if unfinished >= limits["max_queue"]:
             return refused("busy", f"{unfinished} tasks are not finished, and there may be {limits['max_queue']}")
         record: Record = {
-            **wish,
+            **submission,
             "max_retries": limits["max_retries"],
             **dict.fromkeys(("token", "agent", "epoch", "host", "value", "reason", "finished")),
             **dict.fromkeys(("step", "attempt", "retries"), 0),
@@ -201,7 +205,7 @@ class Tasks:
         return done(task=id_, step=step, token=token, state=self.view[id_]["state"], effect=True)
 
     def _stale(self, record: Record, fields: Fields) -> Result | None:
-        """Why this result comes from somebody who has no right to record one; None when he has."""
+        """Return why this result may not be recorded: its token or epoch is outdated. None when it may."""
         id_, token, epoch = fields["task"], fields["token"], fields["epoch"]
         if record["state"] != ASSIGNED or record["token"] != token:
             message = (
@@ -218,7 +222,7 @@ class Tasks:
         return None
 
     def _failed(self, index: int, record: Record, fields: Fields) -> Result:
-        """Queued again with the reason, which tells the leader to wait for the back-off; or given up."""
+        """Queue the task again with the reason, which makes the leader wait for the back-off; or give it up."""
         id_, value = fields["task"], fields["value"]
         reason = (value if isinstance(value, str) else canonical(value))[:REASON_LIMIT]
         if record["retries"] < record["max_retries"]:
@@ -239,7 +243,7 @@ class Tasks:
         return done(task=id_, token=token, state=self.view[id_]["state"])
 
     def _put(self, id_: str, before: Record | None, record: Record) -> None:
-        """Replace a record, and keep the counts."""
+        """Replace a record, and update the counts."""
         if before is not None:
             self._counts[before["state"]] -= 1
             self._queue_bytes -= _queue_bytes(before)
@@ -289,10 +293,10 @@ class Tasks:
 
 
 _FREE: Record = {"state": QUEUED, "agent": None, "epoch": None, "host": None}
-"""What a task is that nobody has. Its token stays: the newest that was granted."""
+"""Fields of a task that is assigned to no agent. Its token stays: the newest that was granted."""
 _SUMMARY = ("type", "handler", "priority", "state", "step", "attempt", "retries", "token", "agent", "host", "reason")
 
 
 def _queue_bytes(record: Mapping[str, Any]) -> int:
-    """What an unfinished task holds of the queue's bytes: payload and steps as they were submitted."""
+    """Bytes of the queue that an unfinished task uses: payload and steps as submitted."""
     return 0 if record["state"] in (DONE, DEAD) else int(record["bytes"])

@@ -1,7 +1,7 @@
-"""Requests whose answer waits until what they asked for is so: an agent runs, a task is done, a member is gone.
+"""Requests whose answer waits for their effect: an agent runs, a task is done, a member has left.
 
-The command was applied, so whatever happens now the answer is `ok`; at the deadline it comes as things stand, with `"awaited": false`. What is so is read off the
-application's own record, once this node has applied the command itself.
+The command was applied, so the answer is `ok` in any case. At the deadline it is sent with the state of that moment and `"awaited": false`. The
+effect is read from the application's own record, once this node has applied the command itself.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _SETTLED: dict[str, tuple[str, Callable[[Record | None], bool]]] = {
     "tasks.submit": ("task", _ended),
     "members.leave": ("name", _gone),
 }
-"""By command: the field that names its subject, and when its end has come."""
+"""By command: the field that names its subject, and the test for its end."""
 
 _MANY = ("agents.deploy",)
-"""Commands about several subjects: `records` in the answer instead of `record`."""
+"""Commands about several subjects: the answer has `records` instead of `record`."""
 
 
 class Awaiting:
@@ -54,7 +54,7 @@ class Awaiting:
         self.rtt_ns: Mapping[str, int] = {}
 
     def begin(self, pending: Pending, body: dict[str, Any]) -> bool:
-        """Whether this request's answer must wait; it is then remembered with the answer so far."""
+        """Return whether this request's answer must wait. If so, store it with the answer so far."""
         request = pending.request
         if request is None or not request.awaits or request.call is None or body["status"] != "ok":
             return False
@@ -69,7 +69,9 @@ class Awaiting:
         return True
 
     def settled(self, applied: int, touched: Mapping[str, Sequence[str]] = NOTHING) -> list[Pending]:
-        """Those whose end has come; they wait no more. Only those are looked at whose own command has been applied since the last time, and those that wait for what was `touched`, ids by application."""
+        """Return and remove the requests whose effect has come. Only two kinds are examined: those whose own command was applied since the last time,
+        and those that wait for what was `touched` (ids by application).
+        """
         found = {}
         while self._unreached and self._unreached[0][0] <= applied:
             token = heapq.heappop(self._unreached)[1]
@@ -86,7 +88,7 @@ class Awaiting:
         return self._settled_of(self._about(signal.app, ids), applied)
 
     def answer(self, pending: Pending, *, awaited: bool) -> dict[str, Any]:
-        """The answer with the record as it stands, and the measured way to where its subject is."""
+        """Complete the answer with the current record and the measured distance to the subject's node."""
         app, subjects = _subjects(pending)
         records = [self._views.get(app, {}).get(subject) for subject in subjects]
         if pending.request is not None and pending.request.call is not None and pending.request.call[0] in _MANY:
@@ -124,7 +126,7 @@ class Awaiting:
 
 
 def _subjects(pending: Pending) -> tuple[str, list[str]]:
-    """The application and the ids that the command is about: of a deployment, those that were placed."""
+    """Return the application and the ids that the command is about: for a deployment, those that were placed."""
     assert pending.request is not None and pending.request.call is not None
     command, fields = pending.request.call
     app = command.partition(".")[0]

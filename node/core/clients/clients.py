@@ -1,7 +1,7 @@
-"""Client requests from arrival to answer: to this node's Raft, to the leader, or to the state at hand.
+"""Client requests from arrival to answer: routed to this node's Raft, to the leader, or to the local state.
 
-It knows who leads only from `LeaderChanged`, and what is applied only from `Applied` and `Restore`. What may have been appended anywhere is
-never answered with `fail`, except by the state machine itself.
+The machine learns the leader only from `LeaderChanged`, and what is applied only from `Applied` and `Restore`. A command that may have been appended
+anywhere is never answered with `fail`, except by the state machine itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Clients(Machine):
     def __init__(
         self, config: NodeConfig, out: Outbox, incarnation: int, calls: Calls, known: Callable[[], Sequence[str]]
     ) -> None:
-        """`calls`: what the applications offer to clients. `known()`: the nodes that may be named."""
+        """`calls`: what the applications offer to clients. `known()`: the nodes that a request may name."""
         self._config = config
         self._calls, self._known = calls, known
         self._awaiting = Awaiting(config.node)
@@ -78,7 +78,7 @@ class Clients(Machine):
         }
 
     def on_request(self, now_ns: int, event: Request) -> None:
-        """A client's request; `status`, `digest` and `trace-marker` are answered by `Core`."""
+        """Handle a client's request; `Core` answers `status`, `digest` and `trace-marker`."""
         try:
             request = parse(event.body, self._calls, self._config.node, self._config.agents)
         except ValueError as error:
@@ -115,7 +115,7 @@ class Clients(Machine):
             self._router.on_forward_reply(now_ns, message)
 
     def on_client_gone(self, event: ClientGone) -> None:
-        """Nobody waits for these answers now; what they asked for goes on."""
+        """Drop the answers for a client that is gone. Its commands go on."""
         for pending in list(self._table.by_token.values()):
             if pending.client == event.client:
                 pending.client = None
@@ -132,7 +132,7 @@ class Clients(Machine):
                 self._finish(pending, replies.timed_out(possible))
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """What was forwarded over the connection that broke may be lost."""
+        """Retry what was forwarded over the connection that broke: it may be lost."""
         if isinstance(event, Connected):
             self._router.on_connection(now_ns, event.peer)
 
@@ -254,7 +254,7 @@ class Clients(Machine):
         self._finish(pending, body)
 
     def _finish(self, pending: Pending, body: Body) -> None:
-        """Answer once and forget; or, if the end of what was done is awaited, later."""
+        """Answer once and remove the request; or keep it, if its effect is awaited."""
         if pending.stage is not Stage.AWAITING and self._awaiting.begin(pending, body):
             self._table.no_more_proposed(pending)
             self._end_waits(self._awaiting.settled(self._applied))
@@ -286,7 +286,7 @@ class Clients(Machine):
 
 
 def _work(request: ClientRequest, known: Callable[[], Sequence[str]]) -> dict[str, Any]:
-    """What the leader shall do, as it travels in `Forward`. Raises ValueError naming the field."""
+    """Return the leader's part of the work, as it travels in `Forward`. Raises ValueError naming the field."""
     if request.kind is Kind.OPEN:
         return {"command": ["sessions.open"]}
     if request.kind is Kind.WRITE:

@@ -1,4 +1,4 @@
-"""The requests under way at this node: each is somewhere between its arrival and its one answer."""
+"""Table of the requests under way at this node, from arrival to their single answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .request import ClientRequest
 
 
 class Stage(Enum):
-    """Where a request is. `WAITING`: for a leader. `READING`: for a read index. `CATCHING_UP`: for the state to reach one.
-    `AWAITING`: its command was applied, and what it asked for is not so yet.
+    """State of a request. `WAITING`: for a leader. `READING`: for a read index. `CATCHING_UP`: for the state to reach an index. `AWAITING`: its command
+    was applied, but its effect has not come yet.
     """
 
     WAITING = "waiting"
@@ -29,7 +29,7 @@ class Stage(Enum):
 
 @frozen
 class Origin:
-    """Another node, whose client asked: whom to answer, and under which number; valid in `term` alone."""
+    """The node whose client sent the request: where to answer, and under which number; valid in `term` only."""
 
     peer: str
     incarnation: int
@@ -41,7 +41,7 @@ class Origin:
 class Pending:
     """`doubt`: some attempt may have been appended somewhere, so no refusal is definite any more.
 
-    `index` is where it was appended, or the index to catch up with; `term` the term in which it was proposed or forwarded.
+    `index` is where it was appended, or the index to catch up with; `term` is the term in which it was proposed or forwarded.
     """
 
     token: int
@@ -56,18 +56,18 @@ class Pending:
     term: int = 0
     doubt: bool = False
     answer: dict[str, Any] | None = None
-    """What the application said to a command whose end is awaited."""
+    """Result of a command whose effect is awaited."""
 
 
 GONE_AT_ONCE = 4
-"""Deadlines of requests that are gone, dropped with each new request."""
+"""Deadlines of finished requests that are dropped with each new request."""
 GONE_KEPT = 1024
-"""Below so many there is no need."""
+"""Below this number no deadlines are dropped."""
 
 
 @dataclass(slots=True)
 class Table:
-    """By token, by deadline (a heap, the next one first), by index. The heaps may name requests that are gone; they are cleaned as they are met."""
+    """Requests by token, by deadline (a heap, the next one first), and by index. The heaps may name finished requests, which are removed when they are met."""
 
     by_token: dict[int, Pending] = field(default_factory=dict)
     proposed: dict[int, int] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Table:
         if pending.origin is not None:
             self.origins[pending.origin] = pending.token
         heapq.heappush(self.deadlines, (pending.deadline_ns, pending.token))
-        # Most requests end long before their deadlines: what is left of them goes a few at a time, not all when the first deadline comes.
+        # Most requests end long before their deadlines. Their leftovers are removed a few at a time, not all when the first deadline comes.
         for _ in range(GONE_AT_ONCE):
             if len(self.deadlines) < GONE_KEPT or self.deadlines[0][1] in self.by_token:
                 break
@@ -102,7 +102,7 @@ class Table:
         heapq.heappush(self._catching_up, (index, pending.token))
 
     def caught_up(self, applied: int) -> Iterator[Pending]:
-        """Requests whose index is applied now."""
+        """Return the requests whose index is applied now."""
         heap = self._catching_up
         while heap and (heap[0][0] <= applied or heap[0][1] not in self.by_token):
             pending = self.by_token.get(heapq.heappop(heap)[1])

@@ -1,4 +1,4 @@
-"""The bodies of replies: outcomes in the protocol's words (docs/reference/protocol.md)."""
+"""Bodies of replies: outcomes in the protocol's words (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ Body = dict[str, Any]
 
 
 def failed(error: str, message: str, **more: Any) -> Body:
-    """It did not happen and never will."""
+    """Reply for a request that did not take effect and never will."""
     return {"status": "fail", "error": error, "message": message, **more}
 
 
 def unknown(error: str, message: str) -> Body:
-    """Nobody knows: it may take effect later."""
+    """Reply for a request that may or may not take effect, perhaps later."""
     return {"status": "info", "error": error, "message": message}
 
 

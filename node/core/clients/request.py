@@ -1,4 +1,4 @@
-"""What a client asks for, read from the body of its request (docs/reference/protocol.md). Pure; every refusal names the field."""
+"""Parsing of a client's request (docs/reference/protocol.md). Pure; every refusal names the field."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DEADLINE_MS = 5_000
 DEADLINE_LIMIT_MS = 60_000
 OPS_LIMIT = 256
 COMMAND_CHARACTERS = 128 * 1024
-"""Canonical text of one transaction, at most; so that a batch of entries stays well below a frame."""
+"""Characters of the canonical text of one transaction, at most, so that a batch of entries stays well below a frame."""
 LONGEST_ESCAPE = 12
-"""Characters that one of a text takes as JSON, at most: two escaped surrogates."""
+"""Characters that one character of a text takes as JSON, at most: two escaped surrogates."""
 LEVELS = ("linearizable", "sequential", "stale")
 ADMINS = ("status", "digest", "transfer", "voters", "trace-marker")
 VIEW = "view"
 FROM_HERE = ("agents.spawn", "agents.deploy", "tasks.submit")
-"""Their field `from`, when absent, is the node that was asked: routing goes by where a request came in."""
+"""Commands whose field `from` defaults to the node that received the request: routing depends on where a request came in."""
 _INT64 = 1 << 63
 
 
@@ -36,7 +36,9 @@ class Kind(Enum):
 
 
 class Calls(Protocol):
-    """What clients may ask of the replicated applications: `for_clients` are their commands, `sent_once` those that may not take effect twice, `names` the applications' own."""
+    """Requests of the replicated applications: `for_clients` are their commands, `sent_once` those that may not take effect twice, `names` the
+    applications' names.
+    """
 
     @property
     def for_clients(self) -> Sequence[str]: ...
@@ -51,7 +53,7 @@ class Calls(Protocol):
 
 
 class NoCalls:
-    """A plain node's: it has no such application."""
+    """For a plain node, which has no such application."""
 
     for_clients: Sequence[str] = ()
     sent_once: Sequence[str] = ()
@@ -63,8 +65,8 @@ class NoCalls:
 
 @frozen
 class ClientRequest:
-    """`admin` names the administrative request; `body` is the whole, for its further fields. `call` is a command of a replicated application;
-    `awaits`: the answer waits until what it asked for is so.
+    """`admin` names the administrative request; `body` is the whole, for its further fields. `call` is a command of a replicated application; `awaits`:
+    the answer waits for its effect.
     """
 
     kind: Kind
@@ -87,7 +89,7 @@ NO_CALLS = NoCalls()
 def parse(
     body: Mapping[str, Any], calls: Calls = NO_CALLS, me: str = "", limits: AgentsConfig | None = None
 ) -> ClientRequest:
-    """`limits`: what this node bounds tasks by. Raises ValueError with a sentence that names the field and shows its value."""
+    """Parse a request. `limits`: this node's bounds for tasks. Raises ValueError with a sentence that names the field and shows its value."""
     if not isinstance(body, Mapping):
         raise ValueError(f"the request is {_short(body)}, not an object")
     id_ = body.get("id")
@@ -122,7 +124,8 @@ def _call(
     if command in FROM_HERE and isinstance(fields, dict):
         fields = {"from": me, **fields}
         if command == "tasks.submit" and limits is not None:
-            # They go into the log with it, so that every node counts alike. A client may ask for other retries, not for a longer queue.
+            # They go into the log with the request, so that every node counts alike. A client may choose the retries, but not a longer
+            # queue.
             fields = {"max_retries": limits.retries, **fields, "max_queue": limits.queue}
     if command not in calls.for_clients:
         known = ", ".join(calls.for_clients) or "none: this node has no `membership` section"
@@ -164,7 +167,7 @@ def _ops(ops: Any) -> tuple[Any, ...]:
 
 
 def _plainly_fitting(ops: list[Any]) -> bool:
-    """Whether the operands are texts, integers, booleans and nulls that fit however they are written: nearly all are, and need not be written to know it."""
+    """Return whether the operands are texts, integers, booleans and nulls that fit in any encoding. Nearly all are, and need not be encoded to know it."""
     characters = 16 * len(ops)
     for op in ops:
         for value in op:

@@ -1,9 +1,9 @@
-"""Bringing commands to whoever leads.
+"""Routing of commands to the leader.
 
-A command waits for a leader, is proposed here, or is forwarded with the term of the leader it is meant for. A node that refuses a forward of term t
-will refuse it for ever, since it never leads t again; so such a refusal is definite and the command may go elsewhere. When the leader
-changes without an answer, the command is sent to the next one *in doubt*: its session makes it take effect once, and only the state
-machine's word, or the deadline, ends it.
+A command waits for a leader, is proposed here, or is forwarded with the term of the leader that it is meant for. A node that refuses a forward of
+term t refuses it forever, since it never leads t again. Such a refusal is definite, and the command may go elsewhere. When the leader changes without
+an answer, the command is sent to the next one *in doubt*: its session makes it take effect once, and only the state machine's answer, or the
+deadline, ends it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .request import Calls
 
 NOT_LEADER = "not-leader"
 MOST_TAKEN = 4096
-"""Forwards of commands without a session that a leader remembers: a repeat that is later than so many others takes effect again."""
+"""Forwards of commands without a session that a leader remembers. A repeat that arrives after so many others takes effect again."""
 
 
 class Router:
@@ -47,10 +47,12 @@ class Router:
         self.here = False
         self.contact = True
         self.taken: dict[Origin, None] = {}
-        """Forwards of commands without a session that were proposed here; a repeat of one is ignored. Its term makes this leader the only one that could take it."""
+        """Forwards of commands without a session that were proposed here; a repeat of one is ignored. The term in it means that no other leader could
+        accept it.
+        """
 
     def route(self, now_ns: int, pending: Pending) -> None:
-        """Propose, forward, wait or refuse, as things stand."""
+        """Propose, forward, hold or refuse the command, depending on the current leader."""
         if self.here:
             self._propose(pending)
         elif self.leader is not None:
@@ -61,7 +63,7 @@ class Router:
             pending.stage = Stage.WAITING
 
     def take_forward(self, now_ns: int, pending: Pending) -> None:
-        """Another node's command: accepted only by the leader of the very term it was sent to."""
+        """Handle a command forwarded by another node: only the leader of the exact term that it was sent to accepts it."""
         assert pending.origin is not None
         if not self._well_formed(pending.work):
             self._finish(pending, replies.failed("bad-request", "a forwarded command is malformed"))
@@ -102,7 +104,7 @@ class Router:
             pending.stage = Stage.WAITING
 
     def on_leader(self, now_ns: int, signal: LeaderChanged) -> None:
-        """Settle what the old leadership left open, and route again what can go on."""
+        """Settle what the old leadership left open, and route again what can continue."""
         self.leader, self.term, self.here = signal.leader, signal.term, signal.here
         for pending in list(self._table.by_token.values()):
             if (pending.stage is Stage.PROPOSED and not (self.here and pending.term == self.term)) or (
@@ -117,7 +119,7 @@ class Router:
                 self._again(now_ns, pending)
 
     def on_quorum(self, now_ns: int, contact: bool) -> None:
-        """Without contact for one election timeout: what was not tried is refused."""
+        """Refuse the commands that were not tried: no contact with a quorum for one election timeout."""
         self.contact = contact
         if contact:
             return
@@ -188,9 +190,11 @@ class Router:
         self._out.send(self.leader, message)
 
     def _again(self, now_ns: int, pending: Pending) -> None:
-        """The first attempt may yet be, or become, an entry. Sessions make that harmless; administrators ask again themselves.
+        """Send the command again. The first attempt may already be an entry, or become one. Sessions make that harmless; administrators repeat their
+        requests themselves.
 
-        A command without a session that may not take effect twice is in doubt for its client instead: sent again, a late spawn brought an agent back that was stopped.
+        A command without a session that may not take effect twice is answered as unknown instead: a spawn that was sent again and arrived late
+        brought back an agent that had been stopped.
         """
         if pending.work is not None and "command" in pending.work:
             if self._sent_once(pending):
@@ -201,7 +205,7 @@ class Router:
 
 
 def _refusal(pending: Pending) -> Body:
-    """Definite: this node does not lead the term that the command was meant for, and never will."""
+    """Refuse definitely: this node does not lead the term that the command was meant for, and never will."""
     assert pending.origin is not None
     term = pending.origin.term
     return replies.failed(NOT_LEADER, f"this node does not lead term {term}", term=term)

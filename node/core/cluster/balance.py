@@ -1,4 +1,4 @@
-"""Whom to move and whom to place anew: pure functions of the members' and agents' records."""
+"""Plans of placement and balancing: pure functions of the members' and agents' records."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from ..records.capacity import Record, hosting, most_room, orphaned, places, used_slots, utilisation
 
 Plan = list[tuple[str, str]]
-"""Agents with where they shall go, in that order."""
+"""Agents with their destinations, in that order."""
 
 
 def plan_respawns(members: Mapping[str, Record], agents: Mapping[str, Record]) -> Plan:
-    """A place for each agent whose process is gone, as far as there is room.
+    """Plan a place for each agent whose process is gone, as far as there is room.
 
-    Those whose member is back, as another process, stay with it: slots that the gone process had count as taken until then, and when several members come back full
-    no agent could otherwise take another's place.
+    Agents whose member is back as another process stay on it. The slots of the process that is gone count as taken until then. When several members
+    come back full, no agent could otherwise take another's place.
     """
     lost = {name: agent for name, agent in sorted(agents.items()) if orphaned(agent, members)}
     used = used_slots({name: agent for name, agent in agents.items() if name not in lost})
@@ -26,7 +26,7 @@ def plan_respawns(members: Mapping[str, Record], agents: Mapping[str, Record]) -
 
 
 def plan_departures(members: Mapping[str, Record], agents: Mapping[str, Record]) -> Plan:
-    """Where the agents of members go that are LEAVING, as far as there is room; agents on their way already stay out of it."""
+    """Plan the destinations of agents on members that are LEAVING, as far as there is room. Agents that are migrating already are skipped."""
     leaving = [
         name
         for name, agent in sorted(agents.items())
@@ -36,12 +36,12 @@ def plan_departures(members: Mapping[str, Record], agents: Mapping[str, Record])
 
 
 def plan_moves(members: Mapping[str, Record], agents: Mapping[str, Record], percent: int) -> Plan:
-    """Moves that even out utilisation, once the fullest and the emptiest member differ by more than `percent`.
+    """Plan moves that even out utilisation, once the fullest and the emptiest member differ by more than `percent`.
 
-    The threshold is for beginning only: the plan goes on until no move improves anything, so that afterwards the members are far from the threshold and not just below
-    it. Each move takes an agent from the fullest member from which it helps to the one that is the least full with it, and helps only when the receiver is then less full than the
-    giver was: the sorted list of utilisations falls with each move, so the plan ends. The agent with the least state goes. Slots that an agent leaves count as taken, for it
-    leaves them later.
+    The threshold applies only to the beginning. The plan goes on until no move improves anything, so the members end up far from the threshold and
+    not just below it. Each move takes an agent from the fullest member that it relieves to the member that is then the least full. It counts only
+    when the receiver is then less full than the giver was. The sorted list of utilisations falls with each move, so the plan ends. The agent with the
+    least state is moved. Slots that an agent leaves count as taken, because it leaves them later.
     """
     hosts = [name for name in sorted(members) if hosting(members[name]) and places(members[name])]
     if len(hosts) < 2:
@@ -77,7 +77,7 @@ def _best_step(
     count: Mapping[str, int],
     taken: Mapping[str, int],
 ) -> tuple[str, str, str] | None:
-    """An agent, from where and to where; None when nothing helps."""
+    """Return an agent, its source and its destination; None when no move helps."""
     takers = [host for host in count if taken[host] < places(members[host])]
     for giver in sorted(count, key=lambda host: (-utilisation(members[host], count[host]), host)):
         agent = next((name for name in movable if agents[name]["host"] == giver), None)

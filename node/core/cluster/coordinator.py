@@ -1,6 +1,8 @@
-"""The leader's part of agents: places those of failed hosts anew, empties members that leave, evens out utilisation, and hands the leadership to the preferred node.
+"""The leader's part for agents: places those of failed hosts again, empties members that leave, evens out utilisation, and transfers the leadership to
+the preferred node.
 
-It works only while this node leads, and only proposes: each command names the epoch that it starts from, so what a former leader still proposes does nothing.
+It works only while this node leads, and only proposes. Each command names the epoch that it starts from, so a late proposal of a former leader has no
+effect.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ LOOK = "coordinator/look"
 BALANCE = "coordinator/balance"
 LOOK_NS = 500 * MS
 TRANSFER_NS = 5_000 * MS
-"""Between two attempts to hand the leadership over."""
+"""Time between two attempts to transfer the leadership."""
 FIRST_TOKEN = -2_000_000_000
 
 
@@ -37,15 +39,15 @@ class Coordinator(Member):
         self._members: Mapping[str, Record] = {}
         self._agents: Mapping[str, Record] = {}
         self._beliefs: dict[str, tuple[int, str]] = {}
-        """By member: incarnation and what the detector believes of it."""
+        """By member: incarnation and the detector's belief about it."""
         self._saved: dict[str, tuple[int, int, tuple[int, Any]]] = {}
-        """By agent: its last checkpoint's number, when that was seen here, and its placement."""
-        self._wishes: dict[str, int] = {}
-        """What was submitted and not answered, by key: the agent's epoch."""
+        """By agent: the number of its last checkpoint, when that was seen here, and its placement."""
+        self._proposals: dict[str, int] = {}
+        """Submitted and unanswered commands, by key: the agent's epoch."""
         self._plan: list[tuple[str, str, int]] = []
-        """Moves of the balancing under way: agent, where to, and the epoch that the agent had."""
+        """Moves of the balancing under way: agent, destination, and the epoch that the agent had."""
         self._stale = False
-        """Whether something changed since the last look."""
+        """Whether something changed since the last planning."""
         self._transfer_ns: int | None = None
         self._token = FIRST_TOKEN
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -75,10 +77,10 @@ class Coordinator(Member):
         return {"balancing": len(self._plan)}
 
     def check(self) -> None:
-        assert self._leads or not (self._wishes or self._plan)
+        assert self._leads or not (self._proposals or self._plan)
 
     def fingerprint(self) -> Any:
-        return [self._leads, self._beliefs, self._saved, self._wishes, self._plan, self._transfer_ns]
+        return [self._leads, self._beliefs, self._saved, self._proposals, self._plan, self._transfer_ns]
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
         if signal.app == "members":
@@ -93,7 +95,7 @@ class Coordinator(Member):
                 self._note(now_ns, agent)
 
     def _note(self, now_ns: int, agent: str) -> None:
-        """Checkpoints are many and change no plan: they are only dated."""
+        """Record changes. Checkpoints are frequent and change no plan, so only their time is recorded."""
         record = self._agents.get(agent)
         if record is None:
             self._saved.pop(agent, None)
@@ -119,9 +121,9 @@ class Coordinator(Member):
             if self._config.balance_ns:
                 self._out.set_timer(BALANCE, now_ns + self._config.balance_ns)
             return
-        for key in self._wishes:
+        for key in self._proposals:
             self._out.emit(Withdraw(key))
-        self._wishes.clear()
+        self._proposals.clear()
         self._out.cancel_timer(LOOK)
         self._out.cancel_timer(BALANCE)
 
@@ -129,8 +131,8 @@ class Coordinator(Member):
         self._beliefs[signal.name] = (signal.incarnation, signal.belief)
 
     def _on_submitted(self, now_ns: int, signal: Submitted) -> None:
-        """What was refused is looked at again when something changes, or at the next look; a plan of balancing goes on without it."""
-        if self._wishes.pop(signal.key, None) is not None and signal.result["status"] != "ok":
+        """Handle the answer to a command. A refused one is planned again when something changes, or at the next planning; balancing goes on without it."""
+        if self._proposals.pop(signal.key, None) is not None and signal.result["status"] != "ok":
             agent = signal.key.rpartition("/")[2]
             self._plan = [move for move in self._plan if move[0] != agent]
 
@@ -139,12 +141,12 @@ class Coordinator(Member):
         for agent, to in plan_respawns(members, agents):
             number, seen_ns, _ = self._saved[agent]
             lost = {"checkpoint": number, "age_ns": now_ns - seen_ns}
-            self._wish("respawn", agent, to=to, lost=lost)
+            self._propose("respawn", agent, to=to, lost=lost)
         for agent, record in agents.items():
             if target_lost(record, members) and not orphaned(record, members):
-                self._wish("cancel", agent, since=record["moving"]["since"])
+                self._propose("cancel", agent, since=record["moving"]["since"])
         for agent, to in plan_departures(members, agents):
-            self._wish("move", agent, to=to)
+            self._propose("move", agent, to=to)
         self._go_on_balancing()
 
     def _balance(self) -> None:
@@ -154,7 +156,7 @@ class Coordinator(Member):
             self._go_on_balancing()
 
     def _go_on_balancing(self) -> None:
-        """The next moves of the plan, one at a time from one member to another; a plan that the world has overtaken is dropped."""
+        """Submit the next moves of the plan, one at a time from one member to another. A plan that no longer matches the state is dropped."""
         if not self._plan:
             return
         left = []
@@ -167,20 +169,20 @@ class Coordinator(Member):
             if record["moving"] is not None:
                 continue
             if pair not in busy:
-                self._wish("move", agent, to=to)
+                self._propose("move", agent, to=to)
             busy[pair] = None
             left.append((agent, to, epoch))
         self._plan = left
 
-    def _wish(self, verb: str, agent: str, **fields: Any) -> None:
-        """Submit it, unless it is under way for this epoch already."""
+    def _propose(self, verb: str, agent: str, **fields: Any) -> None:
+        """Submit the command, unless it is under way for this epoch already."""
         key, epoch = f"{self.name}/{verb}/{agent}", self._agents[agent]["epoch"]
-        if self._wishes.get(key) != epoch:
-            self._wishes[key] = epoch
+        if self._proposals.get(key) != epoch:
+            self._proposals[key] = epoch
             self._out.emit(Submit(key, [f"agents.{verb}", {"agent": agent, "epoch": epoch, **fields}]))
 
     def _follow_preferred(self, now_ns: int) -> None:
-        """The preferred node leads whenever it is up, as far as is known."""
+        """Transfer the leadership to the preferred node whenever it is believed to be up."""
         name = self._preferred
         if not self._config.follow_preferred or name is None or name == self._me:
             return

@@ -1,4 +1,5 @@
-"""What a node wants of the replicated members, as pure functions of the records and of what it believes: commands by key, made anew whenever anything changed.
+"""Commands that a node wants applied to the replicated members, as pure functions of the records and of its beliefs. They are computed again, by key,
+whenever anything changes.
 
 Each names the incarnation and the `since` of the state that it starts from, so that it takes effect at most once.
 """
@@ -13,18 +14,20 @@ from ..records.lifecycle import ACTIVE, DEGRADED, FAILED, HERE, JOINING, LEAVING
 
 Record = Mapping[str, Any]
 Belief = tuple[int, str]
-"""Of an incarnation: `alive`, `suspect` or `failed`."""
+"""Belief about an incarnation: `alive`, `suspect` or `failed`."""
 
 
 def own_state(record: Record | None, incarnation: int, was_member: bool) -> str:
-    """The state of this life of the node; a record of an earlier one does not count."""
+    """Return the state of this life of the node; a record of an earlier life does not count."""
     if record is None:
         return REMOVED if was_member else "DISCOVERING"
     return str(record["state"]) if record["incarnation"] == incarnation else "DISCOVERING"
 
 
 def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: int | None) -> Command | None:
-    """To be registered: when it is not, or by an earlier life, or as failed. `refusal_since`: what a refusal said of a life before that is gone."""
+    """Return the join, when this node is not registered, is registered by an earlier life, or counts as failed. `refusal_since`: what a refusal reported
+    about an earlier, removed life.
+    """
     if record is None:
         return ["members.join", {**own} if refusal_since is None else {**own, "since": refusal_since}]
     if record["incarnation"] < own["incarnation"]:
@@ -35,7 +38,7 @@ def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: i
 
 
 def own_command(name: str, record: Record, needed: bool) -> Command | None:
-    """A life that was registered goes on to ACTIVE; one that is to end, ends when it is not needed any more."""
+    """Return the next transition of this life: a registered one becomes ACTIVE; one that is to end does so when it is no longer needed."""
     if record["state"] == JOINING:
         return move(name, record, ACTIVE)
     if record["state"] == LEAVING and not needed:
@@ -44,7 +47,9 @@ def own_command(name: str, record: Record, needed: bool) -> Command | None:
 
 
 def leader_command(name: str, record: Record, belief: str | None, silent: bool = False) -> Command | None:
-    """What the leader proposes because of what it believes; nothing while it has not heard of the member in any way. `silent`: a newcomer that has had its time."""
+    """Return what the leader proposes because of its belief; nothing while it has heard nothing at all of the member. `silent`: a new member that used
+    up its time.
+    """
     state = record["state"]
     if silent and state == JOINING:
         return remove(name, record)
@@ -53,7 +58,7 @@ def leader_command(name: str, record: Record, belief: str | None, silent: bool =
     if belief == "alive" and state == DEGRADED:
         return move(name, record, ACTIVE)
     if belief == "failed" and state == LEAVING:
-        # It will not see its agents moved. Once it is gone they are placed anew.
+        # Its agents are not moved away while it is there. They are placed again after it is gone.
         return remove(name, record)
     if belief == "failed" and state in (ACTIVE, SYNCING, DEGRADED):
         to = step_towards(state, FAILED)
@@ -74,12 +79,12 @@ def remove(name: str, record: Record) -> Command:
 
 
 def present(members: Mapping[str, Record]) -> dict[str, int]:
-    """The view: who belongs to the cluster now, in which incarnation."""
+    """The view: the present members of the cluster, with their incarnations."""
     return {name: record["incarnation"] for name, record in sorted(members.items()) if record["state"] in HERE}
 
 
 def hosts_anything(name: str, agents: Mapping[str, Record]) -> bool:
-    """Whether an agent is on this node, or on its way there."""
+    """Return whether an agent is on this node, or on its way there."""
     return any(
         agent["host"] == name or (agent["moving"] is not None and agent["moving"]["to"] == name)
         for agent in agents.values()

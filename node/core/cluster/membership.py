@@ -1,10 +1,11 @@
-"""This node's own life as a member, and the leader's part in the lives of the others.
+"""Membership of this node, and the leader's part in the membership of the others.
 
-At the end of each step it says what it wants of the replicated members (`desires.py`), and leaves the rest to the submitter. Of the others it wants something only while this node
-leads, and only on what its own detector believes: a belief makes a proposal, and nothing more. A node that is no member gets no log, so it does not know who
-leads: it sends its join to the voters that it found, of which the one that leads takes it.
+At the end of each step it computes the commands that it wants applied (`desires.py`), and leaves the rest to the submitter. Commands about others it
+wants only while this node leads, and only from what its own detector believes. A belief leads to a proposal, nothing more. A node that is no member
+receives no log, so it does not know the leader. It sends its join to the voters that it found; the one that leads accepts it.
 
-A member that leaves stays until it hosts nothing and does not vote: both are taken from it by others, who see that it is LEAVING. The last voter leaves with its vote.
+A member that leaves stays until it hosts nothing and does not vote. Other nodes see that it is LEAVING and take both from it. The last voter leaves
+with its vote.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ from .desires import Belief, hosts_anything, join_command, leader_command, move,
 
 TIMER = "membership/again"
 AGAIN_NS = 300 * MS
-"""After it changed nothing, or when nobody is known to lead."""
+"""Retry delay after a command that changed nothing, or while no leader is known."""
 JOINS = "membership/joins"
 JOIN_NS = 60_000 * MS
-"""So long after its registration, as the leader saw it, a newcomer must have become active; else the registration is taken back. One that was only slow registers anew."""
+"""Time from registration, as the leader saw it, for a new member to become active. After it the registration is taken back. A node that was only slow
+registers again.
+"""
 OWN = "membership/own"
 FOUND_LIMIT = 64
 
@@ -53,7 +56,7 @@ class Membership(Member):
         assert options is not None
         self._me = config.node
         self._voters: Mapping[str, int] = config.voters
-        """Their weights, as far as this node has the log; a newcomer knows those that the cluster began with."""
+        """Weights of the voters, as far as this node has the log; a new node knows those that the cluster began with."""
         self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         host, port = config.peers[config.node]
@@ -75,19 +78,19 @@ class Membership(Member):
         self._was_member = False
         """In this life."""
         self._gone_since: int | None = None
-        """When an earlier life was removed, as a refusal said that counts incarnations from further on."""
+        """When an earlier life was removed, as reported by a refusal that counts incarnations from further on."""
         self._state: str | None = None
         self._view: dict[str, int] | None = None
         self._beliefs: dict[str, Belief] = {}
         self._found: dict[str, Found] = {}
         self._removed: dict[str, None] = {}
-        """Of those that were found."""
-        self._wishes: dict[str, Command] = {}
-        """What was submitted and not seen applied yet."""
+        """Among the nodes that were found."""
+        self._proposals: dict[str, Command] = {}
+        """Commands that were submitted and not seen applied yet."""
         self._spent: dict[str, Command] = {}
-        """What was applied, and is wanted still: it was refused, or changed nothing. It is not asked for again before the timer."""
+        """Commands that were applied but are still wanted: they were refused, or changed nothing. They are not submitted again before the timer."""
         self._joins: dict[str, tuple[int, int]] = {}
-        """While this node leads, by newcomer: `since` of its registration, and when this node saw that."""
+        """While this node leads, by new member: `since` of its registration, and when this node saw that."""
         self._armed = False
         self._dirty = True
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -111,21 +114,21 @@ class Membership(Member):
         self._armed = False
         self._spent.clear()
         self._dirty = True
-        wish = self._wishes.get(OWN)
-        if wish is not None and self._leader is None:
+        proposal = self._proposals.get(OWN)
+        if proposal is not None and self._leader is None:
             voters = [name for name in self._found if name in self._voters]
             for name in voters or self._found:
-                self._out.send(name, SubmitCommand({"command": wish}))
+                self._out.send(name, SubmitCommand({"command": proposal}))
 
     def flush(self, now_ns: int) -> None:
-        """Once all signals of the step are heard: say what changed, and what is wanted."""
+        """After all signals of the step: report what changed, and submit what is wanted."""
         if self._dirty:
             self._dirty = False
             self._note_state()
             self._note_view()
             self._note_joins(now_ns)
             self._want(self._desires(now_ns))
-        asking = OWN in self._wishes and self._leader is None
+        asking = OWN in self._proposals and self._leader is None
         if not self._armed and (self._spent or asking):
             self._armed = True
             self._out.set_timer(TIMER, now_ns + AGAIN_NS)
@@ -135,14 +138,14 @@ class Membership(Member):
 
     def check(self) -> None:
         assert len(self._found) <= FOUND_LIMIT
-        assert self._leading or all(key == OWN for key in self._wishes), list(self._wishes)
+        assert self._leading or all(key == OWN for key in self._proposals), list(self._proposals)
 
     def fingerprint(self) -> Any:
         return [
             self._state,
             self._view,
             self._beliefs,
-            self._wishes,
+            self._proposals,
             self._spent,
             list(self._found),
             self._was_member,
@@ -158,14 +161,14 @@ class Membership(Member):
             for name in signal.ids:
                 record = signal.view.get(name)
                 if record is None or record["state"] not in HERE:
-                    # Whoever comes back is believed in anew, in the same incarnation too.
+                    # A member that comes back gets a new belief, in the same incarnation too.
                     self._beliefs.pop(name, None)
                 if record is None and name in self._found:
                     self._removed[name] = None
             self._dirty = True
         elif signal.app == "agents":
             self._agents = signal.view
-            # Where agents are matters to a member only when it wants to leave.
+            # The place of agents matters to a member only when it wants to leave.
             self._dirty = self._dirty or self._state == LEAVING
 
     def _on_applied(self, now_ns: int, signal: Applied) -> None:
@@ -196,7 +199,7 @@ class Membership(Member):
         self._dirty = True
 
     def _on_submitted(self, now_ns: int, signal: Submitted) -> None:
-        command = self._wishes.pop(signal.key, None)
+        command = self._proposals.pop(signal.key, None)
         if command is None:
             return
         self._dirty = True
@@ -213,14 +216,14 @@ class Membership(Member):
         self._state = state
 
     def _note_view(self) -> None:
-        """The epoch is the index up to which this node has applied the log: all who are there have the same view."""
+        """Trace the view. Its epoch is the index up to which this node has applied the log, so all nodes at that index have the same view."""
         view = present(self._members)
         if view != self._view and (view or self._view is not None):
             self._view = view
             self._out.trace("view", epoch=self._applied, members=view)
 
     def _note_joins(self, now_ns: int) -> None:
-        """The timer goes off when the next newcomer has had its time."""
+        """Record joins. The timer fires when the next new member has used up its time."""
         joining = self._members.items() if self._leading else ()
         before, self._joins = self._joins, {}
         for name, record in joining:
@@ -232,7 +235,7 @@ class Membership(Member):
             self._out.set_timer(JOINS, min(due))
 
     def _desires(self, now_ns: int) -> dict[str, Command]:
-        """By key, of this node and, if it leads, of the others."""
+        """Wanted commands by key, about this node and, if it leads, about the others."""
         desires: dict[str, Command | None] = {OWN: self._own_desire()}
         if self._leading:
             for name, record in sorted(self._members.items()):
@@ -253,19 +256,19 @@ class Membership(Member):
         return join_command(self._own, record, self._gone_since)
 
     def _needed(self) -> bool:
-        """Whether it may not leave yet: it hosts something, or votes and is not the last to do so."""
+        """Return whether it may not leave yet: it hosts an agent, or votes and is not the last voter."""
         voters = [name for name, weight in self._voters.items() if weight > 0]
         return hosts_anything(self._me, self._agents) or (self._me in voters and len(voters) > 1)
 
     def _belief(self, name: str, record: Mapping[str, Any]) -> str | None:
-        """This node knows of itself that it is alive."""
+        """Return the belief about a member. This node believes itself alive."""
         incarnation, belief = self._beliefs.get(name, (-1, None))
         if name == self._me:
             return "alive"
         return belief if incarnation == record["incarnation"] else None
 
     def _ghosts(self) -> dict[str, Command | None]:
-        """The flaw `ghost-member`: whoever is told of is registered anew, dead or not."""
+        """For the flaw `ghost-member`: register every reported node again, dead or not."""
         ghosts: dict[str, Command | None] = {}
         for name, found in self._found.items():
             record = self._members.get(name)
@@ -280,10 +283,10 @@ class Membership(Member):
 
     def _want(self, desires: dict[str, Command]) -> None:
         self._spent = {key: command for key, command in self._spent.items() if desires.get(key) == command}
-        for key in [key for key in self._wishes if key not in desires]:
-            del self._wishes[key]
+        for key in [key for key in self._proposals if key not in desires]:
+            del self._proposals[key]
             self._out.emit(Withdraw(key))
         for key, command in desires.items():
-            if command not in (self._wishes.get(key), self._spent.get(key)):
-                self._wishes[key] = command
+            if command not in (self._proposals.get(key), self._spent.get(key)):
+                self._proposals[key] = command
                 self._out.emit(Submit(key, command))

@@ -1,10 +1,11 @@
-"""How far the others are, and how much fits through: measured over the links that everything else uses.
+"""Measurement of distance and bandwidth to the others, over the links that all traffic uses.
 
-Each `probe_ns` the node pings up to `PINGS` members in rotation, so that its traffic does not grow with the cluster. In every round at most one member also gets a burst, a ping with padding, and
-at most one burst is under way: bandwidth is measured without becoming the load. What a burst measures is what a message of that length gets, on a connection as it is; TCP's slow start after a pause is part of
-it, as it will be for a task's payload.
+Each `probe_ns` the node pings up to `PINGS` members in rotation, so that its traffic does not grow with the cluster. In every round at most one
+member also gets a burst, a ping with padding. At most one burst is under way, so that the measurement does not become the load. A burst measures what
+a message of that length gets on the connection as it is. That includes TCP's slow start after a pause, as it will for a task's payload.
 
-Every node tells the leader its table now and then, because tasks are routed from where they were submitted: the leader says them all as `Distances`, from → to.
+Every node sends the leader its table now and then, because tasks are routed from the node of their submission. The leader emits all tables as
+`Distances`, from → to.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ TIMER = "prober/round"
 PINGS = 8
 """Members pinged in a round, at most."""
 BURST_ROUNDS = 4
-"""A burst that is not answered within so many rounds is given up."""
+"""Rounds after which an unanswered burst is given up."""
 REPORT_ROUNDS = 2
 LOST_ROUNDS = 2
-"""A ping is given up after so many rounds: what TCP brought through after a partition would be no round trip."""
+"""Rounds after which a ping is given up: what TCP delivers after a partition would not be a round trip."""
 ROWS = 256
 """Entries in a report, at most."""
 _FAILED = "FAILED"
@@ -44,18 +45,18 @@ class Prober(Member):
         self._out = out
         self._chance = chance
         self._period_ns = (config.agents or AgentsConfig()).probe_ns
-        # Numbers of an earlier life must not be taken for ours.
+        # Numbers of an earlier life must not match ours.
         self._number = incarnation << 32
         self._ways: dict[str, Way] = {}
         self._pings: dict[str, tuple[int, int]] = {}
-        """Peer → number and time of the ping that it has not answered."""
+        """Peer → number and time of its unanswered ping."""
         self._burst: tuple[str, int, int, int] | None = None
         """Peer, number, time and length of the burst that is under way."""
         self._round = 0
         self._next_ping, self._next_burst = 0, 0
         self._leader: str | None = None
         self._here = False
-        self._told: Measured | None = None
+        self._reported: Measured | None = None
         self._reports: dict[str, Measured] = {}
         self._fresh_reports = False
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
@@ -64,7 +65,7 @@ class Prober(Member):
         }
 
     def start(self, now_ns: int) -> None:
-        """Nodes that start together must not probe together."""
+        """Start with a random delay: nodes that start together must not probe together."""
         self._out.set_timer(TIMER, now_ns + self._chance.between(self.name, "first", 0, self._period_ns))
 
     def on_timer(self, now_ns: int, key: str) -> None:
@@ -73,7 +74,7 @@ class Prober(Member):
         if peers:
             self._ping_some(now_ns, peers)
             self._burst_one(now_ns, peers)
-        self._tell()
+        self._report()
         self._out.set_timer(TIMER, now_ns + self._period_ns)
 
     def on_message(self, now_ns: int, peer: str, message: Message) -> None:
@@ -88,7 +89,7 @@ class Prober(Member):
                 self._fresh_reports = True
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """A new connection is measured at once, as nothing on it is known to be like before; what was asked over one that broke is lost."""
+        """Measure a new connection at once, as nothing known about the old one need hold. Pings sent over one that broke are lost."""
         peer = event.peer
         if isinstance(event, Connected) and peer in self._ways:
             self._ping(now_ns, peer)
@@ -123,7 +124,7 @@ class Prober(Member):
         self._out.send(peer, ProbePing(self._number, ""))
 
     def _burst_one(self, now_ns: int, peers: list[str]) -> None:
-        """To the next member whose round trip is known; those whose bandwidth is not known come first."""
+        """Send a burst to the next member whose round trip is known; members of unknown bandwidth come first."""
         if self._burst is not None:
             peer, _, sent_ns, _ = self._burst
             if now_ns - sent_ns <= BURST_ROUNDS * self._period_ns:
@@ -152,23 +153,23 @@ class Prober(Member):
             is_first = not way.rtt_ns
             way.round_trip(now_ns - waiting[1])
             if is_first:
-                # Later ones wait for the next round: who asks how far it is to somebody need not know the latest.
-                self._tell_own()
+                # Later ones wait for the next round: a reader of a distance does not need the latest value.
+                self._report_own()
         elif self._burst is not None and self._burst[:2] == (peer, number):
             _, _, sent_ns, length = self._burst
             self._burst = None
             way.burst(length, now_ns - sent_ns)
 
-    def _tell_own(self) -> Measured:
+    def _report_own(self) -> Measured:
         measured = self._measured()
-        if measured != self._told:
-            self._told = measured
+        if measured != self._reported:
+            self._reported = measured
             self._out.emit(measured)
             self._fresh_reports = True
         return measured
 
-    def _tell(self) -> None:
-        measured = self._tell_own()
+    def _report(self) -> None:
+        measured = self._report_own()
         if self._here:
             if self._fresh_reports:
                 self._fresh_reports = False
@@ -189,7 +190,7 @@ class Prober(Member):
         return Measured(rtt, bandwidth)
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
-        """Members that have not failed are measured; what was known of the others is forgotten."""
+        """Measure the members that have not failed; forget the others."""
         if signal.app != "members":
             return
         for name in signal.ids:
@@ -216,7 +217,7 @@ class Prober(Member):
 
 
 def _read(measured: Any) -> Measured | None:
-    """A report, when it is one: numbers above 0 by name."""
+    """Return the report if it is valid: numbers above 0 by name."""
     tables = [measured.get(name) for name in ("rtt_ns", "bandwidth_bps")]
     for table in tables:
         if type(table) is not dict or len(table) > ROWS:

@@ -1,6 +1,7 @@
-"""A member that leaves votes no more: the leader takes its weight away through the log, step by step.
+"""Voters that leave: the leader removes the weight of a leaving member through the log, step by step.
 
-Only a member that asked to leave is touched, never one that is believed to have failed: what a detector believes changes no majority. The last voter keeps its weight.
+Only a member that asked to leave is touched, never one that is believed to have failed: what a detector believes changes no majority. The last voter
+keeps its weight.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..records.lifecycle import LEAVING
 
 TIMER = "retirement/again"
 AGAIN_NS = 2000 * MS
-"""A leader may refuse for a while, or an operator may have asked for other weights meanwhile."""
+"""Retry delay: a leader may refuse for a while, or an operator may have asked for other weights meanwhile."""
 
 
 class Retirement(Member):
@@ -40,14 +41,14 @@ class Retirement(Member):
         self._waits = False
 
     def flush(self, now_ns: int) -> None:
-        """The one who leads takes the weight of those who leave."""
+        """As leader, remove the weight of members that leave."""
         kept = {name: weight for name, weight in self._voters.items() if name not in self._leaving}
         if not self._leading or self._waits or not kept or len(kept) == len(self._voters):
             return
         self._waits = True
         self._out.set_timer(TIMER, now_ns + AGAIN_NS)
         self._token -= 1
-        # Tokens of clients are positive: nobody waits for this answer.
+        # Tokens of clients are positive: no client waits for this answer.
         self._out.emit(SetVoters(self._token, kept))
 
     def status(self) -> dict[str, Any]:
@@ -72,5 +73,5 @@ class Retirement(Member):
                 if record is not None and record["state"] == LEAVING:
                     self._leaving[name] = None
                 elif record is not None:
-                    # Back again; one that is gone keeps what it asked for, until its weight is.
+                    # The member came back. One that is gone keeps its request until its weight is gone.
                     self._leaving.pop(name, None)

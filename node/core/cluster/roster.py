@@ -1,7 +1,7 @@
-"""Who this node may talk to, and who gets the log.
+"""Roster: which nodes this one may talk to, and which nodes receive the log.
 
-Configured nodes and voters are known by name from the start, their addresses perhaps not. Others become known as they are found, and get the log once
-they are members. The roster asks the driver to connect to whoever has a new address; it decides nothing about quorums.
+Configured nodes and voters are known by name from the start, their addresses perhaps not. Others become known as they are found, and receive the log
+once they are members. The roster asks the driver to connect to every node with a new address. It decides nothing about quorums.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ..interface.signals import Changed, Found, RosterChanged
 
 TIMER = "roster/farewell"
 FAREWELL_NS = 2000 * MS
-STRANGERS = 64
-"""Nodes that were found and are no members, at most; the one found first is forgotten first."""
+UNREGISTERED_LIMIT = 64
+"""Nodes that were found and are not members, at most; the one found first is forgotten first."""
 
 
 class Roster(Member):
@@ -29,33 +29,33 @@ class Roster(Member):
         self._me = config.node
         self._out = out
         self._settled = dict.fromkeys((*config.peers, *config.voters))
-        """Names that the configuration gives; they stay."""
+        """Names from the configuration; they stay."""
         self._addresses: dict[str, tuple[str, int]] = dict(config.peers)
         self._members: dict[str, None] = {}
-        self._strangers: dict[str, None] = {}
+        self._unregistered: dict[str, None] = {}
         self._leaving: dict[str, int] = {}
-        """Members that were removed, and until when they get the log all the same: they must hear of it."""
+        """Removed members, and until when they still receive the log: they must learn of their removal."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {
             Found: self._on_found,
             Changed: self._on_changed,
         }
 
     def __contains__(self, name: str) -> bool:
-        return any(name in known for known in (self._settled, self._members, self._leaving, self._strangers))
+        return any(name in known for known in (self._settled, self._members, self._leaving, self._unregistered))
 
     @property
     def names(self) -> list[str]:
-        """Who gets the log: configured nodes, voters and members, this node too."""
+        """Nodes that receive the log: configured nodes, voters and members, including this node."""
         return list(dict.fromkeys((*self._settled, *self._members, *self._leaving)))
 
     def on_timer(self, now_ns: int, key: str) -> None:
-        """Those whose time has come get the log no more."""
+        """Stop sending the log to removed members whose time is over."""
         before = self.names
         for name, at_ns in list(self._leaving.items()):
             if at_ns <= now_ns:
                 del self._leaving[name]
                 self._forget(name)
-        self._tell(before)
+        self._announce(before)
         if self._leaving:
             self._out.set_timer(TIMER, min(self._leaving.values()))
 
@@ -63,20 +63,20 @@ class Roster(Member):
         return {}
 
     def check(self) -> None:
-        assert len(self._strangers) <= STRANGERS
-        assert not any(name in self._members for name in self._strangers)
+        assert len(self._unregistered) <= UNREGISTERED_LIMIT
+        assert not any(name in self._members for name in self._unregistered)
 
     def fingerprint(self) -> Any:
-        known = [list(self._members), list(self._strangers), sorted(self._leaving.items())]
+        known = [list(self._members), list(self._unregistered), sorted(self._leaving.items())]
         return [sorted(self._addresses.items()), *known]
 
     def _on_found(self, now_ns: int, signal: Found) -> None:
         if signal.name == self._me:
             return
         if signal.name not in self:
-            self._strangers[signal.name] = None
-            if len(self._strangers) > STRANGERS:
-                self._forget(next(iter(self._strangers)))
+            self._unregistered[signal.name] = None
+            if len(self._unregistered) > UNREGISTERED_LIMIT:
+                self._forget(next(iter(self._unregistered)))
         self._meet(signal.name, signal.host, signal.port)
 
     def _on_changed(self, now_ns: int, signal: Changed) -> None:
@@ -86,7 +86,7 @@ class Roster(Member):
         for name in signal.ids:
             record = signal.view.get(name)
             if record is not None:
-                self._strangers.pop(name, None)
+                self._unregistered.pop(name, None)
                 self._members[name] = None
                 self._meet(name, record["host"], record["port"])
                 self._leaving.pop(name, None)
@@ -95,9 +95,9 @@ class Roster(Member):
                 if name not in self._settled:
                     self._leaving[name] = now_ns + FAREWELL_NS
                     self._out.set_timer(TIMER, min(self._leaving.values()))
-        self._tell(before)
+        self._announce(before)
 
-    def _tell(self, before: list[str]) -> None:
+    def _announce(self, before: list[str]) -> None:
         if self.names != before:
             self._out.emit(RosterChanged(tuple(self.names)))
 
@@ -107,6 +107,6 @@ class Roster(Member):
             self._out.perform(Meet(name, host, port))
 
     def _forget(self, name: str) -> None:
-        self._strangers.pop(name, None)
+        self._unregistered.pop(name, None)
         if self._addresses.pop(name, None) is not None and name != self._me:
             self._out.perform(Part(name))

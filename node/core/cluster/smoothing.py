@@ -1,8 +1,9 @@
-"""What a node knows of the way to one other: estimates out of samples.
+"""Estimates of the link to one other node, from samples.
 
-Round trips are smoothed as TCP does it, an eighth of each new sample (RFC 6298, section 2). For the bandwidth a long message is timed against a short one: what it took longer is the time of its
-bytes. That time is smoothed, and not the rate: one burst that slipped through at once must not look like a tenfold bandwidth. The length of a burst follows the link, between `BURST_MIN` and
-`BURST_MAX`: so long that the time can be told from the noise, so short that other messages do not wait for it.
+Round trips are smoothed as in TCP, an eighth of each new sample (RFC 6298, section 2). For the bandwidth, a long message is timed against a short
+one: the difference is the time of its bytes. That time is smoothed, and not the rate: one burst that got through at once must not look like a tenfold
+bandwidth. The length of a burst follows the link, between `BURST_MIN` and `BURST_MAX`: long enough that its time stands out from the noise, short
+enough that other messages do not wait for it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ BURST_MAX = 64 * 1024
 BURST_SHORT_NS = 5_000_000
 """A burst that took less time than this may be twice as long next time."""
 BURST_LONG_NS = 40_000_000
-"""One that took more is to be half as long."""
+"""A burst that took more is followed by one half as long."""
 FASTEST_BPS = 1_250_000_000
-"""10 Gbit/s: beyond it the clock of a node's turns measures itself."""
+"""10 Gbit/s: beyond it the duration of a node's own turns would be measured."""
 _BYTES_NS = 1_000_000_000
 
 
@@ -33,7 +34,7 @@ class Way:
         self.rtt_ns = sample_ns if self.rtt_ns == 0 else max(1, (7 * self.rtt_ns + sample_ns) // 8)
 
     def burst(self, length: int, sample_ns: int) -> None:
-        """A burst of that many bytes was answered after `sample_ns`. Counts only when the round trip is known."""
+        """Record that a burst of that many bytes was answered after `sample_ns`. It counts only when the round trip is known."""
         if self.rtt_ns == 0:
             return
         longer_ns = max(sample_ns - self.rtt_ns, length * _BYTES_NS // FASTEST_BPS)
@@ -45,7 +46,7 @@ class Way:
             self.burst_bytes = max(self.burst_bytes // 2, BURST_MIN)
 
     def burst_lost(self) -> None:
-        """No answer in time: the link may be slower than thought."""
+        """Record that no answer came in time: the link may be slower than estimated."""
         self.burst_bytes = max(self.burst_bytes // 2, BURST_MIN)
 
     @property

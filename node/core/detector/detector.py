@@ -1,6 +1,7 @@
-"""The failure detector of this node, as the configuration chooses: watches the members that the log names, and says what it believes of each.
+"""The failure detector of this node, as configured: watches the members that the log names, and reports its belief about each.
 
-It decides nothing. `Detected` makes the leader propose, and `suspect`, `trust` and `failed` in the trace are this observer's changes of mind: it trusts at first.
+It decides nothing. `Detected` makes the leader propose. `suspect`, `trust` and `failed` in the trace are this observer's changes of belief; it trusts
+at first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .watcher import ALIVE, FAILED, Change, Watcher
 
 TIMER = "detector/tick"
 SUSPECTS = 256
-"""Names remembered as suspect, at most, members or not any more."""
+"""Names remembered as suspect, at most, whether members or not."""
 
 
 class Detector(Member):
@@ -47,17 +48,17 @@ class Detector(Member):
             self.watcher = Heartbeat(config.node, options, draw)
         self._addresses: dict[str, tuple[str, int]] = {}
         self._lives: dict[str, int] = {}
-        """The members that are watched, this node too, and their incarnations."""
+        """The watched members, including this node, and their incarnations."""
         self._beliefs: dict[str, str] = {}
-        """What was last said of each; nothing: not heard yet."""
+        """Last reported belief about each; absent: not heard yet."""
         self._suspected: dict[str, None] = {}
-        """Whom the trace shows as suspect."""
+        """Members that the trace shows as suspect."""
         self._armed_ns: int | None = None
         self._touched = False
         """Whether the watcher may want another time since the timer was set."""
         self.sent = 0
         self.ignored = 0
-        """Datagrams that were none of this detector's."""
+        """Datagrams that were not for this detector."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {Changed: self._on_changed}
 
     def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
@@ -114,7 +115,7 @@ class Detector(Member):
             belief = self._beliefs.pop(name)
             record = signal.view.get(name)
             if belief != FAILED and record is not None and record["state"] == FAILED_STATE:
-                # What others found out, the log says; this observer changes its mind with it.
+                # The log records what others found out; this observer adopts it.
                 self._suspect(name, record["incarnation"])
                 self._out.trace("failed", target=name, target_incarnation=record["incarnation"])
         self._lives = lives
@@ -122,7 +123,7 @@ class Detector(Member):
         self._say()
 
     def _say(self, answered: str | None = None, address: tuple[str, int] | None = None) -> None:
-        """Send and tell what the watcher wants; `answered` is at `address` if it is no member."""
+        """Send and report what the watcher wants; the answered node is at `address` if it is no member."""
         self._touched = True
         cluster, node = self._config.cluster, self._config.node
         for send in self.watcher.sends:
@@ -133,10 +134,10 @@ class Detector(Member):
                 self._out.datagram(*to, data)
         self.watcher.sends.clear()
         for change in self.watcher.changes:
-            self._tell(change)
+            self._report(change)
         self.watcher.changes.clear()
 
-    def _tell(self, change: Change) -> None:
+    def _report(self, change: Change) -> None:
         name, incarnation, belief = change.name, change.incarnation, change.belief
         self._beliefs[name] = belief
         if belief == ALIVE:

@@ -1,6 +1,7 @@
-"""The plain heartbeat: a datagram to every member each `heartbeat_ns`; who is silent for `silence_ns` has failed, and is suspect from half of that on.
+"""Plain heartbeat detector: a datagram to every member each `heartbeat_ns`. A member that is silent for `silence_ns` has failed, and is suspect after
+half of that.
 
-Each node sends as many datagrams as there are members, so the cluster's traffic grows with their square: what SWIM is there to avoid.
+Each node sends as many datagrams as there are members, so the cluster's traffic grows with their square. SWIM avoids that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Heartbeat:
         self._silence_ns = options.silence_ns
         self._peers: dict[str, Heard] = {}
         self._beat_ns: int | None = None
-        """When the next beat is due; None while this node is no member."""
+        """When the next heartbeat is due; None while this node is no member."""
         self.sends: list[Send] = []
         self.changes: list[Change] = []
 

@@ -1,7 +1,7 @@
-"""Lifeguard (Dadgar, Phillips and Currey 2017): a detector that first doubts itself, and suspicions that others shorten.
+"""Lifeguard (Dadgar, Phillips and Currey 2017): a detector that first doubts itself, and suspicions that confirmations shorten.
 
-`Health` is the local health multiplier (section IV.A): the worse this node is served itself, the longer it waits before it blames anybody. `Suspicion` (IV.B) begins long and
-becomes short as others, independently, say the same.
+`Health` is the local health multiplier (section IV.A): the worse this node's own service, the longer it waits before it suspects a member.
+`Suspicion` (IV.B) begins with a long timeout, which independent confirmations shorten.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from .logarithm import log10_thousandths
 
 HEALTH_LIMIT = 8
 CONFIRMATIONS = 3
-"""Independent confirmations that bring a suspicion down to its shortest."""
+"""Independent confirmations that bring a suspicion down to its shortest timeout."""
 LONGEST = 6
-"""The longest suspicion, in shortest ones (β)."""
+"""The longest suspicion, as a multiple of the shortest (β)."""
 
 
 @dataclass(slots=True)
 class Health:
-    """`score` 0 is well; timeouts and periods are multiplied by `score` + 1."""
+    """`score` 0 is healthy; timeouts and periods are multiplied by `score` + 1."""
 
     score: int = 0
 
@@ -35,7 +35,9 @@ class Health:
 
 @dataclass(slots=True)
 class Suspicion:
-    """Of one member, since `start_ns`. `accusers`: who said it, the first of them too; `wanted`: confirmations beyond the first for the shortest."""
+    """Suspicion of one member, since `start_ns`. `accusers`: the nodes that suspect it, including the first; `wanted`: confirmations beyond the first
+    for the shortest timeout.
+    """
 
     start_ns: int
     shortest_ns: int
@@ -43,7 +45,7 @@ class Suspicion:
     accusers: dict[str, None] = field(default_factory=dict)
 
     def confirm(self, accuser: str) -> bool:
-        """Whether it is news that somebody else says so too."""
+        """Add an accuser. Returns whether it is new."""
         if accuser in self.accusers or len(self.accusers) > self.wanted:
             return False
         self.accusers[accuser] = None
@@ -61,6 +63,6 @@ class Suspicion:
 
 
 def make_suspicion(now_ns: int, accuser: str, members: int, periods: int, period_ns: int) -> Suspicion:
-    """In a cluster of `members`. With two, nobody else can confirm anything."""
+    """Make a suspicion in a cluster of `members`. With two members, no confirmation is possible."""
     shortest_ns = max(1000, periods * log10_thousandths(members + 1)) * period_ns // 1000
     return Suspicion(now_ns, shortest_ns, max(0, min(CONFIRMATIONS, members - 2)), {accuser: None})

@@ -1,4 +1,4 @@
-"""Logarithms in whole thousandths, exact: a floating one may differ in its last bit from one machine's library to the next, and with it a node's traces."""
+"""Logarithms in whole thousandths, exact. The last bit of a float may differ between two machines' libraries, and then a node's traces would differ too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import lru_cache
 
 @lru_cache(maxsize=256)
 def log10_thousandths(number: int) -> int:
-    """The integer part of 1000·log10(number), for number ≥ 1: how many digits its thousandth power has, less one."""
+    """Return the integer part of 1000·log10(number), for number ≥ 1: one less than the number of digits of its thousandth power."""
     return len(str(number**1000)) - 1
 
 
 def log10_ceiling(number: int) -> int:
-    """The least whole number that is not below log10(number), for number ≥ 1."""
+    """Return the least integer not below log10(number), for number ≥ 1."""
     return len(str(number - 1)) if number > 1 else 0

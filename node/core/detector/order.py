@@ -1,6 +1,6 @@
-"""In which order members are probed: each once, in an order drawn anew for each round (SWIM, Das et al. 2002, 4.3).
+"""Probe order of members: each once per round, in a new random order for each round (SWIM, Das et al. 2002, 4.3).
 
-So the time until a given member is probed by a given node is bounded, and not only short in the mean.
+So the time until a given node probes a given member is bounded, and not only short on average.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Order:
         self._at = 0
 
     def add(self, name: str) -> None:
-        """Somewhere among the others, so that newcomers are not all probed at the end."""
+        """Insert at a random position, so that new members are not all probed at the end."""
         place = self._draw("place", 0, len(self.names))
         self.names.insert(place, name)
         if place < self._at:
@@ -38,6 +38,6 @@ class Order:
         return self.names[self._at - 1]
 
     def some(self, names: Sequence[str], count: int) -> list[str]:
-        """`count` of them, drawn without repetition; all of them in a new order if there are no more."""
+        """Return `count` of them, chosen at random without repetition; all of them in a new order if there are no more."""
         left = list(names)
         return [left.pop(self._draw("choice", 0, len(left) - 1)) for _ in range(min(count, len(left)))]

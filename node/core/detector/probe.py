@@ -1,7 +1,7 @@
-"""What a node has under way: the probe of one member, and the probes that it makes for others (SWIM, Das et al. 2002, 3.1).
+"""Probes under way at a node: its own of one member, and those that it makes for others (SWIM, Das et al. 2002, 3.1).
 
-A helper says within four fifths of a timeout that it has no answer either (Lifeguard's nack, section IV.A): so the one who asked can tell a member that is silent from
-not being heard itself.
+A helper reports after four fifths of a timeout that it has no answer either (Lifeguard's nack, section IV.A). So the requesting node can distinguish
+a silent member from its own deafness.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ RELAY_LIMIT = 64
 
 @dataclass(slots=True)
 class Probe:
-    """Of `target`, who was believed alive if `fair`. `wave_ns`: when to ask again, and others too; None: no more."""
+    """Probe of `target`, which was believed alive if `fair`. `wave_ns`: when to probe again, also through others; None: not any more."""
 
     target: str
     seq: int
@@ -22,11 +22,11 @@ class Probe:
     fair: bool
     answered: bool = False
     asked: dict[str, bool] = field(default_factory=dict)
-    """Helper → whether it said that it heard nothing either."""
+    """Helper → whether it sent a nack."""
 
     @property
     def heard_by_others(self) -> bool:
-        """Whether every helper answered, if only to say that it heard nothing: then this node is not the deaf one."""
+        """Return whether every helper answered, if only with a nack: then this node receives messages."""
         return bool(self.asked) and all(self.asked.values())
 
 
@@ -50,7 +50,7 @@ class Relays:
         return min(times, default=None)
 
     def begin(self, seq: int, relay: Relay) -> bool:
-        """Whether there was room for one more."""
+        """Begin a relayed probe. Returns whether there was room for one more."""
         if len(self._relays) >= RELAY_LIMIT:
             return False
         self._relays[seq] = relay
@@ -60,7 +60,7 @@ class Relays:
         return self._relays.pop(seq, None)
 
     def due(self, now_ns: int) -> list[Relay]:
-        """Those to be told that there is no answer yet; the hopeless ones are given up."""
+        """Return the relays for which a nack is due, and drop those past their time."""
         late = [relay for relay in self._relays.values() if relay.nack_ns is not None and now_ns >= relay.nack_ns]
         for relay in late:
             relay.nack_ns = None

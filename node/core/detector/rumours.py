@@ -1,7 +1,7 @@
-"""Rumours: what nodes tell of members on the back of probes (SWIM, Das et al. 2002, 4.1), each a bounded number of times.
+"""Rumours: the news about members that probes carry (SWIM, Das et al. 2002, 4.1), each a bounded number of times.
 
-A rumour that was told least goes first, so that news spreads before what most have heard. After λ·⌈log10(n + 1)⌉ tellings it is dropped: then everybody
-has heard it with great probability, whatever the size of the cluster, and a datagram never carries more than there is room for.
+The rumour sent the fewest times goes first, so that news spreads before what most have heard. After λ·⌈log10(n + 1)⌉ sends it is dropped. Every
+member has then heard it with high probability, whatever the size of the cluster. A datagram never carries more rumours than it has room for.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..interface.value import frozen
 from .logarithm import log10_ceiling
 from .watcher import ALIVE, FAILED, SUSPECT
 
-TELLINGS = 4
+SENDS = 4
 """λ."""
 ROOM = 600
 """Bytes of rumours in one datagram."""
 LIMIT = 256
-"""Rumours at one time. The most told is dropped first."""
+"""Rumours at one time. The one sent most often is dropped first."""
 ROWS = 64
 
 
 @frozen
 class Rumour:
-    """`source` says that the member `name` is `kind` with this number. The number is the member's own: only it may raise it."""
+    """`source` reports that the member `name` is `kind` with this number. The number is the member's own: only the member may raise it."""
 
     kind: str
     name: str
@@ -35,32 +35,32 @@ class Rumour:
 
 class Rumours:
     def __init__(self) -> None:
-        self._told: dict[Rumour, int] = {}
+        self._sends: dict[Rumour, int] = {}
 
     def put(self, rumour: Rumour) -> None:
-        """Begin to tell it, and no longer what it makes untrue. Accusations by different sources stand beside each other: each confirms the others."""
+        """Begin to send it, and stop sending what it contradicts. Accusations by different sources are kept side by side: each confirms the others."""
         if len(canonical(row(rumour))) >= ROOM:
-            # Of a name that no datagram has room for: who probes its bearer finds out alone.
+            # The name fits in no datagram: a node that probes this member finds out by itself.
             return
         beside = rumour.kind == SUSPECT
-        for other in [other for other in self._told if other.name == rumour.name]:
+        for other in [other for other in self._sends if other.name == rumour.name]:
             if not (
                 beside and other.kind == SUSPECT and other.number == rumour.number and other.source != rumour.source
             ):
-                del self._told[other]
-        if len(self._told) >= LIMIT:
-            del self._told[max(self._told, key=lambda other: self._told[other])]
-        self._told[rumour] = 0
+                del self._sends[other]
+        if len(self._sends) >= LIMIT:
+            del self._sends[max(self._sends, key=lambda other: self._sends[other])]
+        self._sends[rumour] = 0
 
     def forget(self, name: str) -> None:
-        for rumour in [rumour for rumour in self._told if rumour.name == name]:
-            del self._told[rumour]
+        for rumour in [rumour for rumour in self._sends if rumour.name == name]:
+            del self._sends[rumour]
 
     def take(self, members: int, first: Sequence[Rumour] = ()) -> list[list[Any]]:
-        """The rows for one datagram, `first` before all others and as often as wanted; counts what it gives."""
-        most = TELLINGS * log10_ceiling(members + 1)
+        """Return the rows for one datagram, `first` before all others and as often as wanted; count them as sent."""
+        most = SENDS * log10_ceiling(members + 1)
         rows, room = [row(rumour) for rumour in first], ROOM
-        for rumour in sorted(self._told, key=lambda rumour: self._told[rumour]):
+        for rumour in sorted(self._sends, key=lambda rumour: self._sends[rumour]):
             if rumour in first:
                 continue
             size = len(canonical(row(rumour))) + 1
@@ -68,13 +68,13 @@ class Rumours:
                 continue
             room -= size
             rows.append(row(rumour))
-            self._told[rumour] += 1
-            if self._told[rumour] >= most:
-                del self._told[rumour]
+            self._sends[rumour] += 1
+            if self._sends[rumour] >= most:
+                del self._sends[rumour]
         return rows
 
     def dump(self) -> Any:
-        return [[*row(rumour), told] for rumour, told in self._told.items()]
+        return [[*row(rumour), sends] for rumour, sends in self._sends.items()]
 
 
 def row(rumour: Rumour) -> list[Any]:
@@ -82,7 +82,7 @@ def row(rumour: Rumour) -> list[Any]:
 
 
 def read_rows(value: Any) -> list[Rumour]:
-    """Raises ValueError for what are no rumours."""
+    """Raises ValueError for anything that is not a list of rumours."""
     if not isinstance(value, list) or len(value) > ROWS:
         raise ValueError("its rumours are no list, or too many")
     rumours = []
@@ -91,7 +91,7 @@ def read_rows(value: Any) -> list[Rumour]:
             raise ValueError("a rumour is no list of four")
         kind, name, number, source = item
         if kind not in (ALIVE, SUSPECT, FAILED) or not isinstance(name, str) or not isinstance(source, str):
-            raise ValueError("a rumour tells nothing of anybody")
+            raise ValueError("a rumour names no member")
         if type(number) is not int or number < 0:
             raise ValueError("the number of a rumour is none")
         rumours.append(Rumour(kind, name, number, source))

@@ -1,10 +1,11 @@
 """SWIM with suspicion (Das, Gupta and Motivala 2002) and Lifeguard (Dadgar, Phillips and Currey 2017), as pure state.
 
-Each period one member is probed. Without an answer in time it is probed again, by this node and through others; without one at the end of the period it is suspected. Everybody is told, the
-suspect first, which objects by raising its number; a suspicion that nobody answers ends in `failed`. A node's traffic is one probe and its answer a period, whatever the size of the cluster.
+Each period one member is probed. Without an answer in time it is probed again, by this node and through others. Without one at the end of the period
+it is suspected. Every member receives the suspicion, the suspect first, which refutes it by raising its number. A suspicion that is not refuted ends
+in `failed`. A node's traffic is one probe and its answer per period, whatever the size of the cluster.
 
-A number is `incarnation * INCARNATION + n`: the incarnation is the member's in the log, and n counts its objections. A member that was believed failed is probed like others while the log has it, and
-may object as well: a belief takes nothing away that could not be given back.
+A number is `incarnation * INCARNATION + n`: the incarnation is the member's in the log, and n counts its refutations. A member that was believed
+failed is probed like others while the log has it, and may refute that too: every belief can be taken back.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Swim:
         if type(number) is not int or type(seq) is not int or number < 0 or not isinstance(body[2], (list, str)):
             raise ValueError("it does not hold numbers")
         if sender in self.peers:
-            # Who is no member may be answered, but has nothing to tell: it may be a life that is over.
+            # A node that is no member may be answered, but its rumours do not count: it may be an earlier life.
             self._alive(sender, number)
             for rumour in rumours:
                 self._hear(now_ns, rumour)
@@ -136,7 +137,9 @@ class Swim:
         return [self._number, self._seq, self.health.score, peers, self._order.names, self._rumours.dump()]
 
     def _starved(self, now_ns: int, late_ns: int) -> None:
-        """This node's own timer fired late, so it did not run: what others sent meanwhile still waits in its socket, and nobody is to blame before it is read."""
+        """Handle a late timer of this node: it did not run. What others sent meanwhile still waits in its socket, and no member may be suspected before
+        that is read.
+        """
         self.health.worse()
         for peer in self.peers.values():
             if peer.suspicion is not None:
@@ -158,7 +161,9 @@ class Swim:
             self._send(target, PING, self._seq)
 
     def _ask_again(self, now_ns: int, probe: Probe) -> None:
-        """No answer yet: probe again, and let others probe, who may hear what this node does not. A datagram lost on one way is not lost on all."""
+        """Probe again without an answer so far, and let others probe, which may hear what this node does not. A datagram lost on one path is not lost on
+        all.
+        """
         peer = self.peers.get(probe.target)
         if probe.answered or peer is None:
             probe.wave_ns = None
@@ -182,7 +187,7 @@ class Swim:
             self.health.worse()
         if peer.belief in (None, ALIVE):
             self._suspect(now_ns, probe.target, peer, peer.number, self._me)
-            # The suspect is told at once: it should object before others hear.
+            # The suspect gets it at once, so that it can refute it before others hear of it.
             self._send(probe.target, PING, probe.seq)
         elif peer.belief == SUSPECT:
             self._suspect(now_ns, probe.target, peer, peer.number, self._me)
@@ -191,7 +196,7 @@ class Swim:
         self._send(sender, ACK, body[1])
 
     def _on_ack(self, now_ns: int, sender: str, body: list[Any]) -> None:
-        """Also one that comes late, or through a helper, is the answer to the probe under way if it has its number."""
+        """Handle an answer. One that comes late, or through a helper, also counts for the probe under way if it has its number."""
         probe, seq = self._probe, body[1]
         if probe is not None and probe.seq == seq and not probe.answered:
             probe.answered, probe.wave_ns = True, None
@@ -221,7 +226,7 @@ class Swim:
             return
         peer = self.peers.get(name)
         if peer is None or number // INCARNATION != peer.incarnation:
-            # Of another life, or of nobody that the log knows.
+            # Of another life, or of a node that the log does not know.
             return
         if rumour.kind == ALIVE:
             self._alive(name, number)
@@ -231,7 +236,7 @@ class Swim:
             self._fail(name, peer, number, rumour.source)
 
     def _object(self, number: int) -> None:
-        """Somebody believes that this node is gone: only a greater number of its own says otherwise (SWIM, 4.2)."""
+        """Refute a belief that this node is gone: only a greater number of its own does so (SWIM, 4.2)."""
         if number < self._number or number // INCARNATION != self._number // INCARNATION or not self._member:
             return
         if not self._flaws.incarnation_not_bumped:
@@ -240,7 +245,7 @@ class Swim:
         self._rumours.put(Rumour(ALIVE, self._me, self._number, self._me))
 
     def _alive(self, name: str, number: int) -> None:
-        """The member itself says so, or somebody who heard it; it counts against suspicion if its number is greater."""
+        """Handle a report that a member is alive, from itself or from a node that heard it. It clears a suspicion if its number is greater."""
         peer = self.peers[name]
         if number // INCARNATION != peer.incarnation:
             number = peer.number
@@ -278,7 +283,7 @@ class Swim:
             self.changes.append(Change(name, peer.incarnation, belief))
 
     def _send(self, to: str, tag: str, seq: int, target: str | None = None, about: str | None = None) -> None:
-        """With what this node holds against the receiver, if anything, before all other rumours (Lifeguard's buddy system, section IV.C)."""
+        """Send with this node's suspicion of the receiver, if any, before all other rumours (Lifeguard's buddy system, section IV.C)."""
         first = []
         name = to if about is None else about
         peer = self.peers.get(name)

@@ -1,4 +1,4 @@
-"""What both failure detectors are to the machine: pure state that is told of members, notes and time, and says what to send and what it believes.
+"""Interface of both failure detectors: pure state that receives members, notes and time, and returns what to send and what it believes.
 
 A belief is about one incarnation of a member. It begins as None: not heard yet, and trusted.
 """
@@ -18,7 +18,7 @@ Draw = Callable[[str, int, int], int]
 
 @frozen
 class Send:
-    """To the member `to`, or to whoever sent what is being answered."""
+    """To the member `to`, or to the sender of the note that is being answered."""
 
     to: str
     tag: str
@@ -33,7 +33,7 @@ class Change:
 
 
 class Watcher(Protocol):
-    """`sends` and `changes` are emptied by the machine after each call. `next_ns`: when `on_time` is wanted; None: never."""
+    """The machine empties `sends` and `changes` after each call. `next_ns`: when `on_time` is wanted; None: never."""
 
     sends: list[Send]
     changes: list[Change]
@@ -42,11 +42,11 @@ class Watcher(Protocol):
     def next_ns(self) -> int | None: ...
 
     def watch(self, now_ns: int, members: Mapping[str, int]) -> None:
-        """These are the members, by name, in their incarnations; this node too, if it is one. Who is not, watches nobody."""
+        """Set the members, by name, with their incarnations, including this node if it is one. A node that is no member watches none."""
         ...
 
     def on_note(self, now_ns: int, sender: str, tag: str, body: Any) -> None:
-        """Raises ValueError for what is none of its notes."""
+        """Raises ValueError for anything that is not a note of this detector."""
         ...
 
     def on_time(self, now_ns: int) -> None: ...

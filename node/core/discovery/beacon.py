@@ -1,4 +1,4 @@
-"""What a beacon says, as JSON that fits a datagram, and what is refused of it.
+"""Content of a beacon, as JSON that fits in a datagram, and its validation.
 
     {"at": [host, port, udp_port, role], "have": [mark, …], "others": [[name, host, port, udp_port, role, incarnation, age_ms], …]}
 
@@ -22,7 +22,7 @@ AGE_LIMIT_MS = 3_600_000
 
 @frozen
 class Beacon:
-    """`others`: name, place and age in ns. `have` are the marks of whom the sender knows."""
+    """`others`: name, place and age in ns. `have` are the marks of the nodes that the sender knows."""
 
     place: Place
     have: Sequence[int]
@@ -30,7 +30,7 @@ class Beacon:
 
 
 def make_body(now_ns: int, room: int, place: Place, table: Table, but: str | None = None) -> Mapping[str, Any]:
-    """This node's beacon in `room` bytes, with as many of the others as they hold, `but` for the one that it is sent to."""
+    """Make this node's beacon in `room` bytes, with as many of the others as fit, except the receiver (`but`)."""
     at = [place.host, place.port, place.udp_port, place.role]
     body: dict[str, Any] = {"at": at, "have": [], "others": []}
     room -= len(canonical(body))
@@ -48,7 +48,7 @@ def make_body(now_ns: int, room: int, place: Place, table: Table, but: str | Non
 
 
 def read_body(body: Any, host: str, incarnation: int) -> Beacon:
-    """Of a datagram from `host`. Raises ValueError for whatever is no beacon."""
+    """Parse a beacon received from `host`. Raises ValueError for anything else."""
     if not isinstance(body, Mapping):
         raise ValueError("it is no object")
     at, have, others = body.get("at"), body.get("have"), body.get("others")
@@ -65,7 +65,7 @@ def read_body(body: Any, host: str, incarnation: int) -> Beacon:
 
 def _other(row: Any) -> tuple[str, Place, int]:
     if not isinstance(row, list) or len(row) != 7 or not _text(row[0], 64) or not _number(row[6], AGE_LIMIT_MS):
-        raise ValueError("it tells of another node in no known form")
+        raise ValueError("it describes another node in no known form")
     return row[0], _place(*row[1:6]), row[6] * MS
 
 

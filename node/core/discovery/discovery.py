@@ -1,10 +1,10 @@
-"""Nodes find each other: beacons by broadcast and to seed addresses, and word of the others with each.
+"""Discovery: nodes find each other by beacons, sent by broadcast and to seed addresses. Each beacon names other nodes.
 
-A node that starts says so several times at once, because datagrams are lost, and then every `beacon_ns`. Whoever hears a beacon of a node that it did not know, or of
-one that does not know it, answers at once to that node alone; so a newcomer hears from all within a round trip. Of whom it is told it makes itself known to, so one seed
-is enough to find the rest, and a beacon to one known node in turn keeps subnets together that no broadcast joins.
+A node that starts sends several beacons at once, because datagrams are lost, and then one every `beacon_ns`. A node that hears a beacon from an
+unknown node, or from one that does not know it, answers that node at once. So a new node hears from all within a round trip. It also contacts the
+nodes that it learns of, so one seed is enough to find the rest. A beacon to one known node in turn keeps subnets together that no broadcast joins.
 
-Nothing is believed but for where a node says it is: who is a member, and who may connect, is decided elsewhere.
+Only the announced address of a node is used. Membership and permission to connect are decided elsewhere.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .beacon import make_body, read_body
 from .table import Place, Table, mark
 
 BEACON, ANSWER = "discovery.beacon", "discovery.answer"
-"""An answer is never answered, so that no two nodes go on answering each other."""
+"""An answer is never answered, so that two nodes do not answer each other without end."""
 TIMER = "discovery/beacon"
 FIRST_NS = (20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS)
 """Pauses between the first beacons."""
 REPLY_GAP_NS = 10 * MS
-"""Between two datagrams to one node because of what it or others said."""
+"""Time between two datagrams that beacons caused, to one node."""
 REPLIES = 64
 REPLIES_PER_NS = 100 * MS
 """At most `REPLIES` such datagrams in any `REPLIES_PER_NS`, to all nodes together."""
@@ -53,12 +53,12 @@ class Discovery(Member):
         self.table = Table(fresh_ns=3 * beacon_ns, forget_ns=FORGET_BEACONS * beacon_ns)
         self._sent = 0
         self._replied_ns: dict[str, int] = {}
-        """When a node was last answered or greeted."""
+        """When each node was last answered or greeted."""
         self._window_ns = 0
         self._window = 0
         """Answers and greetings since `_window_ns`."""
         self.ignored = 0
-        """Beacons that were none."""
+        """Invalid beacons."""
         self.signals: Mapping[type[Any], Callable[[int, Any], None]] = {}
 
     def start(self, now_ns: int) -> None:
@@ -104,7 +104,7 @@ class Discovery(Member):
         return [self.table.dump(), self._sent, self._window, self.ignored]
 
     def _beacon(self, now_ns: int) -> None:
-        """To everybody near, to the seeds, and to one known node in turn, which may be far."""
+        """Send a beacon by broadcast, to the seeds, and to one known node in turn, which may be far."""
         turn = self.table.next_in_turn()
         data = self._encode(BEACON, now_ns, turn)
         if self._options.broadcast:
@@ -117,7 +117,7 @@ class Discovery(Member):
         delay_ns = FIRST_NS[self._sent] if self._sent < len(FIRST_NS) else self._options.beacon_ns
         delay_ns = min(delay_ns, self._options.beacon_ns)
         self._sent += 1
-        # Nodes that started together do not go on speaking together.
+        # Random, so that nodes that started together do not keep sending together.
         delay_ns += self._chance.between("discovery", "jitter", -delay_ns // 8, delay_ns // 8)
         self._out.set_timer(TIMER, now_ns + delay_ns)
 
@@ -131,7 +131,7 @@ class Discovery(Member):
         return news
 
     def _speak_to(self, now_ns: int, name: str, place: Place, tag: str) -> None:
-        """Within both bounds: whatever anybody sends, this node sends little."""
+        """Send within both bounds: whatever this node receives, it sends little."""
         if name in self._replied_ns and now_ns - self._replied_ns[name] < REPLY_GAP_NS:
             return
         if now_ns - self._window_ns >= REPLIES_PER_NS:

@@ -1,6 +1,6 @@
-"""Who was found, where, and when that was last heard: a bounded table that knows no datagrams.
+"""Nodes that were found, their addresses, and when each was last heard: a bounded table that knows no datagrams.
 
-What one node tells of another carries its age, so that a node which fell silent is forgotten everywhere, however long its name goes round.
+News about another node carries its age. So a node that fell silent is forgotten everywhere, however long others repeat its name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from zlib import crc32
 from ..interface.value import frozen
 
 KNOWN_LIMIT = 64
-"""Twice the members of a cluster. Beyond it, strangers are not noticed until somebody is forgotten."""
+"""Twice the members of a cluster. Beyond it, unknown nodes are ignored until one is forgotten."""
 
 
 @frozen
 class Place:
-    """What a node says of itself: `host`:`port` takes messages, `udp_port` datagrams."""
+    """A node's announced address: `host`:`port` takes messages, `udp_port` datagrams."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class Place:
 
 
 class Table:
-    """`fresh_ns`: so long the word of a greater incarnation stands against a later one of a smaller; `forget_ns`: silence after which a node is forgotten."""
+    """`fresh_ns`: how long news of a greater incarnation outweighs later news of a smaller one; `forget_ns`: silence after which a node is forgotten."""
 
     def __init__(self, fresh_ns: int, forget_ns: int) -> None:
         self._fresh_ns = fresh_ns
@@ -36,7 +36,7 @@ class Table:
         self._turn = 0
 
     def hear(self, now_ns: int, name: str, place: Place, heard_ns: int) -> bool:
-        """Take this word, which is as old as `heard_ns` says; whether it is news: a new node, or one that changed."""
+        """Take news that was true at `heard_ns`. Returns whether it was new: an unknown node, or a changed one."""
         if now_ns - heard_ns > self._forget_ns:
             return False
         known = self.places.get(name)
@@ -50,7 +50,9 @@ class Table:
         return place != known
 
     def _believed(self, word: Place, known: Place, later_ns: int) -> bool:
-        """The greater incarnation is the later life, unless the other was heard so much later that incarnations began anew, as on a new disk."""
+        """Return whether to believe the news. The greater incarnation is the later life, unless the other was heard so much later that incarnations
+        began again, as on a new disk.
+        """
         if word.incarnation == known.incarnation:
             return later_ns >= 0
         if word.incarnation > known.incarnation:
@@ -62,20 +64,20 @@ class Table:
             del self.places[name], self.heard_ns[name]
 
     def next_in_turn(self) -> str | None:
-        """One after the other, round and round."""
+        """Return the next node in rotation."""
         if not self.places:
             return None
         self._turn += 1
         return list(self.places)[self._turn % len(self.places)]
 
     def rotated(self) -> list[str]:
-        """All names, beginning at the one in turn."""
+        """Return all names, beginning at the one in turn."""
         names = list(self.places)
         start = self._turn % len(names) if names else 0
         return names[start:] + names[:start]
 
     def marks(self) -> list[int]:
-        """A short number for each node that is known: who hears it sees whether he is among them."""
+        """Return a short number for each known node: a receiver sees whether it is among them."""
         return [mark(name, place.incarnation) for name, place in self.places.items()]
 
     def dump(self) -> Any:
@@ -86,5 +88,5 @@ class Table:
 
 
 def mark(name: str, incarnation: int) -> int:
-    """24 bits: two nodes share one so seldom that it costs a beacon's time now and then."""
+    """Return 24 bits: two nodes share a mark so rarely that it costs only a beacon's time."""
     return crc32(f"{name}/{incarnation}".encode()) & 0xFFFFFF

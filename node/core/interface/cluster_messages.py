@@ -1,6 +1,6 @@
-"""The messages of members, agents and tasks from node to node; `messages.py` has the rules and the wire form.
+"""Messages of members, agents and tasks between nodes; `messages.py` has the rules and the wire form.
 
-A message is a row of fields; `Json` fields are objects. None is larger than a frame: whoever sends much sends pieces.
+A message is a list of fields; `Json` fields are objects. No message exceeds a frame: longer data is sent in chunks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Json = Any
 
 @frozen
 class SubmitCommand:
-    """Append this command, if you lead. `work` is `{"command": [...]}`. There is no answer: who asked sees it applied, or asks again."""
+    """Append this command if you lead. `work` is `{"command": [...]}`. There is no answer: the sender sees the command applied, or sends it again."""
 
     TAG: ClassVar[str] = "submitter.command"
     work: Json
@@ -22,7 +22,7 @@ class SubmitCommand:
 
 @frozen
 class ProbePing:
-    """Answer this at once. `padding` makes it long, when it is the bandwidth that is measured."""
+    """Answer this at once. `padding` makes it long when bandwidth is measured."""
 
     TAG: ClassVar[str] = "prober.ping"
     number: int
@@ -47,9 +47,9 @@ class ProbeReport:
 
 @frozen
 class AgentPiece:
-    """Piece `number`, from 1, of an agent's state that moves: migration `since` of its `epoch`. `work` is `{"changes": {…}, "gone": […]}`.
+    """Chunk `number`, from 1, of an agent's state under migration: migration `since` of its `epoch`. `work` is `{"changes": {…}, "gone": […]}`.
 
-    `last`: the agent stands still, and its state with this piece has `digest`.
+    `last`: the agent is paused, and its state including this chunk has `digest`.
     """
 
     TAG: ClassVar[str] = "agents.piece"
@@ -64,7 +64,7 @@ class AgentPiece:
 
 @frozen
 class AgentAck:
-    """The target of migration `since` holds what came up to piece `received`; `whole`: that is everything, and the digest is right."""
+    """The target of migration `since` holds everything up to chunk `received`. `whole`: that is all of it, and the digest matches."""
 
     TAG: ClassVar[str] = "agents.ack"
     agent: str
@@ -75,7 +75,7 @@ class AgentAck:
 
 @frozen
 class MemoryAsk:
-    """What do you have beyond `vector`? Send chunk `chunk`, from 1, of the asker's sync `session`."""
+    """Request what the receiver has beyond `vector`: chunk `chunk`, from 1, of the sender's sync `session`."""
 
     TAG: ClassVar[str] = "memory.ask"
     session: int
@@ -85,7 +85,9 @@ class MemoryAsk:
 
 @frozen
 class MemoryChunk:
-    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when it is large. `last`: that is all that the sender held when its vector was what the delta's metadata say."""
+    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when large. `last`: this completes what the sender held when its vector was
+    the one in the delta's metadata.
+    """
 
     TAG: ClassVar[str] = "memory.chunk"
     session: int
@@ -97,7 +99,9 @@ class MemoryChunk:
 
 @frozen
 class MemoryPush:
-    """`work` is {"record": [kind, id, state], "dot": [replica, number]}: a change of the sender's. Answered by `MemoryStored` when it is durable and `wanted`."""
+    """A change of the sender's: `work` is {"record": [kind, id, state], "dot": [replica, number]}. Answered by `MemoryStored` when it is durable and
+    `wanted`.
+    """
 
     TAG: ClassVar[str] = "memory.push"
     number: int
@@ -113,7 +117,7 @@ class MemoryStored:
 
 @frozen
 class MemoryFetch:
-    """What is your state of this record?"""
+    """Request the receiver's state of this record."""
 
     TAG: ClassVar[str] = "memory.fetch"
     number: int

@@ -1,8 +1,9 @@
-"""Datagrams between nodes: versioned, of one cluster, checked; anything else is garbage to be counted.
+"""Datagrams between nodes: versioned, of one cluster, with a checksum. Anything else is counted as garbage.
 
     | "TRIB" | version, 1 byte | crc32 of the rest, 4 bytes | JSON: [cluster, sender, incarnation, tag, body] |
 
-The part of a tag before the dot names the machine that takes it, as with messages. A datagram has at most `LIMIT` bytes, so that it is one packet nearly everywhere.
+The part of a tag before the dot names the machine that takes the datagram, as with messages. A datagram has at most `LIMIT` bytes, so that it fits in
+one packet on nearly every network.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _HEAD = struct.Struct(">4sBI")
 
 @frozen
 class Note:
-    """What a datagram says: `sender` in its `incarnation`, to machine and purpose `tag`. It is not known to be true."""
+    """Content of a datagram: from `sender` in its `incarnation`, for machine and purpose `tag`. Not authenticated."""
 
     sender: str
     incarnation: int
@@ -32,7 +33,7 @@ class Note:
 
 
 def encode_datagram(cluster: str, note: Note) -> bytes:
-    """Raises ValueError when it would not fit."""
+    """Raises ValueError when the datagram would exceed the limit."""
     payload = canonical([cluster, note.sender, note.incarnation, note.tag, note.body]).encode("ascii")
     if len(payload) + _HEAD.size > LIMIT:
         raise ValueError(f"a {note.tag} datagram of {len(payload)} bytes is above {LIMIT}")
@@ -40,7 +41,7 @@ def encode_datagram(cluster: str, note: Note) -> bytes:
 
 
 def decode_datagram(cluster: str, data: bytes) -> Note:
-    """Raises ValueError with the reason for whatever is not a datagram of this cluster."""
+    """Decode a datagram of this cluster. Raises ValueError with the reason for anything else."""
     if len(data) < _HEAD.size:
         raise ValueError(f"{len(data)} bytes are no datagram")
     magic, version, crc = _HEAD.unpack_from(data)

@@ -1,11 +1,11 @@
-"""What a node asks of the world: the outputs of `Core.step`.
+"""Effects: the outputs of `Core.step`, which a driver carries out.
 
-Order is data. `after=(op, …)` on a send, a reply, a storage operation or a trace means "not before these storage
-operations succeeded"; the drivers enforce it and assert it, and a flaw that drops it is a bug the checkers must find.
+Order is data. `after=(op, …)` on a send, a reply, a storage operation or a trace means "not before these storage operations succeeded". The drivers
+enforce and assert it. A flaw that drops it is a bug that the checkers must find.
 
-Storage is a flat directory of files. Operations on one file run in emitted order; across files only `after` orders
-them. `Append` and `Write` are durable only after a later `Fsync` of that file succeeded; the *names* made or removed
-by creation, `Rename` and `Remove` are durable only after a later `FsyncDir`. An fsync error is never retried.
+Storage is a flat directory of files. Operations on one file run in emitted order; across files only `after` orders them. `Append` and `Write` are
+durable only after a later `Fsync` of that file succeeded. *Names* made or removed by creation, `Rename` and `Remove` are durable only after a later
+`FsyncDir`. An fsync error is never retried.
 """
 
 from __future__ import annotations
@@ -120,17 +120,17 @@ class Trace:
 
 
 DROPPED = "dropped"
-"""The event that stands where trace lines were dropped: `count` of them, and each has used up its number."""
+"""Event name of the line that stands in for dropped trace lines: `count` of them, each of which has used up its number."""
 
 
 def trace_number(following: int, event: str, fields: Mapping[str, Any]) -> int:
-    """The `seq` of a line when `following` is the number after that of the line before it. Drivers number lines as they release them."""
+    """Return the `seq` of a line, when `following` is the number after that of the previous line. Drivers number lines as they release them."""
     return following + int(fields["count"]) if event == DROPPED else following
 
 
 @frozen
 class Halt:
-    """Stop this node now: its disk failed or its state is not to be trusted. `reason` ends in a hint."""
+    """Stop this node now: its disk failed or its state cannot be trusted. `reason` ends in a hint."""
 
     reason: str
 
@@ -154,7 +154,7 @@ class Broadcast:
 
 @frozen
 class Meet:
-    """`peer` is to be reached at `host`:`port` from now on: connect to it, and let it in."""
+    """Peer `peer` can be reached at `host`:`port` from now on: connect to it, and accept its connections."""
 
     peer: str
     host: str
@@ -163,14 +163,14 @@ class Meet:
 
 @frozen
 class Part:
-    """`peer` is no peer any more: end the connections with it."""
+    """`peer` is no longer a peer: close the connections to it."""
 
     peer: str
 
 
 @frozen
 class RunTask:
-    """Run `handler` outside of the core, once, and say `TaskDone(run)`; never when the process ends before.
+    """Run `handler` outside of the core, once, and report `TaskDone(run)`. There is no report when the process ends first.
 
     `state` holds those keys of the agent's state that the payload names in `reads`.
     """
@@ -183,7 +183,7 @@ class RunTask:
 
 @frozen
 class DropTask:
-    """Nobody waits for this run any more: it need not begin, and what it answers is not wanted."""
+    """The result of this run is no longer needed: it does not have to begin, and its answer is dropped."""
 
     run: int
 

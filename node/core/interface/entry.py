@@ -1,8 +1,8 @@
 """A log entry: one command at one index in one term.
 
-A command is a JSON list whose first element names who applies it: `["noop"]`, `["config", {"n1": 1}]`, `["sessions.open"]`,
-`["kv.tx", session, seq, ops]`. `text` is its canonical JSON, made once where the entry is born and carried along, so that disk, wire
-and checksums see the same bytes on every node. Entries are shared between messages and logs and never changed.
+A command is a JSON list whose first element names what applies it: `["noop"]`, `["config", {"n1": 1}]`, `["sessions.open"]`, `["kv.tx", session, seq,
+ops]`. `text` is its canonical JSON, made once at creation and carried along, so that disk, wire and checksums see the same bytes on every node.
+Messages and logs share entries, which are never changed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ CONFIG = "config"
 UNREADABLE = "unreadable"
 
 canonical = encoder(sort_keys=True)
-"""The one JSON text of a value: sorted keys, no spaces, ASCII. Raises ValueError for what JSON cannot say."""
+"""Return the canonical JSON text of a value: sorted keys, no spaces, ASCII. Raises ValueError for values that JSON cannot represent."""
 
 
 @frozen
 class Entry:
-    """`crc` (of `text`) is what traces show; it is computed on demand."""
+    """`crc` (of `text`) appears in traces; it is computed on demand."""
 
     index: int
     term: int
@@ -43,9 +43,10 @@ def make_entry(index: int, term: int, command: Command) -> Entry:
 
 
 def parse_entry(index: int, term: int, text: str) -> Entry:
-    """An entry from its text. Raises ValueError when the text is not a JSON list that begins with a name.
+    """Parse an entry from its text. Raises ValueError when the text is not a JSON list that begins with a name.
 
-    What is beyond the bounds of `bounded.WIDE` keeps its text and is the command `UNREADABLE`: every node refuses that alike, and none is stopped by it.
+    A command beyond the bounds of `bounded.WIDE` keeps its text and is parsed as `UNREADABLE`: every node refuses it alike, and none is stopped by
+    it.
     """
     if not text.isascii():
         raise ValueError(f"the command of entry {index} is not ASCII")
@@ -65,5 +66,5 @@ def _is_config(command: Command) -> bool:
 
 
 def are_weights(value: Any) -> bool:
-    """Whether this can be the weights of voters, by name."""
+    """Return whether this can be the weights of voters, by name."""
     return isinstance(value, dict) and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in value.values())

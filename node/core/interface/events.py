@@ -1,10 +1,10 @@
-"""What can happen to a node: the inputs of `Core.step`.
+"""Events: the inputs of `Core.step`.
 
-The core never reads a clock, a socket or a file. Whatever it needs to know arrives as one of these events,
-which the drivers (sockets in `tribulation.node.runtime`, virtual time in `tribulation.harness.simulator`) create. They are plain data so
-that every event can be recorded and fed to the core again, step by step.
+The core never reads a clock, a socket or a file. All it needs arrives as one of these events. The drivers create them (sockets in
+`tribulation.node.runtime`, virtual time in `tribulation.harness.simulator`). They are plain data, so every event can be recorded and replayed step by
+step.
 
-`wall_ns` is the host's wall clock, which may be wrong on purpose. Only `core/wall.py` reads it.
+`wall_ns` is the host's wall clock, which a fault may have moved. Only `core/wall.py` reads it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .value import frozen
 class Start:
     """The first event of every incarnation.
 
-    `files` maps each name in the data directory to its bytes, as found on disk after a crash. Files larger than memory
-    are not a case this node has. `incarnation` counts the boots of this data directory, from 1, and is made durable
-    by the driver before this event. `seed` keys every random draw of this incarnation.
+    `files` maps each name in the data directory to its bytes, as found on disk after a crash. Files larger than memory are not supported.
+    `incarnation` counts the boots of this data directory, from 1; the driver makes it durable before this event. `seed` is the key of every random
+    number of this incarnation.
     """
 
     incarnation: int
@@ -34,7 +34,7 @@ class Start:
 
 @frozen
 class Connected:
-    """A connection to or from `peer` is up and its identity is known. Messages may now be sent to it."""
+    """A connection to or from `peer` is up and its identity is known. Messages can now be sent to it."""
 
     peer: str
 
@@ -48,7 +48,7 @@ class Disconnected:
 
 @frozen
 class DialRefused:
-    """The host of `peer` refused a connection: no process listens there. The driver says so a few times after the end of a connection that was up."""
+    """The host of `peer` refused a connection: no process listens there. The driver reports it a few times after a connection that was up has ended."""
 
     peer: str
 
@@ -90,14 +90,14 @@ class Request:
 
 @frozen
 class ClientGone:
-    """The client's connection closed. Replies to it are dropped; what it asked for may still take effect."""
+    """The client's connection closed. Replies to it are dropped; its requests may still take effect."""
 
     client: str
 
 
 @frozen
 class Datagram:
-    """A UDP datagram from `host`:`port`, as it came: anybody may have sent it."""
+    """A UDP datagram from `host`:`port`, unchanged and not authenticated."""
 
     host: str
     port: int
@@ -107,7 +107,7 @@ class Datagram:
 
 @frozen
 class TaskDone:
-    """The work that `RunTask` with this `run` asked for has ended. `value` is JSON; when not `ok`, a sentence with the reason.
+    """The work that `RunTask` with this `run` requested has ended. `value` is JSON; when not `ok`, a sentence with the reason.
 
     `changes` are keys of the agent's state that it set (None: removed).
     """

@@ -1,4 +1,4 @@
-"""What `Core` needs of every machine, and what a machine does of itself: nothing. Each spells out what it hears, and no more.
+"""Interface of a machine, with defaults that do nothing. Each machine overrides only what it handles.
 
     class Echo(Member):
         name = "echo"
@@ -6,7 +6,7 @@
         def __init__(self, config, out, incarnation, chance) -> None:
             self.signals = {Changed: self._on_changed}
 
-A machine is told of messages and timers by the prefix of their tag or key, of signals by their type, and of everything else like all others.
+A machine receives messages and timers by the prefix of their tag or key, signals by their type, and everything else as all machines do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .messages import Message
 
 
 class Machine(Protocol):
-    """`signals` maps the types that it handles to the handlers, which are given the time and the signal."""
+    """`signals` maps each handled type to its handler, which takes the time and the signal."""
 
     name: str
     signals: Mapping[type[Any], Callable[[int, Any], None]]
@@ -29,23 +29,23 @@ class Machine(Protocol):
         raise AssertionError(f"no message is for {self.name}: {message}")
 
     def on_timer(self, now_ns: int, key: str) -> None:
-        """One that it set is due."""
+        """Handle a timer that this machine set."""
         return
 
     def on_storage(self, now_ns: int, op: int) -> None:
-        """An operation on disk is done, perhaps another machine's."""
+        """Handle the end of a storage operation, perhaps of another machine."""
         return
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """A connection to another node was made, or broke."""
+        """Handle a new or lost connection to another node."""
         return
 
     def flush(self, now_ns: int) -> None:
-        """All events of the step are taken, and all signals of it heard."""
+        """Finish a step: all its events and signals have been handled."""
         return
 
     def status(self) -> dict[str, Any]:
-        """Its part of what `{"admin": "status"}` answers."""
+        """Return this machine's part of the answer to `{"admin": "status"}`."""
         ...
 
     def check(self) -> None:
@@ -53,17 +53,17 @@ class Machine(Protocol):
         ...
 
     def fingerprint(self) -> Any:
-        """Its whole state as JSON: equal after equal inputs."""
+        """Return the whole state as JSON: equal after equal inputs."""
         ...
 
 
 class Member(Machine, Protocol):
-    """A machine of the cluster's optional parts: it is started, and may take datagrams."""
+    """A machine of the optional parts of a cluster: it is started, and may receive datagrams."""
 
     def start(self, now_ns: int) -> None:
-        """At the first step of this process."""
+        """Run at the first step of this process."""
         return
 
     def on_datagram(self, now_ns: int, datagram: Datagram, note: Note) -> None:
-        """One that is for it by its prefix; anybody may have sent it."""
+        """Handle a datagram addressed to this machine by its prefix. The sender is not authenticated."""
         return

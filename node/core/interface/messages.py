@@ -1,7 +1,7 @@
-"""Every message from node to node, and their form on the wire.
+"""Every message between nodes, and its form on the wire.
 
-The part of a tag before the dot names the machine that receives it (`raft.append` goes to `raft`). On the wire a message is a JSON list:
-the tag and the fields in order. `from_wire` trusts nothing: a wrong shape, type or sign is a ValueError that shows the value.
+The part of a tag before the dot names the machine that receives it (`raft.append` goes to `raft`). On the wire a message is a JSON list: the tag and
+the fields in order. `from_wire` trusts nothing: a wrong shape, type or sign is a ValueError that shows the value.
 
     to_wire(TimeoutNow(term=3)) == ["raft.timeout-now", 3]
 
@@ -25,7 +25,7 @@ Entries = tuple[Entry, ...]
 
 @frozen
 class PreVote:
-    """Would you vote for me in `term` (my term + 1)? Changes nothing at either side (Raft thesis, 9.6)."""
+    """Ask whether the receiver would vote for the sender in `term` (the sender's term + 1). Changes nothing on either side (Raft thesis, 9.6)."""
 
     TAG: ClassVar[str] = "raft.pre-vote"
     term: int
@@ -35,7 +35,7 @@ class PreVote:
 
 @frozen
 class PreVoteReply:
-    """`term` is the answerer's own, `for_term` the one asked about."""
+    """`term` is the answering node's own, `for_term` the requested one."""
 
     TAG: ClassVar[str] = "raft.pre-vote-reply"
     term: int
@@ -45,7 +45,7 @@ class PreVoteReply:
 
 @frozen
 class Vote:
-    """RequestVote. `transfer`: the leader itself asked for this election, so a living leader is no reason to refuse."""
+    """RequestVote. `transfer`: the leader itself asked for this election, so a live leader is no reason to deny."""
 
     TAG: ClassVar[str] = "raft.vote"
     term: int
@@ -63,7 +63,7 @@ class VoteReply:
 
 @frozen
 class Heartbeat:
-    """I lead `term`. `round` grows with every broadcast of this leader; `commit` is at most what the receiver is known to hold."""
+    """The sender leads `term`. `round` grows with every broadcast of this leader; `commit` is at most what the receiver is known to hold."""
 
     TAG: ClassVar[str] = "raft.heartbeat"
     term: int
@@ -73,7 +73,7 @@ class Heartbeat:
 
 @frozen
 class HeartbeatReply:
-    """Echoes the round: the answerer followed this leader after that round was begun."""
+    """Echoes the round: the sender followed this leader after that round began."""
 
     TAG: ClassVar[str] = "raft.heartbeat-reply"
     term: int
@@ -94,7 +94,7 @@ class AppendEntries:
 
 @frozen
 class AppendReply:
-    """`ok`: the log equals the leader's up to `match`, durably. Otherwise the leader should go on from after `match`.
+    """`ok`: the log equals the leader's up to `match`, durably. Otherwise the leader should continue from after `match`.
 
     `prev_index` echoes the request. `torn`: this node lost the tail of its log, so what it acknowledged earlier no longer counts.
     """
@@ -109,7 +109,7 @@ class AppendReply:
 
 @frozen
 class InstallSnapshot:
-    """A piece of the snapshot at (`index`, `last_term`): characters from `offset` of `total`."""
+    """A chunk of the snapshot at (`index`, `last_term`): characters from `offset` of `total`."""
 
     TAG: ClassVar[str] = "raft.snapshot"
     term: int
@@ -133,7 +133,7 @@ class SnapshotReply:
 
 @frozen
 class TimeoutNow:
-    """Stand for election at once: the leader of `term` hands over (Raft thesis, 3.10)."""
+    """Become a candidate at once: the leader of `term` hands over (Raft thesis, 3.10)."""
 
     TAG: ClassVar[str] = "raft.timeout-now"
     term: int
@@ -141,7 +141,7 @@ class TimeoutNow:
 
 @frozen
 class ReadIndex:
-    """A follower wants a read index. (`incarnation`, `context`) is never used twice by a node."""
+    """A follower requests a read index. A node never uses (`incarnation`, `context`) twice."""
 
     TAG: ClassVar[str] = "raft.read-index"
     term: int
@@ -151,7 +151,7 @@ class ReadIndex:
 
 @frozen
 class ReadIndexReply:
-    """`index` is safe to read at for every read that waited on this context; `ok` false: I do not lead."""
+    """`index` is safe for every read that waited on this context; `ok` false: the sender does not lead."""
 
     TAG: ClassVar[str] = "raft.read-index-reply"
     term: int
@@ -163,7 +163,7 @@ class ReadIndexReply:
 
 @frozen
 class Forward:
-    """A client's command for the leader of `term`, and of no other term: so a refusal once is a refusal for ever."""
+    """A client's command for the leader of `term` and of no other term. A refusal is therefore final."""
 
     TAG: ClassVar[str] = "clients.forward"
     term: int
@@ -233,7 +233,7 @@ def to_wire(message: Message) -> list[Any]:
 
 
 def from_wire(wire: list[Any]) -> Message:
-    """The message that `to_wire` made the list of. Raises ValueError with the offending value."""
+    """Build the message from the list that `to_wire` made. Raises ValueError with the offending value."""
     if not isinstance(wire, list) or not wire or not isinstance(wire[0], str):
         raise ValueError(f"a message is a list that begins with its tag, not {_short(wire)}")
     shape = _CLASSES.get(wire[0])

@@ -1,8 +1,8 @@
-"""Where machines put their outputs: effects for the driver and signals for each other.
+"""Outbox of a step: effects for the driver, and signals between machines.
 
-Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of a log
-is on its way to disk the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an
-operation are held here and leave together with it.
+Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of a log is on its
+way to disk, the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an operation are held here
+and leave together with it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .messages import Message
 from .signals import Signal
 
 HELD_LIMIT = 8192
-"""Effects held for one operation, at most. Beyond it the oldest are dropped: messages may be lost, replies turn into time-outs.
-Each is counted; dropped trace lines leave a gap in the numbers of the trace, and the event `dropped`.
+"""Effects held for one operation, at most. Beyond it the oldest are dropped: messages may be lost, and replies become time-outs. Each is counted.
+Dropped trace lines leave a gap in the numbers of the trace, and the event `dropped`.
 """
 SIGNAL_LIMIT = 1_000_000
 
@@ -45,16 +45,16 @@ class Outbox:
         self._storage: list[Effect] = []
         self._effects: list[Effect] = []
         self._held: dict[int, deque[Effect]] = {}
-        """By reserved operation, what waits for it: each log has one at most."""
+        """Effects that wait, by reserved operation: each log has one at most."""
         self._lost_lines: dict[int, int] = {}
-        """By reserved operation, how many of the trace lines that waited for it were dropped."""
+        """Number of waiting trace lines that were dropped, by reserved operation."""
         self.dropped = {"messages": 0, "replies": 0, "traces": 0}
         """Held effects that were dropped in this life of the process."""
         self._op = 0
         self._generations: dict[str, int] = {}
 
     def take(self) -> list[Effect]:
-        """Everything since the last call, storage first."""
+        """Return everything since the last call, storage first."""
         effects = self._storage + self._effects if self._storage else self._effects
         self._storage, self._effects = [], []
         return effects
@@ -101,7 +101,7 @@ class Outbox:
         self._effects.append(CancelTimer(key))
 
     def current_timer(self, key: str, generation: int) -> bool:
-        """Whether this generation of the timer is the latest; anything else is a race that was lost."""
+        """Return whether this generation of the timer is the latest; an older one fired too late and is ignored."""
         return self._generations.get(key) == generation
 
     def halt(self, reason: str) -> None:
@@ -117,14 +117,14 @@ class Outbox:
         self._storage.append(effect)
 
     def reserve(self, op: int) -> None:
-        """`op` will be issued in a later step (or at the end of this one): hold what waits for it."""
+        """Reserve `op`, which is issued in a later step (or at the end of this one), and hold what waits for it."""
         self._held[op] = deque()
 
     def issued(self, op: int) -> None:
-        """The reserved operation is issued now: let go of what was held for it."""
+        """Release what was held for the reserved operation, which is issued now."""
         lost = self._lost_lines.pop(op, 0)
         if lost:
-            # It waits like the lines that it stands for, so its place in the trace is theirs.
+            # It is held like the lines that it stands for, so it takes their place in the trace.
             self._effects.append(Trace(DROPPED, {"count": lost, "where": "held"}, (op,)))
         self._effects.extend(self._held.pop(op))
 

@@ -1,6 +1,6 @@
-"""Random draws, keyed so that each purpose has a stream of its own.
+"""Random numbers, with a stream of its own for each purpose.
 
-A new draw in one machine shifts nothing elsewhere, and a new incarnation draws anew. This is the only file of the core that imports `random`.
+A new draw in one machine shifts nothing elsewhere, and a new incarnation has new streams. This is the only file of the core that imports `random`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What machines of one node tell each other within a step. Core delivers each signal to every machine that handles its type.
+"""Signals between the machines of one node, within a step. Core delivers each signal to every machine that handles its type.
 
-`token` is chosen by the machine that asks and comes back in the answer.
+The requesting machine chooses `token`, which comes back in the answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Proposed:
 
 @frozen
 class NotProposed:
-    """Nothing was appended. `retry`: the leadership is being handed over; ask again when the leader is known."""
+    """Nothing was appended. `retry`: the leadership is being transferred; propose again when the leader is known."""
 
     token: int
     retry: bool
@@ -46,7 +46,7 @@ class Committed:
 
 @frozen
 class Applied:
-    """The state machine took these entries; `results` holds what each command returned. `touched`: ids by application, for which `Changed` follows."""
+    """The state machine applied these entries; `results` holds the result of each command. `touched`: ids by application, for which `Changed` follows."""
 
     entries: Sequence[Entry]
     results: Sequence[Any]
@@ -76,7 +76,7 @@ class QuorumRegained:
 
 @frozen
 class ReadRequest:
-    """A linearizable read arrived: at which index is it safe? Answered by `ReadReady` or `ReadFailed`, perhaps never."""
+    """A linearizable read arrived and needs a safe index. Answered by `ReadReady` or `ReadFailed`, perhaps never."""
 
     token: int
 
@@ -94,7 +94,7 @@ class ReadFailed:
 
 @frozen
 class Query:
-    """Read from the applied state, as it is now. Answered by `Answer` in the same step."""
+    """Read from the applied state of this moment. Answered by `Answer` in the same step."""
 
     token: int
     ops: Sequence[Sequence[Any]]
@@ -111,7 +111,9 @@ class Answer:
 
 @frozen
 class SnapshotDue:
-    """`entries` were applied since the last snapshot. Answered by `SnapshotTaken`, in a later step when the state is large, or not at all when they are few beside it."""
+    """`entries` were applied since the last snapshot. Answered by `SnapshotTaken`, in a later step when the state is large. No answer when they are few
+    compared to the state.
+    """
 
     entries: int
 
@@ -135,7 +137,7 @@ class Restore:
 
 @frozen
 class Transfer:
-    """Hand the leadership to `to`. Answered by `AdminDone`."""
+    """Transfer the leadership to `to`. Answered by `AdminDone`."""
 
     token: int
     to: str
@@ -143,7 +145,7 @@ class Transfer:
 
 @frozen
 class SetVoters:
-    """Walk to these weights, one step an entry; nodes not named get 0. Answered by `AdminDone`."""
+    """Change to these weights, one step per entry; nodes not named get 0. Answered by `AdminDone`."""
 
     token: int
     voters: Mapping[str, int]
@@ -151,7 +153,7 @@ class SetVoters:
 
 @frozen
 class VotersChanged:
-    """These weights count from now on; the entry may not be committed yet."""
+    """These weights are active from now on; the entry may not be committed yet."""
 
     voters: Mapping[str, int]
 
@@ -168,9 +170,9 @@ class AdminDone:
 
 @frozen
 class Submit:
-    """Bring this command to the log, through whoever leads, again and again until it is applied here or withdrawn.
+    """Bring this command to the log through the current leader, repeatedly, until it is applied here or withdrawn.
 
-    `key` names the wish: a later one of the same key replaces it. The command may be appended more than once.
+    `key` names the proposal: a later one of the same key replaces it. The command may be appended more than once.
     """
 
     key: str
@@ -184,7 +186,7 @@ class Withdraw:
 
 @frozen
 class Submitted:
-    """The command of this wish was applied at `index`; `result` is what the application answered."""
+    """The command of this proposal was applied at `index`; `result` is the application's answer."""
 
     key: str
     index: int
@@ -193,7 +195,7 @@ class Submitted:
 
 @frozen
 class Changed:
-    """The replicated application of this name touched these ids. `view` is its state by id, to be read and never changed."""
+    """The replicated application of this name touched these ids. `view` is its state by id, read-only."""
 
     app: str
     ids: Sequence[str]
@@ -202,14 +204,14 @@ class Changed:
 
 @frozen
 class RosterChanged:
-    """These nodes, besides this one, get the log from now on."""
+    """These nodes, in addition to this one, receive the log from now on."""
 
     names: Sequence[str]
 
 
 @frozen
 class Found:
-    """A node of this cluster said where it is: `host`:`port` for messages, `udp_port` for datagrams."""
+    """A node of this cluster announced its address: `host`:`port` for messages, `udp_port` for datagrams."""
 
     name: str
     host: str
@@ -221,7 +223,7 @@ class Found:
 
 @frozen
 class Detected:
-    """This node's detector now believes that of a member: `alive`, `suspect` or `failed`, in this incarnation of it."""
+    """This node's detector changed its belief about a member: `alive`, `suspect` or `failed`, in this incarnation of it."""
 
     name: str
     incarnation: int
@@ -230,7 +232,7 @@ class Detected:
 
 @frozen
 class Measured:
-    """What this node measured of the way to others, smoothed: round trip in ns, bandwidth in bytes per second (absent: not known)."""
+    """This node's smoothed measurements of the links to others: round trip in ns, bandwidth in bytes per second (absent: unknown)."""
 
     rtt_ns: Mapping[str, int]
     bandwidth_bps: Mapping[str, int]
@@ -238,7 +240,7 @@ class Measured:
 
 @frozen
 class AgentsHere:
-    """These agents run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, to be read and never changed."""
+    """These agents run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, read-only."""
 
     running: Mapping[str, int]
     state: Mapping[str, Mapping[str, Any]]
@@ -255,7 +257,7 @@ class AgentWork:
 
 @frozen
 class Distances:
-    """What all members measured, as far as they reported: from → to → round trip in ns, and bandwidth in bytes per second. On the leader only."""
+    """All reported measurements of all members: from → to → round trip in ns, and bandwidth in bytes per second. On the leader only."""
 
     rtt_ns: Mapping[str, Mapping[str, int]]
     bandwidth_bps: Mapping[str, Mapping[str, int]]

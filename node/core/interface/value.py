@@ -1,11 +1,10 @@
-"""How the core's values are declared: events, effects, signals, messages and entries, which nobody changes once they are made.
+"""Declaration of the core's values: events, effects, signals, messages and entries, which are never changed after creation.
 
-A frozen dataclass sets each field by a call, and a node makes a dozen values in a step: that alone was an eighth of a simulation's time. So
-values are frozen for the type checker, which refuses an assignment to a field, and plain dataclasses with slots at run time. They are equal, and
-hash, by their fields.
+A frozen dataclass sets each field by a call, and a node makes a dozen values per step: that alone was an eighth of a simulation's time. So values are
+frozen for the type checker, which refuses an assignment to a field, and plain dataclasses with slots at run time. Equality and hash use their fields.
 
-`dataclass` writes and compiles the source of every method, and a docstring out of the signature: with a hundred classes that was a sixth of what a
-node's start and its first seconds cost. Only `__init__` is worth it; the other methods are closures over the fields.
+`dataclass` writes and compiles the source of every method, and a docstring from the signature. With a hundred classes that was a sixth of the cost of
+a node's start and first seconds. Only `__init__` is worth it; the other methods are closures over the fields.
 """
 
 from __future__ import annotations

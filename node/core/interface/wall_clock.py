@@ -1,6 +1,6 @@
-"""The one door through which the wall clock enters: whoever reads it here may be lied to.
+"""The only access to the wall clock. A fault may have moved it.
 
-Nothing in a correct node depends on it. It is what events carried along last; between events it stands still.
+Nothing in a correct node depends on it. Its value is what events last carried; between events it stands still.
 """
 
 from __future__ import annotations

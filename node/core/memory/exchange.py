@@ -1,6 +1,6 @@
-"""What this node and its peers send each other about memory: syncs, changes that are pushed, states that are fetched; and what becomes of tombstones.
+"""Exchange of memory with peers: syncs, changes that are pushed, states that are fetched; and the collection of tombstones.
 
-Whatever comes is judged before it is joined, and written down before anybody is told that it is here.
+Everything received is checked before it is joined, and written down before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .records.record import NOTHING
 from .records.store import Key, Store, known
 from .records.trmm import Item, decode
 from .records.vector import Vector, covers, joined, vector_problem
-from .sync import Asking, unpack
+from .sync import SyncReceiver, unpack
 from .syncing import Syncing
 
 
@@ -48,8 +48,8 @@ class Exchange:
             self._out.send(peer, MemoryStored(message.number), self._keeper.gate)
 
     def on_chunk(self, now_ns: int, peer: str, message: MemoryChunk) -> None:
-        asking = self._syncing.expects(peer, message)
-        if asking is None:
+        receiver = self._syncing.expects(peer, message)
+        if receiver is None:
             return
         try:
             data = unpack(message.packed, message.data)
@@ -60,16 +60,16 @@ class Exchange:
             return
         if self.join(trmm.records, peer, theirs) is None:
             return
-        asking.sent |= {(kind, record): None for kind, record, _ in trmm.records}
+        receiver.sent |= {(kind, record): None for kind, record, _ in trmm.records}
         if self._syncing.took(now_ns, message, theirs, len(trmm.records), len(data)):
-            self._complete(asking, theirs, floor, trmm.metadata.get("whole") is True)
+            self._complete(receiver, theirs, floor, trmm.metadata.get("whole") is True)
             self._out.trace(
                 "memory-synced",
                 peer=peer,
-                records=asking.records,
-                bytes=asking.bytes,
-                took_ns=now_ns - asking.began_ns,
-                full=not asking.vector,
+                records=receiver.records,
+                bytes=receiver.bytes,
+                took_ns=now_ns - receiver.began_ns,
+                full=not receiver.vector,
                 vector=dict(self._store.vector),
             )
             self._syncing.look_on(now_ns)
@@ -77,9 +77,9 @@ class Exchange:
         if early is not None:
             self.on_chunk(now_ns, peer, early)
 
-    def _complete(self, asking: Asking, theirs: Vector, floor: Vector, whole: bool) -> None:
-        """All that the peer held when its vector was `theirs` is here."""
-        changed, gone = self._store.absent(asking.sent, theirs) if whole else ([], [])
+    def _complete(self, receiver: SyncReceiver, theirs: Vector, floor: Vector, whole: bool) -> None:
+        """Handle a complete sync: all that the peer held when its vector was `theirs` is here."""
+        changed, gone = self._store.absent(receiver.sent, theirs) if whole else ([], [])
         moved = self._store.advance(theirs)
         self._store.floor = joined(self._store.floor, floor)
         if not self._closed and self._syncing.heard_all:
@@ -93,7 +93,7 @@ class Exchange:
     def join(
         self, records: Sequence[Any], peer: str, theirs: Vector = NOTHING, *, keep: bool = True
     ) -> list[Item] | None:
-        """The records whose state changed by it, written down if `keep`; None when something there is no record."""
+        """Join records. Returns those whose state changed, written down if `keep`; None when something in the input is not a record."""
         changed: list[Item] = []
         for item in records:
             problem = self._store.problem(item)
@@ -111,7 +111,7 @@ class Exchange:
         return changed
 
     def collect(self) -> None:
-        """Tombstones that everybody has seen go."""
+        """Remove the tombstones that every node has seen."""
         vectors = self._syncing.vectors()
         early = self._flaws.tombstone_collected_early
         if vectors is None and not early:
@@ -125,13 +125,13 @@ class Exchange:
 
 
 def _is_dot_of(dot: Any, context: Vector) -> bool:
-    """Of a state that was judged: what is in its context is fine to be in a vector, too."""
+    """Check the dot of a checked state: what may be in its context may be in a vector, too."""
     is_dot = isinstance(dot, list) and len(dot) == 2 and isinstance(dot[0], str) and type(dot[1]) is int
     return is_dot and covers(context, dot[0], dot[1]) and dot[0] in context
 
 
 def _vector(metadata: Mapping[str, Any], name: str) -> Vector:
-    """Raises ValueError for what is no vector."""
+    """Raises ValueError for anything that is not a vector."""
     vector = metadata.get(name, {})
     problem = vector_problem(vector)
     if problem is not None:

@@ -1,6 +1,6 @@
-"""What this node writes down of its memory, and when: the log at once, a TRMM delta now and then, a snapshot after a hundred of them.
+"""Persistence of this node's memory: changes go to the log at once, to a TRMM delta now and then, and to a snapshot after a hundred deltas.
 
-A delta is a short cut for recovery and lets the log begin anew; the log alone holds everything that was acknowledged.
+A delta speeds up recovery and lets the log begin again; the log alone holds everything that was acknowledged.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _HINT = (
     "other nodes hold what they had of it"
 )
 DELTAS = 100
-"""Deltas after a snapshot, at most: then it is time for the next one."""
+"""Deltas after a snapshot, at most; then the next snapshot is due."""
 
 
 class Keeper:
-    """Fills `store` with what was found, and keeps it on disk from then on. Raises `CorruptionError` for what cannot be a record."""
+    """Fills `store` with what was found, and keeps it on disk from then on. Raises `CorruptionError` for data that cannot be a record."""
 
     def __init__(self, out: Outbox, found: Found, store: Store, delta_every: int) -> None:
         for item in found.records:
@@ -39,11 +39,11 @@ class Keeper:
         self._floor = dict(store.floor)
         self._writer = Writer(out, found)
         self._anew = bool(found.damaged or found.torn)
-        """Files were damaged: a snapshot is due at once, so that the next start is not troubled by them again."""
+        """Files were damaged: a snapshot is due at once, so that the next start does not meet them again."""
 
     @property
     def gate(self) -> int | None:
-        """The operation after which everything so far is durable; None when it is."""
+        """Return the operation after which everything so far is durable; None when it is."""
         return self._writer.gate
 
     def keep(self, records: Sequence[Item], moved: Mapping[str, int], gone: Sequence[Key] = ()) -> int:
@@ -71,7 +71,7 @@ class Keeper:
             writer.write_delta(self._items(fresh), list(writer.gone), metadata, time_ms)
 
     def _news(self) -> dict[str, Any]:
-        """The floor, when it has moved since it was written down."""
+        """Return the floor, if it moved since it was written down."""
         if self._floor == self._store.floor:
             return {}
         self._floor = dict(self._store.floor)

@@ -1,6 +1,6 @@
 """Agent memory of this node: takes changes, writes them down, and exchanges them with the others (docs/concepts/memory.md).
 
-Whatever is acknowledged is durable before; whatever another node is sent is durable before, too, so that no dot is ever given twice.
+Whatever is acknowledged, or sent to another node, is durable before that. So no dot is ever assigned twice.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ SYNC = "memory/sync"
 SEND = "memory/send"
 TICK_NS = 200 * MS
 FIRST_NS = SECOND // 2
-"""From the start to the first sync, at most."""
+"""Time from the start to the first sync, at most."""
 PENDING_LIMIT = 4096
 FIRST_TOKEN = -2_000_000_000
-"""Tokens of this machine's reads: below those of all others."""
+"""Tokens of this machine's reads: below those of all other machines."""
 
 
 class MemoryMachine(Member):
@@ -61,7 +61,7 @@ class MemoryMachine(Member):
         chance: Chance,
         peers: Callable[[], Sequence[str]],
     ) -> None:
-        """`peers()`: the other nodes that are to have everything. Recovers from the files of `event`."""
+        """`peers()`: the other nodes that are to receive everything. Recovers from the files of `event`."""
         assert config.memory is not None
         self._me, self._options, self._out, self._wall = config.node, config.memory, out, wall
         self._flaws = Flaws.from_names(config.flaws)
@@ -85,7 +85,7 @@ class MemoryMachine(Member):
         """By token: linearizable reads (client, request, deadline, index to be applied)."""
         self._ops = 0
         self._number = chance.between("memory", "number", 0, (1 << 48) - 1)
-        """Of the last request to peers. Drawn, so that no late answer to an earlier life counts for this one."""
+        """Number of the last request to peers. Its start is random, so that no late answer to an earlier life counts for this one."""
         self._token = FIRST_TOKEN
         self._applied = 0
         self._contact = True
@@ -102,7 +102,7 @@ class MemoryMachine(Member):
         self._damage = [*found.damaged, *([found.torn] if found.torn else [])]
 
     def start(self, now_ns: int) -> None:
-        """The first line of a life is that of the log, so this is not said before."""
+        """Trace the recovery. The first line of a life is the log's, so this comes later."""
         records = len(self._store.records)
         self._out.trace("memory-start", replica=self._store.replica, records=records)
         for place in self._damage:
@@ -111,7 +111,7 @@ class MemoryMachine(Member):
         self._out.set_timer(SYNC, now_ns + min(FIRST_NS, self._options.sync_ns))
 
     def on_request(self, now_ns: int, event: Request) -> None:
-        """A client's request about memory, except changes at level `linearizable`, which the log takes."""
+        """Handle a client's request about memory, except changes at level `linearizable`, which go to the log."""
         try:
             request = parse(event.body)
         except ValueError as error:
@@ -147,7 +147,7 @@ class MemoryMachine(Member):
             self._answer(event.client, request.id, self._read(request))
 
     def next_op(self) -> str:
-        """A name that no other command for the log has: neither of another life, nor of another node."""
+        """Return a name that no other command for the log has, neither of another life nor of another node."""
         self._ops += 1
         return f"{self._store.replica}/{self._ops}"
 
@@ -164,7 +164,7 @@ class MemoryMachine(Member):
             waiting = self._quorums.waiting.get(message.number)
             state = message.work.get("state")
             if waiting is None or (state is not None and self._exchange.join([(*waiting.key, state)], peer) is None):
-                return  # Too late, or garbage: whoever sends that has not said what it holds.
+                return  # Too late, or garbage: its sender has not reported what it holds.
             self._complete(self._quorums.answered(peer, message.number))
         elif isinstance(message, MemoryStored):
             self._complete(self._quorums.answered(peer, message.number))
@@ -175,7 +175,7 @@ class MemoryMachine(Member):
             if self._options.sync != "on_demand":
                 self._syncing.periodic(now_ns)
             if self._options.conflicts == "merge":
-                # A time that is forgotten could not beat a clock that is behind.
+                # A timestamp that is forgotten could not win against a clock that is behind.
                 self._exchange.collect()
         elif key == TICK:
             self._out.set_timer(TICK, now_ns + TICK_NS)
@@ -215,7 +215,7 @@ class MemoryMachine(Member):
 
     @property
     def dropped(self) -> int:
-        """Messages of memory for which a bandwidth cap left no room."""
+        """Messages of memory that a bandwidth cap left no room for."""
         return self._syncing.dropped
 
     def check(self) -> None:
@@ -260,7 +260,7 @@ class MemoryMachine(Member):
                 self._syncing.put(now_ns, peer, push, len(ascii(state)), gate)
 
     def _make_room(self, kind: str, record: str, wall_ms: int) -> None:
-        """By the declared policy alone."""
+        """Remove records by the declared policy only."""
         if self._options.retention != "oldest" or not self._store.full(kind, record):
             return
         victim = self._store.oldest(kind)
@@ -326,7 +326,7 @@ class MemoryMachine(Member):
         self._applied = signal.index
 
     def _release_reads(self) -> None:
-        """Reads whose index is applied, once what was applied is in this memory."""
+        """Release reads whose index is applied, once what was applied is in this memory."""
         for token, (client, request, _, index) in list(self._reads.items()):
             if index is not None and index <= self._applied:
                 del self._reads[token]
@@ -348,7 +348,7 @@ class MemoryMachine(Member):
         return f"{self._store.digest:032x}"
 
     def _answer(self, client: str, id_: Any, more: Mapping[str, Any]) -> None:
-        """Once all that it may be about is durable."""
+        """Answer once everything that the answer may show is durable."""
         body = {"id": id_, "status": "ok", **more, "node": self._me}
         self._out.reply(client, body, self._keeper.gate)
 

@@ -1,6 +1,6 @@
-"""Changes and reads at level `quorum`: under way until nodes with more than half of the voters' weight have answered.
+"""Changes and reads at level `quorum`: pending until nodes with more than half of the voters' weight have answered.
 
-A change is pushed to every voter, a read fetches from every voter; both are repeated to those that have not answered, until their deadline.
+A change is pushed to every voter, a read fetches from every voter. Both are repeated to those that have not answered, until their deadline.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ RETRY_NS = 400 * MS
 
 @dataclass(slots=True)
 class Waiting:
-    """One request. `message` goes to whoever has not answered. `gate`: the operation that makes it durable here; None once it is, or when it writes nothing."""
+    """One request. `message` goes to each node that has not answered. `gate`: the operation that makes it durable here; None once it is, or when it
+    writes nothing.
+    """
 
     number: int
     client: str
@@ -27,7 +29,7 @@ class Waiting:
     message: Any
     gate: int | None = None
     answer: dict[str, Any] | None = None
-    """What to say of a change once it is complete; it was made here, so it cannot be said to have failed any more. None: it is a read."""
+    """Answer for a complete change. It was made here, so it can no longer be reported as failed. None: it is a read."""
     answered: dict[str, None] = field(default_factory=dict)
     sent_ns: int = 0
 
@@ -43,7 +45,7 @@ class Quorums:
         self.waiting: dict[int, Waiting] = {}
 
     def answered(self, peer: str, number: int) -> Waiting | None:
-        """The request that this answer completes."""
+        """Record an answer. Returns the request that it completes."""
         waiting = self.waiting.get(number)
         if waiting is None:
             return None
@@ -51,7 +53,7 @@ class Quorums:
         return self._take_if_enough(waiting)
 
     def durable(self, op: int) -> list[Waiting]:
-        """Those that are complete now that `op` is done."""
+        """Return the requests that are complete now that `op` is done."""
         done = []
         for waiting in list(self.waiting.values()):
             if waiting.gate == op:
@@ -62,7 +64,7 @@ class Quorums:
         return done
 
     def begin(self, waiting: Waiting) -> Waiting | None:
-        """Itself when it is complete at once: this node alone is a quorum."""
+        """Begin a request. Returns it when it is complete at once: this node alone is a quorum."""
         self.waiting[waiting.number] = waiting
         return self._take_if_enough(waiting)
 
@@ -73,7 +75,7 @@ class Quorums:
         return late
 
     def to_send(self, now_ns: int) -> list[tuple[str, Any]]:
-        """(peer, message) of what was not answered for a while."""
+        """Return (peer, message) for what has been unanswered for a while."""
         out = []
         for waiting in self.waiting.values():
             if now_ns - waiting.sent_ns >= RETRY_NS or not waiting.sent_ns:

@@ -1,4 +1,4 @@
-"""What a client asks of agent memory, read from the body of its request. Pure; every refusal names the field.
+"""Parsing of a client's request about agent memory. Pure; every refusal names the field.
 
 {"id": 1, "memory": "change", "kind": "episode", "record": "e1", "fields": {"goal": "…"}, "level": "eventual", "deadline_ms": 5000}
 """
@@ -18,7 +18,7 @@ LEVELS = ("eventual", "quorum", "linearizable")
 OPERATIONS = ("change", "delete", "get", "list", "digest", "sync")
 _CHANGES = ("change", "delete")
 QUORUM = (*_CHANGES, "get")
-"""What can be asked of a quorum."""
+"""Requests that can have the level `quorum`."""
 
 
 @frozen
@@ -31,16 +31,16 @@ class MemoryRequest:
     record: str = ""
     fields: Mapping[str, Any] | None = None
     peer: str | None = None
-    """From whom to sync; None: from the next in turn."""
+    """The peer to sync from; None: the next in turn."""
 
 
 def by_the_log(body: Mapping[str, Any]) -> bool:
-    """Whether this is a command of the replicated application rather than a request to this node's memory."""
+    """Return whether this is a command of the replicated application rather than a request to this node's memory."""
     return body.get("level") == "linearizable" and body.get("memory") in _CHANGES
 
 
 def command_of(body: Mapping[str, Any], op: str) -> tuple[str, dict[str, Any]]:
-    """The application's command for such a request; for others, one that there is not. `op` names it, unless the client did."""
+    """Return the application's command for such a request; for others, one that does not exist. `op` names it, unless the client did."""
     names = ("kind", "record", "fields", "op") if body["memory"] == "change" else ("kind", "record", "op")
     return f"memory.{body['memory']}", {"op": op, **{name: body[name] for name in names if name in body}}
 

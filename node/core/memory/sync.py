@@ -1,9 +1,10 @@
-"""Anti-entropy between two nodes: one asks with its vector, the other tells what it has beyond it, in chunks.
+"""Anti-entropy between two nodes: one requests with its vector, the other sends what it has beyond it, in chunks.
 
-The asker asks for one chunk at first and then for two at a time, so what is on the way is bounded, and a cut costs no more than these: they are asked for again. The teller keeps for each
-asker the list of records of its session; it sends their states as they are when their chunk is due, which is never less than the session promised.
+The receiver requests one chunk at first and then two at a time, so what is in flight is bounded. A lost connection costs no more than these: they are
+requested again. The sender keeps the list of records of the session for each receiver. It sends their states as they are when their chunk is due,
+which is never less than the session promised.
 
-Both are pure: what they return is sent by their owner.
+Both are pure: their owner sends what they return.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from .records.trmm import Item, Trmm, encode
 from .records.vector import Vector, includes
 
 PATIENCE_NS = 2 * SECOND
-"""How long to wait for a chunk before it is asked for again, at least."""
+"""Least time to wait for a chunk before it is requested again."""
 PATIENCE_MAX_NS = 60 * SECOND
 CAPPED_PATIENCE_NS = 10 * SECOND
-"""For a first chunk under a bandwidth cap, which may stand in a row behind those of others."""
+"""The same for a first chunk under a bandwidth cap, which may be queued behind those of others."""
 ASKS_LIMIT = 6
-"""Asks for one chunk without an answer, after which another peer is tried."""
+"""Requests for one chunk without an answer, after which another peer is tried."""
 FIRST_RECORDS = 64
 PLAIN_BYTES = 720 << 10
-"""Of a TRMM that travels as it is: with base64 and its envelope it fits a frame of 1 MiB."""
+"""Bytes of a TRMM that is sent unpacked: with base64 and its envelope it fits in a frame of 1 MiB."""
 UNPACKED_BYTES = 64 << 20
-"""Of one that was packed, at most."""
+"""Bytes of an unpacked TRMM, at most."""
 QUEUE_NS = PATIENCE_MAX_NS
-"""How long a message may wait for its turn under a bandwidth cap: whoever asked has asked again by then."""
+"""How long a message may wait for its turn under a bandwidth cap: after it, the receiver has requested it again."""
 QUEUE_BYTES = 32 << 20
-"""Of what waits under a cap, at most."""
+"""Bytes that wait under a cap, at most."""
 AHEAD = 2
-"""Chunks of a long session that are asked for before the first of them is in, so that one side makes while the other takes."""
+"""Chunks of a long session that are requested before the first of them has arrived, so that one side makes while the other takes."""
 
 
 @dataclass(slots=True)
-class Asking:
-    """A session under way with `peer`: the next chunk is `chunk`, asked for `asks` times, last at `asked_ns`."""
+class SyncReceiver:
+    """A session under way with `peer`: the next chunk is `chunk`, requested `asks` times, last at `asked_ns`."""
 
     peer: str
     session: int
@@ -51,113 +52,113 @@ class Asking:
     began_ns: int
     chunk: int = 1
     ahead: int = 0
-    """The first chunk that was not asked for."""
+    """First chunk that was not requested."""
     early: dict[int, MemoryChunk] = field(default_factory=dict)
-    """Chunks that have overtaken the next one."""
+    """Chunks that arrived before the next one."""
     sent: dict[Key, None] = field(default_factory=dict)
-    """What came so far."""
+    """Keys of the records that arrived so far."""
     asks: int = 1
     asked_ns: int = 0
     records: int = 0
     bytes: int = 0
 
     def ask(self, now_ns: int) -> list[MemoryAsk]:
-        """For the next chunk, and, once the session is known to be long, for those after it that were not asked for yet."""
+        """Request the next chunk and, once the session is known to be long, those after it that were not requested yet."""
         self.asked_ns = now_ns
         end = self.chunk + (AHEAD if self.chunk > 1 else 1)
         first, self.ahead = max(self.chunk, self.ahead), max(self.ahead, end)
         return [MemoryAsk(self.session, chunk, self.vector) for chunk in range(first, end)]
 
     def again(self, now_ns: int) -> list[MemoryAsk]:
-        """What was asked for may be lost."""
+        """Request again: what was requested may be lost."""
         self.ahead = self.chunk
         return self.ask(now_ns)
 
     def late(self, now_ns: int, gap_ns: int) -> bool:
-        """`gap_ns`: how long chunks take to come."""
+        """Return whether the next chunk is late. `gap_ns`: how long chunks take to arrive."""
         return now_ns - self.asked_ns >= min(PATIENCE_MAX_NS, max(PATIENCE_NS, 4 * gap_ns))
 
     @property
     def begun(self) -> bool:
-        """Whether the peer has answered."""
+        """Return whether the peer has answered."""
         return self.chunk > 1
 
 
 @dataclass(slots=True)
-class Telling:
-    """What is told to one asker. `starts`: where in `keys` each chunk that was sent began, the next one's last."""
+class SyncSender:
+    """The state sent to one receiver. `starts`: where in `keys` each chunk that was sent began, the next one's last."""
 
     session: int
     keys: list[Key]
     said: Mapping[str, Any]
-    """The metadata of its chunks: the teller's vector and floor when the session began, and whether that is the `whole` memory."""
+    """Metadata of its chunks: the sender's vector and floor when the session began, and whether that is the `whole` memory."""
     starts: list[int] = field(default_factory=lambda: [0])
     bytes: int = 0
-    """Of all chunks so far."""
+    """Bytes of all chunks so far."""
 
 
-class Teller:
-    """About `chunk_bytes` of records go into a chunk, by their JSON."""
+class SyncSource:
+    """A chunk holds records of about `chunk_bytes`, measured as JSON."""
 
     def __init__(self, store: Store, chunk_bytes: int) -> None:
         self._store = store
         self._chunk_bytes = chunk_bytes
-        self._tellings: dict[str, Telling] = {}
+        self._senders: dict[str, SyncSender] = {}
 
-    def tell(self, peer: str, ask: MemoryAsk, time_ms: int) -> MemoryChunk | None:
-        """The chunk that was asked for; None when that session is not known here any more."""
-        telling = self._tellings.get(peer)
-        if telling is None or telling.session != ask.session:
+    def chunk(self, peer: str, ask: MemoryAsk, time_ms: int) -> MemoryChunk | None:
+        """Return the requested chunk; None when that session is no longer known here."""
+        sender = self._senders.get(peer)
+        if sender is None or sender.session != ask.session:
             if ask.chunk != 1:
                 return None
             whole = not includes(ask.vector, self._store.floor)
             keys = list(self._store.records) if whole else list(self._store.beyond(ask.vector))
             said = {"vector": dict(self._store.vector), "floor": self._store.floor, "whole": whole}
-            telling = self._tellings[peer] = Telling(ask.session, keys, said)
-        if not 1 <= ask.chunk < len(telling.starts) + AHEAD:
+            sender = self._senders[peer] = SyncSender(ask.session, keys, said)
+        if not 1 <= ask.chunk < len(sender.starts) + AHEAD:
             return None
-        while ask.chunk > len(telling.starts):
-            # Asks may overtake each other: where this chunk begins is where the one before ends.
-            self._made(telling, len(telling.starts), time_ms)
-        data = self._made(telling, ask.chunk, time_ms)
-        last = telling.starts[ask.chunk] >= len(telling.keys)
+        while ask.chunk > len(sender.starts):
+            # Requests may overtake each other: this chunk begins where the previous one ends.
+            self._made(sender, len(sender.starts), time_ms)
+        data = self._made(sender, ask.chunk, time_ms)
+        last = sender.starts[ask.chunk] >= len(sender.keys)
         packed, text = pack(data)
         return MemoryChunk(ask.session, ask.chunk, last, packed, text)
 
-    def _made(self, telling: Telling, chunk: int, time_ms: int) -> bytes:
-        """Where a chunk ends is settled when it is first made: the asker may take that one, although it has asked again."""
-        start = telling.starts[chunk - 1]
-        settled = chunk < len(telling.starts)
-        count = telling.starts[chunk] - start if settled else self._count(telling)
+    def _made(self, sender: SyncSender, chunk: int, time_ms: int) -> bytes:
+        """Make a chunk. Its end is fixed when it is first made: the receiver may take that one, although it has requested it again."""
+        start = sender.starts[chunk - 1]
+        settled = chunk < len(sender.starts)
+        count = sender.starts[chunk] - start if settled else self._count(sender)
         while True:
-            some = telling.keys[start : start + count]
-            data = encode(Trmm(True, time_ms, None, self._some(some), [], telling.said))
+            some = sender.keys[start : start + count]
+            data = encode(Trmm(True, time_ms, None, self._some(some), [], sender.said))
             if settled or count <= 1 or len(data) <= self._chunk_bytes:
                 break
             count //= 2
         if not settled:
-            telling.starts.append(start + len(some))
-            telling.bytes += len(data)
+            sender.starts.append(start + len(some))
+            sender.bytes += len(data)
         return data
 
     def fingerprint(self) -> Any:
-        return [[peer, t.session, len(t.keys), t.starts] for peer, t in self._tellings.items()]
+        return [[peer, t.session, len(t.keys), t.starts] for peer, t in self._senders.items()]
 
-    def _count(self, telling: Telling) -> int:
-        """How many records are likely to fill a chunk, by those that were sent; at first a few."""
-        sent = telling.starts[-1]
+    def _count(self, sender: SyncSender) -> int:
+        """Return how many records are likely to fill a chunk, judged by those that were sent; a few at first."""
+        sent = sender.starts[-1]
         if not sent:
             return FIRST_RECORDS
-        return max(1, self._chunk_bytes * 9 // 10 * sent // telling.bytes)
+        return max(1, self._chunk_bytes * 9 // 10 * sent // sender.bytes)
 
     def _some(self, keys: list[Key]) -> list[Item]:
-        """A record that was collected meanwhile is left out."""
+        """Return the next records. One that was collected meanwhile is left out."""
         found = ((key, self._store.records.get(key)) for key in keys)
         return [(*key, state) for key, state in found if state is not None]
 
 
 def pack(data: bytes) -> tuple[bool, str]:
-    """As it travels. One record alone may be so large that it would not fit a message; what makes it so is text, of which little is left by zlib."""
+    """Pack a chunk for transfer. One record may be too large for a message; what makes it large is text, which zlib compresses well."""
     packed = len(data) > PLAIN_BYTES
     if packed:
         data = zlib.compress(data, 6)
@@ -165,7 +166,7 @@ def pack(data: bytes) -> tuple[bool, str]:
 
 
 def unpack(packed: bool, text: str) -> bytes:
-    """Raises ValueError for what `pack` does not make, and beyond `UNPACKED_BYTES`."""
+    """Raises ValueError for data that `pack` does not make, and beyond `UNPACKED_BYTES`."""
     data = base64.b64decode(text, validate=True)
     if not packed:
         return data
@@ -181,17 +182,17 @@ def unpack(packed: bool, text: str) -> bytes:
 
 @dataclass(slots=True)
 class Cap:
-    """A bandwidth cap: messages leave one after the other, each when it would have gone through a line of `bits_per_s`. 0: no cap."""
+    """A bandwidth cap: messages leave one after the other, each when it would have passed a line of `bits_per_s`. 0: no cap."""
 
     bits_per_s: int
     free_ns: int = 0
     queue: deque[tuple[int, str, Any, int]] = field(default_factory=deque)
     bytes: int = 0
-    """Of what waits."""
+    """Bytes that wait."""
     dropped: int = 0
 
     def put(self, now_ns: int, peer: str, message: Any, size: int) -> None:
-        """`size` in bytes. What would wait for too long, or take too much room, is dropped and counted: a later sync brings it."""
+        """Queue a message of `size` bytes. One that would wait too long, or take too much room, is dropped and counted: a later sync brings it."""
         cost_ns = size * 8 * SECOND // self.bits_per_s if self.bits_per_s else 0
         free_ns = max(self.free_ns, now_ns) + cost_ns
         if self.queue and (free_ns - now_ns > QUEUE_NS or self.bytes + size > QUEUE_BYTES):
@@ -202,7 +203,7 @@ class Cap:
         self.queue.append((self.free_ns if self.bits_per_s else now_ns, peer, message, size))
 
     def due(self, now_ns: int) -> list[tuple[str, Any]]:
-        """Take what may be sent now."""
+        """Remove and return what may be sent now."""
         out = []
         while self.queue and self.queue[0][0] <= now_ns:
             _, peer, message, size = self.queue.popleft()
@@ -219,7 +220,7 @@ CAPPED_CHUNK_NS = 500 * MS
 
 
 def chunk_bytes_under(cap_bits_per_s: int, wanted: int) -> int:
-    """With a cap a chunk takes half a second at most, so that it is kept in every second, and not only in the mean."""
+    """Return the chunk size under a cap: half a second at most, so that the cap holds in every second, and not only on average."""
     if not cap_bits_per_s:
         return wanted
     return max(512, min(wanted, cap_bits_per_s * CAPPED_CHUNK_NS // (8 * SECOND) * 3 // 4))

@@ -1,6 +1,7 @@
-"""With whom this node syncs, and when: one session at a time, all peers one after the other in each interval; and what it has heard of their vectors.
+"""Schedule of syncs: one session at a time, all peers one after the other in each interval; and the last known vector of each.
 
-An ask costs two small messages where two nodes are even. So everybody is asked, and what one node knows all know an interval later, however many they are.
+A request costs two small messages when two nodes are in step. So every peer is asked, and what one node knows all know an interval later, however
+many they are.
 """
 
 from __future__ import annotations
@@ -13,45 +14,47 @@ from ..interface.cluster_messages import MemoryAsk, MemoryChunk
 from ..interface.outbox import Outbox
 from .records.store import Store
 from .records.vector import Vector
-from .sync import ASKS_LIMIT, CAPPED_PATIENCE_NS, PATIENCE_NS, Asking, Cap, Teller, chunk_bytes_under
+from .sync import ASKS_LIMIT, CAPPED_PATIENCE_NS, PATIENCE_NS, Cap, SyncReceiver, SyncSource, chunk_bytes_under
 
 ENVELOPE_BYTES = 160
-"""Of a chunk's message and frame, besides its data."""
+"""Bytes of a chunk's message and frame, in addition to its data."""
 
 
 class Syncing:
     def __init__(
         self, options: MemoryConfig, out: Outbox, store: Store, peers: Callable[[], Sequence[str]], first_session: int
     ) -> None:
-        """`first_session` is drawn anew in each life: a teller may remember the sessions of the last one."""
+        """`first_session` is random in each life: a sender may remember the sessions of the last one."""
         self._options, self._out, self._store, self._peers = options, out, store, peers
-        self._teller = Teller(store, chunk_bytes_under(options.bandwidth_bps, options.chunk_bytes))
+        self._source = SyncSource(store, chunk_bytes_under(options.bandwidth_bps, options.chunk_bytes))
         self._cap = Cap(options.bandwidth_bps)
         self._patience_ns = CAPPED_PATIENCE_NS if options.bandwidth_bps else min(PATIENCE_NS, options.sync_ns // 4)
-        """How long a peer may take to answer at all."""
-        self._asking: Asking | None = None
+        """How long a peer may take for a first answer."""
+        self._receiver: SyncReceiver | None = None
         self._session = first_session
         self._turn = 0
         self._gap_ns = 0
-        """How long the last chunk took to come."""
+        """How long the last chunk took to arrive."""
         self._vectors: dict[str, Vector] = {}
-        """By peer: its vector when the last complete sync from it began. One that it says in an ask would not do: what it did before it saw a deletion may be on its way yet."""
+        """By peer: its vector when the last complete sync from it began. The vector in its own request would not do: what it did before it saw a
+        deletion may still be in flight.
+        """
         self._heard: dict[str, None] = {}
-        """Peers from whom a sync was complete in this life."""
+        """Peers from which a sync was completed in this life."""
         self._due: dict[str, None] = {}
-        """Peers to ask, in this order."""
+        """Peers to sync from, in this order."""
         self._cut: dict[str, None] = {}
-        """Peers whose connection is gone."""
+        """Peers whose connection is lost."""
         self.sent_bytes = 0
 
     def periodic(self, now_ns: int) -> None:
-        """An interval is over. Everything crosses with `full_snapshot`, so that only the next in turn is asked for it."""
+        """Begin the next interval. With `full_snapshot` everything is sent, so only the next peer in turn is asked."""
         order = self._in_turn()
         self._due |= dict.fromkeys(order[:1] if self._options.sync == "full_snapshot" else order)
         self.look_on(now_ns)
 
     def begin(self, now_ns: int, peer: str | None = None) -> str | None:
-        """Ask this peer, or the next in turn, now. Returns who is asked; None when there is nobody of that name, or at all."""
+        """Begin a sync from this peer, or from the next in turn, now. Returns the peer; None when there is none of that name, or none at all."""
         if peer is None:
             peer = next(iter(self._in_turn()), None)
         if peer is None or peer not in self._peers():
@@ -59,70 +62,70 @@ class Syncing:
         self._due.pop(peer, None)
         self._session += 1
         vector = {} if self._options.sync == "full_snapshot" else dict(self._store.vector)
-        self._asking = Asking(peer, self._session, vector, now_ns)
-        self._send(self._asking, self._asking.ask(now_ns))
+        self._receiver = SyncReceiver(peer, self._session, vector, now_ns)
+        self._send(self._receiver, self._receiver.ask(now_ns))
         return peer
 
     def on_ask(self, now_ns: int, peer: str, ask: MemoryAsk, time_ms: int, gate: int | None) -> None:
         vector = {who: n for who, n in ask.vector.items() if type(n) is int}
-        chunk = self._teller.tell(peer, MemoryAsk(ask.session, ask.chunk, vector), time_ms)
+        chunk = self._source.chunk(peer, MemoryAsk(ask.session, ask.chunk, vector), time_ms)
         if chunk is not None:
             self.put(now_ns, peer, chunk, len(chunk.data), gate)
 
     def put(self, now_ns: int, peer: str, message: Any, size: int, gate: int | None) -> None:
-        """Send it when the cap allows; never before what it tells of is durable here."""
+        """Send the message when the cap allows; never before its content is durable here."""
         self._cap.put(now_ns, peer, (message, gate), size + ENVELOPE_BYTES)
 
     @property
     def dropped(self) -> int:
-        """Messages for which the cap left no room."""
+        """Messages that the cap left no room for."""
         return self._cap.dropped
 
     def send_due(self, now_ns: int) -> int | None:
-        """Send what may go; when the next may."""
+        """Send what may be sent now; return when the next may."""
         for peer, (message, gate) in self._cap.due(now_ns):
             self.sent_bytes += len(getattr(message, "data", "")) + ENVELOPE_BYTES
             self._out.send(peer, message, gate)
         return self._cap.next_ns
 
-    def expects(self, peer: str, chunk: MemoryChunk) -> Asking | None:
-        """The session that this is the next chunk of. One that came early is kept."""
-        asking = self._asking
-        if asking is None or (asking.peer, asking.session) != (peer, chunk.session):
+    def expects(self, peer: str, chunk: MemoryChunk) -> SyncReceiver | None:
+        """Return the session of which this is the next chunk. One that came early is kept."""
+        receiver = self._receiver
+        if receiver is None or (receiver.peer, receiver.session) != (peer, chunk.session):
             return None
-        if asking.chunk < chunk.chunk < asking.ahead:
-            asking.early[chunk.chunk] = chunk
-        return asking if chunk.chunk == asking.chunk else None
+        if receiver.chunk < chunk.chunk < receiver.ahead:
+            receiver.early[chunk.chunk] = chunk
+        return receiver if chunk.chunk == receiver.chunk else None
 
     @property
     def heard_all(self) -> bool:
-        """Whether a sync from each peer was complete in this life."""
+        """Return whether a sync from each peer was completed in this life."""
         return all(peer in self._heard for peer in self._peers())
 
     def next_early(self) -> MemoryChunk | None:
-        """The next chunk, when it came before its turn."""
-        return None if self._asking is None else self._asking.early.pop(self._asking.chunk, None)
+        """Return the next chunk, if it came early."""
+        return None if self._receiver is None else self._receiver.early.pop(self._receiver.chunk, None)
 
     def took(self, now_ns: int, chunk: MemoryChunk, theirs: Vector, records: int, size: int) -> bool:
-        """That chunk is in. True when it was the last, and all that `theirs` covers is here; otherwise the next is asked for."""
-        asking = self._asking
-        assert asking is not None
-        asking.records += records
-        asking.bytes += size
-        self._gap_ns = now_ns - asking.asked_ns
+        """Record that this chunk was taken. Returns True when it was the last, so that all that `theirs` covers is here; otherwise requests the next."""
+        receiver = self._receiver
+        assert receiver is not None
+        receiver.records += records
+        receiver.bytes += size
+        self._gap_ns = now_ns - receiver.asked_ns
         if chunk.last:
-            self._asking = None
-            self._heard[asking.peer] = None
-            self._vectors[asking.peer] = theirs
+            self._receiver = None
+            self._heard[receiver.peer] = None
+            self._vectors[receiver.peer] = theirs
             return True
-        asking.chunk += 1
-        asking.asks = 1
-        self._send(asking, asking.ask(now_ns))
+        receiver.chunk += 1
+        receiver.asks = 1
+        self._send(receiver, receiver.ask(now_ns))
         return False
 
     def look_on(self, now_ns: int) -> None:
-        """Ask the next who is due; an empty memory asks one peer after the other, until one of them has something."""
-        if self._asking is not None:
+        """Begin the next sync that is due. An empty memory asks one peer after the other, until one of them has something."""
+        if self._receiver is not None:
             return
         peers = self._peers()
         due = [peer for peer in self._due if peer in peers and peer not in self._cut]
@@ -132,65 +135,65 @@ class Syncing:
             self.begin(now_ns, due[0])
 
     def on_tick(self, now_ns: int) -> None:
-        asking = self._asking
-        if asking is None:
+        receiver = self._receiver
+        if receiver is None:
             self.look_on(now_ns)
             return
-        if not asking.begun and now_ns - asking.asked_ns >= self._patience_ns:
-            # Perhaps it stands still, or is gone. The others are not to wait for it; it is due again in the next interval.
-            self._asking = None
+        if not receiver.begun and now_ns - receiver.asked_ns >= self._patience_ns:
+            # The peer may be paused or gone. The others must not wait for it; it is due again in the next interval.
+            self._receiver = None
             self.look_on(now_ns)
             return
-        if not asking.late(now_ns, self._gap_ns):
+        if not receiver.late(now_ns, self._gap_ns):
             return
-        if asking.peer not in self._peers() or asking.asks >= ASKS_LIMIT:
-            self._asking = None
+        if receiver.peer not in self._peers() or receiver.asks >= ASKS_LIMIT:
+            self._receiver = None
             self.look_on(now_ns)
             return
-        asking.asks += 1
-        self._send(asking, asking.again(now_ns))
+        receiver.asks += 1
+        self._send(receiver, receiver.again(now_ns))
 
     def on_connected(self, now_ns: int, peer: str) -> None:
-        """What was on the way is lost: the same chunk again. Whoever is there again is asked soon."""
+        """Request the same chunk again: what was in flight is lost. A peer that is back is asked soon."""
         self._cut.pop(peer, None)
-        if self._asking is not None and self._asking.peer == peer:
-            self._send(self._asking, self._asking.again(now_ns))
+        if self._receiver is not None and self._receiver.peer == peer:
+            self._send(self._receiver, self._receiver.again(now_ns))
         elif self._options.sync in ("delta_only", "continuous"):
             self._due[peer] = None
 
     def on_disconnected(self, now_ns: int, peer: str) -> None:
         self._cut[peer] = None
-        if self._asking is not None and self._asking.peer == peer and not self._asking.begun:
-            self._asking = None
+        if self._receiver is not None and self._receiver.peer == peer and not self._receiver.begun:
+            self._receiver = None
             self.look_on(now_ns)
 
     def vectors(self) -> list[Vector] | None:
-        """Of all peers; None while one of them has not said its vector."""
+        """Return the vectors of all peers; None while one is unknown."""
         peers = list(self._peers())
         if any(peer not in self._vectors for peer in peers):
             return None
         return [self._vectors[peer] for peer in peers]
 
     def fingerprint(self) -> Any:
-        asking = self._asking
-        under_way = None if asking is None else [asking.peer, asking.session, asking.chunk, asking.asks]
+        receiver = self._receiver
+        under_way = None if receiver is None else [receiver.peer, receiver.session, receiver.chunk, receiver.asks]
         return [
             under_way,
             self._session,
             list(self._due),
             list(self._cut),
-            self._teller.fingerprint(),
+            self._source.fingerprint(),
             len(self._cap.queue),
             self._vectors,
         ]
 
     def _in_turn(self) -> list[str]:
-        """All peers, another one first each time."""
+        """Return all peers, each time beginning with another one."""
         peers = list(self._peers())
         self._turn += 1
         first = self._turn % len(peers) if peers else 0
         return peers[first:] + peers[:first]
 
-    def _send(self, asking: Asking, asks: list[MemoryAsk]) -> None:
+    def _send(self, receiver: SyncReceiver, asks: list[MemoryAsk]) -> None:
         for ask in asks:
-            self._out.send(asking.peer, ask)
+            self._out.send(receiver.peer, ask)

@@ -1,7 +1,7 @@
 """An agent's state: JSON values by key, with a size and a digest that follow each change.
 
-The digest is a sum of hashes (`change_sum.py`) that is kept at every change, with each key's hash, so two hosts compare megabytes without reading them again and find
-the keys in which they differ. Values are never changed once they are in; null is not a value, for it says that a key is gone.
+The digest is a sum of hashes (`change_sum.py`) that is updated at every change, with each key's hash. So two hosts compare megabytes without reading
+them again, and find the keys in which they differ. Values are never changed in place. Null is not a value: it means that a key is gone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .change_sum import MODULUS, number_of
 
 KEY_CHARACTERS = 256
 VALUE_CHARACTERS = 128 * 1024
-"""JSON text of one value, at most: with it a log entry and a message stay well below a frame, though quotes double on the way."""
+"""JSON characters of one value, at most: with it a log entry and a message stay well below a frame, although quotes double on the way."""
 STATE_CHARACTERS = 64 << 20
 
 
 class KeyedState:
-    """`data` is for reading; it is the same object as long as the state is. `characters` is the length of keys and values as JSON text."""
+    """`data` is read-only and stays the same object for the life of the state. `characters` is the length of keys and values as JSON text."""
 
     __slots__ = ("_marks", "_sum", "characters", "data")
 
@@ -58,7 +58,7 @@ class KeyedState:
             self.remove(key)
 
     def size(self, key: str) -> int:
-        """What this key takes of a command or a message, also when it is gone."""
+        """Return the size of this key in a command or a message, also when it is gone."""
         mark = self._marks.get(key)
         return len(key) if mark is None else mark[0]
 
@@ -69,13 +69,13 @@ class KeyedState:
         return twin
 
     def differing(self, other: KeyedState) -> list[str]:
-        """The keys that must be set or removed in `other` to make it this."""
+        """Return the keys that must be set or removed in `other` to make it equal to this."""
         changed = [key for key, mark in self._marks.items() if other._marks.get(key) != mark]
         return changed + [key for key in other._marks if key not in self._marks]
 
 
 class Stage:
-    """Changes that are to take effect together; a later one of a key replaces an earlier."""
+    """Changes that take effect together; a later one of a key replaces an earlier."""
 
     def __init__(self, changes: dict[str, Any], gone: list[str]) -> None:
         self.changes = dict(changes)
@@ -91,7 +91,7 @@ class Stage:
 
 
 class Placements(dict[str, dict[str, Any]]):
-    """The view of the application `agents`: small records by agent; and apart from them, by agent, its state as of the last checkpoint."""
+    """The view of the application `agents`: small records by agent; and separately, by agent, its state at the last checkpoint."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Placements(dict[str, dict[str, Any]]):
 
 
 def changes_problem(changes: Any) -> str | None:
-    """What is wrong with changes to a state (a null removes); None when nothing is."""
+    """Return what is wrong with changes to a state (a null removes); None when nothing is."""
     if not isinstance(changes, Mapping):
         return f"changes are {_short(changes)}, not an object"
     for key, value in changes.items():

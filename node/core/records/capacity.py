@@ -1,7 +1,7 @@
-"""How much room members have for agents: pure functions of the members' records, which placement and balancing share.
+"""Capacity of members for agents: pure functions of the members' records, which placement and balancing share.
 
-An agent takes one of a member's `slots`, and counts as a sixteenth of a processor and 64 MiB of memory: an ordinary member (16 slots, 100 %, 1024 MiB) has as many places by one measure as
-by another, and a weaker one fewer, whatever slots it has.
+An agent takes one of a member's `slots`, and counts as a sixteenth of a processor and 64 MiB of memory. An ordinary member (16 slots, 100 %, 1024
+MiB) has the same number of places by each measure. A weaker one has fewer, whatever its slots.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ AGENT_MEMORY_MIB = 64
 
 
 def hosting(member: Record | None) -> bool:
-    """Whether new agents may come to this member."""
+    """Return whether new agents may come to this member."""
     return member is not None and member["state"] == "ACTIVE" and member["role"] in ("hybrid", "worker")
 
 
 def orphaned(agent: Record, members: Mapping[str, Record]) -> bool:
-    """Whether the process that this agent was placed on is gone: its member failed, is deregistered, or is another incarnation."""
+    """Return whether the process that this agent was placed on is gone: its member failed, is deregistered, or is another incarnation."""
     return _gone(members.get(agent["host"]), agent["incarnation"])
 
 
 def target_lost(agent: Record, members: Mapping[str, Record]) -> bool:
-    """Whether the process that this agent is moving to cannot take it any more."""
+    """Return whether the process that this agent is moving to can no longer take it."""
     moving = agent["moving"]
     if moving is None:
         return False
@@ -36,7 +36,7 @@ def target_lost(agent: Record, members: Mapping[str, Record]) -> bool:
 
 
 def places(member: Record) -> int:
-    """How many agents the member can have, by what it has least of."""
+    """Return how many agents the member can have, by its scarcest resource."""
     capacity = member["capacity"]
     slots: int = capacity["slots"]
     cpu_percent: int = capacity["cpu_percent"]
@@ -45,13 +45,13 @@ def places(member: Record) -> int:
 
 
 def utilisation(member: Record, used: int) -> int:
-    """In thousandths of its places. A member without any is full."""
+    """Return the utilisation in thousandths of its places. A member without any is full."""
     there = places(member)
     return 1000 * used // there if there else 1000
 
 
 def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
-    """By member: the slots that agents have there, or that are held for agents on their way."""
+    """By member: the slots that agents use there, or that are reserved for agents on their way."""
     used: dict[str, int] = {}
     for agent in agents.values():
         used[agent["host"]] = used.get(agent["host"], 0) + 1
@@ -62,7 +62,7 @@ def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
 
 
 def most_room(members: Mapping[str, Record], used: Mapping[str, int]) -> str | None:
-    """The member that is the least full with one agent more; of equals the first by name. None: no place is free."""
+    """Return the member that is the least full with one agent more; of equals the first by name. None: no place is free."""
     best: tuple[int, str] | None = None
     for name, member in members.items():
         count = used.get(name, 0)

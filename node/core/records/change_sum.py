@@ -1,7 +1,7 @@
 """A digest of values by key that follows each change: equal for equal contents, whatever the order in which they came.
 
-It is the sum, modulo 2^128, of one hash for each key with its value (MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions", 2003). A change costs
-what the changed key costs, and is counted late: a key that changes often between two questions is hashed once.
+It is the sum, modulo 2^128, of one hash for each key with its value (MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions", 2003). A
+change costs as much as the changed key, and is counted late: a key that changes often between two calls is hashed once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Final
 
 MODULUS = 1 << 128
 ABSENT: Final = object()
-"""What a key held that was not there; null is a value."""
+"""Marks a key that was absent; null is a value."""
 
 
 def number_of(text: str) -> int:
-    """The hash of one ASCII text: 128 bits."""
+    """Return the hash of one ASCII text: 128 bits."""
     return int.from_bytes(hashlib.blake2b(text.encode("ascii"), digest_size=16).digest(), "big")
 
 
@@ -29,15 +29,15 @@ class ChangeSum:
         self._text_of = text_of
         self._sum = 0
         self._before: dict[Any, Any] = {}
-        """By key that changed since the sum was settled, what the sum counts of it."""
+        """By key that changed since the sum was settled: what the sum counts for it."""
 
     def note(self, key: Any, before: Any) -> None:
-        """`key` is about to change; it holds `before` (or `ABSENT`)."""
+        """Record that `key` is about to change; it holds `before` (or `ABSENT`)."""
         if key not in self._before:
             self._before[key] = before
 
     def settle(self, now: Mapping[Any, Any]) -> int:
-        """The sum over `now`, which differs from what was counted in the noted keys alone."""
+        """Return the sum over `now`, which differs from what was counted only in the noted keys."""
         total, text_of = self._sum, self._text_of
         for key, before in self._before.items():
             after = now.get(key, ABSENT)
@@ -58,5 +58,5 @@ class ChangeSum:
 
 
 def sum_of(text_of: Callable[[Any, Any], str], items: Mapping[Any, Any]) -> int:
-    """The sum, from the items alone."""
+    """Return the sum from the items alone."""
     return sum(number_of(text_of(key, value)) for key, value in items.items()) % MODULUS

@@ -1,4 +1,4 @@
-"""The commands of sessions and of the key-value store, and which of them are well formed. Judged where one enters the log and again where it is applied."""
+"""The commands of sessions and of the key-value store, and their validation. They are checked where one enters the log and again where it is applied."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ OPEN = "sessions.open"
 TRANSACTION = "kv.tx"
 COMMANDS = (OPEN, TRANSACTION)
 LENGTHS = {"r": 2, "w": 3, "append": 3, "cas": 4}
-"""Of each micro-operation, with its name."""
+"""Length of each micro-operation, including its name."""
 
 
 def well_formed(command: Sequence[Any]) -> bool:
-    """Whether this is one of `COMMANDS`, in the shape that its application relies on. Total, whatever wrote it."""
+    """Return whether this is one of `COMMANDS`, in the shape that its application relies on. Total for any input."""
     if command[0] == OPEN:
         return len(command) == 1
     if command[0] != TRANSACTION or len(command) != 4:

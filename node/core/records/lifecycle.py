@@ -1,4 +1,4 @@
-"""The life of a member: one table of all transitions, for the application that refuses every other and for the machines that ask for them."""
+"""Lifecycle of a member: one table of all transitions, for the application that refuses every other and for the machines that request them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     FAILED: (JOINING, REMOVED),
     REMOVED: (),
 }
-"""`FAILED → JOINING` is the next incarnation, which replaces the one that failed. `JOINING → REMOVED`: a registration is taken back, for the node was never heard of again. No
-record is DISCOVERING or REMOVED."""
+"""`FAILED → JOINING` is the next incarnation, which replaces the one that failed. `JOINING → REMOVED`: a registration is taken back, because the node
+was not heard of again. No record is DISCOVERING or REMOVED.
+"""
 HERE = (ACTIVE, SYNCING, DEGRADED, LEAVING)
-"""States of members that belong to the cluster now: a newcomer does not yet, one that failed does not any more."""
+"""States of the present members of the cluster: a joining node is not one yet, a failed one is not one any more."""
 
 
 def step_towards(state: str, goal: str) -> str | None:
-    """The next state on the shortest way along the table, without a new life: DEGRADED from ACTIVE when the goal is FAILED. None: there is no way."""
+    """Return the next state on the shortest way along the table, without a new life: DEGRADED from ACTIVE when the goal is FAILED. None: there is no way."""
     ways = [(state, "")]
     for at, first in ways:
         if at == goal:

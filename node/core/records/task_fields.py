@@ -1,4 +1,4 @@
-"""The fields of the commands and queries of `tasks`: what is wrong with them, whatever the state, and what is meant when they are absent."""
+"""Fields of the commands and queries of `tasks`: their validation independent of the state, and their defaults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PAYLOAD_LIMIT = 64 << 10
 STEP_LIMIT = 64
 NAME_LIMIT = 64
 LOSSES_LIMIT = 8
-"""Attempts that may be lost with their hosts: then the task is taken to be what ends them, and no host begins it again."""
+"""Attempts that may be lost with their hosts. Beyond it the task is assumed to end them, and no host begins it again."""
 PAGE = 5000
-"""Rows in an answer, at most: so that it fits a frame."""
+"""Rows in an answer, at most, so that it fits in a frame."""
 QUEUED, ASSIGNED, DONE, DEAD = STATES = ("queued", "assigned", "done", "dead")
 _HUGE = 1 << 53
 
@@ -39,7 +39,7 @@ def query_problem(fields: Mapping[str, Any]) -> str | None:
 
 
 def normal(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A submission with nothing left out, and `bytes`: how much its payload and steps are as text."""
+    """Return a submission with all defaults filled in, and `bytes`: the size of its payload and steps as text."""
     payload, steps = fields.get("payload", {}), fields.get("steps", [])
     steps = [{"type": s["type"], "handler": s["handler"], "payload": s.get("payload", {})} for s in steps]
     length = len(canonical(payload))
@@ -58,7 +58,7 @@ def normal(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def limits(fields: Mapping[str, Any]) -> dict[str, int]:
-    """By what a submission is bounded. It is no part of what was asked for: another node may give other bounds to the same task."""
+    """Bounds of a submission. They are not part of the request: another node may give other bounds to the same task."""
     default = AgentsConfig()
     return {
         "max_queue": fields.get("max_queue", default.queue),
@@ -67,17 +67,17 @@ def limits(fields: Mapping[str, Any]) -> dict[str, int]:
 
 
 def losses(record: Mapping[str, Any]) -> int:
-    """How many attempts of an assigned task ended with neither a result nor a failure, at least: their host was lost, or their agent moved.
+    """Return how many attempts of an assigned task ended with neither a result nor a failure, at least: their host was lost, or their agent moved.
 
-    It is read off what the log counts anyway, so nodes of an earlier release hold the same state. Failures of earlier steps are not
-    remembered one by one; as many are taken off as there can have been.
+    It is derived from what the log counts anyway, so nodes of an earlier release hold the same state. Failures of earlier steps are not remembered
+    one by one; the largest possible number of them is subtracted.
     """
     known: int = 1 + record["retries"] + record["step"] * (1 + record["max_retries"])
     return max(0, int(record["attempt"]) - known)
 
 
 def queue_order(record: Mapping[str, Any]) -> tuple[int, int]:
-    """Of queued tasks: greater priority first, then who was submitted first."""
+    """Sort key of queued tasks: greater priority first, then earlier submission."""
     return (-record["priority"], record["submitted"])
 
 
@@ -112,7 +112,7 @@ def _no_one_or_name(value: Any) -> str | None:
 
 
 def value_problem(value: Any) -> str | None:
-    """Why this cannot be the value of a result."""
+    """Return why this cannot be the value of a result."""
     return _text_problem(value, "it")
 
 

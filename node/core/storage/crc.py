@@ -1,4 +1,4 @@
-"""The CRC-32 of two texts behind one another, from the CRCs of both: so that a long text is summed part by part, before its beginning is known.
+"""CRC-32 of two concatenated texts, from the CRCs of both. So a long text is summed part by part, before its beginning is known.
 
 The method is zlib's `crc32_combine` (Mark Adler): to append n zero bytes is a linear map over GF(2), which is squared for each bit of n.
 """
@@ -11,7 +11,7 @@ _POLYNOMIAL = 0xEDB88320
 def combined(first: int, second: int, size: int) -> int:
     """`zlib.crc32(a + b)`, where `first` and `second` are those of `a` and of `b`, which has `size` bytes."""
     zeros = [_POLYNOMIAL, *(1 << bit for bit in range(31))]
-    zeros = _squared(_squared(zeros))  # From one zero bit to four; squared once more below, to a byte of them.
+    zeros = _squared(_squared(zeros))  # From one zero bit to four; squared once more below, to one byte.
     while size:
         zeros = _squared(zeros)
         if size & 1:

@@ -1,7 +1,7 @@
-"""Group commit: one batch of a log on its way to disk at a time; all that is staged meanwhile is the next.
+"""Group commit: one batch of a log is on its way to disk at a time; all that is staged meanwhile forms the next.
 
-A slow disk so makes larger batches, and a crash can tear the last one alone. The operation that will end the next batch has its number as soon
-as anything is staged, so that messages and replies can wait for it.
+A slow disk thus makes larger batches, and a crash can tear only the last one. The operation that will end the next batch has its number as soon as
+anything is staged, so that messages and replies can wait for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ..interface.outbox import Outbox
 
 
 class GroupCommit:
-    """Operations only: what is staged, and how a batch is written, is its owner's."""
+    """Bookkeeping of operations only: the owner decides what is staged and how a batch is written."""
 
     def __init__(self, out: Outbox) -> None:
         self._out = out
@@ -20,7 +20,7 @@ class GroupCommit:
 
     @property
     def gate(self) -> int | None:
-        """The operation that makes all that was staged durable; None when it is already."""
+        """Return the operation that makes all staged data durable; None when it is durable already."""
         return self._next if self._next is not None else self._issued
 
     @property
@@ -30,37 +30,37 @@ class GroupCommit:
 
     @property
     def ready(self) -> bool:
-        """Whether something is staged and nothing is under way."""
+        """Return whether something is staged and nothing is under way."""
         return self._next is not None and self._issued is None
 
     def pending(self, op: int) -> bool:
-        """Whether `op`, once returned by `gate`, is still to come."""
+        """Return whether `op`, once returned by `gate`, is not done yet."""
         return op in (self._next, self._issued)
 
     def reserve(self) -> None:
-        """Something is staged: it will be durable with the next batch."""
+        """Record that something is staged: it becomes durable with the next batch."""
         if self._next is None:
             self._next = self._out.next_op()
             self._out.reserve(self._next)
 
     def issue(self) -> int:
-        """The next batch is the one under way now. Its owner stores effects of which the operation returned is the last."""
+        """Start the next batch. Its owner stores effects, the last of which is the returned operation."""
         assert self._next is not None and self._issued is None, (self._next, self._issued)
         self._issued, self._next = self._next, None
         self._out.issued(self._issued)
         return self._issued
 
     def done(self, op: int) -> bool:
-        """Whether `op` ended the batch that was under way."""
+        """Return whether `op` ended the batch that was under way."""
         if op != self._issued:
             return False
         self._issued = None
         return True
 
     def secure(self, name: str) -> None:
-        """Make durable what was found in the file `name` before anything is added to it or begun beside it.
+        """Make durable what was found in the file `name`, before anything is appended to it or begun next to it.
 
-        A killed process leaves writes and names in the page cache. Were the next batch written at once, a power cut could take from the old ones
+        A killed process leaves writes and names in the page cache. If the next batch were written at once, a power loss could take from the old data
         what this incarnation has already read and acted on.
         """
         out = self._out

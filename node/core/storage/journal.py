@@ -1,4 +1,4 @@
-"""Writes the log: groups what was staged into batches, one on its way to disk at a time (`group_commit.py`)."""
+"""Writing of the log: groups staged records into batches, one on its way to disk at a time (`group_commit.py`)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Journal:
         self._rolling = False
         self._commit = GroupCommit(out)
         if recovered.current is not None:
-            # A damaged tail stays as it is: the next segment says everything again.
+            # A damaged tail stays as it is: the next segment repeats everything.
             self._commit.secure(recovered.current)
         for name in recovered.stale:
             out.store(Remove(out.next_op(), name))
 
     @property
     def gate(self) -> int | None:
-        """The operation that makes all staged records durable; None when they are already."""
+        """Return the operation that makes all staged records durable; None when they are durable already."""
         return self._commit.gate
 
     def pending(self, op: int) -> bool:
-        """Whether `op`, once returned by `gate`, is still to come."""
+        """Return whether `op`, once returned by `gate`, is not done yet."""
         return self._commit.pending(op)
 
     def stage(self, record: Record) -> None:
@@ -42,7 +42,7 @@ class Journal:
         self._commit.reserve()
 
     def roll(self, base: Base, hard: Hard, doubt: Doubt, entries: Iterable[Entry]) -> None:
-        """Begin a new segment that says everything again. What was staged before is said by it."""
+        """Begin a new segment that repeats everything, including records that were staged before."""
         self.staged = [encode_record(record) for record in (base, hard, doubt)]
         self.staged += [encode_record(entry) for entry in entries]
         self._rolling = True
@@ -71,11 +71,11 @@ class Journal:
         return gate
 
     def done(self, op: int) -> bool:
-        """Whether `op` ended the batch that was under way."""
+        """Return whether `op` ended the batch that was under way."""
         return self._commit.done(op)
 
     def _remove_old(self, gate: int) -> None:
-        """Old segments go when the new one is durable, oldest first: never a gap behind the newest."""
+        """Remove old segments once the new one is durable, oldest first, so that no gap ever precedes the newest."""
         previous = gate
         for name in self._old:
             op = self._out.next_op()

@@ -1,7 +1,8 @@
-"""The log in memory: a snapshot's end, and the entries after it.
+"""The log in memory: the end of a snapshot, and the entries after it.
 
-It knows nothing of disks and terms in force; it is what Raft compares, cuts and compacts. `base_index` and `base_term` are of the last entry that
-only a snapshot still holds. What a snapshot covers may be hundreds of thousands of entries: they leave at once, and are freed a few at a time, with later appends.
+It knows nothing of disks and current terms; Raft compares, truncates and compacts it. `base_index` and `base_term` are of the last entry that only a
+snapshot still holds. A snapshot may cover hundreds of thousands of entries. They leave the log at once, and are freed a few at a time, with later
+appends.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from ..interface.entry import Entry
 
 FREED_CHARACTERS = 16 * 1024
-"""Text of covered entries that one append frees, about."""
+"""Characters of covered entries that one append frees, about."""
 
 
 class Log:
@@ -20,7 +21,7 @@ class Log:
         self.base_term = base_term
         self._entries = list(entries)
         self._covered: list[Entry] = []
-        """Entries that are no more in the log, and not freed yet."""
+        """Entries that have left the log but are not freed yet."""
         self.last_index = base_index + len(self._entries)
 
     @property
@@ -56,7 +57,7 @@ class Log:
         return list(self._entries)
 
     def compact(self, index: int) -> None:
-        """Forget the entries up to `index`, which a durable snapshot holds."""
+        """Drop the entries up to `index`, which a durable snapshot holds."""
         term = self.term(index)
         assert term is not None, (index, self.base_index, self.last_index)
         covered, kept = self._entries, self._entries[index - self.base_index :]

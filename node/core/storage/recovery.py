@@ -1,8 +1,8 @@
-"""From the files found at boot to the state they prove.
+"""Recovery: from the files found at boot to the state that they prove.
 
-Every segment begins with all that is needed (base, term and vote, doubt, remaining entries), so the newest intact one is enough. A damaged last
-batch is left out, and `torn` says so: it may have held entries or a vote that this node acknowledged. The next segment repeats the doubt, so
-that a second crash does not make the node sure of itself. Any other damage raises `CorruptionError`.
+Every segment begins with all that is needed (base, term and vote, doubt, remaining entries), so the newest intact one is enough. A damaged last batch
+is left out and sets `torn`: it may have held entries or a vote that this node acknowledged. The next segment repeats the doubt, so the node stays in
+doubt after a second crash. Any other damage raises `CorruptionError`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _HINT = (
 
 @dataclass(slots=True)
 class Recovered:
-    """Nothing here is known to be durable: a killed process leaves writes that no fsync has followed.
+    """State recovered from disk. None of it is known to be durable: a killed process leaves writes that no fsync has followed.
 
-    `known` is the last index that was ever seen here: a torn node is whole only beyond it.
-    `current` is the segment that was read. `segments` are all that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
+    `known` is the last index that was ever seen here: a torn node is whole only beyond it. `current` is the segment that was read. `segments` are all
+    that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
     """
 
     snapshot: Snapshot | None = None
@@ -74,12 +74,12 @@ def _segment(name: str) -> bool:
 
 
 def _own(name: str) -> bool:
-    """Others keep files in this directory too."""
+    """Select this module's files: other machines keep files in this directory too."""
     return name in (FILE, TEMPORARY) or _segment(name)
 
 
 def _read_newest(state: Recovered, files: Mapping[str, bytes], segments: list[str], flaws: Flaws) -> None:
-    """Replay the newest segment whose first batch is intact; a younger one was only just begun."""
+    """Replay the newest segment whose first batch is intact. A newer one was only just begun."""
     newest = len(segments) - 1
     state.segments = segments
     state.segment = _number(segments[newest]) if segments else 0
@@ -111,9 +111,9 @@ def _refuse_middle(name: str, found: Scan) -> None:
 
 
 def _nothing_intact(state: Recovered, files: Mapping[str, bytes], segments: list[str]) -> None:
-    """No segment can be read: a fresh node, or one that crashed in its first batch, which holds no vote and no entry yet.
+    """Handle a directory without a readable segment: a fresh node, or one that crashed in its first batch, which holds no vote and no entry yet.
 
-    Where the file is longer than that batch, more was written, and votes and entries that were acknowledged are lost with it.
+    If the file is longer than that batch, more was written. Then acknowledged votes and entries are lost with it.
     """
     state.torn = any(len(files[name]) > _FIRST_BATCH for name in segments)
     if state.snapshot is not None:
@@ -134,7 +134,7 @@ def _number(name: str) -> int:
 
 
 def _replay(state: Recovered, name: str, records: list[Record]) -> int | None:
-    """Returns what is recorded of a doubt that was not lifted."""
+    """Replay records; return the recorded doubt that was not lifted."""
     if not records or not isinstance(records[0], Base):
         raise CorruptionError(f"{name}: the segment does not begin with its base", _HINT)
     entries = state.entries
@@ -158,14 +158,14 @@ def _replay(state: Recovered, name: str, records: list[Record]) -> int | None:
 
 
 def _judge_terms(state: Recovered) -> None:
-    """Files of two nodes, or of two backups, may each be intact, and be wrong together."""
+    """Check terms and indices. Files of two nodes, or of two backups, may each be intact and yet contradict each other."""
     last = state.base_term
     for entry in state.entries:
         if entry.term < last:
             raise CorruptionError(f"entry {entry.index} of term {entry.term} follows term {last}", _HINT)
         last = entry.term
     if state.term < last:
-        # A snapshot may be durable before the term in which it came is: no vote was given in it.
+        # A snapshot may be durable before the term in which it came: no vote was cast in that term.
         state.term, state.vote = last, ""
     if max(state.term, state.base_index + len(state.entries)) >= REACHABLE:
         raise CorruptionError(f"term {state.term}, or the index, is beyond what any log reaches", _HINT)

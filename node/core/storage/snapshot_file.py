@@ -1,7 +1,7 @@
-"""The snapshot as one ASCII text: a line of JSON about it, then the state.
+"""A snapshot as one ASCII text: a header line of JSON, then the state.
 
-The same text is the file on disk and what InstallSnapshot carries in pieces, so one checksum guards both ways. It may have hundreds of megabytes: it is kept, written and
-sent in pieces, and its checksum is put together from those of the line and of the state.
+The same text is the file on disk and what InstallSnapshot carries in chunks, so one checksum guards both. It may have hundreds of megabytes: it is
+kept, written and sent in pieces, and its checksum is combined from those of the header and of the state.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ TEMPORARY = "snapshot.tmp"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The applied state at (`index`, `term`), the voters in force there, and the whole file: `pieces` behind one another, of which the first is the line about it.
+    """The applied state at (`index`, `term`), the active voters there, and the whole file: the concatenation of `pieces`, the first of which is the
+    header line.
 
-    `ends` says of each piece where in the file it ends.
+    `ends` holds the offset in the file at which each piece ends.
     """
 
     index: int
@@ -50,7 +51,7 @@ class Snapshot:
         return b"".join(self.pieces[1:]).decode("ascii")
 
     def cut(self, offset: int, size: int) -> bytes:
-        """`size` bytes of the file from `offset` on; fewer at its end."""
+        """Return `size` bytes of the file from `offset` on; fewer at its end."""
         found: list[bytes] = []
         position = bisect_right(self.ends, offset)
         while size > 0 and position < len(self.pieces):
@@ -69,7 +70,7 @@ def make_snapshot(index: int, term: int, voters: Mapping[str, int], data: str | 
 
 
 def parse_snapshot(text: str | Sequence[bytes], place: str) -> Snapshot:
-    """Raises `CorruptionError` naming `place` when anything does not fit its checksum."""
+    """Parse a snapshot. Raises `CorruptionError` naming `place` when anything does not match its checksum."""
     parts = [text.encode("ascii", "replace")] if isinstance(text, str) else text
     line, data = _split(parts)
     try:
@@ -87,9 +88,9 @@ def parse_snapshot(text: str | Sequence[bytes], place: str) -> Snapshot:
 
 
 def refuse_unreadable(snapshot: Snapshot) -> None:
-    """Raises `CorruptionError` for a state that this interpreter cannot read: a leader of an earlier release, on another Python, may hold one.
+    """Raise `CorruptionError` for a state that this interpreter cannot read: a leader of an earlier release, on another Python, may hold one.
 
-    Once it is on the disk, this node could not start any more.
+    Once such a state is on disk, this node could no longer start.
     """
     try:
         json.loads(snapshot.data)
@@ -106,7 +107,7 @@ def _snapshot(about: Mapping[str, object], line: bytes, data: Sequence[bytes]) -
 
 
 def _judge(about: Mapping[str, object]) -> None:
-    """A checksum is right also of what no node wrote. Raises ValueError."""
+    """Check the values: a checksum can also match data that no node wrote. Raises ValueError."""
     for name in ("index", "term"):
         value = about[name]
         if type(value) is not int or not 0 <= value < REACHABLE:
@@ -116,7 +117,7 @@ def _judge(about: Mapping[str, object]) -> None:
 
 
 def _split(parts: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
-    """The line about it, with its end, and the parts that follow."""
+    """Return the header line, with its end, and the parts that follow."""
     line = b""
     for position, part in enumerate(parts):
         head, end, rest = part.partition(b"\n")
@@ -134,7 +135,7 @@ def _summed(data: Sequence[bytes]) -> tuple[int, int]:
 
 
 def _crc(about: Mapping[str, object], crc: int, size: int) -> int:
-    """The checksum of the line without itself, and of the state behind it."""
+    """Checksum of the header line without the checksum itself, and of the state after it."""
     return combined(zlib.crc32(canonical(about).encode("ascii")), crc, size)
 
 

@@ -1,15 +1,15 @@
-"""The bytes of the write-ahead log. Pure: it knows no file, only their content.
+"""Byte format of the write-ahead log. Pure: it knows no files, only their content.
 
-A segment is a row of batches; a batch is what was appended and fsynced at once:
+A segment is a sequence of batches; a batch is what was appended and fsynced at once:
 
     batch  = magic (4) | body size (4) | records (4) | crc32 of the two (4) | record …
     record = payload size (4) | crc32 of size and payload (4) | payload
 
-A payload is one letter and fields: `B` base index, term (first in a segment) · `H` term, vote (both in one record, so that no crash can part
-them) · `E` index, term, text · `T` index from which the log is cut · `D` doubt about the tail. Numbers are big-endian.
+A payload is one letter and fields: `B` base index, term (first in a segment) · `H` term, vote (both in one record, so that no crash can separate
+them) · `E` index, term, text · `T` index from which the log is truncated · `D` doubt about the tail. Numbers are big-endian.
 
-The log issues a batch only when the one before is durable. So a crash can damage the last batch alone, and damage anywhere before means that
-durable bytes were lost: `scan` tells the two apart and leaves the judgement to its caller.
+The log issues a batch only when the previous one is durable. So a crash can damage only the last batch, and damage anywhere before it means that
+durable bytes were lost. `scan` distinguishes the two and leaves the decision to its caller.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Hard:
-    """The current term, and whom this node voted for in it ("" for nobody)."""
+    """The current term, and the node that this one voted for in it ("": none)."""
 
     term: int
     vote: str
@@ -55,7 +55,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The tail of this log was lost when it was known to reach to `known`, or further; None lifts the doubt. It outlives the next crash."""
+    """The tail of this log was lost when it was known to reach to `known`, or further; None lifts the doubt. The doubt survives the next crash."""
 
     known: int | None
 
@@ -137,7 +137,7 @@ def _header(data: bytes, position: int) -> tuple[int, int] | None:
 
 
 def _later_batch(data: bytes, position: int) -> bool:
-    """Whether an intact header stands anywhere after `position`. Texts are ASCII, so the magic does not occur by chance."""
+    """Return whether an intact header stands anywhere after `position`. Texts are ASCII, so the magic does not occur by chance."""
     position = data.find(MAGIC, position + 1)
     while position >= 0:
         if _header(data, position) is not None:

@@ -1,10 +1,11 @@
-"""The leader's part of `tasks`: hands queued tasks to agents, and takes back what fell into the hands of nobody.
+"""The leader's part of `tasks`: assigns queued tasks to agents, and takes back tasks whose agent or host is lost.
 
-An open task is in one place: `ready` (queued, in the heap of its type), `waiting` (queued, after a failure, until its back-off is over), `flying` (its assignment is on the way to the log), `held` (assigned), or
-`releasing` (its release is on the way). What it decides here are proposals only; the application refuses those that rest on what is no longer so, and the task is then filed anew.
+An open task is in one place: `ready` (queued, in the heap of its type), `waiting` (queued, after a failure, until its back-off is over), `flying`
+(its assignment is on the way to the log), `held` (assigned), or `releasing` (its release is on the way). Decisions here are proposals only. The
+application refuses those that rest on an outdated state, and the task is then filed again.
 
-An agent has one task at a time, a host at most `agents.workers`: so the rest waits here, where priorities count and every strategy can still choose. All of this is rebuilt from the replicated state when the
-leadership comes here; a back-off then begins anew.
+An agent has one task at a time, a host at most `agents.workers`. So the rest waits here, where priorities count and every strategy can still choose.
+All of this is rebuilt from the replicated state when this node becomes leader; a back-off then begins again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TIMER = "tasks/retry"
 ASSIGN, RELEASE = "tasks/assign/", "tasks/release/"
 READY, WAITING, FLYING, HELD, RELEASING = "ready", "waiting", "flying", "held", "releasing"
 _USABLE = ("ACTIVE", "SYNCING")
-"""States of members that get tasks; one that is DEGRADED may be about to fail."""
+"""States of members that receive tasks; one that is DEGRADED may be about to fail."""
 _FAILED = "FAILED"
 View = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ class Dispatcher:
         self.measures = Measures()
         self.here = False
         self.open: dict[str, None] = {}
-        """Tasks that are not finished: known on every node, for it may lead next."""
+        """Unfinished tasks: known on every node, which may lead next."""
         self._tasks: View = {}
         self._agents: View = {}
         self._members: View = {}
@@ -49,19 +50,19 @@ class Dispatcher:
     def _clear(self) -> None:
         self._place: dict[str, str] = {}
         self._filed: dict[str, int] = {}
-        """Attempts of a task that is ready or waiting, when it was filed so: several changes may be seen as one."""
+        """Attempts of a task that is ready or waiting, at the time of filing: several changes may be seen as one."""
         self._ready: dict[str, list[tuple[tuple[int, int], str]]] = {}
         self._backoff: list[tuple[int, str]] = []
         self._timer_ns: int | None = None
-        self._wishes: dict[str, str] = {}
-        """Task → key of the wish that is on its way for it."""
+        self._proposals: dict[str, str] = {}
+        """Task → key of the proposal that is on its way for it."""
         self._in_hand: dict[str, tuple[str, str]] = {}
         """Task that is flying, held or releasing → agent and host."""
         self._busy: dict[str, dict[str, None]] = {}
-        """Agent → its tasks in hand."""
+        """Agent → its assigned tasks."""
         self._loads: dict[str, int] = {}
         self._idle: dict[str, dict[str, dict[str, None]]] = {}
-        """Type → host → agents that run and have nothing in hand."""
+        """Type → host → agents that run and have no task."""
         self._idle_at: dict[str, tuple[str, str]] = {}
         """Idle agent → its type and host there."""
         self._dirty = False
@@ -70,7 +71,7 @@ class Dispatcher:
         if here == self.here:
             return
         self.here = here
-        for key in self._wishes.values():
+        for key in self._proposals.values():
             self._out.emit(Withdraw(key))
         if self._timer_ns is not None:
             self._out.cancel_timer(TIMER)
@@ -105,11 +106,11 @@ class Dispatcher:
             self._release_void(self._in_hand)
 
     def submitted(self, now_ns: int, signal: Submitted) -> None:
-        """What became of an assignment or a release. An accepted one is a change of the task, which files it; a refused one leaves it where it is."""
+        """Handle the result of an assignment or a release. An accepted one changes the task, which files it; a refused one leaves it where it is."""
         id_ = signal.key.split("/", 3)[3]
-        if self._wishes.get(id_) != signal.key:
+        if self._proposals.get(id_) != signal.key:
             return
-        del self._wishes[id_]
+        del self._proposals[id_]
         accepted = signal.result.get("status") == "ok"
         if accepted and signal.key.startswith(ASSIGN):
             result = signal.result
@@ -127,7 +128,7 @@ class Dispatcher:
         self._arm()
 
     def dispatch(self) -> None:
-        """Hand out what can be handed out now. Called at the end of a step, so that all its changes count at once."""
+        """Assign what can be assigned now. Called at the end of a step, so that all its changes count at once."""
         if not self._dirty:
             return
         self._dirty = False
@@ -143,7 +144,7 @@ class Dispatcher:
                 heappop(heap)
 
     def fingerprint(self) -> Any:
-        return [self.here, list(self.open), self._place, self._wishes, self._in_hand, self._backoff, self._rotation]
+        return [self.here, list(self.open), self._place, self._proposals, self._in_hand, self._backoff, self._rotation]
 
     def check(self) -> None:
         assert sum(self._loads.values()) == len(self._in_hand) == sum(map(len, self._busy.values()))
@@ -154,7 +155,7 @@ class Dispatcher:
         assert all(id_ in self.open for id_ in self._place)
 
     def _file(self, now_ns: int, id_: str) -> None:
-        """Put a task where its record says, whatever was thought of it before."""
+        """Put a task where its record says, wherever it was before."""
         record = self._tasks.get(id_)
         place = self._place.get(id_)
         if record is None or id_ not in self.open:
@@ -164,7 +165,7 @@ class Dispatcher:
         elif record["state"] == ASSIGNED:
             self._hand(id_, HELD, record["agent"], record["host"])
             self._release_void([id_])
-        elif place == FLYING and self._wishes.get(id_) == _assign_key(id_, record["attempt"] + 1):
+        elif place == FLYING and self._proposals.get(id_) == _assign_key(id_, record["attempt"] + 1):
             pass  # The assignment is still on its way.
         elif place in (READY, WAITING) and self._filed[id_] == record["attempt"]:
             pass
@@ -188,7 +189,7 @@ class Dispatcher:
             self._out.set_timer(TIMER, self._timer_ns)
 
     def _candidates(self, type_: str, strategy: str) -> list[Candidate]:
-        """One idle agent of each host that has room; all of them for `round-robin`, which alone looks at agents and not at hosts."""
+        """Return one idle agent of each host that has room; all of them for `round-robin`, the only strategy that chooses among agents and not hosts."""
         found = []
         for host, idle in self._idle.get(type_, {}).items():
             load, member = self._loads.get(host, 0), self._members.get(host)
@@ -211,10 +212,10 @@ class Dispatcher:
     def _assign(self, id_: str, name: str) -> None:
         agent, attempt = self._agents[name], self._tasks[id_]["attempt"] + 1
         self._hand(id_, FLYING, name, agent["host"])
-        self._wish(id_, _assign_key(id_, attempt), "tasks.assign", attempt=attempt, agent=name, epoch=agent["epoch"])
+        self._propose(id_, _assign_key(id_, attempt), "tasks.assign", attempt=attempt, agent=name, epoch=agent["epoch"])
 
     def _release_void(self, ids: Iterable[str]) -> None:
-        """Take back those of these tasks whose agent is not what and where it was, or whose host failed."""
+        """Take back those of these tasks whose agent was moved or replaced, or whose host failed."""
         if self._flaws.task_lost_on_failover:
             return
         for id_ in list(ids):
@@ -222,7 +223,7 @@ class Dispatcher:
             if self._place[id_] == HELD and record["state"] == ASSIGNED and self._is_void(record):
                 self._place[id_] = RELEASING
                 token = record["token"]
-                self._wish(id_, f"{RELEASE}{token}/{id_}", "tasks.release", token=token)
+                self._propose(id_, f"{RELEASE}{token}/{id_}", "tasks.release", token=token)
 
     def _is_void(self, record: Mapping[str, Any]) -> bool:
         agent, member = self._agents.get(record["agent"]), self._members.get(record["host"])
@@ -231,14 +232,14 @@ class Dispatcher:
         return member is None or member["state"] == _FAILED or not self._is_of(record["agent"], member)
 
     def _is_of(self, agent: str, member: Mapping[str, Any]) -> bool:
-        """Whether the agent was placed on this life of the member: a process that was started again does not run what the one before it ran."""
+        """Return whether the agent was placed on this life of the member: a restarted process does not run what the one before it ran."""
         return bool(self._agents[agent].get("incarnation") == member.get("incarnation"))
 
-    def _wish(self, id_: str, key: str, command: str, **fields: Any) -> None:
-        before = self._wishes.get(id_)
+    def _propose(self, id_: str, key: str, command: str, **fields: Any) -> None:
+        before = self._proposals.get(id_)
         if before is not None and before != key:
             self._out.emit(Withdraw(before))
-        self._wishes[id_] = key
+        self._proposals[id_] = key
         self._out.emit(Submit(key, [command, {"task": id_, **fields}]))
 
     def _hand(self, id_: str, place: str, agent: str, host: str) -> None:
@@ -263,7 +264,7 @@ class Dispatcher:
         self._file_agents([agent])
 
     def _file_agents(self, names: Iterable[str]) -> None:
-        """An idle agent runs and has nothing in hand. One that is about to move works on until it does."""
+        """File idle agents: those that run and have no task. One that is about to move works on until it does."""
         for name in names:
             self._unidle(name)
             agent = self._agents.get(name)

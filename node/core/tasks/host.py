@@ -1,12 +1,14 @@
 """The host's part of `tasks`: runs what is assigned to agents that run here, and brings the results to the log.
 
-A run is for one token. It goes on only while the agent runs here at the epoch that the token was granted for, and while the token is the task's newest, as far as this node has heard; else it is dropped and
-its result thrown away. A result that is already on its way stays so: the application decides about it, not this node's belief. After a restart, or when a suspended agent runs again, what is still assigned here runs
-(again): hence *at least once*; that the effect is recorded *once* is the application's doing.
+A run is for one token. It goes on only while the agent runs here at the epoch that the token was granted for, and while the token is the task's
+newest, as far as this node has heard. Otherwise it is dropped and its result discarded. A result that is already on its way stays so: the application
+decides about it, not this node's belief. After a restart, or when a suspended agent runs again, what is still assigned here runs again: hence *at
+least once*. That the effect is recorded *once* is ensured by the application.
 
-Traces, for the checkers. They are written by the node that ran the task, when it sees its result applied: once, though every replica applies it. `fence` tells of each result whether the ledger took it;
-`task-effect` of those that completed a task, `task-step` of earlier steps; `task-ack` that the task was reported done; `task-discarded` that a run lost its right. A node that is killed between the commit and its trace leaves
-no line: the ledger itself (`{"view": "tasks", "with": {"effects": 0}}`) is the full account.
+Traces, for the checkers. The node that ran the task writes them when it sees its result applied: once, although every replica applies it. `fence`
+records for each result whether the ledger accepted it; `task-effect` those that completed a task, `task-step` those of earlier steps; `task-ack` that
+the task was reported done; `task-discarded` that a run lost its right. A node that is killed between the commit and its trace leaves no line: the
+ledger itself (`{"view": "tasks", "with": {"effects": 0}}`) is the full account.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Host:
         self._running: Mapping[str, int] = {}
         self._state: Mapping[str, Mapping[str, Any]] = {}
         self._assigned: dict[str, None] = {}
-        """Tasks in the hands of this node, as the replicated state says."""
+        """Tasks assigned to this node, according to the replicated state."""
         self.runs: dict[int, Run] = {}
         self._by_task: dict[str, Run] = {}
         self._number = 0
@@ -127,13 +129,13 @@ class Host:
         return [self._number, runs, list(self._assigned), dict(self._running), self.discarded]
 
     def _token_here(self, record: Mapping[str, Any] | None) -> int | None:
-        """The token that this node holds, if the task is in its hands."""
+        """Return this node's token for the task, if the task is assigned to it."""
         if record is None or record["state"] != ASSIGNED or record["host"] != self._me:
             return None
         return int(record["token"])
 
     def _begin(self, id_: str, record: Mapping[str, Any]) -> None:
-        """Run it, if the right is here and nothing of this task is under way."""
+        """Run the task, if this node holds the right and nothing of this task is under way."""
         agent, epoch = record["agent"], record["epoch"]
         if id_ in self._by_task or self._running.get(agent) != epoch:
             return
@@ -168,7 +170,7 @@ class Host:
 
 
 def _shown(run: Run) -> dict[str, Any]:
-    """Who did it, and by what right."""
+    """Trace fields: agent, host and token."""
     return {"task": run.task, "claim": run.token, "step": run.step, "worker": run.agent, "epoch": run.epoch}
 
 

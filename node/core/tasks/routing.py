@@ -1,4 +1,4 @@
-"""Which agent gets a task: the four strategies, as pure functions over what was measured.
+"""Choice of an agent for a task: the four strategies, as pure functions of what was measured.
 
     choose("latency-aware", {"from": "n1", "size": 100}, candidates, Measures({"n1": {"n2": 5_000_000}}, {}), rotation="") == "a7"
 
@@ -7,10 +7,12 @@
 | `local-first` | an agent on the submitting node; when none there has room (a full pool, a node without agents) it falls back to a remote one, the least loaded host's |
 | `latency-aware` | the agent on the host with the lowest round-trip time from the submitting node |
 | `bandwidth-aware` | for `LARGE_BYTES` and more, the agent on the host to which the submitting node has the highest bandwidth; for less, as `latency-aware` |
-| `round-robin` | the next agent by name after the one that got such a task last, whoever submitted it |
+| `round-robin` | the next agent by name after the one that got such a task last, from whatever node it was submitted |
 
-Candidates are running agents of the task's type that have room (of each host one is enough, but for `round-robin`), so each strategy falls back by itself: its first choice is full, hence not among them, and the next best is picked. What was not
-measured ranks behind what was. Ties go to the least loaded host for its capacity, then to the first name, so that the choice is a function of its arguments. The submitting node is at no distance from itself.
+Candidates are running agents of the task's type that have room (one per host is enough, except for `round-robin`). So each strategy falls back by
+itself: if its first choice is full, it is not among the candidates, and the next best is picked. Unmeasured hosts rank behind measured ones. Ties go
+to the least loaded host for its capacity, then to the first name, so the choice is a function of its arguments. The submitting node has distance 0 to
+itself.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ UNKNOWN = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An agent with room. `load`: tasks in the hands of its host; `capacity`: how much the host can do, in any one unit."""
+    """An agent with room. `load`: tasks assigned to its host; `capacity`: how much the host can do, in any one unit."""
 
     agent: str
     host: str
@@ -36,13 +38,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """From → to → round trip in ns, and bandwidth in bytes per second; absent: not known."""
+    """From → to → round trip in ns, and bandwidth in bytes per second; absent: unknown."""
 
     rtt_ns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     bandwidth_bps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def rtt(self, origin: str | None, host: str) -> int:
-        """A round trip is as long from either end, so the other's measurement does where the own is missing."""
+        """Return the round trip. It is the same from either end, so the other's measurement replaces a missing one."""
         if origin is None:
             return UNKNOWN
         if origin == host:
@@ -51,7 +53,7 @@ class Measures:
         return there if there is not None else self.rtt_ns.get(host, {}).get(origin, UNKNOWN)
 
     def bandwidth(self, origin: str | None, host: str) -> int:
-        """One direction says nothing of the other."""
+        """Return the bandwidth of one direction, which gives no information about the other."""
         if origin is None:
             return 0
         return UNKNOWN if origin == host else self.bandwidth_bps.get(origin, {}).get(host, 0)
@@ -62,7 +64,9 @@ Rank = tuple[int, ...]
 
 
 def choose(strategy: str, task: Task, candidates: Sequence[Candidate], measured: Measures, rotation: str) -> str | None:
-    """The agent that gets `task` (its `from` and `size` count), or None when there is no candidate. `rotation`: who got a `round-robin` task last, "" for nobody."""
+    """Return the agent that gets `task` (its `from` and `size` count), or None when there is no candidate. `rotation`: the agent that got the last
+    `round-robin` task, "" for none.
+    """
     if not candidates:
         return None
     if strategy == "round-robin":

@@ -1,10 +1,10 @@
-"""Machine `tasks`: the leader's part (`dispatcher.py`) and the host's (`host.py`), each told what it needs to hear.
+"""The machine `tasks`: passes signals to the leader's part (`dispatcher.py`) and the host's part (`host.py`).
 
     queued ──assign──▶ assigned ──RunTask … TaskDone──▶ result ──▶ the next step queued, or done
        ▲                   │ the agent's host failed, or it moved: release     │ not ok: back-off, then again
        └───────────────────┴───────────────────────────────────────────────────┘
 
-Neither part knows the other: the leader learns that a task ended from the replicated state, as everybody does, also when it is its own host.
+Neither part knows the other. The leader learns that a task ended from the replicated state, like every node, also when it is its own host.
 """
 
 from __future__ import annotations

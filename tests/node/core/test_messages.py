@@ -112,7 +112,7 @@ def test_defaults_and_the_way_back() -> None:
         ({"node": "n9"}, "peers: 'n9', this node, is missing"),
         ({"node": ""}, "node: '' is not a name"),
         ({"peers": {"n1": "127.0.0.1:1"}}, "peers.n1: '127.0.0.1:1' is not an address"),
-        ({"voters": {"n1": 0}}, "nobody would vote"),
+        ({"voters": {"n1": 0}}, "no node would vote"),
         ({"voters": {"n3": 1}}, "'n3' is not a configured node"),
         ({"voters": {"n1": 10}}, "the weight of n1 is 10"),
         ({"timing": "slow"}, "timing: 'slow' is not known"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tribulation.node.config.node import MS, NodeConfig
-from tribulation.node.core.cluster.roster import FAREWELL_NS, STRANGERS, TIMER, Roster
+from tribulation.node.core.cluster.roster import FAREWELL_NS, TIMER, UNREGISTERED_LIMIT, Roster
 from tribulation.node.core.cluster.submitter import RETRY, RETRY_NS, Submitter
 from tribulation.node.core.interface.cluster_messages import SubmitCommand
 from tribulation.node.core.interface.effects import Meet, Part, Send, SetTimer
@@ -165,7 +165,7 @@ def test_a_voter_stays_known_when_it_is_no_member_any_more() -> None:
 def test_strangers_are_bounded_and_members_are_none() -> None:
     stage = Stage(Roster)
     stage.tell(members("m"))
-    for i in range(STRANGERS + 1):
+    for i in range(UNREGISTERED_LIMIT + 1):
         stage.tell(found(f"x{i}"))
     assert "x0" not in stage.machine
     assert "x1" in stage.machine

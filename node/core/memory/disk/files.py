@@ -1,14 +1,15 @@
-"""From the memory's files found at boot to the records that they hold and the vector that they prove. Pure, and total: damage is told, not raised.
+"""Recovery of the memory: from its files found at boot to their records and the vector that they prove. Pure and total: damage is reported, not raised.
 
-The chain is the newest intact snapshot and the deltas that follow it, each naming the one before. It covers the log up to a frame; the frames
-after that are read one by one. Frames and deltas that follow a gap still give their records, but what they say of the vector counted on
-something that is lost, so the vector stays where the gap begins.
+The chain is the newest intact snapshot and the deltas that follow it, each naming the one before. It covers the log up to a frame; the later frames
+are read one by one. Frames and deltas after a gap still give their records. Their vector rests on something that is lost, so the vector stays where
+the gap begins.
 
-What damage hid may be there again at a later boot, beside what was written meanwhile. So a life that may not see all goes on with a number beyond all that can be
-hidden, by the number of its start, and after a gap from a checksum of its own, to which no older frame is the next: what these say of the vector counts on frames that this life never had.
+What damage hid may be readable again at a later boot, next to what was written meanwhile. So a life that may not see everything takes a frame number
+beyond all that can be hidden, from the number of its start. After a gap it also starts from a checksum of its own, which no older frame continues:
+the vector of those frames rests on frames that this life never had.
 
-Collected records need an order: what was read from before a record's removal is dropped, however much of the log between is lost. So each
-part has a position, the last frame that it covers.
+Collected records need an order: what was read from before a record's removal is dropped, however much of the log between is lost. So each part has a
+position, the last frame that it covers.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ SNAPSHOT, BACKUP, TEMPORARY = "memory.trmm", "memory.trmm.bak", "memory.tmp"
 LONGEST = 1 << 32
 """More frames than one life writes."""
 MARK = "files"
-"""The entry of a file's metadata that is the writer's own."""
+"""Entry of a file's metadata that belongs to the writer."""
 _SEGMENT = re.compile(r"memory-log-(\d{8,12})\.trml")
 _DELTA = re.compile(r"memory-delta-(\d{8,12})\.trmd")
 
 
 @frozen
 class Mark:
-    """Where a file stands: it covers the log up to this frame, of this checksum, and all deltas up to this number. The log has all frames from `first` on."""
+    """Position of a file: it covers the log up to this frame, of this checksum, and all deltas up to this number. The log has all frames from `first` on."""
 
     frame: int
     checksum: int
@@ -46,7 +47,7 @@ class Mark:
 
 @frozen
 class Part:
-    """What one frame or file gives: removals first, then records. `position` is the last frame that it covers."""
+    """Content of one frame or file: removals first, then records. `position` is the last frame that it covers."""
 
     position: int
     records: list[Item]
@@ -57,9 +58,9 @@ class Part:
 class Found:
     """`records` are to be joined, in any order; a key may repeat. None of `removed` is among them. `metadata` has, as `vector`, what is proven.
 
-    `damaged` names each place that is not as it was written. `torn` is damage at the end of the log: a crash tears what was being written, and
-    nobody was told of it, but from the bytes it may as well be something that was acknowledged. `whole`: nothing that was written
-    is missing, for the damage, if any, is made good by other files; only what is cut from the log's end where a frame ended is never noticed.
+    `damaged` names each place that differs from what was written. `torn` is damage at the end of the log. A crash tears what was being written and
+    was not yet acknowledged, but the bytes do not exclude that it was. `whole`: nothing that was written is missing, because other files make up for
+    the damage, if any. Only a loss from the log's end that falls on the end of a frame is never noticed.
 
     The rest is for the writer. Nothing found is known to be durable: a killed process leaves writes that no fsync has followed.
     """
@@ -72,29 +73,29 @@ class Found:
     whole: bool = True
 
     head: int | None = None
-    """The checksum of the chain's last file, for the next delta to name; None when a snapshot has to come first."""
+    """Checksum of the chain's last file, for the next delta to name; None when a snapshot has to come first."""
     deltas: int = 0
-    """How many there are in the chain."""
+    """Number of deltas in the chain."""
     fresh: dict[Key, None] = field(default_factory=dict)
     gone: dict[Key, None] = field(default_factory=dict)
-    """Changed, and collected, since the chain's last file."""
+    """Keys changed, and collected, since the chain's last file."""
     frame: int = 0
     checksum: int = 0
-    """Of the last frame, intact or covered; after a gap, this life's own."""
+    """Checksum of the last frame, intact or covered; after a gap, this life's own."""
     skip: int = 0
-    """How many numbers the next frame leaves out, for frames that may be hidden."""
+    """Numbers that the next frame skips, for frames that may be hidden."""
     segments: list[tuple[str, int | None]] = field(default_factory=list)
     """Names, oldest first, each with the number of its first intact frame."""
     segment: int = 0
-    """The last segment's number."""
+    """Number of the last segment."""
     current: str | None = None
-    """The segment to go on with; None when a new one is to be begun."""
+    """The segment to continue; None when a new one must be begun."""
     delta_files: list[tuple[str, int]] = field(default_factory=list)
     delta: int = 0
-    """The last delta's number, whether it is still there or not."""
+    """Number of the last delta, whether it still exists or not."""
     snapshot: Mark | None = None
     backup: Mark | None = None
-    """Of those snapshots that are intact; the second only when the first is not."""
+    """The intact snapshots; the second only when the first is not intact."""
     stale: list[str] = field(default_factory=list)
 
 
@@ -107,7 +108,7 @@ def delta_name(number: int) -> str:
 
 
 def recover(files: Mapping[str, bytes], life: int = 0) -> Found:
-    """`files` are all in the data directory, by name; those of others are left alone. `life` is the number of this start: no other has the same."""
+    """`files` are all in the data directory, by name; those of other machines are left alone. `life` is the number of this start, which no other start has."""
     found = Found(stale=[TEMPORARY] if TEMPORARY in files else [])
     covered, written = _chain(found, files)
     framed = _log(found, files, covered, life)
@@ -118,7 +119,7 @@ def recover(files: Mapping[str, bytes], life: int = 0) -> Found:
 
 
 def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
-    """Read the newest intact snapshot and all deltas that are younger. Returns what the chain covers, and what all of them give."""
+    """Read the newest intact snapshot and all later deltas. Returns what the chain covers, and what all of them give."""
     covered = Mark(0, 0, 0, 1)
     parts: list[Part] = []
     found.snapshot = _read(found, files, SNAPSHOT, parts)
@@ -129,7 +130,7 @@ def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
     if found.snapshot is not None:
         covered, found.head = found.snapshot, checksum(files[SNAPSHOT])
     elif found.backup is not None:
-        # What is older than this one may have gone since it was written.
+        # Older files may have been removed since this one was written.
         covered, found.head = replace(found.backup, first=found.backup.frame + 1), checksum(files[BACKUP])
     found.delta = covered.delta
     for number, name in _numbered(_DELTA, files):
@@ -149,7 +150,7 @@ def _chain(found: Found, files: Mapping[str, bytes]) -> tuple[Mark, list[Part]]:
 
 
 def _verify(found: Found, files: Mapping[str, bytes], name: str) -> Header | None:
-    """The header of a TRMM file, if it is there and intact."""
+    """Return the header of a TRMM file, if it exists and is intact."""
     try:
         return verify(files[name], name) if name in files else None
     except CorruptionError as error:
@@ -158,7 +159,7 @@ def _verify(found: Found, files: Mapping[str, bytes], name: str) -> Header | Non
 
 
 def _read(found: Found, files: Mapping[str, bytes], name: str, parts: list[Part], proves: bool = True) -> Mark | None:
-    """Add what a TRMM file gives, if it is there and intact. Its metadata counts if it `proves` it."""
+    """Add the content of a TRMM file, if it exists and is intact. Its metadata counts if it `proves` it."""
     if name not in files:
         return None
     try:
@@ -229,7 +230,7 @@ def _log(found: Found, files: Mapping[str, bytes], covered: Mark, life: int) -> 
 
 
 def _follows(frame: Frame, before: Frame | None, covered: Mark) -> bool:
-    """Numbers may be left out between a frame and the next."""
+    """Return whether a frame follows another; numbers between the two may be skipped."""
     if frame.number > covered.frame and frame.previous == covered.checksum:
         return True
     if before is None:
@@ -238,7 +239,7 @@ def _follows(frame: Frame, before: Frame | None, covered: Mark) -> bool:
 
 
 def _frames(found: Found, files: Mapping[str, bytes]) -> Iterator[tuple[str, Frame]]:
-    """All intact frames, segment by segment. Damage with none of them after it is the log's torn end."""
+    """Return all intact frames, segment by segment. Damage with no intact frame after it is the log's torn end."""
     open_end: list[str] = []
     for number, name in _numbered(_SEGMENT, files):
         scanned = scan(files[name])
@@ -280,6 +281,6 @@ def _join(found: Found, parts: list[Part], covered: int) -> None:
 
 
 def _numbered(form: re.Pattern[str], files: Mapping[str, bytes]) -> list[tuple[int, str]]:
-    """(number, name) of the files whose names have this form, in the order of their numbers."""
+    """Return (number, name) of the files whose names have this form, by number."""
     matches = [match for match in map(form.fullmatch, files) if match is not None]
     return sorted((int(match[1]), match[0]) for match in matches)

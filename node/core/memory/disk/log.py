@@ -1,13 +1,13 @@
-"""The bytes of the memory's log. Pure: it knows no file, only their content.
+"""Byte format of the memory's log. Pure: it knows no files, only their content.
 
-A segment is a row of frames; a frame is what was appended and fsynced at once:
+A segment is a sequence of frames; a frame is what was appended and fsynced at once:
 
     frame   = magic (4) | payload size (4) | number (8) | previous (4) | crc32 of the payload (4) | checksum: crc32 of all of that (4) | payload
     payload = {"r": [[kind, id, state], …], "x": [[kind, id], …], "v": {replica: n}, "m": {…}}
 
-`x` were collected before the records of `r` came (again); `v` are entries of the vector that moved; `m` replaces entries of the metadata. Empty
-parts are left out. Frames are numbered without a gap through all segments, and each names the checksum of the one before (`previous`), so that
-a frame proves what its vector says only to whoever has read all frames up to it. Numbers are big-endian.
+`x` were collected before the records of `r` came (again); `v` are entries of the vector that moved; `m` replaces entries of the metadata. Empty parts
+are left out. Frames are numbered without a gap through all segments, and each names the checksum of the one before (`previous`). So a frame proves
+its vector only to a reader of all frames up to it. Numbers are big-endian.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Frame:
 
 @frozen
 class Change:
-    """What a frame says."""
+    """Content of a frame."""
 
     records: list[Item]
     removed: list[Key]
@@ -51,7 +51,7 @@ class Change:
 
 @frozen
 class Scan:
-    """The intact frames in order. `damage` has a place and a sentence for each stretch that is none; `torn` when the last one reaches to the end."""
+    """The intact frames in order. `damage` has a place and a sentence for each damaged stretch; `torn` when the last one reaches to the end."""
 
     frames: list[Frame]
     damage: list[tuple[int, str]]
@@ -59,7 +59,7 @@ class Scan:
 
 
 class Batch:
-    """What is staged for the next frame. Of a record only its last state is written."""
+    """What is staged for the next frame. Only the last state of a record is written."""
 
     def __init__(self) -> None:
         self._records: dict[Key, str] = {}
@@ -74,7 +74,7 @@ class Batch:
         removed: Iterable[Key],
         metadata: Mapping[str, Any],
     ) -> None:
-        """`removed` before `records`, as in a frame. Of a record, its key and the canonical JSON of its state."""
+        """Add `removed` before `records`, as in a frame. A record is given as its key and the canonical JSON of its state."""
         for key in removed:
             self._records.pop(key, None)
             self._removed[key] = None
@@ -84,7 +84,7 @@ class Batch:
         self._metadata.update(metadata)
 
     def payload(self) -> bytes:
-        """As canonical JSON."""
+        """Return it as canonical JSON."""
         parts = []
         if self._metadata:
             parts.append(f'"m":{canonical(self._metadata)}')
@@ -98,14 +98,14 @@ class Batch:
 
 
 def encode_frame(number: int, previous: int, payload: bytes) -> tuple[bytes, int]:
-    """The frame, and its checksum."""
+    """Return the frame and its checksum."""
     header = _HEADER.pack(MAGIC, len(payload), number, previous, zlib.crc32(payload))
     checksum = zlib.crc32(header)
     return header + _CRC.pack(checksum) + payload, checksum
 
 
 def scan(data: bytes) -> Scan:
-    """Read frame after frame to the end; after damage, from the next intact header on."""
+    """Read frame after frame to the end; after damage, continue with the next intact header."""
     frames: list[Frame] = []
     damage: list[tuple[int, str]] = []
     at, torn = 0, False
@@ -143,7 +143,7 @@ def read_frame(frame: Frame) -> Change:
 
 
 def checked_vector(value: Any) -> dict[str, int]:
-    """Raises ValueError for what is no version vector."""
+    """Raises ValueError for anything that is not a version vector."""
     problem = vector_problem(value)
     if problem is not None:
         raise ValueError(problem)
@@ -158,7 +158,7 @@ def _item(kind: Any, ident: Any, state: Any) -> Item:
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int, int, int] | None:
-    """(size, number, previous, crc of the payload, checksum) when an intact header is there."""
+    """Return (size, number, previous, crc of the payload, checksum) when an intact header is there."""
     if len(data) - at < _START:
         return None
     magic, size, number, previous, crc = _HEADER.unpack_from(data, at)
@@ -169,7 +169,7 @@ def _header(data: bytes, at: int) -> tuple[int, int, int, int, int] | None:
 
 
 def _next_header(data: bytes, at: int) -> int:
-    """Where the next intact header stands, or the end. Payloads are ASCII, so the magic does not occur in them."""
+    """Return where the next intact header stands, or the end. Payloads are ASCII, so the magic does not occur in them."""
     at = data.find(MAGIC, at + 1)
     while at >= 0 and _header(data, at) is None:
         at = data.find(MAGIC, at + 1)

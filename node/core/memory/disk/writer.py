@@ -1,11 +1,11 @@
-"""The memory's files as it writes them: which storage effects, and what each waits for.
+"""Writing of the memory's files: the storage effects, and what each waits for.
 
-Every change goes into the log first; whoever acknowledges it waits for `gate`. Deltas and snapshots are made from what the log has already, so
-that after a crash at any point the newest intact snapshot, the deltas that follow it and the log hold everything.
+Every change goes into the log first; its acknowledgement waits for `gate`. Deltas and snapshots are made from what the log has already. So after a
+crash at any point, the newest intact snapshot, the deltas that follow it and the log hold everything.
 
-A snapshot gets a temporary name, and its own when it is durable. The one before is then `.bak`, and keeps the log and the deltas since itself:
-only what is older than that is removed, oldest first, once the new name is durable. A snapshot that was found damaged never takes
-the place of an older one that is whole.
+A snapshot gets a temporary name, and its own when it is durable. The previous one is then `.bak`, with the log and the deltas since it. Only what is
+older than that is removed, oldest first, once the new name is durable. A snapshot that was found damaged never takes the place of an older one that
+is whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .log import Batch, encode_frame
 
 
 class Writer:
-    """`fresh` and `gone`: the keys changed, and collected, since the last delta or snapshot. The next delta has to tell of each."""
+    """`fresh` and `gone`: the keys changed, and collected, since the last delta or snapshot. The next delta must contain each."""
 
     def __init__(self, out: Outbox, found: Found) -> None:
         self._out = out
@@ -40,10 +40,10 @@ class Writer:
         self._snapshot, self._backup = found.snapshot, found.backup
         self._compacting: int | None = None
         self.deltas = found.deltas
-        """In the chain since the last snapshot."""
+        """Number of deltas in the chain since the last snapshot."""
         self.fresh = dict(found.fresh)
         self._texts: dict[Key, tuple[State, str]] = {}
-        """Of what was staged since then: the log and the next delta have the same JSON."""
+        """JSON of what was staged since then: the log and the next delta share it."""
         self.gone = dict(found.gone)
         if found.segments:
             self._commit.secure(found.segments[-1][0])
@@ -52,21 +52,21 @@ class Writer:
 
     @property
     def gate(self) -> int | None:
-        """The operation after which all that was staged is durable; None when it is already."""
+        """Return the operation after which all staged data is durable; None when it is already."""
         return self._commit.gate
 
     @property
     def compacting(self) -> bool:
-        """Whether a delta or a snapshot is on its way to disk: the next one has to wait."""
+        """Return whether a delta or a snapshot is on its way to disk: the next one has to wait."""
         return self._compacting is not None
 
     @property
     def rebase(self) -> bool:
-        """Whether a snapshot has to come before the next delta: there is none, or files were found damaged."""
+        """Return whether a snapshot must precede the next delta: there is none, or files were found damaged."""
         return self._head is None
 
     def pending(self, op: int) -> bool:
-        """Whether `op`, once returned by `gate`, is still to come."""
+        """Return whether `op`, once returned by `gate`, is not done yet."""
         return self._commit.pending(op)
 
     def stage(
@@ -76,7 +76,7 @@ class Writer:
         removed: Iterable[Key],
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """For the next frame: `removed` keys first, then states of `records`; entries of the vector and of the metadata that changed."""
+        """Stage for the next frame: `removed` keys first, then states of `records`; entries of the vector and of the metadata that changed."""
         items, keys = list(records), list(removed)
         texts = [((kind, ident), canonical(state)) for kind, ident, state in items]
         self._batch.add(texts, vector, keys, metadata or {})
@@ -112,7 +112,7 @@ class Writer:
         return gate
 
     def done(self, op: int) -> bool:
-        """Whether `op` made durable what was staged up to the last flush."""
+        """Return whether `op` made durable what was staged up to the last flush."""
         if op == self._compacting:
             self._compacting = None
         return self._commit.done(op)
@@ -120,12 +120,13 @@ class Writer:
     def write_delta(
         self, records: Sequence[Item], removed: Sequence[Key], metadata: Mapping[str, Any], time_ms: int
     ) -> int:
-        """The states of all `fresh` keys, and all that are `gone`. Returns the operation that ends it. Not while `compacting`, nor when
-        `rebase` asks for a snapshot."""
+        """Write the states of all `fresh` keys, and all that are `gone`. Returns the operation that ends it. Not while `compacting`, nor when `rebase`
+        asks for a snapshot.
+        """
         assert self._head is not None, "there is no snapshot that a delta could follow"
-        told = dict.fromkeys([*removed, *((kind, ident) for kind, ident, _ in records)])
-        missing = [key for key in (*self.fresh, *self.gone) if key not in told]
-        assert not missing, f"the delta does not tell of {missing[:3]}, and it would cover the frames that do"
+        written = dict.fromkeys([*removed, *((kind, ident) for kind, ident, _ in records)])
+        missing = [key for key in (*self.fresh, *self.gone) if key not in written]
+        assert not missing, f"the delta does not contain {missing[:3]}, and it would cover the frames that do"
         self._delta += 1
         name, mark = delta_name(self._delta), self._mark()
         self._delta_files.append((name, self._delta))
@@ -134,7 +135,7 @@ class Writer:
         return self._end(renamed)
 
     def write_snapshot(self, records: Sequence[Item], metadata: Mapping[str, Any], time_ms: int) -> int:
-        """All records. Returns the operation after which it is durable. The next frame begins a new segment. Not while `compacting`."""
+        """Write all records. Returns the operation after which the snapshot is durable. The next frame begins a new segment. Not while `compacting`."""
         if self._snapshot is not None:
             self._backup = self._snapshot
         mark = self._mark()
@@ -149,7 +150,7 @@ class Writer:
         return end
 
     def _write(self, trmm: Trmm, name: str, keep_as: str | None = None) -> int:
-        """Under a temporary name; under its own once it is durable, and the log as far as it covers it. Returns the operation that renames."""
+        """Write a file under a temporary name, and rename it once it and the log that it covers are durable. Returns the operation that renames."""
         assert not self.compacting, "two at once would share their temporary name"
         out, data = self._out, encode(trmm, self._texts)
         write, fsync = out.next_op(), out.next_op()
@@ -174,14 +175,14 @@ class Writer:
         return end
 
     def _mark(self) -> Mark:
-        """Of a file that is written now."""
+        """Return the mark of a file that is written now."""
         kept = self._backup
         here = [number for _, number in self._segments if number is not None]
         first = kept.frame + 1 if kept is not None else min([self._frame + 1, *here])
         return Mark(self._frame, self._checksum, self._delta, first)
 
     def _remove_old(self, after: int) -> None:
-        """What `.bak` covers: segments of which no frame is younger, and deltas."""
+        """Remove what `.bak` covers: segments without a newer frame, and deltas."""
         kept = self._backup
         if kept is None:
             return

@@ -1,10 +1,10 @@
-"""The two ways in which concurrent changes of a record meet, behind one interface: `merge` keeps them all, `latest-wins` keeps one.
+"""The two rules for concurrent changes of a record, behind one interface: `merge` keeps them all, `latest-wins` keeps one.
 
     rule = conflicts_of("merge", Flaws())
     mine = rule.changed(None, "fact", {"concept": "fire", "times_used": 1}, ("n1.1.a", 1), wall_ms)
     rule.joined(mine, theirs)
 
-Everything is deterministic: `wall_ms` comes from the caller, and only `latest-wins` looks at it.
+Everything is deterministic: `wall_ms` comes from the caller, and only `latest-wins` uses it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ __all__ = ["Conflicts", "LatestWins", "Merge", "State", "conflicts_of", "room_pr
 
 class Conflicts(Protocol):
     def changed(self, state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot, wall_ms: int) -> State:
-        """The state once these fields are changed here; from None: a new record."""
+        """Return the state after these fields are changed here; from None: a new record."""
         ...
 
     def deleted(self, state: State, dot: Dot, wall_ms: int) -> State:
-        """The tombstone."""
+        """Return the tombstone."""
         ...
 
     def joined(self, a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHING) -> State:
-        """`record.joined`: `a` or `b` itself when that one has seen all of the other."""
+        """See `record.joined`: `a` or `b` itself when that one has seen all of the other."""
         ...
 
     def unseen(self, state: State, seen: Vector) -> State | None:
-        """`record.unseen`: what of it is news to someone who has seen that much and does not have the record."""
+        """See `record.unseen`: the part that is new to a holder that has seen that much and does not have the record."""
         ...
 
     def live(self, state: State) -> bool:
@@ -45,15 +45,17 @@ class Conflicts(Protocol):
         ...
 
     def shown(self, kind: str, state: State) -> dict[str, Any]:
-        """`{"fields": …, "conflicts": …}`, for clients."""
+        """Return `{"fields": …, "conflicts": …}`, for clients."""
         ...
 
     def problem(self, kind: str, state: Any) -> str | None:
-        """What is wrong with a state that may be anything."""
+        """Return what is wrong with a state, which may be anything."""
         ...
 
     def digest(self, kind: str, name: str, state: State) -> int:
-        """128 bits of what there is to see of a record, with its dots; 0 of a tombstone. The same on nodes that have seen the same changes, also where tombstones were collected."""
+        """Return 128 bits of the visible part of a record, with its dots; 0 for a tombstone. The same on nodes that have seen the same changes, also
+        where tombstones were collected.
+        """
         ...
 
 
@@ -119,12 +121,12 @@ class LatestWins:
 
 
 def conflicts_of(rule: str, flaws: Flaws) -> Conflicts:
-    """By the word in the configuration."""
+    """Return the rule by its name in the configuration."""
     return Merge(flaws) if rule == "merge" else LatestWins(flaws)
 
 
 def room_problem(rule: Conflicts, kind: str, state: State | None, fields: Mapping[str, Any]) -> str | None:
-    """Why a change would make a set too large; None when it would not. A join may: what a peer acknowledged is not refused."""
+    """Return why a change would make a set too large; None when it would not. A join may: what a peer acknowledged is not refused."""
     if state is None:
         return None
     held = rule.shown(kind, state)["fields"]
@@ -137,7 +139,7 @@ def room_problem(rule: Conflicts, kind: str, state: State | None, fields: Mappin
 
 
 def _digest(kind: str, name: str, seen: State) -> int:
-    # States are canonical, so equal ones have one text; that of `ascii` costs half of what JSON does. (`repr` escapes by the tables of the
+    # States are canonical, so equal ones have one text; `ascii` costs half of what JSON does. (`repr` escapes by the tables of the
     # interpreter, so nodes with different Pythons had different digests of one state.)
     text = ascii((kind, name, seen))
     return number_of(text)

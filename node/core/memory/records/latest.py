@@ -1,8 +1,10 @@
-"""The latest change wins, whole: how the published design joins records. It converges, and it loses updates; it is here to be measured against.
+"""Latest-wins: the latest change replaces the whole record, as the published design joins records. It converges, and it loses updates; it is here for
+comparison.
 
-A state is `{"c": context, "w": [wall_ms, replica, n], "f": {field: value} | null}`. Of a set the value is a sorted list, of a score `[total, ratings]` in thousandths; null says
-deleted. The state with the larger `w` wins, so what was written meanwhile on the other side is gone, and so is what was written by a clock that is behind: even at once, on the node that
-acknowledges it, for whatever a replica forgot again would come back from the others (the fate of a write with an old timestamp in Cassandra).
+A state is `{"c": context, "w": [wall_ms, replica, n], "f": {field: value} | null}`. A set's value is a sorted list, a score's is `[total, ratings]`
+in thousandths; null means deleted. The state with the larger `w` wins. So what was written concurrently on the other side is lost, and so is a write
+by a clock that is behind. It is lost at once, even on the node that acknowledges it: a state that a replica forgot would come back from the others
+(the fate of a write with an old timestamp in Cassandra).
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ WALL_LIMIT_MS = 1 << 53
 def changed(
     state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot, wall_ms: int, *, tie: bool = False
 ) -> State:
-    """The whole record as it is here, with these fields changed, is written anew at `wall_ms`."""
+    """Write the whole record as it is here, with these fields changed, at `wall_ms`."""
     values = dict((state or {}).get("f") or {})
     for field, value in fields.items():
-        values[field] = _told(FIELDS[kind][field], values.get(field), value)
+        values[field] = _increased(FIELDS[kind][field], values.get(field), value)
     return _at(state, dict(sorted(values.items())), dot, wall_ms, tie)
 
 
@@ -34,7 +36,9 @@ def deleted(state: State, dot: Dot, wall_ms: int, *, tie: bool = False) -> State
 
 
 def joined(a: State, b: State, *, tie: bool = False) -> State:
-    """Of equal times the larger replica and number win. With `tie` (the flaw `lww-tie`) the left state does, whichever that is: two nodes keep each its own for ever."""
+    """Of equal times the larger replica and number win. With `tie` (the flaw `lww-tie`) the left state does, whichever that is: two nodes keep different
+    states forever.
+    """
     later = b["w"][0] > a["w"][0] if tie else b["w"] > a["w"]
     winner = b if later else a
     if vector.includes(winner["c"], a["c"]) and vector.includes(winner["c"], b["c"]):
@@ -43,7 +47,7 @@ def joined(a: State, b: State, *, tie: bool = False) -> State:
 
 
 def unseen(state: State, seen: Vector) -> State | None:
-    """As `record.unseen`: what somebody has seen who does not have the record was beaten by a deletion."""
+    """As `record.unseen`: what a holder without the record has seen was beaten by a deletion."""
     if vector.includes(seen, state["c"]):
         return None
     _, replica, number = state["w"]
@@ -57,7 +61,7 @@ def live(state: State) -> bool:
 
 
 def shown(kind: str, state: State) -> dict[str, Any]:
-    """As `record.shown`; there are no conflicts, for they are lost."""
+    """As `record.shown`; there are no conflicts, because they are lost."""
     held = state["f"] or NOTHING
     fields = {field: _read(type_, held[field]) for field, type_ in FIELDS[kind].items() if field in held}
     return {"fields": fields, "conflicts": {}}
@@ -68,7 +72,7 @@ def visible(state: State) -> State:
 
 
 def state_problem(kind: str, state: Any) -> str | None:
-    """What is wrong with a state from a peer or a disk; None when nothing is."""
+    """Return what is wrong with a state from a peer or a disk; None when nothing is."""
     problem = context_problem(state)
     if problem is not None:
         return problem
@@ -105,7 +109,7 @@ def _at(state: State | None, values: dict[str, Any] | None, dot: Dot, wall_ms: i
     return after if state is None else joined(state, after, tie=tie)
 
 
-def _told(type_: str, before: Any, value: Any) -> Any:
+def _increased(type_: str, before: Any, value: Any) -> Any:
     if type_ in WRITTEN:
         return value
     if type_ == COUNT:

@@ -1,11 +1,11 @@
-"""One record of agent memory as a state that joins: changes made at the same time on different nodes all stay (docs/concepts/memory.md).
+"""One record of agent memory as a mergeable state: changes made at the same time on different nodes all stay (docs/concepts/memory.md).
 
-A join-semilattice in the manner of Almeida, Shoker, Baquero 2018, "Delta state replicated data types": an observed-remove map (section 7) of multi-value registers,
-observed-remove sets, and counters with a cell for each replica. A state holds what its context `c` has seen, and nothing else: whoever's context includes another's
-has the join of the two already. That is what most joins come to, and they cost a look at the contexts.
+A join-semilattice in the manner of Almeida, Shoker, Baquero 2018, "Delta state replicated data types": an observed-remove map (section 7) of
+multi-value registers, observed-remove sets, and counters with a cell for each replica. A state holds what its context `c` has seen, and nothing else.
+If one context includes the other, its state is already the join of the two. Most joins are of that kind, and cost only a comparison of the contexts.
 
-A cell is told up by its owner alone, so its sum grows with the owner's numbers, and the larger is the later. A deletion cannot take a number out of a maximum: it notes how much
-it saw (the reset), which is subtracted when the cell is read.
+Only the owner of a cell increases it, so its sum grows with the owner's numbers, and the larger is the later. A deletion cannot take a number out of
+a maximum. It records how much it saw (the reset), which is subtracted when the cell is read.
 
 States are values: functions return new ones, which share what did not change. They are canonical, lists and keys sorted: equal states are equal JSON.
 """
@@ -26,7 +26,7 @@ _EMPTY: State = {CONTEXT: {}}
 
 
 def changed(state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot) -> State:
-    """The state once `fields` are changed under a new dot; from None: a new record. What is changed must be fine (`schema.change_problem`)."""
+    """Return the state after `fields` are changed under a new dot; from None: a new record. The change must be valid (`schema.change_problem`)."""
     before = state or _EMPTY
     types = FIELDS[kind]
     parts = {part: dict(before[part]) for part in _JOINS if part in before}
@@ -42,7 +42,7 @@ def changed(state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot)
 
 
 def deleted(state: State, dot: Dot) -> State:
-    """The tombstone: nothing of what was seen is left, and that it was seen."""
+    """Return the tombstone: only the context of what was seen remains."""
     after: dict[str, Any] = {CONTEXT: vector.stepped(state[CONTEXT], dot)}
     for part in (COUNTS, SCORES):
         if part in state:
@@ -53,10 +53,10 @@ def deleted(state: State, dot: Dot) -> State:
 
 
 def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHING) -> State:
-    """The least state that says all that both say. It is `a` or `b` itself when that one has seen everything of the other.
+    """Return the least state that includes both. It is `a` or `b` itself when that one has seen everything of the other.
 
-    `a_seen` and `b_seen` are what their holders have seen besides, of all records (their vectors). These matter where a tombstone was collected and the record made anew: its
-    context is short then, and an old state that arrives late must not bring back what was deleted.
+    `a_seen` and `b_seen` are the vectors of their holders: what these have seen of all records. They matter where a tombstone was collected and the
+    record created again. Its context is short then, and an old state that arrives late must not bring back what was deleted.
     """
     if vector.includes(a[CONTEXT], b[CONTEXT]) and not _doubtful(a, b[CONTEXT], b_seen):
         return a
@@ -66,7 +66,9 @@ def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHIN
 
 
 def unseen(state: State, seen: Vector) -> State | None:
-    """What of a state is news to a holder of the vector `seen` who does not have the record: because it is new, or was deleted and its tombstone collected. None: nothing is."""
+    """Return the part of a state that is new to a holder of the vector `seen` without the record: because it is new, or was deleted and its tombstone
+    collected. None: nothing is.
+    """
     if not any(replica in seen for replica in state[CONTEXT]):
         return state
     if vector.includes(seen, state[CONTEXT]):
@@ -77,7 +79,7 @@ def unseen(state: State, seen: Vector) -> State | None:
 
 
 def live(state: State) -> bool:
-    """Whether anything is left of the record: if not, it is a tombstone."""
+    """Return whether anything is left of the record; if not, it is a tombstone."""
     if TEXTS in state or SETS in state:
         return True
     return any(
@@ -89,7 +91,7 @@ def live(state: State) -> bool:
 
 
 def shown(kind: str, state: State) -> dict[str, Any]:
-    """`{"fields": …, "conflicts": {field: values}}`: a conflict lists the different values that were written concurrently, the one in `fields` last."""
+    """Return `{"fields": …, "conflicts": {field: values}}`: a conflict lists the different values that were written concurrently, the one in `fields` last."""
     fields: dict[str, Any] = {}
     conflicts: dict[str, list[Any]] = {}
     for field, type_ in FIELDS[kind].items():
@@ -111,7 +113,9 @@ def shown(kind: str, state: State) -> dict[str, Any]:
 
 
 def visible(state: State) -> State:
-    """The state without what only joining needs: the context, and in cells what was reset. The same on all nodes that have seen the same changes, whether tombstones were collected or not."""
+    """Return the state without what only joins need: the context and, in cells, what was reset. The same on all nodes that have seen the same changes,
+    whether tombstones were collected or not.
+    """
     out: dict[str, Any] = {part: state[part] for part in (SETS, TEXTS) if part in state}
     for part in (COUNTS, SCORES):
         fields = {field: _left(cells) for field, cells in state.get(part, NOTHING).items()}
@@ -122,19 +126,19 @@ def visible(state: State) -> State:
 
 
 def overwritten(state: State) -> State:
-    """With one version of each text, that of the largest dot: how multi-value registers are done wrong (a flaw)."""
+    """Keep one version of each text, that of the largest dot: a wrong multi-value register (a flaw)."""
     if all(len(versions) == 1 for versions in state.get(TEXTS, NOTHING).values()):
         return state
     return {**state, TEXTS: {field: versions[-1:] for field, versions in state[TEXTS].items()}}
 
 
 def concurrent(a: State, b: State) -> bool:
-    """Whether each has seen a change that the other has not."""
+    """Return whether each has seen a change that the other has not."""
     return vector.concurrent(a[CONTEXT], b[CONTEXT])
 
 
 class _Join:
-    """Of two states of which neither has seen all of the other. `known`: up to where each has seen the replicas of the other."""
+    """Join of two states of which neither has seen all of the other. `known`: up to where each has seen the replicas of the other."""
 
     def __init__(self, a: State, b: State, a_seen: Vector, b_seen: Vector) -> None:
         self.a, self.b = a, b
@@ -152,7 +156,7 @@ class _Join:
         return out
 
     def versions(self, mine: list[Any] | None, theirs: list[Any] | None) -> list[Any]:
-        """Of things with dots those that both have, and those that the other one has not seen."""
+        """Return, of things with dots, those that both have and those that the other one has not seen."""
         mine, theirs = mine or [], theirs or []
         kept = [one for one in mine if _among(theirs, one) or self.known_b[one[0]] < one[1]]
         kept += [one for one in theirs if not _among(mine, one) and self.known_a[one[0]] < one[1]]
@@ -166,9 +170,10 @@ class _Join:
         return {element: dots for element, dots in kept.items() if dots}
 
     def cells(self, mine: dict[str, Any] | None, theirs: dict[str, Any] | None) -> dict[str, Any]:
-        """A cell that one side lacks stays if the other has it from a later change of its owner than that side has seen.
+        """Join the cells. A cell that one side lacks stays if the other has it from a later change of its owner than that side has seen.
 
-        A side that has seen all of them, and lacks the cell, has collected it. Otherwise the owner may have told up a cell that was opened before, so its name says nothing.
+        A side that has seen all of them, and lacks the cell, has collected it. Otherwise the owner may have increased a cell that was opened before,
+        so its name proves nothing.
         """
         mine, theirs = mine or {}, theirs or {}
         kept = {}
@@ -193,14 +198,14 @@ _JOINS: Mapping[str, Callable[[_Join, Any, Any], Any]] = {
 
 
 def _doubtful(state: State, context: Vector, seen: Vector) -> bool:
-    """Whether there is something in the state that a holder of the other has seen by its vector alone: it may be missing there because it was collected."""
+    """Return whether the state contains something that a holder of the other has seen only by its vector: it may be missing there because it was collected."""
     return bool(seen) and any(
         context.get(replica, 0) < number <= seen.get(replica, 0) for replica, number in _dots(state)
     )
 
 
 def _dots(state: State) -> Iterator[Dot]:
-    """The dot of everything in it; of a cell the last that its owner may have told it up with."""
+    """Return the dot of everything in it; of a cell, the last that its owner may have increased it with."""
     for versions in state.get(TEXTS, NOTHING).values():
         for replica, number, _ in versions:
             yield replica, number
@@ -224,38 +229,38 @@ def _dot(thing: list[Any]) -> Dot:
 
 
 def _owner(name: str) -> str:
-    """Of a cell, by its name."""
+    """Return the owner of a cell, by its name."""
     return name.rpartition(":")[0]
 
 
 def _written(held: Any, value: Any, dot: Dot) -> list[Any]:
-    """All versions seen so far are replaced."""
+    """Write a field: all versions seen so far are replaced."""
     return [[*dot, value]]
 
 
 def _added(held: dict[str, Any] | None, elements: list[str], dot: Dot) -> dict[str, Any]:
-    """An element that is there already gets the new dot for the old ones, so that it survives a deletion that has not seen this change."""
+    """Add to a set. An element that is there already gets the new dot for the old ones, so that it survives a deletion that has not seen this change."""
     return dict(sorted({**(held or {}), **{element: [[*dot]] for element in elements}}.items()))
 
 
 def _counted(held: dict[str, Any] | None, more: int, dot: Dot) -> dict[str, Any]:
-    return _told_up(held or {}, [more], dot)
+    return _increased(held or {}, [more], dot)
 
 
 def _rated(held: dict[str, Any] | None, score: float, dot: Dot) -> dict[str, Any]:
-    return _told_up(held or {}, [thousandths(score), 1], dot)
+    return _increased(held or {}, [thousandths(score), 1], dot)
 
 
-def _told_up(cells: dict[str, Any], more: list[int], dot: Dot) -> dict[str, Any]:
-    """The replica's own cell goes on, also after a deletion; of several, which collecting may leave behind, the one opened last."""
+def _increased(cells: dict[str, Any], more: list[int], dot: Dot) -> dict[str, Any]:
+    """Increase a count. The replica's own cell goes on, also after a deletion; of several, which collection may leave behind, the one opened last."""
     replica, number = dot
     own = max(
         (name for name in cells if _owner(name) == replica), key=lambda name: int(name.rpartition(":")[2]), default=None
     )
     if own is None:
         return dict(sorted({**cells, f"{replica}:{number}": [*more, *(0 for _ in more)]}.items()))
-    told, reset = _halves(cells[own])
-    return {**cells, own: [*map(int.__add__, told, more), *reset]}
+    added, reset = _halves(cells[own])
+    return {**cells, own: [*map(int.__add__, added, more), *reset]}
 
 
 _WRITES: Mapping[str, tuple[str, Callable[[Any, Any, Dot], Any]]] = {
@@ -266,32 +271,32 @@ _WRITES: Mapping[str, tuple[str, Callable[[Any, Any, Dot], Any]]] = {
     SCORE: (SCORES, _rated),
     SET: (SETS, _added),
 }
-"""By type: in which part of a state its fields are, and how one is changed."""
+"""By type: the part of a state that its fields are in, and how one is changed."""
 
 
 def _halves(cell: list[int]) -> tuple[list[int], list[int]]:
-    """What was told, and how much of it was reset."""
+    """Return the increase, and how much of it was reset."""
     half = len(cell) // 2
     return cell[:half], cell[half:]
 
 
 def _reset(cell: list[int]) -> list[int]:
-    told, _ = _halves(cell)
-    return told + told
+    added, _ = _halves(cell)
+    return added + added
 
 
 def _counts(cell: list[int]) -> bool:
-    """Whether more was told than was reset: of a score the ratings decide, for one may be 0."""
+    """Return whether more was added than reset: of a score the ratings decide, because the total may be 0."""
     return cell[len(cell) // 2 - 1] > cell[-1]
 
 
 def _left(cells: dict[str, Any]) -> dict[str, list[int]]:
-    """By cell: what was told and not reset, where there is any."""
+    """By cell: what was added and not reset, where there is any."""
     return {name: list(map(int.__sub__, *_halves(cell))) for name, cell in cells.items() if _counts(cell)}
 
 
 def _read(type_: str, cells: dict[str, Any]) -> int | float | None:
-    """The sum, or the mean to the nearest thousandth; None when nothing is left."""
+    """Return the sum, or the mean to the nearest thousandth; None when nothing is left."""
     totals = list(map(sum, zip(*_left(cells).values(), strict=True)))
     if not totals:
         return None

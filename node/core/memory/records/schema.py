@@ -1,7 +1,7 @@
-"""What records of agent memory may hold: kinds, fields, their types and limits, and what is wrong with a change.
+"""Schema of agent memory: kinds, fields, their types and limits, and what is wrong with a change.
 
-The type of a field says how two concurrent changes of it meet (docs/concepts/memory.md). Text, integer and hypervector are *written*: a change replaces the
-value. Counts and scores are *told up*: a change adds to them. Sets are added to.
+The type of a field determines how two concurrent changes of it are merged (docs/concepts/memory.md). Text, integer and hypervector are *written*: a
+change replaces the value. Counts and scores are *increased*: a change adds to them. Sets are added to.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
 """By kind: its fields, each with its type, in the order in which they are shown."""
 KINDS = ("episode", "fact", "profile")
 LIMITS: Mapping[str, int] = {"episode": 10_000, "fact": 5_000, "profile": 30}
-"""By kind: how many records there may be on a node when one is inserted."""
+"""By kind: records allowed on a node when one is inserted."""
 
 NAME_CHARACTERS = 128
 TEXT_CHARACTERS = 4096
 ELEMENT_CHARACTERS = 64
 ELEMENTS_A_CHANGE = 64
 ELEMENTS_LIMIT = 256
-"""Elements of one set, when some are added. With it the record that one node writes stays below 800 KiB of JSON, whatever its characters."""
+"""Elements of one set after an addition, at most. With it the record that one node writes stays below 800 KiB of JSON, whatever its characters."""
 INTEGER_LIMIT = 1 << 53
 COUNT_LIMIT = 1 << 40
 TRITS_LIMIT = 10_000
 
 
 def change_problem(kind: Any, record: Any, fields: Any) -> str | None:
-    """What is wrong with a change, with the name and the value, and what would be right; None when nothing is."""
+    """Return what is wrong with a change: the name, the value, and what would be right; None when nothing is."""
     return record_problem(kind, record) or fields_problem(kind, fields)
 
 
 def record_problem(kind: Any, record: Any) -> str | None:
-    """What is wrong with the name of a record."""
+    """Return what is wrong with the name of a record."""
     if not isinstance(kind, str) or kind not in FIELDS:
         return f"the kind {short(kind)} is none of {', '.join(KINDS)}"
     if not isinstance(record, str) or not 1 <= len(record) <= NAME_CHARACTERS or not printable(record):
@@ -83,12 +83,12 @@ def fields_problem(kind: str, fields: Any) -> str | None:
 
 
 def thousandths(score: float) -> int:
-    """A score as it is kept: the nearest whole number of thousandths."""
+    """Return a score in its stored form: the nearest whole number of thousandths."""
     return round(score * 1000)
 
 
 def written_problem(type_: str, value: Any) -> str | None:
-    """What is wrong with a value of one of the types in `WRITTEN`."""
+    """Return what is wrong with a value of one of the types in `WRITTEN`."""
     return _CHECKS[type_](value)
 
 
@@ -99,7 +99,7 @@ def element_problem(value: Any) -> str | None:
 
 
 def short(value: Any) -> str:
-    """For messages: its beginning, if it is a text, a number, or nothing; else what it is. Takes a bounded time, whatever it is."""
+    """Shorten a value for messages: the beginning of a text, a number, or null; otherwise its type. Takes a bounded time, whatever it is."""
     if isinstance(value, str):
         return repr(value[:80]) + ("…" if len(value) > 80 else "")
     if isinstance(value, int) and value.bit_length() > 200:
@@ -123,7 +123,7 @@ def _integer(value: Any) -> str | None:
 
 
 def _trits(value: Any) -> str | None:
-    """As `trits.from_text` would find, without unpacking. Other texts for the same trits are refused, so that equal hypervectors are equal texts."""
+    """Validate as `trits.from_text` would, without unpacking. Other texts for the same trits are refused, so that equal hypervectors are equal texts."""
     wanted = f"not 1-{TRITS_LIMIT} trits, two a byte, in base64 without line ends (see trits.py)"
     if not isinstance(value, str) or not 1 <= len(value) <= TRITS_LIMIT or not value.isascii():
         return wanted

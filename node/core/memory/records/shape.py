@@ -1,6 +1,6 @@
-"""What is wrong with a state that comes from a peer or a disk: it may be anything, and whatever a node itself makes is fine.
+"""Validation of a state from a peer or a disk. It may be anything; whatever a node itself makes is valid.
 
-Each check looks at each thing once, trusts nothing that was not looked at, and never raises.
+Each check examines each thing once, relies on nothing unchecked, and never raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Check = Callable[[Vector, str, Any], "str | None"]
 
 
 def state_problem(kind: str, state: Any) -> str | None:
-    """Of a record's state under `conflicts: merge`; None when it is one."""
+    """Return what is wrong with a record's state under `conflicts: merge`; None when it is one."""
     problem = context_problem(state)
     if problem is not None:
         return problem
@@ -40,7 +40,7 @@ def state_problem(kind: str, state: Any) -> str | None:
 
 
 def context_problem(state: Any) -> str | None:
-    """Common to all states: an object whose `c` is a vector that has seen something."""
+    """Check what all states have in common: an object whose `c` is a vector that has seen something."""
     if not isinstance(state, dict):
         return f"the state is {short(state)}, not an object"
     context = state.get("c")
@@ -72,7 +72,7 @@ def _elements_problem(context: Vector, type_: str, held: Any) -> str | None:
 
 
 def _dots_problem(context: Vector, held: Any, length: int) -> str | None:
-    """Lists of replica, number and perhaps more, one at most of each replica, since its later change has replaced its earlier one."""
+    """Check lists of replica, number and perhaps more. A replica occurs at most once, since its later change has replaced its earlier one."""
     if not isinstance(held, list) or not held:
         return f"{short(held)} is not a list of things with dots"
     last = ""
@@ -102,13 +102,13 @@ def _cells_problem(context: Vector, type_: str, held: Any) -> str | None:
             return f"the cell {short(name)} is not named by a replica, a colon, and a number in the context"
         if not isinstance(cell, list) or len(cell) != 2 * half or not all(map(_amount, cell)):
             return f"the cell {name} is not a list of {2 * half} integers 0..2^104"
-        if cell[half - 1] == 0 or any(reset > told for told, reset in zip(cell[:half], cell[half:], strict=True)):
-            return f"the cell {name} counts nothing, or more was reset than was told"
+        if cell[half - 1] == 0 or any(reset > added for added, reset in zip(cell[:half], cell[half:], strict=True)):
+            return f"the cell {name} counts nothing, or more was reset than was added"
     return None
 
 
 def _opened(context: Vector, replica: str, number: str) -> bool:
-    """Whether such a dot is in the context, written as a cell's name has it."""
+    """Return whether the context contains such a dot, written as in a cell's name."""
     if not number.isascii() or not number.isdigit() or len(number) > 19 or number[0] == "0":
         return False
     return context.get(replica, 0) >= int(number)

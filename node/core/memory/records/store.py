@@ -1,6 +1,6 @@
 """All records that this node holds, with the vector of what it has seen.
 
-Pure: changes come in, states come out. Who writes them down and who sends them is not its concern.
+Pure: changes come in, states come out. Writing and sending them happens elsewhere.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .vector import Vector, beyond, includes, joined, met
 Key = tuple[str, str]
 """(kind, record)."""
 LOG = "log"
-"""The replica of changes that came through the replicated log. Every node has these from there, so no sync looks at them."""
+"""The replica of changes that came through the replicated log. Every node has these from there, so syncs skip them."""
 
 
 class Full(Exception):
-    """A change for which there is no room. The text says what is full."""
+    """A change for which there is no room. The text names what is full."""
 
 
 class Store:
@@ -32,21 +32,21 @@ class Store:
         self.replica = replica
         self.vector = dict(vector)
         self.floor = dict(floor or {})
-        """The contexts of all that was collected, joined."""
+        """Join of the contexts of all that was collected."""
         self.records: dict[Key, State] = {}
         self.tombstones: dict[Key, None] = {}
         self.live = dict.fromkeys(KINDS, 0)
         self._stray: dict[Key, None] = {}
-        """Records that had something beyond the vector when they were put: pushed out of turn, or from behind a gap in a damaged log."""
+        """Records that had something beyond the vector when they were put: pushed out of order, or from behind a gap in a damaged log."""
         self._sum = 0
         self._unsummed: dict[Key, None] = {}
-        """Live records whose share is not in the sum yet: it costs as much as the rest of a join, and is seldom asked for."""
+        """Live records whose share is not in the sum yet: adding it costs as much as the rest of a join, and the sum is rarely needed."""
         self._parts: dict[Key, int | None] = {}
-        """Each live record's share of the digest."""
+        """Share of each live record in the digest."""
 
     @property
     def digest(self) -> int:
-        """Of all live records: equal for equal contents, in whatever order they came."""
+        """Digest of all live records: equal for equal contents, in whatever order they came."""
         for key in self._unsummed:
             part = self._parts[key] = self._conflicts.digest(*key, self.records[key])
             self._sum += part
@@ -56,7 +56,7 @@ class Store:
 
     @property
     def number(self) -> int:
-        """Of the last change made here."""
+        """Number of the last change made here."""
         return self.vector.get(self.replica, 0)
 
     def change(self, kind: str, record: str, fields: Mapping[str, Any], wall_ms: int) -> State:
@@ -70,16 +70,16 @@ class Store:
         return self._made(kind, record, self._conflicts.changed(before, kind, fields, self._dot(), wall_ms))
 
     def delete(self, kind: str, record: str, wall_ms: int) -> State | None:
-        """None when there is nothing to delete."""
+        """Returns None when there is nothing to delete."""
         before = self.records.get((kind, record))
         if before is None or not self._conflicts.live(before):
             return None
         return self._made(kind, record, self._conflicts.deleted(before, self._dot(), wall_ms))
 
     def join(self, kind: str, record: str, state: State, theirs: Vector = NOTHING) -> State | None:
-        """Take in what somebody else holds, whose vector is `theirs`. The record's new state, or None when it says nothing new.
+        """Join a state of a holder whose vector is `theirs`. Returns the record's new state, or None when it brings nothing new.
 
-        What the vector covers was seen before: what is not here of that was removed since, even if its tombstone is collected by now.
+        What the vector covers was seen before: what is missing here was removed since, even if its tombstone is collected by now.
         """
         key = (kind, record)
         before = self.records.get(key)
@@ -93,7 +93,9 @@ class Store:
         return after
 
     def absent(self, sent: Mapping[Key, None], theirs: Vector) -> tuple[list[Item], list[Key]]:
-        """After an answer that was whole: what `theirs` covers of other records than those was deleted there. The states that changed, and the keys that are gone."""
+        """After an answer that was whole: what `theirs` covers of other records than those was deleted there. Returns the states that changed, and the
+        keys that are gone.
+        """
         changed: list[Item] = []
         gone: list[Key] = []
         for key in [key for key in self.records if key not in sent]:
@@ -108,7 +110,7 @@ class Store:
         return changed, gone
 
     def close(self, node: str) -> Vector:
-        """Nothing more will ever be heard of this node's earlier lives than is here. Returns how the vector moved."""
+        """Close this node's earlier lives: nothing more will be heard of them than is here. Returns how the vector moved."""
         last: Vector = {}
         for state in self.records.values():
             for replica, number in state["c"].items():
@@ -117,23 +119,23 @@ class Store:
         return self.advance(last)
 
     def full(self, kind: str, record: str) -> bool:
-        """Whether this would be an insert at the limit."""
+        """Return whether this would be an insert at the limit."""
         return self.live[kind] >= LIMITS[kind] and (kind, record) not in self._parts
 
     def conflicting(self, kind: str, record: str, state: State) -> bool:
-        """Whether somebody changed this record without having seen a change that is here, and the other way round."""
+        """Return whether this record was changed without knowledge of a change that is here, and the other way round."""
         before = self.records.get((kind, record))
         return before is not None and concurrent(before, state)
 
     def problem(self, item: Any) -> str | None:
-        """What is wrong with (kind, record, state) from a peer, which may be anything."""
+        """Return what is wrong with (kind, record, state) from a peer, which may be anything."""
         if not isinstance(item, (list, tuple)) or len(item) != 3:
             return f"{str(item)[:80]} is no record"
         kind, record, state = item
         return record_problem(kind, record) or self._conflicts.problem(kind, state)
 
     def restore(self, kind: str, record: str, state: State) -> None:
-        """Take in what this node's own files hold: the vector is not asked."""
+        """Restore from this node's own files: the vector is not consulted."""
         before = self.records.get((kind, record))
         self._put((kind, record), state if before is None else self._conflicts.joined(before, state))
 
@@ -142,17 +144,17 @@ class Store:
         return None if state is None or not self._conflicts.live(state) else self._conflicts.shown(kind, state)
 
     def ids(self, kind: str) -> list[str]:
-        """Of live records."""
+        """Ids of live records."""
         return sorted(record for of, record in self._parts if of == kind)
 
     def oldest(self, kind: str) -> str | None:
-        """The live record of this kind that was changed longest ago."""
+        """Return the live record of this kind that was changed longest ago."""
         return next((record for of, record in self.records if of == kind and (of, record) in self._parts), None)
 
     def beyond(self, vector: Vector) -> Iterator[Key]:
-        """Records with something that `vector` does not cover."""
+        """Return the records with something that `vector` does not cover."""
         if includes(vector, self.vector):
-            # Between nodes that are even, which is nearly always, nearly nothing has to be looked at.
+            # Between nodes that are in step, which is nearly always, nearly nothing has to be examined.
             self._stray = {key: None for key in self._stray if not includes(self.vector, known(self.records[key]))}
             yield from (key for key in self._stray if not includes(vector, known(self.records[key])))
             return
@@ -161,26 +163,26 @@ class Store:
                 yield key
 
     def advance(self, vector: Vector) -> Vector:
-        """A sync is complete: all that `vector` covers is here. Returns what moved."""
+        """Record a complete sync: all that `vector` covers is here. Returns what moved."""
         moved = beyond(vector, self.vector)
         self.vector = joined(self.vector, moved)
         return moved
 
     def heard(self, replica: str, number: int) -> Vector:
-        """That change is here, alone: the vector moves if nothing is missing before it."""
+        """Record that this single change is here. The vector moves if nothing before it is missing."""
         if number != self.vector.get(replica, 0) + 1:
             return {}
         self.vector[replica] = number
         return {replica: number}
 
     def collectable(self, vectors: list[Vector]) -> list[Key]:
-        """Tombstones that every one of these has seen. Those of the log stay, for the log would bring the record back."""
+        """Return the tombstones that every one of these has seen. Those of the log stay, because the log would bring the record back."""
         common = met([self.vector, *vectors])
         contexts = ((key, self.records[key]["c"]) for key in self.tombstones)
         return [key for key, context in contexts if LOG not in context and includes(common, context)]
 
     def collect(self, key: Key, *, noted: bool = True) -> None:
-        """`noted`: in the floor, by which those who come back with it are told. Not so with a flaw."""
+        """`noted`: kept in the floor, by which records that come back with it are recognised. Not with a flaw."""
         if key in self.tombstones:
             if noted:
                 self.floor = joined(self.floor, self.records[key]["c"])
@@ -224,7 +226,7 @@ class Store:
             self.tombstones[key] = None
 
     def _leave(self, key: Key) -> None:
-        """It counts as live no more, if it did."""
+        """Remove it from the live records, if it was one."""
         if key in self._parts:
             self.live[key[0]] -= 1
             self._sum -= self._parts.pop(key) or 0
@@ -232,6 +234,6 @@ class Store:
 
 
 def known(state: State) -> Vector:
-    """The context without the log's part."""
+    """Return the context without the log's part."""
     context: Vector = state["c"]
     return context if LOG not in context else {who: n for who, n in context.items() if who != LOG}

@@ -1,6 +1,6 @@
-"""Hypervectors: rows of trits (-1, 0, 1), packed two a byte, and as the text that a record's field holds.
+"""Hypervectors: sequences of trits (-1, 0, 1), packed two per byte, and as the text that a record's field holds.
 
-A pair (a, b) is the byte 3·(a + 1) + (b + 1). Of an odd number of trits the last is the byte 9 + (a + 1), so that a packed vector knows its length:
+A pair (a, b) is the byte 3·(a + 1) + (b + 1). For an odd number of trits the last byte is 9 + (a + 1), so that a packed vector knows its length:
 
     >>> pack([1, -1, 0]).hex()
     '060a'
@@ -17,7 +17,7 @@ _LAST = [(a,) for a in (-1, 0, 1)]
 _BYTES = {trits: byte for byte, trits in enumerate([*_PAIRS, *_LAST])}
 _TRITS: list[tuple[int, ...]] = list(_BYTES)
 _WITHIN, _AT_END = bytes(range(9)), bytes(range(12))
-"""The bytes of packed trits: everywhere, and at the end."""
+"""Valid bytes of packed trits: everywhere, and at the end."""
 
 
 def pack(trits: Sequence[int]) -> bytes:
@@ -38,12 +38,12 @@ def unpack(packed: bytes) -> list[int]:
 
 
 def strange(packed: bytes) -> bytes:
-    """Those bytes that no trits are packed as, in order: none of what `pack` makes."""
+    """Return, in order, the bytes that `pack` never makes."""
     return packed[:-1].translate(None, _WITHIN) + packed[-1:].translate(None, _AT_END)
 
 
 def to_text(trits: Sequence[int]) -> str:
-    """What the field `hypervector` of an episode holds."""
+    """Return the text of an episode's field `hypervector`."""
     return b64encode(pack(trits)).decode("ascii")
 
 

@@ -5,8 +5,8 @@
     section  name | size of what follows the counts | records | removed | record … | removed id …
     record   id size | state size | id | state
 
-A state is canonical JSON. META is one record without an id: whatever the writer has to say about the whole. A delta says of its base the CRC
-of the header: as that covers the CRC of the body, it tells any two files apart. Every byte is under a CRC, so that each damaged one is noticed.
+A state is canonical JSON. META is one record without an id, for the writer's statements about the whole. A delta names its base by the CRC of the
+base's header. That CRC covers the CRC of the body, so it distinguishes any two files. Every byte is under a CRC, so each damaged one is noticed.
 Numbers are big-endian.
 """
 
@@ -33,7 +33,7 @@ VERSION = 1
 DELTA, BASED, VECTORS = 1, 2, 4
 """Flags: it is a delta; it names a base; an episode has a hypervector."""
 SIZE_LIMIT = 1 << 30
-"""Of one TRMM, in bytes."""
+"""Bytes of one TRMM, at most."""
 
 SECTIONS = {"episode": b"EPIS", "fact": b"FACT", "profile": b"SKIL"}
 _METADATA = b"META"
@@ -46,7 +46,7 @@ _SIZE = struct.Struct(">I")
 
 @frozen
 class Trmm:
-    """`base` is the checksum of what a delta follows. `removed` are ids of records that are no more, not even as tombstones."""
+    """`base` is the checksum of what a delta follows. `removed` are ids of records that no longer exist, not even as tombstones."""
 
     delta: bool
     time_ms: int
@@ -58,7 +58,7 @@ class Trmm:
 
 @frozen
 class Header:
-    """What stands before the body, and `checksum`, by which a delta names this TRMM as its base."""
+    """The fields before the body, and `checksum`, by which a delta names this TRMM as its base."""
 
     flags: int
     time_ms: int
@@ -72,7 +72,9 @@ Texts = Mapping[Key, "tuple[State, str]"]
 
 
 def encode(trmm: Trmm, texts: Texts | None = None) -> bytes:
-    """`texts` spares the work for states that are the very ones. Raises ValueError for an unknown kind, for a value that JSON cannot say, and beyond `SIZE_LIMIT`."""
+    """`texts` saves the work for states that are identical objects. Raises ValueError for an unknown kind, for a value that JSON cannot represent, and
+    beyond `SIZE_LIMIT`.
+    """
     records: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
     removed: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
     flags = DELTA if trmm.delta else 0
@@ -112,7 +114,7 @@ def decode(data: bytes, place: str = "TRMM", limit: int = SIZE_LIMIT) -> Trmm:
 
 
 def verify(data: bytes, place: str = "TRMM") -> Header:
-    """The header, when every byte is as it was written. Raises `CorruptionError`; cheaper than `decode`."""
+    """Return the header when every byte is as it was written. Raises `CorruptionError`; cheaper than `decode`."""
     start = _HEADER.size + _CRC.size
     if len(data) < start:
         _damaged(place, f"a TRMM begins with {start} bytes of header, and here are {len(data)}")
@@ -125,20 +127,20 @@ def verify(data: bytes, place: str = "TRMM") -> Header:
     if version != VERSION or flags > DELTA | BASED | VECTORS or zero or (base and not flags & BASED):
         _damaged(place, f"version {version} with flags {flags} is not known here")
     if len(data) != start + size:
-        _damaged(place, f"the header tells of {start + size} bytes, and here are {len(data)}")
+        _damaged(place, f"the header names {start + size} bytes, and here are {len(data)}")
     if crc != zlib.crc32(memoryview(data)[start:]):
         _damaged(place, f"the {size} bytes from byte {start} on do not fit their checksum")
     return Header(flags, time_ms, (episodes, facts, profiles), base if flags & BASED else None, checksum)
 
 
 def checksum(data: bytes) -> int:
-    """By which a delta names `data`, an intact TRMM, as its base."""
+    """Return the checksum by which a delta names `data`, an intact TRMM, as its base."""
     found: int = _CRC.unpack_from(data, _HEADER.size)[0]
     return found
 
 
 class _Reader:
-    """Takes the body apart, section by section. Every size is held against what is there before anything is made of it."""
+    """Splits the body, section by section. Every size is checked against the bytes that remain before it is used."""
 
     def __init__(self, data: bytes, place: str) -> None:
         self._data = data
@@ -148,7 +150,7 @@ class _Reader:
     def section(self, kind: str, name: bytes, count: int, records: list[Item], removed: list[Key]) -> None:
         end, found, gone = self._begin(name)
         if found != count:
-            self._fail(f"the header tells of {count} records {kind}, and the section of {found}")
+            self._fail(f"the header names {count} records {kind}, and the section of {found}")
         seen: dict[str, None] = {}
         for _ in range(found):
             ident, state = self._record(end)
@@ -217,7 +219,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
-"""The value of a JSON text. Raises ValueError, and RecursionError for one that is too deep."""
+"""Parse a JSON text. Raises ValueError, and RecursionError for one that is too deep."""
 
 _HINT = "other nodes hold what is missing, and send it with the next sync; nothing is to be repaired by hand"
 
@@ -248,6 +250,6 @@ def _section(name: bytes, records: list[bytes], removed: Iterable[bytes]) -> byt
 
 
 def _has_vector(state: State) -> bool:
-    """In the versions of its texts, or in the fields of a record that is replaced whole."""
+    """Look in the versions of its texts, or in the fields of a record that is replaced whole."""
     texts = state.get("t") or state.get("f")
     return isinstance(texts, Mapping) and "hypervector" in texts

@@ -1,7 +1,7 @@
 """Version vectors: by replica, the number of the last change that has been seen, and with it all before it.
 
-Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed Systems". A vector is a dict that nobody changes once it is shared; a replica that is
-not in it has number 0. Of two vectors either includes the other, or they are concurrent.
+Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed Systems". A vector is a dict that is never changed once it is shared; an absent
+replica has number 0. Of two vectors either one includes the other, or they are concurrent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def covers(vector: Mapping[str, int], replica: str, number: int) -> bool:
 
 
 def includes(vector: Mapping[str, int], other: Mapping[str, int]) -> bool:
-    """Whether everything that `other` has seen is in `vector`."""
+    """Return whether `vector` has seen everything that `other` has."""
     return all(vector.get(replica, 0) >= number for replica, number in other.items())
 
 
@@ -33,7 +33,7 @@ def concurrent(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
 
 
 def joined(a: Mapping[str, int], b: Mapping[str, int]) -> Vector:
-    """The least vector that includes both; replicas sorted."""
+    """Return the least vector that includes both; replicas sorted."""
     out = dict(a)
     for replica, number in b.items():
         if out.get(replica, 0) < number:
@@ -42,7 +42,7 @@ def joined(a: Mapping[str, int], b: Mapping[str, int]) -> Vector:
 
 
 def met(vectors: Iterable[Mapping[str, int]]) -> Vector:
-    """The greatest vector that all of them include: what everybody has seen. Of none at all: nothing."""
+    """Return the greatest vector that all of them include: what every node has seen. Of none at all: nothing."""
     common: Vector | None = None
     for vector in vectors:
         if common is None:
@@ -53,12 +53,12 @@ def met(vectors: Iterable[Mapping[str, int]]) -> Vector:
 
 
 def beyond(vector: Mapping[str, int], other: Mapping[str, int]) -> Vector:
-    """The part of `vector` that `other` has not seen."""
+    """Return the part of `vector` that `other` has not seen."""
     return {replica: number for replica, number in vector.items() if other.get(replica, 0) < number}
 
 
 def stepped(vector: Mapping[str, int], dot: Dot) -> Vector:
-    """The vector once this change is made; replicas sorted."""
+    """Return the vector after this change; replicas sorted."""
     replica, number = dot
     if replica in vector:
         return {**vector, replica: number}
@@ -66,7 +66,7 @@ def stepped(vector: Mapping[str, int], dot: Dot) -> Vector:
 
 
 def vector_problem(value: Any) -> str | None:
-    """What is wrong with a vector from a peer or a disk, which may be anything."""
+    """Return what is wrong with a vector from a peer or a disk, which may be anything."""
     if not isinstance(value, dict):
         return f"the vector is {short(value)}, not an object of numbers by replica"
     for replica, number in value.items():

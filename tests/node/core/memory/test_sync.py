@@ -14,9 +14,9 @@ from tribulation.node.core.memory.sync import (
     QUEUE_BYTES,
     QUEUE_NS,
     UNPACKED_BYTES,
-    Asking,
     Cap,
-    Teller,
+    SyncReceiver,
+    SyncSource,
     chunk_bytes_under,
     pack,
     unpack,
@@ -56,13 +56,13 @@ def take(into: Store, chunk: MemoryChunk, sent: dict[tuple[str, str], None] | No
 def test_a_sync_cut_at_any_chunk_goes_on_and_misses_nothing(
     count: int, chunk_bytes: int, lost: list[bool], more: st.DataObject
 ) -> None:
-    """Chunks that do not arrive are asked for again, while the teller's memory changes."""
+    """Chunks that do not arrive are asked for again, while the source's memory changes."""
     here, there = store("n1", count), store("n2")
     promised = dict(here.vector)
-    teller = Teller(here, chunk_bytes)
+    source = SyncSource(here, chunk_bytes)
     number, taken = 1, 0
     while True:
-        chunk = teller.tell("n2", MemoryAsk(7, number, {}), 0)
+        chunk = source.chunk("n2", MemoryAsk(7, number, {}), 0)
         assert chunk is not None
         if lost and lost.pop():
             if count and more.draw(st.booleans()):
@@ -79,27 +79,27 @@ def test_a_sync_cut_at_any_chunk_goes_on_and_misses_nothing(
 
 def test_only_what_the_asker_lacks_is_told() -> None:
     here, there = store("n1", 30), store("n2")
-    teller = Teller(here, 100_000)
-    first = teller.tell("n2", MemoryAsk(1, 1, dict(there.vector)), 0)
+    source = SyncSource(here, 100_000)
+    first = source.chunk("n2", MemoryAsk(1, 1, dict(there.vector)), 0)
     assert first is not None and take(there, first) == 30 and there.digest == here.digest
     for number in (3, 7):
         here.change("episode", f"n1-{number}", {"outcome": "new"}, 0)
-    second = teller.tell("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
+    second = source.chunk("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
     assert second is not None and take(there, second) == 2 and there.digest == here.digest
 
 
 def test_a_chunk_that_was_never_begun_and_a_session_that_is_not_known_are_not_answered() -> None:
-    teller = Teller(store("n1", 30), 400)
-    assert teller.tell("n2", MemoryAsk(1, 2, {}), 0) is None
-    assert teller.tell("n2", MemoryAsk(1, 1, {}), 0) is not None
-    assert teller.tell("n2", MemoryAsk(1, 4, {}), 0) is None
-    assert teller.tell("n2", MemoryAsk(1, 0, {}), 0) is None
+    source = SyncSource(store("n1", 30), 400)
+    assert source.chunk("n2", MemoryAsk(1, 2, {}), 0) is None
+    assert source.chunk("n2", MemoryAsk(1, 1, {}), 0) is not None
+    assert source.chunk("n2", MemoryAsk(1, 4, {}), 0) is None
+    assert source.chunk("n2", MemoryAsk(1, 0, {}), 0) is None
 
 
 def test_an_ask_that_overtakes_another_is_answered_with_what_its_turn_would_have_brought() -> None:
-    in_order, overtaken = Teller(store("n1", 30), 600), Teller(store("n1", 30), 600)
-    chunks = [in_order.tell("n2", MemoryAsk(1, number, {}), 0) for number in (1, 2, 3)]
-    assert [overtaken.tell("n2", MemoryAsk(1, number, {}), 0) for number in (1, 3, 2)] == [
+    in_order, overtaken = SyncSource(store("n1", 30), 600), SyncSource(store("n1", 30), 600)
+    chunks = [in_order.chunk("n2", MemoryAsk(1, number, {}), 0) for number in (1, 2, 3)]
+    assert [overtaken.chunk("n2", MemoryAsk(1, number, {}), 0) for number in (1, 3, 2)] == [
         chunks[0],
         chunks[2],
         chunks[1],
@@ -107,13 +107,13 @@ def test_an_ask_that_overtakes_another_is_answered_with_what_its_turn_would_have
 
 
 def test_an_asker_goes_ahead_once_the_session_is_known_to_be_long() -> None:
-    asking = Asking("n1", 7, {}, 0)
-    assert [ask.chunk for ask in asking.ask(0)] == [1]
-    asking.chunk = 2
-    assert [ask.chunk for ask in asking.ask(0)] == [2, 3]
-    asking.chunk = 3
-    assert [ask.chunk for ask in asking.ask(0)] == [4]
-    assert [ask.chunk for ask in asking.again(0)] == [3, 4], "both may be lost"
+    receiver = SyncReceiver("n1", 7, {}, 0)
+    assert [ask.chunk for ask in receiver.ask(0)] == [1]
+    receiver.chunk = 2
+    assert [ask.chunk for ask in receiver.ask(0)] == [2, 3]
+    receiver.chunk = 3
+    assert [ask.chunk for ask in receiver.ask(0)] == [4]
+    assert [ask.chunk for ask in receiver.again(0)] == [3, 4], "both may be lost"
 
 
 @given(st.integers(1, 10**9), st.lists(st.integers(1, 10**6), min_size=1, max_size=30))
@@ -187,7 +187,7 @@ def test_what_a_node_holds_beyond_its_own_vector_is_told_too() -> None:
     other, here, there = store("n1", 3), store("n2"), store("n3")
     here.restore("episode", "n1-2", other.records["episode", "n1-2"])
     assert here.vector == {} and list(here.beyond({})) == [("episode", "n1-2")]
-    chunk = Teller(here, 1000).tell("n3", MemoryAsk(1, 1, dict(there.vector)), 0)
+    chunk = SyncSource(here, 1000).chunk("n3", MemoryAsk(1, 1, dict(there.vector)), 0)
     assert chunk is not None and take(there, chunk) == 1
     here.advance(other.vector)
     assert list(here.beyond(other.vector)) == []
@@ -196,10 +196,10 @@ def test_what_a_node_holds_beyond_its_own_vector_is_told_too() -> None:
 def test_a_memory_that_went_back_hears_of_a_deletion_that_was_collected() -> None:
     here, there = store("n1", 3), store("n2")
     old = dict(here.records)
-    chunk = Teller(here, 10_000).tell("n2", MemoryAsk(1, 1, {}), 0)
+    chunk = SyncSource(here, 10_000).chunk("n2", MemoryAsk(1, 1, {}), 0)
     assert chunk is not None and take(there, chunk) == 3
     here.delete("episode", "n1-1", 0)
-    chunk = Teller(here, 10_000).tell("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
+    chunk = SyncSource(here, 10_000).chunk("n2", MemoryAsk(2, 1, dict(there.vector)), 0)
     assert chunk is not None and take(there, chunk) == 1
     assert here.collectable([there.vector]) == [("episode", "n1-1")]
     here.collect(("episode", "n1-1"))
@@ -208,7 +208,7 @@ def test_a_memory_that_went_back_hears_of_a_deletion_that_was_collected() -> Non
         back.restore(*key, state)
     back.advance({"n1": 3})
     mine = back.change("episode", "n3-own", {"goal": "mine"}, 0)
-    chunk = Teller(here, 10_000).tell("n3", MemoryAsk(1, 1, dict(back.vector)), 0)
+    chunk = SyncSource(here, 10_000).chunk("n3", MemoryAsk(1, 1, dict(back.vector)), 0)
     assert chunk is not None
     take(back, chunk)
     assert sorted(back.records) == [("episode", "n1-0"), ("episode", "n1-2"), ("episode", "n3-own")]
