@@ -1,7 +1,8 @@
 """JSON from outside, with the same bounds on every Python: depth, integers and floats.
 
-What `json` alone accepts hangs on the interpreter: on its recursion limit, and on how many digits it converts. Nodes of one cluster must not disagree about a value, so these bounds are fixed, and are
-far below what any interpreter refuses by itself. `STRICT` is for what clients send. `WIDE` is for what another node sends or the log holds: a release without these bounds may have taken it from a client.
+What `json` alone accepts depends on the interpreter: on its recursion limit, and on how many digits it converts. Nodes of one cluster must agree
+about every value. So these bounds are fixed, and far below what any interpreter refuses by itself. `STRICT` is for what clients send. `WIDE` is for
+what another node sends or the log holds: a release without these bounds may have taken it from a client.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from typing import Any, NoReturn
 
 INTEGER_LIMIT = 1 << 63
 REACHABLE = 1 << 60
-"""No log gets this long and no cluster this many terms: what is beyond is a lie, and must not overflow where it is counted on."""
+"""No log gets this long and no cluster this many terms. A greater number is invalid, and must not overflow in later arithmetic."""
 ID_CHARACTERS = 64
 _LONG = re.compile("[0-9]{19}")
-"""In a text without so many digits in a row there is no integer of more than 63 bits."""
+"""A text without that many digits in a row has no integer of more than 63 bits."""
 _dumps_utf8 = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class OutOfBounds(ValueError):
-    """It is JSON, and more than is taken."""
+    """Valid JSON beyond the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`depth` of lists and objects in each other; `digits` of an integer, at most; `low` and `high` where it must lie, too."""
+    """`depth` of nested lists and objects; `digits` of an integer, at most; `low` and `high`: its range, too."""
 
     depth: int
     digits: int
@@ -47,11 +48,11 @@ class Bounds:
 
 STRICT = Bounds(depth=64, digits=19, low=-INTEGER_LIMIT, high=INTEGER_LIMIT - 1)
 WIDE = Bounds(depth=512, digits=4300)
-"""Every interpreter from Python 3.10 on reads and writes what is within these."""
+"""Every interpreter from Python 3.10 on reads and writes values within these bounds."""
 
 
 def read_json(text: str, bounds: Bounds = STRICT) -> Any:
-    """The value of a JSON text. Raises `OutOfBounds` beyond the bounds, another ValueError for what is no JSON, and never anything else."""
+    """Parse a JSON text. Raises `OutOfBounds` beyond the bounds, another ValueError for text that is not JSON, and never anything else."""
     try:
         value = (_LONGER[bounds] if _LONG.search(text) else _SHORT).decode(text)
     except RecursionError:
@@ -62,7 +63,7 @@ def read_json(text: str, bounds: Bounds = STRICT) -> Any:
 
 
 def refuse_surrogates(text: str, value: Any) -> None:
-    """`value` is that of `text`. A lone surrogate decodes, but can be neither stored nor hashed as UTF-8 later. Raises `OutOfBounds`."""
+    """Raise `OutOfBounds` if `value`, parsed from `text`, holds a lone surrogate. It decodes, but can be neither stored nor hashed as UTF-8 later."""
     if "\\u" in text:
         try:
             _dumps_utf8(value).encode("utf-8")
@@ -71,23 +72,23 @@ def refuse_surrogates(text: str, value: Any) -> None:
 
 
 def deeper(value: Any, limit: int) -> bool:
-    """Whether lists and objects lie in each other more than `limit` deep. Level by level: no recursion, so no interpreter's limit."""
+    """Return whether lists and objects are nested more than `limit` deep. Level by level: no recursion, so no interpreter's limit."""
     return _level(value, limit, _containers) is not None
 
 
 def within(value: Any, bounds: Bounds = STRICT) -> bool:
-    """Whether a value that is in memory already lies within the bounds."""
+    """Return whether a value in memory is within the bounds."""
     return _level([value], bounds.depth + 1, lambda items: _checked(items, bounds)) is None
 
 
 def reply_id(body: Any) -> int | str | None:
-    """The id of a request as a reply may carry it: None when there is none, or when it is too long to be repeated."""
+    """Return the id of a request for its reply: None when there is none, or when it is too long to be repeated."""
     found = body.get("id") if isinstance(body, Mapping) else None
     return found if id_problem(found) is None else None
 
 
 def id_problem(value: Any) -> str | None:
-    """Why this cannot be the id of a request: it comes back in every reply, whose size has a bound."""
+    """Return why this cannot be the id of a request: it is repeated in every reply, whose size has a bound."""
     if type(value) is int and STRICT.holds(value):
         return None
     if type(value) is str and len(value) <= ID_CHARACTERS:
@@ -97,7 +98,7 @@ def id_problem(value: Any) -> str | None:
 
 
 def _level(value: Any, limit: int, inner: Callable[[Any], list[Any] | None]) -> Any:
-    """What lies deeper than `limit`; None when nothing does."""
+    """Return what is nested deeper than `limit`; None when nothing is."""
     level = [value] if isinstance(value, (list, tuple, dict)) else []
     for _ in range(limit):
         if not level:
@@ -124,7 +125,7 @@ def _checked(items: Any, bounds: Bounds) -> list[Any] | None:
 
 
 def _float(text: str) -> float:
-    # "1e999" is a JSON number and becomes an infinity, which is none.
+    # "1e999" is a JSON number and becomes an infinity, which JSON does not have.
     value = float(text)
     if value - value != 0.0:
         raise OutOfBounds(f"{text[:40]} is out of range")
@@ -140,7 +141,7 @@ def _too_deep(bounds: Bounds) -> OutOfBounds:
 
 
 _SHORT = json.JSONDecoder(parse_constant=_constant, parse_float=_float)
-"""For a text without a long integer. Kept: a decoder that is made for each text costs more than to read it."""
+"""For a text without a long integer. Kept: to make a decoder for each text costs more than to read the text."""
 _LONGER = {
     bounds: json.JSONDecoder(parse_constant=_constant, parse_float=_float, parse_int=bounds.integer)
     for bounds in (STRICT, WIDE)

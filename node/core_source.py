@@ -1,7 +1,7 @@
-"""Which core this is: a fingerprint of the sources that decide what `Core.step` answers.
+"""Fingerprint of the sources that decide what `Core.step` answers.
 
-It goes into every recording, so that a replay by another version of the core says so instead of wondering about differences. It covers
-this package without its runtime (sockets, threads and files are not replayed) and works in a checkout as in `node.pyz`.
+Every recording contains it, so that a replay by another version of the core reports the version as the cause of differences. It covers this package
+without its runtime (sockets, threads and files are not replayed) and works in a checkout as in `node.pyz`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RUNTIME = "runtime"
 
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
-    """Sixteen hexadecimal digits; equal sources have equal ones, wherever they lie. Empty where there are no sources to read."""
+    """Return sixteen hexadecimal digits, equal for equal sources wherever they lie. Empty when there are no sources to read."""
     package = __package__
     spec = find_spec(package)
     assert spec is not None and spec.submodule_search_locations is not None

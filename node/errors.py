@@ -1,14 +1,14 @@
-"""The node's own errors. Each message names the value and the place, and ends in a hint.
+"""Errors of the node. Each message names the value and the place, and ends in a hint.
 
-They stand apart from the harness's tree because a target machine has `node` alone. What a client or a peer sends wrongly is answered, never
-raised; what raises is a configuration that cannot work or a disk that cannot be trusted.
+They are separate from the harness's errors because a target machine has only `node`. A wrong request or message from a client or a peer is answered,
+never raised. Errors are raised for a configuration that cannot work and for a disk that cannot be trusted.
 """
 
 from __future__ import annotations
 
 
 class NodeError(Exception):
-    """`message` says what happened, with the value and the place; `hint` says what to do about it."""
+    """`message` describes what happened, with the value and the place; `hint` describes what to do about it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

@@ -1,4 +1,6 @@
-"""JSON to and from text with what `json` builds for each call built once: for a text of a hundred characters that is more than half of the time."""
+"""JSON to and from text, with the objects built once that `json` builds for each call. For a text of a hundred characters that saves more than half of
+the time.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
-"""The JSON text of a text, in ASCII."""
+"""Return a text as JSON, in ASCII."""
 
 
 def encoder(
     *, sort_keys: bool = False, allow_nan: bool = False, default: Callable[[Any], Any] | None = None
 ) -> Callable[[Any], str]:
-    """Compact ASCII JSON, as `json.JSONEncoder` writes it. Raises ValueError for what JSON cannot say; a value that contains itself is a RecursionError."""
+    """Compact ASCII JSON, as `json.JSONEncoder` writes it. Raises ValueError for values that JSON cannot represent, and RecursionError for a value that
+    contains itself.
+    """
     plain = json.JSONEncoder(sort_keys=sort_keys, separators=(",", ":"), allow_nan=allow_nan, default=default)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:

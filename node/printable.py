@@ -1,7 +1,8 @@
-"""Which characters a name may have, with the same answer on every Python.
+"""Characters allowed in names, with the same answer on every Python.
 
-`str.isprintable` goes by the Unicode tables of the interpreter, which grow with each release: two nodes would judge one command differently, and their states would part. Python keeps the tables
-of Unicode 3.2 for such cases (RFC 3454). What is a control, format or space character there, or is one of the format characters that came later, is refused; what neither knows is taken.
+`str.isprintable` uses the Unicode tables of the interpreter, which grow with each release. Two nodes would judge one command differently, and their
+states would diverge. Python keeps the tables of Unicode 3.2 for such cases (RFC 3454). A control, format or space character of those tables is
+refused, and so is a format character that came later. A character that neither knows is accepted.
 """
 
 from __future__ import annotations

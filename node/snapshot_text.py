@@ -1,4 +1,4 @@
-"""The text of a state that grows part by part, with its size and checksum: nothing of it is copied or read again when it is complete."""
+"""The text of a state that grows part by part, with its size and checksum: nothing is copied or read again when it is complete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 
 
 class SnapshotText:
-    """ASCII. `parts` behind one another are the text."""
+    """ASCII. The text is the concatenation of `parts`."""
 
     __slots__ = ("crc", "parts", "size")
 

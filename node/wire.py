@@ -2,11 +2,11 @@
 
     | magic "TR" | version 1 | kind | length, big-endian | payload: UTF-8 JSON |
 
-A `CHECKED` frame is a node's message behind a CRC-32 of the message: nodes send it to those whose hello says `"checked": true`, and the decoder
-hands it out as a `MESSAGE`, or refuses it when a bit has changed on its way. TCP's own checksum covers the wire, not the memory of what lies between.
+A `CHECKED` frame is a node's message after a CRC-32 of the message. Nodes send it to peers whose hello has `"checked": true`. The decoder returns it
+as a `MESSAGE`, or refuses it when a bit has changed on the way. TCP's own checksum covers the wire, not the memory of devices in between.
 
-`Decoder` takes bytes in any pieces and yields whole frames; what is not a frame raises `FrameError`, whose fields become the error
-frame that the other side gets. It knows nothing of who sends or of what a payload means.
+`Decoder` takes bytes in pieces of any size and yields whole frames. Anything else raises `FrameError`, whose fields become the error frame that the
+other side receives. It knows nothing of senders or of the meaning of payloads.
 
     decoder = Decoder()
     decoder.feed(encode(Kind.REQUEST, {"id": 1}))
@@ -34,7 +34,7 @@ _dumps = encoder()
 
 
 class Kind(IntEnum):
-    """What a frame is for. `PING` and `PONG` belong to the transport between nodes; the core never sees them."""
+    """Kind of a frame. `PING` and `PONG` belong to the transport between nodes; the core never sees them."""
 
     HELLO = 1
     MESSAGE = 2
@@ -50,7 +50,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class Frame(NamedTuple):
-    """`payload` is the decoded JSON (a list for `MESSAGE`, else an object), `raw` the bytes that it came as."""
+    """`payload` is the decoded JSON (a list for `MESSAGE`, else an object), `raw` its original bytes."""
 
     kind: Kind
     payload: Any
@@ -61,7 +61,7 @@ _SKIPPED = Frame(Kind.MESSAGE, None, b"")
 
 
 class FrameError(Exception):
-    """Bytes that are no frame. `reason` is a short word for programs, `message` has the value, `hint` what to do."""
+    """Bytes that are not a frame. `reason` is a short word for programs, `message` has the value, `hint` what to do."""
 
     def __init__(self, reason: str, message: str, hint: str) -> None:
         super().__init__(f"{message}\nhint: {hint}")
@@ -70,24 +70,24 @@ class FrameError(Exception):
         self.hint = hint
 
     def body(self) -> dict[str, str]:
-        """The payload of the error frame that answers it."""
+        """Return the payload of the error frame that answers it."""
         return {"error": self.reason, "message": self.message, "hint": self.hint}
 
 
 def encode_payload(body: Mapping[str, Any] | list[Any]) -> bytes:
-    """Compact JSON. Key order is the mapping's: equal effects give equal bytes."""
+    """Encode compact JSON. Key order is the mapping's: equal effects give equal bytes."""
     return _dumps(body).encode("ascii")
 
 
 def frame(kind: Kind, payload: bytes) -> bytes:
-    """A frame around an encoded payload. Raises `FrameError` above 1 MiB, as every receiver would."""
+    """Make a frame of an encoded payload. Raises `FrameError` above 1 MiB, as every receiver would."""
     if len(payload) > MAX_PAYLOAD:
         raise _too_large(len(payload))
     return HEADER.pack(MAGIC, VERSION, kind, len(payload)) + payload
 
 
 def checked(payload: bytes) -> bytes:
-    """The frame of a node's message with its checksum. Raises `FrameError` as `frame` does."""
+    """Make the frame of a node's message with its checksum. Raises `FrameError` as `frame` does."""
     if len(payload) > MAX_PAYLOAD:
         raise _too_large(len(payload))
     header = HEADER.pack(MAGIC, VERSION, Kind.CHECKED, CHECK.size + len(payload))
@@ -99,9 +99,9 @@ def encode(kind: Kind, body: Mapping[str, Any]) -> bytes:
 
 
 class Decoder:
-    """Reassembles frames. After a `FrameError` the stream has lost its step: the decoder refuses to go on.
+    """Reassembles frames. After a `FrameError` the position in the stream is lost, so the decoder refuses to go on.
 
-    It holds at most one incomplete frame and what was fed behind it, so its memory is bounded by one frame and one `feed`.
+    It holds at most one incomplete frame and the bytes fed after it, so its memory is bounded by one frame and one `feed`.
     """
 
     def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
@@ -120,16 +120,16 @@ class Decoder:
 
     @property
     def pending(self) -> int:
-        """Bytes held that are not yet a frame handed out."""
+        """Bytes held that have not been returned as a frame."""
         return len(self._buffer) - self._at
 
     def discard(self) -> None:
-        """Forget what was fed and not yet handed out."""
+        """Drop what was fed and not yet returned."""
         self._buffer.clear()
         self._at = 0
 
     def next(self) -> Frame | None:
-        """The next whole frame, or None when more bytes are needed. Raises `FrameError`."""
+        """Return the next whole frame, or None when more bytes are needed. Raises `FrameError`."""
         if self._failed is not None:
             raise self._failed
         try:
@@ -144,7 +144,7 @@ class Decoder:
     def _next(self) -> Frame | None:
         available = len(self._buffer) - self._at
         if available < HEADER.size:
-            # A foreign protocol is refused at its first bytes, not when it happens to send eight.
+            # A foreign protocol is refused at its first bytes, not only once it has sent eight.
             if available:
                 self._check_magic(bytes(self._buffer[self._at : self._at + min(2, available)]))
             return None
@@ -161,7 +161,9 @@ class Decoder:
         return self._frame(kind, raw)
 
     def _frame(self, kind: Kind, raw: bytes) -> Frame:
-        """A message beyond the bounds is lost, as messages may be: what a client gave to one node must not cut it off from another."""
+        """Decode a frame. A message beyond the bounds is dropped, as messages may be: a value that a client gave to one node must not disconnect that
+        node from another.
+        """
         try:
             return Frame(kind, decode_payload(raw, kind), raw)
         except OutOfBounds as error:
@@ -175,7 +177,7 @@ class Decoder:
             raise FrameError(
                 "bad-magic",
                 f"the stream has {first!r} where a frame begins with {MAGIC!r}",
-                "speak the protocol of docs/reference/protocol.md on this port, from the first byte",
+                "use the protocol of docs/reference/protocol.md on this port, from the first byte",
             )
 
 
@@ -183,7 +185,7 @@ def _check_header(version: int, kind_number: int, length: int, max_payload: int)
     if version != VERSION:
         raise FrameError(
             "bad-version",
-            f"the frame has protocol version {version}; this node speaks version {VERSION}",
+            f"the frame has protocol version {version}; this node uses version {VERSION}",
             "run the same release on both sides",
         )
     kind = _KINDS.get(kind_number)
@@ -218,7 +220,9 @@ def _too_large(length: int, max_payload: int = MAX_PAYLOAD) -> FrameError:
 
 
 def decode_payload(raw: bytes, kind: Kind) -> Any:
-    """The JSON object or list of a payload. Raises `OutOfBounds`, for what could not be written out again too, and `FrameError` for what is no JSON."""
+    """Return the JSON object or list of a payload. Raises `OutOfBounds`, also for what could not be written out again, and `FrameError` for text that is
+    not JSON.
+    """
     try:
         text = raw.decode("utf-8")
         value = read_json(text, WIDE if kind in (Kind.MESSAGE, Kind.REPLY) else STRICT)
@@ -241,5 +245,5 @@ def _not_json(why: str, raw: bytes) -> FrameError:
     return FrameError(
         "not-json",
         f"the payload is not UTF-8 JSON: {why[:200]}; it begins with {raw[:40]!r}",
-        "send one JSON object a frame",
+        "send one JSON object per frame",
     )

@@ -1,7 +1,7 @@
-"""The optional sections of a node's configuration: how it finds and watches other members, and what it offers to agents.
+"""Optional sections of a node's configuration: how it finds and watches other members, and what it offers to agents.
 
-Figures are those of the published design where it has any: beacons on UDP port 9999, a heartbeat each 5 s and failure after 30 s of silence, 16 agents a
-node, 3 retries after 1 s each. All times are ns.
+Defaults are those of the published design where it has any: beacons on UDP port 9999, a heartbeat every 5 s and failure after 30 s of silence, 16
+agents per node, 3 retries after 1 s each. All times are ns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AGENT_TYPES = ("generic", "coordinator", "code", "vision", "voice", "data", "sys
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a node has to offer: places for agents, processors in hundredths, memory in MiB."""
+    """Resources of a node: places for agents, processors in hundredths, memory in MiB."""
 
     slots: int = 16
     cpu_percent: int = 100
@@ -37,10 +37,11 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class MembershipConfig:
-    """`join`: this node is not among those that the cluster was begun with; it asks to be registered, and then learns.
+    """`join`: this node is not among those that the cluster began with; it asks to be registered.
 
-    `seeds` are UDP addresses of nodes across subnets, where no broadcast goes. With `detector: swim`, a member is probed each `swim_period_ns`; no answer
-    within `swim_timeout_ns` brings `swim_indirect` others in; a suspicion lasts `suspicion_periods` × log10(n + 1) periods, at the least one of them.
+    `seeds` are UDP addresses of nodes across subnets, where no broadcast arrives. With `detector: swim`, a member is probed every `swim_period_ns`.
+    Without an answer within `swim_timeout_ns`, `swim_indirect` other members probe it. A suspicion lasts `suspicion_periods` × log10(n + 1) periods,
+    and at least one.
     """
 
     role: str = "hybrid"
@@ -63,8 +64,8 @@ class MembershipConfig:
 class AgentsConfig:
     """Agents and tasks. `retries` after the first attempt, each `backoff_ns` later; `queue` tasks wait at most, cluster-wide.
 
-    `balance_ns` is how often the leader looks whether to move agents, 0: never; it does so when utilisations differ by more than `balance_percent`.
-    `follow_preferred`: the leadership goes to the preferred coordinator whenever it is up.
+    `balance_ns` is how often the leader checks whether to move agents, 0: never; it moves them when utilisations differ by more than
+    `balance_percent`. `follow_preferred`: the leadership goes to the preferred coordinator whenever it is up.
     """
 
     checkpoint_ns: int = 1 * SECOND
@@ -96,7 +97,7 @@ class MemoryConfig:
 
 
 def memory_from(data: Mapping[str, Any]) -> MemoryConfig | None:
-    """The section `memory` of a configuration. Raises `ConfigError`."""
+    """Read the section `memory` of a configuration. Raises `ConfigError`."""
     section = read_section(data, "memory", tuple(MemoryConfig.__dataclass_fields__))
     if section is None:
         return None
@@ -113,7 +114,7 @@ def memory_from(data: Mapping[str, Any]) -> MemoryConfig | None:
 
 
 def membership_from(data: Mapping[str, Any]) -> MembershipConfig | None:
-    """The section `membership` of a configuration. Raises `ConfigError`."""
+    """Read the section `membership` of a configuration. Raises `ConfigError`."""
     section = read_section(data, "membership", tuple(MembershipConfig.__dataclass_fields__))
     if section is None:
         return None
@@ -145,13 +146,13 @@ def membership_from(data: Mapping[str, Any]) -> MembershipConfig | None:
     if config.silence_ns < 2 * config.heartbeat_ns:
         raise ConfigError(
             f"membership.silence_ns: {config.silence_ns} is less than two heartbeats of {config.heartbeat_ns}",
-            "one lost heartbeat must not make a node failed",
+            "one lost heartbeat must not mark a node as failed",
         )
     return config
 
 
 def agents_from(data: Mapping[str, Any]) -> AgentsConfig | None:
-    """The section `agents` of a configuration. Raises `ConfigError`."""
+    """Read the section `agents` of a configuration. Raises `ConfigError`."""
     section = read_section(data, "agents", tuple(AgentsConfig.__dataclass_fields__))
     if section is None:
         return None

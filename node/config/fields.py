@@ -1,4 +1,4 @@
-"""Reading the fields of a configuration: each is right, or refused by name and value."""
+"""Reading of configuration fields: a wrong one is refused by name and value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_integer(data: Mapping[str, Any], key: str, default: int, low: int, high
 
 
 def read_choice(data: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
-    """One of `choices`; the first is the default."""
+    """Read one of `choices`; the first is the default."""
     value = data.get(key, choices[0])
     if value not in choices:
         raise ConfigError(f"{key}: {value!r} is not known", f"write one of {', '.join(choices)}")
@@ -45,7 +45,7 @@ def read_address(value: Any, key: str, *, low_port: int = 0) -> tuple[str, int]:
 
 
 def read_section(data: Mapping[str, Any], key: str, known: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """An optional object of which all fields are known; None when it is absent."""
+    """Read an optional object of which all fields are known; None when it is absent."""
     value = data.get(key)
     if value is None:
         return None

@@ -1,9 +1,9 @@
-"""How one node is configured: who it is, who the others are, and how patient it is.
+"""Configuration of one node: its name, the other nodes, and its timing.
 
     NodeConfig.from_json({"node": "n1", "cluster": "demo", "peers": {"n1": ["127.0.0.1", 10000]}})
 
-Every node of a cluster must get the same `cluster`, `peers`, `voters`, timing and flaws; with a `membership` section, `peers` may name this node alone. Only `voters` may differ from what is in force later:
-the log's configuration replaces it. Unknown and ill-typed fields are refused by name.
+Every node of a cluster must get the same `cluster`, `peers`, `voters`, timing and flaws. With a `membership` section, `peers` may name this node
+alone. Only `voters` may differ from the active ones later: the log's configuration replaces it. Unknown and ill-typed fields are refused by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_WEIGHT = 9
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Raft's clockwork, ns: a leader speaks every `heartbeat_ns`; silence of a random time between min and max starts an election."""
+    """Timing of Raft, ns: a leader sends every `heartbeat_ns`; silence of a random time between min and max starts an election."""
 
     heartbeat_ns: int = 100 * MS
     election_min_ns: int = 1000 * MS
@@ -43,7 +43,7 @@ TIMINGS: dict[str, Timing] = {"default": Timing(), "fast": Timing(50 * MS, 300 *
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """See the module. `peers` holds every configured node with itself; `voters` are weights (0 or absent: a learner)."""
+    """See the module. `peers` holds every configured node including itself; `voters` are weights (0 or absent: a learner)."""
 
     node: str
     cluster: str
@@ -56,21 +56,21 @@ class NodeConfig:
     snapshot_threshold: int = 10_000
     """Entries applied since the last snapshot that make the next one due."""
     snapshot_part: int = 192 * 1024
-    """Characters of a snapshot that one step makes: a larger state is written down over several steps."""
+    """Characters of a snapshot made in one step: a larger state is written over several steps."""
     max_batch: int = 1024
     """Entries in one AppendEntries message, at most."""
     max_pending_requests: int = 4096
     """Client requests under way at this node, at most; further ones are refused as `busy`."""
     flaws: tuple[str, ...] = ()
     preferred: str | None = None
-    """The coordinator preferred in a 50/50 split: weight 2 when `voters` is not given and the nodes are even in number."""
+    """The coordinator preferred in a 50/50 split: weight 2 when `voters` is not given and the number of nodes is even."""
     membership: MembershipConfig | None = None
     agents: AgentsConfig | None = None
     memory: MemoryConfig | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NodeConfig:
-        """Validate. Raises `ConfigError` naming the first bad field and its value."""
+        """Validate a configuration. Raises `ConfigError` naming the first bad field and its value."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"the configuration is {data!r}, not an object", 'write {"node": "n1", …}')
         unknown = [name for name in data if name not in _FIELDS]
@@ -107,7 +107,7 @@ class NodeConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` makes this configuration of."""
+        """Return the JSON from which `from_json` makes this configuration."""
         return {
             "node": self.node,
             "cluster": self.cluster,
@@ -133,7 +133,7 @@ _TIMING_FIELDS = tuple(Timing.__dataclass_fields__)
 
 
 def default_voters(peers: Mapping[str, Any], preferred: str | None) -> dict[str, int]:
-    """Every node votes with weight 1; the preferred one with 2 when their number is even."""
+    """Return weight 1 for every node; 2 for the preferred one when the number of nodes is even."""
     voters = dict.fromkeys(sorted(peers), 1)
     if preferred is not None and len(peers) % 2 == 0:
         voters[preferred] = 2
@@ -149,7 +149,7 @@ def _peers(data: Mapping[str, Any], node: str) -> dict[str, tuple[str, int]]:
         read_name({"peers": name}, "peers")
         peers[name] = read_address(address, f"peers.{name}")
     if node not in peers:
-        raise ConfigError(f"peers: {node!r}, this node, is missing", "list every configured node, this one too")
+        raise ConfigError(f"peers: {node!r}, this node, is missing", "list every configured node, including this one")
     return peers
 
 
@@ -159,11 +159,11 @@ def _voters(
     value = data.get("voters")
     if value is None:
         if membership is not None and membership.join:
-            raise ConfigError("voters: a node that joins must be told who votes", "give the voters of the cluster")
+            raise ConfigError("voters: a node that joins must know the voters", "give the voters of the cluster")
         return default_voters(peers, preferred)
     if not isinstance(value, Mapping):
         raise ConfigError(f"voters: {value!r} is not an object of weights", 'write {"n1": 1}')
-    # Where nodes find each other, a voter is known by its name before its address is.
+    # Where nodes discover each other, a voter's name is known before its address.
     problem = weights_problem(value, peers if membership is None else value)
     if problem is not None:
         raise ConfigError(f"voters: {problem}", f"give weights 0..{MAX_WEIGHT} to names of peers, at least one above 0")
@@ -171,14 +171,14 @@ def _voters(
 
 
 def weights_problem(weights: Mapping[str, Any], peers: Mapping[str, Any]) -> str | None:
-    """What is wrong with weights, or None. Also judges what an operator asks for at run time."""
+    """Return what is wrong with weights, or None. Also checks an operator's request at run time."""
     for name, weight in weights.items():
         if name not in peers:
             return f"{name!r} is not a configured node"
         if type(weight) is not int or not 0 <= weight <= MAX_WEIGHT:
             return f"the weight of {name} is {weight!r}, not an integer 0..{MAX_WEIGHT}"
     if not any(weights.values()):
-        return "nobody would vote"
+        return "no node would vote"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is known of one flaw of the zoo."""
+"""Metadata of one flaw of the zoo."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """`title` in a few words; `broken`: what is done wrong; `source`: where it happened; `checker`: who must object.
+    """`title` in a few words; `broken`: the mistake; `source`: where it happened; `checker`: the one that must report it.
 
-    `needs` names the kinds of fault without which it does no harm, `settings` what of a node's configuration it needs to show.
+    `needs` names the kinds of fault without which it does no harm, `settings` the node configuration that it needs to show.
     """
 
     name: str
@@ -25,4 +25,4 @@ class Flaw:
     """It needs members, agents or tasks: it shows in `campaigns/flaws/NAME.yaml`, and not in the plans in which the others are hunted."""
 
     searched: bool = False
-    """What it takes is drawn: it shows in searches of its campaign (`tri search campaigns/flaws/NAME.yaml`), not in each run of it."""
+    """Its trigger is random: it shows in searches of its campaign (`tri search campaigns/flaws/NAME.yaml`), not in each run of it."""

@@ -1,7 +1,7 @@
-"""Named bugs, off by default: so that the checkers can be shown to bite.
+"""Named bugs, off by default, that show whether the checkers find them.
 
-Each flaw is one field of `Flaws`, tested by `if` at the exact place where real systems had the bug. The registry `FLAWS` says what is
-broken, where it was seen in the world, and which checker must object. A node with a flaw is for tests of the testbed, never for data.
+Each flaw is one field of `Flaws`, tested by `if` at the exact place where real systems had the bug. The registry `FLAWS` records what is broken,
+where it was seen, and which checker must report it. A node with a flaw is for tests of the testbed, never for data.
 
     Flaws.from_names(["ack-before-majority"]).ack_before_majority is True
 """
@@ -17,9 +17,9 @@ from .zoo import ZOO
 
 FLAWS: dict[str, Flaw] = {flaw.name: flaw for flaw in ZOO}
 HUNTED = tuple(name for name, flaw in FLAWS.items() if not flaw.campaign)
-"""Those that random plans of the plain node can show."""
+"""Flaws that random plans of the plain node can show."""
 SHOWN = tuple(name for name, flaw in FLAWS.items() if flaw.campaign)
-"""Those that have a campaign of their own."""
+"""Flaws with a campaign of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Flaws:
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:
-        """From names as in `FLAWS`. Raises `ConfigError` for an unknown one."""
+        """Read names as in `FLAWS`. Raises `ConfigError` for an unknown one."""
         chosen = {}
         for name in names:
             if name not in FLAWS:

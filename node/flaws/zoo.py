@@ -1,6 +1,6 @@
-"""The zoo: every flaw by name, with what it breaks, where the world had it, and who must object.
+"""The zoo: every flaw by name, with what it breaks, where it was seen, and the checker that must report it.
 
-`flaws.py` holds the switches. `docs/reference/flaws.md` shows the same words in the same order, and a test holds the two together.
+`flaws.py` holds the switches. `docs/reference/flaws.md` has the same text in the same order, and a test compares the two.
 """
 
 from __future__ import annotations

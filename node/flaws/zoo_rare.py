@@ -1,4 +1,6 @@
-"""The zoo of what is rarely asked: flaws that take walks of voters, transactions of several operations or reads of a session, in the order of the documentation."""
+"""The zoo of rare operations: flaws that need changes of voters, transactions of several operations or reads of a session, in the order of the
+documentation.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from .flaw import Flaw
 RARE_FLAWS = (
     Flaw(
         "refused-transaction-keeps-part",
-        "What stands before a refused operation of a transaction stays",
-        "A transaction whose cas finds another value is answered as refused, and what it wrote before is kept.",
+        "Writes before a refused operation of a transaction stay",
+        "A transaction whose cas finds another value is answered as refused, but its earlier writes are kept.",
         "akash-network/node issue 223; tailscale-rs issue 216",
         "linearizable",
         (),
@@ -18,7 +20,7 @@ RARE_FLAWS = (
     Flaw(
         "transaction-blind-to-itself",
         "A transaction does not see its own changes",
-        "Each operation of a transaction works on what was there before the transaction, so that of two appends to one list the last remains.",
+        "Each operation of a transaction works on the state before the transaction, so that of two appends to one list only the last remains.",
         "FaunaDB's internal inconsistency (Kingsbury and Alvaro, Elle, 2020, 7.3)",
         "list-append",
         (),
@@ -27,8 +29,8 @@ RARE_FLAWS = (
     ),
     Flaw(
         "sequential-read-behind-session",
-        "A session reads what is older than what it has seen",
-        "A sequential read is answered with the state at hand, not with that of the index which the client has seen already.",
+        "A session reads a state older than what it has seen",
+        "A sequential read is answered from the state at hand, not from that of the index which the client has seen already.",
         "chiselstore issue 32",
         "session-guarantees",
         (),
@@ -37,8 +39,8 @@ RARE_FLAWS = (
     ),
     Flaw(
         "changes-of-voters-overlap",
-        "The next change of voters does not wait for the last",
-        "A leader proposes a configuration while the one before is not committed, so that two of them apart from each other are in the log.",
+        "The next change of voters does not wait for the previous one",
+        "A leader proposes a configuration while the one before is not committed, so two uncommitted ones are in the log.",
         "etcd issue 5004 (several changes that some nodes have not adopted yet)",
         "raft-safety",
         ("voters",),
@@ -48,7 +50,7 @@ RARE_FLAWS = (
     Flaw(
         "weights-jump",
         "One entry changes all weights at once",
-        "What was asked for is proposed in one entry, not step by step, so quorums before and after need not meet.",
+        "All requested weights are proposed in one entry, not step by step, so quorums before and after need not intersect.",
         "why servers are changed one at a time (Raft thesis, 4.1)",
         "raft-safety",
         ("voters",),
@@ -57,7 +59,7 @@ RARE_FLAWS = (
     ),
     Flaw(
         "voters-adopted-at-commit",
-        "A change of voters counts from its commit on",
+        "A change of voters counts only from its commit on",
         "Quorums are of the last committed configuration and not of the last one in the log.",
         "etcd issues 2397 and 11284",
         "raft-safety",

@@ -1,4 +1,4 @@
-"""What the runtime needs to know, and the bounds that it keeps. No core option is here."""
+"""Options of the runtime, and its bounds. No core option is here."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every queue, wait and count of the runtime has one of these bounds.
+    """Bounds of every queue, wait and count of the runtime.
 
-    A peer that says nothing for `peer_silence_ns` is cut off and dialled again, instead of waiting for the kernel: after a partition
-    TCP's own retransmission timer may have backed off for longer than the partition lasted.
+    A peer that sends nothing for `peer_silence_ns` is disconnected and dialled again, without waiting for the kernel. After a partition, TCP's own
+    retransmission timer may have backed off for longer than the partition lasted.
     """
 
     dial_attempt_ns: int = 700 * MS
-    """One attempt to connect, of one round trip; `hello_ns` is for each that follows. Attempts are spaced by the back-off, counted from their start."""
+    """Time of one attempt to connect, of one round trip; `hello_ns` is for each that follows. Attempts are spaced by the back-off, counted from their start."""
     backoff_first_ns: int = 20 * MS
     backoff_cap_ns: int = 500 * MS
     ping_interval_ns: int = 250 * MS
     peer_silence_ns: int = 1 * SECOND
     inbound_silence_ns: int = 3 * SECOND
     hello_ns: int = 1 * SECOND
-    """A connection that has not said who it is by then is closed (slow loris); so is one that we made and that is silent for so long before it has."""
+    """A connection without a hello by then is closed (slow loris); so is an outgoing one that is silent for so long before its hello."""
     frame_ns: int = 10 * SECOND
-    """A frame once begun must be complete by then."""
+    """A frame must be complete within this time from its beginning."""
     linger_ns: int = 1 * SECOND
     """How long a refused connection stays half open, so that its error frame arrives before the reset."""
     housekeeping_ns: int = 50 * MS
@@ -44,19 +44,19 @@ class Limits:
     client_queue_bytes: int = 4 * 1024 * 1024
     clients: int = 1024
     client_idle_ns: int = 30 * SECOND
-    """A client that asked nothing for so long may lose its place to another, when all places are taken."""
+    """A client without a request for so long may lose its place to another, when all places are taken."""
     unidentified: int = 256
     requests_in_flight: int = 256
-    """Per client connection; one more is answered `busy`."""
+    """Per client connection; one more is answered with `busy`."""
     user_timeout_ms: int = 2000
     handshakes_per_s: int = 100
-    """TLS handshakes of one address: they are dear."""
+    """TLS handshakes per address: they are expensive."""
     handshakes_burst: int = 300
     datagrams_per_s: int = 1000
-    """Of one address, before anything is done for them."""
+    """Per address, before any other work is done for them."""
     datagrams_burst: int = 2000
     files_look_ns: int = 1 * SECOND
-    """How often files of certificates and keys are looked at."""
+    """How often files of certificates and keys are checked for changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeOptions:
-    """`directory` is the node's own: data/, incarnation, trace.jsonl, inputs/, node.log, ready live in it.
+    """`directory` is the node's own: it holds data/, incarnation, trace.jsonl, inputs/, node.log, ready.
 
-    `seed` keys the core's random draws; None draws one from the system for each incarnation. `config` is recorded with the inputs, for
-    replays; the runtime does not look into it.
+    `seed` is the key of the core's random numbers; with None, each incarnation takes one from the system. `config` is recorded with the inputs, for
+    replays; the runtime does not read it.
     """
 
     node: str
@@ -98,21 +98,21 @@ class RuntimeOptions:
     config: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
     udp_port: int | None = None
-    """Where datagrams are taken; None: nowhere."""
+    """UDP port for datagrams; None: none."""
     metrics: tuple[str, int] | None = None
-    """Where metrics and health are served over HTTP; None: nowhere."""
+    """Address at which metrics and health are served over HTTP; None: none."""
     handlers: Path | None = None
-    """A Python file with more handlers of tasks."""
+    """A Python file with additional handlers of tasks."""
     tls: TlsFiles | None = None
-    """None: connections are plaintext, and everybody is believed."""
+    """None: connections are plaintext, and identities are not verified."""
     datagram_key: Path | None = None
-    """A file with one or two keys that authenticate datagrams; None: whoever sends one is believed."""
+    """A file with one or two keys that authenticate datagrams; None: datagrams are not authenticated."""
     workers: int = 0
-    """Tasks that run at one time, at most; 0: this node runs none."""
+    """Tasks that run at one time, at most; 0: none."""
 
 
 def numeric(host: str, port: int) -> Address | None:
-    """The address of a host given by number; None for a name, which nobody may wait for here."""
+    """Return the address of a host given by number; None for a name, because resolving would block."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -126,10 +126,10 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 def resolve(text: str, *, passive: bool = False) -> Address:
-    """Resolve `host:port` or `[v6]:port` once, at boot: a name server must not stop the loop later. Raises `ValueError`."""
+    """Resolve `host:port` or `[v6]:port` once, at boot: a name server must not block the loop later. Raises `ValueError`."""
     host, separator, port = text.rpartition(":")
     if not separator or not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ValueError(f"{text!r} is no address\nhint: write host:port or [ipv6]:port")
+        raise ValueError(f"{text!r} is not an address\nhint: write host:port or [ipv6]:port")
     host = host.removeprefix("[").removesuffix("]")
     flags = socket.AI_PASSIVE if passive else 0
     try:

@@ -37,6 +37,6 @@ def test_a_hello_has_time_of_its_own_so_that_a_far_peer_is_not_taken_for_a_silen
     log = tmp_path / "node.log"
     driver.wait(lambda: '"peer":"n2"' in log.read_text(), "the first attempt's end")
     (line,) = [line for line in log.read_text().splitlines() if '"peer":"n2"' in line]
-    assert json.loads(line)["reason"] == "connected, but no word within 1000 ms"
+    assert json.loads(line)["reason"] == "connected, but silent for 1000 ms"
     driver.peer("n2").unstall()
     driver.wait(lambda: [event.peer for event in core.of(Connected)] == ["n2"], "the connection")

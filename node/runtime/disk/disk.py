@@ -1,7 +1,7 @@
-"""The data directory as a flat set of files: the operations of `tribulation.node.core.interface.effects`, done with system calls.
+"""The data directory as a flat set of files: the operations of `tribulation.node.core.interface.effects` as system calls.
 
-Blocking; the storage thread alone calls it. Descriptors stay open between operations, because a log is appended to and fsynced
-hundreds of times a second. Errors come out as `OSError`, untouched: what to do about them is the caller's.
+Blocking; only the storage thread calls it. Descriptors stay open between operations, because a log is appended to and fsynced hundreds of times a
+second. Errors come out as `OSError`, unchanged: the caller decides what to do about them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Disk(Protocol):
-    """What the storage thread needs. Names are plain file names of one directory."""
+    """Interface that the storage thread needs. Names are plain file names of one directory."""
 
     def append(self, file: str, data: bytes) -> None: ...
 
@@ -53,7 +53,7 @@ class DirectoryDisk:
         os.ftruncate(self._open(file), size)
 
     def fsync(self, file: str) -> None:
-        # fdatasync also writes the file's size; what it leaves out (times) nobody reads.
+        # fdatasync also writes the file's size; it leaves out only times, which nothing reads.
         os.fdatasync(self._open(file))
 
     def rename(self, file: str, to: str) -> None:
@@ -74,7 +74,7 @@ class DirectoryDisk:
 
     def _path(self, file: str) -> Path:
         if not file or "/" in file or file in (".", ".."):
-            raise ValueError(f"{file!r} is no file name of the flat data directory")
+            raise ValueError(f"{file!r} is not a file name of the flat data directory")
         return self.directory / file
 
     def _open(self, file: str) -> int:
@@ -93,7 +93,7 @@ class DirectoryDisk:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """`os.write` may take a part only (a full disk, a signal): go on until all is taken or it raises."""
+    """Write everything: `os.write` may take only a part (a full disk, a signal). Raises when the rest cannot be written."""
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, memoryview(data)[written:])
@@ -108,7 +108,7 @@ def fsync_directory(directory: Path) -> None:
 
 
 def replace_durably(path: Path, content: bytes) -> None:
-    """Replace a small file so that after any crash it has its old or its new content, the new one once this returned."""
+    """Replace a small file so that after any crash it has its old or its new content, and the new one once this function has returned."""
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:

@@ -1,7 +1,7 @@
 """The node's directory, and the incarnation that is made durable before the core starts.
 
 data/            the core's files, flat           incarnation      how often this directory was booted
-trace.jsonl      white-box events                 inputs/          recorded inputs, one file an incarnation
+trace.jsonl      white-box events                 inputs/          recorded inputs, one file per incarnation
 node.log         JSON lines                       ready            {"pid", "incarnation", "address"} while it serves
 lock             held by the running node
 """
@@ -19,7 +19,7 @@ from zlib import crc32
 from .disk import replace_durably
 
 _COUNT = re.compile("(crc32:(?P<crc>[0-9a-f]{8}) )?(?P<count>[0-9]{1,18})")
-"""Starts that no node reaches; other nodes take it as an integer of 64 bits. A count alone is what an earlier release, or an operator, wrote."""
+"""More starts than any node reaches; other nodes read it as an integer of 64 bits. A count alone was written by an earlier release or an operator."""
 _COUNT_BYTES = 4096
 
 
@@ -45,7 +45,7 @@ class Home:
     def acquire(self, timeout_s: float) -> int:
         """Lock the directory for this process's life; two nodes on one log would destroy it. Returns the descriptor.
 
-        Waits a little, because a killed predecessor may not be gone yet. Raises `HomeError`.
+        Waits briefly, because a killed predecessor may not be gone yet. Raises `HomeError`.
         """
         descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         deadline_s = time.monotonic() + timeout_s
@@ -62,7 +62,7 @@ class Home:
                 time.sleep(0.02)
 
     def next_incarnation(self) -> int:
-        """Count this boot, durably. Raises `HomeError` when the counter is damaged: repeating one would repeat random draws."""
+        """Count this boot, durably. Raises `HomeError` when the counter is damaged: a repeated count would repeat random numbers."""
         self.mark_not_ready()
         previous = 0
         if self.incarnation.exists():
@@ -70,7 +70,7 @@ class Home:
             found = _COUNT.fullmatch(text)
             if found is None or (found["crc"] and found["crc"] != _checksum(found["count"])):
                 raise HomeError(
-                    f"{self.incarnation}: {text[:80]!r} is no count\nhint: write the highest incarnation in trace.jsonl there"
+                    f"{self.incarnation}: {text[:80]!r} is not a count\nhint: write the highest incarnation in trace.jsonl there"
                 )
             previous = int(found["count"])
         count = str(previous + 1)
@@ -78,7 +78,7 @@ class Home:
         return previous + 1
 
     def files(self) -> dict[str, bytes]:
-        """What the core finds on its disk."""
+        """Read the core's files from disk."""
         return {path.name: path.read_bytes() for path in sorted(self.data.iterdir()) if path.is_file()}
 
     def mark_ready(self, incarnation: int, address: str) -> None:

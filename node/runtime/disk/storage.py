@@ -1,10 +1,10 @@
 """The storage thread: performs storage effects in emitted order, so that a slow fsync delays no heartbeat.
 
-One thread and one queue give more than the contract asks: operations of *all* files run in emitted order, so `after` between storage
-operations holds when nothing before failed. Neighbouring fsyncs of a file that wait in the queue together are merged into the last.
+One thread and one queue give more than the contract requires: operations of *all* files run in emitted order, so `after` between storage operations
+holds when nothing before failed. Consecutive fsyncs of a file that wait in the queue together are merged into the last.
 
-Failure is final. After a failed operation on a file every later operation on that file fails unattempted, and after a failed fsync
-everything does: the kernel may have dropped the dirty pages and marked them clean, so a second fsync would lie.
+Failure is final. After a failed operation on a file every later operation on that file fails without an attempt. After a failed fsync every operation
+does: the kernel may have dropped the dirty pages and marked them clean, so a second fsync would succeed without the data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .disk import Disk
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One effect to perform, and the operations (earlier fsyncs of the same file) that it completes as well."""
+    """One effect to perform, and the operations (earlier fsyncs of the same file) that it also completes."""
 
     effect: StorageEffect
     merged: tuple[int, ...] = ()
@@ -30,8 +30,8 @@ class Job:
 def merge_fsyncs(batch: Sequence[StorageEffect]) -> list[Job]:
     """Drop each fsync that a later one of the same file makes superfluous, when only writes to that file lie between.
 
-    The earlier operation then ends a little later, with the same or more on disk. An operation between that waits for the
-    earlier fsync forbids it.
+    The earlier operation then ends slightly later, with the same or more on disk. An operation in between that waits for the earlier fsync forbids
+    it.
     """
     jobs: list[Job] = []
     merged: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ def _next_fsync_covers(batch: Sequence[StorageEffect], position: int) -> bool:
 
 
 def perform(disk: Disk, effect: StorageEffect) -> None:
-    """Do one storage effect. Raises `OSError`."""
+    """Perform one storage effect. Raises `OSError`."""
     if isinstance(effect, Append):
         disk.append(effect.file, effect.data)
     elif isinstance(effect, Fsync):
@@ -81,7 +81,7 @@ def perform(disk: Disk, effect: StorageEffect) -> None:
 
 
 class StorageThread:
-    """`wake` is called from this thread whenever completions were added; `completions` is drained by the loop."""
+    """`wake` is called from this thread whenever completions were added; the loop drains `completions`."""
 
     def __init__(self, disk: Disk, wake: Callable[[], None]) -> None:
         self._disk = disk
@@ -100,14 +100,14 @@ class StorageThread:
         self._queue.put(effects)
 
     def drain(self) -> list[tuple[int, str | None]]:
-        """What ended since the last call: (operation, error or None), in the order of ending."""
+        """Return what ended since the last call: (operation, error or None), in the order of ending."""
         done = []
         while self._completions:
             done.append(self._completions.popleft())
         return done
 
     def stop(self, timeout_s: float) -> bool:
-        """Finish what is queued and end. False when the disk did not let it end in time."""
+        """Finish what is queued and end. Returns False when the disk did not let it end in time."""
         self._queue.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -126,7 +126,7 @@ class StorageThread:
                 return
 
     def _take(self) -> tuple[list[StorageEffect], bool]:
-        """Everything that is queued, at least one submission; and whether the end was asked for."""
+        """Take everything that is queued, at least one submission; return also whether the end was requested."""
         batch: list[StorageEffect] = []
         submission = self._queue.get()
         while submission is not None:
@@ -152,7 +152,7 @@ class StorageThread:
             self._completions.append((op, error))
 
     def _refusal(self, effect: StorageEffect) -> str | None:
-        """Why this operation must not even be tried, or None."""
+        """Return why this operation must not even be tried, or None."""
         if self._dead is not None:
             return f"not attempted after a failed fsync ({self._dead})"
         for op in effect.after:

@@ -1,7 +1,7 @@
-"""Holds back what must not be seen before certain writes are durable: the enforcement of `after`.
+"""Enforcement of `after`: holds back what must not be seen before certain writes are durable.
 
-Sends, replies and traces wait here for the storage operations they name. An operation that failed releases nothing, ever. The gate
-knows nothing of sockets or disks; it hands out the held actions and asserts, once more at the exit, that nothing is pending.
+Sends, replies and traces wait here for the storage operations that they name. A failed operation never releases anything. The gate knows nothing of
+sockets or disks. It runs the held actions, and asserts once more at the exit that nothing is pending.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 Action = Callable[[], None]
 
 HELD_LIMIT = 65_536
-"""Actions held at one time, at most: a disk that stands still must not fill the memory."""
+"""Actions held at one time, at most: a disk that hangs must not fill the memory."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Held:
 class Gate:
     """Operation numbers are unique and may come in any order: a core may number an operation before it issues it.
 
-    What succeeded is remembered as all numbers up to `_floor` and the few above it. With `limit` actions held, further ones are dropped.
+    Operations that succeeded are stored as all numbers up to `_floor` and the few above it. With `limit` actions held, further ones are dropped.
     """
 
     MAX_REMEMBERED = 65_536
@@ -44,16 +44,17 @@ class Gate:
         return len(self._pending)
 
     def emitted(self, op: int, after: tuple[int, ...]) -> None:
-        """A storage operation was handed to the disk."""
+        """Record that a storage operation was handed to the disk."""
         if op in self._pending or op in self._done or op in self._failed:
             raise AssertionError(f"storage operation {op} was emitted twice: numbers must be unique")
         self._check_known(after)
         self._pending[op] = []
 
     def perform(self, after: tuple[int, ...], action: Action) -> bool:
-        """Run `action` now if everything it waits for is done, else hold it. What waits for a failed operation is dropped: it never became true.
+        """Run `action` now if everything it waits for is done, else hold it. An action that waits for a failed operation is dropped: it never became
+        true.
 
-        False when it was dropped for want of room, which the caller has to count.
+        Returns False when it was dropped for lack of room, which the caller must count.
         """
         self._check_known(after)
         if any(op in self._failed for op in after):
@@ -71,7 +72,7 @@ class Gate:
         return True
 
     def settle(self, op: int, succeeded: bool) -> None:
-        """The disk is done with `op`: run what waited for it alone, in the order in which it was emitted."""
+        """Record that the disk is done with `op`: run the actions that waited only for it, in the order in which they were emitted."""
         waiters = self._pending.pop(op)
         if not succeeded:
             self._failed.add(op)
@@ -102,7 +103,7 @@ class Gate:
             self._floor += 1
             self._done.remove(self._floor)
         if len(self._done) > self.MAX_REMEMBERED:
-            # A number was skipped for good. Only the detection of unknown numbers suffers from passing over it.
+            # A number was skipped for good. To pass over it only weakens the detection of unknown numbers.
             recent = sorted(self._done)[self.MAX_REMEMBERED // 2 :]
             self._floor = recent[0] - 1
             self._done = set(recent)

@@ -1,8 +1,10 @@
-"""What tasks can do: the handlers that every node has, and how to add your own.
+"""Handlers of tasks: those that every node has, and how to add your own.
 
-A handler is a function of the task's payload and of those keys of the agent's state that the payload names in `reads`. It returns the value of the step, JSON of at most 64 KiB with 64 levels and integers of 64 bits, or a `Result` with a value and with
-keys of the agent's state to set. It runs in a thread, perhaps more than once, perhaps on two nodes at a time; what it does outside of the cluster is therefore to be fenced with `payload["task"]["token"]`,
-which grows with every attempt. `payload["task"]` is put there by the node: `{"id", "step", "token", "attempt", "retries", "agent"}`. An exception makes the attempt fail, and its text is the reason.
+A handler is a function of the task's payload and of those keys of the agent's state that the payload names in `reads`. It returns the value of the
+step, JSON of at most 64 KiB with 64 levels and integers of 64 bits, or a `Result` with a value and with keys of the agent's state to set. It runs in
+a thread, perhaps more than once, perhaps on two nodes at a time. Effects outside of the cluster must therefore be fenced with
+`payload["task"]["token"]`, which grows with every attempt. The node sets `payload["task"]`: `{"id", "step", "token", "attempt", "retries", "agent"}`.
+An exception makes the attempt fail, and its text is the reason.
 
     # my_handlers.py, named to the node as `handlers: my_handlers.py` among its runtime options
     from tribulation.node.runtime.loop.handlers import Result
@@ -44,7 +46,7 @@ from ...core.interface.events import TaskDone
 TIMEOUT_S = 60.0
 TIMEOUT_MAX_S = 24 * 3600.0
 CHANGES_LIMIT = 256 << 10
-"""Bytes of canonical JSON that a run may set in the state of its agent: a checkpoint must fit a message."""
+"""Bytes of canonical JSON that a run may set in the state of its agent: a checkpoint must fit in a message."""
 REASON_LIMIT = 500
 ROUNDS_LIMIT = 10_000_000
 
@@ -61,12 +63,12 @@ Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 
 def perform(task: RunTask, handlers: Mapping[str, Handler]) -> TaskDone:
-    """Run it here and now, but for `wait_s`. Never raises: whatever goes wrong is the reason why the attempt failed, a handler's `sys.exit` too."""
+    """Run the task here and now, apart from `wait_s`. Never raises: every failure, even a handler's `sys.exit`, becomes the reason why the attempt failed."""
     handler = handlers.get(task.handler)
     if handler is None:
         return failed(task.run, f"there is no handler {task.handler!r} on this node; there are {', '.join(handlers)}")
     try:
-        # Its own copies: the node goes on with the originals meanwhile.
+        # Copies: the node goes on with the originals meanwhile.
         result = handler(copy.deepcopy(task.payload), copy.deepcopy(dict(task.state)))
         if not isinstance(result, Result):
             result = Result(result)
@@ -88,12 +90,12 @@ def perform(task: RunTask, handlers: Mapping[str, Handler]) -> TaskDone:
 
 
 def failed(run: int, reason: str) -> TaskDone:
-    # Names of files may have bytes in them that are no text, and so has the error about one.
+    # Names of files may contain bytes that are not text, and so may an error about one.
     return TaskDone(run, False, reason[:REASON_LIMIT].encode("utf-8", "replace").decode("utf-8"))
 
 
 def described(error: BaseException) -> str:
-    """Its class and its words; a class of a handler's own may fail at these, too."""
+    """Return class and message of an exception; even these may fail for a handler's own class."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:
@@ -101,7 +103,7 @@ def described(error: BaseException) -> str:
 
 
 def wait_s(task: RunTask) -> float:
-    """How long the driver lets pass before it performs the task: what `sleep` is about, 0 for all others."""
+    """Return how long the driver waits before it performs the task: the time of `sleep`, 0 for all others."""
     return _number(task, "ms", TIMEOUT_MAX_S * 1000) / 1000 if task.handler == "sleep" else 0.0
 
 
@@ -110,19 +112,19 @@ def timeout_s(task: RunTask) -> float:
 
 
 def _number(task: RunTask, key: str, most: float) -> float:
-    """A positive number of the payload, `most` at most; 0 when it has none. An integer may be greater than any float."""
+    """Return a positive number of the payload, `most` at most; 0 when it has none. An integer may be greater than any float."""
     value = task.payload.get(key) if isinstance(task.payload, Mapping) else None
     return float(min(value, most)) if isinstance(value, (int, float)) and value > 0 else 0.0
 
 
 def load_handlers(path: Path) -> dict[str, Handler]:
-    """The handlers of this file beside the ones that every node has. Raises `ValueError` with a hint."""
+    """Load the handlers of this file in addition to those that every node has. Raises `ValueError` with a hint."""
     hint = "hint: a file of handlers is Python with HANDLERS = {'name': function(payload, state)}"
     spec = importlib.util.spec_from_file_location("node_handlers", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"handlers: {path} is no Python file\n{hint}")
+        raise ValueError(f"handlers: {path} is not a Python file\n{hint}")
     if sys.flags.no_site:
-        # A node starts without the host's packages, which it does not need; handlers may.
+        # A node starts without the host's packages, which it does not need; handlers may need them.
         site.main()
     module = importlib.util.module_from_spec(spec)
     try:
@@ -147,7 +149,7 @@ def _echo(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
 
 
 def _sleep(payload: Mapping[str, Any], state: Mapping[str, Any]) -> Any:
-    """The waiting was done, see `wait_s`."""
+    """The waiting was done before, see `wait_s`."""
     ms = payload.get("ms")
     if not isinstance(ms, (int, float)) or not 0 <= ms <= TIMEOUT_MAX_S * 1000:
         raise ValueError(f"ms is {ms!r}, not a number of milliseconds")

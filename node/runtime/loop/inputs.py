@@ -1,7 +1,7 @@
-"""Writes the inputs recording of one incarnation from a thread of its own: buffered, on disk within a tenth of a second.
+"""Recording of the inputs of one incarnation, from a thread of its own: buffered, on disk within a tenth of a second.
 
-A killed node loses the last moments of its recording and nothing else; a replay then simply ends earlier. A disk that cannot keep up
-ends the recording rather than the node.
+A killed node loses only the last moments of its recording; a replay then ends earlier. A disk that cannot keep up ends the recording rather than the
+node.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_BUFFERED_BYTES = 32 * 1024 * 1024
 
 
 class InputsWriter:
-    """`add` is called by the loop, everything else of the file happens in the thread. `complain` gets what went wrong, once."""
+    """The loop calls `add`; all other work on the file happens in the thread. `complain` receives the error, once."""
 
     def __init__(
         self, directory: Path, incarnation: int, complain: Callable[[str], None], max_bytes: int = MAX_FILE_BYTES

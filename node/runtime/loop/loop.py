@@ -1,10 +1,10 @@
-"""The loop: gives a pure core its events, and does what it asks for. One thread for all sockets and timers, one for the disk.
+"""The loop: gives a pure core its events, and performs its effects. One thread for all sockets and timers, one for the disk.
 
-A turn: wait; take what the disk finished, what the sockets brought and which timers are due; one `step` with all of it; perform the effects;
-write traces; send. Everything of a turn shares one step, so that one append, one fsync and one round of messages serve it all.
+A turn: wait; collect what the disk finished, what the sockets brought and which timers are due; one `step` with all of it; perform the effects; write
+traces; send. Everything of a turn shares one step, so one append, one fsync and one round of messages serve it all.
 
-Order within a turn: storage completions, then the network, then timers. A message that arrived before an election timer ran out is seen
-before it, however late the turn began.
+Order within a turn: storage completions, then the network, then timers. A message that arrived before an election timer expired is handled before it,
+however late the turn began.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 class StepCore(Protocol):
-    """What is driven: `tribulation.node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
+    """Interface of the driven core: `tribulation.node.core.core.Core`, or a scripted stand-in for it in the drivers' conformance suite."""
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]: ...
 
@@ -116,13 +116,13 @@ class Runtime:
             self._shut_down(network)
 
     def stop(self) -> None:
-        """End in order; from any thread, and from signal handlers."""
+        """End in order; callable from any thread, and from signal handlers."""
         self._stopping.set()
         if self._network is not None:
             self._network.wake()
 
     def reload(self) -> None:
-        """Take new certificates and keys from their files now; from any thread, and from signal handlers."""
+        """Read new certificates and keys from their files now; callable from any thread, and from signal handlers."""
         if self._network is not None:
             self._shared.reload()
             self._network.wake()
@@ -180,12 +180,12 @@ class Runtime:
         return EXIT_STOPPED
 
     def _serve_metrics(self, network: Network) -> bool:
-        """False when the address is not to be had."""
+        """Start serving metrics. Returns False when the address is not available."""
         address = self._options.metrics
         if address is None or not hasattr(self._core, "status"):
             return True
         try:
-            # Here, as few nodes serve them, and the server's module takes its time to load.
+            # Imported here, as few nodes serve metrics, and the server's module takes time to load.
             from ..telemetry.metrics import Metrics
 
             self._metrics = Metrics(address, network.wake)
@@ -221,13 +221,13 @@ class Runtime:
         network.flush()
 
     def _perform(self, network: Network, effects: list[Effect]) -> int:
-        """Do what the core asks, in order. Returns the effects' checksum."""
+        """Perform the core's effects, in order. Returns their checksum."""
         crc = 0
         storage: list[StorageEffect] = []
         for effect in effects:
             payload: bytes | None = None
             if self._halted is not None:
-                pass  # Nothing after a halt is done, but it counts in the checksum.
+                pass  # Effects after a halt are not performed, but count in the checksum.
             elif isinstance(effect, Send):
                 payload = self._send(network, effect)
             elif isinstance(effect, Reply):
@@ -262,7 +262,9 @@ class Runtime:
         return payload
 
     def _payload(self, message: Message) -> bytes:
-        """The same entries and the same beat go to several peers, and are encoded once. (In other messages, values that are equal may be written differently.)"""
+        """Encode a message. The same entries and the same heartbeat go to several peers, and are encoded once. (In other messages, values that are equal
+        may be written differently.)
+        """
         if type(message) is not AppendEntries and type(message) is not Heartbeat:
             return encode_payload(to_wire(message))
         if message != self._sent:
@@ -281,7 +283,7 @@ class Runtime:
 
     def _work(self, effect: RunTask | DropTask) -> None:
         if self._tasks is None:
-            self._log.error("a task without anybody to run it was dropped", run=effect.run)
+            self._log.error("a task was dropped: this node has no task threads", run=effect.run)
         elif isinstance(effect, RunTask):
             self._tasks.submit(effect)
         else:
@@ -299,7 +301,7 @@ class Runtime:
         return payload
 
     def _trace_line(self, effect: Trace) -> None:
-        # `mono_ns` is that of the release: what the line tells was true for others from then on.
+        # `mono_ns` is the time of the release: from then on the line was true for others.
         event, fields = effect.event, effect.fields
         if not effect.after:
             self._trace.add(self._now_ns, event, fields)

@@ -1,10 +1,12 @@
-"""The threads that run tasks, so that none of them holds up the loop.
+"""Threads that run tasks, so that no task blocks the loop.
 
-`submit` and `drop` are called by the loop for `RunTask` and `DropTask`; what ended is fetched by `drain` after `wake` was called, as with the storage thread. Every run ends with one `TaskDone`, unless it was dropped: by its
-handler, or by its deadline, which counts from its beginning. Runs that wait for a thread are bounded by `WAITING_LIMIT`, and fail beyond it.
+The loop calls `submit` and `drop` for `RunTask` and `DropTask`. Ended runs are fetched by `drain` after `wake` was called, as with the storage
+thread. Every run ends with one `TaskDone`, unless it was dropped: by its handler, or by its deadline, which counts from its beginning. Runs that wait
+for a thread are bounded by `WAITING_LIMIT`, and fail beyond it.
 
-A thread cannot be killed. When a run passes its deadline its thread is *stuck*: given up, and replaced, as often as `STUCK_LIMIT` allows. It ends by itself if its handler ever returns. When too many are stuck there are
-no replacements, and with all of them stuck what waits fails at its deadline too: the node says so, and stays up.
+A thread cannot be killed. When a run passes its deadline its thread is *stuck*: given up, and replaced, as often as `STUCK_LIMIT` allows. It ends by
+itself if its handler ever returns. When too many are stuck there are no replacements. With all of them stuck, waiting runs fail at their deadline
+too: the node reports it, and stays up.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ class _Run:
     deadline_s: float
     """By the monotonic clock; from the submission while it waits, from its beginning when it runs."""
     gone: threading.Event = field(default_factory=threading.Event)
-    """Set when nobody wants its answer any more; a sleeper wakes."""
+    """Set when the answer is no longer needed; a sleeper wakes."""
 
 
 class TaskThreads:
-    """`workers` threads that are not stuck, at most. Not started: nothing runs."""
+    """`workers` threads that are not stuck, at most. Before `start` nothing runs."""
 
     def __init__(self, workers: int, wake: Callable[[], None], handlers: Mapping[str, Handler] = HANDLERS) -> None:
         self._workers = workers
@@ -44,14 +46,14 @@ class TaskThreads:
         self._lock = threading.Lock()
         self._work_came = threading.Condition(self._lock)
         self._deadline_came = threading.Condition(self._lock)
-        """The watcher waits here until `_watched_s`; it is woken only by a deadline before that."""
+        """The watcher waits here until `_watched_s`; only an earlier deadline wakes it."""
         self._thread_ended = threading.Condition(self._lock)
         self._watched_s = math.inf
         self._waiting: dict[int, _Run] = {}
         self._running: dict[int, _Run] = {}
         self._done: deque[TaskDone] = deque()
         self._threads = 0
-        """Those that are not stuck."""
+        """Threads that are not stuck."""
         self._idle = 0
         self._stopping = False
         self.stuck = 0
@@ -79,7 +81,7 @@ class TaskThreads:
             self._heed(self._waiting[task.run])
 
     def drop(self, run: int) -> None:
-        """Nobody wants to hear of this run: it does not begin, or its answer is thrown away."""
+        """Drop this run: it does not begin, or its answer is discarded."""
         with self._lock:
             found = self._waiting.pop(run, None) or self._running.get(run)
             if found is not None:
@@ -93,7 +95,7 @@ class TaskThreads:
         return ended
 
     def stop(self, timeout_s: float) -> bool:
-        """Begin nothing more. False when a handler still runs after that time; its thread goes with the process."""
+        """Begin nothing more. Returns False when a handler still runs after that time; its thread ends with the process."""
         with self._lock:
             self._stopping = True
             for run in (*self._waiting.values(), *self._running.values()):
@@ -123,7 +125,7 @@ class TaskThreads:
             answer = self._answer(run)
             with self._lock:
                 if self._running.pop(run.task.run, None) is None:
-                    # Its deadline passed: this thread was given up and another is in its place.
+                    # Its deadline passed: this thread was given up and another has replaced it.
                     self.stuck -= 1
                     self._grow()
                     return
@@ -131,7 +133,7 @@ class TaskThreads:
                     self._end(answer)
 
     def _answer(self, run: _Run) -> TaskDone | None:
-        """What the run came to; None when nobody wants it any more."""
+        """Return the answer of the run; None when it is no longer needed."""
         try:
             sleep_s = wait_s(run.task)
         except Exception as error:
@@ -141,7 +143,7 @@ class TaskThreads:
         return None if run.gone.is_set() else perform(run.task, self._handlers)
 
     def _take(self) -> _Run | None:
-        """The next run, which begins now; None when this thread is to end."""
+        """Take the next run, which begins now; None when this thread must end."""
         with self._lock:
             self._idle += 1
             self._work_came.wait_for(lambda: self._waiting or self._stopping)
@@ -170,7 +172,7 @@ class TaskThreads:
                             self._end(failed(number, f"all threads of this node hang, {self.stuck} of them"))
                 runs = (*self._running.values(), *self._waiting.values())
                 self._watched_s = min((run.deadline_s for run in runs), default=math.inf)
-                # At least a little, so that this thread cannot spin over what waits for its turn.
+                # Wait at least briefly, so that this thread does not spin while runs wait for their turn.
                 wait_s = max(self._watched_s - now_s, 0.05)
                 self._deadline_came.wait(None if wait_s == math.inf else wait_s)
 

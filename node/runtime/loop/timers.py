@@ -1,7 +1,7 @@
 """Timers by key: the pure table behind `SetTimer` and `CancelTimer`.
 
-A key has at most one timer. Setting replaces, so that a replaced or cancelled timer is never reported in a later turn; the generation
-travels along and lets the core ignore one that was due in the very turn in which it was replaced.
+A key has at most one timer. Setting replaces, so a replaced or cancelled timer is never reported in a later turn. The generation lets the core ignore
+a timer that was due in the same turn in which it was replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TimerTable:
         self._tickets += 1
         self._live[key] = (self._tickets, generation)
         heapq.heappush(self._heap, (at_ns, self._tickets, key))
-        # An election timer is replaced with every heartbeat: without this the dead entries outgrow the live ones.
+        # An election timer is replaced with every heartbeat: without this the dead entries outnumber the live ones.
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._live):
             self._compact()
 
@@ -30,12 +30,12 @@ class TimerTable:
         self._live.pop(key, None)
 
     def next_ns(self) -> int | None:
-        """When the earliest live timer is due."""
+        """Return when the earliest live timer is due."""
         self._drop_dead()
         return self._heap[0][0] if self._heap else None
 
     def due(self, now_ns: int) -> list[tuple[str, int]]:
-        """Take the timers due at `now_ns`, in order of their time, then of their setting: (key, generation)."""
+        """Remove and return the timers due at `now_ns`, by their time, then by their setting: (key, generation)."""
         fired = []
         while self._heap and self._heap[0][0] <= now_ns:
             _, ticket, key = heapq.heappop(self._heap)

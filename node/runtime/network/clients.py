@@ -1,7 +1,8 @@
-"""The clients that are connected, and who goes when there are too many: no address can keep the others out.
+"""Connected clients, and which one is closed when there are too many: no address can keep the others out.
 
-Below the bound nobody is turned away, and nobody is too idle. At the bound a newcomer takes the place of the client that was idle for longest at the address that holds most, if it comes from another one, or if that
-client has been idle for `client_idle_ns`. So each of n addresses comes to hold its n-th part, and connections that are forgotten open do not add up.
+Below the bound no client is refused, and none is too idle. At the bound a new client takes the place of the one that was idle for longest at the
+address that holds most, if it comes from another address, or if that client has been idle for `client_idle_ns`. So each of n addresses comes to hold
+its n-th part, and connections that are forgotten open do not add up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..telemetry.rates import origin
 
 
 class Client(Protocol):
-    """`host`: its address. `active_ns`: when a request of it came last, or it itself. `waiting`: whether it waits for an answer."""
+    """`host`: its address. `active_ns`: time of its last request, or of its connection. `waiting`: whether it waits for an answer."""
 
     name: str
     host: str
@@ -46,7 +47,7 @@ class Clients:
         return self._by_name.get(name)
 
     def admit(self, client: Client, now_ns: int) -> str | None:
-        """Why it may not stay, or None."""
+        """Return why it may not stay, or None."""
         if len(self._by_name) >= self._limits.clients and not self._make_room(origin(client.host), now_ns):
             return f"{len(self._by_name)} clients are connected already"
         self._by_name[client.name] = client
@@ -74,5 +75,5 @@ class Clients:
 
 
 def _idlest(clients: Iterable[Client]) -> Client:
-    """Who waits for nothing goes before who does."""
+    """Clients without a pending request go before those with one."""
     return min(clients, key=lambda client: (client.waiting, client.active_ns))

@@ -1,4 +1,4 @@
-"""One non-blocking TCP connection that carries frames, through TLS or not: bounded in both directions, silent about their meaning."""
+"""One non-blocking TCP connection that carries frames, through TLS or not: bounded in both directions, independent of their meaning."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _READ = 64 * 1024
-"""Bytes read at once: a larger buffer for every read would come from the kernel and go back to it, at three system calls."""
+"""Bytes read at once: a larger buffer would be allocated from the kernel and returned to it for every read, at three system calls."""
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 
 class Connection:
-    """Bytes queued by `queue` leave with `flush`, once a turn, so that the frames of one turn share a system call.
+    """Bytes queued by `queue` leave with `flush`, once per turn, so that the frames of one turn share a system call.
 
-    `owner` is what the selector hands back when the socket is ready. `last_read_ns` is when bytes came last, `last_frame_ns` when the
-    decoder last stood between two frames.
+    `owner` is what the selector returns when the socket is ready. `last_read_ns` is when bytes came last, `last_frame_ns` when the decoder last stood
+    between two frames.
 
-    With `tls`, what is queued waits until the handshake is complete and its owner's judge has let the peer pass.
+    With `tls`, queued bytes wait until the handshake is complete and the owner's judge has accepted the peer.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Connection:
         self._limit_bytes = limit_bytes
         self._out = bytearray()
         self._plain = bytearray()
-        """With TLS: what is still to be sealed."""
+        """With TLS: bytes to be encrypted."""
         self._fresh = True
-        """Nothing has come yet."""
+        """Whether nothing has arrived yet."""
         self._interest = READ
         selector.register(sock, READ, owner)
 
@@ -61,7 +61,7 @@ class Connection:
         return len(self._out) + len(self._plain)
 
     def queue(self, data: bytes) -> bool:
-        """Take `data` for sending. False when the other side reads too slowly: the bound is reached and nothing was taken."""
+        """Take `data` for sending. Returns False when the other side reads too slowly: the bound is reached and nothing was taken."""
         if self.queued_bytes + len(data) > self._limit_bytes:
             return False
         if self.tls is None:
@@ -70,20 +70,20 @@ class Connection:
             self._plain += data
         return True
 
-    def shake(self) -> None:
+    def start_handshake(self) -> None:
         """Begin the handshake, as the side that dialled. Raises `OSError` when the connection is gone."""
         assert self.tls is not None
         self._out += self.tls.begin()
         self.flush()
 
-    def speak_plainly(self) -> None:
-        """There is no TLS to be had with this peer; what is queued from now on goes as it is."""
+    def downgrade_to_plaintext(self) -> None:
+        """Drop TLS: this peer does not support it, and further queued bytes are sent in plaintext."""
         self.tls = None
         self._plain = bytearray()
         self._fresh = False
 
     def flush(self) -> None:
-        """Send what the kernel takes; the rest goes when the socket is writable. Raises `OSError` when the connection is gone."""
+        """Send what the kernel takes; the rest is sent when the socket is writable. Raises `OSError` when the connection is gone."""
         while self._out or self._seal():
             with memoryview(self._out)[:_CHUNK] as chunk:
                 try:
@@ -94,7 +94,7 @@ class Connection:
         self.watch(READ | WRITE if self._out else READ)
 
     def _seal(self) -> bool:
-        """Seal some of what waits, so much as the socket may take at once. Whether there was any, and it could be."""
+        """Encrypt as much of the queue as the socket may take at once. Returns whether there was any and it could be encrypted."""
         if not self._plain or self.tls is None or not self.tls.established:
             return False
         with memoryview(self._plain)[:_CHUNK] as chunk:
@@ -104,7 +104,9 @@ class Connection:
         return True
 
     def receive(self, now_ns: int) -> bool:
-        """Read once into the decoder. False at the end of the stream. Raises `OSError` when the connection broke, `Refused` for a peer that may not go on."""
+        """Read once into the decoder. Returns False at the end of the stream. Raises `OSError` when the connection broke, `Refused` for a peer that may
+        not go on.
+        """
         try:
             data = self.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
@@ -117,13 +119,13 @@ class Connection:
         if self.tls is None:
             fresh, self._fresh = self._fresh, False
             if fresh and data.startswith(b"\x16\x03"):
-                raise Refused("tls", "it speaks TLS; here is none")
+                raise Refused("tls", "it uses TLS, which this node does not")
             self.decoder.feed(data)
             return True
         try:
             plain = self.tls.take(data)
         except Refused:
-            # It is told why by TLS, if it is still there.
+            # TLS sends it the reason, if it is still there.
             self._out += self.tls.outgoing()
             with suppress(OSError):
                 self.flush()
@@ -132,11 +134,11 @@ class Connection:
         self._out += self.tls.outgoing()
         if self._out or self._plain:
             self.flush()
-        # What came with the farewell counts; the end of the stream follows it.
+        # Data that came with the close notification counts; the end of the stream follows it.
         return bool(plain) or not self.tls.ended
 
     def next_frame(self, now_ns: int) -> Frame | None:
-        """The next whole frame. Raises `FrameError`."""
+        """Return the next whole frame. Raises `FrameError`."""
         found = self.decoder.next()
         if found is not None or not self.decoder.pending:
             self.last_frame_ns = now_ns
@@ -148,23 +150,23 @@ class Connection:
             self._interest = interest
 
     def half_close(self) -> None:
-        """Say that nothing more will be sent. Raises `OSError` when the connection is gone."""
+        """Announce that nothing more will be sent. Raises `OSError` when the connection is gone."""
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            # A socket that is gone from the selector, or never was in it, must be closed all the same.
+            # The socket must be closed even if it is not, or never was, in the selector.
             with suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(self.sock)
             self.sock.close()
-            # The owner holds this connection: the cycle would wait for a collector that does not come (`collector.py`).
+            # The owner holds this connection: the cycle would wait for a collector that does not run (`collector.py`).
             self._owner = None
             self._out, self._plain = bytearray(), bytearray()
 
 
 def tune(sock: socket.socket, limits: Limits) -> None:
-    """Small frames at once (no Nagle), and an end to connections whose other side is gone without a word."""
+    """Send small frames at once (no Nagle), and detect connections whose other side disappeared."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

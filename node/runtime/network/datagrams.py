@@ -1,4 +1,6 @@
-"""The node's UDP socket: beacons, probes and rumours, sent and received without waiting. What does not go out at once is lost, as datagrams may be."""
+"""The node's UDP socket: beacons, probes and rumours, sent and received without waiting. A datagram that cannot be sent at once is lost, as datagrams
+may be.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from .connection import READ
 from .shared import Shared
 
 _TAKEN_A_TURN = 256
-"""Datagrams that are read in one turn, at most, so that a flood delays connections little."""
+"""Datagrams read in one turn, at most, so that a flood delays connections only slightly."""
 _BUFFER_BYTES = 1024 * 1024
 _SIOCGIFBRDADDR = 0x8919
 _SIOCGIFFLAGS = 0x8913
@@ -24,9 +26,9 @@ _IFF_UP, _IFF_BROADCAST = 0x1, 0x2
 
 
 class Datagrams:
-    """`receive` gives (host, port, data). With a key, whatever is not signed by one of ours, or has come before, is not among it: the core never sees that.
+    """`receive` yields (host, port, data). With a key, a datagram without a valid signature, or a replayed one, is dropped before the core sees it.
 
-    All is IPv4 unless the node listens on an IPv6 address; IPv6 has no broadcast, so seeds find the others there.
+    All is IPv4 unless the node listens on an IPv6 address. IPv6 has no broadcast, so seeds find the others there.
     """
 
     def __init__(self, shared: Shared, listen: Address, port: int) -> None:
@@ -46,7 +48,7 @@ class Datagrams:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
             sock.setblocking(False)
             loopback = ip_address(str(self._listen.sockaddr[0]).partition("%")[0]).is_loopback
-            # A node that listens on loopback alone must not be open to the network by its beacons.
+            # A node that listens only on loopback must not be open to the network through its beacons.
             sock.bind((self._listen.sockaddr[0] if loopback else "", self._port))
         except OSError:
             sock.close()
@@ -56,15 +58,15 @@ class Datagrams:
 
     @property
     def port(self) -> int | None:
-        """The port as it is bound, once it is."""
+        """The bound port, once it is bound."""
         return None if self._socket is None else int(self._socket.getsockname()[1])
 
     def meet(self, sender: str, incarnation: int) -> None:
-        """A certificate has vouched for this sender in this incarnation."""
+        """Record that a certificate vouched for this sender in this incarnation."""
         self._verifier.meet(sender, incarnation)
 
     def receive(self, now_ns: int) -> list[tuple[str, int, bytes]]:
-        """What has come, up to a bound; the selector says when there is more."""
+        """Yield what has arrived, up to a bound; the selector reports when there is more."""
         assert self._socket is not None
         taken: list[tuple[str, int, bytes]] = []
         for _ in range(_TAKEN_A_TURN):
@@ -73,7 +75,7 @@ class Datagrams:
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
-                continue  # An ICMP error about something sent earlier.
+                continue  # An ICMP error about an earlier datagram.
             self._shared.guard.run(self, self._take, str(sender[0]), int(sender[1]), data, now_ns, taken)
         return taken
 
@@ -89,7 +91,7 @@ class Datagrams:
             taken.append((host, port, opened))
 
     def abandon(self, reason: str) -> None:
-        """A datagram that caused an error is lost; there is no connection to end."""
+        """Drop a datagram that caused an error; there is no connection to close."""
 
     def send(self, host: str, port: int, data: bytes) -> None:
         self._send(host, port, self._sign(data))
@@ -117,7 +119,7 @@ class Datagrams:
         try:
             addresses = broadcast_addresses()
         except OSError:
-            # Out of descriptors, perhaps.
+            # Perhaps out of descriptors.
             self._shared.lost_datagrams += 1
             return
         for address in addresses:
@@ -130,7 +132,9 @@ class Datagrams:
 
 
 def broadcast_addresses() -> list[str]:
-    """The broadcast address of each interface that is up and has one: 255.255.255.255 would leave by one interface only, or, without a default route, by none."""
+    """Return the broadcast address of each interface that is up and has one: 255.255.255.255 would leave by one interface only, or, without a default
+    route, by none.
+    """
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
@@ -140,5 +144,5 @@ def broadcast_addresses() -> list[str]:
                 if flags & _IFF_UP and flags & _IFF_BROADCAST:
                     found.append(socket.inet_ntoa(fcntl.ioctl(probe, _SIOCGIFBRDADDR, request)[20:24]))
             except OSError:
-                continue  # It has no IPv4 address, or has just gone.
+                continue  # The interface has no IPv4 address, or has just disappeared.
     return [address for address in dict.fromkeys(found) if address != "0.0.0.0"]

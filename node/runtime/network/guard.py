@@ -1,7 +1,7 @@
 """The one place where an exception that a connection caused ends: that connection closes, it is counted by reason, and the loop goes on.
 
-Whatever the loop does for one connection, or one datagram, it does through `run`. What is raised here is a bug or a resource that ran out; what the other side may do wrong is
-answered where it is found, and never comes here.
+The loop does all work for a connection, or a datagram, through `run`. An exception here is a bug or an exhausted resource. Mistakes of the other side
+are answered where they are found, and never come here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..telemetry.logs import NodeLog
 
 class Endpoint(Protocol):
     def abandon(self, reason: str) -> None:
-        """End this connection now; nothing more is sent."""
+        """Close this connection now; nothing more is sent."""
         ...
 
 
@@ -26,7 +26,7 @@ class Guard:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Connections that ended so, by the name of the exception."""
+        """Connections closed this way, by the name of the exception."""
         return dict(sorted(self._counts.items()))
 
     def run(self, who: Endpoint, step: Callable[..., object], *arguments: object) -> None:
@@ -43,5 +43,5 @@ class Guard:
         reason = type(error).__name__
         self._counts[reason] = self._counts.get(reason, 0) + 1
         if self._counts[reason] == 1:
-            # Once for each reason: whoever causes one can cause many.
-            self._log.error("a connection was ended by an error of this node", traceback=traceback.format_exc())
+            # Once for each reason: a peer that causes one error can cause many.
+            self._log.error("a connection was closed by an error of this node", traceback=traceback.format_exc())

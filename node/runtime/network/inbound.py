@@ -1,8 +1,8 @@
-"""An accepted connection: a stranger until its hello, then a node that sends messages or a client that asks.
+"""An accepted connection: unidentified until its hello, then a node that sends messages or a client that sends requests.
 
-    STRANGER --hello--> NODE | CLIENT --frame error, refusal--> CLOSING --error frame read, or a second later--> closed
+    UNIDENTIFIED --hello--> NODE | CLIENT --frame error, refusal--> CLOSING --error frame read, or a second later--> closed
 
-Whatever arrives wrong ends this connection with an error frame and touches nothing else.
+Anything wrong that arrives ends this connection with an error frame and affects nothing else.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from .connection import READ, WRITE, Connection
 from .shared import Shared
 
 PONG = encode(Kind.PONG, {})
-_HINT = "come as a member of this cluster, with your own name and certificate, if it has any"
+_HINT = "connect as a member of this cluster, with your own name and certificate, if it uses any"
 _ANSWERS = {
-    "plaintext": FrameError("tls-required", "TLS 1.3 is spoken here", "give a certificate of this cluster's authority"),
-    "tls": FrameError("bad-magic", "TLS was spoken where there is none", "connect without TLS"),
+    "plaintext": FrameError("tls-required", "use TLS 1.3", "use a certificate of this cluster's authority"),
+    "tls": FrameError("bad-magic", "TLS was used where there is none", "connect without TLS"),
 }
-"""What they hear whose hello was not reached; whoever fails in the handshake hears it from TLS."""
+"""Answers to peers that failed before their hello; TLS itself answers those that fail in the handshake."""
 
 
 class Role(Enum):
-    STRANGER = "stranger"
+    UNIDENTIFIED = "unidentified"
     NODE = "node"
     CLIENT = "client"
     CLOSING = "closing"
 
 
-class Hall(Protocol):
-    """Where accepted connections report: the network."""
+class ConnectionOwner(Protocol):
+    """Owner of accepted connections, which receives their reports: the network."""
 
     def admit(self, inbound: Inbound, incarnation: object, now_ns: int) -> str | None:
-        """A stranger gave a good hello, as a node with its incarnation. Returns why it may not stay, or None."""
+        """Accept a connection after a valid hello, as a node with its incarnation. Returns why it may not stay, or None."""
         ...
 
     def deliver(self, event: Event, raw: bytes | None) -> None: ...
@@ -47,35 +47,37 @@ class Hall(Protocol):
     def wall_ns(self) -> int: ...
 
     def left(self, inbound: Inbound) -> None:
-        """The connection is closed for good."""
+        """Record that the connection is closed for good."""
         ...
 
 
 class Inbound:
     """`name` is the peer's name for a node, the connection's own name ("c17") for a client. `host` is the address that it came from."""
 
-    def __init__(self, connection_number: int, shared: Shared, hall: Hall, accepted_ns: int, host: str) -> None:
-        self.role = Role.STRANGER
+    def __init__(
+        self, connection_number: int, shared: Shared, owner: ConnectionOwner, accepted_ns: int, host: str
+    ) -> None:
+        self.role = Role.UNIDENTIFIED
         self.host = host
         self.name = f"c{connection_number}"
         self.connection: Connection
         self._shared = shared
-        self._hall = hall
+        self._owner = owner
         self._since_ns = accepted_ns
         self.active_ns = accepted_ns
-        """When it came, or asked last."""
+        """Time of the connection, or of its last request."""
         self._in_flight = 0
         self._skipped = 0
         self._half_closed = False
 
     @property
     def waiting(self) -> bool:
-        """Whether it waits for an answer."""
+        """Return whether it waits for an answer."""
         return self._in_flight > 0
 
     @property
     def identity(self) -> Identity | None:
-        """Who its certificate says that it is; None without TLS."""
+        """The identity in its certificate; None without TLS."""
         return None if self.connection.tls is None else self.connection.tls.peer
 
     def on_ready(self, mask: int, now_ns: int) -> None:
@@ -89,7 +91,7 @@ class Inbound:
             if mask & WRITE and not connection.closed:
                 self.flush()
         except Refused as refused:
-            self.turn_away(refused, now_ns)
+            self.reject(refused, now_ns)
         except OSError as error:
             self.close(str(error))
 
@@ -110,13 +112,13 @@ class Inbound:
             self.close(str(error))
 
     def tick(self, now_ns: int) -> None:
-        """Close what takes longer than it may."""
+        """Close the connection when something takes too long."""
         limits, connection = self._shared.limits, self.connection
         age_ns = now_ns - self._since_ns
         if self.role is Role.CLOSING:
             if age_ns > limits.linger_ns:
                 self.close("refused")
-        elif self.role is Role.STRANGER and age_ns > limits.hello_ns:
+        elif self.role is Role.UNIDENTIFIED and age_ns > limits.hello_ns:
             if connection.tls is not None and not connection.tls.established:
                 self._shared.refusals.add(self.host, Refused("handshake-timeout", "it did not complete its handshake"))
                 self.close("no handshake in time")
@@ -138,19 +140,19 @@ class Inbound:
         return now_ns - self.connection.last_read_ns > self._shared.limits.inbound_silence_ns * self._shared.slowness
 
     def refuse(self, error: FrameError, now_ns: int) -> None:
-        """Answer with an error frame and close once it is out."""
+        """Answer with an error frame and close once it is sent."""
         self._shared.log.warning(
             "connection refused", role=self.role.value, name=self.name, error=error.reason, reason=error.message
         )
         self._see_off(error, now_ns)
 
-    def turn_away(self, refused: Refused, now_ns: int) -> None:
-        """Refuse whoever is not who may come. It learns why, in words that tell nothing else."""
+    def reject(self, refused: Refused, now_ns: int) -> None:
+        """Reject a peer that may not connect. The message gives the reason and reveals nothing else."""
         if self.role is Role.CLOSING:
-            return  # What it still says, such as that its TLS broke off, is no news.
+            return  # What it still reports, such as a broken TLS, is ignored.
         self._shared.refusals.add(self.host, refused)
         if refused.reason == "plaintext":
-            self.connection.speak_plainly()
+            self.connection.downgrade_to_plaintext()
         self._see_off(_ANSWERS.get(refused.reason, FrameError("not-admitted", refused.message, _HINT)), now_ns)
 
     def _see_off(self, error: FrameError, now_ns: int) -> None:
@@ -168,7 +170,7 @@ class Inbound:
             self.connection.close()
         finally:
             self._leave_role(Role.CLOSING)
-            self._hall.left(self)
+            self._owner.left(self)
 
     def abandon(self, reason: str) -> None:
         self.close(reason)
@@ -176,12 +178,12 @@ class Inbound:
     def _leave_role(self, role: Role) -> None:
         was, self.role = self.role, role
         if was is Role.CLIENT:
-            self._hall.deliver(ClientGone(self.name), None)
+            self._owner.deliver(ClientGone(self.name), None)
 
     def _take_all(self, now_ns: int) -> None:
         while not self.connection.closed:
             if self.role is Role.CLOSING:
-                # What a refused connection still sends is read, so that closing does not reset it, and thrown away.
+                # What a refused connection still sends is read and dropped, so that closing does not reset it.
                 self.connection.decoder.discard()
                 return
             try:
@@ -193,7 +195,7 @@ class Inbound:
             except FrameError as error:
                 self.refuse(error, now_ns)
             except Refused as refused:
-                self.turn_away(refused, now_ns)
+                self.reject(refused, now_ns)
 
     def _count_skipped(self) -> None:
         skipped = self.connection.decoder.skipped
@@ -202,14 +204,14 @@ class Inbound:
             self._skipped = skipped
 
     def _take(self, found: Frame, now_ns: int) -> None:
-        if self.role is Role.STRANGER:
+        if self.role is Role.UNIDENTIFIED:
             self._take_hello(found, now_ns)
         elif self.role is Role.NODE and found.kind is Kind.MESSAGE:
             try:
                 message = from_wire(found.payload)
             except ValueError as error:
                 raise FrameError("bad-message", str(error), "run the same release on all nodes") from None
-            self._hall.deliver(Received(self.name, message, self._hall.wall_ns()), found.raw)
+            self._owner.deliver(Received(self.name, message, self._owner.wall_ns()), found.raw)
         elif self.role is Role.NODE and found.kind is Kind.PING:
             self._queue(PONG)
         elif self.role is Role.CLIENT and found.kind is Kind.REQUEST:
@@ -236,9 +238,9 @@ class Inbound:
             self.role = Role.NODE
         else:
             self.role = Role.CLIENT
-        problem = self._hall.admit(self, found.payload.get("incarnation"), now_ns)
+        problem = self._owner.admit(self, found.payload.get("incarnation"), now_ns)
         if problem is not None:
-            self.role = Role.STRANGER
+            self.role = Role.UNIDENTIFIED
             if role == "node":
                 raise Refused("not-a-member", problem)
             raise FrameError("not-admitted", problem, "use a connection that you have, or another node")
@@ -258,7 +260,7 @@ class Inbound:
             self._queue(encode(Kind.REPLY, answer))
             return
         self._in_flight += 1
-        self._hall.deliver(Request(self.name, body, self._hall.wall_ns()), raw)
+        self._owner.deliver(Request(self.name, body, self._owner.wall_ns()), raw)
 
     def _queue(self, data: bytes) -> None:
         if self.connection.queue(data):

@@ -1,12 +1,12 @@
-"""A link: the outgoing connection to one peer, dialled for ever, closed as soon as it is silent.
+"""A link: the outgoing connection to one peer, dialled again without end, closed as soon as it is silent.
 
-Each node sends on the connection that it dialled and receives on those that it accepted. Two connections a pair cost a few sockets and
-spare the race in which both sides dial at once and each closes the other's.
+Each node sends on the connection that it dialled and receives on those that it accepted. Two connections per pair cost a few sockets and avoid the
+race in which both sides dial at once and each closes the other's.
 
     IDLE --dial--> CONNECTING --connected, TLS if any, hello sent--> GREETING --right hello came--> UP
       ^---------------- refused, foreign, silent, slow, closed -----------------------'
 
-While UP the peer answers a ping each quarter of a second (rarer among many); messages go the other way only.
+While UP the peer answers a ping each quarter of a second (less often in large clusters); messages go the other way only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .connection import READ, WRITE, Connection, tune
 from .shared import Shared
 
 PING = encode(Kind.PING, {})
-REFUSALS_TOLD = 5
-"""Refused attempts that are reported after a connection that was up: later ones are no news."""
+REFUSALS_REPORTED = 5
+"""Refused attempts that are reported after a connection that was up: later ones bring no news."""
 
 
 class State(Enum):
@@ -70,8 +70,8 @@ class Link:
             self._shared.drop("message-slow-peer")
             self._fail(f"{self._connection.queued_bytes} bytes are waiting for it: it reads too slowly")
 
-    def nudge(self) -> None:
-        """The peer has just dialled us, so it is there: do not sit out the back-off."""
+    def reset_backoff(self) -> None:
+        """Dial without waiting for the back-off: the peer has just dialled us, so it is there."""
         if self.state is State.IDLE:
             self._failures = 0
             self._dial_at_ns = 0
@@ -86,10 +86,10 @@ class Link:
             if now_ns - self._dialled_ns >= limits.dial_attempt_ns:
                 self._fail(f"no answer within {limits.dial_attempt_ns // 1_000_000} ms")
         elif self.state is State.GREETING:
-            # Each round trip of TLS and hello has its own time: a far peer is not a silent one.
+            # Each round trip of TLS and hello has its own time: a distant peer is not a silent one.
             assert self._connection is not None
             if now_ns - self._connection.last_read_ns >= limits.hello_ns:
-                self._fail(f"connected, but no word within {limits.hello_ns // 1_000_000} ms")
+                self._fail(f"connected, but silent for {limits.hello_ns // 1_000_000} ms")
         else:
             assert self._connection is not None
             slowness = self._shared.slowness
@@ -104,7 +104,7 @@ class Link:
         was_up = self.state is State.UP
         self._on_ready(mask, now_ns)
         if was_up and self.state is State.IDLE:
-            self.tick(now_ns)  # Whether it is still there is of interest at once.
+            self.tick(now_ns)  # Check at once whether it is still there.
 
     def _on_ready(self, mask: int, now_ns: int) -> None:
         connection = self._connection
@@ -180,7 +180,7 @@ class Link:
         if connection.tls is None:
             connection.flush()
         else:
-            connection.shake()
+            connection.start_handshake()
 
     def _take(self, found: Frame, now_ns: int) -> None:
         if found.kind is Kind.PONG and self.state is State.UP:
@@ -195,7 +195,7 @@ class Link:
             self.state = State.UP
             self._checks = found.payload.get("checked") is True
             self._failures = 0
-            self._refusals_due = REFUSALS_TOLD
+            self._refusals_due = REFUSALS_REPORTED
             self._last_reason = ""
             self._pinged_ns = now_ns
             self._shared.log.info("link up", peer=self.peer, address=str(self.address))
@@ -217,7 +217,7 @@ class Link:
         delay_ns = min(limits.backoff_cap_ns, limits.backoff_first_ns << min(self._failures, 10))
         self._failures += 1
         self._dial_at_ns = self._dialled_ns + delay_ns
-        # An unreachable peer is dialled twice a second for as long as it is gone: say so once, not each time.
+        # An unreachable peer is dialled twice a second for as long as it is gone: log it once, not each time.
         if was_up or reason != self._last_reason:
             self._shared.log.warning("link down", peer=self.peer, address=str(self.address), reason=reason)
         self._last_reason = reason

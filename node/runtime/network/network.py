@@ -1,7 +1,7 @@
 """All sockets of a node: the listener, one link to each peer, the accepted connections; frames in, events out.
 
-`poll` waits once and returns the events of that turn, each with its raw JSON; `send` and `reply` queue; `flush` ends the turn. It knows
-neither the core nor the disk.
+`poll` waits once and returns the events of that turn, each with its raw JSON; `send` and `reply` queue; `flush` ends the turn. It knows neither the
+core nor the disk.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Network:
             for peer, address in sorted(options.peers.items())
             if peer != options.node
         }
-        shared.crowd(len(self._links))
+        shared.set_peer_count(len(self._links))
         self._datagrams: Datagrams | None = None
         if options.udp_port is not None:
             self._datagrams = Datagrams(shared, options.listen, options.udp_port)
         self._unknown: dict[str, None] = {}
-        """Peers whose address is not known, as the log has said."""
+        """Peers whose unknown address was logged."""
         self._inbound: dict[Inbound, None] = {}
         self._clients = Clients(shared.limits)
         self._accepted = 0
@@ -80,13 +80,13 @@ class Network:
         return None if self._datagrams is None else self._datagrams.port
 
     def wake(self) -> None:
-        """End the wait of `poll`; from any thread, and from signal handlers."""
-        # Full: earlier wakes are unread, so the loop will wake. Closed: there is no loop any more, and the disk's thread may not know yet.
+        """End the wait of `poll`; callable from any thread, and from signal handlers."""
+        # Full: earlier wakes are unread, so the loop will wake. Closed: the loop has ended, and the disk's thread may not know yet.
         with suppress(OSError):
             self._wake_write.send(b"w")
 
     def poll(self, until_ns: int | None) -> list[Incoming]:
-        """Wait until something happened, `until_ns` or housekeeping is due; read, and return what came."""
+        """Wait until something happened, `until_ns` or housekeeping is due; read, and return what arrived."""
         now_ns = time.monotonic_ns()
         wait_ns = self._next_housekeeping_ns - now_ns
         if until_ns is not None:
@@ -105,7 +105,7 @@ class Network:
                 self._take_datagrams()
             else:
                 self._shared.guard.run(owner, owner.on_ready, mask, now_ns)
-        # After reading: a node that was paused must see what came meanwhile before it calls anyone silent.
+        # After reading: a node that was paused must see what arrived meanwhile before it counts a peer as silent.
         if now_ns >= self._next_housekeeping_ns:
             self._next_housekeeping_ns = now_ns + self._shared.limits.housekeeping_ns * self._shared.slowness
             self._housekeeping(now_ns)
@@ -126,10 +126,10 @@ class Network:
             self._shared.guard.run(link, link.send, payload)
 
     def meet(self, peer: str, host: str, port: int) -> None:
-        """Connect to this peer at this address from now on, and let it in."""
+        """Connect to this peer at this address from now on, and accept its connections."""
         address = numeric(host, port)
         if address is None:
-            self._shared.log.warning("a peer's address is no number and was not used", peer=peer, host=host)
+            self._shared.log.warning("a peer's address is not numeric and was not used", peer=peer, host=host)
             return
         link = self._links.get(peer)
         if link is not None and link.address == address:
@@ -139,18 +139,18 @@ class Network:
         self._unknown.pop(peer, None)
         self._shared.log.info("peer met", peer=peer, address=str(address))
         link = self._links[peer] = Link(peer, address, self._shared, self._link_up, self._link_down, self._dial_refused)
-        self._shared.crowd(len(self._links))
+        self._shared.set_peer_count(len(self._links))
         self._shared.guard.run(link, link.tick, time.monotonic_ns())
 
     def part(self, peer: str) -> None:
-        """It is no peer any more."""
+        """Remove a peer."""
         link = self._links.pop(peer, None)
         if link is not None:
             link.close()
-        self._shared.crowd(len(self._links))
+        self._shared.set_peer_count(len(self._links))
         for inbound in list(self._inbound):
             if inbound.role is Role.NODE and inbound.name == peer:
-                inbound.close("it is no peer any more")
+                inbound.close("it is no longer a peer")
 
     def datagram(self, host: str, port: int, data: bytes) -> None:
         if self._datagrams is not None:
@@ -168,7 +168,7 @@ class Network:
             self._shared.guard.run(inbound, inbound.reply, payload)
 
     def status(self) -> dict[str, int]:
-        """What metrics tell of the clients."""
+        """Metrics of the clients."""
         return {"clients": len(self._clients), "clients_evicted": self._clients.evicted}
 
     def flush(self) -> None:
@@ -202,7 +202,7 @@ class Network:
         for other in list(self._inbound):
             if other is not inbound and other.role is Role.NODE and other.name == inbound.name:
                 other.close("the peer dialled again")
-        link.nudge()
+        link.reset_backoff()
         return None
 
     def deliver(self, event: Event, raw: bytes | None) -> None:
@@ -237,14 +237,14 @@ class Network:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                # Out of descriptors, perhaps. The listener stays ready, so leave it alone until the next housekeeping.
+                # Perhaps out of descriptors. The listener stays ready, so it is left alone until the next housekeeping.
                 self._shared.log.warning("cannot accept a connection", reason=str(error))
                 self._listen_again = True
                 self._shared.selector.unregister(self._listener)
                 break
             self._accepted += 1
             self._shared.guard.run(_Accepted(sock), self._take_in, sock, str(address[0]), now_ns)
-        self._evict_strangers()
+        self._evict_unidentified()
 
     def _take_in(self, sock: socket.socket, host: str, now_ns: int) -> None:
         shared = self._shared
@@ -258,9 +258,9 @@ class Network:
         inbound.connection = Connection(sock, shared.selector, inbound, queue_bytes, now_ns, shared.session(None))
         self._inbound[inbound] = None
 
-    def _evict_strangers(self) -> None:
-        """Too many connections that never said hello: the oldest go of whoever has most of them, so that others still get in."""
-        unnamed = [inbound for inbound in self._inbound if inbound.role in (Role.STRANGER, Role.CLOSING)]
+    def _evict_unidentified(self) -> None:
+        """Too many connections without a hello: close the oldest ones of the address that has most, so that others still get in."""
+        unnamed = [inbound for inbound in self._inbound if inbound.role in (Role.UNIDENTIFIED, Role.CLOSING)]
         excess = len(unnamed) - self._shared.limits.unidentified
         if excess <= 0:
             return
@@ -282,7 +282,7 @@ class Network:
 
 
 class _Accepted:
-    """A socket that is nobody's yet."""
+    """An accepted socket without an owner yet."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -292,7 +292,7 @@ class _Accepted:
 
 
 def too_large_reply(reply_id: object, node: str, size: int) -> bytes:
-    """What a client gets in place of a reply that fits no frame. Not `fail`: the command may have taken effect."""
+    """Reply that replaces one too large for a frame. Not `fail`: the command may have taken effect."""
     message = f"the answer has {size} bytes; a frame carries at most {MAX_PAYLOAD}"
     return encode_payload(
         {"id": reply_id, "status": "info", "error": "reply-too-large", "message": message, "node": node}

@@ -1,4 +1,4 @@
-"""From a node's options to what guards its sockets: certificates, keys, and their replacement while it runs."""
+"""Security of a node's sockets, from its options: certificates, keys, and their replacement at run time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def shared_of(options: RuntimeOptions, incarnation: int, log: NodeLog) -> Shared:
-    """Raises `ConfigError` for files that cannot work, and tells the log as well."""
+    """Raises `ConfigError` for files that cannot work, and logs it too."""
     try:
         tls, keys = _tls(options, log), _keys(options, log)
     except ConfigError as error:
@@ -30,7 +30,7 @@ def _tls(options: RuntimeOptions, log: NodeLog) -> Rotating[Credentials] | None:
     files = options.tls
     if files is None:
         return None
-    # Here, because a node without TLS need not load OpenSSL.
+    # Imported here, because a node without TLS does not need OpenSSL.
     from ..security.tls import load_credentials
 
     own = Identity(options.cluster, "node", options.node)

@@ -1,4 +1,4 @@
-"""What the links and the accepted connections of one node have in common: identity, bounds, selector, log."""
+"""State shared by the links and the accepted connections of one node: identity, bounds, selector, log."""
 
 from __future__ import annotations
 
@@ -56,23 +56,25 @@ class Shared:
             Kind.HELLO, {"cluster": cluster, "role": "node", "name": node, "incarnation": incarnation, "checked": True}
         )
         self.lost_datagrams = 0
-        """Datagrams that did not get out: no route, a full buffer, an address that is none."""
+        """Datagrams that were not sent: no route, a full buffer, an invalid address."""
         self.dropped: dict[str, int] = {}
-        """What was thrown away because a queue was full or nobody was there, by reason."""
+        """What was dropped because a queue was full or no connection existed, by reason."""
         self.slowness = 1
-        """How many times rarer pings and housekeeping are than in a small cluster, and how much longer silence is suffered: with 31 peers, they alone would keep a processor busy."""
+        """How many times less often pings and housekeeping run than in a small cluster, and how much longer silence is tolerated: with 31 peers, they
+        alone would keep a processor busy.
+        """
         self._dirty: dict[Flushable, None] = {}
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Count what is dropped. `reason` is one of few words."""
+        """Count what is dropped. `reason` is one of a few words."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
-    def crowd(self, peers: int) -> None:
-        """There are so many peers now."""
+    def set_peer_count(self, peers: int) -> None:
+        """Set the number of peers."""
         self.slowness = max(1, -(-peers // PEERS_PINGED_OFTEN))
 
     def mark_dirty(self, who: Flushable) -> None:
-        """`who` queued bytes in this turn and must be flushed at its end."""
+        """Record that `who` queued bytes in this turn and must be flushed at its end."""
         self._dirty[who] = None
 
     def take_dirty(self) -> list[Flushable]:
@@ -81,11 +83,11 @@ class Shared:
         return dirty
 
     def reload(self) -> None:
-        """Look at the files of certificates and keys at the next housekeeping; from any thread, and from signal handlers."""
+        """Read the files of certificates and keys at the next housekeeping; callable from any thread, and from signal handlers."""
         self._files_wanted = True
 
     def look_at_files(self, now_ns: int) -> None:
-        """Housekeeping: connections and datagrams from now on use what the files hold."""
+        """Housekeeping: new connections and datagrams use what the files now hold."""
         wanted, self._files_wanted = self._files_wanted, False
         if wanted or now_ns >= self._next_look_ns:
             self._next_look_ns = now_ns + self.limits.files_look_ns
@@ -94,19 +96,19 @@ class Shared:
                     files.look(force=wanted)
 
     def status(self) -> dict[str, Any]:
-        """What metrics tell of the sockets: refusals by reason, datagrams that were lost, and how long our certificate is valid."""
-        told: dict[str, Any] = {
+        """Metrics of the sockets: refusals by reason, lost datagrams, and how long our certificate is valid."""
+        counts: dict[str, Any] = {
             "refused": self.refusals.counts,
             "dropped": dict(sorted(self.dropped.items())),
             "broken": self.guard.counts,
             "lost_datagrams": self.lost_datagrams,
         }
         if self.tls is not None:
-            told["certificate_expires_s"] = self.tls.value.expires_s
-        return told
+            counts["certificate_expires_s"] = self.tls.value.expires_s
+        return counts
 
     def session(self, peer: str | None) -> Session | None:
-        """The TLS of a new connection: to `peer`, or accepted when that is None. None where there is no TLS."""
+        """Return the TLS of a new connection: to `peer`, or accepted when that is None. None where there is no TLS."""
         if self.tls is None:
             return None
         from ..security.tls import Session
@@ -129,15 +131,15 @@ class Shared:
         return refused
 
     def wrong_identity(self, found: Identity | None, role: str, name: str) -> Refused | None:
-        """Why who gave such a hello is not who the certificate names, or None. A client is called as it likes; that it is one must be certified."""
+        """Return why the hello does not match the certificate, or None. A client's name is free; that it is a client must be certified."""
         if self.tls is None or (found is not None and found.role == role and (role == "client" or found.name == name)):
             return None
         if found is not None and found.role != role:
-            return Refused("role", f"it says that it is a {role}, and shows the certificate of {found}")
-        return Refused("name", f"it says that it is {role} {name!r}, and shows the certificate of {found}")
+            return Refused("role", f"its hello says {role}, but it shows the certificate of {found}")
+        return Refused("name", f"its hello says {role} {name!r}, but it shows the certificate of {found}")
 
     def wrong_hello(self, hello: Mapping[str, Any], expected_name: str | None = None) -> str | None:
-        """Why this hello is refused, or None when it is one of ours (and of `expected_name`, if given)."""
+        """Return why this hello is refused, or None when it is one of ours (and of `expected_name`, if given)."""
         cluster, role, name = hello.get("cluster"), hello.get("role"), hello.get("name")
         if cluster != self.cluster:
             return f"the hello is of cluster {_short(cluster)}; this is {self.cluster!r}"

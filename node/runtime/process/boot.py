@@ -1,16 +1,16 @@
-"""From a command line to a running node: options, configuration, lock, signals, exit codes.
+"""Start of a node from a command line: options, configuration, lock, signals, exit codes.
 
     python3 -I node.pyz --config config.json                run in the foreground
     python3 -I node.pyz --supervise --config config.json    leave a supervisor behind that runs it
     … --supervise --foreground …                            be that supervisor, for a service manager (Type=notify)
 
-The configuration is the core's (`node/config/node.py`) plus, all optional: `directory` (default: where the file is), `listen` ("host:port", default: this
-node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks), `metrics`
-("127.0.0.1:9101": serve metrics and health over HTTP there), `tls` ({"ca", "certificate", "key"}: paths of PEM files) and `datagram_key` (the path of its
-file), both from the configuration's folder on; SIGHUP has their files read again.
+The configuration is the core's (`node/config/node.py`) plus, all optional: `directory` (default: the folder of the file), `listen` ("host:port",
+default: this node's address in `peers`), `seed`, `record_inputs`, `handlers` (a Python file with more handlers of tasks), `metrics`
+("127.0.0.1:9101": serve metrics and health over HTTP there), `tls` ({"ca", "certificate", "key"}: paths of PEM files) and `datagram_key` (the path of
+its file). The paths of the last two are relative to the configuration's folder; on SIGHUP their files are read again.
 
-Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port is
-not to be had · 1 a bug, with its traceback.
+Exit codes: 0 stopped by SIGTERM or SIGINT · 2 the configuration is wrong · 3 the node halted itself (the log says why) · 4 the directory or the port
+is not available · 1 a bug, with its traceback.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: NodeConfig, options: RuntimeOptions) -> int:
     """Run until a signal ends it."""
-    # Here, because an archive's modules are compiled at each start: the supervisor does not need these.
+    # Imported here, because an archive's modules are compiled at each start: the supervisor does not need these.
     from ...core.core import Core
     from ..loop.loop import Runtime
 
@@ -80,7 +80,7 @@ def run(config: NodeConfig, options: RuntimeOptions) -> int:
 
 
 def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
-    """Read and judge the configuration. Raises `ConfigError`."""
+    """Read and validate the configuration. Raises `ConfigError`."""
     try:
         content = read_json(_regular_text(path), WIDE)
     except (OSError, ValueError) as error:
@@ -89,7 +89,7 @@ def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
         raise ConfigError(f"it holds {str(content)[:80]!r}, not an object", 'write {"node": "n1", …}')
     config = NodeConfig.from_json({name: value for name, value in content.items() if name not in _RUNTIME_FIELDS})
     if config.membership is not None:
-        # Names are resolved once, at boot: a name server must not stop the loop later.
+        # Names are resolved once, at boot: a name server must not block the loop later.
         found = [_resolve("membership.seeds", _join(host, port)).sockaddr for host, port in config.membership.seeds]
         seeds = tuple((str(sockaddr[0]), int(sockaddr[1])) for sockaddr in found)
         config = replace(config, membership=replace(config.membership, seeds=seeds))
@@ -97,11 +97,11 @@ def load(path: Path) -> tuple[NodeConfig, RuntimeOptions]:
 
 
 def _regular_text(path: Path) -> str:
-    """The text of a regular file of a bounded size: a pipe would be waited for, and `/dev/zero` has no end. Raises `OSError`, or `ValueError`."""
+    """Read a regular file of bounded size: reading a pipe would block, and `/dev/zero` has no end. Raises `OSError`, or `ValueError`."""
     # Without O_NONBLOCK, opening a pipe waits for its writer.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         content = file.read(MOST_CONFIG_BYTES + 1)
     if len(content) > MOST_CONFIG_BYTES:
         raise ValueError(f"{path} has more than {MOST_CONFIG_BYTES} bytes")
@@ -113,11 +113,11 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
     seed = content.get("seed")
     record_inputs = content.get("record_inputs", True)
     if not isinstance(directory, str) or not Path(directory).is_absolute():
-        raise ConfigError(
-            f"directory: {directory!r} is not an absolute path", "write where the node may keep its files"
-        )
+        raise ConfigError(f"directory: {directory!r} is not an absolute path", "write the folder for the node's files")
     if seed is not None and (type(seed) is not int or seed < 0):
-        raise ConfigError(f"seed: {seed!r} is not a non-negative integer", "leave it out for one drawn at each start")
+        raise ConfigError(
+            f"seed: {seed!r} is not a non-negative integer", "leave it out for a random one at each start"
+        )
     if type(record_inputs) is not bool:
         raise ConfigError(f"record_inputs: {record_inputs!r} is not true or false", "the default is true")
     handlers = content.get("handlers")
@@ -157,7 +157,7 @@ def _file(value: Any, field: str, folder: Path) -> Path | None:
     if value is None and not field.startswith("tls."):
         return None
     if not isinstance(value, str) or not (folder / value).is_file():
-        raise ConfigError(f"{field}: {value!r} is not a file", f"write a path, absolute or from {folder} on")
+        raise ConfigError(f"{field}: {value!r} is not a file", f"write a path, absolute or relative to {folder}")
     return folder / value
 
 
@@ -174,7 +174,7 @@ def _resolve(field: str, text: Any) -> Address:
 
 
 def _raise_descriptor_limit() -> None:
-    """A thousand clients need as many descriptors; the soft limit is often 1024."""
+    """Raise the soft limit of descriptors, which is often 1024: a thousand clients need as many descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,13 +1,13 @@
-"""The policy of the garbage collector: no pause grows with what the node keeps.
+"""Policy of the garbage collector: no pause grows with what the node keeps.
 
-A node keeps much (log, keys, sessions) and makes few cycles; reference counts free nearly all. A collector with the usual policy walks what is kept again and again: with
-10^6 keys and a log of 10^5 entries, for tens of milliseconds at a time. So
+A node keeps much (log, keys, sessions) and makes few cycles; reference counts free nearly everything. A collector with the usual policy scans what is
+kept again and again: with 10^6 keys and a log of 10^5 entries, for tens of milliseconds at a time. So
 
-- what is there at start is frozen: never walked again;
-- the young are walked after each `YOUNG` allocations, and after each fifth time what survived twice is frozen too;
-- the oldest generation is never walked, for it is always empty.
+- objects that exist at start are frozen: never scanned again;
+- young objects are scanned after each `YOUNG` allocations, and after each fifth scan those that survived twice are frozen too;
+- the oldest generation is never scanned, because it is always empty.
 
-A cycle that lives long enough to be frozen is not freed any more. Tests hold the node to making none for a connection or a request.
+A cycle that lives long enough to be frozen is never freed. Tests ensure that the node makes none for a connection or a request.
 """
 
 from __future__ import annotations

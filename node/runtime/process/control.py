@@ -1,8 +1,8 @@
-"""How a supervised node is controlled: files in one directory, and the shell commands that use them.
+"""Control of a supervised node: files in one directory, and the shell commands that use them.
 
 The contract
 ------------
-`python3 -I node.pyz --supervise --config DIR/config.json` leaves a supervisor behind (a daemon), which makes one sentence true, checking
+`python3 -I node.pyz --supervise --config DIR/config.json` leaves a supervisor behind (a daemon), which keeps one sentence true, checking
 ten times a second and whenever its child ends:
 
     the node runs if and only if DIR/stopped does not exist.
@@ -12,14 +12,14 @@ ten times a second and whenever its child ends:
 * **Restart.** Remove the marker (`restart_command`): the supervisor starts the node within a tenth of a second. Nothing else is needed, so
   a watchdog that knows only the path can heal after the harness has died.
 * **Pause** touches neither file: signal the process in `node.pid` (SIGSTOP, SIGCONT). A paused node counts as running; SIGKILL works on it.
-* Both commands may be repeated, in any state, also with no supervisor there, and succeed.
+* Both commands may be repeated, in any state, also without a supervisor, and succeed.
 
-An exit that nobody asked for is followed by a restart after a back-off (0.1 s, doubling to 5 s, forgotten after 10 s of running). Only exit code 2, a
-configuration that cannot work, is not: the supervisor then waits for the marker to come and go, or for its own end.
+An unrequested exit is followed by a restart after a back-off (0.1 s, doubling to 5 s, reset after 10 s of running). The exception is exit code 2, a
+configuration that cannot work: the supervisor then waits for the marker to come and go, or for its own end.
 
 Files in DIR: `config.json`, `environment.json` (variables for the node alone, read at each start; a clock shim's LD_PRELOAD goes there), `stopped`,
-`node.pid`, `supervisor.pid`, `supervisor.lock`, `supervisor.log`, `node.out` (what the node writes to its standard streams), `code/`
-(the archive unpacked), and the node's own (`home.py`).
+`node.pid`, `supervisor.pid`, `supervisor.lock`, `supervisor.log`, `node.out` (what the node writes to its standard streams), `code/` (the archive
+unpacked), and the node's own (`home.py`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Control:
 
     @property
     def marker(self) -> str:
-        """Exists while the node shall not run."""
+        """Exists while the node must not run."""
         return self.path(STOPPED)
 
     @property
@@ -77,7 +77,7 @@ class Control:
         return f'pid=$(cat {quote(self.pid_file)} 2>/dev/null) && {self._is_ours("$pid")} && echo "$pid" || true'
 
     def stop_command(self, wait_s: float = 8.0) -> str:
-        """End supervisor and node, in order, and wait for it. Exit code 1 when the supervisor is still there afterwards."""
+        """End supervisor and node, in order, and wait for that. Exit code 1 when the supervisor still runs afterwards."""
         tries = int(wait_s / 0.05)
         return (
             f"pid=$(cat {quote(self.path(SUPERVISOR_PID))} 2>/dev/null) || exit 0; {self._is_ours('$pid')} || exit 0; "
@@ -86,5 +86,5 @@ class Control:
         )
 
     def _is_ours(self, pid: str) -> str:
-        # Process numbers are used again: the command line must name this directory's archive or configuration.
+        # Process numbers are reused: the command line must name this directory's archive or configuration.
         return f'grep -qF {quote(self.path(""))} "/proc/{pid}/cmdline" 2>/dev/null'

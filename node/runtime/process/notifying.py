@@ -1,6 +1,6 @@
-"""Tells a service manager that a service is ready: one datagram to the socket that it names in `NOTIFY_SOCKET` (systemd's sd_notify(3), without its library).
+"""Readiness notification for a service manager: one datagram to the socket named in `NOTIFY_SOCKET` (systemd's sd_notify(3), without its library).
 
-Started by nobody who wants to know, it tells nobody.
+Without that variable it sends nothing.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ VARIABLE = "NOTIFY_SOCKET"
 
 
 class Notifier:
-    """`told` when there is nothing more to tell."""
+    """`notified` is true when there is nothing more to send."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self.told = address is None
+        self.notified = address is None
 
     @classmethod
     def from_environment(cls) -> Notifier:
-        """Takes the variable away: what this process starts has nothing to tell."""
+        """Removes the variable: child processes must not notify."""
         return cls(os.environ.pop(VARIABLE, None))
 
     def ready(self, status: str) -> None:
-        """Once. A manager that does not listen changes nothing for the service."""
-        self.told = True
+        """Notify once. A manager that does not listen changes nothing for the service."""
+        self.notified = True
         assert self._address is not None
         # An abstract socket is written with @, and begins with a zero byte.
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -33,4 +33,4 @@ class Notifier:
             try:
                 notify.sendto(f"READY=1\nSTATUS={status}\n".encode(), address)
             except OSError as error:
-                print(f"the service manager was not told: {error}", flush=True)
+                print(f"could not notify the service manager: {error}", flush=True)

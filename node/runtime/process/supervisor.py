@@ -1,7 +1,7 @@
-"""The supervisor: a small daemon that keeps one node running, or not, as the marker says (`control.py` has the contract).
+"""The supervisor: a small daemon that keeps one node running, or stopped, as the marker says (`control.py` has the contract).
 
-It starts the node as a child with the variables of environment.json, writes its pid file, reaps it and decides what to do. It reads
-no socket and knows nothing of consensus. In the foreground it is what a service manager starts: it then tells it when the node is ready (`notifying.py`).
+It starts the node as a child with the variables of environment.json, writes its pid file, reaps it and decides what to do. It reads no socket and
+knows nothing of consensus. In the foreground, started by a service manager, it also notifies the manager when the node is ready (`notifying.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _IN_CHARGE = b"in charge"
 
 
 def daemonise(directory: Path, archive: Path, arguments: Sequence[str]) -> int:
-    """Leave a supervisor behind, unless one is there already. Returns 0 once one is in charge, 1 when it could not start."""
+    """Leave a supervisor behind, unless one exists already. Returns 0 once one is in charge, 1 when it could not start."""
     read_end, write_end = os.pipe()
     if os.fork() == 0:
         os.close(read_end)
@@ -65,7 +65,7 @@ def foreground(directory: Path, archive: Path, arguments: Sequence[str]) -> int:
 
 
 def _be_supervisor(directory: Path, archive: Path, arguments: Sequence[str], report: int) -> None:
-    """The daemon's whole life. It keeps none of its caller's streams, or an SSH session would wait for them."""
+    """Run the daemon's whole life. It keeps none of its caller's streams, or an SSH session would wait for them."""
     try:
         _detach(directory)
         supervisor = Supervisor(directory)
@@ -110,20 +110,20 @@ class Supervisor:
         self._lock = -1
 
     def take_charge(self) -> bool:
-        """Lock the directory against a second supervisor and clear away what a dead one left. False when one is there."""
+        """Lock the directory against a second supervisor and remove what a dead one left. Returns False when one exists."""
         self._lock = os.open(self._directory / control.SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        # For systemd-tmpfiles, which removes what nobody touched for a month from /var/tmp, but nothing below a locked directory.
+        # For systemd-tmpfiles, which removes files untouched for a month from /var/tmp, but nothing below a locked directory.
         fcntl.flock(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_SH)
         _write(self._directory / control.SUPERVISOR_PID, f"{os.getpid()}\n")
         self._kill_orphan()
         return True
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT: then the node is ended first."""
+        """Run until SIGTERM or SIGINT: then the node is ended first."""
         arrivals = _Arrivals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
         _say(f"supervising {' '.join(self.command)}")
         while True:
@@ -136,7 +136,7 @@ class Supervisor:
                 return
 
     def _settle(self) -> None:
-        """One look at the world: reap, then start or kill."""
+        """Check once: reap the child, then start or kill it."""
         self._reap()
         if (self._directory / control.STOPPED).exists():
             self._hopeless = False
@@ -146,13 +146,13 @@ class Supervisor:
                 self._child.kill()
         elif self._child is None and not self._hopeless and time.monotonic() >= self._not_before_s:
             self._start()
-        if not self._notifier.told:
-            self._tell_when_ready()
+        if not self._notifier.notified:
+            self._notify_when_ready()
 
-    def _tell_when_ready(self) -> None:
-        """A node that is kept down by the marker is as it shall be: whoever boots the machine need not wait for it."""
+    def _notify_when_ready(self) -> None:
+        """Notify when the node is ready. A node that the marker keeps stopped also counts as ready: the boot of the machine need not wait for it."""
         if (self._directory / control.STOPPED).exists():
-            self._notifier.ready("kept down by the marker")
+            self._notifier.ready("kept stopped by the marker")
         elif self._child is not None and is_ready(self._directory, self._child.pid):
             self._notifier.ready(f"node runs, pid {self._child.pid}")
 
@@ -204,7 +204,7 @@ class Supervisor:
         (self._directory / control.NODE_PID).unlink(missing_ok=True)
 
     def _kill_orphan(self) -> None:
-        """A node whose supervisor was killed runs on; it holds the lock and the port that the next one needs."""
+        """Kill a node whose supervisor was killed: it holds the lock and the port that the next one needs."""
         try:
             pid = int((self._directory / control.NODE_PID).read_text())
             command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -219,15 +219,15 @@ class Supervisor:
 class _Arrivals:
     """Numbers of signals as they arrive, through a pipe that Python's handler writes to.
 
-    Not `signal.sigtimedwait`: stopped and continued after its time was over, CPython's returns a signal that never came, and a host that was frozen
-    for a moment would lose its node.
+    Not `signal.sigtimedwait`: paused and continued after its timeout, CPython's returns a signal that never came. A host that was frozen for a moment
+    would lose its node.
     """
 
     def __init__(self, watched: Sequence[int]) -> None:
         self._pipe, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
         for number in watched:
-            # Without a handler of Python's nothing is written.
+            # Without a Python handler nothing is written.
             signal.signal(number, lambda number, frame: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
 
@@ -237,7 +237,7 @@ class _Arrivals:
 
 
 def is_ready(directory: Path, pid: int) -> bool:
-    """Whether the node of that number says that it serves (`Home.mark_ready`)."""
+    """Return whether the node of that process number reports that it serves (`Home.mark_ready`)."""
     try:
         return bool(json.loads((directory / "ready").read_text())["pid"] == pid)
     except (OSError, ValueError, KeyError, TypeError):
@@ -245,7 +245,7 @@ def is_ready(directory: Path, pid: int) -> bool:
 
 
 def unpack(archive: Path, directory: Path) -> Path:
-    """The archive's files in a folder, anew for each supervisor. Returns what Python is to run.
+    """Unpack the archive into a folder, again for each supervisor. Returns what Python must run.
 
     Modules in an archive are compiled at every start, those in a folder once: a restart takes a third of the time.
     """
@@ -256,7 +256,7 @@ def unpack(archive: Path, directory: Path) -> Path:
     with zipfile.ZipFile(archive) as content:
         content.extractall(code)
     for compiled in list(code.rglob("*.pyc")):
-        # In an archive bytecode is found beside its source, in a folder here; that of another Python is not, and does no harm.
+        # In an archive, bytecode lies next to its source, in a folder here; that of another Python is ignored and does no harm.
         place = Path(importlib.util.cache_from_source(str(compiled.with_suffix(".py"))))
         place.parent.mkdir(exist_ok=True)
         compiled.rename(place)
@@ -264,7 +264,7 @@ def unpack(archive: Path, directory: Path) -> Path:
 
 
 def read_environment(path: Path) -> Mapping[str, str]:
-    """Variables for the node, or none. A file that is not an object of strings is reported and ignored: the node must come back."""
+    """Return the variables for the node, or none. A file that is not an object of strings is reported and ignored: the node must come back."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:

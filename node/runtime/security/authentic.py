@@ -1,11 +1,12 @@
-"""Datagrams that only holders of a key can make, each of which is taken once.
+"""Authenticated datagrams: only holders of a key can make them, and each is accepted once.
 
     | "TRIS" | 1 | mac, 16 bytes | incarnation, 8 | sequence, 8 | length of the name, 1 | sender's name | datagram |
 
-The MAC is HMAC-SHA256 (RFC 2104) cut to 16 bytes, over the cluster's name and everything after itself. The sequence grows with each datagram of an incarnation; a receiver keeps, of each
-sender, the highest one and which of the `WINDOW` before it have come, as IPsec does (RFC 4303, section 3.4.3). Older ones and those of an earlier incarnation are replays.
+The MAC is HMAC-SHA256 (RFC 2104) truncated to 16 bytes, over the cluster's name and everything after itself. The sequence grows with each datagram of
+an incarnation. A receiver keeps, for each sender, the highest one and which of the `WINDOW` before it have arrived, as IPsec does (RFC 4303, section
+3.4.3). Older ones and those of an earlier incarnation are replays.
 
-The key is shared by all nodes: it keeps strangers out, and does not tell one node from another. What the core sees is the datagram alone, as if there were no key.
+All nodes share the key: it keeps outsiders out, but does not distinguish nodes. The core sees only the datagram, as if there were no key.
 
 A key file has one or two lines of hexadecimal digits: all are accepted, the first signs.
 """
@@ -33,13 +34,13 @@ _HEAD = struct.Struct(f">4sB{MAC_BYTES}s")
 _BODY = struct.Struct(">QQB")
 NAME_BYTES = 255
 OVERHEAD = _HEAD.size + _BODY.size + NAME_BYTES
-"""More than this no datagram grows."""
+"""Bytes that a signature adds to a datagram, at most."""
 
 Keys = tuple[bytes, ...]
 
 
 def load_keys(path: Path) -> Keys:
-    """Raises `ConfigError`, which names the line and not what it says."""
+    """Raises `ConfigError`, which names the line and not its content."""
     lines = read_secret(path, "datagram_key").split()
     hint = f"write one or two lines of {2 * KEY_BYTES} hexadecimal digits: openssl rand -hex {KEY_BYTES}"
     if not 1 <= len(lines) <= KEYS:
@@ -57,7 +58,7 @@ def load_keys(path: Path) -> Keys:
 
 @dataclass(slots=True)
 class _Window:
-    """Of one sender: bit i of `seen` stands for the sequence `highest` - i."""
+    """Replay window of one sender: bit i of `seen` stands for the sequence `highest` - i."""
 
     incarnation: int
     highest: int = 0
@@ -79,20 +80,20 @@ class Signer:
 
 
 class Verifier:
-    """Takes what other nodes signed, once. Senders are bounded in number, and only who has the key becomes one."""
+    """Accepts what other nodes signed, once. The number of senders is bounded, and only a holder of the key becomes one."""
 
     def __init__(self, cluster: str, node: str) -> None:
         self._cluster, self._own = _scope(cluster), node.encode()
         self._windows: dict[bytes, _Window] = {}
 
     def open(self, keys: Keys, data: bytes) -> bytes | None:
-        """The datagram inside; None for one of our own, which a broadcast brings back. Raises `Refused`."""
+        """Return the datagram inside; None for one of our own, which a broadcast brings back. Raises `Refused`."""
         if len(data) < _HEAD.size + _BODY.size or not data.startswith(MAGIC):
             raise Refused("unsigned", "a datagram without a signature")
         _, version, mac = _HEAD.unpack_from(data)
         signed = data[_HEAD.size :]
         if version != VERSION or not any(hmac.compare_digest(mac, _mac(key, self._cluster, signed)) for key in keys):
-            raise Refused("forged", "a datagram whose signature is of no key, or cluster, of ours")
+            raise Refused("forged", "a datagram whose signature is not of our key and cluster")
         incarnation, sequence, length = _BODY.unpack_from(signed)
         name = signed[_BODY.size : _BODY.size + length]
         if name == self._own:
@@ -101,7 +102,7 @@ class Verifier:
         return signed[_BODY.size + length :]
 
     def meet(self, sender: str, incarnation: int) -> None:
-        """The sender's certificate has vouched for it: this is its incarnation, and be it an earlier one, as after its directory was lost."""
+        """Set the sender's incarnation, as its certificate vouched for it. It may be an earlier one, after its directory was lost."""
         window = self._windows.get(sender.encode())
         if window is not None and window.incarnation != incarnation:
             self._windows[sender.encode()] = _Window(incarnation)
@@ -114,7 +115,9 @@ class Verifier:
             window = self._windows[name] = _Window(incarnation)
         behind = window.highest - sequence
         if incarnation < window.incarnation or behind >= WINDOW or (behind >= 0 and window.seen >> behind & 1):
-            raise Refused("replayed", f"a datagram of {name.decode(errors='replace')} that has come, or is too old")
+            raise Refused(
+                "replayed", f"a datagram of {name.decode(errors='replace')} that was received before, or is too old"
+            )
         if behind < 0:
             window.seen = (window.seen << -behind if -behind < WINDOW else 0) & (1 << WINDOW) - 1
             window.highest, behind = sequence, 0
@@ -122,7 +125,7 @@ class Verifier:
 
 
 def _scope(cluster: str) -> bytes:
-    """A key that two clusters share must not let datagrams of one into the other."""
+    """With a key that two clusters share, datagrams of one must not be accepted by the other."""
     return hashlib.sha256(cluster.encode()).digest()
 
 

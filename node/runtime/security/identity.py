@@ -1,4 +1,4 @@
-"""Who a certificate is for: `tribulation:<cluster>:<role>:<name>`, a URI among its subject alternative names (RFC 5280, section 4.2.1.6).
+"""Identity in a certificate: `tribulation:<cluster>:<role>:<name>`, a URI among its subject alternative names (RFC 5280, section 4.2.1.6).
 
 A certificate names one node or one client of one cluster. Each part is percent-encoded, so that a colon in a name separates nothing.
 """
@@ -29,7 +29,7 @@ class Identity:
 
 
 def parse(uri: str) -> Identity | None:
-    """The identity of such a URI, written as `uri` writes it; None for any other."""
+    """Return the identity of such a URI, as `uri` writes it; None for any other."""
     parts = uri.split(":")
     if len(parts) != 4 or parts[0] != SCHEME:
         return None
@@ -38,7 +38,7 @@ def parse(uri: str) -> Identity | None:
 
 
 def identity_of(certificate: Mapping[str, Any] | None) -> Identity | None:
-    """Of a verified certificate, as `SSLObject.getpeercert` gives it: its one name. None when it has none, or several, of which nobody could say which one is meant."""
+    """Return the identity in a verified certificate, as `SSLObject.getpeercert` returns it. None when it has none, or several, which would be ambiguous."""
     names = [value for kind, value in (certificate or {}).get("subjectAltName", ()) if kind == "URI"]
     ours = [name for name in names if name.startswith(f"{SCHEME}:")]
     return parse(ours[0]) if len(ours) == 1 else None

@@ -1,6 +1,6 @@
-"""What a node makes of files that may be replaced while it runs: certificates and keys.
+"""Certificates and keys in files that may be replaced while the node runs.
 
-The files are looked at now and then. New content replaces what there is when all of it is good; otherwise the old stays in use, and the log says why.
+The files are checked now and then. New content replaces the old when all of it is valid; otherwise the old stays in use, and the log says why.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Rotating(Generic[T]):
-    """`load(again)` reads the files; it raises `ConfigError`. The first time, when it is not `again`, so does this."""
+    """`load(again)` reads the files; it raises `ConfigError`. The constructor calls it with `again` false and raises the same."""
 
     def __init__(self, what: str, paths: Sequence[Path], load: Callable[[bool], T], log: NodeLog) -> None:
         self._what, self._paths, self._load, self._log = what, tuple(paths), load, log
@@ -26,7 +26,7 @@ class Rotating(Generic[T]):
         self.value = load(False)
 
     def look(self, *, force: bool = False) -> None:
-        """Load what has changed. Files that change right now are left alone until the next look: of two that belong together, one may be old."""
+        """Load what has changed. Files that are being changed are left alone until the next check: of two that belong together, one may be old."""
         stamp = self._stamp()
         steady, self._seen = stamp == self._seen, stamp
         if not force and (stamp == self._judged or not steady):
@@ -37,7 +37,7 @@ class Rotating(Generic[T]):
         except ConfigError as error:
             self._log.error(f"new {self._what} refused, the old stays in use", reason=error.message, hint=error.hint)
         except Exception as error:
-            # Files that a library cannot read end no node that runs.
+            # Files that a library cannot read must not end a running node.
             self._log.error(
                 f"new {self._what} refused, the old stays in use", reason=f"{type(error).__name__}: {error}"
             )
@@ -49,7 +49,7 @@ class Rotating(Generic[T]):
 
 
 def read_secret(path: Path, what: str) -> bytes:
-    """A file that its owner alone may read. Raises `ConfigError`, which does not tell what is in it."""
+    """Read a file that only its owner may read. Raises `ConfigError`, which does not contain its content."""
     try:
         mode = os.stat(path).st_mode & 0o777
         content = path.read_bytes()

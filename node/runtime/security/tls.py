@@ -1,10 +1,11 @@
-"""TLS 1.3 for the node's port, both sides with a certificate: who may connect, and as whom.
+"""TLS 1.3 for the node's port, both sides with a certificate: which peers may connect, and under which identity.
 
-Credentials are what a node shows of itself and whom it trusts, made of three files. A `Session` is the TLS of one connection and touches no socket: bytes of the wire go in, plain bytes
-come out, and the other way round (`ssl.MemoryBIO`), so that it goes with any loop.
+Credentials are the node's own certificate and the authorities that it trusts, made from three files. A `Session` is the TLS of one connection and
+touches no socket: wire bytes go in, plain bytes come out, and the other way round (`ssl.MemoryBIO`), so it works with any loop.
 
-A certificate must come from an authority of the `ca` file, be valid now, and name a node or client of this cluster (`identity.py`). Nothing is told to a peer before that is known: whoever
-accepts verifies before it answers a hello, whoever dials verifies before it says its own. Sessions are not resumed, so that each connection is judged by the files of its day.
+A certificate must come from an authority of the `ca` file, be valid now, and name a node or client of this cluster (`identity.py`). No data goes to a
+peer before that is verified: the accepting side verifies before it answers a hello, the dialling side before it sends its own. Sessions are not
+resumed, so each connection is checked against the files of its time.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from .identity import Identity, identity_of
 from .rotating import read_secret
 
 Judge = Callable[["Identity | None"], "Refused | None"]
-"""Whether the peer that a valid certificate names may go on."""
+"""Decides whether the peer named in a valid certificate may go on."""
 
 _HANDSHAKE, _ALERT = b"\x16\x03", b"\x15\x03"
-"""What a TLS stream begins with: a record's type and the major version (RFC 8446, section 5.1)."""
+"""First bytes of a TLS stream: a record's type and the major version (RFC 8446, section 5.1)."""
 _TIME_CODES = {9: "not-yet-valid", 10: "expired"}
-"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED; whatever else is wrong with a chain, no authority of ours vouches for it."""
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED. For any other error in a chain, no authority of ours vouches for it."""
 _RECORD = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The contexts that new connections take. `expires_s` is the end of our own certificate, in seconds since 1970; `doubt` says what others will not like about it."""
+    """The contexts for new connections. `expires_s` is the end of our own certificate, in seconds since 1970; `doubt` is why others will not accept it."""
 
     accepting: ssl.SSLContext
     dialling: ssl.SSLContext
@@ -40,9 +41,10 @@ class Credentials:
 
 
 def load_credentials(files: TlsFiles, own: Identity, *, in_time: bool) -> Credentials:
-    """Read and try them: we must accept our own certificate. Raises `ConfigError`, with nothing of a key in it.
+    """Read and test them: we must accept our own certificate. Raises `ConfigError`, which contains nothing of a key.
 
-    `in_time`: one that is not valid now is refused, too. A node that starts goes on with it, for its clock may be what is wrong, and new files may come.
+    `in_time`: one that is not valid now is refused, too. A node that starts uses it nevertheless, because its clock may be wrong, and new files may
+    come.
     """
     read_secret(files.key, "tls.key")
     accepting, dialling = _context(files, accepts=True), _context(files, accepts=False)
@@ -59,7 +61,7 @@ def load_credentials(files: TlsFiles, own: Identity, *, in_time: bool) -> Creden
 
 def _context(files: TlsFiles, *, accepts: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if accepts else ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # The name of the node is what counts, not an address; a `Judge` compares it.
+    context.check_hostname = False  # The name of the node counts, not an address; a `Judge` compares it.
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     if accepts:
@@ -67,13 +69,13 @@ def _context(files: TlsFiles, *, accepts: bool) -> ssl.SSLContext:
     try:
         context.load_verify_locations(files.ca)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"tls.ca: cannot use {files.ca}: {_told(error)}", "give certificates in PEM") from None
+        raise ConfigError(f"tls.ca: cannot use {files.ca}: {_reason(error)}", "give certificates in PEM") from None
     try:
-        # An encrypted key must be refused, not asked for at a terminal.
+        # An encrypted key must be refused; OpenSSL would ask for its password at a terminal.
         context.load_cert_chain(files.certificate, files.key, password=lambda: "")
     except (OSError, ValueError) as error:
         hint = "give a certificate in PEM, with its chain, and its key without a password"
-        raise ConfigError(f"tls.certificate: cannot use {files.certificate}: {_told(error)}", hint) from None
+        raise ConfigError(f"tls.certificate: cannot use {files.certificate}: {_reason(error)}", hint) from None
     return context
 
 
@@ -84,7 +86,7 @@ class _Shown:
 
 
 def _try_on(accepting: ssl.SSLContext, dialling: ssl.SSLContext) -> tuple[_Shown | None, Refused | None]:
-    """A handshake with ourselves, in memory: what others see of us, or why they would not have us."""
+    """Perform a handshake with ourselves, in memory: returns what others see of us, or why they would refuse us."""
     here, there = Session(accepting, True, lambda _: None), Session(dialling, False, lambda _: None)
     try:
         here.take(there.begin())
@@ -96,13 +98,13 @@ def _try_on(accepting: ssl.SSLContext, dialling: ssl.SSLContext) -> tuple[_Shown
 
 
 class Session:
-    """One connection's TLS. `peer` is known once it is `established`; a failed one takes and gives nothing any more."""
+    """TLS of one connection. `peer` is known once it is `established`; a failed session takes and gives nothing."""
 
     def __init__(self, context: ssl.SSLContext, accepts: bool, judge: Judge) -> None:
         self.established = False
         self.failed = False
         self.ended = False
-        """The other side said that nothing more will come."""
+        """The other side announced that nothing more will come."""
         self.peer: Identity | None = None
         self.expires_s = 0
         self._accepts, self._judge = accepts, judge
@@ -111,19 +113,19 @@ class Session:
         self._ssl = context.wrap_bio(self._in, self._out, server_side=accepts)
 
     def begin(self) -> bytes:
-        """What the side that dials sends first."""
-        self._shake()
+        """Make the first bytes that the dialling side sends."""
+        self._continue_handshake()
         return self.outgoing()
 
     def take(self, data: bytes) -> bytes:
-        """Bytes of the wire; returns the plain bytes that are whole. Raises `Refused`; what is `outgoing` then says so to the peer."""
+        """Take wire bytes; return the complete plain bytes. Raises `Refused`; `outgoing` then holds the alert for the peer."""
         if self.failed:
             return b""
         if len(self._first) < len(_HANDSHAKE):
             self._look_at(data)
         self._in.write(data)
         try:
-            return self._read() if self.established or self._shake() else b""
+            return self._read() if self.established or self._continue_handshake() else b""
         except ssl.SSLError as error:
             self.failed = True
             raise _refused(error) from None
@@ -132,7 +134,7 @@ class Session:
             raise
 
     def seal(self, data: bytes | memoryview) -> bytes:
-        """Plain bytes as bytes of the wire; of an established session."""
+        """Encrypt plain bytes; requires an established session."""
         self._ssl.write(data)
         return self._out.read()
 
@@ -141,14 +143,14 @@ class Session:
         return self._out.read()
 
     def _look_at(self, data: bytes) -> None:
-        """Plaintext is known by its first bytes, before any work is done for it."""
+        """Recognise plaintext by its first bytes, before any work is done for it."""
         self._first = (self._first + data[:2])[:2]
         if not any(kind.startswith(self._first) for kind in (_HANDSHAKE, _ALERT)):
             self.failed = True
-            raise Refused("plaintext", f"it begins with {self._first!r}: that is no TLS, which is spoken here")
+            raise Refused("plaintext", f"it begins with {self._first!r}: that is not TLS, which is required here")
 
-    def _shake(self) -> bool:
-        """Whether the handshake is complete."""
+    def _continue_handshake(self) -> bool:
+        """Continue the handshake. Returns whether it is complete."""
         try:
             self._ssl.do_handshake()
         except ssl.SSLWantReadError:
@@ -158,7 +160,7 @@ class Session:
         self.expires_s = int(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
         refused = self._judge(self.peer)
         if refused is not None and not self._accepts:
-            self._out.read()  # Our certificate, and what ends the handshake: not for this peer.
+            self._out.read()  # Our certificate, and the end of the handshake, are not sent to this peer.
             raise refused
         self.established = True
         if refused is not None:
@@ -180,7 +182,7 @@ class Session:
 
 
 def _refused(error: ssl.SSLError) -> Refused:
-    """Why a handshake or a record failed, in a word of ours."""
+    """Return why a handshake or a record failed, as one of our reasons."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _TIME_CODES.get(error.verify_code, "authority")
         return Refused(reason, f"its certificate is not accepted: {error.verify_message}")
@@ -188,12 +190,12 @@ def _refused(error: ssl.SSLError) -> Refused:
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return Refused("no-certificate", "it has shown no certificate")
     if "_ALERT_" in reason:
-        return Refused("refused-by-peer", f"it refused us: {_told(error)}")
-    return Refused("protocol", f"its TLS is not understood: {_told(error)}")
+        return Refused("refused-by-peer", f"it refused us: {_reason(error)}")
+    return Refused("protocol", f"its TLS is not understood: {_reason(error)}")
 
 
-def _told(error: Exception) -> str:
-    """What OpenSSL says, without the place in its source."""
+def _reason(error: Exception) -> str:
+    """Return OpenSSL's message, without the place in its source."""
     reason = getattr(error, "reason", None)
     if reason:
         return str(reason).lower().replace("_", " ")

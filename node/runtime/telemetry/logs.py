@@ -1,4 +1,4 @@
-"""The node's own two line-oriented files: node.log for people and programs, trace.jsonl for the checkers.
+"""The node's two line-oriented files: node.log for people and programs, trace.jsonl for the checkers.
 
 Both are written with plain `write` and never fsynced: they must survive a killed process, not a dead machine. Both are bounded.
 """
@@ -33,7 +33,7 @@ class NodeLog:
         self._size = os.fstat(self._descriptor).st_size
         self._lock = threading.Lock()
         self.rotated = 0
-        """How often the file was replaced: each time but the first, its predecessor is lost."""
+        """How often the file was replaced. From the second time on, each replacement loses the previous `node.log.1`."""
         self.unwritten = 0
 
     def info(self, message: str, **fields: Any) -> None:
@@ -46,7 +46,7 @@ class NodeLog:
         self._write("error", message, fields)
 
     def close(self) -> None:
-        """What another thread writes afterwards is lost: its file descriptor may be somebody else's by then."""
+        """Later writes of other threads are lost: the file descriptor may be reused by then."""
         with self._lock:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -64,11 +64,11 @@ class NodeLog:
                 self._size += len(line)
                 write_all(self._descriptor, line)
             except OSError:
-                # A full disk must not end a node for its log.
+                # A full disk must not end a node because of its log.
                 self.unwritten += 1
 
     def _rotate(self) -> None:
-        """The new file is open before the old one is closed, so a failure here leaves a log to write to."""
+        """Replace the file. The new file is open before the old one is closed, so after a failure there is still a log to write to."""
         os.replace(self._path, self._path.with_name(self._path.name + ".1"))
         old, self._descriptor = self._descriptor, _open_append(self._path)
         os.close(old)
@@ -79,9 +79,9 @@ class NodeLog:
 class TraceFile:
     """Trace lines, numbered as they are released.
 
-    The lines of a turn are written before the turn's frames leave: whatever another node or a client learnt from this node is in
-    its trace, even when it is killed in the next moment. Lines that were dropped before they came here have numbers, too (`lost`). At
-    `TRACE_BYTES` a last line `trace-bounded` is written; what comes after it is only counted (`unwritten`).
+    The lines of a turn are written before the turn's frames leave. So whatever another node or a client learnt from this node is in its trace, even
+    when it is killed in the next moment. Lines that were dropped before they came here have numbers, too (`lost`). At `TRACE_BYTES` a last line
+    `trace-bounded` is written; later lines are only counted (`unwritten`).
     """
 
     def __init__(self, path: Path, node: str, incarnation: int) -> None:
@@ -109,7 +109,7 @@ class TraceFile:
         self._seq = seq + 1
 
     def lost(self, mono_ns: int, count: int, where: str) -> None:
-        """`count` lines were dropped: the numbers have a gap, and a line says so."""
+        """Record that `count` lines were dropped: the numbers have a gap, and a line reports it."""
         self.add(mono_ns, DROPPED, {"count": count, "where": where})
 
     def flush(self) -> None:
@@ -131,7 +131,7 @@ class TraceFile:
 
 
 def _end_torn_line(path: Path) -> None:
-    """A process that was killed while it wrote leaves half a line, which the first line of this life must not be glued to."""
+    """End a torn line. A process that was killed while it wrote leaves half a line, and the first line of this life must not be joined to it."""
     with open(path, "ab+") as file:
         end = file.seek(0, os.SEEK_END)
         if end:

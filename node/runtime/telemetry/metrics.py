@@ -1,7 +1,8 @@
-"""Metrics and health over HTTP, for those who watch a cluster: `/metrics` (Prometheus text), `/health`, `/status` (JSON).
+"""Metrics and health over HTTP, for monitoring: `/metrics` (Prometheus text), `/health`, `/status` (JSON).
 
-The HTTP threads know nothing of the node. They ask the loop for its core's status and wait for it, with a deadline; a loop that does not answer in time is not healthy, and that is
-the answer then. What is served is read-only and has no secrets in it, but it tells names and addresses: bind it to loopback or to a network of one's own.
+The HTTP threads know nothing of the node. They request the core's status from the loop and wait for it, with a deadline. A loop that does not answer
+in time is not healthy, and that is then the answer. The data is read-only and without secrets, but it shows names and addresses: bind it to loopback
+or to a private network.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ ANSWER_S = 1.0
 CONNECTION_S = 5.0
 CONNECTIONS = 16
 CONNECTIONS_OF_ONE = 8
-"""Of one address: so that it leaves room for others."""
+"""Connections of one address, at most, so that it leaves room for others."""
 PREFIX = "tribulation"
 _WORDS = ("node", "role", "leader", "lifecycle", "digest")
-"""What of a status is a word, and goes into the labels of one metric."""
+"""Fields of a status that are words: they become labels of one metric."""
 
 Status = Mapping[str, Any]
 
 
 class Metrics:
-    """Give it to the loop: `wanted` says that somebody waits, `publish` gives him the status."""
+    """Given to the loop: `wanted` is true when a thread waits, `publish` hands it the status."""
 
     def __init__(self, address: tuple[str, int], wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -47,7 +48,7 @@ class Metrics:
 
     @property
     def refused(self) -> int:
-        """Connections that were closed at once, for there were too many."""
+        """Connections that were closed at once, because there were too many."""
         return self._server.refused
 
     @property
@@ -58,14 +59,14 @@ class Metrics:
         self._thread.start()
 
     def publish(self, status: Status) -> None:
-        """The loop's answer to all who wait."""
+        """Hand the loop's answer to all waiting threads."""
         self._asked.clear()
         with self._answered:
             self._status, self._answers = status, self._answers + 1
             self._answered.notify_all()
 
     def ask(self) -> Status | None:
-        """The status as it is now; None when the loop does not answer within `ANSWER_S`."""
+        """Return the present status; None when the loop does not answer within `ANSWER_S`."""
         with self._answered:
             before = self._answers
             self._asked.set()
@@ -80,7 +81,7 @@ class Metrics:
 
 
 def prometheus(status: Status) -> str:
-    """A status as Prometheus' text format: numbers and flags as gauges, maps of numbers with a label `of`, words as labels of `tribulation_info`."""
+    """Format a status as Prometheus text: numbers and flags as gauges, maps of numbers with a label `of`, words as labels of `tribulation_info`."""
     words = ",".join(f'{name}="{_escaped(status[name])}"' for name in _WORDS if status.get(name) is not None)
     lines = [f"# TYPE {PREFIX}_info gauge", f"{PREFIX}_info{{{words}}} 1"]
     for name, value in status.items():
@@ -91,12 +92,12 @@ def prometheus(status: Status) -> str:
 
 
 def health(status: Status | None) -> tuple[bool, dict[str, Any]]:
-    """Healthy: the loop answers, a quorum is heard, and, as a member, the node is in service."""
+    """Healthy: the loop answers, there is contact with a quorum, and, as a member, the node is in service."""
     if status is None:
         return False, {"healthy": False, "why": [f"the loop did not answer within {ANSWER_S:g} s"]}
     why = []
     if not status.get("quorum", True):
-        why.append("no quorum is heard: reads may be stale, writes are refused")
+        why.append("no contact with a quorum: reads may be stale, writes are refused")
     if status.get("torn"):
         why.append("the log lost its tail, and no leader has made it whole yet")
     lifecycle = status.get("lifecycle", "ACTIVE")
@@ -119,7 +120,7 @@ def _escaped(value: Any) -> str:
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread for each connection, so many at a time. A connection has `CONNECTION_S` in all, however slowly it asks or reads."""
+    """One thread per connection, up to a bound. A connection has `CONNECTION_S` in total, however slowly it sends or reads."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -129,7 +130,7 @@ class _Server(ThreadingHTTPServer):
         self.refused = 0
         self._lock = threading.Lock()
         self._open: dict[socket.socket, tuple[str, float]] = {}
-        """With the address that it is from, and until when it may last."""
+        """Each with its address and the time by which it must end."""
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -156,12 +157,12 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             late = [request for request, (_, until_s) in self._open.items() if until_s <= now_s]
         for request in late:
-            # The thread that reads or writes it is woken by that, and gives it up.
+            # This wakes the thread that reads or writes it, and the thread gives it up.
             with suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is no news."""
+        """A broken connection is not logged."""
 
     def _close(self, request: Any) -> None:
         with suppress(OSError):
@@ -189,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "application/json", json.dumps(status) + "\n")
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """A scrape each few seconds is no news."""
+        """Requests are not logged: a scrape comes every few seconds."""
 
     def _answer(self, code: int, kind: str, text: str) -> None:
         data = text.encode()

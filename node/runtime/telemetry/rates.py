@@ -1,7 +1,7 @@
 """A bound on how often something may come from each address, in bounded memory.
 
-The generic cell rate algorithm (ITU-T I.371, annex A): of each address one number is kept, the time at which what came from it would have come at the bounded
-rate; who is ahead of that by more than the burst is refused.
+The generic cell rate algorithm (ITU-T I.371, annex A): for each address one number is kept, the time at which its events would have come at the
+bounded rate. An address that is ahead of that by more than the burst is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SECOND = 1_000_000_000
 
 
 class Rates:
-    """`per_s` events a second of each address, and `burst` at once. Of more than `ADDRESSES` of them, the one not heard for longest is forgotten."""
+    """`per_s` events a second of each address, and `burst` at once. Beyond `ADDRESSES` of them, the one not heard for longest is forgotten."""
 
     def __init__(self, per_s: int, burst: int) -> None:
         self._interval_ns = SECOND // per_s
@@ -21,7 +21,7 @@ class Rates:
         self._due_ns: dict[str, int] = {}
 
     def allow(self, host: str, now_ns: int) -> bool:
-        """Whether one more may come from `host` now; what is refused does not count."""
+        """Return whether one more may come from `host` now; refused ones do not count."""
         who = origin(host)
         due_ns = max(self._due_ns.pop(who, 0), now_ns)
         allowed = due_ns - now_ns < self._ahead_ns
@@ -32,7 +32,7 @@ class Rates:
 
 
 def origin(host: str) -> str:
-    """Who is behind an address: of IPv6 its /64, in which one machine has as many addresses as it likes."""
+    """Return the origin of an address: of IPv6 its /64, in which one machine can have any number of addresses."""
     if ":" not in host:
         return host
     try:

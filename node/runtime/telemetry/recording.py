@@ -1,15 +1,15 @@
-"""Recorded inputs: every event a core was given, step by step, so that the node can be run again exactly.
+"""Recorded inputs: every event that a core received, step by step, so that the node can be run again exactly.
 
 A file holds one incarnation: `inputs/events-000003.log`. It is a sequence of records
 
     | length, 4 bytes | crc32 of the body, 4 bytes | body: JSON |
 
 The first body is a header (`{"format", "version", "node", "core", "config"}`), every other one a step: `{"now_ns", "effects_crc", "events": [...]}`.
-`core` is the fingerprint of the core that ran. The checksum of the effects lets a replay say at which step it parted from what the node did. A torn
-tail is expected after a crash.
+`core` is the fingerprint of the core that ran. From the checksum of the effects a replay finds the first step that differs from what the node did. A
+torn tail is expected after a crash.
 
-Bound: an incarnation's file stops growing at `MAX_FILE_BYTES` (its beginning is what a replay needs; the last record then says
-`{"stopped": ...}`), and the oldest files go when all together pass `MAX_TOTAL_BYTES`.
+Bound: an incarnation's file stops growing at `MAX_FILE_BYTES` (a replay needs its beginning; the last record is then `{"stopped": ...}`), and the
+oldest files are removed when all together exceed `MAX_TOTAL_BYTES`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class RecordedStep:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`ended` says why it has no more steps: None (closed in order), a torn tail, or the bound on its size."""
+    """`ended`: why it has no more steps: None (closed in order), a torn tail, or the bound on its size."""
 
     header: Mapping[str, Any]
     steps: tuple[RecordedStep, ...]
@@ -66,7 +66,7 @@ class Recording:
 
 
 def effect_crc(effect: Effect, payload: bytes | None = None, crc: int = 0) -> int:
-    """Fold one effect into a checksum. `payload` is the encoded message or reply, if the caller has it already."""
+    """Add one effect to a checksum. `payload` is the encoded message or reply, if the caller has it already."""
     if isinstance(effect, Send):
         payload = encode_payload(to_wire(effect.message)) if payload is None else payload
         return crc32(payload, crc32(f"Send {effect.peer} {effect.after} ".encode(), crc))
@@ -85,7 +85,7 @@ def effect_crc(effect: Effect, payload: bytes | None = None, crc: int = 0) -> in
 
 
 def effects_crc(effects: Sequence[Effect]) -> int:
-    """The checksum of a step's effects, as recorded; what a replay compares."""
+    """Return the checksum of a step's effects, as recorded; a replay compares it."""
     crc = 0
     for effect in effects:
         crc = effect_crc(effect, None, crc)
@@ -98,7 +98,7 @@ def encode_header(node: str, config: Mapping[str, Any]) -> bytes:
 
 
 def encode_step(now_ns: int, events: Sequence[tuple[Event, bytes | None]], crc: int) -> bytes:
-    """A step's record. Each event comes with the raw JSON of its message or body, where it arrived as bytes."""
+    """Encode a step's record. Each event comes with the raw JSON of its message or body, where it arrived as bytes."""
     parts = b",".join(_encode_event(event, raw) for event, raw in events)
     return record(b'{"now_ns":%d,"effects_crc":%d,"events":[%s]}' % (now_ns, crc, parts))
 
@@ -168,7 +168,7 @@ _PLAIN = {
 
 
 def decode_event(body: Mapping[str, Any]) -> Event:
-    """The event of its JSON form. Raises `ValueError` for an unknown one."""
+    """Build the event from its JSON form. Raises `ValueError` for an unknown one."""
     fields = dict(body)
     name = fields.pop("event")
     if name == "Received":

@@ -179,7 +179,7 @@ def test_a_node_that_is_kept_down_does_not_keep_its_machine_waiting(
         manager.settimeout(20)
         words = [*service.supervise_words(host), "--foreground"]
         with subprocess.Popen(words, env={**os.environ, "NOTIFY_SOCKET": f"@{name}"}) as supervisor:
-            assert manager.recv(1000).decode() == "READY=1\nSTATUS=kept down by the marker\n"
+            assert manager.recv(1000).decode() == "READY=1\nSTATUS=kept stopped by the marker\n"
             supervisor.terminate()
             assert supervisor.wait(20) == 0
 
