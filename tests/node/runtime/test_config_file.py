@@ -15,9 +15,9 @@ from tribulation.node.runtime.process.boot import MOST_CONFIG_BYTES, main
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (os.mkfifo, "no regular file"),
+        (os.mkfifo, "not a regular file"),
         (Path.mkdir, "directory"),
-        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda path: path.write_bytes(b" " * MOST_CONFIG_BYTES + b"{}"), "more than"),
         (lambda path: path.write_bytes(b"\xff"), "utf-8"),
     ],
