@@ -63,7 +63,7 @@ def read_json(text: str, bounds: Bounds = STRICT) -> Any:
 
 
 def refuse_surrogates(text: str, value: Any) -> None:
-    """Raise `OutOfBounds` if `value`, parsed from `text`, holds a lone surrogate. It decodes, but can be neither stored nor hashed as UTF-8 later."""
+    """Raise `OutOfBounds` if `value`, parsed from `text`, holds a lone surrogate. It decodes, but cannot be stored or hashed as UTF-8 later."""
     if "\\u" in text:
         try:
             _dumps_utf8(value).encode("utf-8")

@@ -62,7 +62,7 @@ CLUSTER_FLAWS = (
     Flaw(
         "agent-epoch-unchecked",
         "Work of an agent's former host is accepted",
-        "Neither a checkpoint nor a task's changes are compared with the agent's epoch, so a host that was given up overwrites what its successor did.",
+        "Checkpoints and changes of tasks are not compared with the agent's epoch, so a host that was given up overwrites what its successor did.",
         "the missing fencing token (Kleppmann, How to do distributed locking, 2016; HBase's region servers after a long pause)",
         "agents",
         ("pause", "cut"),

@@ -144,7 +144,7 @@ LOG_FLAWS = (
     Flaw(
         "higher-term-in-reply-ignored",
         "A leader ignores the later term in an answer",
-        "A leader does not step down when an answer shows a later term; the node that gave it is neither refused nor followed, forever.",
+        "A leader does not step down when an answer shows a later term; the node that gave it is not refused and not followed, forever.",
         "TemporalStore issue 116",
         "convergence",
         ("cut",),

@@ -2,8 +2,9 @@
 
     ["r", key] · ["w", key, value] · ["append", key, value] · ["cas", key, from, to]
 
-Values are any JSON; an absent key reads as null. A `cas` that finds another value, or an `append` to something that is no list, fails the
-whole transaction and changes nothing. So do results that fit no reply: 256 appends to a list of 60 000 elements are a small command and would be remembered as 15 million.
+Values are any JSON; an absent key reads as null. A `cas` that finds another value, or an `append` to a value that is not a list, fails the whole
+transaction and changes nothing. So do results that do not fit in a reply: 256 appends to a list of 60 000 elements are a small command, but their
+results would have 15 million elements.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from .dump import Frozen
 
 MicroOp = Sequence[Any]
 RESULTS_CHARACTERS = 1_000_000
-"""Of all results of a transaction as JSON: they fit a frame, with what else is in a reply. So no value is larger, either."""
+"""Characters of all results of a transaction as JSON, at most: they fit in a frame with the rest of a reply. So no value is larger, either."""
 _SMALL_CHARACTERS = 64
-"""The size of a smaller value is computed whenever it is needed, that of a larger one is kept."""
+"""The size of a smaller value is computed when needed; that of a larger one is kept."""
 
 
 @frozen
@@ -36,7 +37,7 @@ class Mismatch:
 
 @frozen
 class TooLarge:
-    """The results of a transaction that was refused for their size; it changed nothing."""
+    """A transaction was refused because its results are too large; it changed nothing."""
 
 
 TOO_LARGE = TooLarge()
@@ -47,14 +48,14 @@ class KeyValue:
         self._flaws = flaws
         self._data: dict[str, Any] = {}
         self._sizes: dict[str, int] = {}
-        """Characters of large values as JSON, once they were needed. They hang on the values alone, so that nodes which computed them at different times agree."""
+        """Characters of large values as JSON, once they were needed. They depend only on the values, so nodes that computed them at different times agree."""
         self._keys: list[str] = []
         """In order of insertion. Keys are never removed."""
         self._sum = ChangeSum(_text_of)
         self._frozen: Frozen | None = None
 
     def read(self, ops: Sequence[MicroOp]) -> list[Any] | TooLarge:
-        """Results of a transaction that only reads."""
+        """Return the results of a read-only transaction."""
         room = RESULTS_CHARACTERS
         for op in ops:
             room -= self._size(op[1])
@@ -63,7 +64,7 @@ class KeyValue:
         return [self._data.get(op[1]) for op in ops]
 
     def transact(self, ops: Sequence[MicroOp]) -> tuple[list[Any] | Mismatch | TooLarge, int]:
-        """One result for each micro-operation: the value read, written, or made. And the characters of the results as JSON."""
+        """Return one result per micro-operation (the value read, written, or made), and the characters of the results as JSON."""
         changes: dict[str, Any] = {}
         sizes: dict[str, int] = {}
         results = []
@@ -156,7 +157,7 @@ def characters(value: Any) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality of JSON values as checkers judge it: JSON has one kind of number, so 1 and 1.0 are the same, and true is neither."""
+    """Compare JSON values as checkers do: JSON has one kind of number, so 1 and 1.0 are equal, and true is neither."""
     pairs = [(one, other)]
     while pairs:
         left, right = pairs.pop()

@@ -1,8 +1,8 @@
 """Client sessions, by which a command that is sent again takes effect once (Raft thesis, 6.3).
 
 A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table is part of
-the replicated state, in snapshots too, and so is the order of last use, by which the oldest session is evicted when there are too many, and the
-oldest of the large replies forgotten when they are too many together.
+the replicated state, in snapshots too. So is the order of last use. By it the oldest session is evicted when there are too many, and the oldest large
+reply is forgotten when these are too many together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SESSION_LIMIT = 4096
 
 LARGE_CHARACTERS = 4096
 LARGE_REPLIES_CHARACTERS = 64 << 20
-"""Of the results in all large replies together."""
+"""Characters of the results in all large replies together, at most."""
 FORGOTTEN: dict[str, Any] = {
     "status": "info",
     "error": "superseded",

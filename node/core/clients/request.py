@@ -189,7 +189,7 @@ def _fitting(value: Any, field: str) -> None:
     try:
         size = len(canonical(value))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{field} is no plain JSON: {error}") from None
+        raise ValueError(f"{field} is not plain JSON: {error}") from None
     if size > COMMAND_CHARACTERS:
         raise ValueError(f"{field} is {size} characters as JSON, more than {COMMAND_CHARACTERS}")
 

@@ -88,7 +88,7 @@ def read_rows(value: Any) -> list[Rumour]:
     rumours = []
     for item in value:
         if not isinstance(item, list) or len(item) != 4:
-            raise ValueError("a rumour is no list of four")
+            raise ValueError("a rumour is not a list of four")
         kind, name, number, source = item
         if kind not in (ALIVE, SUSPECT, FAILED) or not isinstance(name, str) or not isinstance(source, str):
             raise ValueError("a rumour names no member")

@@ -93,7 +93,7 @@ class Swim:
     def on_note(self, now_ns: int, sender: str, tag: str, body: Any) -> None:
         handler = self._notes.get(tag)
         if handler is None or not isinstance(body, list) or len(body) != (4 if tag == ASK else 3):
-            raise ValueError(f"{tag[:64]!r} is no note of this detector, or has another form")
+            raise ValueError(f"{tag[:64]!r} is not a note of this detector, or has another form")
         number, seq, rumours = body[0], body[1], read_rows(body[-1])
         if type(number) is not int or type(seq) is not int or number < 0 or not isinstance(body[2], (list, str)):
             raise ValueError("it does not hold numbers")

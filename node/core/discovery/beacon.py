@@ -73,7 +73,7 @@ def _place(host: Any, port: Any, udp_port: Any, role: Any, incarnation: Any) -> 
     if not _text(host, HOST_LENGTH) or not _number(port, 65535) or not _number(udp_port, 65535) or role not in ROLES:
         raise ValueError("an address or a role is none")
     if not _number(incarnation, 1 << 62):
-        raise ValueError("an incarnation is no number")
+        raise ValueError("an incarnation is not a number")
     return Place(host, port, udp_port, role, incarnation)
 
 

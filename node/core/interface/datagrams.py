@@ -43,7 +43,7 @@ def encode_datagram(cluster: str, note: Note) -> bytes:
 def decode_datagram(cluster: str, data: bytes) -> Note:
     """Decode a datagram of this cluster. Raises ValueError with the reason for anything else."""
     if len(data) < _HEAD.size:
-        raise ValueError(f"{len(data)} bytes are no datagram")
+        raise ValueError(f"{len(data)} bytes are not a datagram")
     magic, version, crc = _HEAD.unpack_from(data)
     if magic != MAGIC or version != VERSION:
         raise ValueError(f"it begins with {data[:5]!r}, not with {MAGIC!r} and version {VERSION}")
@@ -57,12 +57,12 @@ def decode_datagram(cluster: str, data: bytes) -> Note:
     except ValueError:
         raise ValueError("it holds no JSON") from None
     if not isinstance(fields, list) or len(fields) != 5:
-        raise ValueError("it is no list of five")
+        raise ValueError("it is not a list of five")
     theirs, sender, incarnation, tag, body = fields
     if theirs != cluster:
         raise ValueError(f"it is of cluster {str(theirs)[:64]!r}")
     if not isinstance(sender, str) or not 0 < len(sender) <= 64 or not isinstance(tag, str):
-        raise ValueError("sender or tag is no name")
+        raise ValueError("sender or tag is not a name")
     if type(incarnation) is not int or incarnation < 0:
-        raise ValueError("the incarnation is no number")
+        raise ValueError("the incarnation is not a number")
     return Note(sender, incarnation, tag, body)

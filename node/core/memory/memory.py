@@ -147,7 +147,7 @@ class MemoryMachine(Member):
             self._answer(event.client, request.id, self._read(request))
 
     def next_op(self) -> str:
-        """Return a name that no other command for the log has, neither of another life nor of another node."""
+        """Return a name that no other command for the log has, not of another life and not of another node."""
         self._ops += 1
         return f"{self._store.replica}/{self._ops}"
 

@@ -174,7 +174,7 @@ def unpack(packed: bool, text: str) -> bytes:
     try:
         out = unpacker.decompress(data, UNPACKED_BYTES)
     except zlib.error as error:
-        raise ValueError(f"the chunk is no zlib: {error}") from None
+        raise ValueError(f"the chunk is not zlib: {error}") from None
     if not unpacker.eof or unpacker.unused_data:
         raise ValueError(f"the chunk is cut, or has more than {UNPACKED_BYTES} bytes")
     return out

@@ -2,7 +2,7 @@
 
 A vote and its term are one durable record, written before the vote is answered. A candidate's own vote counts once it is durable. A node that heard a
 leader within the smallest election timeout denies its vote (thesis, 4.2.3), unless that leader itself asked for the election. A torn node (its disk
-lost the log's tail) neither votes nor stands: it does not know what it promised.
+lost the log's tail) does not vote and does not stand: it does not know what it promised.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def limits(fields: Mapping[str, Any]) -> dict[str, int]:
 
 
 def losses(record: Mapping[str, Any]) -> int:
-    """Return how many attempts of an assigned task ended with neither a result nor a failure, at least: their host was lost, or their agent moved.
+    """Return how many attempts of an assigned task ended without a result or a failure, at least: their host was lost, or their agent moved.
 
     It is derived from what the log counts anyway, so nodes of an earlier release hold the same state. Failures of earlier steps are not remembered
     one by one; the largest possible number of them is subtracted.
@@ -146,7 +146,7 @@ def _shape(fields: Mapping[str, Any], required: Mapping[str, Check], optional: M
     for key, value in fields.items():
         check = required.get(key) or optional.get(key)
         if check is None:
-            return f"{str(key)[:80]} is no field; the fields are {', '.join((*required, *optional))}"
+            return f"{str(key)[:80]} is not a field; the fields are {', '.join((*required, *optional))}"
         found = check(value)
         if found is not None:
             return f"{key} is {_short(value)}, {found}"

@@ -113,7 +113,7 @@ def _judge(about: Mapping[str, object]) -> None:
         if type(value) is not int or not 0 <= value < REACHABLE:
             raise ValueError(f"{name} is {str(value)[:80]}, not an integer that a log reaches")
     if not are_weights(about["voters"]) or not isinstance(about["digest"], str):
-        raise ValueError("voters are no weights by name, or digest is no string")
+        raise ValueError("voters are not weights by name, or digest is not a string")
 
 
 def _split(parts: Sequence[bytes]) -> tuple[bytes, list[bytes]]:

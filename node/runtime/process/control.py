@@ -8,7 +8,7 @@ ten times a second and whenever its child ends:
     the node runs if and only if DIR/stopped does not exist.
 
 * **Kill.** Write the marker, then `kill -9` the process in `node.pid` (`kill_command`). The marker alone is enough: a supervisor that sees it
-  kills a node that still runs. So neither a stale pid nor a restart that was under way at that moment can leave a node alive.
+  kills a node that still runs. So a stale pid, or a restart that was under way at that moment, cannot leave a node alive.
 * **Restart.** Remove the marker (`restart_command`): the supervisor starts the node within a tenth of a second. Nothing else is needed, so
   a watchdog that knows only the path can heal after the harness has died.
 * **Pause** touches neither file: signal the process in `node.pid` (SIGSTOP, SIGCONT). A paused node counts as running; SIGKILL works on it.

@@ -1,6 +1,6 @@
 """Refusals of a node: counted by reason, logged once for each peer and reason.
 
-An unknown peer that tries again and again must fill neither the log nor memory: both are bounded.
+An unknown peer that tries again and again must not fill the log or memory: both are bounded.
 """
 
 from __future__ import annotations

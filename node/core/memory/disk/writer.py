@@ -120,7 +120,7 @@ class Writer:
     def write_delta(
         self, records: Sequence[Item], removed: Sequence[Key], metadata: Mapping[str, Any], time_ms: int
     ) -> int:
-        """Write the states of all `fresh` keys, and all that are `gone`. Returns the operation that ends it. Not while `compacting`, nor when `rebase`
+        """Write the states of all `fresh` keys, and all that are `gone`. Returns the operation that ends it. Not while `compacting`, and not when `rebase`
         asks for a snapshot.
         """
         assert self._head is not None, "there is no snapshot that a delta could follow"

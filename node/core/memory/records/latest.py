@@ -97,7 +97,7 @@ def state_problem(kind: str, state: Any) -> str | None:
     for field, value in values.items():
         type_ = FIELDS[kind].get(field)
         if type_ is None:
-            return f"f has {short(field)}, which is no field of kind {kind}"
+            return f"f has {short(field)}, which is not a field of kind {kind}"
         problem = _value_problem(type_, value)
         if problem is not None:
             return f"{field} is {short(value)}, {problem}"

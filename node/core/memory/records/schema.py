@@ -75,7 +75,7 @@ def fields_problem(kind: str, fields: Any) -> str | None:
         return f"fields are {short(fields)}, not an object with one or more of {', '.join(types)}"
     for name, value in fields.items():
         if name not in types:
-            return f"{short(name)} is no field of kind {kind}; its fields are {', '.join(types)}"
+            return f"{short(name)} is not a field of kind {kind}; its fields are {', '.join(types)}"
         problem = _CHECKS[types[name]](value)
         if problem is not None:
             return f"{name} is {short(value)}, {problem}"

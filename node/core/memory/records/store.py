@@ -130,7 +130,7 @@ class Store:
     def problem(self, item: Any) -> str | None:
         """Return what is wrong with (kind, record, state) from a peer, which may be anything."""
         if not isinstance(item, (list, tuple)) or len(item) != 3:
-            return f"{str(item)[:80]} is no record"
+            return f"{str(item)[:80]} is not a record"
         kind, record, state = item
         return record_problem(kind, record) or self._conflicts.problem(kind, state)
 

@@ -57,7 +57,7 @@ def test_the_published_kinds_and_limits() -> None:
             "profile",
             "p",
             {"skill": 1},
-            "'skill' is no field of kind profile; its fields are attempts, successes, score",
+            "'skill' is not a field of kind profile; its fields are attempts, successes, score",
         ),
         ("profile", "p", {"attempts": 0}, "attempts is 0, not an integer 1..1099511627775: how many more there are"),
         (

@@ -185,7 +185,7 @@ WRONG = [
     ("tasks.submit", submission("t", strategy="best"), "not one of local-first"),
     ("tasks.submit", submission("t", steps=[{"type": "code"}]), "wrong at step 1: handler is missing"),
     ("tasks.submit", submission("t", steps=[7]), "wrong at step 1"),
-    ("tasks.submit", submission("t", colour="red"), "colour is no field"),
+    ("tasks.submit", submission("t", colour="red"), "colour is not a field"),
     ("tasks.assign", {"task": "t", "attempt": True, "agent": "a", "epoch": 1}, "attempt is True"),
     ("tasks.result", {"task": "t", "token": 1, "epoch": 1, "ok": 1, "value": None}, "ok is 1"),
     ("tasks.result", {"task": "t", "token": 1, "epoch": 1, "ok": True, "value": "v" * 70_000}, "too large"),
