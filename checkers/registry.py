@@ -59,6 +59,15 @@ RENAMED = {"fencing": "fenced-mutex", "append-list": "list"}
 """What checkers were called in version 0.1: names too near to `fencing-tokens` and `list-append`."""
 
 
+OF_THE_RUN = frozenset(
+    {
+        *("quorum", "split-brain", "raft-safety", "convergence", "availability", "recovery"),
+        *("tasks", "memory", "agents", "pool", "failure-detector", "membership"),
+        *("administration", "upkeep", "halts", "final-reads", "vacuity"),
+    }
+)
+"""Checkers that look at a run as a whole, or at what only the reference cluster has. The others judge operations, of the workloads that are theirs."""
+
 OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memory": "memory"}
 """Workload → the checker that its operations are made for. In a run it must have its say, whatever the system answered."""
 

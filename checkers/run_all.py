@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tribulation.histories import HistoryError
+from tribulation.histories import History, HistoryError
 from tribulation.histories.model.columns import OK
 
 from .base.options import bounded, refuse
 from .base.result import Budget, Checker, CheckResult, RunRecord, Verdict
-from .base.sharing import sharing
+from .base.sharing import keep, known, sharing
 from .campaign_options import problems
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
-from .registry import CHECKERS, OF_WORKLOAD, checker
+from .registry import CHECKERS, OF_THE_RUN, OF_WORKLOAD, checker
 from .soundness.gating import gated, withheld
 from .sources import Source, as_record
 from .traces.lines import with_understood_traces
@@ -73,7 +73,8 @@ def check(
         for name in names:
             if name not in CHECKERS:
                 raise KeyError(f"no checker {name!r}; there are {', '.join(CHECKERS)}")
-            result = _run(name, record, budget, asked=checkers != "auto" or name in due)
+            mine = record if checkers != "auto" else _of_its_workloads(name, record)
+            result = _run(name, mine, budget, asked=checkers != "auto" or name in due)
             if result is not None:
                 results[name] = result
     if known is not None and names and not results:
@@ -118,7 +119,23 @@ def _due(record: RunRecord) -> frozenset[str]:
         workloads = {op.workload for op in record.history.operations() if op.level in (None, LEVEL)}
     except HistoryError:
         return frozenset()
-    return frozenset(checker for workload, checker in OF_WORKLOAD.items() if workload in workloads)
+    declared = {name for workload in workloads for name in record.judged_by.get(workload or "", ())}
+    return frozenset(declared | {name for workload, name in OF_WORKLOAD.items() if workload in workloads})
+
+
+def _of_its_workloads(name: str, record: RunRecord) -> RunRecord:
+    """The record without the operations of workloads that name other checkers: what those do not promise is not asked of them."""
+    others = sorted(workload for workload, names in record.judged_by.items() if name not in names)
+    if name in OF_THE_RUN or not others:
+        return record
+    named = f"without {others}"
+    found: RunRecord | None = known(record, named)
+    if found is None:
+        history = record.history
+        kept = [event for event in history.events if event.workload not in others]
+        found = replace(record, history=History(kept, history.torn, history.source))
+        keep(record, named, found)
+    return found
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:

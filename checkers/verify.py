@@ -10,6 +10,8 @@ from typing import Any
 
 from tribulation.histories import MISMATCH, Operation, Type, canonical, same
 
+from .models.operation_names import RELEASES
+
 ANY, SILENT, IMPOSSIBLE = object(), object(), object()
 START: dict[str, Any] = {"register": [None], "text": [""], "counter": [0], "mutex": [False], "set": set()}
 
@@ -21,8 +23,8 @@ def answer(model: str, state: Any, f: str, value: Any) -> Any:
             return state if model in ("list", "set") else state[0]
         case "write" | "put":
             state[:] = value if model == "list" else [value]
-        case "cas" | "acquire" | "release":
-            expected, new = value if f == "cas" else (f == "release", f == "acquire")
+        case "cas" | "acquire" | "release" | "elect" | "resign":
+            expected, new = value if f == "cas" else (f in RELEASES, f not in RELEASES)
             before, state[0] = state[0], new
             return SILENT if before == expected else IMPOSSIBLE
         case "increment" | "decrement" | "add" | "append" if model in ("counter", "text"):

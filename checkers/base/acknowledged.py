@@ -12,10 +12,20 @@ from tribulation.histories import MISMATCH, Operation, Type
 
 READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest", "pool", "effects"})
 OF_MEMORY = frozenset({"learn", "forget", "recall", "memory-digest"})
+EFFECT = "effect"
+"""The field of a history line with what its workload declares: `reads`, `changes`, or `neither`. It is there only where the name of the operation says otherwise."""
+
+
+def effect_of(op: Operation) -> str | None:
+    """What the workload declared, where the name alone would not say it."""
+    declared = op.extra.get(EFFECT)
+    return declared if isinstance(declared, str) else None
 
 
 def is_write(op: Operation) -> bool:
     """Whether it may change state: everything but reads, and transactions of reads alone."""
+    if op.extra and (declared := effect_of(op)) is not None:
+        return declared == "changes"
     if op.f in READS:
         return False
     if op.f in ("txn", "tx"):
@@ -32,8 +42,8 @@ def is_stale(op: Operation) -> bool:
 
 
 def without_log(op: Operation) -> bool:
-    """Whether it is about agent memory at a level in which the log has no part: any node may answer, with or without a quorum of it."""
-    return op.f in OF_MEMORY and op.level != "linearizable"
+    """Whether any node may answer it, with or without a quorum: agent memory at a level in which the log has no part, or what needs no agreement."""
+    return (op.f in OF_MEMORY and op.level != "linearizable") or effect_of(op) == "neither"
 
 
 def log_index(op: Operation) -> int | None:

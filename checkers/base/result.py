@@ -119,6 +119,7 @@ class RunRecord:
     its `{"index", "digest"}` after the quiet period.
     `options` are those of the campaign (by checker), and what was asked for: `model` (a name of `model_names`), `consistency` (a level),
     `exact` and `certificate` (true when asked for).
+    `judged_by` maps a workload to the checkers that its declaration names: `auto` gives its operations to these and to no other that judges operations.
     `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
     that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces tell of that too.
@@ -136,6 +137,7 @@ class RunRecord:
     final_states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
+    judged_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     is_run: bool = False
     attached: bool = False

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from tribulation.histories import Operation, Type, canonical
 
 from .model import ILLEGAL, NOTHING, Accumulates, Illegal, Model, Step
+from .operation_names import LOCK, RELEASES
 from .registers import DELETE, READS, SWAPS, RegisterModel
 from .transactions import MultiRegisterModel, TransactionModel
 
@@ -53,7 +54,7 @@ class MutexModel:
         return False
 
     def step(self, op: Operation) -> Step | None:
-        return None if op.type is Type.FAIL else Step(op.f, op.f == "release", None, False, True)
+        return None if op.type is Type.FAIL else Step(op.f, op.f in RELEASES, None, False, True)
 
     def apply(self, state: Hashable, step: Step) -> Hashable | Illegal:
         return (not state) if state == step.value else ILLEGAL
@@ -161,7 +162,7 @@ FAMILIES: dict[str, Family] = {
         frozenset({"append", "read", "get", "write", "put"}),
         lambda ops: SequenceModel("" if _appends_text(ops) else ()),
     ),
-    "mutex": Family(frozenset({"acquire", "release"}), lambda ops: MutexModel()),
+    "mutex": Family(LOCK, lambda ops: MutexModel()),
     "register": Family(frozenset({*READS, "write", "put", "cas", DELETE, *SWAPS}), lambda ops: RegisterModel()),
 }
 """What the operations of one object may be, in the order in which it is tried."""

@@ -22,7 +22,7 @@ from tribulation.histories import Operation, Type, canonical
 from tribulation.histories.model.operation import FOUND_NOTHING
 
 from .model import ILLEGAL, Accumulates, Illegal, Step
-from .operation_names import DELTAS, TAKES
+from .operation_names import ACQUIRES, DELTAS, TAKES
 
 
 @dataclass
@@ -208,13 +208,13 @@ class TokenLockModel(Accumulates):
         return (None, False)
 
     def step(self, op: Operation) -> Step | None:
-        if op.type is Type.FAIL or (op.f == "acquire" and op.type is Type.INFO):
+        if op.type is Type.FAIL or (op.f in ACQUIRES and op.type is Type.INFO):
             return None
-        return Step(op.f, op.result if op.f == "acquire" else op.argument, None, False, True)
+        return Step(op.f, op.result if op.f in ACQUIRES else op.argument, None, False, True)
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         last, held = state
-        if step.kind == "acquire":
+        if step.kind in ACQUIRES:
             token: Any = step.value
             return ILLEGAL if held or (last is not None and token <= last) else (token, True)
         return (last, False) if held and last == step.value else ILLEGAL

@@ -13,7 +13,7 @@ from typing import Any
 from tribulation.histories import Operation, Type, canonical, same
 from tribulation.histories.model.operation import REMOVALS
 
-from ..base.acknowledged import READS, ran
+from ..base.acknowledged import READS, effect_of, ran
 
 WRITES = ("write", "put", "cas", "add", "append")
 VALUE_READS = ("read", "get")
@@ -26,9 +26,11 @@ FEW_TRIES = 20
 
 @dataclass(slots=True)
 class Workload:
-    """`tried` counts ok, fail and info of each kind; `took_place` are the kinds of which one ran. `reads` ended ok, `saw` of them showed a change."""
+    """`tried` counts ok, fail and info of each kind; `took_place` are the kinds of which one ran. `reads` ended ok, `saw` of them showed a change.
+    `effects` are those that the workload declared."""
 
     tried: dict[str, dict[str, int]] = field(default_factory=dict)
+    effects: dict[str, str | None] = field(default_factory=dict)
     took_place: set[str] = field(default_factory=set)
     reads: int = 0
     saw: int = 0
@@ -40,6 +42,7 @@ def workloads_of(ops: Sequence[Operation]) -> dict[str | None, Workload]:
     for op in ops:
         mine = found.setdefault(op.workload, Workload())
         mine.tried.setdefault(op.f, {"ok": 0, "fail": 0, "info": 0})[op.type.value] += 1
+        mine.effects[op.f] = effect_of(op)
         # A cas that saw another value took place as a read of it.
         if ran(op):
             mine.took_place.add(op.f)
@@ -58,7 +61,8 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
     for name, mine in found.items():
         of = f" of workload {name}" if name is not None and len(found) > 1 else ""
         for f, counts in mine.tried.items():
-            alike = any(looks_only(other) == looks_only(f) for other in mine.took_place)
+            looks = {kind: looks_only(kind, mine.effects.get(kind)) for kind in (*mine.took_place, f)}
+            alike = any(looks[other] == looks[f] for other in mine.took_place)
             chance = is_run and alike and sum(counts.values()) < FEW_TRIES
             if f not in mine.took_place and not chance:
                 doubts.append(f"no {f}{of} ended ok ({counts['fail']} failed, {counts['info']} unknown)")
@@ -67,9 +71,9 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
     return doubts
 
 
-def looks_only(f: str) -> bool:
-    """Whether operations of this kind show what is there; others change it."""
-    return f in READS or f in WHOLES
+def looks_only(f: str, declared: str | None = None) -> bool:
+    """Whether operations of this kind show what is there; others change it. `declared`: the effect that the workload declares."""
+    return declared == "reads" if declared is not None else f in READS or f in WHOLES
 
 
 def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
@@ -92,7 +96,7 @@ def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
                 yield op, _saw(op, written)
         elif op.f == "txn":
             yield op, any(part[0] in READS and part[2] is not None for part in op.result or ())
-        elif op.f in WHOLES:
+        elif op.f in WHOLES or effect_of(op) == "reads":
             yield op, bool(op.result) or isinstance(op.result, (int, float))
     for reads in sums.values():
         first = reads[0].result

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.operation import FOUND_NOTHING
 
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.wording import seconds, show
@@ -93,7 +94,8 @@ def _finals(ops: Iterable[Operation], quiet_ns: int) -> Mapping[str | None, _Fin
                 final.touched[key] = None
             continue
         final.tried[op.f, key] = None
-        if op.type is Type.OK:
+        # A removal that found nothing saw that nothing is left.
+        if op.type is Type.OK or (op.type is Type.FAIL and op.error in FOUND_NOTHING):
             final.answered.add((op.f, key))
     for final in found.values():
         final.settle()

@@ -163,6 +163,7 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
             problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
     problems += _core_problems(campaign, nodes)
     problems += _system_problems(campaign)
+    problems += _operation_problems(campaign)
     if nodes and set(nodes) <= set(campaign.system.learners):
         hint = "leave a node out of `learners`"
         problems.append(Problem(("system", "learners"), "every node is a learner, and none votes", hint=hint))
@@ -212,6 +213,20 @@ def _system_problems(campaign: Campaign) -> list[Problem]:
     if why is not None:
         problems.append(Problem(("system", "file"), why, hint=NOT_SIMULATED))
     return problems
+
+
+def _operation_problems(campaign: Campaign) -> Iterator[Problem]:
+    """Workloads that the reference cluster has no operations for. What another system has is known when its file is loaded."""
+    from ..systems.reference.calls import OPERATIONS
+
+    if campaign.system.file is not None:
+        return
+    for index, (name, workload) in enumerate(campaign.made_workloads.items()):
+        missing = sorted(workload.asked() - OPERATIONS)
+        if missing or not workload.on_reference:
+            why = f"has no operation {missing[0]!r}" if missing else "means something else by its operations"
+            hint = f"it needs {workload.needs}; give `system: {{file: …}}`, or another workload: `tri list workloads`"
+            yield Problem(("workloads", index, name), f"workload {name!r}: the reference cluster {why}", hint=hint)
 
 
 def _has_members(campaign: Campaign) -> bool:

@@ -15,7 +15,7 @@ from ..nemesis.topology.liveness import LivenessSpec
 from ..user_files.bounded_model import BoundedModel
 from ..user_files.quantities import Duration, PositiveDuration
 from ..wan import Regions
-from ..workloads import WORKLOADS, WorkloadSpec
+from ..workloads import WORKLOADS, Workload, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection
 from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 
@@ -220,9 +220,16 @@ class Campaign(BoundedModel):
             specs[name] = WORKLOADS[name][0].model_validate(options or {})
         return specs
 
+    @property
+    def made_workloads(self) -> Mapping[str, Workload]:
+        return {name: WORKLOADS[name][1](name, spec) for name, spec in self.workload_specs.items()}
+
     def options_of_sections(self) -> dict[str, dict[str, Any]]:
-        """Options of checkers that follow from other sections: how `memory` settles conflicts, and what `recovery` judges by."""
+        """Options of checkers that follow from other sections: how `memory` settles conflicts, what `recovery` judges by, and what workloads say of themselves."""
         found: dict[str, dict[str, Any]] = {}
+        for workload in self.made_workloads.values():
+            for checker, options in workload.checker_options().items():
+                found.setdefault(checker, {}).update(options)
         if self.system.memory is not None:
             found["memory"] = {"conflicts": self.system.memory.get("conflicts", "merge")}
         if self.liveness is not None:

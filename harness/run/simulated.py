@@ -133,7 +133,7 @@ def simulate(
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
     start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()
-    journal = Journal(recorder)
+    journal = Journal(recorder, plan.effects)
     with fence():
         driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
         runner = driver.run()

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..systems.base import Op, Outcome
 from ..systems.reference.agent_calls import SETTLED
-from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .base import CHANGES, FINAL_GAP_NS, FINAL_TRIES, PREPARES, READS, Rate, Workload, WorkloadSpec
 from .generators import Context, Emit, Generator, each, limit, per_key, sequence, stagger, until_ok
 from .register import draw_level, unique_value
 
@@ -101,7 +101,11 @@ class Lives(Generator):
 
 
 @dataclass(frozen=True)
-class AgentWorkload:
+class AgentWorkload(Workload):
+    operations: ClassVar = {"spawn": PREPARES, "deploy": CHANGES, "migrate": CHANGES, "stop": CHANGES, "pool": READS}
+    judged_apart = False
+    needs = "agents of the reference cluster"
+
     name: str
     spec: AgentSpec
 

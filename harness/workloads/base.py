@@ -1,4 +1,4 @@
-"""What a workload is: which operations its clients try, and what is read at the end.
+"""What a workload is: which operations its clients try, what is read at the end, and what it declares to those who run and judge it.
 
 Workloads are pure. Each has a spec (its part of the campaign), and turns it into a generator for the load and one for the final reads.
 """
@@ -6,8 +6,9 @@ Workloads are pure. Each has a spec (its part of the campaign), and turns it int
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Protocol
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
@@ -69,7 +70,7 @@ class WorkloadSpec(BoundedModel):
     """Whether its clients act when something happens, and else not."""
     known_levels: ClassVar[Sequence[str]] = LEVELS
     judged_by: ClassVar[tuple[str, ...]] = ()
-    """The checkers that its operations are made for. Others may judge them as well."""
+    """The checkers that its operations are made for."""
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
@@ -117,31 +118,76 @@ class WorkloadSpec(BoundedModel):
         return max(1, int(1e9 * self.clients / self.rate))
 
 
-class Workload(Protocol):
-    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period."""
+class Effect(str, Enum):
+    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: no node has to agree, as on an identifier that each makes by itself."""
 
-    @property
-    def name(self) -> str: ...
+    READS = "reads"
+    CHANGES = "changes"
+    PREPARES = "prepares"
+    NEITHER = "neither"
 
-    @property
-    def spec(self) -> WorkloadSpec: ...
 
-    def load(self) -> Generator: ...
+READS, CHANGES, PREPARES, NEITHER = Effect
+
+
+class Workload:
+    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period, with one client on each node at least.
+
+    The rest is its declaration. A subclass is a frozen dataclass of `name` and `spec`.
+    """
+
+    name: str
+    spec: Any
+    operations: ClassVar[Mapping[str, Effect]] = {}
+    """By the name of each operation that it may ask for. A client has a method for each."""
+    judged_apart: ClassVar[bool] = True
+    """Whether `checkers: auto` gives its operations to those of `spec.judged_by` alone; else, to all that find what they need."""
+    needs: ClassVar[str] = ""
+    """What the system must have, in one sentence."""
+    on_reference: ClassVar[bool] = True
+    """Whether the reference cluster means the same by these operations."""
+
+    def load(self) -> Generator:
+        raise NotImplementedError
 
     def final(self, keys: tuple[str, ...]) -> Generator:
         """Reads of `keys`, the keys that the load touched (of this workload)."""
-        ...
+        raise NotImplementedError
+
+    def asked(self) -> frozenset[str]:
+        """The operations that it asks for with these options."""
+        return frozenset(self.operations)
+
+    def checkers(self) -> tuple[str, ...] | None:
+        """The checkers that alone judge its operations, with these options; None: all that find what they need."""
+        return (tuple(self.spec.judged_by) or None) if self.judged_apart else None
+
+    def checker_options(self) -> Mapping[str, Mapping[str, Any]]:
+        """Options of checkers that follow from these options."""
+        return {}
+
+    def keys_of(self, op: Op) -> Iterable[Hashable]:
+        """The keys that an operation touches: `final` is given all of them."""
+        return (op.key,)
+
+
+READ_TOGETHER = 16
+"""Keys that one final transaction reads, at most."""
+
+
+def in_parts(keys: Sequence[str], size: int = READ_TOGETHER) -> list[Sequence[str]]:
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 FINAL_TRIES = 8
 FINAL_GAP_NS = 50_000_000
 
 
+def final_try(op: Op) -> Generator:
+    """The operation until it is ok: tried again, a few times, where a node does not answer yet."""
+    return until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
+
+
 def final_reads(workload: str, keys: tuple[str, ...]) -> Generator:
-    """One ok read of each key: tried again, a few times, where a node does not answer yet."""
-
-    def reads(key: str) -> Generator:
-        op = Op("read", key, workload=workload)
-        return until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
-
-    return per_key(keys, reads)
+    """One ok read of each key."""
+    return per_key(keys, lambda key: final_try(Op("read", key, workload=workload)))

@@ -74,6 +74,11 @@ class Generator:
         """The generator after the completion of an operation that it emitted."""
         return self
 
+    def closing(self) -> Generator:
+        """What this client must still do when the load ends under it: let go of what it holds."""
+        inner = getattr(self, "inner", None)
+        return inner.closing() if isinstance(inner, Generator) else NOTHING
+
 
 NOTHING = Generator()
 
@@ -142,6 +147,10 @@ class Mix(Generator):
         if after is generator:
             return self
         return Mix((*self.parts[: self.last], (after, weight), *self.parts[self.last + 1 :]), self.last)
+
+    def closing(self) -> Generator:
+        left = [generator.closing() for generator, _ in self.parts]
+        return sequence(*(some for some in left if some is not NOTHING)) if left.count(NOTHING) < len(left) else NOTHING
 
 
 @dataclass(frozen=True)
@@ -265,6 +274,9 @@ class Chain(Generator):
             return self
         return Chain((self.parts[0].update(op, outcome), *self.parts[1:]))
 
+    def closing(self) -> Generator:
+        return self.parts[0].closing() if self.parts else NOTHING
+
 
 @dataclass(frozen=True)
 class Until(Generator):
@@ -305,6 +317,9 @@ class PerKey(Generator):
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
         return self if self.current is None else replace(self, current=self.current.update(op, outcome))
+
+    def closing(self) -> Generator:
+        return NOTHING if self.current is None else self.current.closing()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..systems.base import Op
-from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .base import CHANGES, FINAL_GAP_NS, FINAL_TRIES, READS, Rate, Workload, WorkloadSpec
 from .generators import Context, Generator, each, limit, listed, per_key, sequence, stagger, until_ok
 from .register import unique_value
 
@@ -83,7 +83,11 @@ class MemorySpec(WorkloadSpec):
 
 
 @dataclass(frozen=True)
-class MemoryWorkload:
+class MemoryWorkload(Workload):
+    operations: ClassVar = {"learn": CHANGES, "forget": CHANGES, "recall": READS, "memory-digest": READS}
+    judged_apart = False
+    needs = "agent memory of the reference cluster"
+
     name: str
     spec: MemorySpec
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ..systems.base import Op
 from ..user_files.quantities import PositiveDuration
-from .base import Rate, WorkloadSpec, final_reads
+from .base import CHANGES, READS, Rate, Workload, WorkloadSpec, final_reads
 from .generators import WAIT, Context, Emit, Generator, Rivals
 from .register import draw_level, unique_value
 
@@ -38,7 +38,11 @@ class RaceSpec(WorkloadSpec):
 
 
 @dataclass(frozen=True)
-class Race:
+class Race(Workload):
+    operations: ClassVar = {"read": READS, "write": CHANGES}
+    judged_apart = False
+    needs = "the simulator, which knows when leaders change"
+
     name: str
     spec: RaceSpec
 

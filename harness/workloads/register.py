@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..systems.base import Op
 from ..user_files.quantities import format_bytes
-from .base import LEVELS, Rate, WorkloadSpec, final_reads
+from .base import CHANGES, LEVELS, READS, Rate, Workload, WorkloadSpec, final_reads
 from .generators import Context, Generator, each
 from .sized import LARGEST_BYTES, ValueBytes
 
@@ -62,9 +62,17 @@ class RegisterSpec(WorkloadSpec):
 
 
 @dataclass(frozen=True)
-class Register:
+class Register(Workload):
+    operations: ClassVar = {"read": READS, "write": CHANGES, "cas": CHANGES}
+    judged_apart = False
+    needs = "values by key, read and written one by one; a compare-and-set where the mix has `cas`"
+
     name: str
     spec: RegisterSpec
+
+    def asked(self) -> frozenset[str]:
+        """The final reads are always there."""
+        return frozenset({"read", *(kind for kind, weight in self.spec.mix.items() if weight)})
 
     def load(self) -> Generator:
         return self.spec.paced(each(self._operation))
@@ -82,6 +90,23 @@ class Register:
         if kind == "cas":
             return Op("cas", key, [SEEN, value], workload=self.name)
         return Op("read", key, None, draw_level(self.spec, context), self.name)
+
+
+def _mostly_cas() -> dict[Kind, int]:
+    return {"read": 40, "write": 20, "cas": 40}
+
+
+class CasRegisterSpec(RegisterSpec):
+    """Registers as in `register`, most of whose changes are compare-and-sets."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("linearizable",)
+
+    mix: dict[Kind, int] = Field(default_factory=_mostly_cas)
+
+
+class CasRegister(Register):
+    judged_apart = True
+    needs = "values by key, read, written, and swapped where they are as expected"
 
 
 def unique_value(context: Context) -> int:

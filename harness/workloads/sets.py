@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ..systems.base import Op
-from .base import Rate, WorkloadSpec, final_reads
+from .base import CHANGES, READS, Rate, Workload, WorkloadSpec, final_reads
 from .generators import Context, Generator, each
 from .register import draw_level, unique_value
 
@@ -24,8 +24,20 @@ class SetSpec(WorkloadSpec):
     reads: int = Field(default=25, ge=0, le=99, description="per cent of operations that read the whole set")
 
 
+class SetFullSpec(SetSpec):
+    """As `set`, read more often: an element may come late, and none that was acknowledged is ever missing from then on."""
+
+    judged_by: ClassVar[tuple[str, ...]] = ("set-full",)
+
+    reads: int = Field(default=50, ge=1, le=99, description="per cent of operations that read the whole set")
+
+
 @dataclass(frozen=True)
-class Set:
+class Set(Workload):
+    operations: ClassVar = {"add": CHANGES, "read": READS}
+    judged_apart = False
+    needs = "sets by key: `add` of one element, and `read` of all as a list"
+
     name: str
     spec: SetSpec
 
@@ -41,3 +53,7 @@ class Set:
         if context.draw("op").randrange(100) < self.spec.reads:
             return Op("read", key, None, draw_level(self.spec, context), self.name)
         return Op("add", key, element, workload=self.name)
+
+
+class SetFull(Set):
+    judged_apart = True

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from ..systems.base import Op
 from ..systems.reference.agent_calls import SETTLED
 from ..systems.reference.task_name import TaskName
-from .base import FINAL_GAP_NS, FINAL_TRIES, Rate, WorkloadSpec
+from .base import CHANGES, FINAL_GAP_NS, FINAL_TRIES, PREPARES, READS, Rate, Workload, WorkloadSpec
 from .generators import Context, Generator, each, limit, per_key, sequence, shared, stagger, until_ok
 from .register import unique_value
 
@@ -58,7 +58,11 @@ class TaskSpec(WorkloadSpec):
 
 
 @dataclass(frozen=True)
-class TaskWorkload:
+class TaskWorkload(Workload):
+    operations: ClassVar = {"spawn": PREPARES, "migrate": CHANGES, "submit": CHANGES, "effects": READS}
+    judged_apart = False
+    needs = "agents and tasks of the reference cluster"
+
     name: str
     spec: TaskSpec
 

@@ -20,7 +20,7 @@ from ...base.result import Anomaly, Verdict
 from ...base.wording import on_key
 from ...models.model import Model
 from ...models.named import MutexModel, SequenceModel
-from ...models.operation_names import COUNTER, LEAST_FIRST, LIST, LOCK, PRIORITY_QUEUE, QUEUE, SET, STACK
+from ...models.operation_names import ACQUIRES, COUNTER, LEAST_FIRST, LIST, LOCK, PRIORITY_QUEUE, QUEUE, SET, STACK
 from ...models.structures import (
     CounterModel,
     ElementModel,
@@ -168,7 +168,7 @@ def _reads_numbers(view: View) -> bool:
 
 
 def _has_tokens(view: View) -> bool:
-    acquired = np.flatnonzero(view.called("acquire") & view.ok)
+    acquired = np.flatnonzero(view.called(*ACQUIRES) & view.ok)
     return bool(len(acquired)) and bool(
         all(type(view.value(int(view.result[place]))) is int for place in acquired[:8])
         and (view.result[acquired] != view.argument[acquired]).all()

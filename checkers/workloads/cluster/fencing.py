@@ -1,7 +1,7 @@
 """Checker `fencing-tokens`: a resource that has accepted a token accepts no smaller one, and locks are issued with growing tokens.
 
 At the resource, two sources: `fence` lines in the trace of the node that holds it (`resource`, `token`, `accepted`, `holder`), whose order is that in which the
-resource decided; and `access` operations (key: the resource; value: the token), of which only those count that do not overlap. At the lock: ok `acquire` operations, whose
+resource decided; and `access` operations (key: the resource; value: the token), of which only those count that do not overlap. At the lock: ok `acquire` (or `elect`) operations, whose
 result is the token. A smaller token that was turned away is what fencing is for; it is counted.
 """
 
@@ -20,7 +20,7 @@ from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, excerpt, read_traces
 from ..overtaking import overtaken
 
-ACCESS, ACQUIRE, FENCE = "access", "acquire", "fence"
+ACCESS, ACQUIRES, FENCE = "access", ("acquire", "elect"), "fence"
 
 
 class FencingTokensChecker:
@@ -35,7 +35,7 @@ class FencingTokensChecker:
         doubts = _at_resources(record, findings, stats)
         for (_, key), ops in by_object(record).items():
             _accesses(key, [op for op in ops if op.f == ACCESS], findings, stats)
-            _issues(key, [op for op in ops if op.f == ACQUIRE], findings, stats)
+            _issues(key, [op for op in ops if op.f in ACQUIRES], findings, stats)
         if not stats["accepted"] and not stats["issued"]:
             doubts.append("no token was issued or accepted")
         return conclude(self.name, findings, stats, all_of(doubts))
@@ -43,7 +43,7 @@ class FencingTokensChecker:
 
 def _tokens(record: RunRecord) -> Iterator[Operation]:
     for op in record.history.operations():
-        if op.f == ACCESS or (op.f == ACQUIRE and op.type is Type.OK and _is_token(op.result)):
+        if op.f == ACCESS or (op.f in ACQUIRES and op.type is Type.OK and _is_token(op.result)):
             yield op
 
 

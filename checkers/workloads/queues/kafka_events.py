@@ -1,7 +1,7 @@
 """Logs with offsets as clients of a Kafka-like system saw them: sends with the offset they got, polls with what they returned, in order.
 
 A value is a list of parts: `["send", key, value]`, completed as `["send", key, [offset, value]]`, and `["poll"]`, completed as `["poll", {key: [[offset,
-value], …]}]`. Operations are `send` and `poll`, both of any parts; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
+value], …]}]`, perhaps asked as `["poll", {key: offset}]`. Operations are `send` and `poll`, both of any parts; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOVES = ("assign", "subscribe")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A send that got an offset, or None while nobody knows it."""
+    """A send that got an offset, or None while it is unknown."""
 
     op: Operation
     key: Hashable
@@ -69,6 +69,15 @@ def _move(op: Operation, logs: Logs) -> None:
     logs.moves.append((op, kept))
 
 
+def _seek(op: Operation, place: int, logs: Logs) -> None:
+    """A poll may be asked with the offsets from which it reads, `["poll", {key: offset}]`: it starts again in logs that it reads from 0."""
+    asked = op.argument[place] if isinstance(op.argument, (list, tuple)) and len(op.argument) > place else ()
+    offsets = asked[1] if isinstance(asked, (list, tuple)) and len(asked) > 1 else None
+    if isinstance(offsets, Mapping) and 0 in offsets.values():
+        stay = [message.key for message in logs.polled if message.op.process == op.process]
+        logs.moves.append((op, frozenset(stay) - {canonical(key) for key, offset in offsets.items() if offset == 0}))
+
+
 def _parts(op: Operation, logs: Logs) -> None:
     if op.extra.get("rebalanced"):
         logs.moves.append((op, None))
@@ -78,6 +87,7 @@ def _parts(op: Operation, logs: Logs) -> None:
             logs.unreadable += 1
         elif part[0] == "poll" and done:
             logs.polls += 1
+            _seek(op, place, logs)
             logs.polled += _messages(op, part, place)
         elif part[0] == "poll":
             # What it polled is lost with its answer, yet the process may go on behind it.

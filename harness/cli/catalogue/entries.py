@@ -162,12 +162,18 @@ def _workload(name: str) -> Entry:
     from ...workloads import WORKLOADS
     from ...workloads.base import WorkloadSpec
 
-    spec = WORKLOADS[name][0]
+    spec, make = WORKLOADS[name]
     every, common = rows(spec), set(WorkloadSpec.model_fields)
     own = [row for row in every if row.name not in common]
     shared = [row for row in every if row.name in common]
-    facts = {"judged by": list(spec.judged_by), "levels of reads": list(spec.known_levels)}
-    page = "reference/campaign.md"
+    made = make(name, spec())
+    facts = {
+        "operations": [f"{f} ({effect.value})" for f, effect in made.operations.items()],
+        "needs": [made.needs],
+        "judged by": list(spec.judged_by),
+        "levels of reads": list(spec.known_levels),
+    }
+    page = "reference/workloads.md" if made.judged_apart else "reference/campaign.md"
     return Entry("workload", name, _about(spec), page, own, shared, _given(facts), f"- {name}: {_example(own)}")
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from tribulation.checkers.base.acknowledged import EFFECT
 from tribulation.histories import NEMESIS, EventSink
 
 from ...systems.base import Outcome
@@ -17,10 +18,11 @@ from .runner import Invocation
 
 
 class Journal:
-    """Wraps the recorder. `counts` holds ok, fail and info of operations, `causes` why those that failed or are unknown did."""
+    """Wraps the recorder. `counts` holds ok, fail and info of operations, `causes` why those that failed or are unknown did. `effects`: see `Plan.effects`."""
 
-    def __init__(self, recorder: EventSink) -> None:
+    def __init__(self, recorder: EventSink, effects: Mapping[tuple[str, str], str] | None = None) -> None:
         self._recorder = recorder
+        self._effects = {of: {EFFECT: effect} for of, effect in (effects or {}).items()}
         self.counts: Counter[str] = Counter()
         self.causes = Causes()
 
@@ -39,6 +41,7 @@ class Journal:
             workload=op.workload,
             level=op.level,
             node=invocation.slot.node,
+            **self._effects.get((op.workload, op.f), {}),
         )
 
     def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome, traceback: str = "") -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from ...nemesis.faults.fault import Intent
 from ...nemesis.faults.triggers import Happened
 from ...systems.base import Op, Outcome
-from ...workloads.generators import NOTHING, WAIT, Context, Emit, Generator, Rivals, Timed, time_limit
+from ...workloads.generators import NOTHING, WAIT, Context, Emit, Generator, Rivals, Timed, sequence, time_limit
 from ...workloads.register import SEEN
 from ...workloads.settle import SETTLE, through_a_node
 from ..plan.pacing import Unacknowledged
@@ -147,7 +147,7 @@ class Runner:
     def _load(self, slot: Slot) -> Generator:
         plan = self.plan
         if plan.pinned is None:
-            load = plan.workloads[slot.workload].load()
+            load = NOTHING if slot.only_final else plan.workloads[slot.workload].load()
             return time_limit(self._load_limit_ns, load) if plan.liveness is None else load
         return Timed(tuple((pinned.at_ns, pinned.op) for pinned in plan.pinned if pinned.slot == slot.slot))
 
@@ -231,7 +231,7 @@ class Runner:
             op = self._resolve(client.pending.op)
             client.pending = None
             client.running = op
-            self._keys.setdefault(client.slot.workload, {})[op.key] = None
+            self._keys.setdefault(client.slot.workload, {}).update(dict.fromkeys(self.plan.keys_of(op)))
             deadline = now_ns + self.plan.timing.operation_ns
             invocations.append(Invocation(client.slot, client.process, op, deadline, client.fresh))
             client.fresh = False
@@ -357,14 +357,14 @@ class Runner:
                 client.generator = NOTHING if self._stopped else through_a_node()
                 client.exhausted = False
                 continue
-            keys = sorted(self._keys.get(slot.workload, {}))
-            mine = keys if len(keys) <= 64 else keys[slot.client :: slot.clients]
-            client.generator = NOTHING if self._stopped else self.plan.workloads[slot.workload].final(tuple(mine))
+            closing = client.generator.closing()
+            final = self.plan.final_of(slot, sorted(self._keys.get(slot.workload, {})))
+            client.generator = NOTHING if self._stopped else sequence(closing, final)
             client.pending = None
             # As one whose operations are pinned, who is asked once more than he has.
             client.count += client.waiting
             client.exhausted = client.waiting = False
-            client.fresh = True
+            client.fresh |= closing is NOTHING  # what a client holds may end with its connection
 
     def _finished(self, now_ns: int) -> bool:
         if now_ns >= self._final_end_ns:

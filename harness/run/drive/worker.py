@@ -36,7 +36,7 @@ REFUSALS = FOUND_NOTHING | {MISMATCH, "no-quorum"}
 _OUTCOMES = ("ok", "fail", "info")
 _OF_A_CONNECTION = re.compile(r"connect|closed|reset|pipe|eof|timeout|timed.out|unreachable|oserror", re.IGNORECASE)
 _FIELDS = frozenset(
-    {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error"}
+    {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error", "effect"}
 )
 """What a history line holds by itself, so that no `extra` may be called so."""
 

@@ -45,7 +45,7 @@ class RunFacts:
     traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
     are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
-    `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`).
+    `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`). `judged_by`: see `Plan.judged_by`.
     """
 
     campaign: str
@@ -72,6 +72,7 @@ class RunFacts:
     uncollected: Sequence[Mapping[str, str]] = ()
     gaps: Sequence[Mapping[str, Any]] = ()
     truth: Mapping[str, Any] = field(default_factory=dict)
+    judged_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""
@@ -103,6 +104,7 @@ def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[s
         options=dict(options.get("checker_options", {})),
         state=OPEN,
         traced=list(traced),
+        judged_by=dict(plan.get("judged_by", {})),
     )
 
 
@@ -213,6 +215,7 @@ def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
         final_states=facts.final_states,
         options=facts.options,
         truth=facts.truth,
+        judged_by=facts.judged_by,
         gaps=(*evidence.gaps, *_unnumbered(evidence)),
         is_run=True,
         attached="attach" in facts.elapsed_s,

@@ -25,7 +25,6 @@ from ...nemesis.schedule.abilities import lacking, told_missing
 from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
 from ...systems.base import Client, Service
-from ...workloads import WORKLOADS
 from .own_system import load_system
 from .pacing import pace_of
 from .plan import Liveness, Plan, Timing, make_slots, settling_slots
@@ -46,7 +45,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
     """
     nodes = node_names(campaign, directory)
     seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
-    workloads = {name: WORKLOADS[name][1](name, spec) for name, spec in campaign.workload_specs.items()}
+    workloads = campaign.made_workloads
     return Plan(
         campaign=campaign.name,
         seed=seed,
@@ -54,7 +53,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         voters=campaign.system.voters or default_voters([n for n in nodes if n not in campaign.system.learners]),
         timing=Timing(campaign.duration, campaign.settle, campaign.final, campaign.operation_timeout),
         workloads=workloads,
-        slots=make_slots(workloads, nodes),
+        slots=make_slots(workloads, nodes, final_everywhere=campaign.system.file is not None),
         intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.duration, able=able)),
         options={
             "system": campaign.system.model_dump(mode="json"),
@@ -132,7 +131,8 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     """The reference cluster, or what the campaign's Python file defines."""
     spec = campaign.system
     if spec.file is not None:
-        return System(*load_system(directory / spec.file, spec.options))
+        asked = {name: workload.asked() for name, workload in plan.workloads.items()}
+        return System(*load_system(directory / spec.file, spec.options, asked))
     from ...systems.reference.client import ReferenceClient
     from ...systems.reference.system import ReferenceService
 

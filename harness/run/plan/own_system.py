@@ -21,6 +21,7 @@ from ...errors import CampaignError
 from ...nemesis.cluster.control import HandsOver, Leavable, Reconfigurable, Replaceable
 from ...nemesis.cluster.fault_disk import OnDisk
 from ...systems.base import Client, Service
+from ...systems.operations import lacking
 from ...trouble import place_of_users
 
 MOVED = ("node", "harness", "histories", "checkers")
@@ -38,8 +39,13 @@ BY_CAPABILITY: Mapping[str, type] = {
 """What a service that claims a capability must have in addition."""
 
 
-def load_system(path: Path, options: Mapping[str, Any]) -> tuple[Service, Callable[[], Client]]:
-    """The service, and a maker of clients. Raises `CampaignError` naming everything that is missing, with file and line."""
+def load_system(
+    path: Path, options: Mapping[str, Any], asked: Mapping[str, Collection[str]] | None = None
+) -> tuple[Service, Callable[[], Client]]:
+    """The service, and a maker of clients. Raises `CampaignError` naming everything that is missing, with file and line.
+
+    `asked` are the operations that each workload asks for.
+    """
     module = _module(path)
     missing = [name for name in ("service", "client") if not callable(getattr(module, name, None))]
     if missing:
@@ -47,7 +53,7 @@ def load_system(path: Path, options: Mapping[str, Any]) -> tuple[Service, Callab
         raise CampaignError(f"{path} does not define {' and '.join(missing)}", hint=hint)
     service = _called(path, "service", lambda: module.service(options))
     client = _called(path, "client", lambda: module.client(options))
-    problems = [*_service_problems(service), *_problems(client, Client)]
+    problems = [*_service_problems(service), *_problems(client, Client), *_lacking(client, asked or {})]
     if problems:
         raise CampaignError("\n".join(f"{path}: {problem}" for problem in problems), hint=GUIDE)
     return service, lambda: module.client(options)
@@ -127,6 +133,16 @@ def _service_problems(service: Any) -> Iterator[str]:
             yield from (
                 f"{problem} (it claims the capability {capability!r})" for problem in _problems(service, protocol)
             )
+
+
+def _lacking(client: Any, asked: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Operations of workloads that the client certainly lacks."""
+    named = {workload: lacking(client, workload, operations) for workload, operations in asked.items()}
+    for f in dict.fromkeys(f for missing in named.values() for f in missing):
+        takers = [workload for workload, missing in named.items() if f in missing]
+        which = f"workload {takers[0]} asks" if len(takers) == 1 else f"workloads {' and '.join(takers)} ask"
+        method = f.replace("-", "_")
+        yield f"{type(client).__name__}.{method}(op) is missing: {which} for operation {f!r}"
 
 
 _WANTED = {

@@ -11,6 +11,7 @@ from tribulation.checkers.soundness.exercised import FEW_TRIES, looks_only
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
 from ...systems.base import Op, Outcome
+from ...workloads.base import CHANGES, NEITHER
 from .plan import Pace, Plan
 
 SECOND_NS = 1_000_000_000
@@ -18,8 +19,6 @@ HOLD_MOST_NS = 15 * SECOND_NS
 LOAD_MORE_LEAST_NS, LOAD_MORE_MOST_NS = 5 * SECOND_NS, 30 * SECOND_NS
 RAN = FOUND_NOTHING | {MISMATCH}
 """Errors of a `fail` that ran, and observed something."""
-PREPARES = frozenset({"spawn"})
-"""Kinds without which others cannot begin, and which alone show nothing: of agents that do tasks."""
 HOLD_LEAST_NS = 2 * SECOND_NS
 """A short fault may be held for so long, a longer one for twice its time."""
 MEETING_NS = SECOND_NS // 2
@@ -45,6 +44,7 @@ class Unacknowledged:
         names = () if plan.pace is None else dict.fromkeys(acting)
         self._tried: dict[str, Counter[str]] = {name: Counter() for name in names}
         self._took_place: dict[str, set[str]] = {name: set() for name in names}
+        self._operations = {name: plan.workloads[name].operations for name in names}
 
     def completed(self, op: Op, outcome: Outcome) -> None:
         if op.workload in self._tried:
@@ -58,6 +58,10 @@ class Unacknowledged:
 
     def _shows_too_little(self, name: str) -> bool:
         took_place = self._took_place[name]
-        changes = {f for f in took_place if not looks_only(f) and f not in PREPARES}
         often = (f for f, count in self._tried[name].items() if count >= FEW_TRIES)
-        return not changes or any(f not in took_place for f in often)
+        return not any(self._changes(name, f) for f in took_place) or any(f not in took_place for f in often)
+
+    def _changes(self, name: str, f: str) -> bool:
+        """As the workload declares; of an operation that it does not (one of a pinned plan), as the name says."""
+        effect = self._operations[name].get(f)
+        return not looks_only(f) if effect is None else effect in (CHANGES, NEITHER)

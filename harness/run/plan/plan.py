@@ -9,9 +9,12 @@ Shrinking writes operations out one by one: a plan with `pinned` operations does
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from tribulation.checkers.base.acknowledged import READS as NAMES_OF_READS
+from tribulation.checkers.soundness.exercised import looks_only
 
 from ...errors import CampaignError, FaultError, TribulationError, shown
 from ...nemesis.faults.fault import CLIENTS, Intent, Situation
@@ -19,12 +22,15 @@ from ...nemesis.topology.resolve import resolve, vertices
 from ...systems.base import Op
 from ...user_files.renamed import PLAN, SCHEMA, SCHEMA_VERSION, current
 from ...workloads import WORKLOADS
-from ...workloads.base import Workload
+from ...workloads.base import Effect, Workload
+from ...workloads.generators import Generator
 from ...workloads.settle import SETTLE
 from ...workloads.sized import Sizes
 from .shape import inspect, valid
 
 LONGEST_MESSAGE = 500
+MOST_READ_BY_ALL = 64
+"""Keys that every client reads at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ class Slot:
     client: int
     clients: int
     node: str
+
+    @property
+    def only_final(self) -> bool:
+        """Whether it takes no part in the load."""
+        return self.client >= self.clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,7 @@ class Plan:
             "pinned": None if self.pinned is None else [_pinned_json(pinned) for pinned in self.pinned],
             "liveness": None if self.liveness is None else _liveness_json(self.liveness),
             **({} if self.pace is None else {"pace": asdict(self.pace)}),
+            **({"judged_by": judged_by} if (judged_by := self.judged_by) else {}),
             **({"settling": [_slot_json(slot) for slot in self.settling]} if self.settling else {}),
         }
 
@@ -131,6 +143,33 @@ class Plan:
         """How large values are on their way to the system."""
         found = {name: workload.spec.bytes_of_a_value for name, workload in self.workloads.items()}
         return Sizes({name: size for name, size in found.items() if size is not None})
+
+    def keys_of(self, op: Op) -> Iterable[Any]:
+        """The keys that an operation touches, as its workload says."""
+        workload = self.workloads.get(op.workload)
+        return (op.key,) if workload is None else workload.keys_of(op)
+
+    def final_of(self, slot: Slot, keys: Sequence[str]) -> Generator:
+        """The final reads of one client: of all keys of its workload, or of its share where they are many."""
+        mine = keys if len(keys) <= MOST_READ_BY_ALL else keys[slot.client % slot.clients :: slot.clients]
+        return self.workloads[slot.workload].final(tuple(mine))
+
+    @property
+    def judged_by(self) -> dict[str, list[str]]:
+        """Workload → the checkers that judge its operations, of those that name them."""
+        found = {name: workload.checkers() for name, workload in self.workloads.items()}
+        return {name: list(checkers) for name, checkers in found.items() if checkers is not None}
+
+    @property
+    def effects(self) -> dict[tuple[str, str], str]:
+        """(workload, operation) → the effect that the workload declares, where it is not what checkers take from the operation's name."""
+        found = {}
+        for name, workload in self.workloads.items():
+            for f, effect in workload.operations.items():
+                reads = effect is Effect.READS
+                if effect is Effect.NEITHER or reads is not looks_only(f) or reads is not (f in NAMES_OF_READS):
+                    found[name, f] = effect.value
+        return found
 
     def told(self) -> str:
         """Everything but the world in one line of JSON; of lists that grow with the run, how long they are."""
@@ -235,12 +274,15 @@ def _pinned_json(pinned: Pinned) -> list[Any]:
     return [pinned.slot, pinned.at_ns, [op.f, op.key, op.value, op.level, op.workload]]
 
 
-def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str]) -> list[Slot]:
-    """Every workload's clients, dealt to the nodes in turn (each workload starts at the first node)."""
+def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str], final_everywhere: bool = False) -> list[Slot]:
+    """Every workload's clients, dealt to the nodes in turn (each workload starts at the first node).
+
+    `final_everywhere`: of a workload with fewer clients than nodes, the other nodes have one that makes final reads alone (`Slot.only_final`).
+    """
     slots: list[Slot] = []
     for name, workload in workloads.items():
         clients = workload.spec.clients
-        for client in range(clients):
+        for client in range(max(clients, len(nodes)) if final_everywhere else clients):
             slots.append(Slot(len(slots), name, client, clients, nodes[client % len(nodes)]))
     return slots
 

@@ -145,6 +145,7 @@ class _Shape(TypedDict):
     liveness: NotRequired[_Liveness | None]
     pace: NotRequired[_Pace | None]
     settling: NotRequired[_Slots]
+    judged_by: NotRequired[dict[_Name, list[_Name]]]
 
 
 def inspect(data: Any) -> None:

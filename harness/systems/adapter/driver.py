@@ -12,7 +12,7 @@
         def write(self, op):
             self.connection.set(op.key, op.value)
 
-One method per operation, by the name of its `f`; it returns the value that was read, or an `Outcome`. What it raises is `info`, which is always safe: the
+One method per operation, by the name of its `f` (of one workload alone, as `bank_read`); it returns the value that was read, or an `Outcome`. What it raises is `info`, which is always safe: the
 operation may have happened, or may still. `definite` are the exceptions that say that nothing happened and nothing will; they are `fail`.
 """
 
@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from ..base import Dial, Op, Outcome
+from ..operations import find_method
 from .forwarder import Forwarder
 
 GRACE_S = 0.2
@@ -54,6 +55,10 @@ class DriverClient:
         if callable(close):
             close()
 
+    def method_of(self, workload: str, f: str) -> Callable[[Op], Any] | None:
+        """The method for an operation: `bank_read`, say, which is for the reads of that workload alone, else `read`."""
+        return find_method(self, workload, f)
+
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
         """Raises `ConnectionError` for what the driver raises; a mistake of the adapter (a `TypeError`, say) is raised as it is."""
         target = self.to_node or node
@@ -70,7 +75,7 @@ class DriverClient:
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
         assert self._forwarder is not None, "open comes first"
-        method = getattr(self, op.f, None)
+        method = self.method_of(op.workload, op.f)
         if method is None:
             raise NotImplementedError(f"{type(self).__name__} has no method {op.f!r}")
         self._forwarder.deadline_s = time.monotonic() + timeout_s + GRACE_S

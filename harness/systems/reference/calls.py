@@ -55,5 +55,7 @@ CALLS: dict[str, Callable[[Op], Talk]] = {
     **AGENT_CALLS,
     **MEMORY_CALLS,
 }
+OPERATIONS = frozenset({"read", "write", "cas", "append", "add", "txn", "send", "poll", *CALLS})
+"""All that a client of the reference cluster can be asked for."""
 CHANGING = ("submit", *AGENT_CHANGES, *CHANGES)
 """Those that may have taken effect when no answer came."""

@@ -24,13 +24,15 @@ from tribulation.node.wire import Decoder, FrameError, Kind, encode
 
 from ..base import Dial, Op, Outcome
 from .agent_calls import Talk
-from .calls import CALLS, CHANGING
+from .calls import CALLS, CHANGING, OPERATIONS
 
 if TYPE_CHECKING:
     # It takes its time to load, and not every Python has it.
     import ssl
 
 WRITES = frozenset({"w", "append", "cas"})
+SETS = frozenset({"set", "set-full"})
+"""Workloads whose keys hold lists: without a write the list is empty."""
 ANSWER_MARGIN_MS = 25
 """How much earlier than the client the node gives up, so that its reason still arrives."""
 
@@ -191,19 +193,39 @@ def micro_operations(op: Op) -> list[list[Any]]:
         return [["cas", op.key, op.value[0], op.value[1]]]
     if op.f in ("append", "add"):
         return [["append", op.key, op.value]]
+    if op.f == "send":
+        # What is read after the append in one transaction says where it is.
+        return [micro for _, key, value in op.value for micro in (["append", key, value], ["r", key])]
+    if op.f == "poll":
+        return [["r", key] for _, offsets in op.value for key in offsets]
     if op.f == "txn":
         # Reads may carry a place for what they read: ["r", key, null].
         return [list(micro[:2]) if micro[0] == "r" else list(micro) for micro in op.value]
-    raise ValueError(
-        f"the reference system has no operation {op.f!r}; it has read, write, cas, append, add, txn, {', '.join(CALLS)}"
-    )
+    raise ValueError(f"the reference system has no operation {op.f!r}; it has {', '.join(sorted(OPERATIONS))}")
 
 
 def _value(op: Op, results: list[Any]) -> Any:
     """What the history records as the value of a completed operation."""
     if op.f == "read":
         found = results[0] if results else None
-        return [] if found is None and op.workload == "set" else found
+        return [] if found is None and op.workload in SETS else found
+    if op.f == "send":
+        return [
+            ["send", key, [found.index(value), value]]
+            for (_, key, value), found in zip(op.value, results[1::2], strict=True)
+        ]
+    if op.f == "poll":
+        lists = iter(results)
+        return [
+            [
+                "poll",
+                {
+                    key: [[at, value] for at, value in enumerate(next(lists) or []) if at >= first]
+                    for key, first in offsets.items()
+                },
+            ]
+            for _, offsets in op.value
+        ]
     if op.f == "txn":
         return [
             ["r", micro[1], result] if micro[0] == "r" else list(micro)

@@ -47,6 +47,8 @@ def test_an_example_is_accepted_by_a_campaign(kind: str, tmp_path: Path) -> None
             "workloads": [{"register": {}}],
         }
         campaign[f"{kind}s"] = yaml.safe_load(entry(kind, name).example)
+        if entry(kind, name).page == "reference/workloads.md":
+            campaign["system"] = {"file": "own.py"}
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(campaign))
         try:

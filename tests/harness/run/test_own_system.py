@@ -161,3 +161,53 @@ def test_an_inventory_is_beside_the_campaign_or_where_the_command_line_says(tmp_
     monkeypatch.chdir(tmp_path / "two")
     assert load_campaign(campaign).hosts.inventory == str(tmp_path / "one/in.yaml")
     assert load_campaign(campaign, hosts="in.yaml").hosts.inventory == str(tmp_path / "two/in.yaml")
+
+
+METHODS = """
+from tribulation.testing import DriverClient
+from whole import service
+
+
+class Own(DriverClient):
+    def connect(self, address, timeout_s): ...
+    def read(self, op): ...
+    def bank_create(self, op): ...
+
+
+def client(options):
+    return Own(options)
+"""
+
+
+def test_an_operation_that_a_client_lacks_is_refused_with_the_workload(write) -> None:
+    asked = {"bank": {"create", "read", "transfer"}, "register": {"read", "write"}, "queue": {"create"}}
+    with pytest.raises(CampaignError) as refused:
+        load_system(write(METHODS, whole=WHOLE), {}, asked)
+    assert [line.partition(": ")[2] for line in refused.value.message.splitlines()] == [
+        "Own.transfer(op) is missing: workload bank asks for operation 'transfer'",
+        "Own.write(op) is missing: workload register asks for operation 'write'",
+        "Own.create(op) is missing: workload queue asks for operation 'create'",
+    ]
+    load_system(write(METHODS, whole=WHOLE), {}, {"bank": {"create", "read"}, "register": {"read"}})
+
+
+def test_a_client_with_an_invoke_of_its_own_may_name_its_operations(write) -> None:
+    named = WHOLE.replace("class Client:\n", "class Client:\n    operations = {'read'}\n\n")
+    with pytest.raises(CampaignError, match=r"Client.write\(op\) is missing: workload register asks"):
+        load_system(write(named), {}, {"register": {"read", "write"}})
+    load_system(write(), {}, {"register": {"read", "write"}})
+
+
+@pytest.mark.parametrize(
+    ("workload", "why"),
+    [
+        ("bank", "has no operation 'create'"),
+        ("counter", "means something else by its operations"),
+        ("mutex", "has no operation 'acquire'"),
+    ],
+)
+def test_what_the_reference_cluster_lacks_is_refused_by_line(tmp_path: Path, workload: str, why: str) -> None:
+    campaign = tmp_path / "c.yaml"
+    campaign.write_text(f"name: c\nworkloads:\n  - register: {{}}\n  - {workload}: {{}}\n")
+    with pytest.raises(CampaignError, match=f"c.yaml:4: .*workload '{workload}': the reference cluster {why}"):
+        load_campaign(campaign)

@@ -15,6 +15,8 @@ from tribulation.harness.run.drive.runner import Phase
 from tribulation.harness.run.plan.pacing import HOLD_LEAST_NS, Unacknowledged, held_for_ns, pace_of
 from tribulation.harness.run.plan.plan import Pace, Pinned, Plan
 from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.workloads.base import Workload
+from tribulation.harness.workloads.isolation.bank import Bank, BankSpec
 
 from .test_runner import SECOND, make_plan, play
 
@@ -87,10 +89,11 @@ def test_a_load_lasts_until_every_workload_had_a_change_acknowledged():
     assert [entry[0] for entry in log if isinstance(entry[2], Op) and entry[3] is Phase.LOAD][-1] == 6 * SECOND
 
 
-def shown(*ended: tuple[str, str, str | None]) -> list[str]:
+def shown(*ended: tuple[str, str, str | None], of: Workload | None = None) -> list[str]:
     """Which workloads show too little after these operations of `set`."""
     plan = replace(make_plan(), pace=PACE, options={"system": {"name": "reference"}})
-    missing = Unacknowledged(plan)
+    workloads = plan.workloads if of is None else {**plan.workloads, "set": of}
+    missing = Unacknowledged(replace(plan, workloads=workloads))
     missing.completed(Op("write", "k", 1, workload="register"), Outcome("ok"))
     for f, kind, error in ended:
         missing.completed(Op(f, "k", 1, workload="set"), Outcome(kind, error=error))
@@ -100,7 +103,10 @@ def shown(*ended: tuple[str, str, str | None]) -> list[str]:
 def test_a_workload_shows_enough_when_something_changed_and_no_kind_failed_many_times():
     assert shown() == ["set"]
     assert shown(("add", "ok", None)) == []
-    assert shown(("read", "ok", None), ("spawn", "ok", None)) == ["set"], "looks and preparations change nothing"
+    assert shown(("read", "ok", None)) == ["set"], "looks change nothing"
+    bank = Bank("set", BankSpec())
+    assert shown(("read", "ok", None), ("create", "ok", None), of=bank) == ["set"], "preparations show nothing"
+    assert shown(("transfer", "ok", None), of=bank) == []
     assert shown(("cas", "fail", "mismatch")) == [], "it ran"
     often = [("write", "fail", "no-quorum")] * FEW_TRIES
     assert shown(("add", "ok", None), *often) == ["set"]

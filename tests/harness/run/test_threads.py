@@ -62,7 +62,7 @@ def make_plan(load_ms: int, operation_ms: int = 300, intents: tuple[Intent, ...]
 def drive(plan: Plan, make_client, dial, path: Path, injector: Injector | None = None, tick=lambda now, phase: None):
     clock = RunClock()
     with Recorder(path) as recorder:
-        journal = Journal(recorder)
+        journal = Journal(recorder, plan.effects)
         nemesis = Nemesis(injector or NoFaults(), journal, 1, clock.now_ns)
         runner = ThreadDriver(plan, make_client, dial, nemesis, journal, clock, tick).run()
     return runner, journal, read_history(path)

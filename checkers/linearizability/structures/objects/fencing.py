@@ -11,6 +11,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import NONE_ID, Int64
 
+from ....models.operation_names import ACQUIRES, RELEASES
 from ..parts.finding import Finding, Unsuitable
 from ..parts.intervals import out_of_order
 from ..parts.view import View
@@ -36,7 +37,7 @@ def fencing_order(view: View) -> Int64:
 
 def _line(view: View) -> tuple[Int64, Int64] | Finding:
     """Places by token, an acquire (even group) before its release (odd group)."""
-    acquires = np.flatnonzero(view.called("acquire") & view.ok)
+    acquires = np.flatnonzero(view.called(*ACQUIRES) & view.ok)
     releases, released, homeless = _releases(view, acquires)
     if len(homeless):
         place = int(homeless[0])
@@ -82,7 +83,7 @@ def _releases(view: View, acquires: Int64) -> tuple[Int64, Int64, Int64]:
 
     Third, those of processes that were given none before. One of unknown outcome did not happen then, and is left out.
     """
-    releases = np.flatnonzero(view.called("release") & ~view.failed)
+    releases = np.flatnonzero(view.called(*RELEASES) & ~view.failed)
     named = view.argument[releases].astype(np.int64)
     if (named > NONE_ID).all():
         return releases, named, releases[:0]

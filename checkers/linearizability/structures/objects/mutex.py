@@ -11,6 +11,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import NONE_ID, OPEN, Int64
 
+from ....models.operation_names import ACQUIRES, RELEASES
 from ..parts.chains import Conflict, chain_order, conflict
 from ..parts.finding import Finding, Unsuitable
 from ..parts.view import View
@@ -32,7 +33,7 @@ def mutex_order(view: View) -> Int64:
 
 def _sessions(view: View) -> tuple[Int64, Int64, Int64]:
     """Places, sessions (numbered) and 0 for an acquire, 1 for its release, sorted so. A session that was never released has the place -1 there."""
-    acquire, release = view.called("acquire"), view.called("release")
+    acquire, release = view.called(*ACQUIRES), view.called(*RELEASES)
     places = np.flatnonzero((acquire | release) & ~view.failed)
     owner = _owners(view, places)
     order = np.argsort(owner, kind="stable")

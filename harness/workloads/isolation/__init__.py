@@ -1,0 +1,1 @@
+"""Workloads that show which anomalies of transactions a system allows."""

@@ -1,0 +1,1 @@
+"""Workloads of single objects: counters, queues, locks, logs, identifiers."""
