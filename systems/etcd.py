@@ -75,9 +75,8 @@ class EtcdClient(DriverClient):
     def read(self, op: Op) -> Any:
         local = {"serializable": True} if self.options.get("serializable") else {}
         if op.workload.startswith("set"):
-            found = self.ask(
-                "/v3/kv/range", {"key": coded(f"{_key(op)}/"), "range_end": coded(f"{_key(op)}0"), **local}
-            )
+            span = {"key": coded(f"{_key(op)}/"), "range_end": coded(f"{_key(op)}0")}
+            found = self.ask("/v3/kv/range", {**span, **local})
             return sorted(_value(pair) for pair in found.get("kvs", ()))
         return _first(self.ask("/v3/kv/range", {"key": coded(_key(op)), **local}))
 
@@ -89,11 +88,9 @@ class EtcdClient(DriverClient):
 
     def cas(self, op: Op) -> Outcome:
         key, (expected, new) = coded(_key(op)), op.value
-        same = (
-            {"target": "VALUE", "value": coded(expected)}
-            if expected is not None
-            else {"target": "VERSION", "version": "0"}
-        )
+        same = {"target": "VALUE", "value": coded(expected)}
+        if expected is None:
+            same = {"target": "VERSION", "version": "0"}
         put, look = {"requestPut": {"key": key, "value": coded(new)}}, {"requestRange": {"key": key}}
         compare = [{"key": key, "result": "EQUAL", **same}]
         answer = self.ask("/v3/kv/txn", {"compare": compare, "success": [put], "failure": [look]})

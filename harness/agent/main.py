@@ -123,11 +123,17 @@ class Agent:
         return {"arrived": probes.arrived(number), "damaged": probes.damaged()}
 
     def _process(self, request: Json) -> Json:
-        """The one that the service names, and how many belong to it: who of them runs, who is stopped."""
-        how = self._config.get("process") or {}
+        """The one that the service names, or its process `named` so, and how many belong to it: who of them runs, who is stopped."""
+        name = request.get("named")
+        how = (self._config.get("process") if name is None else (self._config.get("named") or {}).get(name)) or {}
         if not how:
             return {"pid": None, "state": None, "started": None, "running": [], "stopped": []}
-        processes.recall(how, self._store.force().get("process", {}).get("tree", ()))
+        held = (
+            self._store.force().get("process", {})
+            if name is None
+            else self._store.force().get("named", {}).get(name, {})
+        )
+        processes.recall(how, held.get("tree", ()))
         found, pid = processes.tree(how).processes, processes.find(how)
         # One that began since the look at all of them counts, too.
         named = next((process for process in found if process.pid == pid), None if pid is None else proc.read(pid))

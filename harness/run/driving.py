@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import LEASE_S, HostInjector
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
+from .drive.dialling import NodeDial
 from .drive.journal import Journal
 from .drive.nemesis import Nemesis
 from .drive.runner import Phase, Runner
@@ -42,10 +42,7 @@ and it takes a quarter of a minute to start its agent again."""
 def drive(run: Run, hosts: Sequence[Host]) -> None:
     """Leaves history and ledger, and what else is known among the run's facts, before it stops the agents, which may fail."""
     service, provider, clock = run.system.service, run.provider, RunClock()
-    by_name = {host.name: host for host in hosts}
-
-    def dial(node: str, timeout_s: float) -> socket.socket:
-        return provider.dial(by_name[node].address, service.port, timeout_s=timeout_s)
+    dial = NodeDial(provider, {host.name: host.address for host in hosts}, service.port)
 
     with ExitStack() as stack:
         with writing(run.run_dir):

@@ -17,6 +17,18 @@ Dial = Callable[[str, float], socket.socket]
 """`dial(node, timeout_s)`: a TCP socket to that node's client port, from the clients' place in the network."""
 
 
+@runtime_checkable
+class PortDial(Protocol):
+    """A `Dial` that reaches other ports as well. `addresses`: by node, the address that it has in the system's network."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]: ...
+
+    def __call__(self, node: str, timeout_s: float) -> socket.socket: ...
+
+    def at(self, node: str, port: int, timeout_s: float) -> socket.socket: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """An operation that a client shall try: `f`, and its operands. `deadline_ns` is how long it may take."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 TAKEN = frozenset(
-    {"open", "close", "invoke", "connect", "disconnect", "connection", "options", "definite", "operations"}
+    {"open", "close", "invoke", "connect", "disconnect", "connection", "options", "definite", "operations", "address"}
 )
 """Names that a client has for other things."""
 

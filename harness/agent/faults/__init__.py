@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from . import clock, cut, disk, limits, links, names, process, replacement, slow_start
+from . import clock, cut, disk, limits, links, named, names, process, replacement, slow_start
 
 Json = dict[str, Any]
 
@@ -34,4 +34,4 @@ class Part(Protocol):
     def undo(self, force: Json) -> list[str]: ...
 
 
-PARTS: tuple[Part, ...] = (cut, links, clock, disk, limits, replacement, process, slow_start, names)
+PARTS: tuple[Part, ...] = (cut, links, clock, disk, limits, replacement, process, slow_start, names, named)

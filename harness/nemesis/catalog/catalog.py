@@ -16,6 +16,7 @@ MODULES: dict[str, str] = {
     "transfer": "members.transfer",
     "corrupt": "links.corrupt",
     "dns": "hosts.dns",
+    "process": "processes.named",
 }
 """By the kind's name, below `kinds`."""
 

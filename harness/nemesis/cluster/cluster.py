@@ -19,7 +19,7 @@ from ..agent_client.shipping import remove
 from ..faults.fault import CLIENTS
 from . import fault_disk
 from .clock_library import ClockLibrary, clock_of, installed
-from .control import is_supervised, process_of
+from .control import HasNamed, is_supervised, process_of
 
 PID_S = 10.0
 PID_LOOK_S = 0.05
@@ -111,9 +111,11 @@ class Cluster:
         self.refresh_pids()
         return self.processes_of(list(self.nodes))
 
-    def processes_of(self, names: Collection[str]) -> dict[str, Json]:
-        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are `running`, which `stopped`."""
-        asked = {name: {"do": "process"} for name in names if name not in self.off}
+    def processes_of(self, names: Collection[str], of: str | None = None) -> dict[str, Json]:
+        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are `running`, which `stopped`.
+
+        `of` names one of several processes of a host."""
+        asked = {name: {"do": "process", "named": of} for name in names if name not in self.off}
         answers, failures = ask(self.nodes, asked)
         # One that went off while it was asked has none, like those that had been off before.
         failures = {name: error for name, error in failures.items() if name not in self.off}
@@ -158,7 +160,8 @@ class Cluster:
         assert host is not None, "only vertices with a host are told about one"
         library = self._libraries.get(name)
         disk = fault_disk.config(self.service, host) if name in self.hosts else {}
-        common = {"control": list(host.control), "fault_disk": disk, "run": self._run}
+        named = self.service.controls(host) if name in self.hosts and isinstance(self.service, HasNamed) else {}
+        common = {"control": list(host.control), "fault_disk": disk, "run": self._run, "named": dict(named)}
         if library is None:
             return {**common, "clock": clock_of(host)}
         return {

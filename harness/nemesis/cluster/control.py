@@ -36,6 +36,13 @@ class Followed(Protocol):
 
 
 @runtime_checkable
+class HasNamed(Protocol):
+    """Several processes on a host: by name, how the host's agent finds each and keeps it down (`pid_file`, `marker`)."""
+
+    def controls(self, host: Host) -> Mapping[str, Mapping[str, str]]: ...
+
+
+@runtime_checkable
 class Reconfigurable(Protocol):
     def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None: ...
 

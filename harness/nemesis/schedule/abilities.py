@@ -39,6 +39,7 @@ OF_THE_SYSTEM: Mapping[str, str] = {
     "clock-strobe": "clock",
     "disk": "disk",
     "wipe": "disk",
+    "process": "processes",
 }
 """What the system under test must name in its `capabilities`, by ability."""
 

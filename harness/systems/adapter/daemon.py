@@ -1,4 +1,4 @@
-"""One process per host, run by a command: what an adapter of a database needs beyond that command has a default here.
+"""One process per host, or several with names, run by commands: what an adapter of a database needs beyond those has a default here.
 
     class Redis(Daemon):
         port = 6379
@@ -22,6 +22,7 @@ from ...errors import DeployError
 from ...hosts.base import Host
 from ...hosts.said import understood, whole
 from ..base import Dial
+from . import supervise
 
 STOP_S = 5.0
 """A process that was asked to end is killed after that."""
@@ -39,13 +40,15 @@ _FROM_METHODS = {
 
 
 class Daemon:
-    """Implements `Service`. A subclass has `port` and `command`; everything else has a default.
+    """Implements `Service`. A subclass has `port` and `command`, or `ports` and `processes`; everything else has a default.
 
     `programs` must be on each host; `packages` names Debian's packages that have them. `data` is the folder below the adapter's own with all that must survive
     a power loss, None where there is none: with it the system has the faults of disks and power. `client_port` is where clients connect, if that is not `port`.
     """
 
     port: int
+    ports: ClassVar[Mapping[str, int]] = {}
+    """By name. The first one is `port`, where clients connect, unless the class says otherwise."""
     programs: ClassVar[Sequence[str]] = ()
     packages: ClassVar[Sequence[str]] = ()
     data: ClassVar[str | None] = "data"
@@ -55,6 +58,8 @@ class Daemon:
     """Whether the process may be started with the library that moves its clock; False for programs that fail with it."""
 
     def __init_subclass__(cls) -> None:
+        if cls.ports and not hasattr(cls, "port"):
+            cls.port = next(iter(cls.ports.values()))
         if cls.data is None:
             # None instead of a method: the class does not implement the protocol of systems on disks.
             cls.data_directory = None  # type: ignore[assignment,method-assign]
@@ -69,6 +74,10 @@ class Daemon:
         """The program and its arguments. It must stay in the foreground."""
         raise NotImplementedError
 
+    def processes(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Sequence[str]]:
+        """The command of each process of this host, by name; of a single one `command`. Several are kept by a shell, and each is a target of faults by its name."""
+        return {"server": self.command(host, cluster)}
+
     def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, str | bytes]:
         """Configuration files, by name below `path(host)`."""
         return {}
@@ -80,8 +89,8 @@ class Daemon:
         """Once before the first start, as `initdb` is."""
 
     def ready(self, host: Host) -> bool:
-        """Whether it serves clients. By default: whether something listens on the port."""
-        return listens(host, self.port)
+        """Whether it serves clients. By default: whether something listens on each port."""
+        return all(listens(host, port) for port in (self.ports.values() or (self.port,)))
 
     def runs_on(self, host: Host, cluster: Sequence[Host]) -> bool:
         """Whether this host has a process of the system; False for the spare hosts of a single server."""
@@ -104,6 +113,8 @@ class Daemon:
         made = {capability for method, capability in _FROM_METHODS.items() if callable(getattr(self, method, None))}
         if type(self).status is not Daemon.status:
             made.add("status")
+        if self._has_several:
+            made.add("processes")
         return frozenset(
             made | ({"disk"} if self.data is not None else set()) | ({"clock"} if self.uses_clock else set())
         )
@@ -131,12 +142,17 @@ class Daemon:
         if host.run(f"test -e {marker}", check=False).exit_code:
             self.prepare(host, self.cluster)
             host.run(f"touch {marker}")
+        commands = self.processes(host, self.cluster)
+        if self._has_several:
+            host.put(supervise.program(commands).encode(), self.path(host, "supervise.sh"))
+            commands = {"server": ["sh", self.path(host, "supervise.sh")]}
+        (command,) = commands.values()
         variables = {**self.environment(host, self.cluster), **environment}
         argv = [
             "env",
             *(f"{name}={value}" for name, value in variables.items()),
             "setsid",
-            *self.command(host, self.cluster),
+            *command,
         ]
         log, pid = shlex.quote(self.path(host, "server.log")), shlex.quote(self.path(host, "pid"))
         host.run(
@@ -162,7 +178,7 @@ class Daemon:
             return
         deadline_s = time.monotonic() + timeout_s
         while not self.ready(host):
-            gone = self.pid(host) is None
+            gone = self.pid(host) is None or self._has_ended(host)
             if gone or time.monotonic() > deadline_s:
                 why = "ended while it started" if gone else f"is not ready after {timeout_s:g} s"
                 raise DeployError(
@@ -187,11 +203,30 @@ class Daemon:
         return {}
 
     def kept_files(self, host: Host) -> Mapping[str, str]:
-        return {"logs/server.log": self.path(host, "server.log")} if self.runs_on(host, self.cluster) else {}
+        if not self.runs_on(host, self.cluster):
+            return {}
+        return {f"logs/{name}.log": self.path(host, f"{name}.log") for name in ("server", *self.controls(host))}
+
+    def controls(self, host: Host) -> Mapping[str, Mapping[str, str]]:
+        """By name, how each of several processes is found and kept down."""
+        if not self._has_several or not self.runs_on(host, self.cluster):
+            return {}
+        return {name: supervise.control(self.path(host), name) for name in self.processes(host, self.cluster)}
 
     def uninstall(self, host: Host) -> None:
         self.stop(host)
         host.run(["rm", "-rf", self.path(host)], check=False)
+
+    @property
+    def _has_several(self) -> bool:
+        return type(self).processes is not Daemon.processes
+
+    def _has_ended(self, host: Host) -> bool:
+        markers = [control["marker"] for control in self.controls(host).values()]
+        return (
+            bool(markers)
+            and not host.run(" || ".join(f"test -e {shlex.quote(m)}" for m in markers), check=False).exit_code
+        )
 
     def _require_programs(self, host: Host) -> None:
         missing = [
@@ -208,7 +243,8 @@ class Daemon:
             )
 
     def _log_tail(self, host: Host) -> str:
-        found = host.run(["tail", "-c", str(LOG_TAIL), self.path(host, "server.log")], check=False)
+        logs = [path for path in self.kept_files(host).values() if path.endswith(".log")]
+        found = host.run(["tail", "-q", "-c", str(LOG_TAIL), *logs], check=False)
         return found.stdout.strip() or "its log is empty"
 
 

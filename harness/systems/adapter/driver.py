@@ -22,9 +22,10 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from ..base import Dial, Op, Outcome
+from ..base import Dial, Op, Outcome, PortDial
 from ..operations import find_method
 from .forwarder import Forwarder
 
@@ -33,7 +34,11 @@ GRACE_S = 0.2
 
 
 class DriverClient:
-    """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned."""
+    """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned.
+
+    `node` is the one that the client is bound to, `addresses` what every node is called in the system's own network. `served_by` is the node that answers, where that is
+    another one: a client that asks somebody who that is sets it in `connect`, and dials `address(node)`.
+    """
 
     definite: ClassVar[tuple[type[Exception], ...]] = ()
     to_node: ClassVar[str | None] = None
@@ -42,7 +47,11 @@ class DriverClient:
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: Mapping[str, Any] = options or {}
         self.connection: Any = None
-        self._forwarder: Forwarder | None = None
+        self.node = ""
+        self.addresses: Mapping[str, str] = {}
+        self.served_by: str | None = self.to_node
+        self._dial: Callable[[str, int | None], Callable[[], socket.socket]] | None = None
+        self._forwarders: dict[tuple[str, int | None], Forwarder] = {}
         self._spare: list[socket.socket] = []
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> Any:
@@ -61,12 +70,14 @@ class DriverClient:
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
         """Raises `ConnectionError` for what the driver raises; a mistake of the adapter (a `TypeError`, say) is raised as it is."""
-        target = self.to_node or node
+        self.node = node
+        if isinstance(dial, PortDial):
+            self.addresses = dial.addresses
+        self._dial = lambda to, port: _dialler(dial, to, port, timeout_s)
         # A driver may connect as late as its first operation; a node that refuses shall do so here.
-        self._spare.append(dial(target, timeout_s))
-        self._forwarder = Forwarder(lambda: self._spare.pop() if self._spare else dial(target, timeout_s))
+        self._spare.append(dial(self.to_node or node, timeout_s))
         try:
-            self.connection = self.connect(self._forwarder.address, timeout_s)
+            self.connection = self.connect(self.address(), timeout_s)
         except Exception as error:
             self.close()
             if _of_the_driver(error):
@@ -74,33 +85,55 @@ class DriverClient:
             raise
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
-        assert self._forwarder is not None, "open comes first"
         method = self.method_of(op.workload, op.f)
         if method is None:
             raise NotImplementedError(f"{type(self).__name__} has no method {op.f!r}")
-        self._forwarder.deadline_s = time.monotonic() + timeout_s + GRACE_S
+        self._set_deadline(time.monotonic() + timeout_s + GRACE_S)
         try:
             answer = method(op)
+            outcome = answer if isinstance(answer, Outcome) else Outcome("ok", answer)
         except self.definite as error:
-            return Outcome("fail", error=type(error).__name__)
+            outcome = Outcome("fail", error=type(error).__name__)
         except Exception as error:
-            if _of_the_driver(error):
-                return Outcome("info", error=type(error).__name__)
-            raise
+            if not _of_the_driver(error):
+                raise
+            outcome = Outcome("info", error=type(error).__name__)
         finally:
-            self._forwarder.deadline_s = None
-        return answer if isinstance(answer, Outcome) else Outcome("ok", answer)
+            self._set_deadline(None)
+        if self.served_by is None or "served_by" in outcome.extra:
+            return outcome
+        return replace(outcome, extra={**outcome.extra, "served_by": self.served_by})
+
+    def address(self, node: str | None = None, port: int | None = None) -> tuple[str, int]:
+        """What a driver dials to reach that port of that node; by default where clients of the node connect."""
+        assert self._dial is not None, "open comes first"
+        dial, where = self._dial, (node or self.to_node or self.node, port)
+        if where not in self._forwarders:
+            spare, reach = self._spare if where == (self.to_node or self.node, None) else [], dial(*where)
+            self._forwarders[where] = Forwarder(lambda: spare.pop() if spare else reach())
+        return self._forwarders[where].address
+
+    def _set_deadline(self, deadline_s: float | None) -> None:
+        for forwarder in self._forwarders.values():
+            forwarder.deadline_s = deadline_s
 
     def close(self) -> None:
         if self.connection is not None:
             with suppress(Exception):  # It is over either way.
                 self.disconnect()
             self.connection = None
-        if self._forwarder is not None:
-            self._forwarder.close()
-            self._forwarder = None
+        while self._forwarders:
+            self._forwarders.popitem()[1].close()
         while self._spare:
             self._spare.pop().close()
+
+
+def _dialler(dial: Dial, node: str, port: int | None, timeout_s: float) -> Callable[[], socket.socket]:
+    if port is None:
+        return lambda: dial(node, timeout_s)
+    if not isinstance(dial, PortDial):
+        raise TypeError(f"port {port} of {node} cannot be dialled here: only the clients' port can")
+    return lambda: dial.at(node, port, timeout_s)
 
 
 def _of_the_driver(error: Exception) -> bool:

@@ -122,16 +122,21 @@ def _unheld(fault: Resolved, ground: Ground, right: Callable[[Json], bool]) -> d
 
 
 def states(
-    ground: Ground, names: list[str], right: Callable[[str, Json], bool], timeout_s: float = RESTART_S
+    ground: Ground,
+    names: list[str],
+    right: Callable[[str, Json], bool],
+    timeout_s: float = RESTART_S,
+    of: str | None = None,
 ) -> Observation:
     """The systems of these nodes, looked at until each is right or the time is over. A host without power has none.
 
-    `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state.
+    `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state. `of` names one of
+    several processes of a host.
     """
     deadline_s = time.monotonic() + timeout_s
     again_s = time.monotonic() + ASK_AGAIN_S
     while True:
-        seen = ground.cluster.processes_of(names)
+        seen = ground.cluster.processes_of(names, of)
         good = [name for name in names if right(name, seen[name])]
         now_s = time.monotonic()
         if len(good) == len(names) or now_s >= deadline_s:

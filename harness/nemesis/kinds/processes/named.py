@@ -1,0 +1,110 @@
+"""`process`: one of several processes of a host, by its name, is killed or stopped; the others go on.
+
+It says nothing of whether its node runs, so that checkers excuse no node for it and hold none to have been down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from random import Random
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ....errors import FaultError
+from ...agent_client.agents import Json
+from ...agent_client.desired_state import Want, of_nodes
+from ...catalog.kind import FaultKind
+from ...catalog.timing import Aimed
+from ...cluster.control import HasNamed
+from ...faults.fault import Intent, Observation, Resolved, Situation
+from ...faults.targets import resolve_target
+from ...topology.masking import FREEZE
+from ..base import Ground, Package
+from .processes import is_gone, is_running, is_stopped, states
+
+PART = "named"
+
+
+class Action(str, Enum):
+    KILL = "kill"
+    PAUSE = "pause"
+
+
+class ProcessSpec(Aimed):
+    """Of the target's processes the one of this name is killed, or stopped, and runs again when it ends."""
+
+    kind: ClassVar[str] = "process"
+
+    of: str = Field(min_length=1, max_length=64, description="the process, as the system's adapter names it")
+    action: Action = Field(default=Action.KILL, description="kill or pause")
+
+    def variant(self) -> str:
+        return f"{self.action.value}-{self.of}-{super().variant()}"
+
+
+class OnHosts(Package):
+    kinds = ("process",)
+
+    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
+        state = {"killed": True} if fault.what["action"] == Action.KILL else {"paused": True}
+        return of_nodes(fault.what["nodes"], PART, {fault.what["of"]: state})
+
+    def begin(self, fault: Resolved, ground: Ground) -> Json:
+        service, of = ground.cluster.service, fault.what["of"]
+        for node in fault.what["nodes"]:
+            known = service.controls(ground.cluster.hosts[node]) if isinstance(service, HasNamed) else {}
+            if of not in known:
+                hint = f"its adapter names {', '.join(known) or 'none'}"
+                raise FaultError(f"{node} has no process {of!r} of {service.name}", hint)
+        return {}
+
+    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
+        held = ground.force.killed | ground.force.paused | ground.force.off
+        nodes = [node for node in fault.what["nodes"] if node not in held]
+        wrong = is_gone if fault.what["action"] == Action.KILL else is_stopped
+        right = wrong if on else is_running
+        if not nodes:
+            return Observation(not on, {"nodes": []})
+        return states(ground, nodes, lambda _, seen: right(seen), of=fault.what["of"])
+
+    def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
+        seen = ground.cluster.processes_of([n for n in fault.what["nodes"] if n in ground.on], fault.what["of"])
+        return {node: found["running"] for node, found in seen.items() if is_running(found)}
+
+
+class Simulated:
+    """A `Family` of the simulator that has nothing to do, and says so: a node there is one process."""
+
+    def __init__(self, ground: Any) -> None:
+        self._ground = ground
+
+    def inject(self, fault: Resolved, then: Any) -> None:
+        self._ground.soon(then, Observation(False, {"nodes": [], "no_op": "a node of the simulator is one process"}))
+
+    def heal(self, fault: Resolved, then: Any) -> None:
+        self._ground.soon(then, Observation(True, {"nodes": []}))
+
+    def forget(self) -> None:
+        pass
+
+
+class Named(FaultKind):
+    name, spec = "process", ProcessSpec
+    hidden_by = frozenset({"kill", "pause", "power", FREEZE, "process"})
+    end_hidden_by = hidden_by
+
+    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+        parameters = intent.parameters
+        nodes = resolve_target(parameters["target"], situation, random)
+        return {"nodes": nodes, "of": parameters["of"], "action": parameters["action"]}
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Simulated:
+        return Simulated(ground)
+
+
+KIND = Named()
