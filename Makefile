@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map help
+.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map docs help
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -94,6 +94,10 @@ lock: setup
 		.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --constraint requirements.lock --upgrade --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" --output-file systems/requirements.lock -
 
-# Write docs/internals/map.md from the modules' docstrings.
+# Write docs/internals/map.md and docs/reference/fields/ from the code.
 map: setup
 	$(PYTHON_IN_VENV) scripts/make_map.py
+
+# Build the documentation site into build/site, without network; a broken link or anchor is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

@@ -1,9 +1,10 @@
-"""Writes docs/internals/map.md: which file does what, from the first sentence of each module's docstring. `make map` runs it."""
+"""Writes docs/internals/map.md: which file does what, from the first sentence of each module's docstring. `make map` runs it, and make_reference.py after it."""
 
 from __future__ import annotations
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,3 +46,4 @@ def _first_sentence(path: Path) -> str:
 if __name__ == "__main__":
     MAP.parent.mkdir(parents=True, exist_ok=True)
     MAP.write_text(text(), encoding="utf-8")
+    runpy.run_path(str(ROOT / "scripts/make_reference.py"), run_name="__main__")

@@ -13,7 +13,7 @@ from ..console import say
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a campaign has old words.")
 def command(files: tuple[Path, ...], check: bool) -> int:
-    """Rewrite campaigns that an older version of tri read. Comments and layout stay as they are.
+    """Rewrite campaigns of an older version. Comments and layout stay as they are.
 
     Exit code: 0 all have the words of this version now, 1 some have not (--check), 2 usage or a file that is no campaign.
 
