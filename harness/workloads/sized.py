@@ -12,6 +12,7 @@ is a value that nobody wrote, `"<65536 bytes: 1f3a…>"`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,6 +33,11 @@ LARGEST_BYTES = COMMAND_CHARACTERS - ROOM_BYTES
 
 SMALLEST_BYTES = 64
 """Room for any number and enough of what is drawn to tell two of them apart."""
+
+SHRUNK_LEVELS = 8
+"""Of lists in a value that comes back: the elements of a transaction's list are in the third."""
+_NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})\.")
+"""One way of writing each number, " 7" and "07" are none that anybody wrote; a system may send any number of digits."""
 
 
 def _enough(size: int) -> int:
@@ -78,16 +84,17 @@ def _grown(value: Any, size: int) -> Any:
     return value if value is None else text_of(value, size)
 
 
-def _shrunk(value: Any, size: int) -> Any:
+def _shrunk(value: Any, size: int, depth: int = SHRUNK_LEVELS) -> Any:
     if isinstance(value, list | tuple):
-        return [_shrunk(one, size) for one in value]
+        # What lies deeper is no value of a workload, and stays what the system made of it.
+        return [_shrunk(one, size, depth - 1) for one in value] if depth else value
     if not isinstance(value, str):
         return value
-    number = value.partition(".")[0]
-    # One way of writing each number: " 7" and "07" are none that anybody wrote.
-    if number.isascii() and number.isdigit() and str(int(number)) == number and text_of(int(number), size) == value:
-        return int(number)
-    return f"<{len(value.encode())} bytes: {hashlib.sha256(value.encode()).hexdigest()[:16]}>"
+    number = _NUMBER.match(value)
+    if number is not None and text_of(int(number[1]), size) == value:
+        return int(number[1])
+    content = value.encode("utf-8", "surrogatepass")
+    return f"<{len(content)} bytes: {hashlib.sha256(content).hexdigest()[:16]}>"
 
 
 @lru_cache(maxsize=64)

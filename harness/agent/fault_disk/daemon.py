@@ -35,6 +35,8 @@ Json = dict[str, Any]
 LEAVE_S = 10.0
 DARK_S = 6.0
 """So long the disk answers nothing after a power loss was announced; whoever announced it is gone then, and it goes on."""
+LONGEST_WAIT_S = 3600.0
+"""A selector takes no time without end."""
 MODEL_FILE = "model"
 
 
@@ -87,7 +89,7 @@ class Daemon:
         due_ns = self._operations.next_due_ns()
         ends_s = [until_s for until_s in (self._dark_until_s, self._held_until_s) if until_s]
         ends_s += [] if due_ns is None else [due_ns / 1e9]
-        return max(0.0, min(ends_s) - time.monotonic()) if ends_s else None
+        return min(max(0.0, min(ends_s) - time.monotonic()), LONGEST_WAIT_S) if ends_s else None
 
     def _serve_some(self) -> bool:
         """Everything that the kernel has to ask now. False when the mount is gone."""

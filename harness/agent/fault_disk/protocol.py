@@ -17,10 +17,11 @@ BUFFER = MAX_WRITE + 65536
 
 IN = struct.Struct("<IIQQIIIHH")
 OUT = struct.Struct("<IiQ")
-ATTR = struct.Struct("<QQQQQQIIIIIIIIII")
+ATTR = struct.Struct("<QQQqqqIIIIIIIIII")
 ENTRY = struct.Struct("<QQQQII")
 ATTR_OUT = struct.Struct("<QII")
-SETATTR = struct.Struct("<IIQQQQQQIIIIIIII")
+SETATTR = struct.Struct("<IIQQQqqqIIIIIIII")
+"""Seconds have a sign: files may be older than 1970."""
 READ_WRITE = struct.Struct("<QQIIQII")
 INIT_IN = struct.Struct("<IIII")
 INIT_OUT = struct.Struct("<IIIIHHIIHHIIHHIIIII")

@@ -87,3 +87,20 @@ def test_a_damaged_value_is_an_anomaly(seen: Any, verdict: Verdict) -> None:
         recorder.record(len(recorder.events), 0, event, f, value, key="k", workload="register", level="linearizable")
     result = check(RunRecord(history=History(recorder.events)), ["linearizable"])["linearizable"]
     assert result.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "found", ["9" * 5000, "9" * 5000 + ".x", "1" * 100 + ".x", "\ud800.x", "07." + "0" * 97, "-1." + "0" * 97, "7"]
+)
+def test_whatever_a_system_sends_is_a_value_or_none(found: str) -> None:
+    """What raised became an operation of which nothing is known: a read of a value that nobody wrote was lost to the checkers."""
+    assert str(read_back(found, 100)).startswith("<")
+    assert read_back([found], 100) == [read_back(found, 100)]
+
+
+def test_lists_in_each_other_need_no_recursion() -> None:
+    nested: Any = text_of(1, 100)
+    for _ in range(500):
+        nested = [nested]
+    assert read_back(nested, 100) == nested
+    assert read_back([["r", "k", [text_of(1, 100)]]], 100)[0][2] == [1]

@@ -34,7 +34,10 @@ class Backing:
         self.root = Directory(ROOT, None, "")
         self.root.lookups = 1
         self.nodes = {ROOT: self.root}
-        self._load(self.root, {})
+        by_inode: dict[int, File] = {}
+        waiting = [self.root]
+        while waiting:
+            waiting += self._load(waiting.pop(), by_inode)
 
     def files(self) -> list[File]:
         return [node for node in self.nodes.values() if isinstance(node, File)]
@@ -171,7 +174,9 @@ class Backing:
 
     # What is there
 
-    def _load(self, directory: Directory, by_inode: dict[int, File]) -> None:
+    def _load(self, directory: Directory, by_inode: dict[int, File]) -> list[Directory]:
+        """What is in that directory. Returns its directories."""
+        inner: list[Directory] = []
         for name in self._listed(directory.path):
             if directory is self.root and name.startswith(HIDDEN):
                 if name != HIDDEN:
@@ -183,12 +188,13 @@ class Backing:
                 child = Directory(self._number(), directory, name)
                 child.home = (directory, name)
                 self.nodes[child.number] = directory.names[name] = child
-                self._load(child, by_inode)
+                inner.append(child)
             elif stat.S_ISREG(found.st_mode):
                 file = by_inode.get(found.st_ino) or File(self._number(), found.st_size)
                 file.links, file.mtime_ns = file.links + 1, found.st_mtime_ns
                 by_inode[found.st_ino] = self.nodes[file.number] = directory.names[name] = file
                 self._give_name(file, directory, name)
+        return inner
 
     def _empty_hidden(self) -> None:
         for orphan in self._listed(HIDDEN):

@@ -5,7 +5,6 @@ A file or directory is known to the kernel by its number, and to us by this obje
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple, Union
@@ -114,7 +113,12 @@ Operation = Union[Link, Unlink, Move, Cut]
 
 
 def _path(home: tuple[Directory, str] | None, number: int) -> str:
-    if home is None:
-        return f"{HIDDEN}/{number}"
-    directory, name = home
-    return os.path.normpath(f"{directory.path}/{name}")
+    """Without recursion: a process may nest directories deeper than Python calls."""
+    names: list[str] = []
+    while home is not None:
+        directory, name = home
+        names.append(name)
+        if directory.parent is None:
+            return "/".join(reversed(names))
+        home, number = directory.home, directory.number
+    return "/".join([HIDDEN, str(number), *reversed(names)])

@@ -121,8 +121,7 @@ class Tree:
     # Changing what readers see
 
     def create(self, directory: Directory, name: str, mode: int, uid: int, gid: int) -> File:
-        if name in directory.names:
-            raise OSError(errno.EEXIST, "it exists")
+        self._check_new(directory, name)
         file = self._backing.make_file(mode, uid, gid)
         file.mtime_ns = time.time_ns()
         self._name(directory, name, file)
@@ -153,14 +152,14 @@ class Tree:
         self._record(Unlink(directory, name, node), node)
 
     def link(self, file: File, directory: Directory, name: str) -> None:
-        if name in directory.names:
-            raise OSError(errno.EEXIST, "it exists")
+        self._check_new(directory, name)
         self._name(directory, name, file)
 
     def rename(self, source: Directory, old: str, target: Directory, new: str) -> None:
         node, there = self.find(source, old), target.names.get(new)
         if node is there:
             return
+        self._check_own(target, new)
         if isinstance(node, Directory):
             if isinstance(there, File):
                 raise OSError(errno.ENOTDIR, "a directory cannot replace a file")
@@ -176,8 +175,7 @@ class Tree:
         self._record(Move(source, old, target, new, node, there), there)
 
     def make_directory(self, directory: Directory, name: str, mode: int, uid: int, gid: int) -> Directory:
-        if name in directory.names:
-            raise OSError(errno.EEXIST, "it exists")
+        self._check_new(directory, name)
         made = self._backing.make_directory(directory, name, mode, uid, gid)
         directory.names[name] = made
         self._model.record(Link(directory, name, made))
@@ -191,6 +189,16 @@ class Tree:
             raise OSError(errno.ENOTEMPTY, "it is not empty")
         del directory.names[name]
         self._record(Unlink(directory, name, node), node)
+
+    def _check_new(self, directory: Directory, name: str) -> None:
+        if name in directory.names:
+            raise OSError(errno.EEXIST, "it exists")
+        self._check_own(directory, name)
+
+    def _check_own(self, directory: Directory, name: str) -> None:
+        """One name is that of a directory of the disk's own, on which none could ever be durable."""
+        if directory is self.root and name == HIDDEN:
+            raise OSError(errno.EPERM, f"{HIDDEN} is the disk's own")
 
     # Making it durable
 
