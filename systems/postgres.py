@@ -1,4 +1,4 @@
-"""PostgreSQL, one server on the first host: registers, and transactions on lists, at `options: {isolation: serializable}`, the default, or a weaker level.
+"""PostgreSQL, one server on the first host: registers, a bank, and transactions on lists, at `options: {isolation: serializable}`, the default, or a weaker level.
 
 `options: {append: read-then-write}` appends as an application does that reads a value and writes the new one; by default one statement does both.
 `options: {restarts: false}` is a server that nobody starts again once it is down.
@@ -16,12 +16,12 @@ from tribulation.testing import Daemon, Dial, DriverClient, Host, Op, Outcome
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/17/bin"))
 AS_POSTGRES = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
-"""The server refuses to run as root."""
 PREPARE = """set -e; cd /; above={data}; while [ $above != / ]; do chmod o+x $above; above=$(dirname $above); done
 chown postgres {data}; chmod 700 {data}
 {initdb} -D {data} -E UTF8 -A trust -U postgres
 echo 'host all all all trust' >>{data}/pg_hba.conf"""
 SETTINGS = {"listen_addresses": "*", "unix_socket_directories": "", "max_connections": "200"}
+INSERT = "INSERT INTO r VALUES (%(k)s, %(v)s) ON CONFLICT DO NOTHING"
 UPSERT = "INSERT INTO r VALUES (%s, %s) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
 APPEND = "INSERT INTO l VALUES (%s, %s) ON CONFLICT (k) DO UPDATE SET v = l.v || ',' || excluded.v"
 WHOLE = "INSERT INTO l VALUES (%s, %s) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
@@ -37,7 +37,7 @@ class Postgres(Daemon):
         return host.name == cluster[0].name
 
     def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
-        initdb = " ".join([*AS_POSTGRES, f"{BIN}/initdb"])
+        initdb = " ".join([*AS_POSTGRES, f"{BIN}/initdb"])  # The server refuses to run as root.
         host.run(PREPARE.format(data=self.data_directory(host), initdb=initdb), timeout_s=120)
 
     def command(self, host: Host, cluster: Sequence[Host]) -> Sequence[str]:
@@ -50,8 +50,7 @@ class Postgres(Daemon):
         self._started = True
 
     def ready(self, host: Host) -> bool:
-        ask = f"{BIN}/pg_isready -q -h 127.0.0.1 -p {self.port} -U postgres"
-        return host.run(ask, check=False, timeout_s=10).exit_code == 0
+        return host.run(f"{BIN}/pg_isready -q -h 127.0.0.1 -p {self.port}", check=False, timeout_s=10).exit_code == 0
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
         return hosts[0].name
@@ -67,25 +66,41 @@ class PostgresClient(DriverClient):
         found = psycopg.connect(host=host, port=port, connect_timeout=2, autocommit=True, **plain)
         with found.transaction():
             found.execute("SELECT pg_advisory_xact_lock(1)")  # Two that create one table at the same time collide.
-            for table in ("r", "l"):
-                found.execute(f"CREATE TABLE IF NOT EXISTS {table} (k text PRIMARY KEY, v text)")
-        found.isolation_level = psycopg.IsolationLevel[_level(self.options)]
+            for table, kind in (("r", "text"), ("l", "text"), ("b", "int")):
+                found.execute(f"CREATE TABLE IF NOT EXISTS {table} (k text PRIMARY KEY, v {kind})")
+        level = str(self.options.get("isolation", "serializable"))
+        found.isolation_level = psycopg.IsolationLevel[level.upper().replace(" ", "_")]
         return found
 
     def read(self, op: Op) -> Any:
-        return _number(self.connection.execute("SELECT v FROM r WHERE k = %s", [op.key]).fetchone())
+        found = self.connection.execute("SELECT v FROM r WHERE k = %s", [op.key]).fetchone()
+        return int(found[0]) if found else None
 
     def write(self, op: Op) -> None:
         self.connection.execute(UPSERT, [op.key, str(op.value)])
 
     def cas(self, op: Op) -> Outcome:
         expected, new = op.value
-        if expected is None:
-            done = self.connection.execute("INSERT INTO r VALUES (%s, %s) ON CONFLICT DO NOTHING", [op.key, str(new)])
-        else:
-            update = "UPDATE r SET v = %s WHERE k = %s AND v = %s"
-            done = self.connection.execute(update, [str(new), op.key, str(expected)])
+        sql = INSERT if expected is None else "UPDATE r SET v = %(v)s WHERE k = %(k)s AND v = %(old)s"
+        done = self.connection.execute(sql, {"k": op.key, "v": str(new), "old": str(expected)})
         return Outcome("ok") if done.rowcount else Outcome("fail", error="mismatch")
+
+    def create(self, op: Op) -> None:
+        with self.connection.transaction():
+            for account in op.value.items():
+                self.connection.execute("INSERT INTO b VALUES (%s, %s) ON CONFLICT DO NOTHING", account)
+
+    def transfer(self, op: Op) -> Outcome | None:
+        amount = op.value["amount"]
+        with self.connection.transaction():
+            take = "UPDATE b SET v = v - %s WHERE k = %s AND v >= %s"
+            if not self.connection.execute(take, [amount, op.value["from"], amount]).rowcount:
+                return Outcome("fail", error="insufficient")
+            self.connection.execute("UPDATE b SET v = v + %s WHERE k = %s", [amount, op.value["to"]])
+        return None
+
+    def bank_read(self, op: Op) -> dict[str, int]:
+        return dict(self.connection.execute("SELECT k, v FROM b").fetchall())
 
     def txn(self, op: Op) -> list[Any]:
         with self.connection.transaction():
@@ -100,14 +115,6 @@ class PostgresClient(DriverClient):
             self.connection.execute(WHOLE, [key, f"{found[0]},{value}" if found else str(value)])
             return value
         return [int(item) for item in found[0].split(",")] if found else []
-
-
-def _level(options: Mapping[str, Any]) -> str:
-    return str(options.get("isolation", "serializable")).upper().replace(" ", "_")
-
-
-def _number(row: Sequence[str] | None) -> int | None:
-    return int(row[0]) if row else None
 
 
 service, client = Postgres, PostgresClient

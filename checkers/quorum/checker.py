@@ -18,7 +18,7 @@ from tribulation.histories import Operation, Type
 from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
-from ..base.options import bound, settings_of
+from ..base.options import bound, flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..faults.connectivity import epochs
 from ..raft.facts import Survey
@@ -39,6 +39,7 @@ class QuorumChecker:
             "deadline_ms", None, "by when a write must be answered, of operations that carry no deadline", shared=True
         ),
         bound("deadline_grace_ms", DEFAULT_GRACE_MS, "what an answer may be late beyond its deadline", shared=True),
+        flag("reads_need_quorum", False, "without traces: no lease answers linearizable reads, each needs a quorum"),
     )
 
     def applies(self, record: RunRecord) -> bool:
@@ -56,6 +57,10 @@ class QuorumChecker:
                 facts = survey_of(record, budget, Findings())
             except (TraceError, OutOfBudget) as error:
                 trouble = str(error)
+        settings = settings_of(record, self)
+        if facts is not None:
+            leased = any(line["clock"] == "monotonic" for line, _ in facts.leases)
+            settings = {**settings, "reads_need_quorum": not leased}
         timeline = voter_timeline(record, facts)
         history = epochs(record.faults, record.reachability)
         windows = windows_without_quorum(history, timeline)
@@ -63,11 +68,9 @@ class QuorumChecker:
         if facts is not None:
             stats["Q1"] = judge_writes(operations, facts, timeline, findings)
             stats["Q3"] = judge_reads(operations, facts, findings)
-        stats["Q2"], stats["Q4"] = judge_windows(
-            record, operations, windows, history, timeline, facts, findings, settings_of(record, self)
-        )
-        leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
-        stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, not leased, findings))
+        stats["Q2"], stats["Q4"] = judge_windows(record, operations, windows, history, timeline, findings, settings)
+        needed = settings["reads_need_quorum"]
+        stats["Q2"].update(judge_sides(record, operations, history, timeline, windows, needed, findings))
         stats["Q4"]["stale_reads"] = judge_unmarked(operations, windows, findings)
         stats["notes"] = list(history.notes)
         if findings.kept:

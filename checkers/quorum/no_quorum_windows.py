@@ -19,7 +19,6 @@ from ..base.findings import Findings
 from ..base.quorum_weights import Weights, names, show, total, weight
 from ..base.result import RunRecord
 from ..faults.connectivity import Epoch, Epochs
-from ..raft.facts import Survey
 from ..raft.voter_timeline import VoterTimeline
 
 DEFAULT_GRACE_MS = 1000
@@ -80,13 +79,11 @@ def judge_windows(
     windows: Sequence[Window],
     history: Epochs,
     timeline: VoterTimeline,
-    facts: Survey | None,
     findings: Findings,
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     starts = [window.start_ns for window in windows]
     writes = refused = unknown = reads = late = 0
-    leased = facts is None or any(line["clock"] == "monotonic" for line, _ in facts.leases)
     for op in operations:
         at = bisect_right(starts, op.invoke_ns) - 1
         if at < 0 or op.invoke_ns >= windows[at].end_ns:
@@ -102,7 +99,7 @@ def judge_windows(
             late += _judge_deadline(record, op, window, settings, findings)
         elif inside and op.type is Type.OK and not acknowledged.is_stale(op):
             reads += 1
-            if not leased and (proof := _proof(record, op, window, history, timeline)) is not None:
+            if settings["reads_need_quorum"] and (proof := _proof(record, op, window, history, timeline)) is not None:
                 _report_read(op, proof, findings)
     shown = [window.describe() for window in windows[:10]]
     total_ms = round(sum(window.end_ns - window.start_ns for window in windows) / 1e6, 3)

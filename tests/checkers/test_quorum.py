@@ -433,6 +433,29 @@ def test_a_linearizable_read_where_no_quorum_could_exist() -> None:
     assert kinds(result) == ["Q3-read-without-quorum"] and result.anomalies[0].ops == (bad,)
 
 
+@pytest.mark.parametrize("side", [["n1"], ["n1", "n2"]])
+def test_of_reads_without_traces_the_campaign_says_whether_they_need_a_quorum(side: list[str]) -> None:
+    """From history and ledger alone nobody knows of leases. On the side with two of three votes a read is in order."""
+    book = Book({"n1": 1, "n2": 1, "n3": 1})
+    cut_off(book, 100, 200, side)
+    book.op("write", 10, 20, value=1, served_by="n1")
+    read = book.op("read", 120, 150, served_by="n1")
+    asked = {"quorum": {"reads_need_quorum": True}}
+    assert untraced(book).verdict is Verdict.VALID
+    result = untraced(book, options=asked)
+    assert kinds(result) == (["Q3-read-on-a-side-without-quorum"] if side == ["n1"] else [])
+    assert all(anomaly.ops == (read,) for anomaly in result.anomalies)
+
+
+def test_a_read_without_traces_where_no_quorum_could_exist() -> None:
+    book = no_quorum(Book(FIVE))
+    book.op("write", 10, 20, value=1, served_by="n1")
+    read = book.op("read", 120, 150, served_by="n2")
+    result = untraced(book, options={"quorum": {"reads_need_quorum": True}})
+    assert kinds(result) == ["Q3-read-without-quorum"] and result.anomalies[0].ops == (read,)
+    assert untraced(book).verdict is Verdict.VALID
+
+
 # -- doubt
 
 
