@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map docs help
+.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map docs help test-full
 .DEFAULT_GOAL := help
 
 TRI := .venv/bin/tri
@@ -25,8 +25,12 @@ demo: setup
 check: lint
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
-# Everything that is tested, local hosts included; under ten minutes on two cores.
+# Every part is tested, local hosts included; some ten minutes on two cores.
 test: setup
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not full"
+
+# As `test`, with the long tests and all cases of those that `test` runs a sample of; some twenty minutes.
+test-full: setup
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
 # Install the databases of systems/ (etcd, Redis, PostgreSQL of Debian's packages; as root) and their drivers.

@@ -94,12 +94,12 @@ class RunningTri:
         return (self._directory / "stderr").read_text()
 
     def await_text(self, text: str) -> None:
-        await_that(lambda: text in self.stderr or self._ended(), f"{text!r} on stderr", 60)
+        await_that(lambda: text in self.stderr or self._ended(), f"{text!r} on stderr", 180)
         assert text in self.stderr
 
     def await_fault(self) -> None:
         """A fault is in force and verified."""
-        await_that(lambda: "verified" in self._phases() or self._ended(), "a verified fault", 60)
+        await_that(lambda: "verified" in self._phases() or self._ended(), "a verified fault", 180)
         assert self.process.poll() is None, self.stderr
 
     def wait(self, timeout_s: float = 60.0) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.full import full
 from tests.systems.controls import BEHAVIOURS
 
 CAMPAIGN = "tests/systems/controls.yaml"
@@ -28,12 +29,14 @@ EXPECTED = {
     "other-key": (INVALID, VALID, INVALID, 1),
 }
 
+QUICK = {"honest", "loses-writes", "freezes"}
+
 
 def test_every_behaviour_has_an_expected_verdict():
     assert set(EXPECTED) == set(BEHAVIOURS)
 
 
-@pytest.mark.parametrize("behaviour", EXPECTED)
+@pytest.mark.parametrize("behaviour", [*sorted(QUICK), *full(*sorted(EXPECTED.keys() - QUICK))])
 def test_control_gets_the_verdict_that_it_deserves(tri, namespaces, behaviour):
     linearizable, sets, run, exit_code = EXPECTED[behaviour]
     ended = tri("run", CAMPAIGN, "--json", "--seed", "7", "--set", f"system.options.behaviour={behaviour}")

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.running import Lab, RunningTri, everybody, namespaces_of, processes_of
+import pytest
+
+from tests.integration.running import Lab, RunningTri, await_that, everybody, namespaces_of, processes_of
 
 HEALED_WITHIN_S = 15.0
 
@@ -50,7 +52,7 @@ def test_after_kill_9_hosts_heal_themselves_and_tri_takes_down_what_is_left(
     down = tri("hosts", "down")
     assert down.exit_code == 0 and run.lab in down.stdout
     assert tri("hosts", "list", "--json").document == []
-    assert processes_of(labs) == {}
+    await_that(lambda: processes_of(labs) == {}, "the lab's killed processes have ended")
     # The kernel gives the numbers of ended namespaces to new ones: only processes from before can hold an old one.
     assert not spaces & namespaces_of([pid for pid, _ in before & everybody()])
     assert Path("/proc/self/mountinfo").read_text() == mounts
@@ -96,6 +98,7 @@ def test_ctrl_c_heals_collects_takes_the_lab_down_and_exits_with_130(
     assert judged.document["verdict"] == "unknown", "a run that was cut short is never found valid as a whole"
 
 
+@pytest.mark.full
 def test_ctrl_c_while_hosts_come_up_or_nodes_are_deployed_leaves_nothing(
     started: Callable[..., RunningTri], labs: Path
 ) -> None:

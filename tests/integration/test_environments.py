@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
+
 ROOT = Path(__file__).parents[2]
 PYTHON = (sys.executable, "-P", "-m", "tribulation.harness.cli")
 CAMPAIGN = """\
@@ -41,6 +43,9 @@ class Environment:
     exit_code: int = 0
 
 
+QUICK = {"ASCII alone", "a working directory that is gone", "runs that cannot be written", "few files"}
+
+
 def _in_a_folder_that_is_gone() -> None:
     os.mkdir("gone")
     os.chdir("gone")
@@ -67,7 +72,7 @@ ENVIRONMENTS = {
 }
 
 
-def _tri(folder: Path, one: Environment, *words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def _tri(folder: Path, one: Environment, *words: str, timeout_s: float = 150.0) -> subprocess.CompletedProcess[str]:
     for name in ("short.yaml", one.campaign):
         (folder / name).write_text(CAMPAIGN)
     variables = {name: value for name, value in os.environ.items() if name not in one.without}
@@ -88,7 +93,7 @@ def _tri(folder: Path, one: Environment, *words: str, timeout_s: float = 60.0) -
     )
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", [*sorted(QUICK), *full(*sorted(ENVIRONMENTS.keys() - QUICK))])
 def test_a_simulated_run(name: str, tmp_path: Path) -> None:
     one = ENVIRONMENTS[name]
     ended = _tri(tmp_path, one, "--hosts", "sim")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.integration.host_state import differences, state_of
 from tests.integration.running import Lab, RunningTri, await_that
 
@@ -16,6 +18,7 @@ UNDONE_WITHIN_S = 15.0
 LOOK_S = 60.0
 
 
+@pytest.mark.full
 def test_after_kill_9_every_host_is_as_it_was_before_the_faults(started: Callable[..., RunningTri], labs: Path) -> None:
     run = started("long-everything.yaml")
     run.await_text("  load ")

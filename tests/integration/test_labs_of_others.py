@@ -65,6 +65,7 @@ def kill_supervisor(lab: Path) -> None:
     await_that(lambda: str(lab) not in "".join(processes_of(lab.parent).values()), "the end of the lab's processes")
 
 
+@pytest.mark.full
 def test_what_nobody_uses_goes_and_the_rest_needs_its_name(user, tri, labs: Path) -> None:
     user("busy")
     user("orphan").kill()

@@ -51,6 +51,7 @@ def test_a_cluster_is_deployed_once_however_often_it_is_asked_for_and_removed_wi
     assert machines.left_behind() == []
 
 
+@pytest.mark.full
 def test_a_deployment_is_continued_where_it_broke_off_and_leaves_every_machine_as_it_was_found(
     machines: Machines,
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_campaign_cuts_and_kills_real_machines_and_leaves_them_as_they_were(ma
     assert json.loads(healed.stdout) == {"undone": [], "faults": [], "failed": []}
 
 
+@pytest.mark.full
 def test_a_cluster_that_stays_is_tested_again_and_again_and_by_one_at_a_time(machines: Machines) -> None:
     inventory = str(machines.inventory)
     attached = ("run", "tests/integration/campaigns/attached.yaml", "--hosts", inventory, "--attach", "--json")
@@ -121,6 +123,7 @@ def test_a_cluster_that_stays_is_tested_again_and_again_and_by_one_at_a_time(mac
     assert machines.left_behind() == []
 
 
+@pytest.mark.full
 def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machines, tmp_path: Path) -> None:
     inventory = str(machines.inventory)
     with machines.listener("n2", 10000):

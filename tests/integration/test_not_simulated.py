@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.run.plan.build import make_plan
 
@@ -14,7 +15,7 @@ OWN = "name: own\n{hosts}system: {{file: {file}}}\nduration: 1s\nworkloads: [reg
 WRITE = '{"index":0,"time":0,"process":0,"type":"invoke","f":"write","key":"k","value":1,"workload":"register"}\n'
 
 
-@pytest.fixture(params=["own.py", "no-such-file.py"])
+@pytest.fixture(params=["own.py", *full("no-such-file.py")])
 def campaign(request, tmp_path: Path) -> Path:
     (tmp_path / "own.py").write_text("raise AssertionError('the file of a campaign that is refused is not run')\n")
     path = tmp_path / "own.yaml"
@@ -53,9 +54,8 @@ def run(request, tmp_path: Path) -> Path:
     "words",
     [
         ("replay", "RUN"),
-        ("replay", "RUN", "--tier", "c"),
-        ("explain", "RUN"),
         ("run", "--plan", "RUN/plan.json"),
+        *full(("replay", "RUN", "--tier", "c"), ("explain", "RUN")),
     ],
 )
 def test_run_folders_are_refused_before_anything_is_simulated(tri, run: Path, words):

@@ -60,6 +60,7 @@ def discovered(cluster: Deployed) -> list[int]:
     return [int((cluster.asker.status(name) or {}).get("discovered", -1)) for name in cluster.names]
 
 
+@pytest.mark.full
 def test_no_beacon_crosses_by_broadcast_and_one_seed_a_side_joins_the_two(lab: LocalProvider) -> None:
     cluster = Deployed(setup([]), lab.hosts, lab)
     try:

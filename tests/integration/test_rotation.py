@@ -62,6 +62,7 @@ class Load:
             client.close()
 
 
+@pytest.mark.full
 def test_everything_is_replaced_in_steps_and_no_request_fails(tmp_path: Path) -> None:
     new = Authority.new("test")
     port = free_port()

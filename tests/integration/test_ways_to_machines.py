@@ -22,6 +22,7 @@ def machines(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield machines
 
 
+@pytest.mark.full
 def test_a_campaign_runs_over_ipv6(machines: Machines) -> None:
     inventory = machines.write_inventory("six.yaml", at='address: "[fd78::{i}]"')
     ended = machines.tri("run", SHORT, "--hosts", str(inventory), "--json")
@@ -55,6 +56,7 @@ def test_control_survives_a_total_cut_through_a_bastion_and_clients_go_that_way_
     assert machines.left_behind() == []
 
 
+@pytest.mark.full
 def test_a_campaign_is_refused_where_ssh_has_a_way_and_the_clients_have_none(machines: Machines) -> None:
     config = machines.inventory.parent / ".ssh/config"
     config.parent.mkdir(exist_ok=True)

@@ -93,6 +93,7 @@ def test_there_are_ten():
     assert len(GUARDS) >= 10
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", GUARDS)
 def test_without_the_guard_the_cell_fails(name, tmp_path, monkeypatch):
     remove, cell_name = GUARDS[name]

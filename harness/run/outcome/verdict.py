@@ -16,7 +16,7 @@ from tribulation.checkers.model_names import infer
 from tribulation.histories import HistoryError
 from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
-from ...errors import CampaignError
+from ...errors import CampaignError, HostError
 from ...evidence.writing import as_text, write_json
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
@@ -100,6 +100,10 @@ def judge(
     if target.is_dir():
         facts = facts or read_facts(target)
         record = load_record(target, facts)
+    elif facts is not None:
+        raise HostError(
+            f"the run's folder {target} vanished during the run", hint="what removed it? the run must be repeated"
+        )
     else:
         record = load_history_record(target, format)
         facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")

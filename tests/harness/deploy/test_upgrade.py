@@ -152,6 +152,7 @@ def test_under_load_every_node_is_replaced_and_no_write_is_lost(
     )
 
 
+@pytest.mark.full
 def test_a_node_that_does_not_come_back_ends_the_upgrade_and_the_next_one_goes_on_from_there(
     deployed: Deployment,
     lab: LocalProvider,

@@ -138,6 +138,7 @@ print(json.dumps(seen))
     assert not (user.home / "labs" / "mine").exists()
 
 
+@pytest.mark.full
 def test_an_ordinary_users_regions_are_apart_too(user: OrdinaryUser) -> None:
     done = user.run("""
 from tribulation.harness.wan import Regions, Way
@@ -184,6 +185,7 @@ except TribulationError as error:
     assert not (user.home / "labs" / "default").exists()
 
 
+@pytest.mark.full
 def test_an_ordinary_user_moves_clocks_in_the_vdso_too(user: OrdinaryUser) -> None:
     done = user.run("""
 from tribulation.harness.nemesis.kinds.clocks.abilities import sets

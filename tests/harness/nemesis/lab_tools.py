@@ -94,7 +94,7 @@ def hears(receiver: Host, sender: Host, address: str, within_s: float) -> bool:
         listener.close()
 
 
-def await_that(what: str, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+def await_that(what: str, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, f"not within {timeout_s} s: {what}"

@@ -29,6 +29,7 @@ def missing(lab: LocalProvider) -> dict[str, dict[str, list[int]]]:
     return found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("pattern", ["sqlite", "sqlite-wal", "log", "replaced"])
 def test_what_systems_sync_survives_on_a_journaled_disk(missing: dict[str, dict[str, list[int]]], pattern: str) -> None:
     assert missing["journaled"][pattern] == [0] * DRAWS

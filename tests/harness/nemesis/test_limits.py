@@ -87,6 +87,7 @@ def limits_of(host: Host, service: Hungry) -> tuple[str, str, str, str]:
 
 
 @needs_groups
+@pytest.mark.full
 def test_every_limit_is_over_when_nobody_renews_it(lab: LocalProvider, service: Hungry, tmp_path: Path) -> None:
     before = [limits_of(host, service) for host in lab.hosts]
     root = Path(__file__).parents[3]

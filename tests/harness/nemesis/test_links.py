@@ -67,7 +67,7 @@ def network_of(lab: LocalProvider) -> dict[str, list[Any]]:
         ({"loss_ppm": 200_000, "delay_ns": 20 * MS}, "lost"),
         ({"duplicate_ppm": 250_000}, "doubled"),
         ({"reorder_ppm": 250_000}, "overtaken"),
-        ({"delay_ns": 5 * MS, "jitter_ns": 20 * MS}, "overtaken"),
+        ({"delay_ns": 40 * MS, "jitter_ns": 60 * MS}, "overtaken"),
         ({"corrupt_ppm": 250_000}, "refused_by_checksum"),
         ({"rate_bps": 2_000_000}, "sent"),
     ],

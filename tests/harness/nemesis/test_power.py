@@ -35,6 +35,7 @@ def injector(shared: HostInjector) -> Iterator[HostInjector]:
     assert shared.heal_all().verified
 
 
+@pytest.mark.full
 def test_an_outage_is_renewed_and_the_hosts_come_back_by_themselves_without(
     lab: LocalProvider, service: Supervised, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_hosts_heal_themselves_when_the_harness_is_killed(
     assert [f.healed_ns for f in read_ledger(tmp_path / "ledger.jsonl")] == [None] * 4
 
 
+@pytest.mark.full
 def test_heal_undoes_everything_once(lab: LocalProvider, service: Supervised, tmp_path: Path) -> None:
     with other_harness(lab, tmp_path / "ledger.jsonl", 600) as harness:
         harness.kill()

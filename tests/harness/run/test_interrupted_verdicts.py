@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.replay.conftest import run_folder, small_run
 from tribulation.checkers import Verdict
+from tribulation.harness.errors import HostError
 from tribulation.harness.run.outcome.run_folder import read_facts
 from tribulation.harness.run.outcome.verdict import ENDED_BY_USER, exit_code, judge
 
@@ -61,3 +62,8 @@ def test_an_anomaly_outranks_an_interrupt_of_the_report(tmp_path: Path) -> None:
     found_nothing = replace(judgement, verdict=Verdict.VALID, exit_code=0)
     with pytest.raises(KeyboardInterrupt):
         found_nothing.kept(run, interrupted)
+
+
+def test_a_run_whose_folder_vanished_is_an_error_of_the_environment(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"run's folder .*gone vanished during the run"):
+        judge(tmp_path / "gone", facts=read_facts(small_run))

@@ -64,6 +64,7 @@ def test_the_smallest_plan_fails_alike_and_nothing_can_be_left_out(needy: Caught
         assert left is None or left[0] != result.failure[0]
 
 
+@pytest.mark.full
 def test_a_flaw_is_hunted_again_without_a_sort_of_fault_that_it_needs(needy: Caught):
     assert in_question(needy) == ["transfer", "cut", "cut+kill+power+pause"]
     done = ablate(needy, "transfer", 1, lambda text: None)
@@ -101,6 +102,7 @@ def test_a_run_that_is_not_stopped_tells_who_would_object_too():
     assert ("raft-safety", "commit-without-quorum") in objections(Trial(0, "ack-before-majority").plan())
 
 
+@pytest.mark.full
 def test_a_hunt_goes_on_from_what_is_known():
     short = hunt(QUICK, Effort(6, after=1))
     assert short.tally.tried == short.tally.hits[0] + 2
@@ -156,6 +158,7 @@ def test_a_plan_without_a_sort_has_none_of_it_and_all_else(sort: str):
     assert KEPT_ALL_THE_SAME[sort]
 
 
+@pytest.mark.full
 def test_the_tables_go_between_their_markers(tmp_path: Path, needy: Caught):
     state = open_state(None)
     state.add(needy)
