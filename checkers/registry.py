@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from importlib import import_module
 
 from .base.result import Checker
@@ -72,8 +74,27 @@ OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memo
 """Workload → the checker that its operations are made for. In a run it must have its say, whatever the system answered."""
 
 
+_ADDED: dict[str, Callable[[], Checker]] = {}
+"""Those of plugins."""
+
+
+def add_checker(name: str, make: type[Checker]) -> None:
+    """A checker of a plugin; one that was added under this name before is replaced."""
+    CHECKERS[name] = (make.__module__, make.__qualname__)
+    _ADDED[name] = make
+
+
 def checker(name: str) -> Checker:
     """The checker of that name. Raises `KeyError` on an unknown one."""
     module, class_name = CHECKERS[name]
+    if name in _ADDED:
+        return _ADDED[name]()
     found: Checker = getattr(import_module(f".{module}", __package__), class_name)()
     return found
+
+
+def about(name: str) -> str:
+    """What the checker of that name says of itself."""
+    if name in _ADDED:
+        return inspect.cleandoc(_ADDED[name].__doc__ or "")
+    return inspect.cleandoc(import_module(f".{CHECKERS[name][0]}", __package__).__doc__ or "")

@@ -16,6 +16,7 @@ from tribulation.checkers.registry import CHECKERS
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.cli.main import cli
 from tribulation.harness.nemesis.specs.specs import FAULT_NAMES
+from tribulation.harness.plugins.loading import forget_plugins
 from tribulation.harness.run.outcome.verdict import EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_UNKNOWN, EXIT_USAGE, EXIT_VALID
 from tribulation.node.flaws.switch import FLAWS
 
@@ -96,16 +97,19 @@ def test_every_campaign_is_in_the_guide() -> None:
 
 
 def test_every_example_in_the_documentation_is_a_campaign_that_loads(tmp_path: Path) -> None:
-    """YAML blocks with workloads are campaigns; they are loaded as they stand."""
-    blocks = [
-        block for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-    ]
+    """YAML blocks with workloads are campaigns; they are loaded as they stand, with the Python files that the pages show."""
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    blocks = [block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page, re.S)]
+    for page in pages:
+        for name, block in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.S):
+            (tmp_path / name).write_text(block, encoding="utf-8")
     campaigns = [block for block in blocks if "workloads" in (yaml.safe_load(block) or {})]
     assert campaigns
     for number, block in enumerate(campaigns):
         path = tmp_path / f"{number}.yaml"
         path.write_text(block, encoding="utf-8")
         load_campaign(path)
+    forget_plugins()
 
 
 @pytest.mark.parametrize("name", CHECKERS)

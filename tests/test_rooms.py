@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness",
         "harness.hosts",
         "harness.nemesis",
+        "harness.plugins",
         "harness.user_files",
         "harness.workloads",
         "node",
@@ -103,6 +104,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness.failures": {"checkers", "checkers.base", "harness", "harness.evidence", "harness.run"},
     "harness.hosts": {"harness", "harness.agent", "harness.user_files"},
     "harness.nemesis": {"checkers.base", "harness", "harness.hosts", "harness.systems", "harness.user_files"},
+    "harness.plugins": {"checkers", "harness", "harness.user_files", "harness.workloads"},
     "harness.replay": {
         "checkers",
         "checkers.base",
@@ -141,6 +143,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.evidence",
         "harness.hosts",
         "harness.nemesis",
+        "harness.plugins",
         "harness.simulator",
         "harness.systems",
         "harness.user_files",

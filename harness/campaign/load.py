@@ -25,6 +25,7 @@ from ..nemesis.faults.power_models import with_model
 from ..nemesis.faults.targets import drawn_nodes
 from ..nemesis.schedule.mix import changes_voters, planned
 from ..nemesis.specs.members import Action, MembershipSpec
+from ..plugins.loading import file_of_system, load_installed, load_plugin
 from ..user_files.opening import read_text
 from ..user_files.renamed import old_words
 from ..user_files.yaml_bounds import MOST_BYTES
@@ -63,6 +64,7 @@ def _loaded(
         _choose_hosts(data, hosts)
         positions.options["hosts",] = f"--hosts {hosts}"
     _resolve_paths(data, Path(path).parent)
+    _load_plugins(data, positions, path)
     campaign = validate(Campaign, data, positions, path, further=_raw_problems)
     problems = _name_problems(campaign, path)
     if problems:
@@ -74,6 +76,18 @@ def _loaded(
         place = positions.place(("faults",), path, ("duration",))
         raise CampaignError(f"{place}: {error.message}", error.hint) from None
     return campaign
+
+
+def _names_unknown(data: Mapping[str, Any]) -> bool:
+    """Whether it names what only an installed distribution may have: to look for these takes a while."""
+    workloads, checkers = data.get("workloads"), data.get("checkers")
+    named = [
+        next(iter(item), None) for item in (workloads if isinstance(workloads, list) else ()) if isinstance(item, dict)
+    ]
+    chosen = checkers if isinstance(checkers, list) else ()
+    return any(isinstance(name, str) and name not in WORKLOADS for name in named) or any(
+        isinstance(name, str) and name not in CHECKERS for name in chosen
+    )
 
 
 def _refuse_old_words(data: Any, positions: Positions, path: str | Path) -> None:
@@ -96,6 +110,8 @@ def dump_campaign(campaign: Campaign) -> str:
     data = campaign.model_dump(mode="json", by_alias=True, exclude_none=True)
     if campaign.system.file is not None:
         del data["system"]["name"]
+    if not campaign.plugins:
+        del data["plugins"]
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -112,6 +128,26 @@ def _resolve_paths(data: dict[str, Any], directory: Path) -> None:
         given = data.get(section)
         if isinstance(given, Mapping) and isinstance(given.get(name), str):
             data[section] = {**given, name: os.path.abspath(directory / given[name])}
+    plugins = data.get("plugins")
+    if isinstance(plugins, list) and all(isinstance(given, str) for given in plugins):
+        data["plugins"] = [os.path.abspath(directory / given) for given in plugins]
+
+
+def _load_plugins(data: dict[str, Any], positions: Positions, path: str | Path) -> None:
+    """Before anything is validated: what they add has names and options that this campaign may use."""
+    plugins = data.get("plugins")
+    for index, given in enumerate(plugins if isinstance(plugins, list) else ()):
+        try:
+            load_plugin(Path(str(given)))
+        except CampaignError as error:
+            raise CampaignError(f"{positions.place(('plugins', index), path)}: {error.message}", error.hint) from error
+    if _names_unknown(data):
+        load_installed()
+    system = data.get("system")
+    if isinstance(system, Mapping) and system.get("name") not in (None, "reference") and "file" not in system:
+        file = file_of_system(str(system["name"]))
+        if file is not None:
+            data["system"] = {**{key: value for key, value in system.items() if key != "name"}, "file": str(file)}
 
 
 def _raw_problems(data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -170,6 +170,9 @@ class Campaign(BoundedModel):
     description: str = Field(default="", description="what it attacks and what must hold")
     hosts: HostsSpec = Field(default_factory=HostsSpec)
     system: SystemSpec = Field(default_factory=SystemSpec)
+    plugins: list[str] = Field(
+        default_factory=list, max_length=16, description="Python files with workloads and checkers of your own"
+    )
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED, description="drawn and printed when left out")
     duration: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
     settle: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")

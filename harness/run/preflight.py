@@ -12,6 +12,7 @@ from ..hosts.ssh.reach import require_reach
 from ..nemesis.faults.fault import Intent
 from ..nemesis.schedule.abilities import backends, lacking, require_abilities, try_abilities
 from ..nemesis.schedule.mix import possible_needs, skipped
+from ..plugins.copying import with_kept
 from .drive.runner import Runner
 from .plan.build import make_plan, needs_of
 from .under_way import Run
@@ -31,7 +32,7 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
         run.skipped = skipped(run.campaign.faults, tried)
         able = names - {able.ability for able in tried if not able.ok}
         run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
-        write_json(run.run_dir / PLAN_FILE, run.plan.to_json())
+        write_json(run.run_dir / PLAN_FILE, with_kept(run.plan.to_json(), run.run_dir))
         found = backends(tried)
     needs = needs_of(run.campaign, run.plan)
     found |= require_abilities(hosts, needs - set(found))

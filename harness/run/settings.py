@@ -12,6 +12,7 @@ from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..evidence.seal import CAMPAIGN_FILE, PLAN_FILE
 from ..evidence.writing import writing
+from ..plugins.copying import copy_plugins, with_kept
 from .outcome.run_folder import facts_of_plan
 from .plan.plan import Plan
 
@@ -38,10 +39,12 @@ def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: 
     """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
 
     `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
-    resolved = campaign.model_copy(update={"seed": plan.seed})
     with writing(settings.runs):
         run_dir = RunStore(settings.runs).create(campaign.name)
+        kept = copy_plugins(campaign.plugins, run_dir)
+        resolved = campaign.model_copy(update={"seed": plan.seed, "plugins": list(kept.values())})
         (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
-        RunStore.write_json(run_dir / PLAN_FILE, plan.to_json())
-    facts_of_plan(plan.to_json(), settings.command, traced).write(run_dir)
+        document = with_kept(plan.to_json(), run_dir)
+        RunStore.write_json(run_dir / PLAN_FILE, document)
+    facts_of_plan(document, settings.command, traced).write(run_dir)
     return run_dir

@@ -30,6 +30,7 @@ from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
 from ..nemesis.faults.ledger import HEAD, MemoryLedger, faults_of
+from ..plugins.copying import kept_names
 from ..simulator.cluster.cluster import SimCluster
 from ..simulator.cluster.digest import MARK_EVERY
 from ..simulator.coverage.witness import Witness
@@ -158,6 +159,8 @@ def simulate(
         skipped=never_begun(runner),
         traced=list(cluster.traces),
         truth=witness.truth(start_ns, bool(plan.settling)),
+        judged_by=plan.judged_by,
+        plugins=kept_names(plan.options.get("plugins", ())),
     )
     record = record_of(facts, History(recorder.events), cluster.traces, faults_of(ledger.lines))
     return Simulated(plan, record, facts, digest, cluster.core_events, runner.issued, ledger.lines, cluster, start_ns)

@@ -17,7 +17,8 @@ from ..systems.base import Op
 from ..user_files.bounded_model import BoundedModel
 from ..user_files.quantities import PositiveDuration, format_ns
 from ..user_files.yaml_loader import suggest
-from .generators import Generator, each, limit, per_key, stagger, surge, until_ok
+from .generators import Generator, each, limit, per_key, stagger, until_ok
+from .surge import surge
 
 LEAST_RATE, MOST_RATE = 0.001, 100_000.0
 """Operations a second: the most is more than any machine drives."""
@@ -138,6 +139,8 @@ class Workload:
 
     name: str
     spec: Any
+    Spec: ClassVar[type[WorkloadSpec]]
+    """Its part of the campaign; of a workload in a plugin."""
     operations: ClassVar[Mapping[str, Effect]] = {}
     """By the name of each operation that it may ask for. A client has a method for each."""
     judged_apart: ClassVar[bool] = True

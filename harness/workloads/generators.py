@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from random import Random
 
 from ..systems.base import Op, Outcome
 
 SECOND_NS = 1_000_000_000
-SHARES = 1_000_000
-"""Of an operation, in which times between operations are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,48 +174,6 @@ class Stagger(Generator):
 
 
 @dataclass(frozen=True)
-class Surge(Generator):
-    """As `Stagger`, but denser in bursts: windows of `burst_ns` at the end of each period, in which an operation takes only as much time as `burst_mean_ns` says.
-
-    The time between two operations is drawn in shares of an operation, which pass faster in a burst: none is so long that it leaps over one.
-    """
-
-    mean_ns: int
-    burst_mean_ns: int
-    every_ns: int
-    burst_ns: int
-    inner: Generator
-    due_ns: int | None = None
-
-    def next(self, context: Context) -> tuple[Emit | None, Generator]:
-        emit, inner = self.inner.next(context)
-        if emit is None:
-            return None, replace(self, inner=inner)
-        start_ns = context.now_ns if self.due_ns is None else self.due_ns
-        share = context.draw("stagger").randrange(2 * SHARES + 1)
-        due_ns = self._after(start_ns, share)
-        return Emit(emit.op, max(due_ns, emit.at_ns)), replace(self, inner=inner, due_ns=due_ns)
-
-    def update(self, op: Op, outcome: Outcome) -> Generator:
-        inner = self.inner.update(op, outcome)
-        return self if inner is self.inner else replace(self, inner=inner)
-
-    def _after(self, at_ns: int, share: int) -> int:
-        """When so much of operations has passed since."""
-        while True:
-            into_ns = at_ns % self.every_ns
-            calm_ns = self.every_ns - self.burst_ns
-            bursting = into_ns >= calm_ns
-            mean_ns = self.burst_mean_ns if bursting else self.mean_ns
-            left_ns = (self.every_ns if bursting else calm_ns) - into_ns
-            needed_ns = -(-share * mean_ns // SHARES)
-            if needed_ns <= left_ns:
-                return at_ns + needed_ns
-            at_ns += left_ns
-            share -= left_ns * SHARES // mean_ns
-
-
-@dataclass(frozen=True)
 class Limit(Generator):
     """At most `left` operations."""
 
@@ -333,6 +290,22 @@ class Shared(Generator):
         return PerKey(self.keys[context.client :: context.clients], self.make).next(context)
 
 
+@dataclass(frozen=True)
+class Reserved(Generator):
+    """See `reserve`."""
+
+    parts: tuple[tuple[int, Generator], ...]
+    rest: Generator
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        left = context.client
+        for count, part in self.parts:
+            if left < count:
+                return part.next(context)
+            left -= count
+        return self.rest.next(context)
+
+
 def each(make: Callable[[Context], Op]) -> Generator:
     return Each(make)
 
@@ -341,16 +314,13 @@ def listed(ops: Sequence[Op]) -> Generator:
     return Listed(tuple(ops))
 
 
-def mix(weights: Mapping[Generator, int]) -> Generator:
-    return Mix(tuple(weights.items()))
+def mix(weights: Mapping[Generator, int] | Sequence[tuple[Generator, int]]) -> Generator:
+    """Each time one of them, drawn by weight."""
+    return Mix(tuple(weights.items() if isinstance(weights, Mapping) else weights))
 
 
 def stagger(mean_ns: int, inner: Generator) -> Generator:
     return Stagger(mean_ns, inner)
-
-
-def surge(mean_ns: int, burst_mean_ns: int, every_ns: int, burst_ns: int, inner: Generator) -> Generator:
-    return Surge(mean_ns, burst_mean_ns, every_ns, burst_ns, inner)
 
 
 def limit(count: int, inner: Generator) -> Generator:
@@ -363,6 +333,17 @@ def time_limit(until_ns: int, inner: Generator) -> Generator:
 
 def sequence(*parts: Generator) -> Generator:
     return Chain(parts)
+
+
+def phases(*parts: tuple[int, Generator]) -> Generator:
+    """One generator after another, each for so many ns: all clients go on at the same run time."""
+    ends_ns = accumulate(for_ns for for_ns, _ in parts)
+    return Chain(tuple(TimeLimit(end_ns, part) for end_ns, (_, part) in zip(ends_ns, parts, strict=True)))
+
+
+def reserve(*parts: tuple[int, Generator], rest: Generator = NOTHING) -> Generator:
+    """The first clients of the workload do the first part, so many of them, the next ones the second, and so on; the others do `rest`."""
+    return Reserved(parts, rest)
 
 
 def until(done: Callable[[Op, Outcome], bool], inner: Generator) -> Generator:

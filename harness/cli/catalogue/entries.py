@@ -178,17 +178,15 @@ def _workload(name: str) -> Entry:
 
 
 def _checker(name: str) -> Entry:
-    from importlib import import_module
-
     from tribulation.checkers.base.options import declared
     from tribulation.checkers.model_names import MODELS
-    from tribulation.checkers.registry import CHECKERS, checker
+    from tribulation.checkers.registry import about as about_checker
+    from tribulation.checkers.registry import checker
     from tribulation.checkers.soundness.gating import reads_of
     from tribulation.node.flaws.switch import FLAWS
 
     from ...workloads import WORKLOADS
 
-    module = import_module(f"tribulation.checkers.{CHECKERS[name][0]}")
     made = checker(name)
     options = [Field(one.name, _option_type(one), one.default, False, one.description) for one in declared(made)]
     facts = {
@@ -197,7 +195,7 @@ def _checker(name: str) -> Entry:
         "workloads": [each for each, (spec, _) in WORKLOADS.items() if name in spec.judged_by],
         "catches flaws": [flaw.name for flaw in FLAWS.values() if flaw.checker == name],
     }
-    about = inspect.cleandoc(module.__doc__ or "").split("\n\n")[0]
+    about = about_checker(name).split("\n\n")[0]
     example = f"tri check RUN --checker {name}"
     return Entry("checker", name, about, f"reference/checkers/{name}.md", options, [], _given(facts), example)
 

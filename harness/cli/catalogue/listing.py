@@ -25,8 +25,10 @@ def _campaigns() -> Iterable[Row]:
 
 
 def _workloads() -> Iterable[Row]:
+    from ...plugins.loading import load_installed
     from ...workloads import WORKLOADS
 
+    load_installed()
     for name, (spec, _) in WORKLOADS.items():
         yield name, (spec.__doc__ or "").strip().split("\n")[0]
 
@@ -39,12 +41,20 @@ def _faults() -> Iterable[Row]:
 
 
 def _checkers() -> Iterable[Row]:
-    from importlib import import_module
+    from tribulation.checkers.registry import CHECKERS, about
 
-    from tribulation.checkers.registry import CHECKERS
+    from ...plugins.loading import load_installed
 
-    for name, (module, _) in CHECKERS.items():
-        yield name, (import_module(f"tribulation.checkers.{module}").__doc__ or "").strip().split("\n")[0]
+    load_installed()
+    for name in CHECKERS:
+        yield name, about(name).split("\n")[0]
+
+
+def _systems() -> Iterable[Row]:
+    from ...plugins.loading import installed_systems
+
+    yield "reference", "The cluster that comes with Tribulation."
+    yield from ((name, f"installed by {owner}") for name, owner in installed_systems().items())
 
 
 def _flaws() -> Iterable[Row]:
@@ -65,6 +75,7 @@ def _runs() -> Iterable[Row]:
 LISTS: dict[str, Callable[[], Iterable[Row]]] = {
     "campaigns": _campaigns,
     "workloads": _workloads,
+    "systems": _systems,
     "faults": _faults,
     "checkers": _checkers,
     "flaws": _flaws,
@@ -76,7 +87,7 @@ LISTS: dict[str, Callable[[], Iterable[Row]]] = {
 @click.argument("what", type=click.Choice(list(LISTS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the list as one JSON document.")
 def command(what: str, as_json: bool) -> None:
-    """List WHAT: campaigns, workloads, faults, checkers, flaws or runs."""
+    """List WHAT: campaigns, workloads, systems, faults, checkers, flaws or runs."""
     rows = list(LISTS[what]())
     if as_json:
         out.print_json(json.dumps([{"name": name, "about": about} for name, about in rows]))

@@ -61,10 +61,14 @@ def command(
     from tribulation.checkers.registry import CHECKERS
 
     from ...errors import CampaignError
+    from ...plugins.copying import load_kept
+    from ...run.outcome.run_folder import read_facts
     from ...run.outcome.verdict import Asked, judge
     from ...user_files.yaml_loader import suggest
     from ..asked import known_level, known_model, write_certificate
 
+    if target.is_dir() and any(name not in CHECKERS for name in checkers):
+        load_kept(target, read_facts(target).plugins)
     for name in checkers:
         if name not in CHECKERS:
             raise CampaignError(f"no checker {name!r}", hint=suggest(name, list(CHECKERS)))

@@ -46,6 +46,7 @@ class RunFacts:
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
     are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
     `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`). `judged_by`: see `Plan.judged_by`.
+    `plugins` are files below the run's folder.
     """
 
     campaign: str
@@ -73,6 +74,7 @@ class RunFacts:
     gaps: Sequence[Mapping[str, Any]] = ()
     truth: Mapping[str, Any] = field(default_factory=dict)
     judged_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    plugins: Sequence[str] = ()
 
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""
@@ -105,6 +107,7 @@ def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[s
         state=OPEN,
         traced=list(traced),
         judged_by=dict(plan.get("judged_by", {})),
+        plugins=list(options.get("plugins", ())),
     )
 
 

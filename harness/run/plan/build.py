@@ -61,6 +61,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
             "checkers": campaign.checkers,
             "checker_options": _checker_options(campaign),
             "expect": campaign.expect,
+            **({"plugins": list(campaign.plugins)} if campaign.plugins else {}),
         },
         liveness=_liveness(campaign.liveness),
         pace=pace_of(campaign.duration),

@@ -6,15 +6,9 @@ imported, at the load and later; one that is installed under the same name comes
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import re
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ...errors import CampaignError
@@ -23,9 +17,8 @@ from ...nemesis.cluster.fault_disk import OnDisk
 from ...systems.base import Client, Service
 from ...systems.operations import lacking
 from ...trouble import place_of_users
+from ...user_files.python_files import imported
 
-MOVED = ("node", "harness", "histories", "checkers")
-"""Packages of 0.1, which are below `tribulation` now."""
 GUIDE = "docs/guides/own-system.md says what it takes"
 ATTRIBUTES: Mapping[str, tuple[type, ...]] = {"name": (str,), "port": (int,), "capabilities": (Collection,)}
 """Of a service, beside its methods."""
@@ -46,7 +39,7 @@ def load_system(
 
     `asked` are the operations that each workload asks for.
     """
-    module = _module(path)
+    module = imported(path, "system")
     missing = [name for name in ("service", "client") if not callable(getattr(module, name, None))]
     if missing:
         hint = "see docs/guides/own-system.md: service(options), client(options)"
@@ -65,59 +58,6 @@ def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:
         told = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
         raise CampaignError(told, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"system_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        why = "is not a Python file" if path.exists() else "does not exist"
-        raise CampaignError(f"system file {path} {why}", hint="its path is relative to the campaign's folder")
-    module = importlib.util.module_from_spec(spec)
-    _Beside.of(path.parent)
-    # Dataclasses, pickle and typing look a class's module up by its name.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[spec.name]
-        at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
-        if isinstance(error, ImportError) and error.path is None and error.name in MOVED:
-            told = f"{path}: there is no package {error.name!r}"
-            raise CampaignError(told, hint=f"it is now 'tribulation.{error.name}'") from error
-        told = f"{at or path}: {type(error).__name__}: {error}"
-        raise CampaignError(told, hint="the file must import cleanly") from error
-    return module
-
-
-class _Beside(MetaPathFinder):
-    """Finds modules in one directory that nothing else finds, so that no file there can take the place of an installed module."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._found: set[str] = set()
-
-    @classmethod
-    def of(cls, directory: Path) -> None:
-        """The one of this directory instead of that of any other, whose modules go: two systems may have modules of equal names."""
-        directory = directory.absolute()
-        before = [finder for finder in sys.meta_path if isinstance(finder, cls)]
-        if any(finder._directory == directory for finder in before):
-            return
-        for finder in before:
-            sys.meta_path.remove(finder)
-            for name in finder._found:
-                sys.modules.pop(name, None)
-        sys.meta_path.append(cls(directory))
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if path is not None:
-            return None
-        spec = PathFinder.find_spec(fullname, [str(self._directory)])
-        if spec is not None:
-            self._found.add(fullname)
-        return spec
 
 
 def _service_problems(service: Any) -> Iterator[str]:

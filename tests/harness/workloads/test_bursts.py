@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.search.draw import searched_plan
 from tribulation.harness.systems.base import Op
-from tribulation.harness.workloads.generators import Context, Emit, Stagger, Surge, each, surge
+from tribulation.harness.workloads.generators import Context, Emit, Stagger, each
 from tribulation.harness.workloads.register import Register, RegisterSpec
+from tribulation.harness.workloads.surge import Surge, surge
 
 SECOND = 1_000_000_000
 BURSTS = {"every": "5s", "for": "1s", "rate": "1000/s"}

@@ -1,0 +1,138 @@
+"""Loads plugins: the files that a campaign names in `plugins:`, and what installed distributions offer by entry points.
+
+A file defines `workloads = {"tickets": Tickets}`, `checkers = {"no-double": NoDouble}`, or both. Entry points of the groups `tribulation.workloads` and `tribulation.checkers` are such
+classes by name; those of `tribulation.systems` are modules like the `file:` of a system. What is added is found by name wherever ours is: in campaigns, plans, `tri list`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tribulation.checkers.registry import CHECKERS, add_checker
+
+from ..errors import CampaignError, shown
+from ..trouble import place_of_users
+from ..user_files.python_files import imported
+from ..workloads import WORKLOADS, Workload, WorkloadSpec
+
+GUIDE = "docs/guides/plugins.md says what a plugin holds"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+BUILT_IN = {"workloads": frozenset(WORKLOADS), "checkers": frozenset(CHECKERS)}
+
+_loaded: set[Path] = set()
+
+
+def load_plugins(paths: Iterable[str | Path], directory: Path = Path()) -> None:
+    """Those of a campaign or a plan; relative paths are below `directory`. Raises `CampaignError` with file and line."""
+    for path in paths:
+        load_plugin((directory / path).absolute())
+
+
+def load_plugin(path: Path) -> None:
+    """A file is imported once; the same names of another file replace what was there."""
+    if path in _loaded:
+        return
+    module = imported(path, "plugin")
+    found = {kind: getattr(module, kind, None) for kind in _ADD}
+    if all(value is None for value in found.values()):
+        raise CampaignError(f"plugin {path} defines no workloads and no checkers", hint=GUIDE)
+    for kind, members in found.items():
+        if members is not None and not isinstance(members, Mapping):
+            raise CampaignError(
+                f"plugin {path}: `{kind}` is {shown(members)}, not a mapping of names to classes", hint=GUIDE
+            )
+        for name, member in (members or {}).items():
+            _add(kind, name, member, f"plugin {path}")
+    _loaded.add(path)
+
+
+def forget_plugins() -> None:
+    """What there is without any."""
+    for kind, known in (("workloads", WORKLOADS), ("checkers", CHECKERS)):
+        for name in set(known) - BUILT_IN[kind]:
+            del known[name]
+    _loaded.clear()
+    load_installed.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def load_installed() -> None:
+    """What installed distributions offer; once in a process."""
+    for kind in _ADD:
+        for point in entry_points(group=f"tribulation.{kind}"):
+            place = f"entry point {point.name!r} of {_owner(point)}"
+            try:
+                member = point.load()
+            except (Exception, SystemExit) as error:
+                told = f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}"
+                raise CampaignError(told, hint="uninstall that distribution, or install what it needs") from error
+            _add(kind, point.name, member, place)
+
+
+def installed_systems() -> dict[str, str]:
+    """The systems of installed distributions, by name: the distribution."""
+    return {point.name: _owner(point) for point in entry_points(group="tribulation.systems")}
+
+
+def file_of_system(name: str) -> Path | None:
+    """The file of a system that an installed distribution offers."""
+    for point in entry_points(group="tribulation.systems", name=name):
+        try:
+            spec = find_spec(point.module)
+        except ImportError:
+            spec = None
+        if spec is None or spec.origin is None:
+            raise CampaignError(
+                f"system {name!r}: {_owner(point)} has no module {point.module!r}", hint="install it again"
+            )
+        return Path(spec.origin)
+    return None
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _add(kind: str, name: Any, member: Any, place: str) -> None:
+    """Raises `CampaignError` for what is none of that kind."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise CampaignError(f"{place}: {shown(name)} is not a name: small letters, digits and -", hint=GUIDE)
+    if name in BUILT_IN[kind]:
+        raise CampaignError(f"{place}: {name!r} is one of our own {kind}", hint="give it another name")
+    problem = _ADD[kind](name, member)
+    if problem is not None:
+        raise CampaignError(f"{place}: {kind[:-1]} {name!r} {problem}", hint=GUIDE)
+
+
+def _add_workload(name: str, member: Any) -> str | None:
+    if not (isinstance(member, type) and issubclass(member, Workload)):
+        return f"is {shown(member)}, not a subclass of Workload"
+    spec = getattr(member, "Spec", None)
+    if not (isinstance(spec, type) and issubclass(spec, WorkloadSpec)):
+        return f"has no class `Spec` that is a subclass of WorkloadSpec: {shown(spec)}"
+    if not member.operations:
+        return "declares no `operations`"
+    missing = [method for method in ("load", "final") if getattr(member, method) is getattr(Workload, method)]
+    if missing:
+        return f"has no method {' and no '.join(missing)}"
+    WORKLOADS[name] = (spec, member)
+    return None
+
+
+def _add_checker(name: str, member: Any) -> str | None:
+    missing = [method for method in ("applies", "check") if not callable(getattr(member, method, None))]
+    if not isinstance(member, type) or missing:
+        return f"is {shown(member)}, not a class with {' and '.join(missing) or 'methods'}"
+    if getattr(member, "name", None) != name:
+        return f"calls itself {shown(getattr(member, 'name', None))}: its attribute `name` is the name it has here"
+    add_checker(name, member)
+    return None
+
+
+_ADD: Mapping[str, Callable[[str, Any], str | None]] = {"workloads": _add_workload, "checkers": _add_checker}

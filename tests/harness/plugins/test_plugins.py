@@ -1,0 +1,161 @@
+"""The plugin of the guide as it stands: loaded before validation, kept in the run's folder, found again by every command; and what is wrong with others."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tribulation.checkers import check
+from tribulation.checkers.registry import CHECKERS
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.plugins import loading
+from tribulation.harness.plugins.copying import load_kept
+from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs/guides/plugins.md").read_text(encoding="utf-8")
+CAMPAIGN, PLUGIN = re.findall(r"```(?:python|yaml)\n(# latest\..*?)```", GUIDE, re.S)
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    yield
+    loading.forget_plugins()
+    assert "latest" not in WORKLOADS and "own-writes" not in CHECKERS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/latest.py").write_text(PLUGIN)
+    (tmp_path / "mine/latest.yaml").write_text(CAMPAIGN)
+    return tmp_path / "mine"
+
+
+def tri(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "tribulation.harness.cli", *words]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def with_sibling(folder: Path) -> None:
+    text = (
+        (folder / "latest.py")
+        .read_text()
+        .replace("from pydantic import Field\n", "from pydantic import Field\n\nimport words\n")
+    )
+    (folder / "latest.py").write_text(text.replace('name = "own-writes"', "name = words.NAME"))
+    (folder / "words.py").write_text('NAME = "own-writes"\n')
+
+
+def test_a_run_keeps_its_plugin_and_every_command_finds_it_there(folder: Path) -> None:
+    with_sibling(folder)
+    ran = tri("run", "latest.yaml", "--seed", "3", "--json", cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["checkers"]["own-writes"]["verdict"] == "valid"
+    assert document["checkers"]["linearizable"]["stats"]["keys"] == 1, (
+        "of the register that is tried after the heal alone"
+    )
+    run = folder / document["run"]
+    kept = [path.relative_to(run).as_posix() for path in sorted((run / "plugins").rglob("*.py"))]
+    assert kept == ["plugins/0/latest.py", "plugins/0/words.py"]
+    moved = folder.parent / "elsewhere"
+    shutil.copytree(run.resolve(), moved)
+    shutil.rmtree(folder)
+    found = tri("check", str(moved), "--checker", "own-writes", "--json", cwd=moved.parent)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["checkers"]["own-writes"]["verdict"] == "valid"
+    assert Plan.from_json(json.loads((moved / "plan.json").read_text()), str(moved / "plan.json")).workloads["latest"]
+    # A write that was acknowledged is gone: one of a client's reads shows the value before.
+    lines = [json.loads(line) for line in (moved / "history.jsonl").read_text().splitlines()]
+    reads = [line for line in lines if line["type"] == "ok" and line["f"] == "read" and line["value"]]
+    reads[len(reads) // 2]["value"] -= 1
+    wrong = check(lines, ["own-writes"])["own-writes"]
+    assert [anomaly.kind for anomaly in wrong.anomalies] == ["own-write-missing"]
+
+
+def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
+    path = folder / "latest.yaml"
+    path.write_text(CAMPAIGN.replace("rate: 80/s", "rate: 80/s, reeds: 5, reads: 100"))
+    with pytest.raises(CampaignError) as refused:
+        load_campaign(path)
+    text = str(refused.value)
+    assert f"{path}:7" in text and "did you mean 'reads'" in text and "less than or equal to 99" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("    Spec = LatestSpec\n", "", "workload 'latest' has no class `Spec`"),
+        ("    def load(self):", "    def loads(self):", "workload 'latest' has no method load"),
+        ('{"latest": Latest}', '{"register": Latest}', "'register' is one of our own workloads"),
+        ('{"latest": Latest}', "[Latest]", "`workloads` is [<class"),
+        ('{"latest": Latest}', '{"La test": Latest}', "'La test' is not a name"),
+        ('{"own-writes": OwnWrites}', '{"own": OwnWrites}', "checker 'own' calls itself 'own-writes'"),
+        ("    def check(self", "    def judge(self", "not a class with check"),
+        ("from __future__ import annotations", "import nothing_like_it", "latest.py:2"),
+        (
+            'workloads = {"latest": Latest}\ncheckers = {"own-writes": OwnWrites}\n',
+            "",
+            "defines no workloads and no checkers",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_plugin_is_said_with_its_place(folder: Path, before: str, after: str, told: str) -> None:
+    assert PLUGIN.count(before) == 1
+    (folder / "latest.py").write_text(PLUGIN.replace(before, after))
+    with pytest.raises(CampaignError) as refused:
+        load_campaign(folder / "latest.yaml")
+    assert told in refused.value.message and refused.value.message.startswith(f"{folder / 'latest.yaml'}:4: ")
+
+
+def test_a_plugin_that_does_not_exist_is_named(folder: Path) -> None:
+    (folder / "latest.py").unlink()
+    with pytest.raises(CampaignError, match=r"latest.yaml:4: plugin file .*latest.py does not exist"):
+        load_campaign(folder / "latest.yaml")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../mine/latest.py", "plugins/0/link.py", "latest.py"])
+def test_the_plugins_of_a_folder_are_files_in_it(folder: Path, name: str) -> None:
+    (folder / "plugins/0").mkdir(parents=True)
+    (folder / "plugins/0/link.py").symlink_to(folder / "latest.py")
+    with pytest.raises(CampaignError, match="is not a file of this folder"):
+        load_kept(folder, [name])
+
+
+def test_what_a_distribution_offers_is_found_by_name_and_listed(folder: Path) -> None:
+    installed = folder / "installed"
+    (installed / "mine-1.0.dist-info").mkdir(parents=True)
+    (installed / "mine-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (installed / "mine-1.0.dist-info/entry_points.txt").write_text(
+        "[tribulation.workloads]\nlatest = latest:Latest\n[tribulation.checkers]\nown-writes = latest:OwnWrites\n"
+        "[tribulation.systems]\nmy-db = my_adapter\n"
+    )
+    (folder / "latest.py").rename(installed / "latest.py")
+    (installed / "my_adapter.py").write_text("raise AssertionError('it is not asked for')\n")
+    code = f"""
+import sys
+sys.path.insert(0, {str(installed)!r})
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.cli.catalogue.listing import LISTS
+campaign = load_campaign("latest.yaml", ["plugins=[]"])
+assert campaign.workload_specs["latest"].reads == 50
+assert load_campaign("latest.yaml", ["plugins=[]", "system={{name: my-db}}", "hosts={{provider: local}}"]).system.file.endswith("my_adapter.py")
+names = {{what: [name for name, _ in LISTS[what]()] for what in ("workloads", "checkers", "systems")}}
+assert "latest" in names["workloads"] and "own-writes" in names["checkers"] and names["systems"] == ["reference", "my-db"]
+"""
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
