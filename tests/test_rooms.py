@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkers.transactions": {"checkers.base", "checkers.linearizability", "checkers.models"},
     "checkers.workloads": {"checkers.base", "checkers.faults", "checkers.traces", "checkers.transactions"},
     "harness": set(),
+    "harness.adapters": {"harness", "harness.hosts", "harness.run", "harness.systems", "harness.workloads"},
     "harness.agent": set(),
     "harness.campaign": {
         "checkers",
@@ -57,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "node.flaws",
     },
     "harness.cli": {
+        "harness.adapters",
         "checkers",
         "checkers.soundness",
         "checkers.transactions",

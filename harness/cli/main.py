@@ -35,6 +35,8 @@ COMMANDS = {
     "cluster": ("machines.cluster", "Show a cluster of agents at work (also cluster-demo, nodes-demo)."),
     "cluster-bench": ("machines.cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
     "nodes": ("machines.nodes", "Show the nodes of a running cluster as a live table."),
+    "new": ("machines.new", "Write a commented adapter for a system of your own."),
+    "try": ("machines.try_system", "Exercise an adapter, and say what is wrong with it."),
     "upgrade": ("runs.upgrade", "Rewrite campaigns of an older version in the words of this one."),
     "show": ("catalogue.show", "Show a fault, workload, checker or flaw: fields, defaults, needs."),
     "list": ("catalogue.listing", "List campaigns, workloads, faults, checkers, flaws or runs."),

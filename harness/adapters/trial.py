@@ -1,0 +1,348 @@
+"""Exercises an adapter on hosts, step by step, and says in plain words what is wrong with it: what `tri try` does.
+
+Nothing here trusts the adapter: each call has a deadline, and what it raises or answers is described with its place. A step that fails does not end the trial, except where
+nothing could follow; at the end everything is stopped and uninstalled.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hosts.base import Host
+from ..run.drive.worker import checked
+from ..run.plan.build import System
+from ..systems.answers import pid_of
+from ..systems.base import Client, Dial, Op, Outcome
+from ..systems.operations import lacking
+from ..trouble import described
+from ..workloads import WORKLOADS
+from ..workloads.generators import Context
+from ..workloads.register import SEEN
+
+CALL_S = 60.0
+"""How long a call on a host may take."""
+OPERATION_S, GRACE_S = 2.0, 2.0
+"""An operation's time, and how much later its answer may come."""
+MOST_DRAWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`wrong`: what is wrong, in a sentence; empty when nothing is. `told`: what was seen."""
+
+    name: str
+    told: str = ""
+    wrong: str = ""
+
+
+class Wrong(Exception):
+    """What a step found."""
+
+
+def bounded(call: Callable[[], Any], within_s: float, what: str) -> Any:
+    """What the call answers. Raises `Wrong` when it does not return, and what it raises."""
+    answer: list[Any] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(call())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="tri-try")
+    thread.start()
+    thread.join(within_s)
+    if thread.is_alive():
+        raise Wrong(f"{what} did not return within {within_s:g} s")
+    if raised:
+        raise Wrong(f"{what} raised {described(raised[0])}")
+    return answer[0]
+
+
+def operations_of(client: Client) -> list[Op]:
+    """One operation of each kind of each workload that the client has all operations for."""
+    found: list[Op] = []
+    for name, (spec, make) in WORKLOADS.items():
+        workload = make(name, spec())
+        known = lacking(client, name, workload.asked())
+        if known or (name != "register" and not hasattr(client, "method_of") and not hasattr(client, "operations")):
+            continue
+        generator, kinds = workload.load(), set(workload.asked())
+        for count in range(MOST_DRAWN):
+            emit, generator = generator.next(Context(1, name, 0, 1, count, 0))
+            if emit is None or not kinds:
+                break
+            if emit.op.f in kinds:
+                kinds.discard(emit.op.f)
+                found.append(emit.op)
+            # What follows may depend on what came of it.
+            generator = generator.update(emit.op, Outcome("ok", 1))
+    return [Op(op.f, op.key, [None, op.value[1]], op.level, op.workload) if _seen(op) else op for op in found]
+
+
+def _seen(op: Op) -> bool:
+    return op.f == "cas" and bool(op.value) and op.value[0] == SEEN
+
+
+@dataclass
+class Trial:
+    """`closed_dial` dials a port on which nothing listens."""
+
+    system: System
+    hosts: Sequence[Host]
+    dial: Dial
+    closed_dial: Dial
+    ready_s: float = CALL_S
+    operations: list[Op] = field(default_factory=list)
+
+    def steps(self) -> Iterator[Step]:
+        """Each step as it ends."""
+        before = {host.name: self._files(host) for host in self.hosts}
+        try:
+            for name, step, vital in self._plan():
+                done = self._tried(name, step)
+                yield done
+                if done.wrong and vital:
+                    break
+        finally:
+            yield self._tried("stop", self._stop)
+            yield self._tried("uninstall", lambda: self._uninstall(before))
+
+    def _plan(self) -> list[tuple[str, Callable[[], str], bool]]:
+        return [
+            ("install", self._install, True),
+            ("start", self._start, True),
+            ("start again", self._start_again, False),
+            ("client", self._client, True),
+            *((f"{op.workload}: {op.f}", lambda op=op: self._operation(op), False) for op in self._drawn()),
+            ("wrong port", self._wrong_port, False),
+            ("pause", self._pause, False),
+            ("kill", self._kill, False),
+            ("start after the kill", self._start, False),
+            ("operation after the kill", self._after, False),
+            ("files to keep", self._kept, False),
+        ]
+
+    def _drawn(self) -> list[Op]:
+        with suppress(Exception):
+            self.operations = operations_of(self.system.make_client())
+        return self.operations
+
+    def _tried(self, name: str, step: Callable[[], str]) -> Step:
+        try:
+            return Step(name, step())
+        except Wrong as wrong:
+            return Step(name, wrong=str(wrong))
+        except Exception as error:
+            return Step(name, wrong=described(error))
+
+    def _everywhere(self, call: Callable[[Host], Any], what: str, within_s: float = CALL_S) -> dict[str, Any]:
+        return {host.name: bounded(lambda: call(host), within_s, f"{what}({host.name})") for host in self.hosts}  # noqa: B023
+
+    def _install(self) -> str:
+        for _ in range(2):  # it may be repeated
+            self._everywhere(lambda host: self.system.service.install(host, self.hosts), "install")
+        return f"on {len(self.hosts)} hosts, twice"
+
+    def _start(self) -> str:
+        service = self.system.service
+        self._everywhere(lambda host: service.start(host, {}), "start")
+        self._everywhere(lambda host: service.wait_ready(host, self.ready_s), "wait_ready", self.ready_s + CALL_S)
+        pids = self._pids()
+        if not any(pids.values()):
+            raise Wrong("pid(host) is None on every host although the system is ready: no fault can aim at a process")
+        for host in self.hosts:
+            if pids[host.name] and host.run(f"[ -d /proc/{pids[host.name]:d} ]", check=False).exit_code:
+                raise Wrong(f"pid({host.name}) is {pids[host.name]}, and there is no such process")
+        return ", ".join(f"{name}: pid {pid}" for name, pid in pids.items() if pid)
+
+    def _pids(self) -> dict[str, int | None]:
+        return self._everywhere(lambda host: pid_of(self.system.service, host), "pid")
+
+    def _start_again(self) -> str:
+        before = self._pids()
+        self._everywhere(lambda host: self.system.service.start(host, {}), "start")
+        if (after := self._pids()) != before:
+            raise Wrong(f"start() of a system that runs started it again: its processes were {before} and are {after}")
+        return "the same processes"
+
+    def _node(self) -> str:
+        return next((name for name, pid in self._pids().items() if pid), self.hosts[0].name)
+
+    def _opened(self, dial: Dial | None = None) -> Client:
+        client = self.system.make_client()
+        node = self._node()
+        try:
+            bounded(lambda: client.open(node, dial or self.dial, OPERATION_S), OPERATION_S + GRACE_S, "open")
+        except Wrong:
+            with suppress(Exception):
+                client.close()
+            raise
+        return client
+
+    def _client(self) -> str:
+        bounded(self._opened().close, CALL_S, "close")
+        if not self.operations:
+            raise Wrong(
+                "the client has all operations of no workload: `tri list workloads`, docs/reference/workloads.md"
+            )
+        return "opened and closed"
+
+    def _invoked(self, op: Op) -> Outcome:
+        client = self._opened()
+        try:
+            answer = bounded(lambda: client.invoke(op, OPERATION_S), OPERATION_S + GRACE_S, f"{op.f} ({op.workload})")
+            return checked(answer)
+        finally:
+            with suppress(Exception):
+                client.close()
+
+    def _operation(self, op: Op) -> str:
+        outcome = self._invoked(op)
+        if outcome.type == "info":
+            raise Wrong(f"{op.f} of {op.key} ended in doubt ({outcome.error}), and nothing is wrong with the system")
+        return outcome.type + (f" ({outcome.error})" if outcome.error else "")
+
+    def _wrong_port(self) -> str:
+        client, node = self.system.make_client(), self._node()
+        raised: list[BaseException] = []
+
+        def opens() -> None:
+            try:
+                client.open(node, self.closed_dial, OPERATION_S)
+            except BaseException as error:
+                raised.append(error)
+
+        bounded(opens, OPERATION_S + GRACE_S, "open, where nothing listens,")
+        with suppress(Exception):
+            client.close()
+        if not raised:
+            raise Wrong(
+                "open() succeeded where nothing listens: it does not use the `dial` that it is given, and faults would not cut it"
+            )
+        if not isinstance(raised[0], OSError):
+            raise Wrong(
+                f"open() raised {described(raised[0])} where nothing listens; an OSError is a connection that failed, anything else counts as a mistake of the adapter"
+            )
+        return type(raised[0]).__name__
+
+    def _pause(self) -> str:
+        op, client = self._change(), self._opened()
+        signalled = [(host, pid) for host in self.hosts if (pid := self._pids()[host.name])]
+        try:
+            for host, pid in signalled:
+                host.run(_SIGNAL_TREE.format(signal="STOP", pid=pid), check=False)
+            outcome = checked(
+                bounded(
+                    lambda: client.invoke(op, OPERATION_S),
+                    OPERATION_S + GRACE_S,
+                    f"{op.f}, while the system is paused,",
+                )
+            )
+        finally:
+            for host, pid in signalled:
+                host.run(_SIGNAL_TREE.format(signal="CONT", pid=pid), check=False)
+            with suppress(Exception):
+                client.close()
+        if outcome.type == "ok":
+            raise Wrong(f"{op.f} ended ok while all processes below pid(host) were paused: another process answers")
+        if outcome.type == "fail" and op.f != "read":
+            raise Wrong(
+                f"{op.f} failed ({outcome.error}) while the system was paused; it may still happen then: that is `info`"
+            )
+        return f"{op.f}: {outcome.type} ({outcome.error})"
+
+    def _change(self) -> Op:
+        return next((op for op in self.operations if op.f not in ("read", "poll")), self.operations[0])
+
+    def _kill(self) -> str:
+        client, op = self._opened(), self._change()
+        for host in self.hosts:
+            if pid := self._pids()[host.name]:
+                host.run(_SIGNAL_TREE.format(signal="KILL", pid=pid), check=False)
+        left = {name: pid for name, pid in self._pids().items() if pid}
+        try:
+            outcome = checked(
+                bounded(lambda: client.invoke(op, OPERATION_S), OPERATION_S + GRACE_S, f"{op.f}, after the kill,")
+            )
+        finally:
+            with suppress(Exception):
+                client.close()
+        if left:
+            raise Wrong(f"after SIGKILL pid(host) still answers {left}: it does not look whether the process is there")
+        if outcome.type == "ok":
+            raise Wrong(f"{op.f} ended ok although every process of the system was killed: another one answers")
+        return f"{op.f}: {outcome.type} ({outcome.error})"
+
+    def _after(self) -> str:
+        return self._operation(self._change())
+
+    def _kept(self) -> str:
+        service = self.system.service
+        files = getattr(service, "kept_files", None)
+        found = self._everywhere(files, "kept_files") if files else self._everywhere(service.collect, "collect")
+        for host in self.hosts:
+            for name, path in found[host.name].items() if files else ():
+                if host.run(["test", "-r", path], check=False).exit_code:
+                    raise Wrong(f"kept_files({host.name}) names {path} as {name}, and there is no such file")
+        return ", ".join(dict.fromkeys(name for names in found.values() for name in names)) or "none"
+
+    def _stop(self) -> str:
+        before = {name: pid for name, pid in self._pids().items() if pid}
+        for _ in range(2):
+            self._everywhere(self.system.service.stop, "stop")
+        for host in self.hosts:
+            pid = before.get(host.name)
+            if (
+                pid
+                and not host.run(
+                    f"[ -d /proc/{pid:d} ] && ! grep -q '^State:.Z' /proc/{pid:d}/status", check=False
+                ).exit_code
+            ):
+                host.run(f"kill -KILL {pid:d}", check=False)
+                raise Wrong(f"stop({host.name}) returned, and process {pid} still runs")
+        return "twice"
+
+    def _uninstall(self, before: dict[str, set[str]]) -> str:
+        for _ in range(2):
+            self._everywhere(self.system.service.uninstall, "uninstall")
+        for host in self.hosts:
+            left = sorted(self._files(host) - before[host.name])
+            if left:
+                raise Wrong(
+                    f"uninstall({host.name}) leaves {left[0]}"
+                    + (f" and {len(left) - 1} more files" if left[1:] else "")
+                )
+            if running := self._running(host):
+                raise Wrong(f"after uninstall({host.name}) a process still runs: {running[0][:200]}")
+        return "nothing is left"
+
+    def _running(self, host: Host) -> list[str]:
+        """Processes that run from the adapter's folder; they are ended."""
+        found = host.run(f"grep -laF -- {shlex.quote(host.directory)} /proc/[0-9]*/cmdline 2>/dev/null", check=False)
+        names = []
+        for pid in (path.split("/")[2] for path in found.stdout.split()):
+            name = host.run(f"tr '\\0' ' ' </proc/{pid}/cmdline", check=False).stdout.strip()
+            if name and "grep -laF" not in name and "sshd" not in name:
+                names.append(name)
+                host.run(f"kill -KILL {pid}", check=False)
+        return names
+
+    def _files(self, host: Host) -> set[str]:
+        return set(
+            host.run(["find", host.directory, "-mindepth", "1", "-maxdepth", "2"], check=False).stdout.splitlines()
+        )
+
+
+_SIGNAL_TREE = (
+    'all={pid}; new={pid}; while [ -n "$new" ]; do next=\'\'; for p in $new; do next="$next $(cat /proc/$p/task/*/children 2>/dev/null)"; done; '
+    'new=$(echo $next); all="$all $new"; done; kill -{signal} $all 2>/dev/null; '
+    "[ {signal} != KILL ] || for i in $(seq 50); do [ -d /proc/{pid} ] && ! grep -q '^State:.Z' /proc/{pid}/status || break; sleep 0.1; done"
+)
+"""To a process and all below it; a killed one is waited for."""

@@ -1,0 +1,31 @@
+"""`tri new system NAME`: a commented adapter that runs, to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..console import out
+
+
+@click.group("new")
+def command() -> None:
+    """Write files to begin with."""
+
+
+@command.command("system")
+@click.argument("name")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; default: here."
+)
+def system(name: str, folder: Path) -> None:
+    """Write an adapter for a system called NAME, a small server for it, and a campaign."""
+    from ...adapters.skeleton import write_system
+
+    adapter, server, campaign = write_system(name, folder)
+    out.print(
+        f"{adapter}\n{server}\n{campaign}\n\ntri try {adapter}    says what is wrong with the adapter\ntri run {campaign}    runs the campaign",
+        markup=False,
+        highlight=False,
+    )

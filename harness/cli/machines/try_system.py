@@ -1,0 +1,92 @@
+"""`tri try FILE`: exercises the adapter of a system on hosts, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import out, say
+
+if TYPE_CHECKING:
+    from ...adapters.trial import Step
+    from ...hosts.base import Provider
+
+CLOSED_PORT = 1
+"""Nothing listens there."""
+
+
+@click.command("try")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--hosts", default="local", show_default=True, help="local, qemu, vagrant, or an inventory file.")
+@click.option("--nodes", type=click.IntRange(1, 32), default=3, show_default=True, help="How many hosts.")
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the system, as in `system.options`."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_json: bool) -> int:
+    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall.
+
+    Exit code: 0 nothing is wrong with it, 1 something is, 2 it cannot be loaded, 4 hosts could not be had.
+    """
+    from dataclasses import replace
+
+    from ...hosts.selection.chosen import chosen, provider_of
+    from ...run.plan.own_system import load_system
+
+    service, make_client = load_system(file.absolute(), dict(_option(given) for given in options))
+    choice = chosen(hosts)
+    provider = provider_of(choice if choice.inventory else replace(choice, nodes=nodes), name=f"try-{os.getpid()}")
+    say(f"{nodes} {hosts} hosts" if choice.inventory is None else f"hosts of {hosts}")
+    try:
+        steps = _exercised(provider, service, make_client, as_json)
+    finally:
+        provider.down()
+    wrong = [step for step in steps if step.wrong]
+    if as_json:
+        document = [{"step": step.name, "ok": not step.wrong, "told": step.told, "wrong": step.wrong} for step in steps]
+        out.print_json(json.dumps(document))
+    else:
+        out.print(
+            f"{len(wrong)} of {len(steps)} steps found something wrong"
+            if wrong
+            else f"nothing is wrong: {len(steps)} steps"
+        )
+    return 1 if wrong else 0
+
+
+def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) -> list[Step]:
+    from ...adapters.trial import Trial
+    from ...run.plan.build import System
+
+    hosts = list(provider.up())
+    addresses = {host.name: host.address for host in hosts}
+    trial = Trial(
+        System(service, make_client),
+        hosts,
+        lambda node, timeout_s: provider.dial(addresses[node], service.port, timeout_s=timeout_s),
+        lambda node, timeout_s: provider.dial(addresses[node], CLOSED_PORT, timeout_s=timeout_s),
+    )
+    steps = []
+    for step in trial.steps():
+        steps.append(step)
+        if not quiet:
+            out.print(
+                f"{'WRONG' if step.wrong else 'ok   '} {step.name}: {step.wrong or step.told}",
+                markup=False,
+                highlight=False,
+            )
+    return steps
+
+
+def _option(given: str) -> tuple[str, Any]:
+    """The value is read as YAML reads it."""
+    import yaml
+
+    name, found, value = given.partition("=")
+    if not found:
+        raise click.BadParameter(f"{given!r} is not KEY=VALUE", param_hint="--option")
+    return name, yaml.safe_load(value)
