@@ -1,4 +1,4 @@
-"""Histories: what clients did and saw. Recorded, read, paired, stored; never judged (that is `checkers`)."""
+"""Histories: what clients did and saw. Recorded, read, paired, stored; judging them is the task of `checkers`."""
 
 if __name__ != "tribulation.histories":
     raise ImportError(f"{__name__!r} is a part of tribulation\n\nhint: import tribulation.histories", name=__name__)

@@ -1,4 +1,4 @@
-"""Text that others wrote, as a terminal may show it: what would move the cursor, change colours, turn the direction or hide is written as an escape.
+"""Text from outside, safe for a terminal: characters that move the cursor, change colours, turn the direction or are invisible become escapes.
 
     printable("k\\x1b[2J")     # 'k\\\\u001b[2J'
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 _HIDDEN = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and line feed, DEL, C1
-    "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # what has no width, or turns the direction
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and line feed, DEL, C1
+    "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # zero width, or a change of direction
     "\ud800-\udfff\U000e0000-\U000e0fff"  # halves of characters, tags
 )
 _IN_TEXT = re.compile(f"[{_HIDDEN}]")
@@ -19,12 +19,12 @@ _IN_A_LINE = re.compile(f"[{_HIDDEN}\t\n]")
 
 
 def printable(text: str) -> str:
-    """Lines and tabs stay."""
+    """Escape a text. Lines and tabs stay."""
     return _IN_TEXT.sub(_escape, text)
 
 
 def in_a_line(text: str) -> str:
-    """Of one value in a sentence or a table: it begins no line of its own."""
+    """Escape one value in a sentence or a table, including its line breaks."""
     return _IN_A_LINE.sub(_escape, text)
 
 

@@ -1,11 +1,11 @@
-"""Builds `Columns` from events, a chunk at a time: fields become arrays, values ids; at the end invocations meet their completions.
+"""Build `Columns` from events, a chunk at a time: fields become arrays, values ids; at the end invocations are paired with their completions.
 
     builder = ColumnsBuilder(source)
     builder.add(Chunk(...))        # again and again, in order
     columns = builder.finish()
 
-It refuses what `histories.pair` refuses, with the same words: where an array shows that something is wrong, the few events at issue are
-given to `pair`, which says what.
+It refuses what `histories.pair` refuses, with the same words: where an array shows an error, the few events concerned are passed to `pair`, which
+words it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Chunk:
 
 
 class ColumnsBuilder:
-    """See the module. `events` counts all events, `last_ns` is the latest time, both with the nemesis's."""
+    """See the module. `events` counts all events, `last_ns` is the latest time, both including the nemesis's."""
 
     def __init__(self, source: str | None = None) -> None:
         self.source = source
@@ -130,7 +130,9 @@ class ColumnsBuilder:
 
     @staticmethod
     def _mismatches(chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> npt.NDArray[np.bool_]:
-        """Which failed but observed something: a cas another value (which becomes theirs, when they say it apart), a removal that nothing was there."""
+        """Return which failed but observed something: a cas that saw another value (which becomes its result, when it is given separately), or a removal
+        that found nothing.
+        """
         mismatch = np.zeros(len(kind), np.bool_)
         observing = [
             number for number, (type_, f, _, _) in enumerate(names) if type_ == "fail" and (f == "cas" or f in REMOVALS)
@@ -149,7 +151,7 @@ class ColumnsBuilder:
         return mismatch
 
     def _transactions(self, chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> Int32:
-        """Rows of the transactions, whose values are taken out of the chunk."""
+        """Return the rows of the transactions, and remove their values from the chunk."""
         txn = np.full(len(kind), ABSENT, np.int32)
         txns = [number for number, (_, f, _, _) in enumerate(names) if f == _TXN]
         if not txns:
@@ -192,7 +194,7 @@ class ColumnsBuilder:
 
 
 def columns_of_events(events: Iterable[Event], source: str | None = None) -> Columns:
-    """The columns of events that are objects already."""
+    """Return the columns of events that exist as objects."""
     builder = ColumnsBuilder(source)
     rest = iter(events)
     while part := list(islice(rest, _CHUNK_EVENTS)):

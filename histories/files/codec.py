@@ -1,4 +1,4 @@
-"""One event as one JSON line, and back. Everything that reads or writes `history.jsonl` goes through here."""
+"""Codec of one event as one JSON line. All reading and writing of `history.jsonl` goes through here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def encode_fields(fields: Any) -> bytes:
 
 
 def _listed(value: Any) -> Any:
-    """The value with every set in it as a list in order: the encoder itself writes equal sets in orders of their own."""
+    """Replace every set in the value by a sorted list: the encoder itself writes equal sets in different orders."""
     if isinstance(value, (set, frozenset)):
         return [_listed(item) for item in in_order(value)]
     if isinstance(value, dict):
@@ -64,7 +64,7 @@ def _listed(value: Any) -> Any:
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:
-    """Raises `ValueError` on what is not a JSON object."""
+    """Raises `ValueError` for anything but a JSON object."""
     found = decode_value(line)
     if not isinstance(found, dict):
         raise ValueError(f"expected an object, found {type(found).__name__}")
@@ -72,7 +72,7 @@ def decode_line(line: bytes | str) -> dict[str, Any]:
 
 
 def decode_value(text: bytes | str) -> Any:
-    """The value of a JSON text. Raises `ValueError` on what is none, whatever is wrong with it."""
+    """Parse a JSON text. Raises `ValueError` for any invalid one."""
     try:
         return _decode(text)
     except RecursionError:
@@ -80,7 +80,9 @@ def decode_value(text: bytes | str) -> Any:
 
 
 def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:
-    """An event from a line's object. `index` is used where the line carries none. Raises `HistoryError` on a field that is missing or wrong, or out of bounds."""
+    """Build an event from a line's object. `index` is used where the line carries none. Raises `HistoryError` for a field that is missing or wrong, or
+    out of bounds.
+    """
     refuse(problem(fields))
     try:
         kind = Type(fields["type"])
@@ -118,7 +120,7 @@ def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Even
 
 
 def _name(given: Any) -> str | None:
-    """A number for a name is its text: names are sorted and compared as texts."""
+    """Return a number used as a name as text: names are sorted and compared as texts."""
     return None if given is None else str(given)
 
 
@@ -129,7 +131,7 @@ def _text(error: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _listed(dict(value))
-    # Subclasses, as drivers of databases answer: what they are in JSON, whatever they say of themselves.
+    # Subclasses, as database drivers return them, are written as their JSON base type.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):

@@ -1,9 +1,9 @@
-"""Histories in files: `history.jsonl`, one event a line, in order.
+"""Histories in files: `history.jsonl`, one event per line, in order.
 
-A crash of the writer leaves at most one unfinished last line. The reader accepts that line as torn and says so in
-`History.torn`; any other line that is not an event is an error with its place and text.
+A crash of the writer leaves at most one unfinished last line. The reader accepts that line as torn and reports it in `History.torn`. Any other line
+that is not an event is an error with its place and text.
 
-A large file is read as columns at once, and as events only when somebody asks for events.
+A large file is read as columns at once. Its events are made only when they are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .reading import event_of_line, read_columns
 from .replacing import replacing
 
 LARGE_BYTES = 1 << 22
-"""From here on a file is read as columns first."""
+"""Larger files are read as columns first."""
 
 
 def read_history(path: str | Path) -> History:
@@ -42,7 +42,7 @@ def parse_history(content: bytes, source: str) -> History:
             events.append(event_of_line(line, number, len(events), source))
     torn: str | None = None
     if tail.strip():
-        # A complete last line whose newline alone was lost is still a whole event.
+        # A complete last line that lost only its newline is still a whole event.
         try:
             events.append(event_from_json(decode_line(tail), len(events)))
         except (ValueError, HistoryError):

@@ -1,4 +1,4 @@
-"""Invocations and completions, as arrays, become rows of operations. The rules are those of `histories.pair`, which also words the refusals."""
+"""Pairing of invocations and completions, as arrays, into rows of operations. The rules are those of `histories.pair`, which also words the refusals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SMALL = 256
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """One entry an event of a client. `kind` is a place in the table of kinds."""
+    """One entry per client event. `kind` is an index into the table of kinds."""
 
     index: Int64
     time_ns: Int64
@@ -60,7 +60,7 @@ _KINDS: dict[str, Any] = {"index": np.int64, "time_ns": np.int64, "mismatch": np
 
 
 class _Names:
-    """The kinds taken apart: for each kind its type, f, workload and level as codes, with the tables of their names."""
+    """The kinds split into their parts: for each kind its type, f, workload and level as codes, with the tables of their names."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         f, workload, level = Interner(), Interner([None]), Interner([None])
@@ -98,7 +98,7 @@ def match(
     invoked = np.flatnonzero(types == _INVOKE)
     completions, wrong = _completions(events, types, names.f[events.kind])
     if wrong is not None:
-        # Before it there may be a completion with another value than was asked for: then that one is told.
+        # A completion before it may have another value than its invocation: then that one is reported.
         tables: dict[str, Any] = {"processes": processes, "keys": keys, "values": values, "lists": lists, "txns": txns}
         match(events.until(wrong), source, kinds=kinds, **tables)
         _refuse(events, wrong, _Tables(kinds, processes, keys), source)
@@ -144,7 +144,7 @@ def match(
 
 
 def _refuse_unanswered(columns: Columns, source: str | None) -> None:
-    """Raises for the first completion that says other things were done than asked."""
+    """Raise for the first completion that reports another action than its invocation."""
     unlike = unanswered(columns)
     if len(unlike):
         row = int(unlike[np.argmin(columns.complete[unlike])])
@@ -159,7 +159,7 @@ class _Tables:
 
 
 def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, int | None]:
-    """For each event that is an invocation the place of its completion, -1 where there is none; and the first place that cannot be."""
+    """Return for each event that is an invocation the place of its completion, -1 where there is none; and the first place with an impossible event."""
     # Small numbers sort by radix, in linear time.
     small = len(events.process) == 0 or int(events.process.max()) < _RADIX
     process = events.process.astype(np.uint16) if small else events.process
@@ -183,7 +183,7 @@ def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, i
 
 
 def _refuse(events: EventColumns, place: int, tables: _Tables, source: str | None) -> None:
-    """Lets `pair` say what is wrong with the event at `place`: its process's events up to there are all it needs."""
+    """Let `pair` word the error of the event at `place`: it needs only the events of its process up to there."""
     mine = np.flatnonzero(events.process[: place + 1] == events.process[place])
     pair([_event(events, int(at), tables) for at in mine], source)
     raise AssertionError(f"event {int(events.index[place])} was refused without a reason")

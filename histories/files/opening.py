@@ -1,4 +1,4 @@
-"""Opens the files that a user names as histories: regular files only, so that no fifo, device or folder blocks or ends a command."""
+"""Opening of the files that a user names as histories: regular files only, so that no fifo, device or folder blocks or ends a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINT = "name a history's file, or a run's folder"
 
 
 def open_regular(path: str | Path) -> IO[bytes]:
-    """A regular file. Raises OSError on anything else, and ValueError on what is no path."""
+    """Open a regular file. Raises OSError for anything else, and ValueError for an invalid path."""
     # Without O_NONBLOCK, opening a fifo waits for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     mode = os.fstat(descriptor).st_mode
@@ -24,11 +24,11 @@ def open_regular(path: str | Path) -> IO[bytes]:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
-    raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+    raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")
 
 
 def opened(path: str | Path) -> IO[bytes]:
-    """The file, after a byte order mark. Raises `HistoryError` on what is no regular file that can be read."""
+    """Open a file and skip its byte order mark. Raises `HistoryError` for anything but a readable regular file."""
     try:
         file = open_regular(path)
     except (OSError, ValueError) as error:
@@ -39,7 +39,7 @@ def opened(path: str | Path) -> IO[bytes]:
 
 
 def read_bytes(path: str | Path, limit: int = TEXT_BYTES) -> bytes:
-    """The content. Raises `HistoryError` where it is larger than `limit`."""
+    """Return the content. Raises `HistoryError` where it is larger than `limit`."""
     try:
         with opened(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -55,7 +55,7 @@ def read_bytes(path: str | Path, limit: int = TEXT_BYTES) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """The content as text. Raises `HistoryError` with the line of what is not UTF-8."""
+    """Return the content as text. Raises `HistoryError` with the line that is not UTF-8."""
     content = read_bytes(path)
     try:
         return content.decode("utf-8")

@@ -1,7 +1,7 @@
-"""Columns straight from the lines of a `history.jsonl`: no object an event, a bounded part of the file in memory at a time.
+"""Columns directly from the lines of a `history.jsonl`: without an object per event, a bounded part of the file in memory at a time.
 
-Lines are decoded by a typed decoder, many in one call. Where it refuses some, those lines are read one by one, as `files` does, which either
-finds the line at fault and says so, or accepts what the decoder was too strict about.
+A typed decoder reads many lines in one call. Where it refuses some, those lines are read one by one, as in `files`. That either finds and reports the
+faulty line, or accepts what the decoder was too strict about.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHOWN = 200
 
 
 class _Line(msgspec.Struct, gc=False):
-    """The fields that columns need of a line."""
+    """Fields of a line that columns need."""
 
     type: Literal["invoke", "ok", "fail", "info"]
     process: int | str
@@ -48,7 +48,7 @@ _decode_lines = msgspec.json.Decoder(_Line).decode_lines
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a pass over a file found. `torn` is the text of an unfinished last line."""
+    """Result of a pass over a file. `torn` is the text of an unfinished last line."""
 
     columns: Columns
     events: int
@@ -76,7 +76,7 @@ def columns_of_lines(file: IO[bytes], source: str) -> Reading:
                 builder.add(_chunk(lines, line_number, builder.events, source))
                 line_number += lines.count(b"\n")
             elif lines.strip():
-                # A complete last line whose newline alone was lost is still a whole event.
+                # A complete last line that lost only its newline is still a whole event.
                 try:
                     builder.add(chunk_of_events([event_from_json(decode_line(lines), builder.events)]))
                 except (ValueError, HistoryError):
@@ -94,12 +94,12 @@ def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
         reason = error.message if isinstance(error, HistoryError) else str(error)
         raise HistoryError(
             f"{source}:{number}: not an event: {reason}\n  {shown}",
-            "only the last line may be unfinished; was the file edited, or is it something else than a history?",
+            "only the last line may be unfinished; was the file edited, or is it not a history?",
         ) from error
 
 
 def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines, about `CHUNK_BYTES` at a time, and in the end what follows the last newline."""
+    """Yield whole lines, about `CHUNK_BYTES` at a time, and finally what follows the last newline."""
     rest: list[bytes] = []
     pending = 0
     while block := file.read(CHUNK_BYTES):
@@ -148,7 +148,7 @@ def _one_by_one(lines: bytes, line_number: int, index: int, source: str) -> list
 
 @contextmanager
 def _no_cycles() -> Iterator[None]:
-    """Decoded values hold no cycles: looking for some among millions of objects would take most of the time."""
+    """Switch off the search for cycles: decoded values hold none, and the search among millions of objects would take most of the time."""
     was_on = isenabled()
     disable()
     try:

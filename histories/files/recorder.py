@@ -1,7 +1,7 @@
-"""Writes a history while it happens: one line an event, flushed before `record` returns.
+"""Recording of a history while it happens: one line per event, flushed before `record` returns.
 
-One recorder is shared by all clients of a run. Its lock makes the order of the lines *the* order of the history: an
-event that is written before another is written really began or ended before it. It reads no clock; the caller gives the time.
+All clients of a run share one recorder. Its lock makes the order of the lines *the* order of the history: an event that is written before another
+really began or ended before it. It reads no clock; the caller gives the time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .codec import encode_event
 
 
 class EventSink(ABC):
-    """Numbers events; what becomes of them is the subclass's."""
+    """Numbers events; the subclass decides what happens to them."""
 
     def __init__(self) -> None:
         self._next_index = 0
@@ -56,7 +56,7 @@ class EventSink(ABC):
 
 
 class MemoryRecorder(EventSink):
-    """Keeps the events, as they would be read from a file, for runs in which nothing can be lost half-way. Used by one thread."""
+    """Keeps the events, as they would be read from a file, for runs that cannot be lost half-way. Used by one thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class MemoryRecorder(EventSink):
 
     def _take(self, event: Event) -> None:
         if isinstance(event.value, (list, tuple, dict)):
-            # What the system may still change must not change what was seen.
+            # A copy: the system may still change its values, but not the recorded ones.
             event = replace(event, value=_copied(event.value))
         self.events.append(event)
 
@@ -78,10 +78,10 @@ def _copied(value: Any) -> Any:
 
 
 class Recorder(EventSink):
-    """Appends events to a new file `path`, which must not exist: a history is never continued by a second recorder.
+    """Appends events to a new file `path`, which must not exist: a second recorder never continues a history.
 
-    `record` raises `ValueError` once closed, `TypeError` on a value that JSON lacks. What the disk does not take raises nothing, for clients and faults
-    must still be ended in order: the first error stays in `failure`, and nothing more is written, so that the file is the beginning of the history.
+    `record` raises `ValueError` once closed, and `TypeError` for a value that JSON lacks. A disk error raises nothing, because clients and faults
+    must still be ended in order. The first error stays in `failure`, and nothing more is written, so the file is the beginning of the history.
     """
 
     def __init__(self, path: str | Path) -> None:

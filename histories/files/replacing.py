@@ -1,6 +1,6 @@
-"""Writes a file next to its name and puts it in place in one step, so that nobody reads half of it.
+"""Writes a file next to its name and puts it in place in one step, so that no reader sees half of it.
 
-A link at either name is replaced, never followed: whoever made the folder must not choose another file to be overwritten.
+A link at either name is replaced, never followed: the creator of the folder must not choose another file to be overwritten.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file to write into. It takes the place of `path` at the end, and is removed when something goes wrong."""
+    """Open a file for writing. At the end it replaces `path`; after an error it is removed."""
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     temporary.unlink(missing_ok=True)

@@ -1,15 +1,16 @@
-"""Where runs are kept: `runs/<campaign>/<timestamp>/`, with links `latest` to the newest run of a campaign and of all.
+"""Storage of runs: `runs/<campaign>/<timestamp>/`, with links `latest` to the newest run of a campaign and of all.
 
 | in a run's folder | holds |
 |---|---|
-| `campaign.yaml`, `plan.json` | what was asked for, as resolved |
+| `campaign.yaml`, `plan.json` | what was requested, as resolved |
 | `history.jsonl` | what clients did and saw |
 | `ledger.jsonl` | what was done to the cluster |
-| `trace/<node>.jsonl` | what each node says it did |
-| `run.json` | what else the run knows, and the seal of the files above |
-| `verdict.json`, `report.html` | what the checkers say |
+| `trace/<node>.jsonl` | each node's own trace |
+| `run.json` | the run's other facts, and the seal of the files above |
+| `verdict.json`, `report.html` | the results of the checkers |
 
-Every file is text, and any may be missing or end in a torn line when the run was killed; `load_run` tells which. What the lines mean is for others to say.
+Every file is text, and any may be missing or end in a torn line when the run was killed; `load_run` reports which. The meaning of the lines is not
+known here.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class RunStore:
         """The newest run, of `campaign` or of all."""
         link = (self.root if campaign is None else self.root / campaign) / LATEST
         if not link.is_dir():
-            raise HistoryError(f"{link} is no run", "run a campaign first: tri run CAMPAIGN")
+            raise HistoryError(f"{link} is not a run", "run a campaign first: tri run CAMPAIGN")
         return link.resolve()
 
     def runs(self, campaign: str | None = None) -> list[Path]:
@@ -83,7 +84,7 @@ class RunStore:
 
     @staticmethod
     def write_json(path: Path, value: Any) -> None:
-        """Writes `value` in one step, so that a reader never sees half of it."""
+        """Write `value` in one step, so that a reader never sees half of it."""
         with replacing(path) as file:
             file.write((json.dumps(value, indent=1, default=str) + "\n").encode())
 
@@ -94,7 +95,7 @@ def _order(path: Path) -> tuple[str, int]:
 
 
 def _link(link: Path, target: str) -> None:
-    """Points `link` to `target` in one step: there is no moment without a link."""
+    """Point `link` to `target` in one step: there is no moment without a link."""
     temporary = link.with_name(f".{link.name}-{os.getpid()}-{time.monotonic_ns()}")
     temporary.symlink_to(target)
     os.replace(temporary, link)
@@ -102,7 +103,7 @@ def _link(link: Path, target: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunPieces:
-    """A run's folder as data. `torn` names the files whose last line was unfinished, with that text."""
+    """A run's folder as data. `torn` maps the files whose last line was unfinished to that text."""
 
     folder: Path
     history: History
@@ -115,11 +116,11 @@ class RunPieces:
 
 
 def load_run(folder: str | Path) -> RunPieces:
-    """Everything in a run's folder. Only the history must be there. Raises `HistoryError` with the place of what is malformed."""
+    """Read everything in a run's folder. Only the history must exist. Raises `HistoryError` with the place of what is malformed."""
     folder = Path(folder)
     torn: dict[str, str] = {}
     if not folder.is_dir():
-        raise HistoryError(f"{folder} is no folder", "name a run: runs/<campaign>/<timestamp>, or runs/latest")
+        raise HistoryError(f"{folder} is not a folder", "name a run: runs/<campaign>/<timestamp>, or runs/latest")
     history = read_history(folder / "history.jsonl")
     if history.torn is not None:
         torn["history.jsonl"] = history.torn
@@ -141,7 +142,7 @@ _AT_ONCE_BYTES = 1 << 18
 _decode_objects = msgspec.json.Decoder(dict[str, Any]).decode_lines
 
 _HEAD = b'{"node":'
-"""How every trace line begins."""
+"""Beginning of every trace line."""
 
 
 def read_traces(folder: str | Path, torn: dict[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
@@ -151,9 +152,10 @@ def read_traces(folder: str | Path, torn: dict[str, str] | None = None) -> dict[
 
 
 def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives: bool = False) -> list[dict[str, Any]]:
-    """Each line's object. The last line may be torn; any other that is no object is an error with file:line.
+    """Return each line's object. The last line may be torn; any other that is not an object is an error with file:line.
 
-    `of_lives`: several lives of one process wrote the file, so the last line of each may be torn; the next one's first line follows it, or is glued to it.
+    `of_lives`: several lives of one process wrote the file, so the last line of each may be torn. The next life's first line follows it, or is joined
+    to it.
     """
     content = read_bytes(path)
     whole = _decoded(content)
@@ -204,7 +206,7 @@ def _decoded(content: bytes) -> list[dict[str, Any]] | None:
 
 
 def _bounded(line: bytes) -> dict[str, Any]:
-    """The line's object. Raises `ValueError` on what is none, or out of the bounds of histories."""
+    """Parse the line's object. Raises `ValueError` for anything else, or for values out of the bounds of histories."""
     found = decode_line(line)
     if may_exceed(line) and (wrong := problem(found)) is not None:
         raise ValueError(wrong)
@@ -212,7 +214,9 @@ def _bounded(line: bytes) -> dict[str, Any]:
 
 
 def _first_of_a_life(line: bytes, following: bytes) -> list[dict[str, Any]] | None:
-    """What of a torn line belongs to the next life: its first line, if that is glued to it. None: no life begins here, and the line is damaged."""
+    """Return the part of a torn line that belongs to the next life: its first line, if that is joined to it. None: no life begins here, and the line is
+    damaged.
+    """
     glued = line.find(_HEAD, 1)
     for text, parsed in ((line[glued:] if glued > 0 else b"", True), (following, False)):
         try:

@@ -1,4 +1,4 @@
-"""Columns written as the lines of a `history.jsonl`, without an object an event: a million operations in seconds."""
+"""Writing of columns as the lines of a `history.jsonl`, without an object per event: a million operations in seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 1 << 16
 
 
 def write_columns(path: str | Path, columns: Columns) -> None:
-    """Writes what `rows.events` gives: the same lines, faster."""
+    """Write what `rows.events` yields: the same lines, faster."""
     with replacing(path) as file:
         for lines in _chunks(columns):
             file.write("".join(lines).encode())
@@ -31,7 +31,7 @@ def _chunks(columns: Columns) -> Iterator[list[str]]:
     positions = np.concatenate([columns.invoke, end[told]])
     order = np.argsort(positions, kind="stable")
     index = positions[order]
-    # Completions of unknown place come last, numbered on from the last known one.
+    # Completions of unknown place come last, numbered from the last known one.
     unknown = index == OPEN
     known = int(len(index) - unknown.sum())
     index[unknown] = (int(index[known - 1]) + 1 if known else 0) + np.arange(int(unknown.sum()))

@@ -1,4 +1,4 @@
-"""Formats of other projects' histories, read and written. What a missing value means there is theirs to say."""
+"""History formats of other projects, read and written. Each format defines the meaning of a missing value."""
 
 from .edn import read_edn_history
 from .jepsen_log import read_jepsen_log

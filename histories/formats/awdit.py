@@ -1,4 +1,4 @@
-"""Reads AWDIT's text of transactions over registers: `w key value` and `r key value` lines; `-----` ends a transaction, `=====` a session.
+"""Reader of AWDIT's text of transactions over registers: `w key value` and `r key value` lines; `-----` ends a transaction, `=====` a session.
 
 Every transaction committed. There is no clock (`session_rows`).
 """
@@ -34,7 +34,7 @@ def read_awdit(path: str | Path) -> Columns:
             rows.add(words[0], int(words[1]), int(words[2]))
         else:
             raise HistoryError(
-                f"{path}:{number}: {line[:SHOWN]!r} is no line of this format",
+                f"{path}:{number}: {line[:SHOWN]!r} is not a line of this format",
                 "lines are `w key value`, `r key value`, ----- and =====",
             )
     return rows.columns()

@@ -1,8 +1,9 @@
-"""A reader for EDN as recorded histories use it, and for histories in it: a vector of maps, or one map a line.
+"""Reader of EDN as recorded histories use it: a vector of maps, or one map per line.
 
-Keywords and characters become strings (keywords without their colon), `nil` None, lists and vectors lists, sets frozensets. A map inside a set or as a
-key is a `FrozenMap`. Metadata and what `#_` discards are left out; a tagged value is its value; the keys of a namespaced map have its namespace. A ratio is the string
-that it prints as, in lowest terms. Symbolic values (`##NaN`) and what two elements of one set, or keys of one map, would become one by is refused.
+Keywords and characters become strings (keywords without their colon), `nil` None, lists and vectors lists, sets frozensets. A map inside a set or as
+a key is a `FrozenMap`. Metadata and what `#_` discards are omitted; a tagged value is its value; the keys of a namespaced map have its namespace. A
+ratio is the string that it prints as, in lowest terms. Symbolic values (`##NaN`) are refused. So are two elements of one set, or keys of one map,
+that would become equal.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SHOWN = 40
 
 
 class FrozenMap(dict[Any, Any]):
-    """A map that can be in a set, or a key: equal to what has the same canonical form."""
+    """A map that can be in a set, or a key: equal to every value of the same canonical form."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(canonical(self))
@@ -69,7 +70,9 @@ def _maps(text: str, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for item in value if isinstance(value, list) else [value]:
             place = f"{source}: event {number}"
             if not isinstance(item, dict):
-                raise HistoryError(f"{place}: {item!r} is no event", "a history in EDN is maps, or a vector of maps")
+                raise HistoryError(
+                    f"{place}: {item!r} is not an event", "a history in EDN is maps, or a vector of maps"
+                )
             yield place, item
             number += 1
 
@@ -101,7 +104,7 @@ def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
             elif kind == "namespace":
                 namespace = here[2:]
             elif kind == "prefix":
-                # The form after metadata stands for both; that of a tag for itself; a discarded one for nothing.
+                # After metadata, the form stands for both; a tag stands for its form; a discarded form for nothing.
                 stack[-1].waiting += ["keep", "drop"] if here == "^" else ["drop"] if here == "#_" else ["keep"]
             elif kind is not None:
                 value = string(here) if kind == "string" else character(here) if kind == "character" else atom(here)
@@ -118,7 +121,7 @@ def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
 
 
 def _collection(found: _Open) -> Any:
-    """Raises `Unreadable` on what is no collection."""
+    """Raises `Unreadable` for anything but a collection."""
     if found.waiting:
         raise Unreadable("a tag, metadata or #_ without its form")
     items = found.items
@@ -143,13 +146,13 @@ def _key(found: _Open, place: int) -> Any:
 
 
 def _refuse_twice(items: list[Any], what: str) -> None:
-    """Two that are one to a checker: EDN forbids equal ones; 1 and 1.0, or :a and "a", are the same to checkers, and 1 and true to Python."""
+    """Refuse two elements that are equal to a checker: EDN forbids equal ones; 1 and 1.0, or :a and "a", are equal to checkers, and 1 and true to Python."""
     if len(items) > 1 and (len(set(items)) < len(items) or len(set(map(canonical, items))) < len(items)):
         raise Unreadable(f"two {what} of one {'map' if what == 'keys' else 'set'} are the same")
 
 
 def _hashable(value: Any) -> Any:
-    """What is in a set or a key of a map."""
+    """Return a value in the form for a set element or a key of a map."""
     if isinstance(value, list):
         return tuple(map(_hashable, value))
     return FrozenMap(value) if type(value) is dict else value

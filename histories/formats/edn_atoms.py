@@ -1,4 +1,4 @@
-"""Tokens of EDN, and the values of those that are no collections."""
+"""Tokens of EDN, and the values of those that are not collections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_NUMBER = 2 * INTEGER_DIGITS + 2
 
 
 class Unreadable(ValueError):
-    """What EDN does not have, or is out of bounds; the message says what."""
+    """Text that is not EDN, or out of bounds; the message says what."""
 
 
 def string(token: str) -> str:
@@ -61,7 +61,7 @@ def _escaped(name: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """The text with the two halves of each surrogate pair, as Java writes them, put together."""
+    """Join the two halves of each surrogate pair in the text, as Java writes them."""
     if not is_unicode(text):
         try:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16")

@@ -1,4 +1,4 @@
-"""Writes histories in EDN as Jepsen does: keywords for types, names of operations and micro-operations; a map a line, or a vector of maps."""
+"""Writer of histories in EDN as Jepsen writes them: keywords for types, names of operations and micro-operations; one map per line, or a vector of maps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\
 
 
 def write_edn_lines(path: str | Path, events: Iterable[Event]) -> None:
-    """One map a line."""
+    """Write one map per line."""
     with replacing(path) as file:
         for event in events:
             file.write(f"{_event(event)}\n".encode())
 
 
 def write_edn_vector(path: str | Path, events: Iterable[Event]) -> None:
-    """One vector of maps."""
+    """Write one vector of maps."""
     with replacing(path) as file:
         file.write(b"[")
         for number, event in enumerate(events):

@@ -1,4 +1,4 @@
-"""Reads and writes histories as elle-cli does in JSON: one array of the maps that Jepsen's EDN has, keywords as strings."""
+"""Reader and writer of elle-cli's JSON histories: one array of the maps of Jepsen's EDN, keywords as strings."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def _maps(found: list[Any], source: str) -> Iterator[tuple[str, Mapping[str, Any
     for number, item in enumerate(found):
         place = f"{source}: event {number}"
         if not isinstance(item, dict):
-            raise HistoryError(f"{place}: {item!r} is no event", _HINT)
+            raise HistoryError(f"{place}: {item!r} is not an event", _HINT)
         yield place, item

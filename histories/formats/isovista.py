@@ -1,4 +1,4 @@
-"""Reads IsoVista's text of transactions over registers: `r(key,value,session,transaction)` and `w(…)` lines.
+"""Reader of IsoVista's text of transactions over registers: `r(key,value,session,transaction)` and `w(…)` lines.
 
 Lines of one transaction follow each other; sessions may alternate. Every transaction committed. There is no clock (`session_rows`).
 """
@@ -27,7 +27,7 @@ def read_isovista(path: str | Path) -> Columns:
         match = _LINE.match(line)
         if match is None:
             raise HistoryError(
-                f"{path}:{number}: {line[:SHOWN]!r} is no line of this format",
+                f"{path}:{number}: {line[:SHOWN]!r} is not a line of this format",
                 "lines are r(key,value,session,transaction) or w(…)",
             )
         key, value, session, txn = (int(match[place]) for place in range(2, 6))

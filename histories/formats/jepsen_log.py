@@ -1,7 +1,7 @@
-"""Reads and writes the operations that Jepsen logs as text: `INFO  jepsen.util - PROCESS :type :f value`, other lines between them.
+"""Reader and writer of the operations that Jepsen logs as text: `INFO jepsen.util - PROCESS :type :f value`, with other lines between them.
 
-Those of a register: `read`, `write`, `cas [from to]`. There a failed cas ran and saw another value, a read of `nil` observed the empty register,
-and an operation that timed out (`:timed-out` as value) says nothing.
+They are those of a register: `read`, `write`, `cas [from to]`. A failed cas ran and saw another value, a read of `nil` observed the empty register,
+and an operation that timed out (`:timed-out` as value) has no known value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPERATION = re.compile(r"jepsen\.util - \S+\s+:")
 
 
 def read_jepsen_log(path: str | Path) -> History:
-    """The history in the log. Other lines are passed over; one that names `jepsen.util` and cannot be read is an error."""
+    """Return the history in the log. Other lines are skipped; one that names `jepsen.util` and cannot be read is an error."""
     events: list[Event] = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         match = _LINE.match(line)
@@ -59,7 +59,7 @@ def _event(match: re.Match[str], index: int, place: str) -> Event:
 
 
 def write_jepsen_log(path: str | Path, events: Iterable[Event]) -> None:
-    """Writes the log. Raises `HistoryError` on what it has no words for: keys, and processes with names."""
+    """Write the log. Raises `HistoryError` for what it cannot express: keys, and processes with names."""
     with replacing(path) as file:
         for event in events:
             file.write(f"INFO  jepsen.util - {_line(event)}\n".encode())
@@ -71,18 +71,20 @@ def _line(event: Event) -> str:
     if event.key is not None or not isinstance(event.process, int):
         what = f"key {event.key!r}" if event.key is not None else f"process {event.process!r}"
         raise HistoryError(
-            f"event {event.index}: a jepsen.util log cannot tell of {what}", "convert to edn, elle-json or jsonl"
+            f"event {event.index}: a jepsen.util log cannot express {what}", "convert to edn, elle-json or jsonl"
         )
     if not event.f or any(character.isspace() for character in event.f):
         raise HistoryError(
-            f"event {event.index}: a jepsen.util log has no words for an operation named {event.f!r}",
+            f"event {event.index}: a jepsen.util log cannot express an operation named {event.f!r}",
             "convert to edn, elle-json or jsonl",
         )
     return f"{event.process}\t:{event.type.value}\t:{event.f}\t{_told(event)}"
 
 
 def _told(event: Event) -> str:
-    """The value. A fail or an unknown outcome without one says so as Jepsen does; a cas that failed for another reason than its value, too."""
+    """Return the value. A fail or an unknown outcome without a value gets Jepsen's keyword for it; so does a cas that failed for another reason than its
+    value.
+    """
     unhappened = event.type is Type.FAIL and event.error != MISMATCH
     silent = event.type is Type.INFO and event.value is None
     return ":timed-out" if (unhappened or silent) else edn(event.value)

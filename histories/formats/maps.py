@@ -1,10 +1,10 @@
-"""Events as Jepsen writes them, as maps, whatever the notation: what may be missing there, and what it means.
+"""Events as Jepsen writes them, as maps, in any notation: which fields may be missing, and what that means.
 
-A history without processes is one process's; one whose values are lists of micro-operations is of transactions. Its own indices are kept
-when every event has one and they grow, else events are numbered as they come.
+A history without processes is that of one process; one whose values are lists of micro-operations is of transactions. Its own indices are kept when
+every event has one and they grow. Otherwise events are numbered in order.
 
-A register read that returned `nil` says nothing there (a Jepsen register is never known to be empty), so it is read as failed; a field `observed: true`,
-which is written with every empty register that somebody saw, says otherwise.
+A register read that returned `nil` counts as failed, because a Jepsen register is never known to be empty. A field `observed: true` overrides this;
+it is written with every empty register that a client saw.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SEEN = "observed"
 
 
 def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> History:
-    """The history of (place, fields) in order. Raises `HistoryError` with the place of what is no event."""
+    """Build the history of (place, fields) in order. Raises `HistoryError` with the place of what is not an event."""
     events: list[Event] = []
     own = True
     for place, fields in maps:
@@ -37,7 +37,7 @@ def history_of_maps(maps: Iterable[tuple[str, Mapping[str, Any]]], source: str) 
 
 
 def fields_of_event(event: Event) -> dict[str, Any]:
-    """The fields in Jepsen's order; absent ones are left out, except `value`."""
+    """Return the fields in Jepsen's order; absent ones are omitted, except `value`."""
     fields: dict[str, Any] = {
         "index": event.index,
         "time": event.time_ns,

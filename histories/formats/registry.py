@@ -1,9 +1,9 @@
-"""The formats by name: how each is read and written, and how a file shows which one it is.
+"""The formats by name: how each is read and written, and how a file's format is detected.
 
     history = read("history.edn")                  # detected by content, then by the name's ending
     write(history, "history.json", "elle-json")
 
-A format is a row of the table here and a module beside it, imported when it is used.
+A format is a row of the table here and a module next to it, imported when it is used.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "jsonl": Format(
-        "one JSON object an event, ours", "files.files:read_history", "files.files:write_history", (".jsonl",)
+        "one JSON object per event, ours", "files.files:read_history", "files.files:write_history", (".jsonl",)
     ),
     "edn": Format(
-        "Jepsen's EDN, one map a line", "formats.edn:read_edn_history", "formats.edn_writer:write_edn_lines", (".edn",)
+        "Jepsen's EDN, one map per line",
+        "formats.edn:read_edn_history",
+        "formats.edn_writer:write_edn_lines",
+        (".edn",),
     ),
     "edn-vector": Format(
         "Jepsen's EDN, one vector of maps", "formats.edn:read_edn_history", "formats.edn_writer:write_edn_vector", ()
@@ -83,7 +86,7 @@ ALIASES = {
 
 
 def format_named(name: str) -> str:
-    """The format's own name. Raises `HistoryError` on an unknown one."""
+    """Return the format's own name. Raises `HistoryError` for an unknown one."""
     found = ALIASES.get(name, name)
     if found not in FORMATS:
         raise HistoryError(f"no history format {name!r}", f"there are {', '.join(FORMATS)}")
@@ -101,29 +104,31 @@ def read(path: str | Path, format: str | None = None) -> History:
 
 
 def write(history: History, path: str | Path, format: str | None = None) -> str:
-    """Writes the history in `format`, or in the one that the name's ending tells; the name of the format."""
+    """Write the history in `format`, or in the one of the name's ending; return the name of the format."""
     name = format_named(format) if format is not None else of_ending(path)
     if name is None:
         endings = ", ".join(ending for found in FORMATS.values() for ending in found.endings)
-        raise HistoryError(f"{path}: the name does not tell a format", f"name the format, or end the name in {endings}")
+        raise HistoryError(
+            f"{path}: the name's ending is not that of a format", f"name the format, or end the name in {endings}"
+        )
     spec = FORMATS[name]
     try:
         _function(spec.writer)(path, history if spec.sessions else history.events)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise HistoryError(
-            f"a value of the history cannot be written in {name}: {error}", "another format may have words for it"
+            f"a value of the history cannot be written in {name}: {error}", "another format may be able to express it"
         ) from error
     return name
 
 
 def of_ending(path: str | Path) -> str | None:
-    """The format that the name's ending tells."""
+    """Return the format of the name's ending."""
     suffix = Path(path).suffix
     return next((name for name, spec in FORMATS.items() if suffix in spec.endings), None)
 
 
 def detect(path: str | Path) -> str:
-    """The format of a file, by its first lines, else by its name's ending. Raises `HistoryError` when neither tells."""
+    """Detect the format of a file, by its first lines, else by its name's ending. Raises `HistoryError` when neither is known."""
     try:
         with opened(path) as file:
             head = file.read(_HEAD_BYTES)
@@ -136,7 +141,7 @@ def detect(path: str | Path) -> str:
 
 
 def of_content(head: bytes) -> str | None:
-    """The format whose beginning this looks like."""
+    """Return the format that begins like this content."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     for pattern, name in _LOOKS:
         if pattern.search(text):

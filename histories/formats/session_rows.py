@@ -1,7 +1,7 @@
-"""Transactions of sessions without a clock, as the readers of AWDIT's and IsoVista's text collect them.
+"""Transactions of sessions without a clock, as collected by the readers of AWDIT's and IsoVista's text.
 
-Positions order a session's transactions; between sessions they say nothing, which `invoke_ns == NO_CLOCK` throughout tells. A value that is read but
-that nobody wrote is there for a checker to find; 0, unless written, is the initial state.
+Positions order a session's transactions. Between sessions they have no meaning; `invoke_ns == NO_CLOCK` throughout marks that. A value that is read
+but was never written is left for a checker to find; 0, unless written, is the initial state.
 """
 
 from __future__ import annotations

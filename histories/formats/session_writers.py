@@ -1,4 +1,4 @@
-"""Writes sessions of committed transactions on integer registers: AWDIT's text and IsoVista's. Neither knows time, or any outcome but commit."""
+"""Writers of sessions of committed transactions on integer registers: AWDIT's text and IsoVista's. Neither has times, or any outcome but commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Micro = tuple[str, int, int]
 
 
 def write_awdit(path: str | Path, history: History) -> None:
-    """`w k v` or `r k v` a line, `-----` between transactions, `=====` between sessions."""
+    """Write one `w k v` or `r k v` per line, `-----` between transactions, `=====` between sessions."""
     columns, place = _committed(history)
     order = np.argsort(columns.process, kind="stable")
     with replacing(path) as file:
@@ -32,7 +32,7 @@ def write_awdit(path: str | Path, history: History) -> None:
 
 
 def write_isovista(path: str | Path, history: History) -> None:
-    """`r(key,value,session,transaction)` a line, sessions as they alternate."""
+    """Write one `r(key,value,session,transaction)` per line, sessions as they alternate."""
     columns, place = _committed(history)
     named = all(isinstance(name, int) for name in columns.processes)
     with replacing(path) as file:
@@ -45,7 +45,7 @@ def write_isovista(path: str | Path, history: History) -> None:
 
 
 def _committed(history: History) -> tuple[Columns, str]:
-    """The columns, all of whose operations are known to have happened, and the place for errors."""
+    """Return the columns, all of whose operations certainly happened, and the place for errors."""
     columns = history.columns
     place = f"{history.source}: " if history.source else ""
     if len(columns) and (columns.type != OK).any():
@@ -61,8 +61,8 @@ def _transaction(columns: Columns, row: int, place: str) -> list[Micro]:
     found = [_micro(op) for op in _operations(columns, row)]
     if not found or None in found:
         raise HistoryError(
-            f"{place}the operation of index {columns.invoke[row]} is no transaction of reads and writes of integers",
-            "the format knows nothing else, not even a read of what nobody wrote; convert to edn, elle-json or jsonl",
+            f"{place}the operation of index {columns.invoke[row]} is not a transaction of reads and writes of integers",
+            "the format knows nothing else, not even a read of a value that was never written; convert to edn, elle-json or jsonl",
         )
     return [micro for micro in found if micro is not None]
 

@@ -1,7 +1,7 @@
-"""Whether an ok completion answers its invocation: what was asked to be done is what is said to be done.
+"""Check that an ok completion answers its invocation: the reported action is the requested one.
 
-A completion may leave the value out. Where it repeats one, a write (or cas, enqueue, push) of another value, or a transaction of other
-parts, is no answer, and whoever checked such a history would check something that did not happen. What reads return is theirs to say.
+A completion may omit the value. Where it repeats one, a write (or cas, enqueue, push) of another value, or a transaction of other parts, is not an
+answer. A checker of such a history would check something that did not happen. What reads return is not restricted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .columns import ABSENT, NONE_ID, OK, READ, Columns, Int64
 from .ragged import KINDS
 
 REPEATED = frozenset({"write", "cas", "enqueue", "push"})
-"""Operations whose ok completion can only repeat the value, or leave it out."""
+"""Operations whose ok completion can only repeat the value, or omit it."""
 
 
 def answers(f: str, argument: Any, result: Any) -> bool:
-    """Whether `result`, of an ok completion, can be that of `f` with `argument`."""
+    """Return whether `result`, of an ok completion, can be that of `f` with `argument`."""
     if argument is None or result is None:
         return True
     if f == "txn" and isinstance(argument, Sequence) and isinstance(result, Sequence):
@@ -31,7 +31,7 @@ def answers(f: str, argument: Any, result: Any) -> bool:
 
 def _same_part(asked: Any, done: Any) -> bool:
     if len(asked) < 3 or len(done) < 3:
-        return True  # refused elsewhere, for being no part of a transaction
+        return True  # refused elsewhere, because it is not a part of a transaction
     kind = KINDS.get(asked[0])
     if kind != KINDS.get(done[0]) or not same(asked[1], done[1]):
         return False
@@ -39,7 +39,7 @@ def _same_part(asked: Any, done: Any) -> bool:
 
 
 def _operand(part: Sequence[Any]) -> Any:
-    """A cas may have its two values apart."""
+    """Return the operand. A cas may have its two values separately."""
     return part[2] if len(part) == 3 else list(part[2:])
 
 
@@ -61,13 +61,13 @@ def unanswered(columns: Columns) -> Int64:
 
 
 def _unlike_lists(columns: Columns, asked: npt.NDArray[Any], done: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which pairs of rows of `Lists` differ."""
+    """Return which pairs of rows of `Lists` differ."""
     items = columns.lists.items
     return _unlike(columns.lists.offsets, asked, done, lambda here, there: items[here] != items[there])
 
 
 def _unlike_txns(columns: Columns, asked: npt.NDArray[Any], done: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which pairs of rows of `Txns` are not parts of the same kinds on the same keys, with the same values but for reads."""
+    """Return which pairs of rows of `Txns` differ in the kinds or keys of their parts, or in values other than reads."""
     txns = columns.txns
     assert txns is not None
 
@@ -88,7 +88,7 @@ def _unlike(
     done: npt.NDArray[Any],
     unlike: Callable[[Int64, Int64], npt.NDArray[np.bool_]],
 ) -> npt.NDArray[np.bool_]:
-    """Of pairs of ragged rows: which are of unlike lengths, or have a place at which `unlike(places, places)` holds."""
+    """Return which pairs of ragged rows have different lengths, or a place at which `unlike(places, places)` holds."""
     lengths = offsets[asked + 1] - offsets[asked]
     wrong: npt.NDArray[np.bool_] = lengths != offsets[done + 1] - offsets[done]
     same = np.flatnonzero(~wrong)

@@ -1,6 +1,6 @@
-"""Bounds of what a history may hold, whatever its format: real histories are far below, and nothing in this program fails within them.
+"""Bounds of a history in any format: real histories are far below, and everything in this program works within them.
 
-Python itself would draw these lines where its recursion limit and its number conversion happen to be. A history beyond a bound is refused with its place.
+Without them, Python's recursion limit and number conversion would decide. A history beyond a bound is refused with its place.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 from .errors import HistoryError
 
 DEPTH = 64
-"""Lists, sets and maps in each other in one value."""
+"""Nesting depth of lists, sets and maps in one value."""
 INTEGER_DIGITS = 300
 """Decimal digits of an integer: what a float of 64 bits holds, so that no arithmetic overflows."""
 POSITION_LIMIT = 1 << 62
 """`index` lies in 0 … this, `time` (ns) between this and its negative: sums of two fit into 64 bits."""
 NAME_CHARACTERS = 1024
-"""Of `f`, `process`, `workload`, `level` and `node`."""
+"""Characters of `f`, `process`, `workload`, `level` and `node`."""
 LINE_BYTES = 64 << 20
 TEXT_BYTES = 1 << 30
-"""Of a file in a format that is read as a whole."""
+"""Bytes of a file in a format that is read as a whole."""
 
 HINT = f"values are at most {DEPTH} deep, integers have at most {INTEGER_DIGITS} digits, floats are finite, texts are valid Unicode"
 _BEYOND = 10**INTEGER_DIGITS
@@ -36,7 +36,7 @@ _JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 def problem(fields: Mapping[Any, Any]) -> str | None:
-    """What is out of bounds in the fields of an event. It goes level by level, so that no depth costs stack."""
+    """Return what is out of bounds in the fields of an event. Works level by level, so that depth costs no stack."""
     level: list[Any] = [fields]
     for _ in range(DEPTH + 1):
         below: list[Any] = []
@@ -78,7 +78,7 @@ def is_unicode(text: str) -> bool:
 
 
 def may_exceed(line: bytes) -> bool:
-    """Whether a line of JSON holds a value out of bounds; a cheap look for lines that are decoded many at a time."""
+    """Return whether a line of JSON may hold a value out of bounds; a cheap test for lines that are decoded many at a time."""
     if len(line) <= 2 * DEPTH:
         return False
     deep = line.count(b"[") + line.count(b"{") > DEPTH and _depth(line) > DEPTH + 1
@@ -103,7 +103,7 @@ def _depth(line: bytes) -> int:
 
 
 def integer(text: str) -> int:
-    """Raises `ValueError` on what is no decimal integer within the bounds."""
+    """Raises `ValueError` for anything but a decimal integer within the bounds."""
     if len(text) > INTEGER_DIGITS + 1:
         raise ValueError(f"an integer has more than {INTEGER_DIGITS} digits")
     return int(text)

@@ -1,7 +1,7 @@
-"""The one equality of values: two values are the same iff their canonical forms are.
+"""The one equality of values: two values are equal iff their canonical forms are.
 
     canonical(1) == canonical(1.0)        JSON has one kind of number
-    canonical(True) != canonical(1)       and Python calls them equal
+    canonical(True) != canonical(1)       although Python calls them equal
     canonical([1, 2]) == canonical((1, 2))
     canonical({"a": 1}) != canonical([["a", 1]])
 
@@ -15,11 +15,11 @@ from typing import Any
 
 _PLAIN = frozenset({int, str, type(None)})
 _EXACT = 2**53
-"""Whole floats below are the integer that they print as."""
+"""Whole floats below this are the integer that they print as."""
 
 
 class _Named(str):
-    """A value with a name that is equal to nothing but itself: true, false, not a number."""
+    """A named value that is equal only to itself: true, false, not a number."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class _Named(str):
 
 
 class Members(tuple[tuple[Any, Any], ...]):
-    """The form of a mapping: its pairs, sorted. It is equal to no list of pairs."""
+    """The form of a mapping: its pairs, sorted. It is not equal to a list of pairs."""
 
     __slots__ = ()
 
@@ -60,7 +60,7 @@ TRUE, FALSE, NAN = _Named("True"), _Named("False"), _Named("nan")
 
 
 def canonical(value: Any) -> Any:
-    """The form of `value`. What is no JSON value, and no set, is its own form."""
+    """Return the form of `value`. A value that is not JSON and not a set is its own form."""
     kind = type(value)
     if kind in _PLAIN or kind is _Named or kind is Members:
         return value
@@ -82,7 +82,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def in_order(values: Iterable[Any]) -> list[Any]:
-    """The values in an order that depends on their forms alone: equal sets give equal lists."""
+    """Sort the values by their forms alone: equal sets give equal lists."""
     return sorted(values, key=lambda value: repr(value) if type(value) in _PLAIN else _spelled(canonical(value)))
 
 

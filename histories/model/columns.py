@@ -1,11 +1,11 @@
-"""A history as columns: one row an operation, in order of invocation, numpy arrays instead of objects.
+"""A history as columns: one row per operation, in order of invocation, numpy arrays instead of objects.
 
-A million operations as Python objects take gigabytes and seconds before checking has begun; as columns they take 100 MB. Checkers that must
-be fast read columns and turn a row back into an `Operation` only for a witness.
+A million operations as Python objects take gigabytes and seconds before checking has begun; as columns they take 100 MB. Checkers that must be fast
+read columns and turn a row back into an `Operation` only for a witness.
 
-Positions, not clocks, say what preceded what: `a` precedes `b` iff `complete[a] < invoke[b]`. An operation that nobody knows the end of has
-`complete == OPEN`. Scalars (numbers, strings, booleans, None) are interned once for the whole history: equal values have equal ids, and
-`values[id]` is the value; the id of None is always 0. Values that are lists are rows of `lists`; transactions are rows of `txns`.
+Positions, not clocks, define precedence: `a` precedes `b` iff `complete[a] < invoke[b]`. An operation whose end is unknown has `complete == OPEN`.
+Scalars (numbers, strings, booleans, None) are interned once for the whole history: equal values have equal ids, and `values[id]` is the value; the id
+of None is always 0. Values that are lists are rows of `lists`; transactions are rows of `txns`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
 
 OPEN = np.iinfo(np.int64).max
-"""The completion position of an operation whose end nobody knows (`info`)."""
+"""Completion position of an operation whose end is unknown (`info`)."""
 
 OK, FAIL, INFO = 0, 1, 2
 """Codes of `Columns.type`."""
@@ -37,7 +37,7 @@ READ, WRITE, APPEND, CAS = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Ragged rows: row `i` is `items[offsets[i]:offsets[i + 1]]`, value ids. Equal lists may stand in several rows."""
+    """Ragged rows: row `i` is `items[offsets[i]:offsets[i + 1]]`, value ids. Equal lists may be in several rows."""
 
     offsets: Int64
     items: Int32
@@ -64,14 +64,14 @@ class Txns:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """See the module. Every array has one entry an operation, but for the tables at the end.
+    """See the module. Every array has one entry per operation, except the tables at the end.
 
-    `argument` and `result` are value ids (of the invocation's and the completion's value); where the value is a list, the id is `ABSENT` and
-    `argument_list` or `result_list` is its row; where the operation is a transaction, `argument_txn` and `result_txn` are rows of `txns`.
-    A cas has `argument_list` = [from, to]. `mismatch` marks a failed cas that observed another value; where it says which, `result` is that
-    value, else `result` is `NONE_ID` or `ABSENT`. Without a completion `result` and `complete_ns` are `ABSENT`; an operation that ended in `info` has them.
-    Ids of `level` and `workload` are 0 where none is named. Values and items that are no scalars (a mapping, a list in a list) have ids like scalars.
-    A failed removal (`dequeue`, `pop` …) is marked if it failed because nothing was there.
+    `argument` and `result` are value ids (of the invocation's and the completion's value). Where the value is a list, the id is `ABSENT` and
+    `argument_list` or `result_list` is its row. Where the operation is a transaction, `argument_txn` and `result_txn` are rows of `txns`. A cas has
+    `argument_list` = [from, to]. `mismatch` marks a failed cas that observed another value; if that value is given, `result` is its id, else `result`
+    is `NONE_ID` or `ABSENT`. Without a completion `result` and `complete_ns` are `ABSENT`; an operation that ended in `info` has them. Ids of `level`
+    and `workload` are 0 where none is named. Values and items that are not scalars (a mapping, a list in a list) have ids like scalars. A failed
+    removal (`dequeue`, `pop` …) is marked if it failed because nothing was there.
     """
 
     process: Int32

@@ -1,11 +1,11 @@
-"""A history: events in recorded order, and the operations that they make.
+"""A history: events in recorded order, and the operations that they form.
 
     history = History(events)
     history.operations(workload="register", level="linearizable")
     history.by_key(workload="register")["k1"]
 
-Pairing is strict: a history that no correct recorder can have written is refused with the place, since a checker that
-guesses would turn a harness bug into a verdict. It knows nothing of files or of what operations mean.
+Pairing is strict: a history that no correct recorder can have written is refused with the place, because a checker that guesses would turn a harness
+bug into a verdict. Files and the meaning of operations are not known here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class History:
     """Events with strictly growing `index`. `torn` is the text of an unfinished last line, if the file had one.
 
-    A history may be known as columns first (`of_columns`): its events and operations are then made when somebody asks for them.
+    A history may be known as columns first (`of_columns`): its events and operations are then made on demand.
     """
 
     __slots__ = ("_columns", "_events", "_last_ns", "_length", "_load", "_operations", "source", "torn")
@@ -66,14 +66,14 @@ class History:
 
     @property
     def loaded(self) -> bool:
-        """Whether events are at hand, or would have to be made first."""
+        """Return whether the events exist already."""
         return self._events is not None
 
     @property
     def columns(self) -> Columns:
         """The operations as arrays. Raises `HistoryError` as `operations` does."""
         if self._columns is None:
-            # Most histories are small, and nobody asks for arrays of those.
+            # Most histories are small, and need no arrays.
             from ..files.building import columns_of_events
 
             self._columns = columns_of_events(self.events, self.source)
@@ -92,8 +92,8 @@ class History:
     def operations(self, workload: str | None = None, level: str | None = None) -> list[Operation]:
         """Operations in order of invocation.
 
-        `workload` and `level` select; an operation that names none passes every selection of it, because histories of
-        other systems carry neither.
+        `workload` and `level` select. An operation without a workload or level passes every selection of it, because histories of other systems carry
+        neither.
         """
         if self._operations is None:
             self._operations = tuple(pair(self.events, self.source))
@@ -105,7 +105,7 @@ class History:
         ]
 
     def operation(self, row: int) -> Operation:
-        """The operation in a row of the columns, which is its place in order of invocation. Of a large history no other is made."""
+        """Return the operation in a row of the columns, which is its place in order of invocation. No other operation of a large history is made."""
         if self._operations is None and self._events is None:
             from .rows import operation
 
@@ -116,7 +116,7 @@ class History:
         return self._operations[row]
 
     def by_key(self, workload: str | None = None, level: str | None = None) -> dict[Any, list[Operation]]:
-        """The same operations, apart per key, keys in order of first use."""
+        """The same operations, by key, keys in order of first use."""
         views: dict[Any, list[Operation]] = {}
         for op in self.operations(workload, level):
             views.setdefault(canonical(op.key), []).append(op)
@@ -135,9 +135,9 @@ class History:
 
 
 def pair(events: Iterable[Event], source: str | None = None) -> list[Operation]:
-    """The operations of `events`, in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it.
+    """Return the operations of `events`, in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it.
 
-    An operation whose outcome is unknown has `complete_index` None; its `complete_ns` is when the client gave up, if it said so.
+    An operation whose outcome is unknown has `complete_index` None; its `complete_ns` is when the client gave up, if it reported that.
     """
     operations: list[Operation | None] = []
     open_at: dict[int | str, tuple[int, Event]] = {}
@@ -206,7 +206,7 @@ def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], so
 
 
 def unlike_value(source: str | None, event: Event, invocation: Event) -> HistoryError:
-    """The error of an ok completion that is no answer."""
+    """Make the error for an ok completion that does not answer its invocation."""
     return _error(
         source,
         event,

@@ -1,4 +1,4 @@
-"""Histories of many keys in which key and value share the value field: `[key, value]`, as Jepsen's independent tests record them."""
+"""Histories of many keys with key and value in the value field: `[key, value]`, as Jepsen's independent tests record them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READS = ("read", "get")
 
 
 def looks_keyed(columns: Columns) -> bool:
-    """Whether every invocation carries `[key, value]`; what tells is that reads, which have no argument, carry `[key, null]`."""
+    """Return whether every invocation carries `[key, value]`; the sign is that reads, which have no argument, carry `[key, null]`."""
     reads = [code for code, name in enumerate(columns.f_names) if name in _READS]
     reading = np.isin(columns.f, reads)
     if not reading.any() or (columns.key != ABSENT).any() or (columns.argument_list == ABSENT).any():
@@ -29,7 +29,7 @@ def looks_keyed(columns: Columns) -> bool:
 
 
 def split_keys(columns: Columns, source: str | None = None) -> Columns:
-    """The same operations with keys of their own. Raises `HistoryError` where a value is not `[key, value]`."""
+    """Return the same operations with separate keys. Raises `HistoryError` where a value is not `[key, value]`."""
     place = f"{source}: " if source else ""
     argued = _pairs(columns, columns.argument_list, np.ones(len(columns), np.bool_), place, "argument")
     answers = columns.result_list != ABSENT
@@ -68,7 +68,7 @@ def _pairs(columns: Columns, rows: Int32, wanted: npt.NDArray[np.bool_], place: 
         row = int(wrong[0])
         raise HistoryError(
             f"{place}the {what} of the operation {columns.f_names[columns.f[row]]!r} of index {columns.invoke[row]} is no [key, value]",
-            "keys are told either in a field `key` or in every value",
+            "keys are given either in a field `key` or in every value",
         )
     keys = np.full(len(columns), ABSENT, np.int32)
     values = np.full(len(columns), ABSENT, np.int32)
@@ -88,7 +88,7 @@ def _extent(columns: Columns, rows: Int32) -> tuple[Int64, Int64]:
 
 
 class _Unpacked:
-    """Values that were lists within `[key, value]`, and so had an id, become rows of their own."""
+    """Values that were lists within `[key, value]`, and so had an id, become separate rows."""
 
     def __init__(self, columns: Columns) -> None:
         self._old = columns.lists

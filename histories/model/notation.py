@@ -1,4 +1,4 @@
-"""A small language for histories, so that a test can show one at a glance.
+"""A small notation for histories, so that a test shows one at a glance.
 
     parse("p0 w1   p1 r1")                one operation after the other
     parse("p0 w1 | p1 r_")                `|`: concurrent; both invoked, then both completed, in the order written
@@ -13,10 +13,10 @@
 | `c1>2` | cas from 1 to 2 | | `+7` | append 7 to a list |
 | | | | `l`, `u` | acquire, release of a mutex |
 
-An open operation `p0[r` is completed by `p0]5` (a read's result), `p0]1,2` (a whole read's, after `p0[s`), `p0]` (anything
-else), `p0]?` (info) or `p0]!` (fail). A failed cas is a mismatch unless it says otherwise: `c1>2!` carries no value, `c1>2!5` observed 5, `c1>2!no-quorum` did
-not happen. `w1@stale` has the level stale. What is not completed at the end is unknown. Values are integers where they look so, else words; `_`
-is null. Event number i happens at i milliseconds. Newlines are spaces; `#` starts a comment.
+An open operation `p0[r` is completed by `p0]5` (a read's result), `p0]1,2` (a whole read's, after `p0[s`), `p0]` (anything else), `p0]?` (info) or
+`p0]!` (fail). A failed cas is a mismatch by default: `c1>2!` carries no value, `c1>2!5` observed 5, `c1>2!no-quorum` did not happen. `w1@stale` has
+the level stale. What is not completed at the end is unknown. Values are integers where they look like one, else words; `_` is null. Event number i
+happens at i milliseconds. Newlines are spaces; `#` starts a comment.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _op(text: str) -> _Op:
 
 
 def _outcome(f: str, end: str | None, error: str | None) -> tuple[Type, str | None, Any]:
-    """Type, error, and what a failed cas observed (None when it says nothing)."""
+    """Return type, error, and what a failed cas observed (None when it is not given)."""
     if end is None:
         return Type.OK, None, None
     if end == "?":

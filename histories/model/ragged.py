@@ -1,4 +1,4 @@
-"""Collects what does not fit in one cell: lists, and the micro-operations of transactions, as offsets into flat arrays."""
+"""Ragged data: lists, and the micro-operations of transactions, as offsets into flat arrays."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .columns import ABSENT, APPEND, CAS, NONE_ID, READ, WRITE, Int32, Lists, Tx
 from .interning import Interner
 
 KINDS = {"r": READ, "read": READ, "w": WRITE, "write": WRITE, "append": APPEND, "a": APPEND, "cas": CAS}
-"""What a part of a transaction is called → its code."""
+"""Name of a part of a transaction → its code."""
 
 
 class Malformed(ValueError):
-    """A transaction that is none. `number` is its place among those given."""
+    """An invalid transaction. `number` is its place among those given."""
 
     def __init__(self, number: int, message: str, found: bool = True) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Malformed(ValueError):
 
 
 class ListRows:
-    """Rows of `Lists`, as they come."""
+    """Rows of `Lists`, in order of arrival."""
 
     def __init__(self, values: Interner) -> None:
         self._values = values
@@ -47,7 +47,7 @@ class ListRows:
 
 
 class TxnRows:
-    """Rows of `Txns`, as they come."""
+    """Rows of `Txns`, in order of arrival."""
 
     def __init__(self, keys: Interner, values: Interner, lists: ListRows) -> None:
         self._keys, self._values, self._lists = keys, values, lists
@@ -56,9 +56,9 @@ class TxnRows:
         self.count = 0
 
     def add(self, rows: Sequence[Sequence[Any]], known: Sequence[bool]) -> Int32:
-        """The numbers of the new rows. `known` says of which transactions a read of None is an observation.
+        """Return the numbers of the new rows. `known`: the transactions of which a read of None is an observation.
 
-        Raises `Malformed` on what is no transaction.
+        Raises `Malformed` for anything that is not a transaction.
         """
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         micro = list(chain.from_iterable(rows))
@@ -121,7 +121,7 @@ def _sequence(value: Any) -> Sequence[Any]:
 
 
 def _three_parts(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """Micro-operations of four parts, a cas with its two values apart, as three. Raises `Malformed` on what has fewer."""
+    """Reduce micro-operations of four parts, a cas with its two values separate, to three. Raises `Malformed` for one that has fewer."""
     malformed = _first_malformed(rows)
     if malformed.found:
         raise malformed
@@ -132,7 +132,7 @@ def _first_malformed(rows: Iterable[Any]) -> Malformed:
     for number, row in enumerate(rows):
         for op in row if isinstance(row, (list, tuple)) else [row]:
             if not isinstance(op, (list, tuple)) or len(op) < 3 or not isinstance(op[0], str) or op[0] not in KINDS:
-                return Malformed(number, f"{op!r} is no part of a transaction")
+                return Malformed(number, f"{op!r} is not a part of a transaction")
     return Malformed(0, "a transaction is unreadable", found=False)
 
 

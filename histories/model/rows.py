@@ -1,6 +1,6 @@
-"""Rows of columns turned back into operations and events, one at a time: for witnesses, for writers, for checkers that want objects.
+"""Rows of columns turned back into operations and events, one at a time: for witnesses, for writers, for checkers that need objects.
 
-What columns do not keep (node, error text, further fields) is not in them.
+What columns do not keep (node, error text, further fields) is missing.
 """
 
 from __future__ import annotations

@@ -270,8 +270,8 @@ OK = '{"index":1,"time":0,"process":0,"type":"ok","f":"write","value":1}'
         ([INVOKE, '{"index":1}', OK], r":2: not an event: an event without 'type'"),
         ([INVOKE, OK.replace('"ok"', '"perhaps"')], r":2: not an event: type is 'perhaps'"),
         ([INVOKE.replace('"time":0', '"time":"late"')], r":1: not an event: time is 'late', not an integer"),
-        ([_txn('[["r"]]')], r"event 0 .*\['r'\] is no part of a transaction"),
-        ([_txn('[["drop","k",1]]')], "is no part of a transaction"),
+        ([_txn('[["r"]]')], r"event 0 .*\['r'\] is not a part of a transaction"),
+        ([_txn('[["drop","k",1]]')], "is not a part of a transaction"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, lines: list[str], reason: str) -> None:
