@@ -1,4 +1,4 @@
-"""Validates the options that a campaign gives to checkers: `problems(options)` lists what is wrong, with the place of each.
+"""Validation of the options that a campaign gives to checkers: `problems(options)` lists the errors, with the place of each.
 
 `checkers/base/options.py` has the declarations, and how one checker reads its own.
 """
@@ -12,14 +12,14 @@ from .base.options import Option, OptionProblem, declared, nearest, of_checker, 
 from .registry import CHECKERS, checker
 
 ASKED = frozenset({"model", "consistency", "exact", "certificate"})
-"""Given to `check` as arguments of their own."""
+"""Options that are separate arguments of `check`."""
 
 FINGERPRINTS = frozenset({"digest", "core", "simulator"})
-"""What a simulated run records about itself next to its options."""
+"""Entries that a simulated run records about itself next to its options."""
 
 
 def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
-    """What is wrong with the options that are given to all checkers of a run."""
+    """Return what is wrong with the options that are given to all checkers of a run."""
     todo = {name: value for name, value in options.items() if name not in ASKED | FINGERPRINTS}
     shared: dict[str, Option] = {}
     if todo.keys() - CHECKERS.keys():
@@ -37,7 +37,7 @@ def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
 
 
 def _options(name: str) -> tuple[Option, ...] | None:
-    """None for a checker that cannot be imported: it is unknown, and says why."""
+    """Return None for a checker that cannot be imported: its result is unknown, with the reason."""
     try:
         return declared(checker(name))
     except Exception:

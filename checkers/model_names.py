@@ -1,7 +1,7 @@
-"""Models by name: what a history is a history of, and which checkers judge it.
+"""Models by name: the kind of object of a history, and the checkers that judge it.
 
     model = infer(history.columns)            # "cas-register", or None when the operations fit no single model
-    history = prepared(history, model)        # keys that hide in the values are taken out
+    history = prepared(history, model)        # keys inside the values are separated
     check(history, checkers_of(model))
 
 The names are those that users of Jepsen, Knossos, Elle and Porcupine know.
@@ -29,7 +29,7 @@ _TXN = frozenset({"txn"})
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """`names` are the operations; `checkers` judge, as far as they exist. `keyed`: a value may be `[key, value]`."""
+    """`names` are the operations; `checkers` are those that judge it, as far as they exist. `keyed`: a value may be `[key, value]`."""
 
     title: str
     names: frozenset[str]
@@ -40,11 +40,13 @@ class ModelName:
 MODELS: dict[str, ModelName] = {
     "register": ModelName("one value: read, write", _REGISTER),
     "cas-register": ModelName("one value: read, write, cas [from, to]", _REGISTER),
-    "kv": ModelName("registers by key: read/get, write/put, cas; the key apart, or [key, value]", _KEYED, keyed=True),
+    "kv": ModelName(
+        "registers by key: read/get, write/put, cas; the key separate, or [key, value]", _KEYED, keyed=True
+    ),
     "kv-append": ModelName("text by key: get, put, append", _KEYED, keyed=True),
     "mutex": ModelName("a lock: acquire, release", frozenset({"acquire", "release"})),
     "fenced-mutex": ModelName(
-        "a lock that gives tokens: acquire, release",
+        "a lock that returns tokens: acquire, release",
         frozenset({"acquire", "release"}),
         ("linearizable", "fencing-tokens"),
     ),
@@ -98,18 +100,18 @@ ALIASES = {
 
 
 def model_named(name: str) -> str | None:
-    """The model's own name; None for an unknown one."""
+    """Return the model's own name; None for an unknown one."""
     found = ALIASES.get(name, name)
     return found if found in MODELS else None
 
 
 def checkers_of(model: str) -> list[str]:
-    """The checkers that judge histories of this model."""
+    """Return the checkers that judge histories of this model."""
     return [name for name in MODELS[model].checkers if name in CHECKERS]
 
 
 def prepared(history: History, model: str | None) -> History:
-    """The history as checkers of the model want it: keys apart from values. Raises `HistoryError` where it makes no sense."""
+    """Return the history in the form that checkers of the model need: keys separate from values. Raises `HistoryError` where it is inconsistent."""
     if model is not None and not MODELS[model].keyed:
         return history
     columns = history.columns
@@ -120,7 +122,7 @@ def prepared(history: History, model: str | None) -> History:
 
 
 def infer(columns: Columns) -> str | None:
-    """The model that fits names and values of the operations; None when none does."""
+    """Return the model that fits names and values of the operations; None when none does."""
     names = {columns.f_names[code] for code in np.unique(columns.f)}
     if not names:
         return None
@@ -152,19 +154,19 @@ def _transactions(columns: Columns) -> str | None:
         return "list-append" if kinds.isdisjoint({WRITE, CAS}) else None
     if CAS in kinds:
         return None
-    # Reads alone tell what they are by what they returned.
+    # With reads alone, the returned values determine the kind.
     return "list-append" if WRITE not in kinds and (columns.txns.list != ABSENT).any() else "rw-register"
 
 
 def _reads_lists(columns: Columns) -> bool:
-    """Whether reads returned lists, or nothing did return at all: a set read nowhere is a set still."""
+    """Return whether reads returned lists, or nothing returned at all: a set that was never read is still a set."""
     reads = _rows(columns, "read")
     lists = columns.result_list[reads] != ABSENT
     return bool(lists.any()) or not len(lists)
 
 
 def _adds_lists(columns: Columns, names: set[str]) -> bool:
-    """Whether what is read is a list that grows by appending, not text."""
+    """Return whether reads return a list that grows by appending, not a text."""
     return "append" in names and bool((columns.result_list[_rows(columns, "read", "get")] != ABSENT).any())
 
 

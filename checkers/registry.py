@@ -1,4 +1,4 @@
-"""Every checker by name. A module is imported when its checker is asked for, so that one that fails to import harms no other."""
+"""Every checker by name. A module is imported when its checker is requested, so one that fails to import affects no other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ CHECKERS: dict[str, tuple[str, str]] = {
 """Name → (module in this package, class). The order is that of reports."""
 
 RENAMED = {"fencing": "fenced-mutex", "append-list": "list"}
-"""What checkers were called in version 0.1: names too near to `fencing-tokens` and `list-append`."""
+"""Names of checkers in version 0.1 that were too similar to `fencing-tokens` and `list-append`."""
 
 
 OF_THE_RUN = frozenset(
@@ -71,7 +71,7 @@ OF_THE_RUN = frozenset(
 """Checkers that look at a run as a whole, or at what only the reference cluster has. The others judge operations, of the workloads that are theirs."""
 
 OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memory": "memory"}
-"""Workload → the checker that its operations are made for. In a run it must have its say, whatever the system answered."""
+"""Workload → the checker that its operations are made for. In a run this checker must give a result, whatever the system answered."""
 
 
 _ADDED: dict[str, Callable[[], Checker]] = {}
@@ -85,7 +85,7 @@ def add_checker(name: str, make: type[Checker]) -> None:
 
 
 def checker(name: str) -> Checker:
-    """The checker of that name. Raises `KeyError` on an unknown one."""
+    """Return the checker of that name. Raises `KeyError` for an unknown one."""
     module, class_name = CHECKERS[name]
     if name in _ADDED:
         return _ADDED[name]()

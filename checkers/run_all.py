@@ -1,4 +1,4 @@
-"""Runs checkers over a record and merges their verdicts. One checker that fails takes no other with it.
+"""Running of checkers over a record, and merging of their verdicts. A checker that fails does not affect the others.
 
 from tribulation.checkers import check
 results = check("runs/latest/history.jsonl")
@@ -29,10 +29,10 @@ from .sources import Source, as_record
 from .traces.lines import with_understood_traces
 
 LEVEL = "linearizable"
-"""What operations of other levels promise is asked of other checkers."""
+"""The promises of operations of other levels are checked by other checkers."""
 
 LARGE_OPERATIONS = 50_000
-"""A history of more operations, and with nothing beside it, is given to the checkers of its model only: the others would make an object of each."""
+"""A larger history, without other evidence, is given only to the checkers of its model: the others would make an object of each operation."""
 
 
 def check(
@@ -47,16 +47,15 @@ def check(
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, CheckResult]:
-    """The result of each checker by name.
+    """Return the result of each checker by name.
 
-    `source` is a record, a history, its columns, the path of a history in any known format (or of a folder with a `history.jsonl`; its other
-    files are read by `tri check`), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of
-    `model`, or without a model all that find in the record what they need. `budget` is each checker's. `consistency` is the level asked for
-    of transactions; `exact` rules out answers from necessary conditions; `certificate` asks valid fast-path verdicts for their order.
-    `options` are those of checkers, by name, as in a campaign's `checker_options`; they count in addition to those of the record.
-    A checker that raises is UNKNOWN with the reason; so is one that found nothing in a run whose evidence has gaps where it looks (`gating`).
-    Raises `HistoryError` when the history cannot be read, `KeyError` on an unknown name, `OptionError` where an option is unknown or its value
-    bounds nothing.
+    `source` is a record, a history, its columns, the path of a history in any known format (or of a folder with a `history.jsonl`; `tri check` reads
+    its other files), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of `model`, or without a model
+    all that find in the record what they need. `budget` is each checker's. `consistency` is the level required of transactions; `exact` excludes
+    answers from necessary conditions; `certificate` requests the order behind valid fast-path verdicts. `options` are those of checkers, by name, as
+    in a campaign's `checker_options`; they are added to those of the record. A checker that raises is UNKNOWN with the reason. So is one that found
+    nothing in a run whose evidence has gaps where it looks (`gating`). Raises `HistoryError` when the history cannot be read, `KeyError` for an
+    unknown name, `OptionError` for an unknown option or a value that is not a valid bound.
     """
     record = as_record(source, format)
     known = _model(model)
@@ -78,7 +77,7 @@ def check(
             if result is not None:
                 results[name] = result
     if known is not None and names and not results:
-        # The model was asked for, so that its first checker says why it cannot judge.
+        # The model was requested, so its first checker reports why it cannot judge.
         return {names[0]: _run(names[0], record, budget, asked=True) or CheckResult(names[0], Verdict.UNKNOWN)}
     return results
 
@@ -93,12 +92,12 @@ def _model(name: str | None) -> str | None:
 
 
 def _prepared(record: RunRecord, model: str | None, asked: dict[str, Any]) -> RunRecord:
-    """The record as the checkers of `model` want it, with what was asked for among its options."""
+    """Return the record in the form that the checkers of `model` need, with the requested settings among its options."""
     options = {name: value for name, value in {"model": model, **asked}.items() if value}
     try:
         history = prepared(record.history, model)
     except HistoryError:
-        # Each checker that looks at operations will say so; those that do not need none.
+        # Each checker of operations will report it; the others need none.
         history = record.history
     return replace(record, history=history, options={**record.options, **options})
 
@@ -112,7 +111,9 @@ def _names(record: RunRecord, checkers: str | Sequence[str], model: str | None) 
 
 
 def _due(record: RunRecord) -> frozenset[str]:
-    """Checkers that "auto" must not leave out of a run because of what the system answered: no answer at all, or one of another type, would do."""
+    """Return the checkers that "auto" must not leave out of a run because of the system's answers: no answer at all, or one of another type, would leave
+    them out.
+    """
     if not record.is_run:
         return frozenset()
     try:
@@ -139,7 +140,7 @@ def _of_its_workloads(name: str, record: RunRecord) -> RunRecord:
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict of many: invalid outranks unknown, unknown outranks valid, and nothing at all is unknown."""
+    """Merge verdicts: invalid outranks unknown, unknown outranks valid, and no verdict at all is unknown."""
     seen = set(verdicts)
     for verdict in (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID):
         if verdict in seen:
@@ -148,7 +149,7 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResult | None:
-    """None when the checker does not apply and was not asked for, by its name or by a bound that it should apply."""
+    """Return None when the checker does not apply and was not requested, by its name or by a bound that it should apply."""
     try:
         found: Checker = checker(name)
         if not found.applies(record):
@@ -160,18 +161,20 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
             return None
         return gated(found, record, found.check(record, budget))
     except HistoryError as error:
-        return CheckResult(name, Verdict.UNKNOWN, reason=f"the history makes no sense: {error.message}")
+        return CheckResult(name, Verdict.UNKNOWN, reason=f"the history is inconsistent: {error.message}")
     except MemoryError:
         return CheckResult(name, Verdict.UNKNOWN, reason="the checker ran out of memory")
     except Exception as error:
-        # A bug in a checker must not pass for a verdict, nor hide those of the others.
+        # A bug in a checker must not pass for a verdict, and must not hide the verdicts of the others.
         place = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the checker failed: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         return CheckResult(name, Verdict.UNKNOWN, reason=reason)
 
 
 def _in_auto(found: Checker, record: RunRecord) -> bool:
-    """A checker may have a method `in_auto`, which says whether "auto" should take it: one whose violations another one finds as well should not be."""
+    """Return whether "auto" takes this checker. A checker may decide that in a method `in_auto`: it should say no when another one finds the same
+    violations.
+    """
     wanted: Callable[[RunRecord], bool] | None = getattr(found, "in_auto", None)
     return wanted is None or wanted(record)
 

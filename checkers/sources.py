@@ -1,4 +1,4 @@
-"""Whatever holds a history, as a `RunRecord`: a path, a `History`, columns, or events as dictionaries, objects or short arrays.
+"""Sources of a history, as a `RunRecord`: a path, a `History`, columns, or events as dictionaries, objects or short arrays.
 
 [{"process": 0, "type": "invoke", "f": "write", "value": 1}, …]        fields as in `history.jsonl`; index and time may be missing
 [(0, "invoke", "write", 1), (0, "ok", "write", 1, "k7"), …]            process, type, f, value, key, time in ns
@@ -26,7 +26,7 @@ _LEAST_FIELDS = 3
 
 
 def as_record(source: Source, format: str | None = None) -> RunRecord:
-    """Raises `HistoryError` when the history cannot be read. `format` is that of a file, detected when left out."""
+    """Raises `HistoryError` when the history cannot be read. `format` is that of a file, detected when omitted."""
     if isinstance(source, RunRecord):
         return source
     if isinstance(source, History):

@@ -1,4 +1,4 @@
-"""For tests of other projects: assertions about histories, which fail with the witness told.
+"""For tests of other projects: assertions about histories, which fail with the witness.
 
 def test_my_store():
     history = run_clients()                               # events as dictionaries or arrays, or the path of a file
@@ -16,7 +16,7 @@ from .sources import Source
 
 
 class Inconsistent(AssertionError):
-    """What was recorded breaks the promise. `results` are the checkers' answers, by name."""
+    """The history violates the promise. `results` are the checkers' results, by name."""
 
     def __init__(self, message: str, results: dict[str, CheckResult]) -> None:
         super().__init__(message)
@@ -24,19 +24,19 @@ class Inconsistent(AssertionError):
 
 
 class Undecided(AssertionError):
-    """Nothing was proven either way, within the budget."""
+    """Neither was proven, within the budget."""
 
 
 def assert_linearizable(history: Source, model: str | None = None, *, time_s: float = 60.0) -> None:
-    """Fails with the witness unless every object of the history is linearizable. `model` is inferred when left out.
+    """Fail with the witness unless every object of the history is linearizable. `model` is inferred when omitted.
 
-    A history in which nothing can be judged, or that makes no sense, fails as well: a test that tests nothing must not pass.
+    A history in which nothing can be judged, or that is inconsistent, fails as well: a test that tests nothing must not pass.
     """
     _conclude(check(history, ["linearizable"], Budget(time_s=time_s), model=model))
 
 
 def assert_consistent(history: Source, model: str, consistency: str | None = None, *, time_s: float = 60.0) -> None:
-    """Fails with the witness unless the checkers of `model` find the history valid, at the level asked for."""
+    """Fail with the witness unless the checkers of `model` find the history valid, at the required level."""
     _conclude(check(history, budget=Budget(time_s=time_s), model=model, consistency=consistency))
 
 

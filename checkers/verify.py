@@ -1,4 +1,4 @@
-"""Re-checks what checkers claim, knowing nothing of how they found it: a legal order of one object's operations, or that there is none.
+"""Verification of checkers' claims, independent of how they were found: a legal order of one object's operations, or that there is none.
 
 verify_order(operations, order, "queue")       None, or what is wrong with the order (history indices of invocations)
 verify_witness(operations, "register")         None, or a legal order of these few operations: then they prove nothing by themselves
@@ -17,7 +17,7 @@ START: dict[str, Any] = {"register": [None], "text": [""], "counter": [0], "mute
 
 
 def answer(model: str, state: Any, f: str, value: Any) -> Any:
-    """Does the operation to `state` and says what it returns: `SILENT` where nothing is promised, `IMPOSSIBLE` where it cannot happen."""
+    """Apply the operation to `state` and return its answer: `SILENT` where nothing is promised, `IMPOSSIBLE` where it cannot happen."""
     match f:
         case "read" | "get":
             return state if model in ("list", "set") else state[0]
@@ -41,7 +41,7 @@ def answer(model: str, state: Any, f: str, value: Any) -> Any:
 
 
 def applies(model: str, state: Any, op: Operation) -> bool:
-    """Does `op` to `state`; whether it can have happened there with the outcome it had."""
+    """Apply `op` to `state`. Returns whether it can have happened there with its outcome."""
     if op.type is Type.FAIL:
         return op.f == "cas" and op.error == MISMATCH and not same(state[0], op.argument[0])
     got = answer(model, state, op.f, canonical(op.argument))
@@ -55,11 +55,11 @@ def verify_order(operations: Iterable[Operation], order: Sequence[int], model: s
     by_index, state, latest = {op.invoke_index: op for op in operations}, deepcopy(START.get(model, [])), -1
     missing = {index for index, op in by_index.items() if op.type is Type.OK} - set(order)
     if missing or len(set(order)) < len(order):
-        return f"operation {min(missing)} is missing" if missing else "an operation stands in it twice"
+        return f"operation {min(missing)} is missing" if missing else "an operation occurs in it twice"
     for index in order:
         op, latest = by_index[index], max(latest, index)
         if op.complete_index is not None and op.complete_index < latest:
-            return f"operation {index} returned before {latest} began, but stands after it"
+            return f"operation {index} returned before {latest} began, but is placed after it"
         if not applies(model, state, op):
             return f"operation {index} ({op.f}) cannot have happened there"
     return None

@@ -1,1 +1,1 @@
-"""What every checker is written against: records, results, budgets, options, traces."""
+"""Foundation of every checker: records, results, budgets, options, traces."""

@@ -1,7 +1,7 @@
-"""Which operations of a history are acknowledged writes or confirmed reads, and where in the system's log they say they are.
+"""Acknowledged writes and confirmed reads of a history, and their places in the system's log.
 
-Completions carry what the system replied: `log_index` (a write: where it took effect; a read: the state it saw), `term`, `served_by`,
-`session`, `seq`, `stale`. Systems without such fields simply yield none.
+Completions carry what the system replied: `log_index` (a write: where it took effect; a read: the state it saw), `term`, `served_by`, `session`,
+`seq`, `stale`. Systems without such fields simply yield none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_write(op: Operation) -> bool:
 
 
 def is_stale(op: Operation) -> bool:
-    """Whether it asked for, or was answered with, less than linearizability: a marked answer is no evidence against it."""
+    """Return whether it requested, or was answered with, less than linearizability: a marked answer is no evidence against it."""
     return op.level not in (None, "linearizable") or bool(op.extra.get("stale"))
 
 
@@ -62,7 +62,7 @@ def served_by(op: Operation) -> str | None:
 
 
 def command(op: Operation) -> tuple[object, object] | None:
-    """(session, seq): what tells two commands apart."""
+    """(session, seq): identifies a command."""
     session, seq = op.extra.get("session"), op.extra.get("seq")
     return None if session is None or seq is None else (session, seq)
 
@@ -72,7 +72,7 @@ def acknowledged_writes(operations: Iterable[Operation]) -> list[Operation]:
 
 
 def ran(op: Operation) -> bool:
-    """Whether it certainly took place at a point of the log: answered ok, or a cas that saw another value."""
+    """Return whether it certainly took place at a point of the log: answered ok, or a cas that saw another value."""
     return op.type is Type.OK or (op.type is Type.FAIL and op.error == MISMATCH)
 
 

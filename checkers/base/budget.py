@@ -1,4 +1,4 @@
-"""Budgets that hold: a meter that the long loops charge, and that stops them when time or memory is used up."""
+"""Budgets of a check: a meter that the long loops charge, and that stops them when time or memory is used up."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class OutOfBudget(Exception):
 
 
 class Meter:
-    """Counts bytes that the caller says it holds, and looks at the clock every few hundred charges."""
+    """Counts bytes reported by the caller, and reads the clock every few hundred charges."""
 
     def __init__(self, time_s: float, memory_mb: float, whole: Budget | None = None) -> None:
         self._memory_mb = memory_mb
-        # What a person gave, which errors name, also when only a part of it was this meter's.
+        # The user's budget, which errors name, even when this meter had only a part of it.
         self._whole = whole or Budget(time_s, int(memory_mb))
         self._clock = time.thread_time if self._whole.cpu else time.monotonic
         self._deadline = self._clock() + time_s
@@ -58,5 +58,5 @@ class Meter:
         return max(0.0, self._deadline - self._clock())
 
     def part(self, time_s: float) -> Meter:
-        """A meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""
+        """Return a meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""
         return Meter(min(time_s, self.left_s), self._memory_mb - self._bytes / 1_000_000, self._whole)

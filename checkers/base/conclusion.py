@@ -15,7 +15,7 @@ QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 
 
 def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str | None) -> CheckResult:
-    """Invalid with any finding; else unknown with a doubt; else valid. What was found is counted in the stats."""
+    """Return invalid with any finding; else unknown with a doubt; else valid. The stats count the findings."""
     told = {**stats, "anomalies": dict(findings.counts)} if findings.counts else dict(stats)
     if findings.counts:
         return CheckResult(name, Verdict.INVALID, tuple(findings.kept), told, doubt)
@@ -25,7 +25,7 @@ def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str
 
 
 def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]:
-    """Quantile → ms, each a time that was measured; empty without any."""
+    """Quantile → ms, each a measured time; empty without any."""
     if not len(times_ns):
         return {}
     found = np.quantile(np.asarray(times_ns, np.float64), QUANTILES, method="higher")
@@ -33,12 +33,12 @@ def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]
 
 
 def sentence(text: str) -> str:
-    """`text` with a capital letter, unless a name such as n1 begins it, and a full stop."""
+    """Return `text` with a capital letter, unless it begins with a name such as n1, and with a full stop."""
     closed = text if text.endswith(".") else f"{text}."
     first = closed.split(" ", 1)[0]
     return closed if any(letter.isdigit() for letter in first) else closed[0].upper() + closed[1:]
 
 
 def all_of(problems: Sequence[str]) -> str | None:
-    """Several doubts as one, or None."""
+    """Join several doubts into one; None without any."""
     return "; ".join(problems) or None

@@ -1,4 +1,4 @@
-"""Collects anomalies, few of each kind: a broken run shows one fault a thousand times, and a person needs it once."""
+"""Collection of anomalies, few of each kind: a broken run shows one fault a thousand times, and a person needs it once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Findings:
             self.kept.append(Anomaly(kind, tuple(ops), explanation, details or {}))
 
     def extend(self, others: Findings) -> None:
-        """Take over what others found, as if it had been added here."""
+        """Add another collection's findings to this one."""
         for anomaly in others.kept:
             if sum(own.kind == anomaly.kind for own in self.kept) < KEEP_PER_KIND:
                 self.kept.append(anomaly)
@@ -36,7 +36,7 @@ class Findings:
             self.counts[kind] = self.counts.get(kind, 0) + count
 
     def wants(self, kind: str) -> bool:
-        """Whether another one of `kind` would be kept, for callers whose witness is costly to collect."""
+        """Return whether another one of `kind` would be kept, for callers whose witness is costly to collect."""
         return self.counts.get(kind, 0) < KEEP_PER_KIND
 
     def count(self, kind: str) -> None:

@@ -5,8 +5,8 @@
 
     settings = settings_of(record, self)      # every declared option, with its default where none was given
 
-`checkers/campaign_options.py` validates those of a campaign, for all checkers at once. An option that nothing declares, or a bound that bounds nothing (negative, NaN, infinite, true instead of a number), is an error: a checker that
-ignored it would call a run valid by a bound that it never applied.
+`checkers/campaign_options.py` validates those of a campaign, for all checkers at once. An option that no checker declares, or an invalid bound
+(negative, NaN, infinite, true instead of a number), is an error: a checker that ignored it would call a run valid by a bound that it never applied.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .result import RunRecord
 
 
 class OptionError(ValueError):
-    """Options that no checker can apply. `message` names value and place, `hint` says what is possible."""
+    """Options that no checker can apply. `message` names value and place, `hint` what is possible."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -33,8 +33,8 @@ class OptionError(ValueError):
 class Option:
     """One option of a checker.
 
-    `accepts` answers what is wrong with a value, or None. `bound`: it is a limit that somebody wants applied, so a checker that cannot apply it
-    to a run is unknown. `shared`: it may also be given without the checker's name, for every checker that has it.
+    `accepts` returns what is wrong with a value, or None. `bound`: it is a limit that the user wants applied, so a checker that cannot apply it to a
+    run is unknown. `shared`: it may also be given without the checker's name, for every checker that has it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class OptionProblem:
-    """`path` is the place in the options, from the outside."""
+    """`path` is the place in the options, outermost first."""
 
     path: tuple[str, ...]
     message: str
@@ -105,11 +105,11 @@ def _whole(value: Any, least: int | None) -> str | None:
 def _names(value: Any) -> str | None:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(item, str | int) for item in value):
         return "must be a list of names"
-    return "names one twice" if len(set(map(str, value))) < len(value) else None
+    return "contains a name twice" if len(set(map(str, value))) < len(value) else None
 
 
 class _Declares(Protocol):
-    """A checker. Its `options`, where it has any, are a tuple of `Option`."""
+    """A checker. Its `options`, if any, are a tuple of `Option`."""
 
     @property
     def name(self) -> str: ...
@@ -121,7 +121,7 @@ def declared(found: _Declares) -> tuple[Option, ...]:
 
 
 def settings_of(record: RunRecord, found: _Declares) -> dict[str, Any]:
-    """Every option of a checker: as given under its name, else as given for all, else its default. Raises `OptionError`."""
+    """Return every option of a checker: as given under its name, else as given for all, else its default. Raises `OptionError`."""
     known, name = declared(found), found.name
     own = record.options.get(name, {})
     common = {option.name: option for option in known if option.shared and option.name in record.options}
@@ -134,7 +134,7 @@ def settings_of(record: RunRecord, found: _Declares) -> dict[str, Any]:
 
 
 def bounded(record: RunRecord, found: _Declares) -> bool:
-    """Whether a limit was given that this checker has to apply."""
+    """Return whether a limit was given that this checker has to apply."""
     own = record.options.get(found.name)
     given = set(own) if isinstance(own, Mapping) else set()
     return any(
@@ -144,7 +144,7 @@ def bounded(record: RunRecord, found: _Declares) -> bool:
 
 
 def of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[OptionProblem]:
-    """What is wrong with the options that are given under a checker's name."""
+    """Return what is wrong with the options that are given under a checker's name."""
     known = {option.name: option for option in options}
     if not known:
         yield OptionProblem((name,), f"checker {name!r} has no options", value, "leave it out")
@@ -161,7 +161,7 @@ def of_checker(name: str, value: Any, options: Sequence[Option]) -> Iterator[Opt
 
 
 def of_value(path: tuple[str, ...], value: Any, option: Option) -> Iterator[OptionProblem]:
-    """What is wrong with the value of one option."""
+    """Return what is wrong with the value of one option."""
     wrong = option.accepts(value)
     if wrong is not None:
         yield OptionProblem(path, wrong, value, f"{option.name}: {option.description}")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 Weights = tuple[tuple[str, int], ...]
-"""A configuration: the voters with a weight above 0, sorted by name. Hashable, so that configurations can be told apart."""
+"""A configuration: the voters with a weight above 0, sorted by name. Hashable, so that configurations can be compared."""
 
 
 def weights_of(voters: Mapping[str, Any]) -> Weights:
@@ -33,16 +33,16 @@ def is_quorum(weights: Weights, members: Collection[str]) -> bool:
 
 
 def steps_between(old: Weights, new: Weights) -> int:
-    """How many single weight steps lead from one configuration to the other."""
+    """Return the number of single weight steps from one configuration to the other."""
     before, after = dict(old), dict(new)
     return sum(abs(before.get(name, 0) - after.get(name, 0)) for name in before.keys() | after.keys())
 
 
 def disjoint_quorums(first: Weights, second: Weights) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """A quorum of `first` and one of `second` that share nobody, or None when any two meet.
+    """Return a quorum of `first` and one of `second` without a common node, or None when any two intersect.
 
-    For every weight that a set can have in `first`, the most that the others can have in `second`: a knapsack over the nodes,
-    O(nodes × total weight), where trying all sets would be exponential.
+    For every weight that a set can have in `first`, it computes the most that the others can have in `second`: a knapsack over the nodes, O(nodes ×
+    total weight), where trying all sets would be exponential.
     """
     mine, theirs = dict(first), dict(second)
     names = sorted(mine.keys() | theirs.keys())
@@ -60,7 +60,7 @@ def disjoint_quorums(first: Weights, second: Weights) -> tuple[tuple[str, ...], 
 
 
 def show(weights: Weights) -> str:
-    """`n1:2 n2 n3`: the form for sentences; a weight of 1 is left out."""
+    """`n1:2 n2 n3`: the form for sentences; a weight of 1 is omitted."""
     return " ".join(name if share == 1 else f"{name}:{share}" for name, share in weights) or "nobody"
 
 

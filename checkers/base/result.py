@@ -1,7 +1,7 @@
-"""What a checker is given and what it answers.
+"""Input and output of a checker.
 
-A checker is a pure function from a `RunRecord` to a `CheckResult`. It answers `INVALID` only with a witness, `VALID` only when it
-looked at something, and `UNKNOWN` with a reason for everything else: doubt is never rounded to good.
+A checker is a pure function from a `RunRecord` to a `CheckResult`. It returns `INVALID` only with a witness, `VALID` only when it examined something,
+and `UNKNOWN` with a reason otherwise: doubt is never rounded up to valid.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Verdict(str, Enum):
 class Anomaly:
     """One violation. `ops` are history indices of the few operations that prove it; `explanation` is a sentence for a person.
 
-    `kind` is the field's word ("stale-read", "lost-write", "two-leaders"); `signature` with the checker's name identifies the
-    failure across runs (kind and shape, no times). `details` carries further JSON values (trace lines, keys, milliseconds).
+    `kind` is the field's word ("stale-read", "lost-write", "two-leaders"). `signature` with the checker's name identifies the failure across runs
+    (kind and shape, no times). `details` carries further JSON values (trace lines, keys, milliseconds).
     """
 
     kind: str
@@ -36,10 +36,10 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`reason` says why a verdict is unknown, and how far the checker got. `stats` are figures for the report.
+    """`reason` is why a verdict is unknown, and how far the checker got. `stats` are figures for the report.
 
-    `certificate`, when the option of that name asks for it and the verdict is valid: a legal order of each object's operations, as history
-    indices of invocations; objects are named as in `stats`. `tribulation.checkers.verify` re-checks it. Operations left out did not take effect.
+    `certificate`, when the option of that name requests it and the verdict is valid: a legal order of each object's operations, as history indices of
+    invocations; objects are named as in `stats`. `tribulation.checkers.verify` verifies it. Omitted operations did not take effect.
     """
 
     checker: str
@@ -52,8 +52,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bounds of one check; a checker that reaches one answers `UNKNOWN` and says what it had proven. `cpu`: the time is that of its processor, so that a busy machine
-    changes no verdict.
+    """Bounds of one check; a checker that reaches one returns `UNKNOWN` with what it had proven. `cpu`: the time is that of its processor, so that a
+    busy machine changes no verdict.
     """
 
     time_s: float = 60.0
@@ -63,11 +63,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault as the ledger tells it. Times are ns since the run began, on the harness's clock.
+    """A fault as recorded in the ledger. Times are ns since the run began, on the harness's clock.
 
-    `start_ns` .. `injected_ns` is the inject phase and `heal_ns` .. `healed_ns` the heal phase: between `injected_ns` and `heal_ns` the fault
-    was certainly on. `intended` and `observed` are JSON values per kind; for `cut`: `{"edges": [[from, to], …]}`, directed.
-    `seen_ns` is when the look at it ended, verified or not. `undone` is False when its heal was not seen to have taken: it may still be on.
+    `start_ns` .. `injected_ns` is the inject phase and `heal_ns` .. `healed_ns` the heal phase: between `injected_ns` and `heal_ns` the fault was
+    certainly active. `intended` and `observed` are JSON values per kind; for `cut`: `{"edges": [[from, to], …]}`, directed. `seen_ns` is when its
+    verification ended, successful or not. `undone` is False when its heal was not verified: it may still be active.
     """
 
     id: str
@@ -84,7 +84,7 @@ class Fault:
 
     @property
     def over_ns(self) -> int | None:
-        """When it was surely over: seen healed. None: not before the run's end, as far as the ledger tells."""
+        """When it was certainly over: verified as healed. None: not before the run's end, as far as the ledger shows."""
         return None if self.heal_ns is None or self.healed_ns is None else max(self.heal_ns, self.healed_ns)
 
 
@@ -93,8 +93,8 @@ class Gap:
     """Evidence that a run should have left and that is missing, cut, changed or incomplete.
 
     `part` is "history", "ledger", "trace", "run", "plan", "harness", "log" or "input"; `name` is the file below the run folder, or the node or host;
-    `why` is one sentence without its subject's path. `tail`: all that was written up to some moment is there, and only what came after it is missing.
-    `changed`: what is there is not what was written.
+    `why` is one sentence without its subject's path. `tail`: everything written up to some moment is there, and only what came after it is missing.
+    `changed`: the present content is not what was written.
     """
 
     part: str
@@ -109,7 +109,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Everything a checker may look at: what clients saw, what nodes traced, what was done to them.
+    """Everything a checker may examine: what clients saw, what nodes traced, what was done to them.
 
     `traces` maps a node to its trace lines in order. `clock_offsets_ns` maps a node to (its monotonic clock - the run clock, ± error),
     so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured. Of a host that was booted again no one
@@ -144,11 +144,11 @@ class RunRecord:
 
 
 class Checker(Protocol):
-    """`applies` says whether this record holds what the checker needs (used by `checks: auto`).
+    """`applies` returns whether this record holds what the checker needs (used by `checks: auto`).
 
     A checker may also have:
     - `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations;
-    - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} where it is left out. `gating` uses it;
+    - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} by default. `gating` uses it;
     - `stands_without(anomaly, part) -> bool`: whether the anomaly is certain although evidence of that part is missing. See `gating` for its default.
     """
 

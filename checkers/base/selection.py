@@ -1,4 +1,4 @@
-"""What workload checkers take from a record: its operations as columns or objects, by workload and key."""
+"""Selection of a record's operations for workload checkers: as columns or objects, by workload and key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEW = 100_000
 
 
 def operation(record: RunRecord, row: int | np.int64) -> Operation:
-    """The operation of a row of the columns; for witnesses. In a large history it is made from the columns, which know no nodes and errors."""
+    """Return the operation of a row of the columns, for witnesses. In a large history it is made from the columns, which have no nodes and errors."""
     if len(record.history.columns) <= _FEW:
         return record.history.operations()[int(row)]
     return _from_columns(record.history.columns, int(row))
@@ -62,7 +62,7 @@ def names(record: RunRecord) -> frozenset[str]:
 
 
 def of(columns: Columns, *wanted: str, rows: Int64 | slice = slice(None)) -> Bool:
-    """Which of `rows` (of all) are operations of these names."""
+    """Return which of `rows` (of all) are operations of these names."""
     codes = [code for code, name in enumerate(columns.f_names) if name in wanted]
     return np.isin(columns.f[rows], codes)
 
@@ -77,7 +77,7 @@ class Part:
 
 
 def parts(columns: Columns, rows: Bool) -> Iterator[Part]:
-    """The chosen rows, apart by workload and key."""
+    """Split the chosen rows by workload and key."""
     chosen = np.flatnonzero(rows)
     if not len(chosen):
         return
@@ -99,7 +99,7 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
 
 
 def telling(columns: Columns, record: RunRecord) -> Bool:
-    """Which rows must show what was done before them: of level `linearizable` or none, or begun after the quiet period."""
+    """Return which rows must show what was done before them: of level `linearizable` or none, or begun after the quiet period."""
     strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
     quiet_ns = record.phases.get("quiet_end")
     return strong if quiet_ns is None else strong | (columns.invoke_ns >= quiet_ns)

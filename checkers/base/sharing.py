@@ -1,4 +1,4 @@
-"""What several checkers of one call of `check` need, and one of them has found already."""
+"""Results shared by several checkers in one call of `check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _found: ContextVar[list[tuple[RunRecord, str, Any]] | None] = ContextVar("found"
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """While the body runs, what is `keep`-ed of a record is known to those who ask later. It is let go at the end."""
+    """While the body runs, what is `keep`-ed of a record is available to later callers. It is released at the end."""
     token = _found.set([])
     try:
         yield
@@ -23,7 +23,7 @@ def sharing() -> Iterator[None]:
 
 
 def known(record: RunRecord, name: str) -> Any | None:
-    """What was kept under this name for this very record."""
+    """Return what was kept under this name for this very record."""
     for whose, kept_as, value in _found.get() or ():
         if whose is record and kept_as == name:
             return value
@@ -31,7 +31,7 @@ def known(record: RunRecord, name: str) -> Any | None:
 
 
 def keep(record: RunRecord, name: str, value: Any) -> None:
-    """Outside `sharing` it is not kept."""
+    """Keep a value. Outside `sharing` it is not kept."""
     found = _found.get()
     if found is not None:
         found.append((record, name, value))

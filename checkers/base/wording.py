@@ -1,4 +1,4 @@
-"""How operations are named in sentences for people, and figures that go with them."""
+"""Wording of operations in sentences for people, and figures that go with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _what(op: Operation) -> str:
 
 
 def show(value: object) -> str:
-    """A value as JSON people write it, cut where it is long."""
+    """Format a value as people write JSON, shortened where it is long."""
     text = "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
     return in_a_line(text if len(text) <= 80 else text[:77] + "…")
 
@@ -39,7 +39,7 @@ def seconds(time_ns: int) -> str:
 
 
 def ms_between(earlier: Operation | None, later: Operation | None) -> float | None:
-    """From the completion of one to the invocation of the other, in ms; None where a time is missing."""
+    """Time from the completion of one to the invocation of the other, in ms; None where a time is missing."""
     if earlier is None or later is None or earlier.complete_ns is None:
         return None
     return round((later.invoke_ns - earlier.complete_ns) / 1e6, 3)
@@ -51,7 +51,7 @@ def indices(ops: Iterable[Operation]) -> tuple[int, ...]:
 
 
 def listing(ops: Sequence[Operation]) -> str:
-    """The first few in order of invocation."""
+    """List the first few in order of invocation."""
     ordered = sorted(ops, key=lambda op: op.invoke_index)
     shown = "; ".join(describe(op) for op in ordered[:MOST_SHOWN])
     return shown if len(ordered) <= MOST_SHOWN else f"{shown}; and {len(ordered) - MOST_SHOWN} more"

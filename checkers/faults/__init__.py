@@ -1,1 +1,1 @@
-"""What the faults of a run did, as far as they were verified: windows, connectivity, masking."""
+"""Effects of a run's faults, as far as they were verified: windows, connectivity, masking."""

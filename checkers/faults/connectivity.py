@@ -1,9 +1,10 @@
-"""Who could talk to whom, and when: components of the cluster in every stretch of a run, from the faults that were certainly on.
+"""Connectivity of the cluster over time: its components in every interval of a run, from the faults that were certainly active.
 
-Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut
-is certainly on in one direction: a request needs its answer. Killed and paused nodes are connected to nobody until healed, or until another
-fault may have started them for a moment. Faults that hinder without stopping (a slow link, a starved process) part nobody. A probe that got
-through in a direction that was said to be cut, long enough after the injection to mean it, takes that cut away for its whole length. What this module calls apart was apart.
+Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut is certainly
+active in one direction: a request needs its answer. Killed and paused nodes are connected to no node until healed, or until another fault may have
+started them for a moment. Faults that hinder without stopping (a slow link, a starved process) separate no nodes. A probe that got through in a
+direction recorded as cut, long enough after the injection to be significant, discards that cut for its whole length. Nodes that this module reports
+as separated were separated.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from .kinds import may_end, may_end_from_ns, stopped, touched
 Edge = tuple[str, str]
 
 PROBE_MEMORY_NS = 2_000_000_000
-"""A sample says what was heard lately, and may have waited to be written: only one this long after the injection tells of the cut itself."""
+"""A sample shows what was heard lately, and may have waited to be written: only one this long after the injection is evidence about the cut itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A stretch of the run in which the certain faults stay the same. `cut` are directed edges, `down` nodes that do not run."""
+    """An interval of the run in which the certain faults stay the same. `cut` are directed edges, `down` nodes that do not run."""
 
     start_ns: int
     end_ns: int
@@ -36,7 +37,7 @@ class Epoch:
     faults: tuple[str, ...]
 
     def components(self, nodes: Iterable[str]) -> list[frozenset[str]]:
-        """The components of the running nodes, the largest first."""
+        """Return the components of the running nodes, the largest first."""
         left = sorted(set(nodes) - self.down)
         found: list[frozenset[str]] = []
         while left:
@@ -45,27 +46,27 @@ class Epoch:
         return sorted(found, key=lambda part: (-len(part), sorted(part)))
 
     def heaviest(self, weights: Weights) -> tuple[int, frozenset[str]]:
-        """The component with the most weight, with that weight."""
+        """Return the component with the most weight, with that weight."""
         parts = self.components(name for name, _ in weights)
         return max(
             ((weight(weights, part), part) for part in parts), default=(0, frozenset()), key=lambda found: found[0]
         )
 
     def exchange(self, node: str, nodes: Iterable[str]) -> frozenset[str]:
-        """The nodes that could hear of something `node` was told in this epoch, by whatever way, and of which it could hear again.
+        """Return the nodes that information from `node` can reach in this epoch, by any path, and that can send information back to it.
 
-        More than its component: a message may go one way round and come back another. Whoever must take part in an answer of `node`
-        to a request asked in this epoch is among them.
+        This is more than its component: a message may go one way round and come back another. Every node that must take part in an answer of `node`
+        to a request of this epoch is among them.
         """
         everyone = {*nodes, node}
         return frozenset(self.told({node}, everyone) & self.telling({node}, everyone))
 
     def told(self, informed: Set[str], nodes: Iterable[str]) -> set[str]:
-        """Who knows in the end what `informed` know at the beginning."""
+        """Return the nodes that know in the end what `informed` know at the beginning."""
         return self._informed(informed, nodes, lambda here, peer: (here, peer) not in self.cut)
 
     def telling(self, listeners: Set[str], nodes: Iterable[str]) -> set[str]:
-        """Whose knowledge can come to one of `listeners`."""
+        """Return the nodes whose knowledge can reach one of `listeners`."""
         return self._informed(listeners, nodes, lambda here, peer: (peer, here) not in self.cut)
 
     def _informed(self, known: Set[str], nodes: Iterable[str], is_open: Callable[[str, str], bool]) -> set[str]:
@@ -88,24 +89,24 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Epochs:
-    """All stretches of a run, in order and without holes. `notes` say which faults were left out, and why."""
+    """All epochs of a run, in order and without holes. `notes`: the faults that were left out, with the reasons."""
 
     epochs: Sequence[Epoch]
     notes: tuple[str, ...]
     _starts: list[int] = field(default_factory=list)
 
     def within(self, start_ns: int, end_ns: int) -> Epoch | None:
-        """The epoch that holds the whole stretch, or None when the faults changed meanwhile."""
+        """Return the epoch that contains the whole interval, or None when the faults changed meanwhile."""
         epoch = self.epochs[bisect_right(self._starts, start_ns) - 1]
         return epoch if end_ns <= epoch.end_ns else None
 
     def during(self, start_ns: int, end_ns: int) -> list[Epoch]:
-        """All epochs of which some moment lies in the stretch."""
+        """Return all epochs that share a moment with the interval."""
         first = bisect_right(self._starts, start_ns) - 1
         return [epoch for epoch in self.epochs[first : bisect_right(self._starts, end_ns)]]
 
     def exchange(self, node: str, nodes: Iterable[str], start_ns: int, end_ns: int) -> frozenset[str]:
-        """As `Epoch.exchange`, for a stretch in which the faults change: one peer may hear early and answer late, another be heard of only then."""
+        """As `Epoch.exchange`, for an interval in which the faults change: one peer may hear early and answer late, another be heard of only then."""
         everyone, parts = {*nodes, node}, self.during(start_ns, end_ns)
         since = {node: 0}
         for number, epoch in enumerate(parts):
@@ -157,7 +158,7 @@ _PARTS = ("cut", "kill", "pause", "power", "wipe")
 
 
 def _meddlers(faults: Sequence[Fault]) -> dict[str, list[Fault]]:
-    """Node → faults that may end there for a moment what another one holds."""
+    """Node → faults that may briefly end there what another one holds."""
     found: dict[str, list[Fault]] = {}
     for fault in faults:
         if any(may_end(fault, kind) for kind in _PARTS):
@@ -172,7 +173,7 @@ def _spans(
     reachability: Sequence[tuple[int, Mapping[Edge, bool]]],
     notes: list[str],
 ) -> list[_Span]:
-    """One for each moment until which something of it was certain: mostly its heal."""
+    """Return one span for each moment until which something of it was certain: usually its heal."""
     if fault.kind not in _PARTS:
         return []
     if not fault.verified or fault.injected_ns is None:
@@ -207,7 +208,7 @@ def _spans(
 def _certain_until_ns(
     fault: Fault, node: str, start_ns: int, heal_ns: int, meddlers: Mapping[str, Sequence[Fault]]
 ) -> int:
-    """A node that is stopped and killed comes back running, and is stopped a moment later."""
+    """A node that is paused and killed comes back running, and is paused a moment later."""
     until_ns = heal_ns
     for other in meddlers.get(node, ()):
         over_ns = FOREVER_NS if other.over_ns is None else other.over_ns
@@ -217,7 +218,7 @@ def _certain_until_ns(
 
 
 def _edges(fault: Fault) -> set[Edge]:
-    """What was to be cut and, where the ledger says what was observed as edges, was seen to be."""
+    """Return the edges that were to be cut and, where the ledger has the observation as edges, were observed to be."""
     intended = {(one, other) for one, other in fault.intended.get("edges", ())}
     observed = (fault.observed or {}).get("edges")
     return intended & {(one, other) for one, other in observed} if isinstance(observed, list) else intended

@@ -1,7 +1,8 @@
-"""What a kind of fault says to a checker: whom it touches, whom it holds down for certain, and whom it may.
+"""Meaning of a kind of fault for checkers: the nodes it touches, those it certainly holds down, and those it may.
 
-A fault may say itself that no process stops or ends because of it (`leaves_running` in what was intended): the harness's newer kinds do, so that run folders
-tell without a list here. A kind that neither says so nor is named here may do anything to whoever it names: it proves nothing against the system, and nothing for it.
+A fault may declare itself that no process stops or ends because of it (`leaves_running` in what was intended). The harness's newer kinds do, so run
+folders show it without a list here. A kind that does not declare it and is not listed here may do anything to the nodes it names: it is no evidence
+against the system, and none for it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ ONCE = frozenset({"voters"})
 """Kinds that are over when they are done; what they changed stays."""
 
 LINKS = frozenset({"cut", "link", "clog", "flap", "reset"})
-"""Kinds that touch packets alone. Only a cut keeps every one of them from arriving, and only its edges count as cut for certain."""
+"""Kinds that touch packets only. Only a cut keeps all of them from arriving, and only its edges count as certainly cut."""
 
 STOPS = frozenset({"kill", "pause", "power", "wipe", "power-off", "poweroff", "crash", "stop"})
-"""Kinds that hold their nodes down or stopped, from injection to heal."""
+"""Kinds that hold their nodes down or paused, from injection to heal."""
 
 STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "membership"})
-"""Kinds whose traces outlast them: what was in memory or on disk, or who votes, is not what it was."""
+"""Kinds whose effects outlast them: the content of memory or disk, or the voters, have changed."""
 
 _LEAVES_RUNNING = LINKS | ONCE | {"clock", "transfer"}
 
@@ -32,24 +33,25 @@ MAY_END = {
     "cut": frozenset({"power"}),
     "power": frozenset[str](),
 }
-"""Kind → others that, on the same node, may for a moment end what it holds: the process is started and only then held again, the host boots and only
-then has its firewall."""
+"""Kind → others that, on the same node, may briefly end what it holds: the process is started and only then held again, or the host boots and only then
+has its firewall.
+"""
 
 _STARTS_NOTHING_UNLESS_SAID = frozenset({"cpu", "descriptors", "disk", "memory", "membership"})
 
 _AT_ITS_HEAL = frozenset({"kill", "power", "wipe"})
-"""Of these, those that do so at their own heal."""
+"""Those among these that do so at their own heal."""
 
 
 def touched(fault: Fault) -> frozenset[str]:
-    """Every vertex of the network that the fault names, `clients` included."""
+    """Return every vertex of the network that the fault names, including `clients`."""
     intended = fault.intended
     ends = [vertex for edge in intended.get("edges", ()) for vertex in edge]
     return frozenset((*ends, *_named(fault)))
 
 
 def targets(fault: Fault) -> frozenset[str]:
-    """The nodes that it is aimed at: of a change of membership those that leave or come, not all voters."""
+    """Return the targeted nodes: of a change of membership those that leave or come, not all voters."""
     named = _named(fault)
     if not named:
         named = [vertex for edge in fault.intended.get("edges", ()) for vertex in edge]
@@ -57,7 +59,7 @@ def targets(fault: Fault) -> frozenset[str]:
 
 
 def stopped(fault: Fault) -> list[str]:
-    """The nodes of a fault that stops nodes, as resolved; of a symbolic one as observed."""
+    """Return the nodes of a fault that stops nodes, as resolved; of a symbolic one as observed."""
     for told in (fault.intended, fault.observed or {}):
         nodes = told.get("nodes") or told.get("node")
         if isinstance(nodes, str):
@@ -68,31 +70,32 @@ def stopped(fault: Fault) -> list[str]:
 
 
 def may_be_down(fault: Fault) -> frozenset[str]:
-    """Nodes of which nobody can say whether their process runs while it is on: one that meets a failing disk, a limit or the end of its memory may
-    stop itself or be killed, and one that starves is as good as stopped to others."""
+    """Return the nodes whose process may or may not run during the fault. A process that meets a failing disk, a limit or the end of its memory may stop
+    itself or be killed; one that starves is as good as stopped to others.
+    """
     return frozenset() if leaves_running(fault) else targets(fault)
 
 
 def leaves_running(fault: Fault) -> bool:
-    """Whether no process stops or ends because of it."""
+    """Return whether no process stops or ends because of it."""
     return fault.kind in _LEAVES_RUNNING or fault.intended.get("leaves_running") is True
 
 
 def may_end(fault: Fault, kind: str) -> bool:
-    """Whether `fault` may end for a moment, on the nodes it touches, what one of `kind` holds there."""
+    """Return whether `fault` may briefly end, on the nodes it touches, what one of `kind` holds there."""
     known = leaves_running(fault) or fault.kind in STOPS | _STARTS_NOTHING_UNLESS_SAID
     return not known or fault.kind in MAY_END.get(kind, ())
 
 
 def may_end_from_ns(fault: Fault) -> int:
-    """From when on. A fault that was not verified may have ended at any time."""
+    """Return from when on. A fault that was not verified may have ended at any time."""
     if fault.kind in _AT_ITS_HEAL and fault.verified:
         return FOREVER_NS if fault.heal_ns is None else fault.heal_ns
     return fault.start_ns
 
 
 def forgets(fault: Fault) -> frozenset[str]:
-    """Nodes that lose what they had synced, and cannot know. What calibrates checkers is left out: there the alarm is wanted."""
+    """Return nodes that lose what they had synced, and cannot know it. Faults that calibrate checkers are left out: there the alarm is wanted."""
     if fault.intended.get("calibration"):
         return frozenset()
     replaced = fault.kind == "membership" and fault.intended.get("action") == "replace"
@@ -101,7 +104,7 @@ def forgets(fault: Fault) -> frozenset[str]:
 
 
 def losses(faults: Iterable[Fault]) -> dict[str, list[tuple[int, int]]]:
-    """Node → stretches of the run (ns) in which it may boot without what it had synced."""
+    """Node → intervals of the run (ns) in which it may boot without what it had synced."""
     found: dict[str, list[tuple[int, int]]] = {}
     for fault in faults:
         for node in forgets(fault):

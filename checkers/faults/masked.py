@@ -1,8 +1,8 @@
-"""Faults that were not seen to take effect because another one, which was, stood before them.
+"""Masked faults: not observed to take effect, because another fault that was verified stood before them.
 
-A probe that finds nothing names in `hidden_by` the faults behind which this one hides (a killed process cannot be stopped, a link that is cut loses no
-packets). That is believed only as far as the ledger bears it out: each of them was verified, at that time, and at the same place. What is masked did not
-fail to do anything that a run could have shown; what is not masked and was not seen did nothing.
+A probe that finds nothing names in `hidden_by` the faults behind which this one hides (a killed process cannot be paused, a link that is cut loses no
+packets). That is accepted only as far as the ledger confirms it: each of them was verified, at that time, and at the same place. A masked fault did
+not fail to do anything that a run could have shown. A fault that is not masked and was not observed did nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..traces.traces import FOREVER_NS
 from .kinds import touched
 
 AFTERMATH_NS = 5_000_000_000
-"""Processes and connections are back so long after a heal, at the latest: until then it may be the reason that there is nothing to stop or to break."""
+"""Latest time after a heal at which processes and connections are back: until then there may be nothing to stop or to break."""
 
 
 def masked(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
-    """Fault → those that mask it, of the faults that were injected and not verified."""
+    """Fault → those that mask it, for the faults that were injected and not verified."""
     known = {fault.id: fault for fault in faults}
     found = {}
     for fault in faults:
@@ -41,7 +41,7 @@ def _masks(other: Fault, fault: Fault) -> bool:
         return False
     seen_ns = FOREVER_NS if fault.seen_ns is None else fault.seen_ns
     over_ns = FOREVER_NS if other.over_ns is None else other.over_ns + AFTERMATH_NS
-    # Disks are spared for what other nodes' disks have suffered.
+    # A disk is spared when other nodes' disks have suffered.
     at_rest = fault.kind == "disk" and other.kind in ("disk", "wipe")
     return (
         other.injected_ns <= seen_ns

@@ -1,4 +1,4 @@
-"""When faults were in force, and who could talk to whom meanwhile."""
+"""When faults were active, and which nodes could communicate meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .kinds import ONCE, targets
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`fault` was certainly in force from `start_ns` to `end_ns` (run time). `healed` is False when it lasted to the end."""
+    """`fault` was certainly active from `start_ns` to `end_ns` (run time). `healed` is False when it lasted to the end."""
 
     fault: Fault
     start_ns: int
@@ -23,13 +23,13 @@ class Window:
     healed: bool
 
     def overlaps(self, op: Operation) -> bool:
-        """Whether `op` was open at some time in the window; one of unknown outcome until its client gave up."""
+        """Return whether `op` was open at some time in the window; one of unknown outcome until its client gave up."""
         end_ns = op.complete_ns if op.complete_ns is not None else self.end_ns
         return op.invoke_ns <= self.end_ns and end_ns >= self.start_ns
 
 
 def windows(record: RunRecord) -> list[Window]:
-    """The window of each fault that was injected, in order. What happens once is over when it was seen to be done."""
+    """Return the window of each injected fault, in order. A fault that happens once is over when it was observed."""
     end_ns = run_end_ns(record)
     found = []
     for fault in record.faults:

@@ -1,4 +1,4 @@
-"""How long nodes believed to lead at the same time. Raft allows it, as long as only one of them can commit; it is a figure."""
+"""How long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit; it is a figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..traces.traces import FOREVER_NS, NEVER_NS
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two reigns; they overlapped `surely_ns` at least. Unknown clocks make that 0."""
+    """Two reigns; they overlapped for at least `surely_ns`. Unknown clocks make that 0."""
 
     first: Reign
     second: Reign
@@ -27,7 +27,7 @@ class Overlap:
 
 
 def overlaps(reigns: list[Reign]) -> list[Overlap]:
-    """The certain overlaps of different nodes' reigns, by a sweep: O(n log n) and the overlaps themselves.
+    """Return the certain overlaps of different nodes' reigns, by a sweep: O(n log n) and the overlaps themselves.
 
     A reign certainly lasts from the latest moment at which it may have begun to the earliest at which it may have ended.
     """

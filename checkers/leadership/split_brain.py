@@ -1,8 +1,8 @@
-"""Split brain, by its four definitions, which are reported apart.
+"""Split brain, by its four definitions, which are reported separately.
 
-SB1 two leaders in one term. SB2 two nodes that believe to lead at the same time, in different terms: Raft allows that, so it is a figure and
-never a violation. SB3 acknowledged writes that are not on one log: an index that was acknowledged later holds another entry. SB4 a stale
-leader serves a read: a read saw a state from before something that was already acknowledged when it was asked.
+SB1 two leaders in one term. SB2 two nodes that believe to lead at the same time, in different terms: Raft allows that, so it is a figure and never a
+violation. SB3 acknowledged writes that are not on one log: an index that was acknowledged later holds another entry. SB4 a stale leader serves a
+read: a read saw a state from before something that was already acknowledged when it was invoked.
 
 SB1 and SB2 need traces; SB3 sees more with them; SB4 needs only replies that carry their log index.
 """
@@ -30,7 +30,7 @@ _SHOWN_OVERLAPS = 5
 
 
 class SplitBrainChecker:
-    """Stats hold each definition apart: `SB1` … `SB4`, with counts, and for SB2 durations."""
+    """Stats hold each definition separately: `SB1` … `SB4`, with counts, and for SB2 durations."""
 
     name = "split-brain"
 
@@ -80,7 +80,7 @@ class _ReadCount:
 
 
 def _judge_reads(operations: Sequence[Operation], findings: Findings) -> _ReadCount:
-    """By position in the history: the highest index acknowledged before a read was asked must be in the state it saw. O(n log n)."""
+    """Check by position in the history: the highest index acknowledged before a read was invoked must be in the state it saw. O(n log n)."""
     done = sorted(
         (
             op
@@ -167,7 +167,7 @@ def _stats(
 
 
 def _acknowledged_apart(record: RunRecord, operations: Sequence[Operation]) -> list[dict[str, Any]]:
-    """Stretches in which nodes of two components that could not talk both acknowledged writes: where to look, not a proof."""
+    """Return intervals in which nodes of two separated components both acknowledged writes: where to look, not a proof."""
     history = epochs(record.faults, record.reachability)
     parts: dict[int, list[frozenset[str]]] = {}
     sides: dict[int, dict[frozenset[str], Operation]] = {}

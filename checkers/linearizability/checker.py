@@ -1,13 +1,13 @@
-"""Checker `linearizable`: each object by itself took every operation at one instant between its invocation and its return.
+"""Checker `linearizable`: each object took every operation at one instant between its invocation and its return.
 
-Keys are independent (linearizability is local), so each is judged alone, by the quickest way that is exact for it:
+Keys are independent (linearizability is local), so each is judged alone, by the fastest exact method for it:
 
-1. registers with unique written values: `registers`, all at once as arrays, O(n log n);
-2. queues, stacks, sets, counters, locks and append lists: `structures`, near-linear where values are unique;
-3. everything else that `models` knows: the general `search`, within the budget; `refute` gives it short proofs of violation.
+1. registers with unique written values: `registers`, all at once as arrays, O(n log n); 2. queues, stacks, sets, counters, locks and append lists:
+`structures`, near-linear where values are unique; 3. everything else that `models` knows: the general `search`, within the budget; `refute` gives it
+short proofs of violation.
 
-Operations become objects only for the search and for witnesses. Only operations of level `linearizable` (or without a level) count: a read that
-is marked stale is no evidence.
+Operations become objects only for the search and for witnesses. Only operations of level `linearizable` (or without a level) count: a read that is
+marked stale is no evidence.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TEXT = "kv-append"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What one object is: a family of `models`, or one of `structures`."""
+    """Kind of one object: a family of `models`, or one of `structures`."""
 
     family: str | None = None
     structure: Structure | None = None
@@ -63,7 +63,7 @@ class LinearizableChecker:
         return any(kind is not None for kind in kinds) or _nothing_happened(record)
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Not for transactions alone: the checkers of transactions answer the same question, and need no search."""
+        """Not for transactions alone: the checkers of transactions answer the same question without a search."""
         _, kinds = _objects(record)
         known = [kind for kind in kinds if kind is not None]
         return not known or any(kind.family != "transactions" for kind in known)
@@ -74,7 +74,7 @@ class LinearizableChecker:
         everything, kinds = _objects(record)
         known = [number for number, kind in enumerate(kinds) if kind is not None]
         if not known and _nothing_happened(record):
-            reason = "no operation of this history happened, and the order of nothing is legal"
+            reason = "no operation of this history happened, and the empty order is legal"
             stats = {"keys": 0, "operations": 0, "vacuous": True}
             return CheckResult(self.name, Verdict.VALID, reason=reason, stats=stats)
         if not known:
@@ -96,9 +96,9 @@ def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
 
 
 def _nothing_happened(record: RunRecord) -> bool:
-    """Whether somebody named a model and the history, which is no empty file, has its operations or none, and none that happened.
+    """Return whether the user named a model, and the history (not an empty file) has only operations of it or none, and none of them happened.
 
-    The order of nothing is legal.
+    The empty order is legal.
     """
     asked, columns = record.options.get("model"), record.history.columns
     if asked is None or not len(record.history) or not (columns.type == FAIL).all():
@@ -107,7 +107,7 @@ def _nothing_happened(record: RunRecord) -> bool:
 
 
 def kind_of(objects: Objects, number: int, names: frozenset[str], asked: str | None) -> Kind | None:
-    """What an object is by the model asked for, else by its operations' names and by what its reads returned. None: nothing known."""
+    """Return the kind of an object by the requested model, else by its operations' names and the results of its reads. None: unknown."""
     rows = objects.rows_of(number)
     if asked == TEXT:
         structure = text_of(View(objects.columns, rows))
@@ -124,7 +124,7 @@ def kind_of(objects: Objects, number: int, names: frozenset[str], asked: str | N
 
 
 def _operations(history: History) -> OperationAt:
-    """Operations by row; whole ones, where events are at hand, since columns do not hold every field."""
+    """Return operations by row; complete ones where events exist, since columns do not hold every field."""
     columns = history.columns
     if not history.loaded:
         return lambda row: operation_at(columns, row)
@@ -133,7 +133,7 @@ def _operations(history: History) -> OperationAt:
 
 
 class _Judge:
-    """Each object to the method that is quickest for it."""
+    """Gives each object to the fastest method for it."""
 
     def __init__(
         self, objects: Objects, kinds: Sequence[Kind], operation: OperationAt, asked: Asked, meter: Meter
@@ -153,7 +153,7 @@ class _Judge:
             for number, verdict in zip(registers, judge_registers(some, self._operation, self._asked), strict=True):
                 self._found[number] = verdict
         todo = [number for number, found in enumerate(self._found) if found is None]
-        # The small ones first: what they do not need of the budget is left to the large ones.
+        # The small ones first: the part of the budget that they do not use is left for the large ones.
         todo.sort(key=lambda number: len(self._objects.rows_of(number)))
         for done, number in enumerate(todo):
             share = self._meter.part(max(self._meter.left_s / (len(todo) - done), 0.001))

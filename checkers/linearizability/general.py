@@ -21,7 +21,7 @@ _PROOF_S = 10.0
 
 
 def judge_register(ops: Sequence[Operation], model: Model, key: Hashable, meter: Meter) -> KeyVerdict:
-    """Registers whose values are not unique: what values say at once, then the search."""
+    """Judge registers whose values are not unique: first by what the values show at once, then by the search."""
     plain = unwritten_or_early(register_of(ops), key)
     if plain is not None:
         return KeyVerdict(Verdict.INVALID, "values", len(ops), plain)
@@ -43,7 +43,7 @@ def judge_calls(calls: list[Call], operations: int, model: Model, key: Hashable,
         window, stuck_at = found.window, found.position
     except OutOfBudget as error:
         return _undecided(error, operations)
-    # The proof is for people; the verdict stands without it, so it gets some time of its own.
+    # The proof is for people; the verdict stands without it, so the proof has a time budget of its own.
     proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
     return KeyVerdict(Verdict.INVALID, "search", operations, anomaly_of_proof(proof, model.name, key))
 

@@ -1,8 +1,8 @@
-"""Checker `administration`: what administrators were answered is so, and what they asked for takes effect.
+"""Checker `administration`: answers to administrators are true, and their requests take effect.
 
-In a simulated run every request for other voters is known with its answer. One that was answered ok must be in the log: the configuration in force at the index
-of the answer has the weights that were asked for. One that failed although no fault touched the leader, or a quorum before and after the change, is one
-without effect. On hosts a change that no node confirmed, while no other fault was near, is a doubt.
+In a simulated run every request for other voters is known with its answer. One that was answered ok must be in the log: the active configuration at
+the index of the answer has the requested weights. A request that failed although no fault touched the leader, or a quorum before and after the
+change, is without effect. On hosts a change that no node confirmed, while no other fault was near, is a doubt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .simulated_truth import Administered, Truth, known_truth
 
 VOTERS = "voters"
 RIGHTLY_REFUSED = frozenset({"busy", "not-voter", "superseded", "bad-request"})
-"""Errors that say why a change was not begun, or was given up for another."""
+"""Errors that explain why a change was not begun, or was given up for another."""
 
 
 class AdministrationChecker:
@@ -62,7 +62,7 @@ def _answered_ok(asked: Sequence[Administered], traces: Traces, findings: Findin
 
 
 def _in_force(commits: Sequence[Line], index: int) -> Line | None:
-    """The latest commit that is not beyond the index."""
+    """Return the latest commit that is not beyond the index."""
     return next((line for line in reversed(commits) if line["index"] <= index), None)
 
 
@@ -91,7 +91,7 @@ def _without_effect(
 
 
 def _unconfirmed(record: RunRecord) -> list[str]:
-    """Changes that were not seen to take effect, with no other fault that may be the reason."""
+    """Return changes that were not observed to take effect, without another fault that may be the reason."""
     end_ns = record.phases.get("end", record.history.duration_ns)
     found = []
     for fault in record.faults:

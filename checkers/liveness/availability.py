@@ -1,8 +1,8 @@
-"""Checker `availability`: who was answered while faults were in force, and how soon after their heal.
+"""Checker `availability`: which operations were answered during faults, and how soon after their heal.
 
-It reports; it judges only against bounds that the campaign gives: `max_recovery_s`, the longest time from a heal, when it was seen to have taken, to
-the first ok operation. A heal is no evidence when another fault, of whatever kind, may have been on before anything was answered, for that fault may
-be the reason; nor when nobody tried early enough; nor when the nodes' traces tell why nobody could be elected.
+It reports. It judges only against bounds that the campaign gives: `max_recovery_s`, the longest time from a verified heal to the first ok operation.
+A heal is no evidence in these cases: another fault, of whatever kind, may have been active before anything was answered, and may be the reason; no
+operation was tried early enough; or the nodes' traces show why no leader could be elected.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class AvailabilityChecker:
 
 @dataclass(frozen=True, slots=True)
 class _Disturbance:
-    """`fault` may have been on at any time from `start_ns` to `over_ns`."""
+    """`fault` may have been active at any time from `start_ns` to `over_ns`."""
 
     fault: Fault
     start_ns: int
@@ -90,7 +90,7 @@ class _Disturbance:
 
 
 def _disturbances(record: RunRecord) -> list[_Disturbance]:
-    """Of every fault that was intended: one whose injection failed may have been on for a while, and one that was not seen undone may still be."""
+    """Return one for every intended fault: one whose injection failed may have been active for a while, and one whose heal was not verified may still be."""
     end_ns = run_end_ns(record)
     found = []
     for fault in record.faults:
@@ -100,7 +100,7 @@ def _disturbances(record: RunRecord) -> list[_Disturbance]:
 
 
 class _After:
-    """What was tried after a moment, and what was answered first: operations in order of invocation, searched by bisection."""
+    """Operations after a moment, and which was answered first: in order of invocation, searched by bisection."""
 
     def __init__(self, ops: Sequence[Operation]) -> None:
         self._ops = sorted(ops, key=lambda op: op.invoke_ns)
@@ -116,11 +116,11 @@ class _After:
         self._last_ns.reverse()
 
     def first_ok(self, at_ns: int) -> Operation | None:
-        """Of those that began after it, and ended ok, the one that ended first."""
+        """Of those that began after it, and ended ok, return the one that ended first."""
         return self._first_ok[bisect_left(self._invoked_ns, at_ns)]
 
     def tried(self, at_ns: int) -> Sequence[Operation]:
-        """The first few of those that began after it."""
+        """Return the first few of those that began after it."""
         begin = bisect_left(self._invoked_ns, at_ns)
         return self._ops[begin : begin + SHOWN]
 
@@ -128,7 +128,7 @@ class _After:
         return len(self._ops) - bisect_left(self._invoked_ns, at_ns)
 
     def last_ns(self, at_ns: int) -> int:
-        """When the last of them ended, or began if nobody knows its end."""
+        """Return when the last of them ended, or began if its end is unknown."""
         return self._last_ns[bisect_left(self._invoked_ns, at_ns)]
 
 
@@ -157,7 +157,7 @@ def _recovery_ms(span: Window, first: Operation) -> float:
 
 
 def _disturbed(span: Window, disturbances: Sequence[_Disturbance], first: Operation | None) -> bool:
-    """Whether another fault may have been on between the heal and the first ok operation."""
+    """Return whether another fault may have been active between the heal and the first ok operation."""
     until_ns = None if first is None else first.complete_ns
     over_ns = _over_ns(span)
     return any(
@@ -167,12 +167,12 @@ def _disturbed(span: Window, disturbances: Sequence[_Disturbance], first: Operat
 
 
 def _over_ns(span: Window) -> int:
-    """When the heal was seen to have taken: before that the fault may still have been on."""
+    """When the heal was verified: before that the fault may still have been active."""
     return span.end_ns if span.fault.over_ns is None else span.fault.over_ns
 
 
 def _silent(spans: Sequence[Window], after: _After) -> str | None:
-    """The first heal after which operations were tried and none ended ok. Refusals are no answer."""
+    """Return the first heal after which operations were tried and none ended ok. Refusals are not answers."""
     for span in spans:
         if span.healed and after.count(span.end_ns) and after.first_ok(span.end_ns) is None:
             tried = after.count(span.end_ns)
@@ -181,7 +181,7 @@ def _silent(spans: Sequence[Window], after: _After) -> str | None:
 
 
 def _kept(span: Window, after: _After, limit_s: float) -> bool:
-    """Whether something ended ok within the bound after a heal that was seen to take."""
+    """Return whether something ended ok within the bound after a verified heal."""
     first = after.first_ok(span.end_ns)
     seen = span.healed and span.fault.over_ns is not None and span.fault.undone
     return seen and first is not None and (first.complete_ns or 0) - _over_ns(span) <= limit_s * 1e9
@@ -189,7 +189,7 @@ def _kept(span: Window, after: _After, limit_s: float) -> bool:
 
 def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, limit_s: float) -> Anomaly | None:
     first, tried, over_ns = after.first_ok(span.end_ns), after.tried(span.end_ns), _over_ns(span)
-    # Who tries only when the time is nearly over learns nothing of the time before.
+    # An operation that begins only when the time is nearly over is no evidence about the time before.
     soon = bool(tried) and tried[0].invoke_ns <= over_ns + limit_s * 5e8
     healed = span.healed and span.fault.over_ns is not None and span.fault.undone
     if not healed or not soon or _disturbed(span, disturbances, first):
@@ -197,7 +197,7 @@ def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, lim
     name = f"the {span.fault.kind} {span.fault.id}, healed at {seconds(over_ns)}"
     details: dict[str, Any] = {"fault": span.fault.id, "max_recovery_s": limit_s}
     if first is None:
-        # An operation that is refused before the limit is over does not tell yet.
+        # An operation that is refused before the limit is over is no evidence yet.
         if after.last_ns(span.end_ns) - over_ns < limit_s * 1e9:
             return None
         text = f"After {name}, none of {after.count(span.end_ns)} operations ended ok (allowed: {limit_s:g} s)."
@@ -212,7 +212,7 @@ def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, lim
 def _without_excuse(
     record: RunRecord, found: Sequence[tuple[Window, Anomaly]], limit_s: float
 ) -> tuple[tuple[Anomaly, ...], str | None]:
-    """Those for which the traces know no excuse; and the first excuse."""
+    """Return those for which the traces know no excuse; and the first excuse."""
     try:
         traces = read_traces(record) if record.traces else None
     except TraceError as error:

@@ -1,8 +1,8 @@
 """Checker `convergence`: after the heal and the quiet period all replicas hold the same state.
 
-It compares every node's final (index, digest), state digests of equal indices in the traces, and the final reads of each key, whichever
-node answered them. Fewer than all nodes answering is UNKNOWN: the silent one may differ. From the traces it also tells how long after the heal
-the last node had applied everything that any had applied by then.
+It compares every node's final (index, digest), state digests of equal indices in the traces, and the final reads of each key, from whatever node.
+When fewer than all nodes answer, the verdict is UNKNOWN: the silent one may differ. From the traces it also reports how long after the heal the last
+node had applied everything that any had applied by then.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ConvergenceChecker:
         if anomalies:
             return CheckResult(self.name, Verdict.INVALID, tuple(anomalies), stats)
         if silent:
-            reason = f"{len(silent)} of {len(record.nodes)} nodes did not tell their final state: {', '.join(silent)}"
+            reason = f"{len(silent)} of {len(record.nodes)} nodes did not report their final state: {', '.join(silent)}"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         schemes = sorted({scheme_of(state["digest"]) for state in record.final_states.values() if _answered(state)})
         if len(schemes) > 1:
@@ -92,7 +92,7 @@ def _states(record: RunRecord) -> list[Anomaly]:
 
 
 def _digests(traces: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Anomaly]:
-    """The first index at which two nodes traced different digests of the applied state."""
+    """Return the first index at which two nodes traced different digests of the applied state."""
     seen: dict[tuple[int, str], tuple[Any, str, Mapping[str, Any]]] = {}
     clashes: list[tuple[int, str, Mapping[str, Any]]] = []
     for node, lines in traces.items():
@@ -112,7 +112,7 @@ def _digests(traces: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Anomaly]
 
 
 def _final_reads(record: RunRecord) -> tuple[int, list[Anomaly]]:
-    """Keys whose final reads were compared, and those whose reads differ although nothing was being written any more."""
+    """Return keys whose final reads were compared, and those whose reads differ although no write was going on any more."""
     quiet_ns = record.phases.get("quiet_end")
     if quiet_ns is None:
         return 0, []
@@ -124,7 +124,7 @@ def _final_reads(record: RunRecord) -> tuple[int, list[Anomaly]]:
             if op.type is Type.OK and op.invoke_ns >= quiet_ns:
                 reads.setdefault(name, []).append(op)
         elif op.type is Type.INFO or (op.complete_ns or 0) >= quiet_ns:
-            # It may take effect between two of the reads, which then differ for good reason.
+            # It may take effect between two of the reads, which then legitimately differ.
             unsettled.add(name)
     anomalies = []
     for name, found in reads.items():
@@ -145,7 +145,7 @@ def _comparable(op: Operation) -> Hashable:
 
 
 def time_to_converge_ms(record: RunRecord) -> float | None:
-    """From the heal until the last node had applied what any had applied by then. None when the traces do not tell."""
+    """Time from the heal until the last node had applied what any had applied by then. None when the traces do not show it."""
     healed_ns = record.phases.get("healed")
     if healed_ns is None or not record.traces or any(node not in record.clock_offsets_ns for node in record.traces):
         return None

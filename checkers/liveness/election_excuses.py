@@ -1,7 +1,7 @@
-"""Why a group of nodes may rightly be unable to elect a leader for a while, as far as their traces tell.
+"""Excuses of a group of nodes that elects no leader for a while, as far as their traces show.
 
-A node may have stopped itself, or may have lost the tail of its log in a power loss and not vote before a leader has made it whole, or the
-configuration may be one under which the group is too light. Then silence is the system keeping its promises, and no failure to recover.
+A node may have stopped itself. It may have lost the tail of its log in a power loss and not vote before a leader has made it whole. Or the
+configuration may be one under which the group is too light. Then silence is the system keeping its promises, and not a failure to recover.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Cut = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """`nodes`, called `name`, shall be able to elect in `from_ns` .. `to_ns` (run time), with the `cut` between them that stays."""
+    """`nodes`, called `name`, must be able to elect in `from_ns` .. `to_ns` (run time), with the `cut` between them that stays."""
 
     name: str
     nodes: Sequence[str]
@@ -27,7 +27,7 @@ class Stretch:
 
 
 def stopped_itself(traces: Traces, stretch: Stretch) -> dict[str, str]:
-    """Nodes of the group that had halted, each with its reason."""
+    """Return nodes of the group that had halted, each with its reason."""
     found = {}
     for node in stretch.nodes:
         for life in _lives(traces, node, stretch):
@@ -37,7 +37,7 @@ def stopped_itself(traces: Traces, stretch: Stretch) -> dict[str, str]:
 
 
 def excuse(traces: Traces, stretch: Stretch) -> str | None:
-    """A reason, if under some configuration that was in force the group need not have been able to elect anybody."""
+    """Return a reason, if under some active configuration the group could legitimately fail to elect a leader."""
     halted = stopped_itself(traces, stretch)
     torn = [node for node in stretch.nodes if any(_is_torn(life) for life in _lives(traces, node, stretch))]
     able = [node for node in stretch.nodes if node not in halted and node not in torn]
@@ -45,7 +45,7 @@ def excuse(traces: Traces, stretch: Stretch) -> str | None:
         for voters in _configurations(traces, node, stretch):
             stuck = _without_quorum(voters, stretch, stretch.nodes)
             if stuck is not None:
-                return f"{node} had the voters {dict(voters)}, of whom {stuck} reaches a quorum"
+                return f"{node} had the voters {dict(voters)}, of which {stuck} reaches a quorum"
             stuck = _without_quorum(voters, stretch, able)
             if stuck is not None:
                 return f"{_told(halted, torn)}, and without them {stuck} reaches a quorum of {dict(voters)}"
@@ -53,7 +53,9 @@ def excuse(traces: Traces, stretch: Stretch) -> str | None:
 
 
 def _without_quorum(voters: Mapping[str, int], stretch: Stretch, able: Sequence[str]) -> str | None:
-    """Who reaches none. With links that stay cut, every voter must reach one: the only one that does may be the one whose log is too short."""
+    """Return the nodes that reach no quorum. With links that stay cut, every voter must reach one: the only one that does may be the one whose log is
+    too short.
+    """
     hubs = [node for node in able if voters.get(node, 0)]
     stuck = [hub for hub in hubs if not _reaches_quorum(hub, voters, stretch.cut, able)]
     if len(stuck) == len(hubs):
@@ -78,7 +80,7 @@ def _is_torn(life: Incarnation) -> bool:
 
 
 def _lives(traces: Traces, node: str, stretch: Stretch) -> list[Incarnation]:
-    """Its incarnations that may have been there in the stretch; one that was killed counts until the next began."""
+    """Return its incarnations that may have existed in the interval; one that was killed counts until the next began."""
     found = []
     lives = traces.incarnations.get(node, ())
     for life, after in zip_longest(lives, lives[1:]):
@@ -89,7 +91,7 @@ def _lives(traces: Traces, node: str, stretch: Stretch) -> list[Incarnation]:
 
 
 def _configurations(traces: Traces, node: str, stretch: Stretch) -> list[Mapping[str, int]]:
-    """The voters that the node counted by at some time in the stretch, as far as its lines can be placed."""
+    """Return the voters that the node counted by at some time in the interval, as far as its lines can be placed."""
     found: list[Mapping[str, int]] = []
     for life in _lives(traces, node, stretch):
         lines = [line for line in life.lines if line["event"] in ("start", "config")]

@@ -1,9 +1,9 @@
-"""Checker `halts`: no node stops itself, refuses what it wrote itself, or comes up again without a cause that is known.
+"""Checker `halts`: no node stops itself, refuses what it wrote itself, or restarts without a known cause.
 
-Trace lines: `halt` (`reason`), `snapshot-refused`, `memory-garbage` and `command-failed`, which say that a node found something
-that a correct one finds only on a disk that was damaged. In a simulated run the simulator says which disks it damaged, so a complaint without damage is
-`halted-without-cause` or `damage-without-cause`. On hosts a disk may fail by itself: the complaint is unknown then, unless a fault of the ledger explains it.
-So is a process that came up again although no fault ended the one before it.
+Trace lines: `halt` (`reason`), `snapshot-refused`, `memory-garbage` and `command-failed`: a node found something that a correct one finds only on a
+damaged disk. In a simulated run the simulator knows which disks it damaged, so a complaint without damage is `halted-without-cause` or
+`damage-without-cause`. On hosts a disk may fail by itself: the complaint is unknown then, unless a fault of the ledger explains it. The same holds
+for a process that was restarted although no fault ended the one before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .simulated_truth import Truth, known_truth
 HALT = "halt"
 FAILED = "command-failed"
 OF_OTHERS = frozenset({"snapshot-refused", "memory-garbage"})
-"""What came from another node is not what it should be: that node's disk may be the cause."""
+"""Data from another node is wrong: that node's disk may be the cause."""
 
 COMPLAINTS = OF_OTHERS | {HALT, FAILED}
 BOOTING_LINES = 8
@@ -75,7 +75,7 @@ def _whole(truth: Truth | None) -> str:
 
 
 def _excused(record: RunRecord, traces: Traces, truth: Truth | None, line: Line, position: int) -> bool:
-    """Whether damage that was done, or may have been done, explains the line."""
+    """Return whether damage that was done, or may have been done, explains the line."""
     event, node, at = line["event"], str(line["node"]), traces.place(line)
     if event == FAILED:
         return False
@@ -91,7 +91,7 @@ def _excused(record: RunRecord, traces: Traces, truth: Truth | None, line: Line,
 
 
 def _unasked(record: RunRecord, traces: Traces) -> list[str]:
-    """Nodes of which a new process began although no fault that may end processes had been done to them."""
+    """Return nodes of which a new process began although no fault that may end processes had been done to them."""
     found = []
     for node, lives in traces.incarnations.items():
         ends = [
@@ -102,7 +102,7 @@ def _unasked(record: RunRecord, traces: Traces) -> list[str]:
         for before, after in pairwise(lives):
             until_ns = traces.place(after.lines[0]).high_ns
             if record.attached and until_ns < 0:
-                continue  # whatever ended it came before the run: an earlier one, or who runs the system
+                continue  # what ended it came before the run: an earlier run, or the operator of the system
             if before.lines[-1]["event"] != HALT and not any(start_ns <= until_ns for start_ns in ends):
                 found.append(
                     f"the process of {node} ended (incarnation {before.number}), and no fault of the run ends processes there"

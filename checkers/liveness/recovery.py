@@ -1,10 +1,10 @@
-"""Checker `recovery`: a core of the cluster, whole and alone, answers again within a bound, and its terms then stand still.
+"""Checker `recovery`: a healthy set of nodes answers again within a bound, and its terms then stand still.
 
-It judges the liveness phase of a run (docs/reference/campaign.md), from what the core's own clients were answered: the first write and the first
-linearizable read that took place, and the terms that answers and traces name after the bound. Safety is no matter of this checker.
+It judges the liveness phase of a run (docs/reference/campaign.md), from the answers to the core's own clients: the first write and the first
+linearizable read that took place, and the terms in answers and traces after the bound. It does not judge safety.
 
-A core that cannot recover by its system's own rules (a quorum of it lost the tail of its log, a node stopped itself, a configuration in which the core
-is no quorum, or in which a ring leaves one of its voters without one) is no violation; the verdict is then unknown and says which.
+A core may be unable to recover by its system's own rules: a quorum of it lost the tail of its log, a node stopped itself, the core is no quorum in
+the configuration, or in a ring one of its voters has none. That is not a violation; the verdict is then unknown and names the reason.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ELECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """`bound_ns` is when the core must have answered; `rest` says how the others were broken."""
+    """`bound_ns` is when the core must have answered; `rest` is how the others were broken."""
 
     core: Sequence[str]
     rest: str
@@ -87,7 +87,7 @@ class RecoveryChecker:
 
 
 def _phase(record: RunRecord, settings: Mapping[str, Any]) -> _Phase | None:
-    """From the ledger's faults that name a core. Of several cores the nodes that are in all of them count."""
+    """Build the phase from the ledger's faults that name a core. With several cores, the nodes in all of them count."""
     faults = [fault for fault in record.faults if fault.intended.get("core")]
     cores = [set(fault.intended["core"]) for fault in faults]
     core = [node for node in record.nodes if cores and all(node in one for one in cores)]
@@ -123,7 +123,7 @@ def _after_ms(op: Operation, phase: _Phase) -> float:
 
 
 def _late(kind: str, tried: Sequence[Operation], first: Operation | None, phase: _Phase) -> Anomaly | None:
-    """None answered by the bound, though clients tried in the first half of the time and at the bound."""
+    """Return whether none was answered by the bound, although clients tried in the first half of the time and at the bound."""
     if first is not None and _ended_ns(first) <= phase.bound_ns:
         return None
     half_ns = (phase.began_ns + phase.bound_ns) // 2
@@ -143,7 +143,7 @@ def _late(kind: str, tried: Sequence[Operation], first: Operation | None, phase:
 
 
 def _silence(ops: Sequence[Operation], firsts: Mapping[str, Operation | None], phase: _Phase) -> Anomaly | None:
-    """It answered once, and nothing that was tried after the bound."""
+    """Return whether it answered once, and then nothing that was tried after the bound."""
     after = [op for op in ops if op.invoke_ns >= phase.bound_ns]
     ended = [op for op in after if op.complete_ns is not None]
     if not ended or any(ran(op) for op in after) or not any(first is not None for first in firsts.values()):
@@ -153,7 +153,7 @@ def _silence(ops: Sequence[Operation], firsts: Mapping[str, Operation | None], p
 
 
 def _terms(ops: Sequence[Operation], traces: Traces | None, phase: _Phase) -> list[int]:
-    """The first and the last term of the core between the bound and the end, as answers and traces name them. Empty when nothing does."""
+    """Return the first and the last term of the core between the bound and the end, from answers and traces. Empty without any."""
     answers = [(op.complete_ns or 0, term(op)) for op in ops if ran(op)]
     terms = {number for at_ns, number in answers if number is not None and phase.bound_ns <= at_ns <= phase.end_ns}
     for incarnation in traces or ():
@@ -180,7 +180,7 @@ def _growth(terms: Sequence[int], phase: _Phase) -> Anomaly | None:
 
 
 def _excuse(traces: Traces | None, phase: _Phase) -> str | None:
-    """Why the core may rightly be unavailable, as far as its traces tell."""
+    """Return why the core may legitimately be unavailable, as far as its traces show."""
     if traces is None:
         return None
     stretch = Stretch("the core", phase.core, phase.began_ns, phase.end_ns, phase.cut)
@@ -201,7 +201,7 @@ def _untested(
         return f"no client of the core {', '.join(phase.core)} tried anything in the liveness phase"
     silent = [kind for kind, first in firsts.items() if first is None or _ended_ns(first) > phase.bound_ns]
     if silent:
-        return f"{' and '.join(silent)}s were not tried often enough to tell whether the core had recovered in time"
+        return f"{' and '.join(silent)}s were not tried often enough to show whether the core had recovered in time"
     if not any(op.invoke_ns >= phase.bound_ns for op in ops):
-        return "nothing was tried after the bound, so nobody knows whether the core stayed available"
+        return "nothing was tried after the bound, so it is unknown whether the core stayed available"
     return None

@@ -1,7 +1,7 @@
-"""Under a leader that stays, and that a node knows, what is asked of that node takes place.
+"""Requests under a stable leader: what is requested of a node that knows the leader takes place.
 
-A simulated run knows true times, and that nothing was lost but by faults. So an operation that failed although its node, that leader and a quorum were
-touched by no fault is a finding: a request was dropped, or never answered. Operations are held against what was so in the last `patience_ns` before they ended.
+A simulated run knows true times, and that only faults lose messages. So an operation that failed although no fault touched its node, that leader or a
+quorum is a finding: a request was dropped, or never answered. Operations are compared with the state of the last `patience_ns` before they ended.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .simulated_truth import Truth
 
 ANOMALY = "failed-under-a-leader"
 ASKED = frozenset({"voters", "transfer"})
-"""Faults that are requests: they touch nobody."""
+"""Faults that are requests: they touch no node."""
 
 REASONS = frozenset({"timed-out", "timeout", "no-quorum", "busy"})
-"""What a node says of itself, or what is said for one that says nothing. A connection that broke is no word of the node's."""
+"""What a node reports about itself, or what is reported for a silent one. A connection that broke is not a report of the node."""
 
 PLAIN = frozenset({"read"})
 """Reads alone: a write may wait behind others in the log for longer."""
 
 LEAST = 2
-"""So many are a finding: one may be chance."""
+"""This many are a finding: one may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,11 @@ def healthy(
     stretch: tuple[int, int],
     wanted: Mapping[str, int] | None = None,
 ) -> Following | None:
-    """The leader that `node` knew all through `stretch` (run time, ns), if it led all that time and no fault touched the two, or a quorum with them.
+    """Return the leader that `node` knew all through `stretch` (run time, ns), if it led all that time and no fault touched the two, or a quorum with
+    them.
 
-    `wanted` are the voters that a change moves to: a quorum of them must be whole too. Without it, a change of voters counts as a fault of everybody.
+    `wanted` are the voters that a change moves to: a quorum of them must be healthy too. Without it, a change of voters counts as a fault of all
+    nodes.
     """
     known = _at(followings.get(node or "", ()), *stretch)
     reign = None if known is None else _at(followings.get(known.leader, ()), *stretch)
@@ -109,7 +111,7 @@ def _near(fault: Fault, from_ns: int, to_ns: int) -> bool:
 
 
 def _at(mine: Sequence[Following], from_ns: int, to_ns: int) -> Following | None:
-    """What held all the time between the two moments."""
+    """Return what held all the time between the two moments."""
     place = bisect_right(mine, from_ns, key=lambda one: one.from_ns) - 1
     return mine[place] if place >= 0 and mine[place].to_ns > to_ns else None
 

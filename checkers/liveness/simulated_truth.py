@@ -1,6 +1,6 @@
-"""What a simulator knows of its run and nobody can know on hosts: which disks it damaged, which requests it saw unanswered, how patient the nodes are.
+"""Ground truth of a simulated run that hosts cannot provide: which disks were damaged, which requests stayed unanswered, how patient the nodes are.
 
-Without it (`known_truth` answers None) the same observations are no proof: a disk may have failed by itself, and a host may have stood still.
+Without it (`known_truth` returns None) the same observations are no proof: a disk may have failed by itself, and a host may have paused.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from ..base.result import RunRecord
 
 ELECTIONS = 5
-"""So many elections in a row may be split or fail before one is won."""
+"""Consecutive elections that may be split or fail before one is won."""
 
 HEARTBEATS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A request that `node` took in at `at_ns` and had not answered at `late_ns`, long after its deadline, although it ran and its disk was whole."""
+    """A request that `node` received at `at_ns` and had not answered at `late_ns`, long after its deadline, although it ran and its disk was whole."""
 
     node: str
     what: str
@@ -30,7 +30,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Administered:
-    """What an administrator asked of `node`, and its answer: `status` None while there is none. `voters` are the weights asked for, of a change of voters."""
+    """An administrator's request to `node`, and its answer: `status` None while there is none. `voters` are the requested weights, of a change of voters."""
 
     node: str
     what: str
@@ -45,8 +45,9 @@ class Administered:
 @dataclass(frozen=True, slots=True)
 class Truth:
     """`damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
-    lost what it had synced; None: none did. `heartbeat_ns` and `election_ns` are the longest heartbeat and election timeout of any node, `settle_ns` what a network needs to carry everything
-    again after a fault. `fair`: it is quick enough for leaders that stay. `calm`: from the heal on nothing was lost or late but by faults; `lossless`: all the time.
+    lost what it had synced; None: none did. `heartbeat_ns` and `election_ns` are the longest heartbeat and election timeout of any node, `settle_ns`
+    what a network needs to carry everything again after a fault. `fair`: it is fast enough for stable leaders. `calm`: from the heal on only faults
+    lost or delayed anything; `lossless`: all the time.
     """
 
     damaged_ns: Mapping[str, int] = field(default_factory=dict)
@@ -64,12 +65,12 @@ class Truth:
 
     @property
     def recovery_ns(self) -> int:
-        """From the end of all faults to when a whole cluster has elected a leader that answers: several elections may be split."""
+        """Time from the end of all faults until a whole cluster has elected a leader that answers: several elections may be split."""
         return ELECTIONS * self.election_ns + self.settle_ns
 
     @property
     def patience_ns(self) -> int:
-        """How long a node that knows the leader may take for a request: it asks again after two heartbeats."""
+        """Time that a node which knows the leader may take for a request: it repeats it after two heartbeats."""
         return HEARTBEATS * self.heartbeat_ns + self.settle_ns // 20
 
     def was_damaged(self, node: str, at_ns: int) -> bool:

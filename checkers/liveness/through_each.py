@@ -1,7 +1,7 @@
-"""Through each node a write and a linearizable read must succeed when all is healed; and what was tried then must be answered.
+"""Through each node a write and a linearizable read must succeed after the heal, and must be answered.
 
-Clients of the workload `settle` do nothing but that, on a system that declares that each of its nodes serves both. In a simulated run the node's
-configuration promises a time (`truth.Truth.recovery_ns`); on hosts only the campaign can, so that there a silent node is a doubt.
+Clients of the workload `settle` do nothing else, on a system that declares that each of its nodes serves both. In a simulated run the node's
+configuration promises a time (`truth.Truth.recovery_ns`). On hosts only the campaign can promise one, so there a silent node is a doubt.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .election_excuses import Stretch, excuse
 from .simulated_truth import known_truth
 
 SETTLE = "settle"
-"""The name of the workload."""
+"""Name of the workload."""
 
 ANOMALY = "unavailable-through-node"
 
 
 def through_each(record: RunRecord, limit_s: float | None) -> tuple[Findings, str | None]:
-    """What is certain, and a doubt. `limit_s` is the campaign's bound, if it gives one."""
+    """Return what is certain, and a doubt. `limit_s` is the campaign's bound, if it gives one."""
     findings, healed_ns = Findings(), record.phases.get("healed")
     tried = _by_node_and_kind(record.history.operations())
     silent = {place: ops for place, ops in tried.items() if not any(map(ran, ops))}
@@ -69,7 +69,7 @@ def _last_ns(ops: Sequence[Operation]) -> int:
 
 
 def _why(record: RunRecord, healed_ns: int, late: dict[tuple[str, str], list[Operation]]) -> str | None:
-    """Why it may rightly be so: a node that stopped itself (`halts` judges that), or a cluster that can elect nobody."""
+    """Return why it may legitimately be so: a node that stopped itself (`halts` judges that), or a cluster that cannot elect a leader."""
     try:
         traces = read_traces(record) if any(record.traces.values()) else None
     except TraceError as error:

@@ -1,7 +1,7 @@
-"""Checker `upkeep`: what nodes owe without being asked: a leader that no quorum can hear steps down, and a log that grows is compacted.
+"""Checker `upkeep`: duties of nodes without a request: a leader without contact to a quorum steps down, and a log that grows is compacted.
 
-Neither breaks a promise about data, so nothing else would see it: such a leader holds its clients until their deadlines, and such a log fills the disk. Times
-and thresholds are those of the nodes' configuration, which a simulated run knows with its true times.
+Neither breaks a promise about data, so no other checker would see it: such a leader holds its clients until their deadlines, and such a log fills the
+disk. Times and thresholds are those of the nodes' configuration, which a simulated run knows with its true times.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .served import Following, followings
 from .simulated_truth import Truth, known_truth
 
 STEP_DOWN_ELECTIONS = 3
-"""A leader looks at each heartbeat whether a quorum answered within the last election timeout."""
+"""A leader checks at each heartbeat whether a quorum answered within the last election timeout."""
 
 COMPACTIONS = 4
-"""So many thresholds of entries may be applied without a snapshot: one is being written while others come."""
+"""Thresholds of entries that may be applied without a snapshot: one is being written while others come."""
 
 
 class UpkeepChecker:
@@ -44,7 +44,7 @@ class UpkeepChecker:
 
 
 def _compaction(traces: Traces, truth: Truth, findings: Findings) -> None:
-    """A node whose disk was slow or damaged may be late with its snapshot; it is left out."""
+    """Check compaction. A node whose disk was slow or damaged may be late with its snapshot; it is left out."""
     if not truth.snapshot_threshold:
         return
     for life in traces:
@@ -68,7 +68,7 @@ SLACK = 1_100
 
 
 def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findings) -> None:
-    """Of each leader, whether one cut kept a quorum from it for too long. A cut drops what arrives; both directions are needed for an answer."""
+    """Check for each leader whether one cut kept a quorum from it for too long. A cut drops what arrives; an answer needs both directions."""
     allowed_ns = STEP_DOWN_ELECTIONS * truth.election_ns
     known = followings(traces)
     for fault in record.faults:
@@ -90,7 +90,7 @@ def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findin
 
 
 def _cut_off(fault: Fault, known: Mapping[str, Sequence[Following]], stretch: tuple[int, int]) -> Iterable[Following]:
-    """Reigns that lasted all through the stretch, of nodes that reach no quorum there and back."""
+    """Return reigns that lasted all through the interval, of nodes that reach no quorum in both directions."""
     cut = {(source, target) for source, target in fault.intended.get("edges", ())}
     for node, mine in known.items():
         for one in mine:
@@ -102,7 +102,7 @@ def _cut_off(fault: Fault, known: Mapping[str, Sequence[Following]], stretch: tu
 
 
 def _stood_still(faults: Iterable[Fault], node: str, from_ns: int, to_ns: int) -> bool:
-    """Whether the process may not have run, or its clock not have gone as it should."""
+    """Return whether the process may not have run, or its clock may have been wrong."""
     return any(
         fault.kind in ("pause", "cpu", "clock", "kill", "power", "wipe", "memory", "disk")
         and fault.start_ns <= to_ns

@@ -1,7 +1,7 @@
-"""What a sequential specification is made of: states, steps, and what a step does to a state.
+"""Parts of a sequential specification: states, steps, and what a step does to a state.
 
-States and steps are hashable, for the search interns both. A step is *pure* when it changes the state in no state at all, so that it may take
-effect as soon as it is legal. An operation of unknown outcome becomes the step of its effect alone, or none when it has no effect.
+States and steps are hashable, because the search interns both. A step is *pure* when it never changes the state, so that it may take effect as soon
+as it is legal. An operation of unknown outcome becomes the step of its effect alone, or none when it has no effect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tribulation.histories import Operation
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`kind` with its operands. `conditional` means that it is illegal in some states."""
+    """`kind` with its operands. `conditional`: it is illegal in some states."""
 
     kind: str
     value: Hashable = None
@@ -25,7 +25,7 @@ class Step:
 
 
 class Illegal:
-    """The type of `ILLEGAL`: what `apply` answers where a step cannot happen."""
+    """Type of `ILLEGAL`: what `apply` returns where a step cannot happen."""
 
 
 ILLEGAL = Illegal()
@@ -33,7 +33,7 @@ ILLEGAL = Illegal()
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The type of `NOTHING`: no state in particular."""
+    """Type of `NOTHING`: no particular state."""
 
 
 NOTHING = Nothing()
@@ -42,8 +42,8 @@ NOTHING = Nothing()
 class Model(Protocol):
     """`init` and `apply` are the specification; the other parts let the search prune and explain, and must be sound.
 
-    `overwrites`: each unconditional step leads to a state that does not depend on the one before, and each conditional one is
-    legal in exactly one state or in all but one; then an operation of unknown outcome need only be used when its result is demanded.
+    `overwrites`: each unconditional step leads to a state that does not depend on the one before, and each conditional one is legal in exactly one
+    state or in all but one. Then an operation of unknown outcome is needed only when its result is required.
     """
 
     name: ClassVar[str]
@@ -56,24 +56,24 @@ class Model(Protocol):
     def apply(self, state: Hashable, step: Step) -> Hashable | Illegal: ...
 
     def gives(self, step: Step) -> Hashable:
-        """The state that a changing step leads to; asked only where steps overwrite."""
+        """Return the state that a changing step leads to; called only where steps overwrite."""
         ...
 
     def needs(self, step: Step) -> Hashable:
-        """The one state in which a conditional step is legal, or `NOTHING` when there are several; asked only where steps overwrite."""
+        """Return the one state in which a conditional step is legal, or `NOTHING` when there are several; called only where steps overwrite."""
         ...
 
     def starts(self, steps: Iterable[Step]) -> list[Hashable] | None:
-        """States such that, if `steps` cannot be ordered from any of these, they cannot from any state. None: not enumerable."""
+        """Return states such that, if `steps` cannot be ordered from any of these, they cannot from any state. None: not enumerable."""
         ...
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """Whether taking `step` out of any legal order of it and `others` leaves a legal order."""
+        """Return whether removing `step` from any legal order of it and `others` leaves a legal order."""
         ...
 
 
 class Accumulates:
-    """What models share whose states depend on all that happened."""
+    """Common base of models whose states depend on the whole past."""
 
     overwrites: ClassVar[bool] = False
 

@@ -1,6 +1,6 @@
-"""Sequential specifications: what one object that does one thing at a time would answer.
+"""Sequential specifications: the answers of an object that performs one operation at a time.
 
-A model turns each operation of a history into a *step* and says what a step does to a state (`steps`).
+A model turns each operation of a history into a *step* and defines what a step does to a state (`steps`).
 
 | model | operations (`f`) | state |
 |---|---|---|
@@ -45,7 +45,7 @@ __all__ = [
 
 @dataclass
 class MutexModel:
-    """A lock. It does not know its holder: a release by anybody frees it."""
+    """A lock. It does not know its holder: a release by any process frees it."""
 
     name: ClassVar[str] = "mutex"
     overwrites: ClassVar[bool] = True
@@ -109,7 +109,7 @@ class SequenceModel(Accumulates):
 
 @dataclass
 class SetModel(Accumulates):
-    """A set that grows. Elements become bits, in order of first use, so that a state is one integer."""
+    """A set that grows. Elements become bits, in order of first use, so a state is one integer."""
 
     name: ClassVar[str] = "set"
     _bits: dict[Hashable, int] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class SetModel(Accumulates):
         return state if state == step.value else ILLEGAL
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """An add of an element that no read has: no read came after it."""
+        """An add of an element that no read contains: no read came after it."""
         if step.pure:
             return True
         bit: Any = step.value
@@ -148,7 +148,7 @@ class SetModel(Accumulates):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Operations that one model knows. `make` gives the model for the general search; None where there is none."""
+    """Operations of one model. `make` creates the model for the general search; None where there is none."""
 
     names: frozenset[str]
     make: Callable[[Sequence[Operation]], Model] | None
@@ -165,7 +165,7 @@ FAMILIES: dict[str, Family] = {
     "mutex": Family(LOCK, lambda ops: MutexModel()),
     "register": Family(frozenset({*READS, "write", "put", "cas", DELETE, *SWAPS}), lambda ops: RegisterModel()),
 }
-"""What the operations of one object may be, in the order in which it is tried."""
+"""Families of operations of one object, in the order in which they are tried."""
 
 _ASKED = {
     "cas-register": "register",
@@ -176,13 +176,13 @@ _READS = frozenset(READS)
 
 
 def family_of(names: frozenset[str], reads_lists: bool = False, asked: str | None = None) -> str | None:
-    """The family of an object with operations of these names; None when none fits. `asked` is the model that somebody named.
+    """Return the family of an object with operations of these names; None when none fits. `asked` is the model that the user named.
 
-    Nothing but reads: what they return tells what it is.
+    For reads alone, the returned values decide.
     """
     if asked is not None:
         found = _ASKED.get(asked, asked)
-        # Of several keys with text some may never have been appended to, which makes no difference.
+        # Some of several keys with text may never have been appended to, which makes no difference.
         return found if found in FAMILIES and names <= FAMILIES[found].names else None
     if names <= _READS:
         return "set" if reads_lists else "register"
@@ -190,7 +190,7 @@ def family_of(names: frozenset[str], reads_lists: bool = False, asked: str | Non
 
 
 def _typical(family: str, names: frozenset[str]) -> bool:
-    """Whether operations that several families know are this one's: appends make a list, adds a set."""
+    """Return whether operations that several families share are typical of this one: appends of a list, adds of a set."""
     return family not in _TYPICAL or not names.isdisjoint(_TYPICAL[family])
 
 

@@ -1,4 +1,4 @@
-"""What operations on structures are called: Jepsen's names, and the ones that libraries use."""
+"""Names of operations on structures: Jepsen's, and those that libraries use."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ DELTAS: dict[str, tuple[int, str | None]] = {
     "get-and-add": (1, "old"),
     "add-and-get": (1, "new"),
 }
-"""Operation → (sign of its argument, which sum it answers)."""
+"""Operation → (sign of its argument, which sum it returns)."""
 
 FETCHES = tuple(name for name, (_, answers) in DELTAS.items() if answers)
-"""Operations that answer a sum."""
+"""Operations that return a sum."""
 
 QUEUE = frozenset({*ENQUEUES, *DEQUEUES})
 STACK = frozenset({*PUSHES, *POPS})

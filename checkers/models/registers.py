@@ -22,7 +22,7 @@ def cas_operands(op: Operation) -> tuple[Hashable, Hashable]:
 
 
 def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
-    """Whether a mismatched cas says what it saw instead, and that value: its `observed` field, or a value that is not its argument again.
+    """Return whether a mismatched cas reports what it saw, and that value: its `observed` field, or a value that does not repeat its argument.
 
     `observed` may be the results of the transaction that the cas was, hence a list of one.
     """
@@ -35,13 +35,13 @@ def observed_by_mismatch(op: Operation) -> tuple[bool, Hashable]:
 
 
 def written(op: Operation) -> Hashable:
-    """What a write, a swap or a delete leaves behind."""
+    """Return the value after a write, a swap or a delete."""
     return None if op.f == DELETE else canonical(op.argument)
 
 
 @dataclass
 class RegisterModel:
-    """`read`/`get`, `write`/`put`, `delete` (writes null), `cas`, and `swap` (also `rmw`), which writes and answers what was there before."""
+    """`read`/`get`, `write`/`put`, `delete` (writes null), `cas`, and `swap` (also `rmw`), which writes and returns the value before."""
 
     initial: Hashable = None
     name: ClassVar[str] = "register"
@@ -91,7 +91,7 @@ class RegisterModel:
         return [*dict.fromkeys(mentioned), FRESH]
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A change that nobody observes may go: what follows it is another write. `differs` observes every change."""
+        """A change that is not observed may be removed: what follows it is another write. `differs` observes every change."""
         if step.pure:
             return True
         written = self.gives(step)

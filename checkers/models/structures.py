@@ -1,4 +1,4 @@
-"""Sequential specifications of structures, for the general search where quick methods do not reach.
+"""Sequential specifications of structures, for the general search where fast methods do not apply.
 
 | model | operations | state |
 |---|---|---|
@@ -27,7 +27,7 @@ from .operation_names import ACQUIRES, DELTAS, TAKES
 
 @dataclass
 class _Container(Accumulates):
-    """Values go in and come out: `first` in, `last` in, or `greatest` or `least` of all is the next to leave."""
+    """Values go in and come out: the `first` in, the `last` in, or the `greatest` or `least` of all leaves next."""
 
     leaves: ClassVar[str]
     name: ClassVar[str]
@@ -64,7 +64,7 @@ class _Container(Accumulates):
         return left
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A value that nobody took may stay outside."""
+        """A value that was never taken may stay outside."""
         if step.kind == "put":
             return not any(other.kind in ("take", "put") and other.value == step.value for other in others)
         return step.pure
@@ -88,7 +88,7 @@ class LeastFirstModel(_Container):
 
 @dataclass
 class CounterModel(Accumulates):
-    """A sum. What an operation answers counts only when it is a number that the argument does not explain."""
+    """A sum. An operation's answer counts only when it is a number that the argument does not explain."""
 
     initial: int = 0
     name: ClassVar[str] = "counter"
@@ -127,7 +127,7 @@ _BY_ANSWER = {
 
 @dataclass
 class SetModel(Accumulates):
-    """Elements inside. An add or a remove that answers true or false says whether it changed anything; another answer says nothing."""
+    """Elements inside. An add or a remove that returns true or false reports whether it changed anything; another answer has no meaning."""
 
     name: ClassVar[str] = "set"
 
@@ -193,14 +193,14 @@ class ElementModel:
         return [False, True]
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A change that nobody observes may go: what follows it is another one."""
+        """A change that is not observed may be removed: what follows it is another one."""
         written = self.gives(step)
         return step.pure or not any(other.conditional and self.needs(other) == written for other in others)
 
 
 @dataclass
 class TokenLockModel(Accumulates):
-    """A lock whose every acquire answers a greater token. An acquire of unknown outcome gave its token to nobody, so it may be left out."""
+    """A lock whose every acquire returns a greater token. An acquire of unknown outcome returned no token, so it may be omitted."""
 
     name: ClassVar[str] = "token lock"
 

@@ -1,9 +1,9 @@
-"""Sequential specifications of transactions: their parts happen at once, on registers and lists that they touch together.
+"""Sequential specifications of transactions: all parts happen at once, on registers and lists that they access together.
 
 | model | parts of a `txn` | state |
 |---|---|---|
 | `transactions` | `["r", k, v]`, `["w", k, v]`, `["append", k, v]`, `["cas", k, from, to]` | what each key holds: nothing at first |
-| `multi-register` | the same, of registers | what each key holds: at first nobody says, and whoever reads it first tells |
+| `multi-register` | the same, of registers | what each key holds: unknown at first, set by its first read |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .model import ILLEGAL, Accumulates, Illegal, Step
 _KINDS = {"read": "r", "write": "w", "a": "append"}
 
 Part = tuple[str, int, Hashable]
-"""Kind, place of the key, operand: what a read saw, or what the others do."""
+"""Kind, place of the key, operand: what a read saw, or what the other kinds do."""
 
 
 @dataclass
@@ -69,7 +69,7 @@ class TransactionModel(Accumulates):
 
 
 def _after(held: Any, kind: str, operand: Any) -> Hashable | Illegal:
-    """What a key that held `held` holds after that part."""
+    """Return what a key that held `held` holds after that part."""
     if kind == "w":
         return operand  # type: ignore[no-any-return]
     if kind == "append":
@@ -81,13 +81,13 @@ def _after(held: Any, kind: str, operand: Any) -> Hashable | Illegal:
 
 
 class _Unsaid(Enum):
-    """The value of a register that nobody has read or written yet."""
+    """The value of a register before its first read or write."""
 
     UNSAID = "not known"
 
 
 class MultiRegisterModel(TransactionModel):
-    """Registers of which nobody says how they begin. A read of nil says nothing, as in Knossos."""
+    """Registers of unknown initial values. A read of nil has no meaning, as in Knossos."""
 
     name: ClassVar[str] = "multi-register"
 
@@ -97,7 +97,7 @@ class MultiRegisterModel(TransactionModel):
             return None
         parts: Any = found.value
         told = tuple(part for part in parts if part[0] != "r" or part[2] is not None)
-        # A read may be what tells the state, so that it cannot be taken as early as one likes: it is not pure.
+        # A read may determine the state, so it cannot be taken arbitrarily early: it is not pure.
         return Step("txn", told, None, False, found.conditional) if told else None
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:

@@ -1,11 +1,11 @@
-"""The quorum guarantees Q1 to Q4: what exactly was promised while a majority of the weight was there, and while it was not.
+"""The quorum guarantees Q1 to Q4: the promises while a majority of the weight is there, and while it is not.
 
-Q1 every ok write was durable on voters with more than half of the weight before its ok. Q2 no write whose whole interval lies where no
-connected component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was asked. Q4 without a quorum,
-stale reads answer marked, and writes end refused or unknown by their deadline.
+Q1 every ok write was durable on voters with more than half of the weight before its ok. Q2 no write whose whole interval lies where no connected
+component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was invoked. Q4 without a quorum, stale reads answer
+marked, and writes end refused or unknown by their deadline.
 
-Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`, and `quorum_sides` for a side that has no
-quorum while another one has).
+Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`, and `quorum_sides` for a side that has no quorum
+while another one has).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .trace_evidence import judge_reads, judge_writes
 
 
 class QuorumChecker:
-    """Stats hold each guarantee apart: `Q1` … `Q4`, how much was looked at, and how much stayed undecided."""
+    """Stats hold each guarantee separately: `Q1` … `Q4`, how much was examined, and how much stayed undecided."""
 
     name = "quorum"
     options = (
@@ -80,7 +80,7 @@ class QuorumChecker:
 
 
 def _of_the_log(record: RunRecord) -> Sequence[Operation]:
-    """Without those that never asked for a quorum of the log."""
+    """Return those that required a quorum of the log."""
     operations = record.history.operations()
     return (
         [op for op in operations if not acknowledged.without_log(op)]
@@ -97,7 +97,7 @@ def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) ->
     if not succeeded and not stats["Q2"]["writes_begun_inside"]:
         return "no operation succeeded, and none was tried while no quorum could exist"
     if facts is None:
-        return None if record.voters else "neither traces nor the voters' weights are known"
+        return None if record.voters else "traces and the voters' weights are unknown"
     if facts.traces.problems:
         return "; ".join(facts.traces.problems[:5])
     if stats["Q1"]["writes"] and not stats["Q1"]["proven"] and not stats["Q1"]["claimed"]:

@@ -1,8 +1,8 @@
-"""Q2 and Q4: what may not happen while nobody can have a quorum, from the ledger's certain faults and the history alone.
+"""Q2 and Q4: what must not happen while no quorum can exist, from the ledger's certain faults and the history alone.
 
-A window without a quorum is a stretch in which, under every configuration that could be in force, no component of running and mutually
-reachable nodes held more than half of the weight. Only operations wholly inside a window are judged. Where the faults change during one, a leader may
-have gathered the votes of one peer before and of another after: then it is judged by all with whom its server could exchange messages meanwhile.
+A window without a quorum is an interval in which, under every possible active configuration, no component of running and mutually reachable nodes
+held more than half of the weight. Only operations wholly inside a window are judged. Where the faults change during one, a leader may have gathered
+the votes of one peer before and of another after. Then it is judged by all nodes with which its server could exchange messages meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..faults.connectivity import Epoch, Epochs
 from ..raft.voter_timeline import VoterTimeline
 
 DEFAULT_GRACE_MS = 1000
-"""What an answer may be late beyond its deadline: the client's own scheduling, not the system's promise."""
+"""Allowed lateness of an answer beyond its deadline: the client's own scheduling, not the system's promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def judge_windows(
 
 
 def _proof(record: RunRecord, op: Operation, window: Window, history: Epochs, timeline: VoterTimeline) -> Window | None:
-    """The window, or so much of it as the operation took, if no quorum can have had a part in the answer."""
+    """Return the window, or the part of it that the operation took, if no quorum can have taken part in the answer."""
     assert op.complete_ns is not None
     parts = history.during(op.invoke_ns, op.complete_ns)
     if len(parts) == 1:
@@ -173,7 +173,7 @@ def _judge_deadline(
 
 
 def judge_unmarked(operations: Sequence[Operation], windows: Sequence[Window], findings: Findings) -> dict[str, int]:
-    """Without a quorum, a read that asked for the local state must be answered as such."""
+    """Without a quorum, a read that requested the local state must be marked as such."""
     starts = [window.start_ns for window in windows]
     counts = {"marked": 0, "unmarked": 0}
     for op in operations:

@@ -1,7 +1,7 @@
-"""Q2 and Q3 from one side of a cut: who answers must be able to exchange messages with a quorum, even while another side has one.
+"""Q2 and Q3 on one side of a cut: a node that answers must be able to exchange messages with a quorum, even while another side has one.
 
-Judged are operations that lie wholly within one epoch of the ledger and name the node that served them. Whatever the protocol, a request
-asked in the epoch can only have been answered with the help of nodes that the serving node could tell of it and hear from again.
+Judged are operations that lie wholly within one epoch of the ledger and name the node that served them. Whatever the protocol, a request of the epoch
+can only have been answered with the help of nodes that the serving node could reach and hear back from.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def judge_sides(
     reads_need_quorum: bool,
     findings: Findings,
 ) -> dict[str, int]:
-    """`windows` are judged already. `reads_need_quorum`: no lease stands in for a read's confirmation. Returns how much was looked at."""
+    """Judge the sides; `windows` are judged already. `reads_need_quorum`: no lease replaces a read's confirmation. Returns how much was examined."""
     without = [window.start_ns for window in windows]
     sides = _Sides(record, timeline)
     counts = {"writes_under_faults": 0, "reads_under_faults": 0}

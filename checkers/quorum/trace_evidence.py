@@ -1,8 +1,8 @@
-"""Q1 and Q3 from the nodes' traces: were the voters behind an acknowledged write, or behind a read, more than half of the weight?
+"""Q1 and Q3 from the nodes' traces: did the voters behind an acknowledged write, or behind a read, hold more than half of the weight?
 
-What a leader says of others (`match`, `acks`) must itself be a quorum, and must not be contradicted by what they traced. Where a killed node's
-last lines are missing, or the order of two hosts' lines lies within the error of their clocks, the leader's word is taken and counted as
-`claimed`; where nothing at all is left to compare, as `undecided`.
+A leader's statements about others (`match`, `acks`) must themselves be a quorum, and must not be contradicted by what those nodes traced. Where a
+killed node's last lines are missing, or the order of two hosts' lines lies within the error of their clocks, the leader's statement is accepted and
+counted as `claimed`; where nothing is left to compare, as `undecided`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..traces.traces import Line, excerpt
 def judge_writes(
     operations: Sequence[Operation], facts: Survey, timeline: VoterTimeline, findings: Findings
 ) -> dict[str, int]:
-    """Q1, for every ok write that names its log index."""
+    """Judge Q1, for every ok write that names its log index."""
     counts = {"writes": 0, "proven": 0, "claimed": 0, "undecided": 0}
     ack_of = {(ack.line.get("session"), ack.line.get("command")): ack for ack in facts.acks}
     claims = _Claims(facts)
@@ -85,7 +85,7 @@ def _report_write(
 
 
 class _Claims:
-    """Per term, how far leaders said that a quorum held their log."""
+    """Per term, how far leaders reported that a quorum held their log."""
 
     def __init__(self, facts: Survey) -> None:
         self._highest: dict[int, int] = {}
@@ -112,7 +112,7 @@ class _Confirmed:
 
 
 def judge_reads(operations: Sequence[Operation], facts: Survey, findings: Findings) -> dict[str, int]:
-    """Q3: each round of confirmation was by a quorum, and each ok linearizable read had one in its interval."""
+    """Judge Q3: each round of confirmation was by a quorum, and each ok linearizable read had one in its interval."""
     known = {weights_of(line["voters"]) for line, _ in facts.configs} | {
         weights_of(incarnation.start["voters"]) for incarnation in facts.traces if incarnation.start is not None
     }
@@ -161,7 +161,7 @@ def _judge_round(line: Line, known: set[Weights], findings: Findings) -> None:
 
 
 def _report_lease(line: Line, op: Operation, findings: Findings) -> None:
-    """A lease on the monotonic clock stands in for the confirmation, within its stated drift bound; one on another clock for nothing."""
+    """Report reads under a lease. One on the monotonic clock replaces the confirmation, within its stated drift bound; one on another clock does not."""
     findings.add(
         "Q3-read-by-bad-lease",
         f"{acknowledged.describe(op)} was answered as linearizable by {acknowledged.served_by(op)} by a lease that is measured on the {line['clock']} clock, which "
@@ -181,7 +181,7 @@ def _report_read(op: Operation, findings: Findings) -> None:
 
 
 def _by_node(lines: Sequence[tuple[Line, Moment]]) -> list[list[_Confirmed]]:
-    """Of each node, in the order of its trace, so that times only grow."""
+    """Lines of each node, in the order of its trace, so that times only grow."""
     nodes: dict[str, list[_Confirmed]] = {}
     for line, moment in lines:
         nodes.setdefault(line["node"], []).append(_Confirmed(line.get("index", 0), moment.at.low_ns, moment.at.high_ns))
@@ -189,7 +189,7 @@ def _by_node(lines: Sequence[tuple[Line, Moment]]) -> list[list[_Confirmed]]:
 
 
 def _has(nodes: Sequence[Sequence[_Confirmed]], op: Operation, index: int | None) -> bool:
-    """Whether some node has a line that may lie within the operation's interval, at an index that the read had seen."""
+    """Return whether some node has a line that may lie within the operation's interval, at an index that the read had seen."""
     for lines in nodes:
         first = bisect_left(lines, op.invoke_ns, key=lambda line: line.high_ns)
         inside = first < len(lines) and lines[first].low_ns <= (op.complete_ns or 0)
@@ -222,5 +222,5 @@ class _Coverage:
         if at == len(stretches):
             return False
         low_ns, end_ns = stretches[at]
-        # Between the last line of an incarnation and the next boot there may have been lines that are lost.
+        # Between the last line of an incarnation and the next boot, lines may have been lost.
         return low_ns <= op.invoke_ns and (op.complete_ns or 0) < end_ns

@@ -1,7 +1,7 @@
-"""Acknowledged writes against the one log: the index of an acknowledged write must hold that write for ever (SB3).
+"""Acknowledged writes against the one log: the index of an acknowledged write must hold that write forever (SB3).
 
-Four kinds of proof: two writes acknowledged at one index; an index that holds an entry of a later term than the acknowledgement; an
-entry acknowledged by a node that held another one than was applied; a later leader whose log ends before what a leader acknowledged.
+Four kinds of proof: two writes acknowledged at one index; an index that holds an entry of a later term than the acknowledgement; an entry
+acknowledged by a node that held another one than was applied; a later leader whose log ends before what a leader acknowledged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .facts import Ack, Reign, Survey
 
 @dataclass(frozen=True, slots=True)
 class AckCount:
-    """How many acknowledged writes named their index, and how many of these met an applied entry or a trace to compare with."""
+    """Number of acknowledged writes with an index, and number of these that met an applied entry or a trace to compare with."""
 
     writes: int
     indexed: int
@@ -97,7 +97,7 @@ def _judge_held(facts: Survey, by_command: dict[tuple[object, object] | None, Op
 def _judge_leaders(
     facts: Survey, by_command: dict[tuple[object, object] | None, Operation], findings: Findings
 ) -> None:
-    """What a leader acknowledged was committed in its term at the latest, so the leaders of all later terms hold it."""
+    """Judge leaders: what a leader acknowledged was committed in its term at the latest, so the leaders of all later terms must hold it."""
     best: dict[int, Ack] = {}
     for ack in facts.acks:
         if ack.leader_term is not None:

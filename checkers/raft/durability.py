@@ -1,10 +1,9 @@
-"""When each node had which log entries written and on disk, as far as its trace can tell.
+"""When each node had which log entries written and on disk, as far as its trace shows.
 
-The question is always "was entry (index, term) durable on this node before that moment?". A node says that an entry is durable some time
-after it is, and after it told others: the answers to them wait for the disk, not for the trace. So a late `durable` line contradicts
-nothing. What cannot be durable is what was not even *written* yet: `NO` is given where the first `append` that may hold the entry came
-surely later, or never came although the node went on tracing. The lost end of a killed incarnation hides nothing for long, since the next
-`start` says what its disk holds.
+The question is always "was entry (index, term) durable on this node before that moment?". A node traces that an entry is durable some time after it
+is, and after it answered others: the answers to them wait for the disk, not for the trace. So a late `durable` line contradicts nothing. What was not
+even *written* yet cannot be durable: `NO` is the answer where the first `append` that may hold the entry certainly came later, or never came although
+the node went on tracing. The lost end of a killed incarnation hides nothing for long, since the next `start` records what its disk holds.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Durable(Enum):
 
 
 class Moment(NamedTuple):
-    """A trace line's place: the node, its position in the whole trace of that node, and its time. `""` is outside all nodes."""
+    """Place of a trace line: the node, its position in the whole trace of that node, and its time. `""` is outside all nodes."""
 
     node: str
     ordinal: int
@@ -38,7 +37,7 @@ def outside(high_ns: int) -> Moment:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What the disk of a node held when it booted."""
+    """Content of a node's disk when it booted."""
 
     incarnation: int
     last_index: int
@@ -46,7 +45,7 @@ class Boot:
     torn: bool
     moment: Moment
     forgot: bool = False
-    """A fault had taken from its disk what was synced, so that what is missing is not the node's doing."""
+    """A fault had removed synced data from its disk, so what is missing is not the node's fault."""
 
 
 @dataclass(slots=True)
@@ -91,7 +90,7 @@ class _Evidence:
 
 
 class DurableHistory:
-    """Of one node. Lines are given in the order of its trace."""
+    """Durability on one node. Lines are added in the order of its trace."""
 
     __slots__ = ("_durable", "_last_low_ns", "_last_ordinal", "_written", "boots", "incomplete", "node")
 
@@ -99,19 +98,19 @@ class DurableHistory:
         self.node = node
         self.boots: list[Boot] = []
         self.incomplete = False
-        """Lines are missing inside an incarnation, so that no absence counts."""
+        """Lines are missing inside an incarnation, so no absence counts."""
         self._written = _Evidence()
         self._durable = _Evidence()
         self._last_low_ns = NEVER_NS
         self._last_ordinal = -1
 
     def saw(self, moment: Moment) -> None:
-        """The node was alive and tracing."""
+        """Record that the node was alive and tracing."""
         self._last_low_ns = moment.at.low_ns
         self._last_ordinal = moment.ordinal
 
     def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool = False) -> None:
-        """A `start` line: its disk held this since some time after the line before. Call before `saw`."""
+        """Record a `start` line: its disk held this since some time after the line before. Call before `saw`."""
         self.boots.append(Boot(incarnation, index, term, torn, moment, forgot))
         low_ns, high_ns, ordinal = self._last_low_ns, moment.at.high_ns, self._last_ordinal
         self._written.add(index, term, low_ns, high_ns, ordinal)
@@ -124,7 +123,7 @@ class DurableHistory:
         self._durable.add(index, term, moment.at.low_ns, moment.at.high_ns, moment.ordinal)
 
     def before(self, index: int, term: int, moment: Moment) -> Durable:
-        """Whether entry `index` of `term` was on this node's disk before `moment`."""
+        """Return whether entry `index` of `term` was on this node's disk before `moment`."""
         written = self._written.first(index, term)
         low_ns, ordinal = (self._last_low_ns, self._last_ordinal) if written is None else (written[0], written[2])
         if self._surely_after(low_ns, ordinal, moment):
@@ -138,7 +137,7 @@ class DurableHistory:
         return ordinal > moment.ordinal if moment.node == self.node else low_ns > moment.at.high_ns
 
     def _may_hide(self, moment: Moment) -> bool:
-        """Whether it may have held more at that moment than any line left tells: a gap, or a tail that a boot found torn."""
+        """Return whether it may have held more at that moment than any remaining line shows: a gap, or a tail that a boot found torn."""
         return self.incomplete or any(
             (boot.torn or boot.forgot) and boot.moment.at.low_ns <= moment.at.high_ns for boot in self.boots
         )

@@ -1,9 +1,9 @@
-"""Elections as traced: who voted for whom, who won which term, and that terms only grow.
+"""Elections as traced: which node voted for which, which won which term, and that terms only grow.
 
-Every statement counts, whoever made it: a voter's own `vote` line, the `voted_for` its disk held at a boot, and the list of votes that a
-winner says it got. A vote that nobody traced proves nothing (Raft paper, section 5.2). What a boot found may have been in the page cache alone, left
-there by a process that was killed before its fsync; a power cut takes it back, and rightly, if the node had not gone on with it. So it counts
-once a line that waits for the disk follows in the same incarnation.
+Every statement counts, from any node: a voter's own `vote` line, the `voted_for` its disk held at a boot, and a winner's list of the votes that it
+got. A vote that was never traced proves nothing (Raft paper, section 5.2). What a boot found may have been only in the page cache, left there by a
+process that was killed before its fsync; a power loss legitimately takes it back, if the node had not gone on with it. So it counts once a line that
+waits for the disk follows in the same incarnation.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class _Memory:
     voted_term: int = 0
     vote_line: Line | None = None
     openly_forgotten: bool = False
-    """Whether a boot since the vote found the log's tail damaged, and said so."""
+    """Whether a boot since the vote found the log's tail damaged, and reported it."""
     boot: Line | None = None
     """The last `start` line, as long as no line that waits for the disk has followed it."""
 
 
 @dataclass(slots=True)
 class Ballots:
-    """Takes the lines of all nodes, each node's in order."""
+    """Collects the lines of all nodes, each node's in order."""
 
     findings: Findings
     winners: dict[int, Line] = field(default_factory=dict)
@@ -46,19 +46,20 @@ class Ballots:
     _memories: dict[str, _Memory] = field(default_factory=dict)
 
     def start(self, line: Line, forgot: bool = False) -> None:
-        """`forgot`: a fault took what was on its disk, which is then no broken promise. What it voted stays voted."""
+        """`forgot`: a fault removed data from its disk, which is then not a broken promise. Its votes still count."""
         if forgot:
             self._memories.pop(line["node"], None)
         memory = self._memory(line)
         term, voted_for = line["term"], line.get("voted_for") or None
         if line.get("torn"):
-            # Its last batch was damaged; what it forgot it forgot openly, and it does not vote before it has caught up.
+            # Its last batch was damaged; it reported the loss, and does not vote before it has caught up.
             self.torn_boots += 1
             memory.openly_forgotten = True
         elif term < memory.term:
             self._regressed(line, memory, f"booted with term {term} on its disk")
         elif memory.openly_forgotten and line["last_term"] == term:
-            # It was made whole by that term's leader, whose entry it holds: any other candidate of the term lacks that entry, and gets no vote.
+            # It was made whole by that term's leader, whose entry it holds: any other candidate of the term lacks that entry, and gets no
+            # vote.
             pass
         elif voted_for is None and memory.vote_line is not None and memory.voted_term == term:
             self.findings.add(
@@ -70,7 +71,7 @@ class Ballots:
         memory.boot = line
 
     def synced(self, line: Line) -> None:
-        """A line that waits for the disk: what the boot before it found is durable too."""
+        """Record a line that waits for the disk: what the boot before it found is durable too."""
         memory = self._memory(line)
         boot, memory.boot = memory.boot, None
         if boot is None or boot["incarnation"] != line["incarnation"]:

@@ -1,4 +1,4 @@
-"""What the traces of a Raft run say, as plain facts: reigns, commits, acknowledgements, applied entries, configurations.
+"""Facts from the traces of a Raft run: reigns, commits, acknowledgements, applied entries, configurations.
 
 `raft_survey` collects them in one pass; the checkers that judge across nodes read them here.
 """
@@ -17,7 +17,7 @@ from .log import EntryTree
 
 @dataclass(slots=True)
 class Reign:
-    """A won election and how long the node believed in it. `last_term` is None where the trace does not tell.
+    """A won election and how long the node believed in it. `last_term` is None where the trace does not show it.
 
     `ends`: when the belief ended; after a kill that is anywhere from its last line to its next boot.
     """
@@ -40,7 +40,7 @@ class Reign:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """`leader_term`, `entry_term`: None where the trace does not tell."""
+    """`leader_term`, `entry_term`: None where the trace does not show it."""
 
     line: Line
     leader_term: int | None

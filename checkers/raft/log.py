@@ -1,8 +1,8 @@
-"""What is known of Raft logs: of one node's log while it lives, and of all entries ever written, as a tree.
+"""Knowledge about Raft logs: one node's log while it lives, and all entries ever written, as a tree.
 
-Entries of one term have one author, who only appends; so in every log they form one run of indices, and every log that holds
-`(index, term)` holds the same entries before it (Log Matching, Raft paper section 5.3). That lets a whole log be named by its last
-entry and be compared at any index in a few steps, without keeping logs:
+Entries of one term have one author, which only appends. So in every log they form one run of indices, and every log that holds `(index, term)` holds
+the same entries before it (Log Matching, Raft paper section 5.3). That lets a whole log be named by its last entry and be compared at any index in a
+few steps, without keeping logs:
 
     tree.term_at(120, 7, 90)   # the term of entry 90 in every log whose entry 120 is of term 7
 
@@ -21,7 +21,7 @@ _TERM_SHIFT = 40
 class NodeLog:
     """The terms in one node's log as runs, from the first index that is known for certain.
 
-    Whatever was lost (a boot, a gap in the trace) makes the log unknown before a point and nothing more.
+    A loss (a boot, a gap in the trace) makes the log unknown before a point and nothing more.
     """
 
     __slots__ = ("_starts", "_terms", "last")
@@ -32,7 +32,7 @@ class NodeLog:
         self.last = -1
 
     def reset(self, index: int, term: int) -> None:
-        """Only the entry at `index` is known, and that it is the last one. Index 0 of term 0 stands before every log."""
+        """Only the entry at `index` is known, and that it is the last one. Index 0 of term 0 precedes every log."""
         self._starts, self._terms, self.last = [index], [term], index
 
     def forget(self) -> None:
@@ -44,7 +44,7 @@ class NodeLog:
         return self._terms[bisect_right(self._starts, index) - 1]
 
     def append(self, index: int, term: int) -> None:
-        """Write one entry. One that does not follow the last entry known leaves nothing known before it."""
+        """Write one entry. One that does not follow the last known entry makes everything before it unknown."""
         if index <= self.last:
             self.truncate(index)
         if not self._starts or index != self.last + 1:
@@ -117,7 +117,7 @@ class EntryTree:
         self._check_run(term)
 
     def term_at(self, last_index: int, last_term: int, index: int) -> int | None:
-        """The term of entry `index` in every log whose entry `last_index` is of `last_term`; None where that is not known."""
+        """Return the term of entry `index` in every log whose entry `last_index` is of `last_term`; None where that is unknown."""
         if index > last_index:
             return None
         term, at = last_term, last_index
@@ -130,7 +130,7 @@ class EntryTree:
             if index >= begin[0]:
                 return term
             if begin[1] >= term:
-                return None  # terms only grow along a log; whatever this is, another conflict reports it
+                return None  # terms only grow along a log; another conflict reports this one
             at, term = begin[0] - 1, begin[1]
 
     def _check_run(self, term: int) -> None:

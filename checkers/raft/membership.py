@@ -1,7 +1,7 @@
-"""Configurations as nodes adopted them: which one is in force, and that each is one weight step from the one before.
+"""Configurations as nodes adopted them: which one is active, and that each is one weight step from the one before.
 
-A configuration is in force on a node from the moment it is in its log. `Adopted` follows one incarnation; where the trace cannot tell
-(a truncation behind the boot, an installed snapshot) it answers None rather than guess.
+A configuration is active on a node from the moment it is in its log. `Adopted` follows one incarnation; where the trace does not show it (a
+truncation behind the boot, an installed snapshot) it returns None rather than guess.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Adopted:
         return self._entries[-1].weights if self._entries else None
 
     def adopt(self, line: Line) -> Change | None:
-        """Put a configuration in force. Returns the change it makes, to be judged when its entry is seen to be written."""
+        """Activate a configuration. Returns its change, to be judged when its entry is seen to be written."""
         index, weights = line["index"], weights_of(line["voters"])
         while self._entries and (self._entries[-1].index or -1) >= index:
             self._entries.pop()
@@ -63,7 +63,7 @@ class Adopted:
 
 
 def judge_step(change: Change, findings: Findings) -> None:
-    """One entry changes one voter's weight by one: then any two quorums of neighbours meet."""
+    """Judge that one entry changes one voter's weight by one: then any two quorums of neighbours intersect."""
     before, after = change.before.weights, change.after.weights
     steps = steps_between(before, after)
     if steps == 1:
@@ -71,7 +71,7 @@ def judge_step(change: Change, findings: Findings) -> None:
     line = change.after.line
     apart = disjoint_quorums(before, after)
     danger = (
-        f"{names(apart[0])} is a quorum of the old ones and {names(apart[1])} of the new ones, and they share nobody"
+        f"{names(apart[0])} is a quorum of the old ones and {names(apart[1])} of the new ones, and they share no node"
         if apart
         else "here their quorums still meet, but nothing guarantees it"
     )
@@ -88,7 +88,7 @@ def judge_step(change: Change, findings: Findings) -> None:
 
 
 def judge_order(change: Change, committed: int | None, findings: Findings) -> None:
-    """A leader, whose commit index in its own term was `committed`, may start a configuration only after the one before is committed."""
+    """Judge that a leader, whose commit index in its own term was `committed`, starts a configuration only after the one before is committed."""
     index, line = change.before.index, change.after.line
     if committed is not None and committed >= (index or 0):
         return

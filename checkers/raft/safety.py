@@ -1,8 +1,8 @@
 """Raft's safety properties, from the nodes' traces alone (Raft paper, figure 3; dissertation, chapters 3 and 4).
 
-Election safety, votes that survive restarts, terms that only grow, log matching, leaders that only append, leader completeness, the commit
-rule, state-machine safety, and configurations one weight step apart. One pass over the traces (`raft_survey`), then the rules that
-need several nodes. A lost trace line is never taken for a violation.
+Election safety, votes that survive restarts, terms that only grow, log matching, leaders that only append, leader completeness, the commit rule,
+state-machine safety, and configurations one weight step apart. One pass over the traces (`raft_survey`), then the rules that need several nodes. A
+lost trace line never counts as a violation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORST_FIRST = (
     "config-step",
     "config-too-early",
 )
-"""The order of anomalies in a result: causes and plain contradictions before what follows from them; others as found."""
+"""Order of anomalies in a result: causes and plain contradictions before what follows from them; others as found."""
 
 
 class RaftSafetyChecker:
@@ -156,7 +156,7 @@ def _judge_applied(facts: Survey) -> None:
 
 
 def _lines_with(facts: Survey, events: Sequence[str], index: int, term: int | None) -> list[dict[str, Any]]:
-    """The first line of each sort that holds entry `index`: one for each (term, crc), two nodes at most each."""
+    """Return the first line of each sort that holds entry `index`: one for each (term, crc), at most two nodes each."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for incarnation in facts.traces:
         for line in incarnation.lines:
@@ -178,7 +178,7 @@ def _judge_elections(facts: Survey, timeline: VoterTimeline) -> None:
     for reign in facts.reigns:
         claimed = weights_of(reign.line["voters"])
         _judge_voters(facts, reign.line, claimed, reign.in_force, known)
-        # It voted for itself, whether or not its list says so. Votes are by voter: a repeated one counts once.
+        # It voted for itself, whether or not its list has it. Votes are by voter: a repeated one counts once.
         supporters = {*reign.line["votes"], reign.node}
         for weights in dict.fromkeys([reign.in_force or claimed, claimed]):
             if is_quorum(weights, supporters):
@@ -211,7 +211,7 @@ def _starts(facts: Survey) -> list[Line]:
 
 
 def _judge_commits(facts: Survey, timeline: VoterTimeline) -> int:
-    """Each commit: own term, and durable on voters with more than half of the weight. Returns how many remain undecided."""
+    """Judge each commit: own term, and durable on voters with more than half of the weight. Returns how many remain undecided."""
     known = set(timeline.all) | {weights_of(line["voters"]) for line in _starts(facts)}
     undecided = 0
     for commit in facts.commits:
@@ -267,7 +267,7 @@ def _durable(facts: Survey, voter: str, commit: Commit) -> Durable:
 
 
 def _judge_boots(facts: Survey) -> None:
-    """A node that was counted for a committed entry still holds it when it boots, unless it says that its tail was torn, or a fault took it."""
+    """Judge boots: a node that was counted for a committed entry still holds it when it boots, unless it reports that its tail was torn, or a fault took it."""
     commits = [commit for commit in facts.commits if commit.entry_term is not None]
     commits.sort(key=lambda commit: commit.moment.at.high_ns)
     for voter, history in facts.durable.items():
@@ -312,7 +312,7 @@ def _is_boot(line: Line, voter: str, boot: Boot) -> bool:
 
 
 def _judge_completeness(facts: Survey) -> int:
-    """Each leader, and each commit, of a later term holds what the last term before it committed. Returns how many remain undecided."""
+    """Judge each leader, and each commit, of a later term: it holds what the last term before it committed. Returns how many remain undecided."""
     best: dict[int, Commit] = {}
     for commit in facts.commits:
         if commit.leader_term is not None and commit.entry_term is not None:

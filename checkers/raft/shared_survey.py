@@ -1,4 +1,4 @@
-"""One survey of a run's traces for all checkers that ask: it takes most of their time, and finds the same each time."""
+"""One survey of a run's traces for all checkers that need it: it takes most of their time, and gives the same result each time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NAME = "raft survey"
 
 
 def survey_of(record: RunRecord, budget: Budget, findings: Findings) -> Survey:
-    """The facts of the record's traces; what the walk proves is added to `findings`, which become those of the survey.
+    """Return the facts of the record's traces; what the walk proves is added to `findings`, which become those of the survey.
 
-    Raises `TraceError` and `OutOfBudget`, with `findings` as far as the walk came. Of a survey nothing but its findings is ever changed.
+    Raises `TraceError` and `OutOfBudget`, with `findings` as far as the walk came. Only the findings of a survey are ever changed.
     """
     facts: Survey | None = known(record, _NAME)
     if facts is None:

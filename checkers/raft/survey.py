@@ -1,7 +1,7 @@
 """One pass over all traces: collects the facts of a Raft run, and reports what a single node's order of lines already proves.
 
-Facts that need several nodes (leader completeness, durable quorums) are judged afterwards by the checkers that ask for them. Lines of one
-node may be released a little out of order, when they wait for different disk writes; nothing here relies on the order of such lines.
+Facts that need several nodes (leader completeness, durable quorums) are judged afterwards by the checkers that need them. Lines of one node may be
+released slightly out of order, when they wait for different disk writes; nothing here relies on the order of such lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WITH_ENTRIES = frozenset({"append", "apply"})
 
 
 Losses = Mapping[str, Sequence[tuple[int, int]]]
-"""Node → stretches of the run in which a fault took from its disk what it had synced."""
+"""Node → intervals of the run in which a fault removed synced data from its disk."""
 
 
 def survey(traces: Traces, findings: Findings, meter: Meter, losses: Losses = MappingProxyType({})) -> Survey:
@@ -55,7 +55,7 @@ def survey(traces: Traces, findings: Findings, meter: Meter, losses: Losses = Ma
 class _Jump:
     """Entries were skipped. An installed snapshot may explain it, and its line may come later, since it waits for the disk.
 
-    `settled`: an entry written after it became durable, and writes finish in order; so that line has come if there is one.
+    `settled`: an entry written after it became durable. Writes finish in order, so that line has come if there is one.
     """
 
     line: Line
@@ -65,7 +65,7 @@ class _Jump:
 
 
 class _Walk:
-    """The state of one incarnation while its lines are read in order."""
+    """State of one incarnation while its lines are read in order."""
 
     def __init__(
         self, facts: Survey, ballots: Ballots, incarnation: Incarnation, history: DurableHistory, ordinal: int
@@ -108,7 +108,7 @@ class _Walk:
         self.facts.lines += len(self.incarnation.lines)
 
     def end(self, following: Incarnation | None) -> None:
-        """The incarnation is over. What its lost last lines may have explained is let go."""
+        """End the incarnation. What its lost last lines may have explained is dropped."""
         for jump in self.jumps:
             if jump.settled and jump.index - 1 not in self.installed:
                 self._skipped(jump)
@@ -217,7 +217,7 @@ class _Walk:
             self.history.durable(line["index"], line["term"], self.moment)
 
     def config(self, line: Line) -> None:
-        """In force at once. Its entry's own line comes after it, if this node wrote it; one that a snapshot brought has none."""
+        """Activate a configuration at once. Its entry's own line comes after it, if this node wrote it; one that a snapshot brought has none."""
         change = self.adopted.adopt(line)
         if change is not None and line["index"] > self.log.last:
             self.unwritten[line["index"]] = (change, self.committed)
@@ -273,8 +273,9 @@ class _Walk:
             self.facts.acks.append(Ack(line, self.log.term(line["index"]), self._acking_term(line), self.moment))
 
     def _acking_term(self, line: Line) -> int | None:
-        """The term that it led when it answered. The line of its stepping down waits for the disk, and answers that a later leader gave it to
-        pass on may come before that line: an entry of a later term, or its own entries removed, say that it led no more."""
+        """Return the term that it led when it answered. The line of its stepping down waits for the disk, and answers that a later leader gave it to
+        pass on may come before that line. An entry of a later term, or the removal of its own entries, shows that it no longer led.
+        """
         if self.reign is None or self.truncated_as_leader is not None:
             return None
         newest = max(line.get("term") or 0, self.log.term(self.log.last) or 0)

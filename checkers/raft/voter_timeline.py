@@ -1,6 +1,6 @@
-"""Which configurations could have been in force at a time: the traced ones, else the ones the run was started with.
+"""Possible active configurations at a time: the traced ones, else the ones the run was started with.
 
-Every answer errs on the side of too many, so that "under none of them" is proof. None means that it is not known at all.
+Every answer errs on the side of too many, so that "under none of them" is proof. None means unknown.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .facts import Survey
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was surely in force from `until_ns` on.
+    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was certainly active from `until_ns` on.
 
-    One that was never surely `committed` may have been truncated: others may have been in force at later indices.
+    One that was never certainly `committed` may have been truncated: others may have been active at later indices.
     """
 
     index: int
@@ -42,14 +42,16 @@ class VoterTimeline:
         return list(dict.fromkeys(config.weights for config in self._configs))
 
     def during(self, start_ns: int, end_ns: int) -> list[Weights] | None:
-        """Those that could be in force at some moment of `start_ns` .. `end_ns`."""
+        """Return those that may have been active at some moment of `start_ns` .. `end_ns`."""
         if end_ns >= self._unknown_from_ns or not self._configs:
             return None
         possible = [c.weights for c in self._configs if c.since_ns <= end_ns and c.until_ns >= start_ns]
         return list(dict.fromkeys(possible)) or None
 
     def for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
-        """Those by which entry `index` could have been committed before `until_ns`: a later one may be, and all from the last but one that was committed before it."""
+        """Return those by which entry `index` could have been committed before `until_ns`: a later one may be, and all from the last but one that was
+        committed before it.
+        """
         if until_ns >= self._unknown_from_ns or not self._configs:
             return None
         before = sorted({config.index for config in self._configs if config.index <= index and config.committed})
@@ -94,7 +96,7 @@ def _traced(survey: Survey) -> list[_Config]:
 
 
 class _Superseded:
-    """When a later configuration was surely committed: a leader committed past it, counting by it."""
+    """When a later configuration was certainly committed: a leader committed past it, counting by it."""
 
     def __init__(self, survey: Survey | None) -> None:
         configs = [] if survey is None else [(line["index"], weights_of(line["voters"])) for line, _ in survey.configs]
@@ -107,7 +109,7 @@ class _Superseded:
         self._counted = {weights: _earliest_from(pairs) for weights, pairs in counted.items()}
 
     def committed(self, index: int, weights: Weights) -> bool:
-        """Whether a leader surely committed it: it counted by it, before any later configuration began. Its entry may be truncated otherwise."""
+        """Return whether a leader certainly committed it: it counted by it, before any later configuration began. Its entry may be truncated otherwise."""
         later = bisect_right(self._configs, index, key=lambda config: config[0])
         end = self._configs[later][0] if later < len(self._configs) else FOREVER_NS
         indices, _ = self._counted.get(weights, ([], []))
@@ -125,7 +127,7 @@ class _Superseded:
 
 
 def _earliest_from(pairs: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Indices, sorted, and for each the earliest time among it and all higher ones."""
+    """Return indices, sorted, and for each the earliest time among it and all higher ones."""
     pairs.sort()
     earliest = [high_ns for _, high_ns in pairs]
     for at in range(len(earliest) - 2, -1, -1):

@@ -1,9 +1,9 @@
-"""Checker `set`: what became of every element that was added.
+"""Checker `set`: the fate of every added element.
 
-Per element: *lost* (acknowledged, or once read, and then missing to the end), *stale* (missing for a while), *never read* (no read had the
-chance), *duplicated* (twice in one read), *phantom* (read, but never added, or its add was refused), *recovered* (of unknown outcome, and read).
-Lost, duplicated and phantom elements are violations. So are reads of level `linearizable` that no order explains. A read of a weaker
-level may miss elements while it runs; it counts as evidence of loss only after the quiet period, when every replica should have them.
+Per element: *lost* (acknowledged, or once read, and then missing to the end), *stale* (missing for a while), *never read* (no read had the chance),
+*duplicated* (twice in one read), *phantom* (read, but never added, or its add was refused), *recovered* (of unknown outcome, and read). Lost,
+duplicated and phantom elements are violations. So are reads of level `linearizable` that no order explains. A read of a weaker level may miss
+elements while the load runs. It counts as evidence of loss only after the quiet period, when every replica should have them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SetChecker:
     name = "set"
 
     def applies(self, record: RunRecord) -> bool:
-        """Something was added to, and what is read there are not numbers: those would be a counter's. Other keys may hold anything."""
+        """Elements were added, and its reads are not numbers: those would be a counter's. Other keys may hold anything."""
         ops = record.history.operations()
         added = {canonical(op.key) for op in ops if op.f == "add"}
         counted = any(op.f == "read" and isinstance(op.result, int) and canonical(op.key) in added for op in ops)
@@ -55,7 +55,7 @@ class SetChecker:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of elements by what became of them, over all sets."""
+    """Counts of elements by fate, over all sets."""
 
     counts: Counter[str] = field(default_factory=Counter)
     anomalies: list[Anomaly] = field(default_factory=list)
@@ -108,7 +108,7 @@ def judge_set(
 
 
 def _duplicates(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]:
-    """Elements twice in one read; not those that clients added twice."""
+    """Report elements twice in one read, except those that clients added twice."""
     first: dict[Hashable, Operation] = {}
     for read, elements in found.reads:
         if len(read.result or ()) > len(elements):
@@ -141,13 +141,13 @@ def _phantoms(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]
         yield _anomaly("aborted-read", key, [failed, read], text, refused)
     if unknown:
         element, read = next(iter(unknown.items()))
-        text = f"{show(element)} was read, which nobody ever tried to add: {describe(read)}."
+        text = f"{show(element)} was read, which no client ever tried to add: {describe(read)}."
         yield _anomaly("thin-air", key, [read], text, unknown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Since the completion of `by` (its add, or the first read that has it) the element is certainly in the set."""
+    """Since the completion of `by` (its add, or the first read that contains it) the element is certainly in the set."""
 
     element: Hashable
     by: Operation
@@ -204,7 +204,7 @@ def _knowledge(found: WholeSet) -> list[_Known]:
 
 
 def _is_evidence(read: Operation, quiet_ns: int | None) -> bool:
-    """Whether missing an element in this read says anything."""
+    """Return whether missing an element in this read is evidence."""
     return read.level in (None, LEVEL) or (quiet_ns is not None and read.invoke_ns >= quiet_ns)
 
 
@@ -215,14 +215,14 @@ def _lost(
     found: WholeSet,
     key: Hashable,
 ) -> Anomaly:
-    # The example: preferably an acknowledged one, and the one whose loss shows soonest.
+    # The example is preferably an acknowledged one, and the one whose loss shows soonest.
     element = min(lost, key=lambda item: (certain[item].f != "add", certain[item].complete_index or 0))
     read, by = lost[element], certain[element]
     add = found.adds.get(element, by)
     seen = last_seen.get(element)
     how = "was acknowledged" if by.f == "add" else f"was there ({describe(by)})"
     last = "no read shows it" if seen is None else f"the last read that shows it is {describe(seen)}"
-    more = f" So it is with {len(lost)} elements of this set." if len(lost) > 1 else ""
+    more = f" The same holds for {len(lost)} elements of this set." if len(lost) > 1 else ""
     text = f"{show(element)} {how} and is missing later: {describe(add)}; {last}; {describe(read)} lacks it.{more}"
     return _anomaly("lost-write", key, [add, by, read, *([] if seen is None else [seen])], text, lost)
 

@@ -1,8 +1,8 @@
-"""Grow-only sets with whole reads: the legal order is read off the sizes of the reads, in time linear in all elements read.
+"""Grow-only sets with whole reads: the legal order follows from the sizes of the reads, in time linear in all elements read.
 
-In a legal order the reads grow: sorted by size they are a chain by inclusion. So the order is: what the first read has, that read, what the next has in
-addition, that read … and at the end what was added and never read. It is legal exactly if nobody in it began after a later one had returned.
-Elements must be added at most once each. An add of unknown outcome that no read shows is dropped.
+In a legal order the reads grow: sorted by size they are a chain by inclusion. So the order is: what the first read contains, that read, what the next
+contains in addition, that read … and at the end what was added and never read. It is legal exactly if no operation in it began after a later one had
+returned. Elements must be added at most once each. An add of unknown outcome that no read shows is dropped.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ def whole_set(ops: Sequence[Operation]) -> WholeSet:
 
 
 def elements_of(read: Operation) -> frozenset[Hashable]:
-    """What a whole read returned; null is the empty set."""
+    """Return the elements of a whole read; null is the empty set."""
     value: Any = read.result
     return frozenset() if value is None else frozenset(canonical(element) for element in value)
 
 
 @dataclass(frozen=True, slots=True)
 class Disorder:
-    """`kind` and its operations. For `order`: `late` began after `early` returned, though it must come before it because of `element`.
+    """`kind` and its operations. For `order`: `late` began after `early` returned, although it must precede it because of `element`.
 
-    If both are adds, `shown_by` is a read that has what `late` adds and lacks `element`, which `early` adds.
+    If both are adds, `shown_by` is a read that contains what `late` adds and lacks `element`, which `early` adds.
 
-    For `incomparable`: `late` misses `element`, which `early` has, and has `other`, which `early` misses. For `unwritten`: `late` shows `element`.
+    For `incomparable`: `late` lacks `element`, which `early` contains, and contains `other`, which `early` lacks. For `unwritten`: `late` contains
+    `element`.
     """
 
     kind: str
@@ -64,7 +65,7 @@ class Disorder:
 
 
 def disorder(found: WholeSet) -> Disorder | None:
-    """Why these operations have no legal order; None when they have one. Elements must be added at most once."""
+    """Return why these operations have no legal order; None when they have one. Elements must be added at most once."""
     for read, elements in found.reads:
         for element in elements:
             if element not in found.adds:
@@ -118,7 +119,7 @@ def _order(
     late, at = latest
     early = after[1]
     if early.f == "add":
-        # Right after a group of adds stands the group of reads that show them.
+        # A group of adds is followed directly by the group of reads that show them.
         shown_by = groups[at + 1][0] if late.f == "add" else None
         return Disorder("order", late, early, canonical(early.argument), shown_by=shown_by)
     if late.f == "add":

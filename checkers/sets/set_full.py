@@ -1,8 +1,8 @@
-"""Checker `set-full`: the life of every element of a set, with times: how soon it could be read for good, how long it lasted before it was lost.
+"""Checker `set-full`: the life of every element of a set, with times: how soon it was permanently readable, how long it lasted before it was lost.
 
-An element is *known* once its add was acknowledged or a read that has it has returned. Of the reads that began after that, the latest one without
-it and the reads with it say what became of it: *stable*, *stale* (missing for a while), *lost*, or *never read*. Found with array
-operations only: sorted by (element, rank of the read), the latest read without an element is where its ranks, from the last one down, first break off.
+An element is *known* once its add was acknowledged or a read that contains it has returned. Of the reads that began after that, the latest one
+without it and the reads with it decide: *stable*, *stale* (missing for a while), *lost*, or *never read*. Found with array operations only: sorted by
+(element, rank of the read), the latest read without an element is where its ranks, from the last one down, first have a gap.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class SetFullChecker:
         return bool(np.any(of(columns, "read") & (columns.type == OK) & (columns.result_list != ABSENT)))
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Its violations are those of `set`; it is asked for its times."""
+        """Its violations are those of `set`; it is requested for its times."""
         return False
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         columns = record.history.columns
         if np.any(columns.argument[of(columns, "add")] == ABSENT):
-            return conclude(self.name, Findings(), {}, "elements that are lists cannot be told apart here")
+            return conclude(self.name, Findings(), {}, "elements that are lists cannot be distinguished here")
         tale = Tale(record, columns, settings_of(record, self)["linearizable"])
         for part in parts(columns, of(columns, "add", "read")):
             tale.judge(part)
@@ -54,10 +54,10 @@ class SetFullChecker:
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """One entry an element of one set. Positions of the history but for `_ns`; NEVER where there is none.
+    """One entry per element of one set. Positions of the history, except `_ns`; NEVER where there is none.
 
     `add` is the row of its first add that may have happened, `known_row` the row of what made it known. `absent_row` is the row of the latest read
-    that counts and lacks it, `present_end` the latest completion of a read that has it, `present_row` that read.
+    that counts and lacks it, `present_end` the latest completion of a read that contains it, `present_row` that read.
     """
 
     element: Int64
@@ -140,7 +140,7 @@ class Tale:
             at = int(np.flatnonzero(chosen)[0])
             read = self._op(reads[place[strange[first[at]]]])
             failed = [self._op(row) for row in adds[columns.argument[adds] == found[at]][:1]]
-            why = "although its add was refused" if failed else "which nobody ever tried to add"
+            why = "although its add was refused" if failed else "which no client ever tried to add"
             text = f"{show(self._value(found[at]))} was read, {why}: {'; '.join(map(describe, [*failed, read]))}"
             self._found(kind, part, text, [*failed, read], [self._value(item) for item in found[chosen]])
 

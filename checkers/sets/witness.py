@@ -1,4 +1,4 @@
-"""From a broken rule of `tribulation.checkers.sets.order` to an anomaly with its operations and one paragraph."""
+"""Anomalies of grow-only sets: from a broken rule of `tribulation.checkers.sets.order` to an anomaly with its operations and one paragraph."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def anomaly_of_disorder(wrong: Disorder, found: WholeSet, key: Hashable) -> Anom
         if early is add
         else f"was added by {describe(add)} and shown by {describe(early)}"
     )
-    story = "nobody ever read it" if lost else "others read it"
+    story = "no client ever read it" if lost else "others read it"
     text = f"{show(element)} {how}, but {describe(late)}, which began {stale_ms} ms later, lacks it ({story})."
     return _anomaly("lost-write" if lost else "stale-read", key, (add, early, late), text, element, stale_ms)
 
@@ -44,7 +44,7 @@ def anomaly_of_disorder(wrong: Disorder, found: WholeSet, key: Hashable) -> Anom
 def _unwritten(wrong: Disorder, found: WholeSet, key: Hashable) -> Anomaly:
     failed = found.failed.get(wrong.element)
     if failed is None:
-        text = f"{show(wrong.element)} was read, which nobody ever tried to add: {describe(wrong.late)}."
+        text = f"{show(wrong.element)} was read, which no client ever tried to add: {describe(wrong.late)}."
         return _anomaly("thin-air", key, (wrong.late,), text, wrong.element)
     text = (
         f"{show(wrong.element)} was read although its add was refused and so must never take effect: "

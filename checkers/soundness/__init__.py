@@ -1,1 +1,1 @@
-"""What a verdict rests on: missing evidence, vacuous runs, final reads, which anomaly to show first."""
+"""Soundness of verdicts: missing evidence, vacuous runs, final reads, and which anomaly to show first."""

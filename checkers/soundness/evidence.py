@@ -1,11 +1,9 @@
-"""What each checker's answers rest on, and which of its anomalies are certain although evidence of some part is missing (see `gating`).
+"""Evidence behind each checker's result, and which of its anomalies are certain although evidence of some part is missing (see `gating`).
 
-*History*: its end is missing. What stands is what holds of every continuation: violations of properties that are closed under taking a beginning. What waits for
-something to happen later (a lost element, a queue that was not drained, replicas that do not converge) does not stand.
-*Trace*: a node's lines are missing, all or the last ones. What stands are lines that contradict each other, and what was reckoned with such losses; not what is found
-for want of a line that would have allowed or excused it.
-*Ledger*: faults are missing, or their ends. What stands are findings that no fault excuses.
-A checker that is not named here reads the history, and nothing that it finds stands without it.
+*History*: its end is missing. An anomaly stands if it holds in every continuation: violations of properties that are prefix-closed. A finding that depends on later operations (a lost element, a queue that was not drained, replicas that do not converge) does not stand.
+*Trace*: a node's lines are missing, all or the last ones. Lines that contradict each other stand, and so do findings that allow for such losses. A finding that rests on the absence of a line that would have allowed or excused it does not.
+*Ledger*: faults are missing, or their ends. Findings that no fault excuses stand.
+A checker that is not listed here reads the history, and none of its findings stands without it.
 """
 
 from __future__ import annotations
@@ -14,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 EVERY = "*"
-"""Every kind of anomaly but those that a later operation can explain whatever the property."""
+"""Every kind of anomaly except those that a later operation can explain whatever the property."""
 
 MAY_COME_LATER = frozenset({"thin-air", "thin-air-read", "not-linearizable"})
-"""A value that nobody wrote may be written later, which levels without real time allow; and by its later operations an object may turn out to be of another kind."""
+"""A value that was never written may be written later, which levels without real time allow; and later operations may show that an object is of another
+kind.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def _on(*reads: str, **certain: str) -> RestsOn:
 
 
 CLOSED = _on("history", history=EVERY)
-"""Closed under taking a beginning: an operation has no effect on what was answered before it was invoked."""
+"""Prefix-closed: an operation has no effect on what was answered before it was invoked."""
 
 _TRACES_THAT_DISAGREE = "two-leaders double-vote log-mismatch applied-differently elected-without-quorum commit-without-quorum commit-of-old-term"
 _RECKONED_WITH_LOSSES = f"{_TRACES_THAT_DISAGREE} forgotten-vote term-regressed acknowledged-entry-lost committed-entry-lost leader-incomplete commit-before-written"
@@ -76,17 +76,17 @@ RESTS_ON: Mapping[str, RestsOn] = {
     "set-full": _on("history", history=_NO_SUCH_VALUE),
     "total-queue": _on("history", history=_NO_SUCH_VALUE),
     "kafka": _on("history", history=f"{_NO_SUCH_VALUE} inconsistent-offset nonmonotonic-send"),
-    # Q1 and Q3 count lines of traces, Q2 and Q4 windows between faults: each may hold for want of what is missing.
+    # Q1 and Q3 count lines of traces, Q2 and Q4 windows between faults: each may only hold because of what is missing.
     "quorum": _on("history", "trace", "ledger"),
     "split-brain": _on(
         "history", "trace", history="SB1-two-leaders SB4-stale-read", trace="SB1-two-leaders SB4-stale-read"
     ),
-    # The history adds to a witness what clients were told of it. Faults excuse what a node forgot.
+    # The history adds what clients saw to a witness. Faults excuse what a node forgot.
     "raft-safety": _on("trace", "ledger", trace=_RECKONED_WITH_LOSSES, ledger=_TRACES_THAT_DISAGREE),
     "convergence": _on(
         "history", "trace", trace="diverged not-converged final-reads-differ", history="diverged not-converged"
     ),
-    # Traces and faults excuse what was not available.
+    # Traces and faults excuse unavailability.
     "availability": _on("history", "trace", "ledger"),
     "recovery": _on("history", "trace", "ledger"),
     # A line that a node wrote stands, whatever lines of others are missing; faults excuse it.

@@ -1,7 +1,8 @@
-"""What the operations of a run showed: which kinds took place, and whether any read saw a change. For `vacuity`.
+"""What the operations of a run exercised: which kinds took place, and whether any read saw a change. For `vacuity`.
 
-Workloads are apart: that reads of registers saw writes says nothing of sets. What a read can show depends on what it returns. A value was seen where some
-operation of that key wrote it; a sum or all balances show a change where they differ from the first ones seen; the rest shows one where it is not empty.
+Workloads are separate: that reads of registers saw writes says nothing about sets. What a read can show depends on what it returns. A value was seen
+where an operation of that key wrote it. A sum or all balances show a change where they differ from the first ones seen. Other reads show one where
+they are not empty.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WHOLES = frozenset({"recall", "scan", "effects", "pool", *REMOVALS})
 """Reads and removals whose answer shows something where it is not empty."""
 
 FEW_TRIES = 20
-"""Fewer tries of one kind in a run, while other kinds succeed, may all fail by chance: while a fault is on, say."""
+"""Fewer tries of one kind in a run, while other kinds succeed, may all fail by chance: for example during a fault."""
 
 
 @dataclass(slots=True)
@@ -53,9 +54,9 @@ def workloads_of(ops: Sequence[Operation]) -> dict[str | None, Workload]:
 
 
 def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
-    """Kinds that never took place, and workloads of which no read saw a change.
+    """Return the kinds that never took place, and the workloads of which no read saw a change.
 
-    In a run a kind may fail a few times by chance, if another one took place that changes things, or shows them, as it does.
+    In a run a kind may fail a few times by chance, if another kind of the same sort (changing or reading) took place.
     """
     doubts = []
     for name, mine in found.items():
@@ -77,7 +78,7 @@ def looks_only(f: str, declared: str | None = None) -> bool:
 
 
 def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
-    """Each ok read, and whether it showed that something had changed. Of sums that are read once nobody can say."""
+    """Yield each ok read, and whether it showed a change. For sums that are read only once this cannot be known."""
     written: set[tuple[Any, Hashable]] = set()
     for op in ops:
         if op.f in WRITES:

@@ -1,9 +1,10 @@
 """Checker `final-reads`: did the system come back?
 
-After the heal and the quiet period each workload reads all that it touched. An object without an ok final read is unknown: nobody saw what it holds, and a
-system that never answers again breaks no promise that the other checkers know. A refusal is no answer. It is for runs alone; a bare history names no heal.
+After the heal and the quiet period each workload reads all that it touched. An object without an ok final read makes the verdict unknown: its final
+state was not seen, and a system that never answers again breaks no promise of the other checkers. A refusal is not an answer. The checker is for runs
+only; a bare history has no heal.
 
-What a workload's final reads are shows in what its clients tried then: per key, or of the workload as a whole.
+The form of a workload's final reads follows from what its clients tried then: per key, or of the workload as a whole.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ class _Final:
 
     @property
     def unread(self) -> list[Hashable]:
-        """Objects with a final read that was never answered, or without any."""
+        """Return the objects with a final read that was never answered, or without any."""
         asked = {key for _, key in self.tried}
         silent = {key for f, key in self.tried if (f, key) not in self.answered}
         return [key for key in dict.fromkeys([*self.touched, *silent]) if key in silent or key not in asked]
 
     def settle(self) -> None:
-        """A workload whose final reads name no keys reads one whole."""
+        """Treat a workload whose final reads name no keys as one object."""
         if all(key is None for _, key in self.tried):
             self.touched = {None: None}
 

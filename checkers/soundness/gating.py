@@ -1,16 +1,18 @@
-"""What missing evidence does to a checker's answer.
+"""Gating: the effect of missing evidence on a checker's result.
 
-| answer | with a gap in a part that the checker reads |
+| result | with a gap in a part that the checker reads |
 |---|---|
 | valid | unknown: what is missing may hold a violation |
 | invalid | stands for each anomaly that what is missing cannot explain; unknown when there is none |
 | unknown | unknown |
 
-Missing evidence makes no anomaly and cancels none that does not need it. What a checker reads, and which anomaly needs which part, stands in `rests_on`; a checker
-of a user's says it by itself (`Checker.reads`, `stands_without`): without a word, it reads the history, and nothing stands without that.
+Missing evidence never makes an anomaly, and never cancels one that does not need it. What a checker reads, and which anomaly needs which part, is
+listed in `rests_on`. A user's checker declares it itself (`Checker.reads`, `stands_without`). By default it reads the history, and no finding stands
+without it.
 
-An anomaly that stands without the *history* holds of every continuation: it follows from the operations up to some moment, whatever was invoked after it. That helps
-only where the end alone is missing (`Gap.tail`). When operations may be missing in the middle, or lines of a part were changed (`Gap.changed`), nothing that was found in them stands.
+An anomaly that stands without the *history* holds in every continuation: it follows from the operations up to some moment, whatever was invoked after
+it. That helps only where just the end is missing (`Gap.tail`). When operations may be missing in the middle, or lines of a part were changed
+(`Gap.changed`), no finding from them stands.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ MOST_NAMED = 3
 
 
 def reads_of(checker: Checker) -> frozenset[str]:
-    """The parts of a run that the checker's answers rest on."""
+    """Return the parts of a run that the checker's results rest on."""
     found: frozenset[str] | None = getattr(checker, "reads", None)
     return _known(checker).reads if found is None else found
 
@@ -39,7 +41,7 @@ def _known(checker: Checker) -> RestsOn:
 
 
 def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResult:
-    """The checker's answer as far as the evidence that it read allows it."""
+    """Return the checker's result as far as the evidence that it read allows it."""
     gaps = _gaps_of(checker, record)
     if not gaps or result.verdict is Verdict.UNKNOWN:
         return result
@@ -59,9 +61,9 @@ def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResu
 
 
 def withheld(checker: Checker, record: RunRecord) -> CheckResult | None:
-    """UNKNOWN for a checker that reads traces and found nothing to judge where all of them are missing; else None.
+    """Return UNKNOWN for a checker that reads traces and found nothing to judge where all of them are missing; else None.
 
-    Where some are there, they say what the run had to judge. So do the history, and the ledger, without which no run is valid anyway.
+    Where some exist, they show what there was to judge. So do the history, and the ledger, without which no run is valid anyway.
     """
     gaps = [gap for gap in _gaps_of(checker, record) if gap.part == "trace"]
     if not gaps or any(record.traces.values()):

@@ -1,7 +1,7 @@
-"""Which of several anomalies to show first: the cause before its consequences.
+"""Order of anomalies for display: the cause before its consequences.
 
-A vote that was given twice makes two leaders; they lose a write; then replicas differ, and the sum of all accounts is wrong. All of these are found, by
-several checkers, and the last one is the largest. `rank` puts the first one first, by one table of kinds.
+A double vote makes two leaders; they lose a write; then replicas differ, and the sum of all accounts is wrong. Several checkers find all of these,
+and the last one is the largest. `rank` puts the first one first, by one table of kinds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 STAGES: tuple[tuple[str, frozenset[str]], ...] = (
     (
-        "a promise of one node, or who may lead",
+        "a promise of one node, or which node may lead",
         frozenset(
             {
                 "double-vote",
@@ -125,7 +125,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
             }
         ),
     ),
-    # What is named nowhere stands here: reads that contradict each other, in any order.
+    # Kinds that are listed nowhere belong here: reads that contradict each other, in any order.
     ("reads that no order allows", frozenset()),
     (
         "a rule of the application is broken",
@@ -178,10 +178,10 @@ _STAGE_OF = {kind: number for number, (_, kinds) in enumerate(STAGES) for kind i
 
 
 def stage(kind: str) -> int:
-    """The place of a kind of anomaly in the chain from cause to consequence; small ones are causes."""
+    """Return the place of a kind of anomaly in the chain from cause to consequence; small numbers are causes."""
     return _STAGE_OF.get(kind, _STAGE_OF.get(kind.removesuffix("-realtime").removesuffix("-process"), _UNNAMED))
 
 
 def rank(kind: str, ops: Sequence[int]) -> tuple[int, bool, int]:
-    """Sorts anomalies: by stage, what operations prove before what traces prove, and by where the proof ends."""
+    """Sort key: by stage, proofs by operations before proofs by traces, and by where the proof ends."""
     return stage(kind), not ops, max(ops, default=0)

@@ -1,8 +1,8 @@
 """Checker `vacuity`: did this run test anything?
 
-It never finds an anomaly. It answers UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
-that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that hid behind another one, which was seen, is told
-apart (`masked`), and so is one of several of a kind that came when nobody asked anything. Its figures say how hard the run was.
+It never finds an anomaly. It returns UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
+that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that was masked by another one, which was verified,
+is listed separately (`masked`). So is one of several of a kind that came when no operation was open. Its figures show how hard the run was.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
         points.append((op.invoke_ns, 1, key))
         if op.complete_ns is not None:
             points.append((op.complete_ns, -1, key))
-    # At equal times the end comes first: what only touches does not overlap.
+    # At equal times the end comes first: intervals that only touch do not overlap.
     points.sort(key=lambda point: (point[0], point[1]))
     now = most = 0
     open_: Counter[Hashable] = Counter()
@@ -92,7 +92,7 @@ def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) ->
         if fault.injected_ns is None:
             doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
         elif not fault.verified and fault.id not in hidden:
-            # With few nodes, a shape may come to no link at all.
+            # With few nodes, a shape may yield no link at all.
             empty = fault.kind == "cut" and fault.intended.get("edges") == []
             why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
             doubts.append(f"fault {fault.id} ({fault.kind}) {why}{_by_what(fault)}")
@@ -100,14 +100,14 @@ def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) ->
 
 
 def _by_what(fault: Fault) -> str:
-    """What a probe named as the reason."""
+    """Return what a probe named as the reason."""
     reasons = (fault.observed or {}).get("unaffected") or {}
     first = next(((node, why[0]) for node, why in reasons.items() if why), None)
     return f": {first[0]}: {first[1]}" if first else ""
 
 
 def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Crowd) -> list[str]:
-    """Kinds of which no fault met an operation. What a fault leaves behind is met later: by who asks for what was acknowledged before it."""
+    """Return the kinds of which no fault met an operation. The effects of some faults are met later: by operations that need what was acknowledged before."""
     met = {span.fault.kind for span in spans if span not in idle}
     met |= {
         span.fault.kind for span in idle if span.fault.kind in STAYS and crowd.is_around(span.start_ns, span.end_ns)

@@ -1,7 +1,7 @@
-"""Which lines of a trace a checker may take apart: those with the header and the fields, each of its type, that the nodes of the reference cluster write.
+"""Filter for trace lines: those with the header and the fields, each of its type, that the nodes of the reference cluster write.
 
-A host may send anything. A line that is not as described in docs/reference/traces.md is left out of what checkers see and is a gap of that node's trace, so that
-nothing rests on its absence. A trace of which no line has the header is another system's own: it is left out whole, and lacks nothing.
+A host may send anything. A line that does not match docs/reference/traces.md is removed from what checkers see and is a gap of that node's trace, so
+nothing rests on its absence. A trace without any line that has the header belongs to another system: it is removed entirely, and has no gap.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("match", "voters"), _MAP),
     **dict.fromkeys(("entries", "votes", "acks"), _LIST),
 }  # fmt: skip
-"""A field of one name has one type, whatever the event."""
+"""A field of one name has one type in all events."""
 _MAY_BE_NONE = {("durable", "term")}
-"""An entry that a snapshot covers by the time that its write ended: the log has its term no more."""
+"""An entry that a snapshot covers by the time its write ended: the log no longer has its term."""
 _WEIGHTS = ("match", "voters")
 _OF_EVENT: dict[str, tuple[str, ...]] = {
     **REQUIRED,
@@ -50,7 +50,7 @@ _OF_EVENT: dict[str, tuple[str, ...]] = {
 
 
 def with_understood_traces(record: RunRecord) -> RunRecord:
-    """The record with the lines of its traces that checkers understand, and a gap for each node of which others were left out."""
+    """Return the record with the trace lines that checkers understand, and a gap for each node of which others were removed."""
     traces: dict[str, Sequence[Line]] = {}
     gaps = []
     for node, lines in record.traces.items():
@@ -62,7 +62,7 @@ def with_understood_traces(record: RunRecord) -> RunRecord:
             continue
         left_out = {number for number, _ in wrong}
         traces[node] = [line for number, line in enumerate(lines, start=1) if number not in left_out]
-        more = f", nor are {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        more = f"; {len(wrong) - 1} more are not either" if len(wrong) > 1 else ""
         gaps.append(Gap("trace", node, f"line {wrong[0][0]} is not one that a node writes: {wrong[0][1]}{more}"))
     return record if traces == record.traces else replace(record, traces=traces, gaps=(*record.gaps, *gaps))
 
@@ -119,7 +119,7 @@ class _Form:
 
 
 def problem(line: Line) -> str | None:
-    """Why a line cannot be taken apart."""
+    """Return why a line cannot be parsed."""
     for name, kinds in _HEADER.items():
         if not _is(line.get(name), kinds):
             return f"no {name}" if name not in line else f"{name} is {_brief(line[name])}"

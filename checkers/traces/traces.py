@@ -1,8 +1,8 @@
-"""Typed views of node traces: incarnations, missing lines, and where a trace's moment lies on the run's time.
+"""Typed views of node traces: incarnations, missing lines, and the run time of a trace's moment.
 
-A trace is evidence that may be incomplete. A node killed with SIGKILL loses its last buffered lines, so the *end* of every
-incarnation may be missing; a jump of `seq` says that lines are missing inside. What the lines say is true; that a line is absent
-proves something only where this module can show that it would have been seen. It knows nothing of Raft.
+A trace is evidence that may be incomplete. A node killed with SIGKILL loses its last buffered lines, so the *end* of every incarnation may be
+missing. A jump of `seq` means that lines are missing inside. The lines are true. The absence of a line proves something only where this module can
+show that it would have been seen. Raft is not known here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NEVER_NS = -(2**62)
 FOREVER_NS = 2**62
 
 DROPPED = "dropped"
-"""The event of lines that the node dropped itself."""
+"""Event that replaces lines which the node dropped itself."""
 
 BOUNDED = "trace-bounded"
-"""The event after which nothing more of a boot was written."""
+"""Event after which nothing more of a boot was written."""
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "start": ("term", "last_index", "last_term", "snapshot_index", "voters"),
@@ -48,7 +48,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "lease": ("until_ns", "clock"),
     "digest": ("index", "digest"),
 }
-"""The fields each event cannot be understood without (docs/reference/traces.md); other events are carried along unread."""
+"""Fields that each event cannot be understood without (docs/reference/traces.md); other events are kept unread."""
 
 
 _MONO_NS = itemgetter("mono_ns")
@@ -76,17 +76,17 @@ ANYTIME = Interval(NEVER_NS, FOREVER_NS)
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Places a node's monotonic time on the run's time. A node whose offset was not measured may mean any moment."""
+    """Maps a node's monotonic time to the run's time. Without a measured offset it may be any moment."""
 
     offsets_ns: Mapping[str, tuple[int, int]]
     boots_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
-    """Of hosts that were booted again: the offset of each boot, by the first incarnation in it."""
+    """For hosts that were booted again: the offset of each boot, by the first incarnation in it."""
 
     def knows(self, node: str) -> bool:
         return node in self.offsets_ns or node in self.boots_ns
 
     def place(self, node: str, mono_ns: int, incarnation: int = 0) -> Interval:
-        """`incarnation` tells the boots of a host apart."""
+        """Map a time; `incarnation` distinguishes the boots of a host."""
         shift = self.shift(node, incarnation)
         return ANYTIME if shift is None else Interval(mono_ns + shift[0], mono_ns + shift[1])
 
@@ -120,7 +120,7 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """All traces of a run. `problems` are sentences on what is missing; a checker that relies on absences is then in doubt."""
+    """All traces of a run. `problems` are sentences about what is missing; a checker that relies on absences is then in doubt."""
 
     incarnations: Mapping[str, Sequence[Incarnation]]
     clocks: Clocks
@@ -161,7 +161,7 @@ def _read_traces(record: RunRecord) -> Traces:
 
 
 def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
-    """What is missing from traces by their own numbering, at most one gap for each boot of a node. It reads lines of any form."""
+    """Return what is missing from traces by their own numbering, at most one gap for each boot of a node. Reads lines of any form."""
     found = []
     for node, lines in sorted(traces.items()):
         boots: dict[str, list[Line]] = {}
@@ -179,7 +179,7 @@ def _incarnation_of(line: Line) -> str:
 
 
 def _missing(lines: Sequence[Line]) -> str | None:
-    """What one boot of a node lacks, but for its end, which a killed node loses."""
+    """Return what one boot of a node lacks, except its end, which a killed node loses."""
     jumps = _gaps(lines)
     dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED)
     if dropped:
@@ -191,7 +191,7 @@ def _missing(lines: Sequence[Line]) -> str | None:
 
 
 def _count(line: Line) -> int:
-    """How many lines a line `dropped` stands for: one at least."""
+    """Return how many lines a line `dropped` stands for: at least one."""
     count = line.get("count")
     return count if isinstance(count, int) and count > 0 else 1
 
@@ -210,7 +210,7 @@ def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
 
 
 def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
-    """A copy of a line for a witness. Of a batch of entries only the one with that `index` is kept."""
+    """Return a copy of a line for a witness. Of a batch of entries only the one with that `index` is kept."""
     copy = dict(line)
     if index is not None and "entries" in copy:
         copy["entries"] = [list(entry) for entry in copy["entries"] if entry[0] == index]
@@ -235,7 +235,7 @@ def _incarnations(node: str, lines: Sequence[Line]) -> list[Incarnation]:
 
 
 def _is_steady(incarnations: Sequence[Incarnation]) -> bool:
-    """Whether its monotonic clock went on through all boots. It starts anew with the host, and then one offset cannot place it."""
+    """Return whether its monotonic clock went on through all boots. It restarts with the host, and then one offset cannot place it."""
     return all(before.lines[-1]["mono_ns"] <= after.lines[0]["mono_ns"] for before, after in pairwise(incarnations))
 
 

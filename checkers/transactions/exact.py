@@ -1,8 +1,8 @@
-"""Serializability of registers decided by search, where the order of versions is not known: what `--exact` asks for.
+"""Serializability of registers by search, where the order of versions is unknown: requested by `--exact`.
 
-The problem is NP-complete (Papadimitriou 1979), so this is for histories of few transactions at a time; a budget ends it as unknown.
-Strict serializability is linearizability of one object. The other two levels are the same question with other intervals: all
-transactions overlap, and under strong session serializability each waits for the one before it in its process.
+The problem is NP-complete (Papadimitriou 1979), so this is for histories of few concurrent transactions; a budget ends it as unknown. Strict
+serializability is linearizability of one object. The other two levels are the same question with other intervals: all transactions overlap, and under
+strong session serializability each waits for the one before it in its process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEARCHED = ("serializable", "strong-session-serializable", "strict-serializable"
 
 
 def order_is_whole(table: Table) -> bool:
-    """Whether every write follows a read of its key in its own transaction: then versions come one after the other, and none is unknown."""
+    """Return whether every write follows a read of its key in its own transaction: then versions form one sequence, and all are known."""
     read: set[int] = set()
     before = -1
     for txn, kind, key in zip(table.txn.tolist(), table.kind.tolist(), table.key.tolist(), strict=True):
@@ -38,7 +38,7 @@ def order_is_whole(table: Table) -> bool:
 
 
 def search_order(history: History, level: str, meter: Meter) -> KeyVerdict:
-    """Whether the transactions have an order that `level`, one of `SEARCHED`, allows."""
+    """Return whether the transactions have an order that `level`, one of `SEARCHED`, allows."""
     ops = [op for op in history.operations() if op.f == "txn"]
     model = _InSessions() if level == "strong-session-serializable" else TransactionModel()
     calls = list(_calls(ops, model, level == "strict-serializable"))
@@ -56,7 +56,7 @@ def _calls(ops: list[Operation], model: TransactionModel, realtime: bool) -> Ite
 
 @dataclass
 class _InSessions(TransactionModel):
-    """The state also counts how many transactions of each process there were; an unknown one is the last of its process."""
+    """The state also counts the transactions of each process; an unknown one is the last of its process."""
 
     _sessions: dict[Hashable, int] = field(default_factory=dict)
     _done: dict[Hashable, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Checkers `causal`, `read-atomic`, `read-committed`: the three levels that can be decided quickly, decided exactly (AWDIT, PLDI 2025).
+"""Checkers `causal`, `read-atomic`, `read-committed`: three levels that can be decided fast, decided exactly (AWDIT, PLDI 2025).
 
 They need unique written values per key, and know no clock: sessions are the processes. They take transactions of registers or of lists, and
 registers' plain reads and writes as transactions of one.
@@ -30,7 +30,7 @@ class _IsolationChecker:
         return table_of(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Only when its level was asked for: the checker of the model looks for more."""
+        """Only when its level was requested: the checker of the model finds more."""
         asked = record.options.get(CONSISTENCY)
         return asked is not None and level_named(str(asked)) == self.level.value
 
@@ -61,7 +61,7 @@ class _IsolationChecker:
 
 
 def table_of(record: RunRecord) -> Table | None:
-    """The transactions, or else the register operations as transactions; None if there is neither."""
+    """Return the transactions, or else the register operations as transactions; None if there is neither."""
     columns = record.history.columns
     kinds = kinds_written(columns)
     if len(kinds) == 1:
@@ -73,7 +73,7 @@ def table_of(record: RunRecord) -> Table | None:
 
 
 def read_versions(table: Table) -> tuple[Versions, Report]:
-    """The versions, and what is wrong with reads by themselves."""
+    """Return the versions, and what is wrong with reads by themselves."""
     lists = bool((table.kind == APPEND).any())
     report = Report(table, lists)
     if lists:

@@ -1,7 +1,7 @@
-"""What is wrong with reads of lists before any graph is built: contradictory orders, aborted, intermediate, impossible and internal reads.
+"""Anomalies of list reads that need no graph: contradictory orders, aborted, intermediate, impossible and internal reads.
 
-Definitions as in Elle (Kingsbury and Alvaro, VLDB 2020) and Adya's G1a and G1b. All but the rare keys with contradictory reads are judged by
-arrays: a read that is a prefix of its key's longest is its length, and a bad element is a position.
+Definitions as in Elle (Kingsbury and Alvaro, VLDB 2020) and Adya's G1a and G1b. All but the rare keys with contradictory reads are judged by arrays:
+a read that is a prefix of its key's longest is its length, and a bad element is a position.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _contradictions(reads: ListReads, report: Report) -> None:
 
 
 def _own_order(reads: ListReads, report: Report) -> None:
-    """Appends of one transaction to one key that reads show in another order than it made them in, or of which they show a later one alone."""
+    """Report appends of one transaction to one key that reads show in another order than it made them, or of which they show only a later one."""
     table = report.table
     order, start = reads.groups.order, reads.groups.start
     appends = np.flatnonzero(table.kind[order] == APPEND)
@@ -52,7 +52,7 @@ def _own_order(reads: ListReads, report: Report) -> None:
     unclear = np.zeros(table.keys, bool)
     unclear[table.key[reads.mop[~reads.fits]]] = True
     unclear[table.key[reads.twice]] = True
-    # -1, unread, counts as the very end: fine at the end, wrong before what was read.
+    # -1, unread, counts as the very end: right at the end, wrong before what was read.
     place = np.where(made < 0, _FAR, made)
     wrong = np.flatnonzero(same & (place[1:] < place[:-1]) & ~unclear[table.key[mop[1:]]])
     for at in wrong[:KEEP]:
@@ -71,7 +71,7 @@ def _own_order(reads: ListReads, report: Report) -> None:
 
 
 def _duplicates(reads: ListReads, report: Report) -> None:
-    """An element twice in one list: in the longest of a key, or in a read that contradicts it."""
+    """Report an element twice in one list: in the longest of a key, or in a read that contradicts it."""
     table = report.table
     values = max(len(table.columns.values), 1)
     code = reads.element_key() * values + reads.element
@@ -99,7 +99,7 @@ def _duplicates(reads: ListReads, report: Report) -> None:
 
 
 def _bad_elements(reads: ListReads, report: Report) -> None:
-    """Elements that a failed transaction appended (G1a, and dirty-update when others appended after it), or that nobody did."""
+    """Report elements that a failed transaction appended (G1a, and dirty-update when others appended after it), or that were never appended."""
     table = report.table
     append = reads.append
     failed = (append >= 0) & (table.status[table.txn[append]] == FAIL)
@@ -138,7 +138,7 @@ def _tell_bad(reads: ListReads, report: Report, kind: str, read: int, place: int
 
 
 def _bad_in_strange(reads: ListReads, report: Report) -> None:
-    """The same for the reads that are no prefix, element by element."""
+    """The same for the reads that are not a prefix, element by element."""
     table = report.table
     strange = np.flatnonzero(~reads.fits)
     if not len(strange):
@@ -185,7 +185,7 @@ def _tell_dirty(reads: ListReads, report: Report, place: int, live: Bool) -> Non
 
 
 def _intermediate(reads: ListReads, report: Report) -> None:
-    """G1b: the last element read is an append after which its transaction, another one, appended to the key again."""
+    """Report G1b: the last element read is an append after which its transaction, another one, appended to the key again."""
     table = report.table
     fit = np.flatnonzero(reads.fits & (reads.length > 0))
     key = table.key[reads.mop[fit]].astype(np.int64)
@@ -207,7 +207,7 @@ def _intermediate(reads: ListReads, report: Report) -> None:
 
 
 def _own(reads: ListReads, report: Report) -> None:
-    """internal: a read disagrees with what its own transaction read and appended before; future-read: it shows what it appends later."""
+    """Report internal: a read disagrees with what its own transaction read and appended before; future-read: it shows what it appends later."""
     table = report.table
     order, start = reads.groups.order, reads.groups.start
     count = len(order)
@@ -247,7 +247,7 @@ def _own(reads: ListReads, report: Report) -> None:
 def _own_elements_missing(
     reads: ListReads, order: Int64, is_read: Bool, before: Int64, start: Int64, length: Int64
 ) -> Bool:
-    """Reads that lack, at its place from the end, an append of their own since the read before. Each append is looked up in one read."""
+    """Return reads that lack, at its place from the end, an append of their own since the read before. Each append is looked up in one read."""
     table = reads.table
     wrong = np.zeros(len(order), bool)
     if not len(order):
@@ -271,7 +271,7 @@ def _own_elements_missing(
 
 
 def _own_strange(reads: ListReads, order: Int64, is_read: Bool, before: Int64, start: Int64, read_of: Int64) -> Bool:
-    """Reads that are no prefix of the longest, against the read before them in their transaction, element by element."""
+    """Compare reads that are not a prefix of the longest with the read before them in their transaction, element by element."""
     wrong = np.zeros(len(order), bool)
     if reads.fits.all():
         return wrong
@@ -287,7 +287,7 @@ def _own_strange(reads: ListReads, order: Int64, is_read: Bool, before: Int64, s
 
 
 def _future(reads: ListReads, report: Report, order: Int64, start: Int64, is_read: Bool, length: Int64) -> None:
-    """A read that is as long as the place of an element that its own transaction appends only afterwards."""
+    """Report a read that is as long as the place of an element that its own transaction appends only afterwards."""
     table = report.table
     made = reads.append_place[order]
     target = np.where(~is_read & (made >= 0), made - reads.base[table.key[order]], _FAR)
@@ -330,7 +330,7 @@ def _position(reads: ListReads) -> Int64:
 
 
 def _first_by_key(reads: ListReads, chosen: Bool) -> Int64:
-    """By key the length from which on a read contains a chosen element."""
+    """Return by key the length from which on a read contains a chosen element."""
     first = np.full(reads.table.keys, _FAR, np.int64)
     np.minimum.at(first, reads.element_key()[chosen], _position(reads)[chosen] + 1)
     return first

@@ -1,8 +1,8 @@
-"""Checker `list-append`: transactions that append unique elements to lists and read whole lists, at any level of isolation.
+"""Checker `list-append`: transactions that append unique elements to lists and read whole lists, at any isolation level.
 
-The longest read of a key is the order of its versions, so the dependency graph is known and the verdict is exact for serializability and above,
-and for snapshot isolation: a history is valid iff no anomaly was found that its level forbids (but for transactions of unknown outcome
-that nobody saw, which are taken as not harmful). Linear in what was read, but for sorting.
+The longest read of a key is the order of its versions, so the dependency graph is known. The verdict is exact for serializability and above, and for
+snapshot isolation: a history is valid iff no anomaly was found that its level forbids (transactions of unknown outcome that were never seen count as
+harmless). Linear in what was read, except for sorting.
 """
 
 from __future__ import annotations

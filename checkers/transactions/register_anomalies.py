@@ -1,4 +1,4 @@
-"""What is wrong with reads of registers before any graph is built: internal, future, aborted, intermediate and impossible reads."""
+"""Anomalies of register reads that need no graph: internal, future, aborted, intermediate and impossible reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .table.versions import NOBODY, Versions
 
 
 def register_anomalies(versions: Versions, report: Report) -> None:
-    """Adds what each read shows by itself. Definitions as in Adya (G1a, G1b) and Elle (internal)."""
+    """Add what each read shows by itself. Definitions as in Adya (G1a, G1b) and Elle (internal)."""
     table, groups = report.table, versions.groups
     _internal(versions, report)
     read, version = versions.read_mop, versions.read_version
@@ -76,7 +76,7 @@ def _thin_air(table: Table, read: int, wrote: int) -> str:
 
 
 def _ambiguous(table: Table, mops: Int64) -> Bool:
-    """Reads of values that were written, though not by one write alone."""
+    """Report reads of values that were written, but by more than one write."""
     values = max(len(table.columns.values), 1)
     writes = np.flatnonzero(table.kind != READ)
     code = table.key[writes].astype(np.int64) * values + table.value[writes]
@@ -104,7 +104,7 @@ def _internal(versions: Versions, report: Report) -> None:
 
 
 def lost_updates(versions: Versions, report: Report) -> None:
-    """Two committed transactions that read one version of a key and both wrote the key. Needs no order of versions."""
+    """Report two committed transactions that read one version of a key and both wrote the key. Needs no order of versions."""
     table, groups = report.table, versions.groups
     first = groups.first[versions.read_mop]
     read, version = versions.read_mop[first], versions.read_version[first]
@@ -132,7 +132,7 @@ def lost_updates(versions: Versions, report: Report) -> None:
 
 
 def cyclic_versions(versions: Versions, report: Report) -> None:
-    """Versions of one key that the writes-follow-reads put before each other. The order rests on values alone."""
+    """Report versions of one key that writes-follow-reads orders in a circle. The order rests on values alone."""
     firm = np.flatnonzero(versions.pair_basis == 0)
     before, after = versions.pair_before[firm], versions.pair_after[firm]
     if not len(before):
@@ -162,7 +162,7 @@ def _value(versions: Versions, version: int) -> str:
 
 
 def _circle(before: list[int], after: list[int]) -> list[int]:
-    """A shortest cycle through the first edge."""
+    """Return a shortest cycle through the first edge."""
     following: dict[int, list[int]] = {}
     for source, target in zip(before, after, strict=True):
         following.setdefault(source, []).append(target)

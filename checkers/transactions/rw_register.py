@@ -1,8 +1,8 @@
-"""Checker `rw-register`: transactions that read and write registers, every written value unique per key, at any level of isolation.
+"""Checker `rw-register`: transactions that read and write registers, every written value unique per key, at any isolation level.
 
-A read names the write that it read from; the order of versions is known as far as values, processes and real time tell it (`registers`,
-`zone_order`). So every anomaly found is one, while serializability proper, NP-complete without the order, may be missed where the
-order is unknown. Where every write follows a read of its key in its own transaction the order is whole, and the verdict exact.
+A read names the write that it read from; the order of versions is known as far as values, processes and real time give it (`registers`,
+`zone_order`). So every anomaly found is one. But a violation of serializability proper, NP-complete without the order, may be missed where the order
+is unknown. Where every write follows a read of its key in its own transaction, the order is complete and the verdict exact.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _exactly(found: CheckResult, record: RunRecord, level: str, budget: Budget) 
 
 
 def _inferred(versions: Versions, level: str) -> Versions:
-    """With the orders that the level lets one infer. Where real time counts, it tells more than sessions do, in `zone_order`."""
+    """Return versions with the orders that the level allows to infer. Where real time counts, it gives more than sessions do, in `zone_order`."""
     sessions, realtime = needs(level)
     if not implied_levels(level).isdisjoint(("read-atomic", "strong-session-serializable")):
         versions = with_atomicity(versions)

@@ -1,9 +1,9 @@
-"""Checker `sequential-keys`: each key by itself is sequentially consistent, with unique written values: exact, and linear but for sorting.
+"""Checker `sequential-keys`: each key by itself is sequentially consistent, with unique written values: exact, and linear except for sorting.
 
-All operations on one version (its write, and the reads of it) stand together in the order that is looked for, and a write that its transaction makes after
-reading the key stands right behind what it read; so versions form chains. Two accesses of one process to one key put one chain before another, and the
-key is sequentially consistent iff that has no circle, agrees with each chain's own order, and nothing comes before the initial state.
-Several keys together would be NP-complete; this is what is promised of each.
+All operations on one version (its write, and the reads of it) are adjacent in the order to be found. A write that its transaction makes after reading
+the key stands right after what it read; so versions form chains. Two accesses of one process to one key put one chain before another. The key is
+sequentially consistent iff that has no circle, agrees with each chain's own order, and nothing comes before the initial state. Several keys together
+would be NP-complete; this is what is promised of each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SequentialKeysChecker:
         return table_of(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Where operations name the level `sequential`, or it was asked for: elsewhere stronger checkers judge."""
+        """Where operations name the level `sequential`, or it was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, ("sequential", NAME))
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
@@ -73,7 +73,7 @@ def asks_for_sessions(record: RunRecord, names: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Chains:
-    """By version its chain and its place in it. `forks`: pairs whose first version another one follows at once, too."""
+    """By version its chain and its place in it. `forks`: pairs whose first version is also directly followed by another one."""
 
     chain: Int64
     rank: Int64
@@ -81,7 +81,7 @@ class _Chains:
 
 
 def _chains(versions: Versions) -> _Chains:
-    # Loaded when there is something to do: loading scipy takes longer than most checks.
+    # Imported when needed: loading scipy takes longer than most checks.
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -106,7 +106,7 @@ def _chains(versions: Versions) -> _Chains:
 
 
 def _replacing(versions: Versions) -> Int64:
-    """The pairs that say that a transaction read the one and wrote the other."""
+    """Return the pairs showing that a transaction read the one and wrote the other."""
     first = versions.groups.first[versions.read_mop]
     span = len(versions.table) + 1
     code = versions.read_version[first] * span + versions.read_txn[first]
@@ -146,7 +146,7 @@ def _disorder(versions: Versions, report: Report) -> None:
 
 
 def _after_initial(versions: Versions, chains: _Chains) -> Constraints:
-    """The initial state's chain before every other of its key; of lists, what was read before what was not."""
+    """Order the initial state's chain before every other of its key; of lists, what was read before what was not."""
     if versions.ordered:
         before, after = chains.chain[versions.pair_before], chains.chain[versions.pair_after]
         return constraints(before, after)
@@ -177,7 +177,7 @@ def _reads_before_own_write(versions: Versions, report: Report) -> None:
 
 
 def _appended_elsewhere(versions: Versions, report: Report) -> None:
-    """Transactions that read a list and then appended to it, but not right behind what they had read."""
+    """Report transactions that read a list and then appended to it, but not right after what they had read."""
     table, groups = versions.table, versions.groups
     first = groups.first[versions.read_mop]
     read, version = versions.read_mop[first], versions.read_version[first]

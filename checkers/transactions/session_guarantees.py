@@ -1,8 +1,8 @@
 """Checker `session-guarantees`: read your writes, monotonic reads, monotonic writes, writes follow reads, and PRAM (the first three together).
 
-Terry et al., PDIS 1994, for unique written values. Each guarantee puts versions of a key in an order; with what is known of that order anyhow (the values; of one
-process, the order of its own writes) it must have no circle. A process *saw* a transaction if it read from it; what it must then know is what came
-before that transaction in the process that did it.
+Terry et al., PDIS 1994, for unique written values. Each guarantee puts versions of a key in an order. Together with the order that is known anyway
+(from the values; of one process, the order of its own writes) it must have no circle. A process *saw* a transaction if it read from it. It must then
+know what came before that transaction in the process that executed it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SessionGuaranteesChecker:
         return table_of(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Where operations name the level `sequential`, or a guarantee was asked for: elsewhere stronger checkers judge."""
+        """Where operations name the level `sequential`, or a guarantee was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, (*GUARANTEES, self.name))
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
@@ -78,7 +78,7 @@ class SessionGuaranteesChecker:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What is known of the order of versions anyhow: by values, and of each process its own writes."""
+    """The order of versions that is known anyway: by values, and of each process its own writes."""
 
     values: Constraints
     own_writes: Constraints
@@ -103,7 +103,7 @@ def _judge(versions: Versions, report: Report, wanted: tuple[str, ...]) -> set[s
     for one in wanted:
         parts = [orders[part] for part in ((RYW, MR, MW) if one == PRAM else (one,))]
         known = [facts.values, facts.own_writes] if one in (RYW, MW, PRAM) else [facts.values]
-        # Own writes in order are what monotonic writes promise themselves; to the others of the guarantees they are a fact.
+        # Own writes in order are the promise of monotonic writes; for the other guarantees they are a fact.
         telling = len(facts.values) if one in (MW, PRAM) else sum(len(part) for part in known)
         if one == PRAM and broken & {RYW, MR, MW}:
             broken.add(PRAM)
@@ -115,7 +115,7 @@ def _judge(versions: Versions, report: Report, wanted: tuple[str, ...]) -> set[s
 
 
 def _your_writes(observed: Observed, written: Accesses) -> Constraints:
-    """Before what a process reads: what it wrote last before."""
+    """Before what a process reads: its own last write before."""
     inferred = session_order(observed)
     table = observed.table
     version_of = np.full(len(table.txn), -1, np.int64)
@@ -128,7 +128,7 @@ def _your_writes(observed: Observed, written: Accesses) -> Constraints:
 
 
 def _reads(met: Accesses) -> Constraints:
-    """Before what a process reads: what it read before."""
+    """Before what a process reads: its own read before."""
     reads = met.where(~met.is_write)
     at = reads.successive()
     return constraints(reads.version[at], reads.version[at + 1], reads.mop[at], reads.mop[at + 1])

@@ -1,1 +1,1 @@
-"""Checkers of particular workloads: each knows what its operations or trace events mean, and what may not happen to them."""
+"""Checkers of particular workloads: each knows the meaning of its operations or trace events, and what must not happen to them."""

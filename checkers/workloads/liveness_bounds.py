@@ -1,4 +1,4 @@
-"""The ground truth for failure detection and membership: when each node was down, or may have been, by the ledger's faults."""
+"""Ground truth for failure detection and membership: when each node was down, or may have been, by the ledger's faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOREVER_NS = 2**62
 class Outage:
     """`node` was down from `start_ns` to `end_ns` (run time), and certainly up before `begin_ns` and after `back_ns`.
 
-    Unless it is `certain`, nobody knows whether it was: then a suspicion is no mistake, and none is no failure to detect.
+    Unless it is `certain`, the node may or may not have been down: then a suspicion is no mistake, and none is no failure to detect.
     """
 
     node: str
@@ -27,7 +27,7 @@ class Outage:
 
 
 def outages(record: RunRecord) -> list[Outage]:
-    """In order of their start. One that nobody healed lasts for ever."""
+    """Outages in order of their start. One that was never healed lasts without end."""
     found = [outage for fault in record.faults for outage in _outages(fault)]
     return sorted(found, key=lambda outage: (outage.start_ns, outage.node))
 
@@ -37,7 +37,7 @@ def down_at_end(record: RunRecord) -> frozenset[str]:
 
 
 def perhaps_down_at_end(record: RunRecord) -> frozenset[str]:
-    """Those that were certainly down to the end, and those of which nobody knows."""
+    """Return those that were certainly down to the end, and those that may have been."""
     return frozenset(outage.node for outage in outages(record) if outage.back_ns == FOREVER_NS)
 
 

@@ -1,4 +1,4 @@
-"""Operations that carry a rank: which of them overtook one that had ended before they began?"""
+"""Operations with a rank: which of them overtook one that had ended before they began?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tribulation.histories import Operation
 
 
 def overtaken(ranked: Sequence[tuple[Operation, Any]], equal: bool = False) -> Iterator[tuple[Operation, Operation]]:
-    """(before, after) wherever after began when before had returned, and ranks lower (with `equal`: not higher).
+    """Yield (before, after) wherever after began when before had returned, and ranks lower (with `equal`: not higher).
 
-    `ranked` is in order of invocation. For each such after one pair is told, with the highest rank before it. O(n log n).
+    `ranked` is in order of invocation. For each such after one pair is reported, with the highest rank before it. O(n log n).
     """
     by_end = sorted(
         ((op, rank) for op, rank in ranked if op.complete_index is not None),

@@ -28,7 +28,7 @@ REFUSED = [
     ({"recovery": {"elections": 1.5}}, "recovery.elections: must be a whole number (got 1.5)", ""),
     ({"bank": {"total": "100"}}, "bank.total: must be a finite number (got '100')", ""),
     ({"bank": {"accounts": "ab"}}, "bank.accounts: must be a list of names (got 'ab')", ""),
-    ({"bank": {"accounts": ["a", "a"]}}, "bank.accounts: names one twice", ""),
+    ({"bank": {"accounts": ["a", "a"]}}, "bank.accounts: contains a name twice", ""),
     ({"bank": {"negative_balances": 1}}, "bank.negative_balances: must be true or false (got 1)", ""),
     ({"memory": {"conflicts": "last-wins"}}, "memory.conflicts: must be merge or latest-wins (got 'last-wins')", ""),
     ({"convergence": {"within": 5}}, "checker 'convergence' has no options", "leave it out"),

@@ -74,7 +74,7 @@ def test_a_history_that_makes_no_sense_is_never_judged(tmp_path):
     results = check(tmp_path)
     assert all(result.verdict is U for result in results.values())
     assert all(
-        "makes no sense" in str(result.reason) and "never invoked" in str(result.reason) for result in results.values()
+        "is inconsistent" in str(result.reason) and "never invoked" in str(result.reason) for result in results.values()
     )
     (tmp_path / "history.jsonl").write_text("nonsense\n\n")
     with pytest.raises(HistoryError, match=r"history\.jsonl:1: "):

@@ -195,7 +195,7 @@ def test_a_silent_node_leaves_it_unknown():
     result = judge("convergence", converged(final_states=states(n1=(9, "a"), n3=(9, "a"))))
     assert (result.verdict, result.reason) == (
         Verdict.UNKNOWN,
-        "1 of 3 nodes did not tell their final state: n2",
+        "1 of 3 nodes did not report their final state: n2",
     )
 
 

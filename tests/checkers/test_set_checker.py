@@ -86,7 +86,7 @@ def test_one_anomaly_tells_of_many_lost_elements():
     assert len(anomaly.details["elements"]) == 20
     assert anomaly.explanation == (
         "On key k, 3 was acknowledged and is missing later: add of 3 by process 0 (index 4 to 5, 0.004 s to 0.005 s); no read shows it; "
-        "read of [1, 2] by process 1 (index 100 to 101, 0.100 s to 0.101 s) lacks it. So it is with 48 elements of this set."
+        "read of [1, 2] by process 1 (index 100 to 101, 0.100 s to 0.101 s) lacks it. The same holds for 48 elements of this set."
     )
 
 

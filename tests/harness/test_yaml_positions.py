@@ -189,7 +189,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.yaml"))
         for path, what in (
-            (tmp_path / "pipe.yaml", "cannot be read: it is a pipe, no regular file"),
+            (tmp_path / "pipe.yaml", "cannot be read: it is a pipe, not a regular file"),
             (tmp_path / "socket.yaml", "cannot be read"),
             (Path("/dev/zero"), "it is a device or socket"),
             (tmp_path, "it is a folder"),

@@ -1,4 +1,4 @@
-"""Operations as registers see them, for many registers at a time: what each read, what it wrote, and when.
+"""Operations as accesses to registers, for many registers at a time: what each read, what it wrote, and when.
 
 | operation | reads | writes |
 |---|---|---|
@@ -7,10 +7,10 @@
 | `cas` [from, to], ok or of unknown outcome | from | to |
 | `swap` (also `rmw`), ok | its result: what was there before | its argument |
 | `swap` of unknown outcome | – | its argument |
-| `cas` that failed for a mismatch and says what it saw | that | – |
+| `cas` that failed for a mismatch and reports what it saw | that | – |
 
-Reads of unknown outcome say nothing, and what failed did not happen. What cannot be told in this table is kept aside: values that a failed
-operation would have written, and mismatches that do not say what they saw (`silent`).
+Reads of unknown outcome show nothing, and what failed did not happen. What does not fit in this table is kept separately: values that a failed
+operation would have written, and mismatches that do not report what they saw (`silent`).
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Accesses:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """`accesses` with what lies beside them: value ids and rows of failed writes, and mismatches (which `reads` the value they expected).
+    """`accesses` with additional data: value ids and rows of failed writes, and mismatches (which `reads` the value they expected).
 
-    `values` are the values by id; lists, which have no ids of their own in columns, come last. All known
-    positions are below `span`. `malformed` are rows that no register can have.
+    `values` are the values by id; lists, which have no ids of their own in columns, come last. All known positions are below `span`. `malformed` are
+    rows that no register can have.
     """
 
     count: int
@@ -135,7 +135,7 @@ class _Reader:
         return Accesses(self._row, self._register, self._start, self._end, reads, writes).where(mask)
 
     def _cas_operands(self) -> tuple[Int64, Int64, Mask]:
-        """What each cas expects and what it writes (`ABSENT` for others), and which have no such two values."""
+        """Return what each cas expects and what it writes (`ABSENT` for others), and which lack these two values."""
         size = len(self._row)
         expected, new = np.full(size, ABSENT, np.int64), np.full(size, ABSENT, np.int64)
         odd = np.zeros(size, np.bool_)
@@ -150,7 +150,7 @@ class _Reader:
         return expected, new, odd
 
     def _says(self, expected: Int64, new: Int64) -> Mask:
-        """Whether a mismatch's value is what it saw: neither null nor its argument once more."""
+        """Return whether a mismatch's value is what it saw: it is not null and does not repeat its argument."""
         says = self._result > NONE_ID
         row = self._columns.result_list[self._row].astype(np.int64)
         places = np.flatnonzero(self._cas & (row != ABSENT))
@@ -172,7 +172,7 @@ def _called(columns: Columns, f: npt.NDArray[np.uint8], *names: str) -> Mask:
 
 
 def _positions(start: Int64, end: Int64) -> tuple[Int64, Int64]:
-    """Positions small enough to be combined with a register's number in 64 bits."""
+    """Return positions small enough to be combined with a register's number in 64 bits."""
     if not len(start) or int(start.max()) < _FAR:
         return start, end
     known = end[end != OPEN]
@@ -186,7 +186,7 @@ def _span(start: Int64, end: Int64) -> int:
 
 
 def _value_ids(columns: Columns, rows: Int64, cas: Mask) -> tuple[Int64, Int64, Sequence[Any]]:
-    """Ids of arguments and results, where a list counts as one value, and all values. The argument of a cas is none."""
+    """Return ids of arguments and results, where a list counts as one value, and all values. The argument of a cas has none."""
     argument, result = columns.argument[rows].astype(np.int64), columns.result[rows].astype(np.int64)
     argument_list, result_list = columns.argument_list[rows], columns.result_list[rows]
     argued = np.flatnonzero((argument_list != ABSENT) & ~cas)

@@ -1,4 +1,4 @@
-"""Which rule a register breaks, and the few accesses that show it: what the array code finds, before it is told to a person."""
+"""The rule that a register breaks, and the few accesses that show it: the result of the array code, before it is worded for a person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tribulation.histories.model.columns import Int64
 
 VIRTUAL = -1
-"""The row of the write of the initial value, which no operation made."""
+"""Row of the write of the initial value, which no operation made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """`rows` are the proof, in the rule's own order; `values` (ids) the ones at issue."""
+    """`rows` are the proof, in the rule's own order; `values` (ids) those concerned."""
 
     kind: str
     rows: tuple[int, ...]
@@ -20,7 +20,7 @@ class Broken:
 
 
 class Violated(Exception):
-    """Ends the judgement of registers that broke a rule; the others go on without them."""
+    """Ends the judgement of registers that broke a rule; the others continue without them."""
 
     def __init__(self, found: dict[int, Broken]) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Violated(Exception):
 
 
 def firsts(registers: Int64) -> dict[int, int]:
-    """Register → place of its first entry. Entries are by register or not; places are those in `registers`."""
+    """Register → place of its first entry. Entries may be in any order; places are those in `registers`."""
     found: dict[int, int] = {}
     for place, register in enumerate(registers.tolist()):
         found.setdefault(register, place)

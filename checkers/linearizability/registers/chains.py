@@ -1,7 +1,7 @@
-"""Chains: versions that cas made of each other, in their order, with the intervals of all that touched them.
+"""Chains: versions that cas made from each other, in their order, with the intervals of all operations that touched them.
 
-In a legal order all operations of a chain are contiguous: a version's write, its reads, then the cas that replaced it, which is the write
-of the next version … This order is legal inside the chain iff nobody in it began after a later one had returned.
+In a legal order all operations of a chain are contiguous: a version's write, its reads, then the cas that replaced it, which is the write of the next
+version … This order is legal inside the chain iff no operation in it began after a later one had returned.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Chains:
 
 
 def chains_of(versions: Versions) -> Chains:
-    """Raises `Violated` for cas in a circle, and where a chain's own order is not legal."""
+    """Raises `Violated` for a circle of cas, and where a chain's own order is not legal."""
     root, depth = _roots(versions)
     touched = Touched.of(versions)
     _check_single(versions, touched)
@@ -67,7 +67,7 @@ def chains_of(versions: Versions) -> Chains:
 
 
 def _roots(versions: Versions) -> tuple[Int64, Int64]:
-    """Pointer jumping: each round doubles how far every version looks back."""
+    """Find roots by pointer jumping: each round doubles how far every version looks back."""
     root = versions.parent.copy()
     is_root = root == np.arange(len(root))
     depth = (~is_root).astype(np.int64)
@@ -79,13 +79,13 @@ def _roots(versions: Versions) -> tuple[Int64, Int64]:
         further = ~is_root[there]
         depth[going] += depth[there]
         root[going] = root[there]
-        # Who looks at a root has arrived, for a root has depth 0 and is its own.
+        # A version that points to a root has arrived, because a root has depth 0 and points to itself.
         going = going[further]
     raise _circles(versions, going)
 
 
 def _circles(versions: Versions, lost: Int64) -> Violated:
-    """Versions that never arrive at a root hang on a circle."""
+    """Report circles: versions that never arrive at a root hang on one."""
     found = {}
     writer = versions.written.writer
     rows = versions.registers.accesses.row
@@ -107,7 +107,7 @@ def _circles(versions: Versions, lost: Int64) -> Violated:
 
 
 def _check_single(versions: Versions, touched: Touched) -> None:
-    """Reads of a version that returned before its write began."""
+    """Check reads of a version that returned before its write began."""
     early = np.flatnonzero(touched.read_end < touched.write_start)
     if not len(early):
         return
@@ -123,7 +123,7 @@ def _check_single(versions: Versions, touched: Touched) -> None:
 
 
 def _check_long(versions: Versions, touched: Touched, root: Int64, depth: Int64) -> None:
-    """Chains of several versions: running maximum of starts against running minimum of ends from behind."""
+    """Check chains of several versions: running maximum of starts against running minimum of ends from behind."""
     linked = depth > 0
     if not linked.any():
         return
@@ -132,12 +132,12 @@ def _check_long(versions: Versions, touched: Touched, root: Int64, depth: Int64)
     which = np.flatnonzero(member)
     order = which[np.lexsort((depth[which], root[which]))]
     chain = np.cumsum(depth[order] == 0)
-    # Two slots a version: its write, then its reads.
+    # Two slots per version: its write, then its reads.
     start = np.stack([touched.write_start[order], touched.read_start[order]], 1).ravel()
     end = np.stack([touched.write_end[order], touched.read_end[order]], 1).ravel()
     slot_chain = np.repeat(chain, 2)
     far = versions.registers.span
-    # Numbers of chains above the positions keep the running extremes of one chain apart from those of the next.
+    # Chain numbers above the positions separate the running extremes of one chain from those of the next.
     before = np.maximum.accumulate(start + slot_chain * far)
     after = np.minimum.accumulate((np.minimum(end, far - 1) + slot_chain * far)[::-1])[::-1]
     broken = np.flatnonzero((before[:-1] > after[1:]) & (slot_chain[1:] == slot_chain[:-1]))
@@ -160,7 +160,7 @@ def _inside(versions: Versions, order: Int64, late: int, early: int) -> Broken:
     early_row = _slot_row(versions, new, early % 2 == 1, last=False)
     if late % 2 == 0 and early % 2 == 0 and int(versions.parent[new]) == old:
         return Broken("future-read", (early_row, late_row), (versions.value(old),))
-    # A chain may be long; its first and last link from the old version to the newer one tell the story.
+    # A chain may be long; its first and last link from the old version to the newer one are enough for the explanation.
     links = dict.fromkeys((int(order[late // 2 + 1]), new))
     told = dict.fromkeys([_writer_row(versions, old), *(_writer_row(versions, link) for link in links)])
     proof = [row for row in told if row not in (VIRTUAL, early_row, late_row)]

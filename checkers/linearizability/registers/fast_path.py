@@ -22,18 +22,18 @@ from .witness import anomaly_of, shown_by
 
 METHOD = "zones"
 SEARCHED = 5_000
-"""Operations of registers in doubt that are searched without being asked for."""
+"""Operations of registers in doubt that are searched without a request."""
 
 NECESSARY_ONLY = "necessary-only"
-"""Mismatches that do not say what they saw were used as necessary conditions only."""
+"""Mismatches that do not report what they saw were used only as necessary conditions."""
 
 
 def judge_registers(objects: Objects, operation: OperationAt, asked: Asked) -> list[KeyVerdict | None]:
-    """A verdict for each object; None where only the general search can tell."""
+    """Return a verdict for each object; None where only the general search can decide."""
     judged = judge(objects, asked.certificate)
     doubt = sorted(judged.in_doubt, key=lambda number: len(objects.rows_of(number)))
     sizes = np.cumsum([len(objects.rows_of(number)) for number in doubt])
-    # A search of a few thousand operations takes no time worth speaking of; beyond that it has to be asked for.
+    # A search of a few thousand operations takes negligible time; beyond that it must be requested.
     left = {number for number, size in zip(doubt, sizes.tolist(), strict=True) if not asked.exact and size > SEARCHED}
     return [
         None
@@ -63,7 +63,7 @@ def _verdict(number: int, objects: Objects, judged: Judged, operation: Operation
 
 
 def order_of_register(number: int, judged: Judged) -> list[int]:
-    """A legal order of a register that has one, as rows."""
+    """Return a legal order of a register that has one, as rows."""
     if judged.order is None:
         return []
     order, accesses = judged.order, judged.order.zones.chains.versions.accesses
@@ -78,7 +78,7 @@ def order_of_register(number: int, judged: Judged) -> list[int]:
 
 
 def story(number: int, broken: Broken, registers: Registers, operation: OperationAt, key: Hashable) -> Anomaly:
-    """The anomaly, told from the few operations of the proof and those that bear on its values."""
+    """Make the anomaly from the few operations of the proof and those that concern its values."""
     rows = [row for row in broken.rows if row != VIRTUAL]
     beside = _beside(number, broken, registers)
     register = register_of(operation(row) for row in sorted({*rows, *beside}))
@@ -91,7 +91,7 @@ def story(number: int, broken: Broken, registers: Registers, operation: Operatio
 
 
 def _access(op: Operation, by_index: Mapping[int, Access]) -> Access:
-    """The register's view of `op`; what failed without saying what it saw has none, but may be part of a proof."""
+    """Return the register's view of `op`; one that failed without reporting what it saw has none, but may be part of a proof."""
     end = inf if op.complete_index is None else float(op.complete_index)
     return by_index.get(op.invoke_index, Access(op, float(op.invoke_index), end))
 
@@ -105,14 +105,16 @@ def _of(number: int, registers: Registers) -> Accesses:
 
 
 def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
-    """Rows that show that the proof's writes of unknown outcome happened: somebody whose outcome is known met what they wrote, or what was made of it."""
+    """Return rows that show that the proof's writes of unknown outcome happened: an operation of known outcome saw what they wrote, or what was made
+    from it.
+    """
     found = dict.fromkeys(rows)
     for row in rows:
         path = [int(place) for place in np.flatnonzero((mine.row == row) & (mine.end == OPEN))]
         while path and mine.end[path[-1]] == OPEN:
             readers = np.flatnonzero(mine.reads == mine.writes[path[-1]])
             readers = readers[~np.isin(readers, path)]
-            # Those of known outcome first; of these, the ones that the proof has anyway.
+            # Those of known outcome first; among these, those that are in the proof anyway.
             ready = np.lexsort((mine.start[readers], ~np.isin(mine.row[readers], rows), mine.end[readers] == OPEN))
             path.append(int(readers[ready[0]]))
         found.update(dict.fromkeys(int(mine.row[place]) for place in path))
@@ -120,7 +122,7 @@ def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
 
 
 def _beside(number: int, broken: Broken, registers: Registers) -> list[int]:
-    """Rows that decide how the violation is called: the writers of its values, a read of each, and the last read of anything else."""
+    """Return rows that decide the name of the violation: the writers of its values, a read of each, and the last read of anything else."""
     mine = _of(number, registers)
     rows: list[int] = []
     for value in broken.values:

@@ -1,4 +1,4 @@
-"""The verdict of the array method on many registers at once."""
+"""Verdicts of the array method on many registers at once."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .zones import Zones, zones_of
 
 @dataclass(slots=True)
 class Judged:
-    """By number of the object. `broken` ones have no legal order; those with `repeated` values and `malformed` ones (with the row at fault) are not
-    judged; the others have an order, which `order` tells; those `in_doubt` have one but for their mismatches that do not say what they saw.
-    `registers` are the broken ones and those with an order.
+    """By number of the object. `broken` ones have no legal order. Those with `repeated` values and `malformed` ones (with the faulty row) are not
+    judged. The others have an order, in `order`; those `in_doubt` have one except for their mismatches that do not report what they saw. `registers`
+    are the broken ones and those with an order.
     """
 
     registers: Registers
@@ -37,7 +37,7 @@ class Judged:
 
 
 def judge(objects: Objects, certificate: bool = False) -> Judged:
-    """`order` is there when it was asked for, or needed for mismatches."""
+    """`order` exists when it was requested, or needed for mismatches."""
     registers = registers_of(objects)
     odd = registers.malformed
     malformed = dict(zip(odd.register.tolist()[::-1], odd.row.tolist()[::-1], strict=True))

@@ -1,7 +1,7 @@
-"""Failed cas that do not say what they saw: it was not the value that they expected.
+"""Failed cas that do not report what they saw: it was not the value that they expected.
 
-Most can be put into the legal order that `order` finds for everything else, at a moment when another value was there. One that was open only
-while the expected value certainly was there proves a violation. What is neither is in doubt: the general search can tell.
+Most can be put into the legal order that `order` finds for everything else, at a moment when another value was there. One that was open only while
+the expected value certainly was there proves a violation. The rest is in doubt and left to the general search.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from .versions import NOBODY, Versions
 
 @dataclass(slots=True)
 class Mismatches:
-    """`place`: for each silent mismatch of the registers the place of the order before which it is legal, `NOBODY` where there is none. `broken`: by register."""
+    """`place`: for each silent mismatch of the registers the place of the order before which it is legal, `NOBODY` where there is none. `broken`: by
+    register.
+    """
 
     register: Int64
     row: Int64
@@ -47,7 +49,7 @@ def mismatches_of(order: Order) -> Mismatches:
 
 
 def _certain(versions: Versions, start: Int64, end: Int64, version: Int64, stuck: Int64) -> dict[int, Broken]:
-    """Mismatches that were open only while, whatever the order, the expected value was there: after one operation showed it, before another did."""
+    """Return mismatches that were open only while, in any order, the expected value was there: after one operation showed it, and before another did."""
     if not len(stuck):
         return {}
     accesses, silent = versions.accesses, versions.registers.silent

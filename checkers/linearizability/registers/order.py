@@ -1,7 +1,7 @@
-"""A legal order of registers that have one: what a certificate tells, and where versions begin and end in it.
+"""A legal order of registers that have one: the certificate, and where versions begin and end in it.
 
-Chains come one after the other: a forward one where its zone begins, a backward one at a moment of its window that no forward zone covers,
-which is right after its last start or right after the forward zone around that. Inside a chain the order is given.
+Chains follow each other: a forward one where its zone begins, a backward one at a moment of its window that no forward zone covers. That is right
+after its last start, or right after the forward zone around that. Inside a chain the order is given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AT_ONCE = -1
 
 @dataclass(slots=True)
 class Held:
-    """Per version the points from which and up to which the register has it, and the place of the write that ends that (`NOBODY`: none does)."""
+    """Per version: the points from which and up to which the register has it, and the place of the write that ends that (`NOBODY`: none does)."""
 
     since: Int64
     until: Int64
@@ -39,7 +39,9 @@ class Held:
 
 @dataclass(slots=True)
 class Order:
-    """`places` are the accesses (of `Versions.accesses`) in order, by register. `point` is the moment of each, in half positions: odd numbers lie between events."""
+    """`places` are the accesses (of `Versions.accesses`) in order, by register. `point` is the moment of each, in half positions: odd numbers lie
+    between events.
+    """
 
     zones: Zones
     places: Int64
@@ -51,7 +53,7 @@ class Order:
         return self.zones.chains.versions.accesses.register[self.places]
 
     def after(self, register: Int64, point: Int64) -> Int64:
-        """The first place of each register whose point is not before the given one."""
+        """Return the first place of each register whose point is not before the given one."""
         span = 2 * self.zones.span + 4
         return np.searchsorted(self.register * span + self.point + 2, register * span + point + 2)
 
@@ -91,7 +93,7 @@ def order_of(zones: Zones) -> Order:
 
 
 def _begins(zones: Zones) -> tuple[Int64, Mask]:
-    """Per root: the position at or right after which its chain begins, and whether it is forward."""
+    """Return per root the position at or right after which its chain begins, and whether it is forward."""
     count = zones.chains.versions.count
     begin, forward = np.full(count, AT_ONCE, np.int64), np.zeros(count, np.bool_)
     forward[zones.root[zones.forward]] = True

@@ -1,4 +1,4 @@
-"""What the values of a register tell even when they are not unique: some violations at once, and operations that do not matter."""
+"""What the values of a register show even when they are not unique: some violations at once, and operations that do not matter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .witness import anomaly_of
 
 
 def without_unobserved(calls: list[Call], model: Model) -> list[Call]:
-    """Drops writes of unknown outcome whose value nobody observed; they are optional, and without effect on anything seen."""
+    """Drop writes of unknown outcome whose value was never observed; they are optional, and without effect on anything seen."""
     if any(call.step.kind == "differs" for call in calls):
         return calls
     while True:
@@ -25,7 +25,7 @@ def without_unobserved(calls: list[Call], model: Model) -> list[Call]:
 
 
 def unwritten_or_early(register: Register, key: Hashable) -> Anomaly | None:
-    """What can be said at once even when values are not unique: a value seen that nobody wrote, or not before."""
+    """Return violations that do not need unique values: a value was seen that was never written, or not before."""
     first_write: dict[Hashable, Access] = {}
     for access in register.accesses:
         for value in access.writes:

@@ -21,7 +21,7 @@ NOBODY = -1
 
 @dataclass(slots=True)
 class Written:
-    """Who writes what. `writer[version]` is the access that makes it."""
+    """`writer[version]` is the access that makes it."""
 
     registers: Registers
     writer: Int64
@@ -34,7 +34,7 @@ class Written:
         return Written(registers, writer, registers.accesses.register[writer], registers.accesses.writes[writer])
 
     def repeated(self) -> Int64:
-        """The registers in which a value is written twice, or the initial one is."""
+        """Return the registers in which a value is written twice, or the initial one is."""
         again = self.register[self.value == NONE_ID]
         table = np.full(len(self.registers.values), NOBODY, np.int64)
         table[self.value] = np.arange(len(self.value))
@@ -45,7 +45,7 @@ class Written:
         return np.unique(np.concatenate([again, twice]))
 
     def _crowded(self, table: Int64) -> Mask:
-        """Versions whose value has several writers."""
+        """Return versions whose value has several writers."""
         lost = table[self.value] != np.arange(len(self.value))
         several = np.zeros(len(table), np.bool_)
         several[self.value[lost]] = True
@@ -55,7 +55,7 @@ class Written:
         return register * len(self.registers.values) + value
 
     def find(self, register: Int64, value: Int64) -> Int64:
-        """The version that `value` is in `register`; `NOBODY` where it is not written there. Values must be unique per register."""
+        """Return the version of `value` in `register`; `NOBODY` where it is not written there. Values must be unique per register."""
         count = len(self.value)
         table = np.full(len(self.registers.values), NOBODY, np.int64)
         table[self.value] = np.arange(count)
@@ -81,8 +81,8 @@ class Written:
 class Versions:
     """The accesses that count, and per version what is known of it.
 
-    `read` and `made` are an access's versions (`NOBODY` where none). `kept`: versions that certainly were there, hence all but those of
-    unknown writes that nobody observed. `parent` is the version that a cas replaced; a version that a plain write made is its own.
+    `read` and `made` are an access's versions (`NOBODY` where none). `kept`: versions that certainly existed, hence all except those of unknown
+    writes that were never observed. `parent` is the version that a cas replaced; a version made by a plain write is its own.
     """
 
     registers: Registers
@@ -109,7 +109,7 @@ class Versions:
 
 
 def versions_of(registers: Registers) -> Versions:
-    """Raises `Violated` for values seen that nobody wrote, and for versions that two cas replaced."""
+    """Raises `Violated` for values seen that were never written, and for versions that two cas replaced."""
     wrong = registers.false_mismatch
     if len(wrong):
         raise Violated(
@@ -133,7 +133,7 @@ def versions_of(registers: Registers) -> Versions:
 
 
 def _observed(registers: Registers, written: Written, read: Int64, made: Int64) -> Mask:
-    """Versions that certainly were there: what known operations read or made, and what made those possible."""
+    """Return versions that certainly existed: what known operations read or made, and what made those possible."""
     accesses = registers.accesses
     known = accesses.end != OPEN
     _refuse_unwritten(registers, np.flatnonzero(known & (read == NOBODY) & (accesses.reads != ABSENT)))
@@ -141,7 +141,7 @@ def _observed(registers: Registers, written: Written, read: Int64, made: Int64) 
     observed[len(written.writer) :] = True
     observed[read[known & (read != NOBODY)]] = True
     observed[made[known & (made != NOBODY)]] = True
-    # A cas of unknown outcome whose value was seen happened, so what it expected was there as well.
+    # A cas of unknown outcome whose value was seen happened, so what it expected existed as well.
     waiting = np.flatnonzero(~known & (accesses.reads != ABSENT))
     while len(waiting):
         happened = observed[made[waiting]]

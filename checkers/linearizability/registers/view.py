@@ -1,4 +1,4 @@
-"""Operations as a register sees them, one by one: what stories are told of, and what a few operations of a witness show."""
+"""Operations as a register sees them, one by one: for explanations, and for the few operations of a witness."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Why no legal order exists. `kind` says which rule broke; `accesses` are the proof, in the rule's own order; `values` the ones at issue."""
+    """Reason why no legal order exists. `kind` is the broken rule; `accesses` are the proof, in the rule's own order; `values` those concerned."""
 
     kind: str
     accesses: tuple[Access, ...]
@@ -33,7 +33,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Register:
-    """The accesses of one register, and what could not have happened (`failed`: value → operation that failed to write it)."""
+    """The accesses of one register, and what cannot have happened (`failed`: value → operation that failed to write it)."""
 
     initial: Hashable
     accesses: list[Access] = field(default_factory=list)

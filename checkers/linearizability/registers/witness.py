@@ -1,4 +1,4 @@
-"""From a broken rule of `zones` to the anomaly that a person knows: its name, its few operations, one paragraph."""
+"""Anomalies of registers: from a broken rule of `zones` to the known name of the anomaly, its few operations, one paragraph."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def anomaly_of(violation: Violation, register: Register, key: Hashable) -> Anoma
 
 
 def shown_by(anomaly: Anomaly, observers: Sequence[Operation]) -> Anomaly:
-    """With the operations that show that what is of unknown outcome in it happened."""
+    """Add the operations that show that those of unknown outcome in it happened."""
     if not observers:
         return anomaly
     ops = tuple(sorted({*anomaly.ops, *indices(observers)}))
-    said = f" What is of unknown outcome there happened, as {'; '.join(describe(op) for op in observers)} shows."
+    said = f" Those of unknown outcome there happened, as {'; '.join(describe(op) for op in observers)} shows."
     return replace(anomaly, ops=ops, explanation=anomaly.explanation + said)
 
 
@@ -54,7 +54,7 @@ def _unwritten(violation: Violation, register: Register, key: Hashable) -> Anoma
     reader, value = _op(violation.accesses[0]), violation.values[0]
     failed = register.failed.get(value)
     if failed is None:
-        text = f"{show(value)} was seen, which nobody ever tried to write: {describe(reader)}."
+        text = f"{show(value)} was seen, which no client ever tried to write: {describe(reader)}."
         return _anomaly("thin-air", key, [reader], text)
     text = f"{show(value)} was seen although its write was refused and so must never take effect: {describe(failed)}; {describe(reader)}."
     return _anomaly("aborted-read", key, [failed, reader], text)
@@ -129,8 +129,8 @@ def _stale(
     register: Register,
     key: Hashable,
 ) -> Anomaly:
-    """`new` was written after `old` was there, and was there when b1 returned; then a2 began and met `old`."""
-    # a1 matters only if it is what shows that `old` came first; the writer of `old` mostly does.
+    """`new` was written after `old` was there, and was there when b1 returned; then a2 began and saw `old`."""
+    # a1 matters only if it alone shows that `old` came first; usually the writer of `old` does.
     before = first if first is not None and first.end < second.start else a1
     after = second if second.end < a2.start else b1
     late = _op(a2)
@@ -139,7 +139,7 @@ def _stale(
     kind = _stale_kind(a2, new, after, register)
     story = {
         "lost-update": f"replaced {show(old)} as if the acknowledged {show(new)} had never been; that update is lost",
-        "lost-write": f"saw {show(old)} again, and nobody ever saw {show(new)}: the acknowledged write is lost",
+        "lost-write": f"saw {show(old)} again, and no client ever saw {show(new)}: the acknowledged write is lost",
         "stale-read": f"still saw {show(old)}",
     }[kind]
     shown = "" if after is second else f"; {describe(_op(after))} showed it"
@@ -156,7 +156,7 @@ def _stale_kind(late: Access, new: Hashable, after: Access, register: Register) 
     old = late.reads[0]
     reads_after = [access for access in register.accesses if access.reads and access.start > after.end]
     again = sum(1 for access in reads_after if access.reads == (old,))
-    # One old answer among newer ones is a stale node; old answers only mean that the write is gone.
+    # One old answer among newer ones is a stale node; only old answers mean that the write is lost.
     return "lost-write" if again == len(reads_after) else "stale-read"
 
 

@@ -1,15 +1,15 @@
-"""Registers whose written values are unique: the legal order is read off the values, in O(n log n), for all registers at once.
+"""Registers whose written values are unique: the legal order follows from the values, in O(n log n), for all registers at once.
 
-Every value has one writer. A cas from a to b makes b the direct successor of a, so values form *chains*; all operations of a chain are
-contiguous in any legal order, and their order inside it is given. What remains are intervals (Gibbons & Korach, "Testing shared memories",
-1997, here with cas and with operations of unknown outcome):
+Every value has one writer. A cas from a to b makes b the direct successor of a, so values form *chains*. All operations of a chain are contiguous in
+any legal order, and their order inside it is given. What remains are intervals (Gibbons & Korach, "Testing shared memories", 1997, here with cas and
+with operations of unknown outcome):
 
 * the *zone* of a chain lies between its first return f and its last invocation s. If f < s it is *forward*: the register held the chain's
   values during all of [f, s]. Otherwise it is *backward*: all its operations were open during (s, f);
 * a legal order exists exactly if no two forward zones overlap and no backward zone lies inside a forward one.
 
-Operations of unknown outcome whose value nobody observed are dropped: they are optional. Those that were observed happened, at an unknown end.
-It does not see failed cas that do not say what they saw instead; `mismatches` looks at those.
+Operations of unknown outcome whose value was never observed are dropped: they are optional. Those that were observed happened, at an unknown end.
+Failed cas that do not report what they saw are not seen here; `mismatches` handles those.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .versions import Versions
 
 @dataclass(slots=True)
 class Zones:
-    """The zones of all chains with an operation. `root` names the chain; forward ones come by register and by `first` (f)."""
+    """Zones of all chains with an operation. `root` names the chain; forward ones are sorted by register and by `first` (f)."""
 
     chains: Chains
     root: Int64
@@ -40,14 +40,14 @@ class Zones:
     span: int
 
     def before(self, register: Int64, position: Int64) -> Int64:
-        """The place in `forward` of the last forward zone of that register with f < position; -1 where there is none."""
+        """Return the place in `forward` of the last forward zone of that register with f < position; -1 where there is none."""
         place = np.searchsorted(self.key, register * self.span + position + 1) - 1
         same = (place >= 0) & (self.register[self.forward[place]] == register) if len(self.forward) else place >= 0
         return np.where(same, place, -1)
 
 
 def zones_of(chains: Chains) -> Zones:
-    """Raises `Violated` where two chains cannot be one before the other."""
+    """Raises `Violated` where two chains cannot be ordered."""
     versions = chains.versions
     root = _roots_in_use(chains)
     register, first, last = versions.register[root], chains.first_end[root], chains.last_start[root]
@@ -99,7 +99,7 @@ def _refuse(zones: Zones, kind: str, outer: Int64, inner: Int64) -> None:
 
 
 def _ends(zones: Zones, place: int) -> tuple[int, int, int, int]:
-    """Rows of the first to end and of the last to start, and the values that they show."""
+    """Return rows of the first to end and of the last to start, and the values that they show."""
     chains = zones.chains
     versions, accesses = chains.versions, chains.versions.accesses
     root = zones.root[place]
@@ -108,7 +108,7 @@ def _ends(zones: Zones, place: int) -> tuple[int, int, int, int]:
     first = members[accesses.end[members] == zones.first[place]]
     last_row, last_value = int(accesses.row[last]), _shown(versions, last)
     if versions.is_initial(int(root)):
-        # It was there before anything returned.
+        # It existed before anything returned.
         return VIRTUAL, last_row, versions.value(int(root)), last_value
     return int(accesses.row[first[0]]), last_row, _shown(versions, int(first[0])), last_value
 

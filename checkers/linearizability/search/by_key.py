@@ -1,6 +1,6 @@
-"""The objects of a history as columns: which rows belong to which object, and which model each object's operations are those of.
+"""Objects of a history as columns: the rows of each object, and the model of its operations.
 
-An object is one key of one workload. Linearizability is local, so each is judged by itself; nothing here looks at values.
+An object is one key of one workload. Linearizability is local, so each is judged by itself; values are not examined here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Objects:
         return self.rows[self.offsets[number] : self.offsets[number + 1]]
 
     def only(self, numbers: Sequence[int]) -> Objects:
-        """Some of the objects, in this order."""
+        """Return some of the objects, in this order."""
         if list(numbers) == list(range(len(self))):
             return self
         parts = [self.rows_of(number) for number in numbers]
@@ -42,7 +42,7 @@ class Objects:
         return Objects(self.columns, rows, offsets, [self.names[number] for number in numbers])
 
     def operation_names(self) -> list[frozenset[str]]:
-        """For each object the names (`f`) of its operations."""
+        """Return for each object the names (`f`) of its operations."""
         columns = self.columns
         number = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         found: list[set[str]] = [set() for _ in self.names]
@@ -52,7 +52,7 @@ class Objects:
 
 
 def objects_of(columns: Columns, level: str) -> Objects:
-    """The objects with at least one operation that happened, of `level` or of no level, in order of their first invocation."""
+    """Return the objects with at least one operation that happened, of `level` or of no level, in order of their first invocation."""
     rows = _of_level(columns, level)
     code = _codes(columns, rows)
     if len(code) and (code == code[0]).all():
@@ -89,7 +89,7 @@ def _name(columns: Columns, code: int) -> tuple[str | None, Any]:
 
 
 def labels(names: Iterable[tuple[str | None, Any]]) -> list[str]:
-    """How objects are called in statistics."""
+    """Return the names of objects in statistics."""
     from ...base.wording import show
 
     return [show(key) if workload is None else f"{workload}/{show(key)}" for workload, key in names]

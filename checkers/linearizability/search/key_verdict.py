@@ -1,4 +1,4 @@
-"""One object's verdict, and what a method that judges objects is given."""
+"""One object's verdict, and the input of a method that judges objects."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OperationAt = Callable[[int], Operation]
 
 @dataclass(slots=True)
 class KeyVerdict:
-    """One object's verdict. `proven_to` is the history position up to which it was shown to be linearizable, when not to the end.
+    """`proven_to` is the history position up to which the object was shown to be linearizable, when not to the end.
 
-    `order`: a legal order, as rows of the columns, when it was asked for. `failed_cas` says how mismatches were used when not exactly.
+    `order`: a legal order, as rows of the columns, when it was requested. `failed_cas`: how mismatches were used when not exactly.
     """
 
     verdict: Verdict
@@ -33,7 +33,7 @@ class KeyVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the person asked for. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order.
+    """The user's request. `exact`: no answer from necessary conditions; `certificate`: valid verdicts come with a legal order.
 
     `settings` are the checker's options.
     """

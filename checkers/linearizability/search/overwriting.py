@@ -1,14 +1,14 @@
 """The search within one segment for models whose steps overwrite: a write leads to a state that does not depend on the one before.
 
-Most writes are seen by nobody. In a legal order such an *unseen* write may be moved right before any other write that takes effect while it
-is open, or to where its value is there anyway. So a write need not be placed when it is passed over: once another write took effect, all writes
-open then are *covered*, and so is one whose value is there: each may still take effect, but need not be placed any more. A write is placed only
+Most writes are never seen. In a legal order such an *unseen* write may be moved right before any other write that takes effect while it is open, or
+to where its value is there anyway. So a write need not be placed when it is passed over. Once another write took effect, all writes open then are
+*covered*, and so is one whose value is there: each may still take effect, but need not be placed any more. A write is placed only
 
 * when some open operation needs its result, which then is taken at once (a write that is needed later can slide until then), or
 * when it returns and is not covered; or is, but may be what a later operation sees.
 
-A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). One that has more reads behind it, and whose
-writes are covered where the other's are not, can do all that the other can; so only the best ones are kept.
+A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). One with more reads behind it, and whose writes are
+covered where the other's are not, can do all that the other can; so only the best ones are kept.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class _Config(NamedTuple):
 
 @dataclass(slots=True)
 class _Masks:
-    """The bits of a turn's open operations by kind: reads (pure), blind writes, and cas, which is what is left.
+    """Bits of a turn's open operations by kind: reads (pure), blind writes, and the rest, which is cas.
 
-    `legal`: by state, those with a condition that it fulfils, and the writes of that very state.
+    `legal`: by state, those whose condition it fulfils, and the writes of that state.
     """
 
     pure: int
@@ -99,7 +99,7 @@ class OverwritingSearch(SegmentSearch):
         return found
 
     def _settled(self, config: _Config) -> _Config:
-        """Eager reads, and past every return whose operation took effect already."""
+        """Advance: eager reads, and past every return whose operation took effect already."""
         at, state, done, covered, used = config
         turns = self._segment.turns
         while at < len(turns):
@@ -114,7 +114,7 @@ class OverwritingSearch(SegmentSearch):
         return _Config(at, state, done, covered, used)
 
     def _is_better(self, config: _Config) -> bool:
-        """Whether no configuration before could do all that this one can. If so it is remembered, and those that it outdoes are forgotten."""
+        """Return whether no earlier configuration could do all that this one can. If so it is remembered, and those that it dominates are forgotten."""
         at, state, done, covered, used = config
         pure = blind = 0
         if at < len(self._segment.turns):
@@ -136,7 +136,7 @@ class OverwritingSearch(SegmentSearch):
         return True
 
     def _starved(self, turn: Turn, state: int, done: int) -> bool:
-        """Whether an open operation needs a state that nobody can bring about any more."""
+        """Return whether an open operation needs a state that no operation can produce any more."""
         following = self._table.next
         for deadline, bit, step, givers in turn.urgent:
             if not (done & bit or givers & ~done) and following(state, step) == NEVER:
@@ -145,7 +145,7 @@ class OverwritingSearch(SegmentSearch):
         return False
 
     def _moves(self, pending: list[_Config], config: _Config, turn: Turn) -> None:
-        """Pushes what can happen next, the most promising last, where it is taken first: what helps the operation that returns first."""
+        """Push what can happen next, the most promising last, where it is taken first: what helps the operation that returns first."""
         at, state, done, covered, used = config
         blind = self._masks_at(at).blind
         first = turn.opens[0].bit
@@ -165,7 +165,7 @@ class OverwritingSearch(SegmentSearch):
                 moves.append((helped, _Config(at, after, done | bit, blind & ~done & ~bit, used)))
         self._unknown_moves(moves, config, turn, tried)
         if covered & first:
-            # It returns unseen, which costs nothing; but a state that it alone can bring about is not given away.
+            # It returns unseen, which costs nothing; but a state that only it can produce is not given up.
             alone = self._helps(config, turn, self._table.next(state, turn.opens[0].step), done) if moves else 0
             moves.append((alone - 1, _Config(at + 1, state, done, covered ^ first, used)))
         moves.sort(key=lambda move: -move[0])
@@ -186,7 +186,7 @@ class OverwritingSearch(SegmentSearch):
             moves.append((helped, _Config(at, after, done, covers, used + (1 << shift))))
 
     def _helps(self, config: _Config, turn: Turn, after: int, done: int) -> int:
-        """The first deadline of an open operation that is legal in `after` and not in the state before."""
+        """Return the first deadline of an open operation that is legal in `after` and not in the state before."""
         gained = self._legal(config.at, after)[0] & ~self._legal(config.at, config.state)[0] & ~done
         if gained:
             for deadline, bit, _, _ in turn.opens:

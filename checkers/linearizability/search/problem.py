@@ -1,8 +1,8 @@
-"""A history of one object in the form that the search walks through: returns, what is open at each, and compact names for all of it.
+"""A history of one object in the form for the search: returns, what is open at each, and compact names for all of it.
 
-Only returns of known operations are decision points. At the k-th return the *open* operations are those invoked before it and not returned before it. A
-configuration there is (k, state, which open operations took effect, how many unknown operations of each class were used):
-a few machine words, however long the history is. Open operations live in reused slots, one bit each.
+Only returns of known operations are decision points. At the k-th return the *open* operations are those invoked before it and not returned before it.
+A configuration there is (k, state, which open operations took effect, how many unknown operations of each class were used): a few machine words,
+however long the history is. Open operations live in reused slots, one bit each.
 
 Operations with equal steps form a *class*. The effects of unknown operations of a class are interchangeable, so they are only counted.
 """
@@ -50,7 +50,7 @@ class Call:
 
 
 def calls_of(ops: Iterable[Operation], model: Model) -> list[Call]:
-    """The calls that matter: what failed is gone, and what is unknown without an effect."""
+    """Return the calls that matter, without those that failed or are unknown without an effect."""
     calls = []
     for op in ops:
         step = model.step(op)
@@ -97,7 +97,7 @@ class Table:
 
 
 class Urgent(NamedTuple):
-    """An open operation that needs a state which only the operations open with it (`givers`, as bits) can still bring about."""
+    """An open operation that needs a state which only the operations open with it (`givers`, as bits) can still produce."""
 
     deadline: int
     bit: int
@@ -117,7 +117,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Turns between two quiescent points: nothing known is open before the first and after the last."""
+    """Turns between two quiescent points: no known operation is open before the first and after the last."""
 
     turns: tuple[Turn, ...]
 
@@ -127,7 +127,7 @@ _BYTES_AN_OPEN = 8
 
 
 class Problem:
-    """The calls of one object under a model, cut into segments. Its memory is charged to the meter, and so is the time to make it."""
+    """The calls of one object under a model, split into segments. Its memory, and the time to make it, are charged to the meter."""
 
     def __init__(self, calls: Sequence[Call], model: Model, meter: Meter) -> None:
         self.model = model
@@ -144,13 +144,13 @@ class Problem:
         self.segments = list(self._cut(meter))
 
     def _blind_steps(self) -> list[bool]:
-        """For each step whether it changes the state whatever that is."""
+        """Return for each step whether it changes the state whatever that is."""
         for call in self.calls:
             self.table.step(call.step)
         return [not step.pure and not step.conditional for step in self.table.steps]
 
     def _layout(self) -> tuple[dict[int, int], int]:
-        """Where each class's count lies, and a mask of guard bits above each, which makes comparing all counts one subtraction."""
+        """Return where each class's count lies, and a mask of guard bits above each, which makes comparing all counts one subtraction."""
         shifts: dict[int, int] = {}
         shift = guard = 0
         for step, total in self._unknown_total.items():
@@ -187,7 +187,7 @@ class Problem:
 
 
 class _Supply:
-    """Who can bring about the state that an operation needs. Only where steps overwrite can that be told from values."""
+    """Operations that can produce the state that an operation needs. Values determine that only where steps overwrite."""
 
     def __init__(self, calls: Sequence[Call], model: Model, table: Table) -> None:
         self._needs: dict[int, Hashable] = {}
@@ -205,7 +205,7 @@ class _Supply:
                     unknown.add(given)
         for starts in self._starts.values():
             starts.sort()
-        # What an operation of unknown outcome may bring about is never short.
+        # A state that an operation of unknown outcome may produce is never short.
         self._needs = {
             step: value for step, value in self._needs.items() if value is not NOTHING and value not in unknown
         }

@@ -1,11 +1,11 @@
 """Short proofs of violation: a few operations that no order explains, whatever the object's state before them.
 
-A *window* is what was invoked since some position. Anything else that may act inside it is optional there: an operation that was
-already open, or whose outcome is unknown, or that returns later. If no order exists from *any* starting state, the whole
-history has none either, and the search need not exhaust what came before. Windows are tried from short to long.
+A *window* is what was invoked since some position. Anything else that may act inside it is optional there: an operation that was already open, or
+whose outcome is unknown, or that returns later. If no order exists from *any* starting state, the whole history has none either, and the search need
+not exhaust what came before. Windows are tried from short to long.
 
-What is left is then thinned, one operation at a time, by removals that are sound: if the rest has no legal order, neither
-had the whole. A read may always go; a change only if nothing that remains observes it (`Model.removable`).
+What is left is then reduced, one operation at a time, by removals that are sound: if the rest has no legal order, the whole had none. A read may
+always be removed; a change only if nothing that remains observes it (`Model.removable`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class WindowHook(Hook):
 
 
 def prove(calls: Sequence[Call], model: Model, stuck_at: int, meter: Meter, window: _Window | None = None) -> Proof:
-    """A small proof that the prefix up to the return at `stuck_at`, known to have no legal order, has none."""
+    """Return a small proof that the prefix up to the return at `stuck_at`, known to have no legal order, has none."""
     found = window or find_window(calls, model, stuck_at, meter.part(meter.left_s / 2))
     if found is None:
         found = _Window(tuple(_clip(calls, -1, stuck_at)), True)
@@ -73,7 +73,7 @@ def prove(calls: Sequence[Call], model: Model, stuck_at: int, meter: Meter, wind
 
 
 def find_window(calls: Sequence[Call], model: Model, stuck_at: int, meter: Meter) -> _Window | None:
-    """The shortest window (sizes double) before the return at `stuck_at` that refutes; None if none does within the meter."""
+    """Return the shortest window (sizes double) before the return at `stuck_at` that refutes; None if none does within the meter."""
     if model.starts([]) is None:
         return None
     starts = sorted(call.start for call in calls if call.end is not None and call.end <= stuck_at)
@@ -111,7 +111,7 @@ def _refutes(window: _Window, model: Model, meter: Meter) -> bool:
 
 
 def _thin(window: _Window, model: Model, meter: Meter) -> Proof:
-    """Greedy deletion in chunks that halve, until no single operation can go or the meter ends it."""
+    """Delete greedily in chunks that halve, until no single operation can be removed or the meter ends it."""
     kept = list(window.calls)
     chunk = max(1, len(kept) // 2)
     try:
@@ -134,7 +134,7 @@ def _thin(window: _Window, model: Model, meter: Meter) -> Proof:
 
 
 def _without(calls: list[Call], position: int, count: int, model: Model) -> list[Call]:
-    """`calls` without those of the chunk that may go; each is judged against everything that remains by then."""
+    """Return `calls` without those of the chunk that may be removed; each is tested against everything that then remains."""
     remaining = list(calls)
     for call in calls[position : position + count]:
         others = [other.step for other in remaining if other is not call]

@@ -1,17 +1,18 @@
 """The general search for a legal order: depth-first over compact configurations.
 
-It answers for any model, in time that depends on how many operations are open at once more than on how many there are. What keeps it small:
+It works for any model, in time that depends more on how many operations are open at once than on how many there are. These keep it small:
 
 * *eager reads*: a pure step that is legal now takes effect now; it changes nothing, so no order is lost;
 * *earliest deadline first*, which finds an order quickly where there is one;
-* *exchange*: of open operations with equal steps only the one that returns first is tried, for any order that uses another first can be swapped;
-* *starvation*: where steps overwrite, a configuration in which an open operation needs a state that nobody can bring about any more is dead;
+* *exchange*: of open operations with equal steps only the one that returns first is tried, because any order that uses another first can be swapped;
+* *starvation*: where steps overwrite, a configuration in which an open operation needs a state that no operation can produce any more is dead;
 * *counts* instead of identities for operations of unknown outcome, and *dominance*: a configuration that used no more of them than
   an equal one before it can do nothing new if that one failed;
 * *demand*: where steps overwrite, an operation of unknown outcome is used only where its result is required next;
-* *quiescent points*: between them only (state, counts) matters, so the memory of what lies behind is given back.
+* *quiescent points*: between them only (state, counts) matters, so the memory of what lies behind is released.
 
-A depth-first search that exhausts its configurations is a proof of violation. `tribulation.checkers.linearizability.search.refutation` finds shorter ones.
+A depth-first search that exhausts its configurations is a proof of violation. `tribulation.checkers.linearizability.search.refutation` finds shorter
+ones.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Outcome:
 
 
 def search(problem: Problem, meter: Meter, start: Hashable = INITIAL, hook: Hook | None = None) -> Outcome:
-    """Whether `problem` has a legal order from `start` (default: the model's initial state). Raises `OutOfBudget` with the position reached."""
+    """Return whether `problem` has a legal order from `start` (default: the model's initial state). Raises `OutOfBudget` with the position reached."""
     if not problem.segments:
         return Outcome(True)
     first = problem.model.init() if start is INITIAL else start
@@ -51,7 +52,7 @@ def search(problem: Problem, meter: Meter, start: Hashable = INITIAL, hook: Hook
 
 @dataclass(slots=True)
 class _Frame:
-    """A segment entered in one way. `exits` were tried; the generator is given up for its memory and made again when needed."""
+    """A segment entered in one way. `exits` were tried; the generator is dropped for its memory and made again when needed."""
 
     state: int
     used: int
@@ -60,7 +61,7 @@ class _Frame:
 
 
 class _Walk:
-    """Goes from quiescent point to quiescent point, depth-first, remembering which entries failed."""
+    """Goes from quiescent point to quiescent point, depth-first, and remembers which entries failed."""
 
     def __init__(self, problem: Problem, meter: Meter, progress: Progress, hook: Hook) -> None:
         self._problem = problem

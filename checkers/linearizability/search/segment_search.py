@@ -1,6 +1,6 @@
 """The search within one segment, for any model: depth-first over (turn, state, what took effect, unknown operations used).
 
-`overwriting` has a better one for models whose steps overwrite. What both share is here: eager reads, memory of what was seen, progress.
+`overwriting` has a better one for models whose steps overwrite. Both share what is here: eager reads, memory of what was seen, progress.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BYTES_AN_ENTRY = 140
 class Progress:
     """The furthest turn reached so far and its position, and how many configurations were visited in all and since then.
 
-    `blocked` is the latest return that some configuration failed at: all that failed did so within the history up to there.
+    `blocked` is the latest return at which a configuration failed: all that failed did so within the history up to there.
     """
 
     segment: int = 0
@@ -80,7 +80,7 @@ class SegmentSearch:
             self._meter.release(BYTES_AN_ENTRY * sum(len(seen) for seen in self._seen))
 
     def _settle(self, at: int, state: int, done: int) -> tuple[int, int]:
-        """Eager reads, and past every return whose operation took effect already."""
+        """Advance: eager reads, and past every return whose operation took effect already."""
         turns, following = self._segment.turns, self._table.next
         end = len(turns)
         while at < end:
@@ -129,7 +129,7 @@ class SegmentSearch:
     def _branch(
         self, pending: list[tuple[int, int, int, int]], at: int, turn: Turn, state: int, done: int, used: int
     ) -> None:
-        """Pushes what can happen next, the most promising last, where it is taken first."""
+        """Push what can happen next, the most promising last, where it is taken first."""
         following = self._table.next
         tried: set[int] = set()
         choices: list[tuple[int, int, int, int]] = []
@@ -149,7 +149,7 @@ class SegmentSearch:
             choices.append((at, after, done, used + (1 << shift)))
         first = turn.opens[0]
         if first.pure:
-            # It is due and waits for another state: what brings that about goes first.
+            # It is due and waits for another state: what produces that goes first.
             choices.sort(key=lambda choice: following(choice[1], first.step) == NEVER)
         choices.reverse()
         pending.extend(choices)

@@ -1,4 +1,6 @@
-"""From a proof of `tribulation.checkers.linearizability.search.refutation` to an anomaly: a few operations without a legal order, and the best known word for it."""
+"""Anomalies from a proof of `tribulation.checkers.linearizability.search.refutation`: a few operations without a legal order, and the best known name
+for it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ def _last(calls: list[Call]) -> Call:
 
 
 def _replaces(call: Call, late: Call) -> bool:
-    """Whether `call` left another value than `late` met."""
+    """Return whether `call` left another value than `late` saw."""
     if call.step.kind == "cas":
         return call.step.extra != late.step.value
     if call.step.kind == "append":

@@ -1,7 +1,7 @@
 """Checkers `queue`, `stack`, `priority-queue`, `counter`, `mutex`, `fenced-mutex`, `list`: linearizability of one kind of object.
 
-Each judges, of all objects in the history, those that are of its kind, by the same table as `linearizable` (`dispatch`). It is for whoever wants one
-kind by name; `checks: auto` leaves it to `linearizable`.
+Each judges, of all objects in the history, those of its kind, by the same table as `linearizable` (`dispatch`). They are for users who want one kind
+by name; `checks: auto` leaves it to `linearizable`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .parts.view import View
 
 
 class StructureChecker:
-    """The common part; subclasses say which structure."""
+    """Common base; subclasses name the structure."""
 
     name: ClassVar[str]
     options: ClassVar[tuple[Option, ...]] = ()
@@ -40,7 +40,7 @@ class StructureChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         meter, settings = Meter.of(budget), settings_of(record, self)
         found: dict[str, Judged] = {}
-        # The small ones first: what they do not need of the budget is left to the large ones.
+        # The small ones first: the part of the budget that they do not use is left for the large ones.
         todo = sorted(self._mine(record), key=lambda item: len(item[1]))
         for done, ((workload, key), view) in enumerate(todo):
             share = meter.part(max(meter.left_s / (len(todo) - done), 0.001))

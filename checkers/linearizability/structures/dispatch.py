@@ -1,7 +1,7 @@
-"""Which structure an object is, the quickest exact method for it, and the general search where that method does not reach.
+"""The structure of an object, the fastest exact method for it, and the general search where that method does not apply.
 
-This table is what `linearizable` and the checkers of single structures share. A structure is known by the model that was asked for, or by the names of
-its operations; `add` and `read` are a counter where the reads are numbers and a set where they are lists.
+`linearizable` and the checkers of single structures share this table. A structure is known by the requested model, or by the names of its operations;
+`add` and `read` are a counter where the reads are numbers and a set where they are lists.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PRIORITY = choice("priority", "max", ["min"], "which element leaves a priority q
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """`check` answers a finding or None, or raises `Unsuitable` or `Doubt`; `order` gives a legal order of the places of a valid object."""
+    """`check` returns a finding or None, or raises `Unsuitable` or `Doubt`; `order` returns a legal order of the places of a valid object."""
 
     name: str
     names: frozenset[str]
@@ -134,12 +134,12 @@ OTHER_NAMES = {
 
 
 def structure_named(model: object) -> Structure | None:
-    """The structure that a model's name means, None if it is none of these."""
+    """Return the structure that a model's name means, None if it is none of these."""
     return STRUCTURES.get(OTHER_NAMES.get(str(model), str(model)))
 
 
 def structure_of(view: View) -> Structure | None:
-    """The structure whose operations these are, by their names and by what reads returned; None when they are no structure's."""
+    """Return the structure of these operations, by their names and by what reads returned; None when they belong to none."""
     names = view.names()
     for name in ("queue", "stack", "mutex"):
         if names <= STRUCTURES[name].names:
@@ -158,7 +158,7 @@ def structure_of(view: View) -> Structure | None:
 
 
 def text_of(view: View) -> Structure | None:
-    """Of an object that may be a text."""
+    """Return the text of an object that may be one."""
     return STRUCTURES["text"] if reads_texts(view) else None
 
 
@@ -176,7 +176,7 @@ def _has_tokens(view: View) -> bool:
 
 
 def objects(columns: Columns) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
-    """The objects of a history: operations by workload and key, those of level `linearizable` or of none."""
+    """Return the objects of a history: operations by workload and key, those of level `linearizable` or of none."""
     levels = [code for code, name in enumerate(columns.level_names) if name in (None, LEVEL)]
     rows = np.flatnonzero(np.isin(columns.level, levels))
     if not len(rows):
@@ -195,7 +195,7 @@ def objects(columns: Columns) -> Iterator[tuple[tuple[str | None, Hashable], Vie
 
 
 def judge(view: View, structure: Structure, key: Hashable, meter: Meter, options: Options | None = None) -> Judged:
-    """The verdict on one object."""
+    """Return the verdict on one object."""
     options = options or {}
     try:
         finding = structure.check(view, options)
@@ -221,7 +221,7 @@ def _search(view: View, structure: Structure, key: Hashable, meter: Meter, optio
 
 
 def _apart(view: View, why: Unsuitable, structure: Structure, key: Hashable, meter: Meter, options: Options) -> Judged:
-    """Part by part; the first that is illegal decides, and one that is undecided only if no other is illegal."""
+    """Judge part by part; the first that is illegal decides, and one that is undecided only if no other is illegal."""
     undecided: Judged | None = None
     for part in why.parts:
         judged = _search(view.only(part), structure, key, meter.part(meter.left_s), options)
@@ -235,7 +235,7 @@ _SUSPECTS_AT_MOST = 400
 
 
 def _resolve(view: View, doubt: Doubt, structure: Structure, key: Hashable, meter: Meter, options: Options) -> Judged:
-    """The suspects alone may prove it; otherwise all operations are searched."""
+    """Search the suspects, which alone may prove the violation; otherwise all operations."""
     if 0 < len(doubt.suspects) <= _SUSPECTS_AT_MOST:
         part = view.only(doubt.suspects)
         judged = _search(part, structure, key, meter.part(meter.left_s / 4), options)

@@ -1,4 +1,4 @@
-"""The general search on operations of a view, where a quick method does not apply or cannot tell."""
+"""The general search on operations of a view, where a fast method does not apply or cannot decide."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROOF_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One object's verdict, how it was reached, and for a violation its witness. `proven_to`: as far as it is known to be legal."""
+    """One object's verdict, how it was reached, and for a violation its witness. `proven_to`: the position up to which it is known to be legal."""
 
     verdict: Verdict
     method: str
@@ -32,7 +32,7 @@ class Judged:
 
 
 def judge_by_search(view: View, model: Model, key: Hashable, meter: Meter) -> Judged:
-    """The verdict of the search within the meter."""
+    """Return the verdict of the search within the meter."""
     return judge_operations(view.operations(range(len(view))), model, key, meter)
 
 

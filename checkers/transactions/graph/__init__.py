@@ -1,1 +1,1 @@
-"""The graph of dependencies between transactions, its cycles, and how they are explained."""
+"""The graph of dependencies between transactions, its cycles, and their explanation."""

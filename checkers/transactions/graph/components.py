@@ -1,4 +1,4 @@
-"""Strongly connected components of edge arrays, by scipy; and the part of a graph that cycles can lie in."""
+"""Strongly connected components of edge arrays, by scipy; and the part of a graph that contains the cycles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .dependencies import Edges, Graph
 
 def labels(nodes: int, source: Int32, target: Int32) -> Int32:
     """The component of each node."""
-    # Loaded when there is something to do: loading scipy takes longer than most checks.
+    # Imported when needed: loading scipy takes longer than most checks.
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -24,7 +24,7 @@ def labels(nodes: int, source: Int32, target: Int32) -> Int32:
 
 
 def inside(nodes: int, source: Int32, target: Int32) -> tuple[Int32, Bool]:
-    """The component of each node, and which edges stay in theirs: exactly those lie on cycles, since no edge is a loop."""
+    """Return the component of each node, and which edges stay in theirs: exactly those lie on cycles, since no edge is a loop."""
     component = labels(nodes, source, target)
     return component, component[source] == component[target]
 

@@ -1,8 +1,8 @@
-"""Which classes of cycles a dependency graph has, and the shortest of each; exact for every class.
+"""Classes of cycles of a dependency graph, and the shortest cycle of each; exact for every class.
 
-Adya's taxonomy: G0 (only ww), G1c (ww and wr), G-single (exactly one rw), G-nonadjacent (several rw, no two in a row), G2-item (the rest);
-with `-process` or `-realtime` when the cycle needs such an edge. Every component is searched from the most severe class on, and a class is looked
-for only where no more severe one was found on weaker grounds: a cycle of rw edges through a G1c proves nothing new.
+Adya's taxonomy: G0 (only ww), G1c (ww and wr), G-single (exactly one rw), G-nonadjacent (several rw, no two in a row), G2-item (the rest); with
+`-process` or `-realtime` when the cycle needs such an edge. Every component is searched from the most severe class on. A class is searched only where
+no more severe one was found on weaker grounds: a cycle of rw edges through a G1c proves nothing new.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .paths import Walk, Walker, layered_edges
 from .reachability import closing
 
 CLASSES = ("G0", "G1c", "G-single", "G-nonadjacent", "G2-item")
-"""By severity; every level of isolation that forbids one forbids those before it."""
+"""By severity; every isolation level that forbids one forbids those before it."""
 
 G0, G1C, G_SINGLE, G_NONADJACENT, G2 = range(5)
 _ORDER = SESSION | RT | PASS
@@ -61,7 +61,7 @@ class Survey:
 
 
 def survey(core: Core, bases: Iterable[int], meter: Meter) -> Survey:
-    """Every class that the core's cycles have, on each of the bases (in growing order)."""
+    """Find every class that the core's cycles have, on each of the bases (in growing order)."""
     found = Survey()
     severity = np.full(int(core.node.max()) + 1, _NEVER, np.int64)
     for basis in bases:
@@ -73,7 +73,7 @@ def survey(core: Core, bases: Iterable[int], meter: Meter) -> Survey:
             classes = _classes(part, known)
             for kind in classes:
                 _note(found, part, kind, basis)
-            # A cycle by real time is told even where one by processes is known: it is mostly the shorter one.
+            # A cycle by real time is reported even where one by processes is known: it is usually the shorter one.
             if classes and not SUFFIX[basis]:
                 severity[part.node] = min(known, *(kind.severity for kind in classes))
     return found
@@ -128,7 +128,7 @@ def _classes(part: Core, known: int) -> list[_Class]:
         if len(starts):
             found.append(_Class(G_SINGLE, starts, along))
     if not found and known > G_SINGLE:
-        # Inferred orders in a circle: were one of them otherwise, somebody would have missed one write.
+        # Inferred orders in a circle: were one of them otherwise, a transaction would have missed a write.
         along = edges.kind != RW
         starts = cyclic(along, (edges.kind == WW) & (edges.basis > DATA))
         if len(starts):
@@ -151,7 +151,7 @@ def _layered_starts(part: Core) -> Int64:
 
 
 def _shortest(part: Core, kind: _Class, realtime: bool) -> list[Walk]:
-    """The shortest cycles that start with one of the edges, a few; of very many edges, some are tried."""
+    """Return a few of the shortest cycles that start with one of the edges; of very many edges, some are tried."""
     edges = part.edges
     walker = Walker(part, kind.along, realtime, edges.kind == RW if kind.layered else None)
     tries = max(1, min(_TRIES, len(kind.starts), _WORK // walker.size))

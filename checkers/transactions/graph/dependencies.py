@@ -1,7 +1,7 @@
-"""The dependency graph of a history: who wrote what another read or overwrote, and who came first in a process or in real time.
+"""The dependency graph of a history: which transaction wrote what another read or overwrote, and which came first in a process or in real time.
 
-Adya's direct serialization graph (PhD thesis, 1999) as arrays of edges. Nodes 0 .. n-1 are transactions; the rest are helpers that keep the
-number of edges linear: barriers for real time, chains for "all of these before all of those". A path through helpers is one step.
+Adya's direct serialization graph (PhD thesis, 1999) as arrays of edges. Nodes 0 .. n-1 are transactions; the rest are helpers that keep the number of
+edges linear: barriers for real time, chains for "all of these before all of those". A path through helpers is one step.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from ..table.table import OK, OPEN, Bool, Int32, Int64, Table, UInt8
 from ..table.versions import ATOMIC, DATA, PROCESS, REALTIME, Versions
 
 WW, WR, RW, SESSION, RT, PASS = 1, 2, 4, 8, 16, 32
-"""Kinds of edges, bits: write-write, write-read, read-write (anti-dependency), same process, real time; and the inner part of a path
-through helpers, which goes on with the kind that it was entered by."""
+"""Kinds of edges, bits: write-write, write-read, read-write (anti-dependency), same process, real time; and the inner part of a path through helpers,
+which continues with the kind that it was entered by.
+"""
 
 KIND_NAMES = {WW: "ww", WR: "wr", RW: "rw", SESSION: "process", RT: "realtime"}
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Parallel arrays. `key` is the key of a data edge, -1 otherwise. `basis` says on what the edge rests (`versions`)."""
+    """Parallel arrays. `key` is the key of a data edge, -1 otherwise. `basis` is what the edge rests on (`versions`)."""
 
     source: Int32
     target: Int32
@@ -74,7 +75,7 @@ class Builder:
     def add(
         self, source: Int32 | Int64, target: Int32 | Int64, kind: int, basis: UInt8 | int, key: Int32 | int
     ) -> None:
-        """Adds edges but for those from a node to itself."""
+        """Add edges, except those from a node to itself."""
         keep = np.flatnonzero(source != target)
         if not len(keep):
             return
@@ -132,9 +133,9 @@ def data_edges(builder: Builder, versions: Versions) -> None:
 def _all_before_all(
     builder: Builder, read: Int64, reader: Int32, group: Int64, writer: Int32, key: Int32, basis: int
 ) -> None:
-    """rw from each reader of a version to each writer in its group, but for itself; linear in readers + writers.
+    """Add rw from each reader of a version to each writer in its group, except itself; linear in readers + writers.
 
-    A group with few writers gets its edges plainly. For writers w1 .. wm of a large one there are two chains of helpers, one that leads to w1 .. wi
+    A group with few writers gets its edges directly. For writers w1 .. wm of a large one there are two chains of helpers, one that leads to w1 .. wi
     and one that leads to wi .. wm; a reader that is itself the writer wi enters the one before and the other after itself.
     """
     if not len(read) or not len(group):

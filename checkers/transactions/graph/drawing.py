@@ -14,7 +14,7 @@ _COLOURS = {"ww": "firebrick", "wr": "seagreen", "rw": "royalblue", "process": "
 
 
 def graph_of(anomaly: Anomaly) -> nx.DiGraph:
-    """Its transactions, with what they did, and the steps between them. Without steps, the transactions alone."""
+    """Its transactions, with their operations, and the steps between them. Without steps, the transactions alone."""
     graph = nx.DiGraph()
     for txn in anomaly.details.get("transactions", ()):
         graph.add_node(txn["txn"], **{name: value for name, value in txn.items() if name != "txn"})
@@ -39,7 +39,7 @@ def to_dot(anomaly: Anomaly) -> str:
 
 
 def to_text(anomaly: Anomaly) -> str:
-    """The steps, a line each: `T3 -rw x-> T7   T3 read x=[1], which misses …`."""
+    """The steps, one line each: `T3 -rw x-> T7 T3 read x=[1], which misses …`."""
     lines = []
     for source, target, about in graph_of(anomaly).edges(data=True):
         label = about["kind"] if about["key"] is None else f"{about['kind']} {show(about['key'])}"

@@ -1,4 +1,4 @@
-"""A cycle as a story: each step with the reason why one transaction comes before the next, in words and as data."""
+"""Explanation of a cycle: each step with the reason why one transaction comes before the next, in words and as data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Step:
 
 
 class Teller:
-    """Words for the steps of cycles over one history."""
+    """Wording of the steps of cycles over one history."""
 
     def __init__(self, versions: Versions, lists: bool) -> None:
         self.versions = versions
@@ -54,7 +54,7 @@ class Teller:
         self._zones: tuple[Any, Any] | None = None
 
     def add(self, cycle: Cycle, report: Report) -> str:
-        """Tells the cycle to the report. Returns the name under which it stands there: by what the steps really are."""
+        """Add the cycle to the report. Returns the name under which it is reported, by its actual steps."""
         told = (list(self.steps(cycle.part, walk)) for walk in (cycle.walk, *cycle.others))
         steps = min(told, key=_involved)
         anomaly = _classify(steps)
@@ -147,7 +147,7 @@ class Teller:
         )
 
     def _reason(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
-        """Why one version of a register comes before another. Of lists, the longest read says it, and the step needs no more words."""
+        """Return why one version of a register comes before another. For lists the longest read shows it, and the step needs no more words."""
         if self.lists and basis == ATOMIC:
             who = name(self.table, int(self.versions.writer[before]))
             return f" ({who} had read the list before, and would else have missed {self._version_text(after)})", ()
@@ -169,7 +169,7 @@ class Teller:
         )
 
     def _seen(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
-        """Somebody read the later version with the writer of the earlier one in its past."""
+        """Return a process that read the later version with the writer of the earlier one in its past."""
         writer = int(self.versions.writer[before])
         readers = self._members(after)[1:]
         direct = [txn for txn in readers if txn != writer and writer in self._read_from(txn)]
@@ -200,7 +200,7 @@ class Teller:
         return {int(self.versions.writer[self.versions.read_version[place]]) for place in places}
 
     def _knew(self, txn: int, version: int) -> bool:
-        """Whether the process of a transaction met the version before it."""
+        """Return whether the process of a transaction saw the version before it."""
         table = self.table
         return any(
             table.process[other] == table.process[txn] and table.invoke[other] < table.invoke[txn]
@@ -212,7 +212,7 @@ class Teller:
         return f"{name(self.table, txn)} {verb} {self._version_text(version)}"
 
     def _witnesses(self, before: int, after: int) -> tuple[int, int]:
-        """The operation of one version that completed first, and that of the other that was invoked last."""
+        """Return the operation of one version that completed first, and that of the other that was invoked last."""
         if self._zones is None:
             self._zones = zones(self.versions)
         first, last = self._zones
@@ -310,7 +310,7 @@ def _between_transactions(part: Core, walk: Walk, transactions: int) -> Iterator
 
 
 def _classify(steps: list[Step]) -> str:
-    """The class by the steps as they stand, which is never milder than the one that was looked for."""
+    """Return the class of the actual steps, which is never milder than the one that was searched."""
     strongest = max((step.basis for step in steps), default=DATA)
     rw = [step.kind == RW for step in steps]
     inferred = any(step.basis > DATA and step.kind == WW for step in steps)

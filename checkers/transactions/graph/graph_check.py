@@ -1,4 +1,4 @@
-"""From versions to a verdict: the graph, its cycles, and what they mean for the level that was asked for."""
+"""Verdict from versions: the graph, its cycles, and their meaning for the requested level."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Inputs:
 
 
 def needs(level: str) -> tuple[bool, bool]:
-    """Whether the level speaks of the order of processes, and of real time."""
+    """Return whether the level involves the order of processes, and real time."""
     wanted = prohibited(level)
     realtime = any(anomaly.endswith("-realtime") for anomaly in wanted)
     return realtime or any(anomaly.endswith("-process") for anomaly in wanted), realtime
@@ -105,7 +105,7 @@ def _conclude(inputs: Inputs, report: Report, stats: dict[str, Any], no_clock: b
 
 
 def doubts(inputs: Inputs, no_clock: bool) -> list[str]:
-    """Why the absence of anomalies is no verdict."""
+    """Return why the absence of anomalies is no verdict."""
     reasons = []
     if not (inputs.table.status == OK).any():
         reasons.append("no transaction is known to have happened")

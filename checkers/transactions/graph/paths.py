@@ -1,8 +1,8 @@
-"""Shortest paths inside a component: breadth first, level by level in arrays, with real time read off the positions.
+"""Shortest paths inside a component: breadth first, level by level in arrays, with real time taken from the positions.
 
-A step is an edge between transactions. What helpers lead through costs nothing (they hold the inside of one step), and a step of real time
-leads to every transaction that was invoked after the earliest completion of the level, so no barrier is walked. Ties go to the
-lower number: the same history gives the same path.
+A step is an edge between transactions. Passing through helpers costs nothing (they hold the inside of one step). A step of real time leads to every
+transaction that was invoked after the earliest completion of the level, so no barrier is walked. Ties go to the lower number: the same history gives
+the same path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Walk:
 
 
 class Walker:
-    """Walks in a core along chosen edges, perhaps by real time too.
+    """Walks in a core along chosen edges, optionally by real time too.
 
     With `layered`, no two rw steps may follow each other: a state is a node and whether the step into it was rw; states n .. 2n-1 are those after rw.
     """
@@ -55,7 +55,7 @@ class Walker:
 
     @property
     def size(self) -> int:
-        """Roughly what one search may cost."""
+        """Return roughly what one search may cost."""
         return len(self._target) + self._states
 
     def shortest(self, start: int, goal: int, limit: int) -> Walk | None:
@@ -125,7 +125,7 @@ def _two_layers(
     rw = is_rw[place]
     through = edges.kind[place] == PASS
     plain = ~rw
-    # A step that is no rw leads from both layers to the lower one; what helpers lead through stays in its layer; rw leads up.
+    # A step that is not rw leads from both layers to the lower one; helpers stay in their layer; rw leads up.
     return (
         np.concatenate([source[plain], source[plain] + nodes, source[rw]]),
         np.concatenate([target[plain], target[plain] + nodes * through[plain], target[rw] + nodes]),

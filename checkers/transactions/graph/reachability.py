@@ -1,7 +1,7 @@
-"""Which edges close a cycle through other edges: reachability for many pairs at once, exact.
+"""Edges that close a cycle through other edges: reachability for many pairs at once, exact.
 
-For each rw edge (u, v): does a path without rw lead from v to u? In general that is as hard as multiplying matrices of bits; here one
-integer of Python, thousands of bits wide, travels along the condensation in topological order, a bit an edge. Edges in one component need no travel.
+For each rw edge (u, v): does a path without rw lead from v to u? In general that is as hard as multiplying matrices of bits. Here one Python integer,
+thousands of bits wide, travels along the condensation in topological order, one bit per edge. Edges in one component need no travel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ENOUGH = 1_000_000
 
 
 def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
-    """Those of the candidates (places of edges) from whose target a path along the chosen edges leads to their source.
+    """Return those of the candidates (places of edges) from whose target a path along the chosen edges leads to their source.
 
     None is left out unless others were found.
     """

@@ -1,4 +1,4 @@
-"""Constraints on the order of versions, and the circles in them: how the checkers that ask for an order of each key by itself decide."""
+"""Constraints on the order of versions, and the circles in them: the method of checkers that require an order of each key by itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .components import inside
 class Constraints:
     """`before[i]` came before `after[i]`, because of the micro-operations `first[i]` and `second[i]` (-1: none is needed).
 
-    `via[i]`: a third one, by which the second knew of the first.
+    `via[i]`: a third one, through which the second knew of the first.
     """
 
     before: Int64

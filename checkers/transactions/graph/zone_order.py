@@ -1,11 +1,11 @@
 """Real-time order of a register's versions: A before B when some operation of A ended before some operation of B began.
 
-"Operation of A" is the transaction that wrote A, or one that read it. In a history whose keys are linearizable (and every strictly serializable one
-is such, and every one under strong snapshot isolation) A was then in place before B was: otherwise the operation of B would have met A or
-something newer. So what reads A misses B. This finds stale reads where no transaction reads before it writes.
+"Operation of A" is the transaction that wrote A, or one that read it. In a history whose keys are linearizable (as in every strictly serializable
+one, and every one under strong snapshot isolation) A was then in place before B was: otherwise the operation of B would have seen A or something
+newer. So a transaction that reads A misses B. This finds stale reads where no transaction reads before it writes.
 
-Let f be the first completion of a version and s its last invocation: A before B iff f(A) < s(B), an order of intervals, which a chain of helpers
-per key, sorted by s, holds in O(n) edges. Two versions that come before each other (each was seen after the other) are a cycle.
+Let f be the first completion of a version and s its last invocation: A before B iff f(A) < s(B), an order of intervals, which a chain of helpers per
+key, sorted by s, holds in O(n) edges. Two versions that come before each other (each was seen after the other) are a cycle.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def zones(versions: Versions) -> tuple[Int64, Int64]:
     written = written[final]
     seen = np.zeros(len(versions), bool)
     seen[versions.read_version] = True
-    # A write of unknown outcome that nobody saw may never have happened: it says nothing.
+    # A write of unknown outcome that was never seen may not have happened: it proves nothing.
     written = written[table.committed[versions.writer[written]] | seen[written]]
     first[written] = table.complete[versions.writer[written]]
     last[written] = table.invoke[versions.writer[written]]
@@ -43,11 +43,12 @@ def zone_edges(builder: Builder, versions: Versions) -> None:
     """ww and rw edges that rest on real time, for all keys.
 
     The members of a version A (its writer, its readers) lead to the chain from the first version on whose s is after f(A). They do not lead to A
-    itself, nor a member that wrote the key too to what it wrote: such a member enters the chain behind those, and has edges of its own to
+    itself. A member that also wrote the key does not lead to what it wrote: such a member enters the chain behind those, and has edges of its own to
     the versions that it jumps over.
     """
     first, last = zones(versions)
-    # What a transaction overwrote itself is no version of anybody else's: who reads it has read an intermediate state (G1b).
+    # A version that its own transaction overwrote is no version for others: a transaction that reads it has read an intermediate state
+    # (G1b).
     final = versions.groups.final[versions.mop]
     chosen = np.flatnonzero((last >= 0) & (versions.writer >= 0) & final)
     if not len(chosen):

@@ -1,4 +1,4 @@
-"""What each process met of each key, one after the other: the raw material of session guarantees and of sequential consistency."""
+"""Accesses of each process to each key, in order: the input of session guarantees and of sequential consistency."""
 
 from __future__ import annotations
 

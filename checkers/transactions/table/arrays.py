@@ -30,14 +30,14 @@ def first_of_each(values: Int64) -> tuple[Int64, Int64]:
 
 
 def begins(ordered: npt.NDArray[np.integer]) -> Bool:
-    """Where a value differs from the one before it."""
+    """Return where a value differs from the one before it."""
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
     return fresh
 
 
 def find(ordered: Int64, wanted: Int64) -> tuple[Int64, Bool]:
-    """Where each wanted value stands in the sorted ones, and whether it does."""
+    """Return where each wanted value stands in the sorted ones, and whether it does."""
     if not len(ordered):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)

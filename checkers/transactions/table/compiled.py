@@ -1,6 +1,6 @@
 """Loops that cannot be arrays, compiled by numba when the work is worth the time that numba takes to load.
 
-The functions are plain Python, and small histories run them as such: the same code, two speeds.
+The functions are plain Python, and small histories run them uncompiled: the same code, two speeds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 WORTH_COMPILING = 300_000
-"""Steps of the innermost loop from which on compiled code is quicker, with what loading it costs."""
+"""Steps of the innermost loop from which on compiled code is faster, including its loading."""
 
 _compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -25,6 +25,6 @@ def quick(function: Function, steps: int) -> Function:
 
         try:
             _compiled[function] = njit(cache=True)(function)
-        except RuntimeError:  # nowhere to keep compiled code: neither beside the source nor in the user's cache
+        except RuntimeError:  # no place for compiled code: not next to the source, and not in the user's cache
             _compiled[function] = njit(function)
     return _compiled[function]  # type: ignore[return-value]

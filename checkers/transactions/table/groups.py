@@ -1,6 +1,6 @@
-"""Micro-operations by transaction and key: which read is external, which write is the last one, what stood before each.
+"""Micro-operations by transaction and key: which read is external, which write is the last one, and what precedes each.
 
-A read is *external* when its transaction had not written the key before it; its first such read says what the outside was.
+A read is *external* when its transaction had not written the key before it; its first such read shows the state outside.
 """
 
 from __future__ import annotations

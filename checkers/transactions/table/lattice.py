@@ -1,7 +1,7 @@
-"""Anomalies that imply others, and isolation levels that imply others: what a found anomaly rules out.
+"""Implications between anomalies and between isolation levels: what a found anomaly rules out.
 
 Adya's portable levels, Cerone's, and the session and real-time variants, as condensed from the literature by Elle's consistency models. Nothing here
-ever says that a level holds: the absence of anomalies refutes nothing and proves nothing.
+ever states that a level holds: the absence of anomalies refutes nothing and proves nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _IMPLIES: dict[str, tuple[str, ...]] = {
 }
 
 _ITEM = {"G-single": "G-single-item", "G-nonadjacent": "G-nonadjacent-item"}
-"""Every dependency found here is one of items, none of predicates."""
+"""Every dependency found here is one of items, not of predicates."""
 
 _VARIANTS = ("G0", "G1", "G1c", "G-single", "G-single-item", "G-nonadjacent", "G-nonadjacent-item", "G2-item", "G2")
 
@@ -137,13 +137,13 @@ ALIASES = {
 
 
 def level_named(name: str) -> str | None:
-    """The level of that name or alias; None if there is none that transactions can be asked for."""
+    """Return the level of that name or alias; None if transactions cannot be checked for it."""
     level = ALIASES.get(name, name)
     return level if FORBIDS.get(level) else None
 
 
 def levels() -> list[str]:
-    """The levels that can be asked for."""
+    """Return the levels that can be requested."""
     return [level for level, forbidden in FORBIDS.items() if forbidden]
 
 

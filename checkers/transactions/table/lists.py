@@ -1,7 +1,7 @@
 """Versions of append-only lists: the longest read of a key is its version order, and every other read is a prefix of it.
 
-After that check, which touches each element read once, a read is one number: its length. Appends that nobody read come after
-the longest read, in no known order. Elle (Kingsbury and Alvaro, VLDB 2020) calls such histories traceable.
+After that check, which touches each element read once, a read is one number: its length. Appends that were never read come after the longest read, in
+no known order. Elle (Kingsbury and Alvaro, VLDB 2020) calls such histories traceable.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class ListReads:
-    """What the reads of lists said.
+    """Result of the reads of lists.
 
     By read: `mop`, `length`, `fits` (it is a prefix of the longest of its key). By key: `base` (the version of the empty list; the version of length
-    n is `base + n`), `longest` (length), `longest_read` (place in `mop`, -1 if none). By element of the longest lists, at `base + n - key`:
-    `element` (value id) and `append` (the micro-operation that appended it, -1 if none did).
-    `append_place` is by micro-operation: the version that it made if its element was read, else -1.
+    n is `base + n`), `longest` (length), `longest_read` (place in `mop`, -1 if none). By element of the longest lists, at `base + n - key`: `element`
+    (value id) and `append` (the micro-operation that appended it, -1 if none did). `append_place` is by micro-operation: the version that it made if
+    its element was read, else -1.
     """
 
     table: Table
@@ -95,7 +95,7 @@ def _prefixes(items: Int32, begin: Int64, length: Int64, element: Int32, first: 
 
 
 def _match_appends(table: Table, element: Int32, element_key: Int64) -> tuple[Int64, Int64, Int64]:
-    """By element the append that made it; by micro-operation the version; and the appends that cannot be told apart."""
+    """Return by element the append that made it; by micro-operation the version; and the appends that cannot be distinguished."""
     values = max(len(table.columns.values), 1)
     appends = np.flatnonzero(table.kind == APPEND)
     code = table.key[appends].astype(np.int64) * values + table.value[appends]
@@ -161,7 +161,7 @@ def list_versions(reads: ListReads) -> Versions:
 
 
 def _standing(writer: Int32, initial: Bool) -> Int64:
-    """By version the last one of its key, up to itself, that has a writer or is the initial one."""
+    """Return by version the last one of its key, up to itself, that has a writer or is the initial one."""
     counts = (writer >= 0) | initial
     return np.maximum.accumulate(np.where(counts, np.arange(len(writer)), 0))
 
@@ -182,7 +182,7 @@ def _successive(
 
 
 def _updates_first(reads: ListReads, unread: Int64, total: int, forked: Bool) -> tuple[Int64, Int64]:
-    """Of the appends that nobody read, that of a transaction which had read the longest list before: it comes first.
+    """Of the unread appends, the one of a transaction which had read the longest list before comes first.
 
     Another one in between would be an update that it missed. Of several such transactions (lost updates) one is enough.
     """
@@ -200,9 +200,9 @@ def _updates_first(reads: ListReads, unread: Int64, total: int, forked: Bool) ->
 
 
 def _odd_reads(reads: ListReads, strange: Int64, key: Int32, mop: Int64) -> tuple[Int64, Int64, Int64]:
-    """Reads that are no prefix of the longest: their last element still says whom they read from.
+    """Place reads that are not a prefix of the longest: their last element still shows which transaction they read from.
 
-    They get no place in the order (-1), since there is no one order in which they have one.
+    They get no place in the order (-1), since no single order contains them.
     """
     table = reads.table
     concerned = np.zeros(table.keys, bool)

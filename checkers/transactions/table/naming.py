@@ -1,4 +1,4 @@
-"""How transactions, keys and values are named to people: T and the history index of the invocation, values as JSON people write them."""
+"""Naming of transactions, keys and values for people: T and the history index of the invocation, values as people write JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_text(table: Table, mop: int, lists: bool) -> str:
 
 
 def mops_of(table: Table, txn: int, lists: bool) -> list[list[Any]]:
-    """The micro-operations of a transaction as a history writes them."""
+    """Return the micro-operations of a transaction as a history writes them."""
     found: list[list[Any]] = []
     for mop in range(int(table.offsets[txn]), int(table.offsets[txn + 1])):
         kind, key = int(table.kind[mop]), table.key_name(int(table.key[mop]))
@@ -69,7 +69,7 @@ def describe_txn(table: Table, txn: int, lists: bool) -> dict[str, Any]:
 
 
 class Report:
-    """Findings about transactions: each is told only if it is kept, all are counted."""
+    """Findings about transactions: each is worded only if it is kept, all are counted."""
 
     __slots__ = ("findings", "lists", "table")
 
@@ -88,7 +88,7 @@ class Report:
         )
 
     def total(self, kind: str, count: int) -> None:
-        """Corrects the count of a kind of which only some were told."""
+        """Correct the count of a kind of which only some were reported."""
         if count:
             self.findings.counts[kind] = max(count, self.findings.counts.get(kind, 0))
 

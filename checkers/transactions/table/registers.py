@@ -1,7 +1,7 @@
-"""Versions of registers: every written value is unique per key, so a read names the write it read from; their order is known in part.
+"""Versions of registers: every written value is unique per key, so a read names the write it read from; their order is partly known.
 
-Here are the orders that values tell: the initial value comes before every other, and a transaction that read v1 and wrote v2 puts v1
-before v2. What transactions, processes and real time tell beyond that stands in `inference` and `zone_order`.
+Here are the orders that values give: the initial value comes before every other, and a transaction that read v1 and wrote v2 puts v1 before v2. The
+orders that transactions, processes and real time add are in `inference` and `zone_order`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .versions import DATA, NOBODY, Versions
 
 
 def register_versions(table: Table) -> Versions:
-    """The versions, and their order as far as values tell it.
+    """Return the versions, and their order as far as values give it.
 
-    Versions 0 .. keys-1 are the initial ones; then the written values that can be told apart, by (key, value). A read of None where None was
-    never written read the initial version.
+    Versions 0 .. keys-1 are the initial ones; then the written values that can be distinguished, by (key, value). A read of None where None was never
+    written read the initial version.
     """
     grouped = groups(table)
     code, mop, twice = _written(table)
@@ -57,7 +57,7 @@ def register_versions(table: Table) -> Versions:
 
 
 def _written(table: Table) -> tuple[Int64, Int64, Int64]:
-    """The distinct (key, value) codes written, sorted, the write of each, and the writes that cannot be told from another."""
+    """Return the distinct (key, value) codes written, sorted, the write of each, and the writes that cannot be distinguished from another."""
     values = max(len(table.columns.values), 1)
     writes = np.flatnonzero((table.kind == WRITE) | (table.kind == APPEND))
     code = table.key[writes].astype(np.int64) * values + table.value[writes]

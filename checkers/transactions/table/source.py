@@ -1,4 +1,4 @@
-"""What a record asks of the transaction checkers."""
+"""A record's request to the transaction checkers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from .lattice import level_named, levels
 from .table import Table
 
 CONSISTENCY = "consistency"
-"""The option that names the level asked for."""
+"""The option that names the requested level."""
 
 
 WEAK = ("read-committed", "read-atomic", "causal", "causal-cerone")
-"""Names by which the exact checkers of the weak levels are asked for; `PL-2` is Adya's read committed, which is a little less."""
+"""Names that request the exact checkers of the weak levels; `PL-2` is Adya's read committed, which is slightly weaker."""
 
 
 class UnknownLevel(ValueError):
@@ -19,9 +19,9 @@ class UnknownLevel(ValueError):
 
 
 def level_of(record: RunRecord, table: Table) -> str:
-    """The level asked for; without one the strongest that the history can speak of.
+    """Return the requested level; without one the strongest that the history can support.
 
-    Formats without a clock are made of sessions, and those who use them mean by serializable that sessions keep their order (Biswas and Enea, OOPSLA 2019).
+    Formats without a clock consist of sessions, and their users mean by serializable that sessions keep their order (Biswas and Enea, OOPSLA 2019).
     """
     asked = record.options.get(CONSISTENCY)
     if asked is None:
@@ -33,5 +33,5 @@ def level_of(record: RunRecord, table: Table) -> str:
 
 
 def weak_level_of(record: RunRecord, level: str) -> str | None:
-    """The level, if it was asked for by a name that means the exact checkers."""
+    """Return the level, if it was requested by a name that means the exact checkers."""
     return level if record.options.get(CONSISTENCY) in WEAK else None

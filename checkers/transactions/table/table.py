@@ -1,8 +1,8 @@
-"""The transactions of a history as flat arrays: one row a transaction, one row a micro-operation.
+"""The transactions of a history as flat arrays: one row per transaction, one row per micro-operation.
 
-Both models (lists and registers) and every level read this one table. What the outcome of an operation means is settled here: reads of
-transactions that did not end `ok` say nothing and are left out; writes of failed ones stay, marked, so that a read of an aborted write can
-be told. Plain reads, writes and successful cas of registers become transactions of one or two micro-operations, for the session checkers.
+Both models (lists and registers) and every level read this one table. The meaning of an operation's outcome is decided here: reads of transactions
+that did not end `ok` show nothing and are left out; writes of failed ones stay, marked, so that a read of an aborted write is recognised. Plain
+reads, writes and successful cas of registers become transactions of one or two micro-operations, for the session checkers.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 
 NO_CLOCK = -1
-"""`invoke_ns` throughout a history that has no clock: its positions order the operations of one process only."""
+"""`invoke_ns` throughout a history that has no clock: its positions order only the operations of one process."""
 
 NO_EVIDENCE = ("stale", "eventual")
-"""Levels that promise nothing about what a read returns; its writes are writes all the same."""
+"""Levels that promise nothing about what a read returns; their writes count like others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Versions of objects: who wrote them, who read them, and which is known to have come before which.
+"""Versions of objects: their writers, their readers, and which is known to precede which.
 
-A version is one value of one key: for lists a prefix of the longest list read, for registers a written value; the initial state is a
-version too. How much of the order is known depends on the model; what is done with it does not, and stands in `dependencies`.
+A version is one value of one key: for lists a prefix of the longest list read, for registers a written value; the initial state is a version too. How
+much of the order is known depends on the model; its use does not, and is in `dependencies`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ NOBODY = -1
 """No transaction wrote this version: it is the initial one, or came from thin air, or from a failed transaction."""
 
 DATA, ATOMIC, PROCESS, REALTIME = 0, 1, 2, 3
-"""On what an order rests, by how much is assumed: on the values alone; on transactions being atomic (one who sees a part of another sees all
-of it); on the order of one process's operations; on real time. An order that rests on more than values is *inferred*: were it otherwise,
-something would have been missed."""
+"""Basis of an order, by how much is assumed: the values alone; transactions being atomic (one that sees a part of another sees all of it); the order of
+one process's operations; real time. An order that rests on more than values is *inferred*: were it otherwise, something would have been missed.
+"""
 
 SUFFIX = ("", "", "-process", "-realtime")
 RESTS_ON = ("values", "atomicity", "process order", "real time")
@@ -29,11 +29,10 @@ RESTS_ON = ("values", "atomicity", "process order", "real time")
 class Versions:
     """Arrays by version; then by read (every read whose version is known); then the order, by pair of versions.
 
-    `mop` is the micro-operation that wrote the version (-1: none in the history), `writer` its transaction if that may have happened.
-    `read_standing` is the version by which a read is placed in the order: its own, or the last one before it that has a writer.
-    `pair_before[i]` comes directly before `pair_after[i]`, for the reason `pair_basis[i]`.
-    The first `ordered` versions stand as their keys have them, one after the other (of lists, those that were read).
-    `ambiguous` counts the writes whose value does not say which write it is; they take no part.
+    `mop` is the micro-operation that wrote the version (-1: none in the history), `writer` its transaction if that may have happened. `read_standing`
+    is the version by which a read is placed in the order: its own, or the last one before it that has a writer. `pair_before[i]` comes directly
+    before `pair_after[i]`, for the reason `pair_basis[i]`. The first `ordered` versions are in the order of their keys, one after the other (of
+    lists, those that were read). `ambiguous` counts the writes whose value does not identify them; they take no part.
     """
 
     table: Table

@@ -1,8 +1,8 @@
-"""The order of writers under causal consistency, by vector clocks: O(n · sessions) time, and bounded memory however many sessions there are.
+"""Order of writers under causal consistency, by vector clocks: O(n · sessions) time, and bounded memory however many sessions there are.
 
-A clock says of each session how much of it is in a transaction's causal past. Sessions are taken in blocks; within one block a transaction needs a row
-only between its first contact with the block and the point from which on it knows all of the block that anyone can know. A history with one session per
-client has one or two blocks of full rows; one with ten thousand short sessions has many blocks of few rows.
+A clock holds for each session how much of it is in a transaction's causal past. Sessions are taken in blocks. Within one block a transaction needs a
+row only between its first contact with the block and the point from which on it knows all of the block that any transaction can know. A history with
+one session per client has one or two blocks of full rows; one with ten thousand short sessions has many blocks of few rows.
 
 For each version v of key x, all its readers together know M[s] of session s; the last writer of x in s within M[s] came before v's writer.
 """
@@ -24,7 +24,7 @@ BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Transactions in an order that follows sessions and reading; by transaction, whom it read from."""
+    """Transactions in an order that follows sessions and reading; by transaction, the one that it read from."""
 
     order: Int64
     read_from: Int64

@@ -1,7 +1,7 @@
-"""Order of a register's versions from what transactions saw of each other: t3 read x from t1 and saw t2, which wrote x too: then t2's x came first.
+"""Order of a register's versions from what transactions saw of each other: if t3 read x from t1 and saw t2, which wrote x too, then t2's x came first.
 
 "Saw" is: read anything from it (`ATOMIC`: a transaction is seen whole or not at all), or, where the order of processes counts, has it in its causal
-past (`PROCESS`). Under every level from read atomic (causal) on, so under serializability; the orders of `weak_edges` as pairs of versions.
+past (`PROCESS`). This holds at every level from read atomic (causal) on, so under serializability; the orders of `weak_edges` as pairs of versions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def with_atomicity(versions: Versions) -> Versions:
 
 
 def with_causality(versions: Versions) -> Versions:
-    """Adds nothing where sessions and reading have a cycle: that is a violation, and found as one."""
+    """Add nothing where sessions and reading have a cycle: that is a violation, and found as one."""
     observed = observe(versions)
     order = causal_order(observed)
     return versions if order is None else _with(versions, observed, causal_edges(observed, order), PROCESS)
@@ -36,7 +36,7 @@ def _with(versions: Versions, observed: Observed, inferred: Inferred, basis: int
     read = np.full(len(versions.table.txn), -1, np.int64)
     read[versions.read_mop] = versions.read_version
     after = read[observed.mop[inferred.at]]
-    # Of the initial version enough is known without this: every other comes after it.
+    # For the initial version this is not needed: every other version comes after it.
     known &= ~versions.initial[after] & (before != after)
     pairs = distinct(before[known] * len(versions) + after[known])
     before, after = np.divmod(pairs, len(versions))

@@ -1,4 +1,4 @@
-"""Who read what from whom, who wrote which keys, and in which order sessions went: what the weak levels look at.
+"""Inputs of the weak levels: which transaction read what from which, which wrote which keys, and the order of sessions.
 
 The initial state counts as one more transaction, INIT, number n, that wrote every key before all others.
 """
@@ -43,7 +43,7 @@ class Observed:
         return len(self.versions.table)
 
     def writes(self, txn: Int64, key: Int64) -> Bool:
-        """Whether each transaction wrote each key; INIT wrote all."""
+        """Return whether each transaction wrote each key; INIT wrote all."""
         _, known = find(self.write_txn * self.table.keys + self.write_key, txn * self.table.keys + key)
         return np.asarray(known | (txn == self.init))
 
@@ -92,9 +92,9 @@ def _sessions(table: Table) -> tuple[Int64, Int64, Int64]:
 
 
 def common_keys(observed: Observed, reader: Int64, writer: Int64) -> tuple[Int64, Int64]:
-    """For each pair, the keys that the one read and the other wrote: places of pairs, and keys. Looks through the smaller of the two sides.
+    """For each pair, the keys that the one read and the other wrote: places of pairs, and keys. Searches the smaller of the two sides.
 
-    This is what makes it O(n^1.5): a transaction with many keys is met by few others that are large too (AWDIT, PLDI 2025).
+    This makes it O(n^1.5): a transaction with many keys meets only few others that are large too (AWDIT, PLDI 2025).
     """
     read_code = distinct(observed.reader * observed.table.keys + observed.key)
     read_txn, read_key = np.divmod(read_code, observed.table.keys)

@@ -20,9 +20,9 @@ def known_through_reading(
 ) -> tuple[Int64, Int64, Int64]:
     """For each read, by process and program order: the last entry of the key in every process that the reader had read from, before what it read.
 
-    The entries of key k are lists `lists_of[k] .. lists_of[k+1]`, one a process; list l holds places `entry_place[list_begin[l]:list_begin[l+1]]`, growing.
-    A read came from transaction `read_source_place` of `read_source_process` (-1: from the initial state, or from its own process).
-    Returns (read, entry, the read by which it was known); equal neighbours are told once.
+    The entries of key k are lists `lists_of[k] .. lists_of[k+1]`, one per process; list l holds places `entry_place[list_begin[l]:list_begin[l+1]]`,
+    growing. A read came from transaction `read_source_place` of `read_source_process` (-1: from the initial state, or from its own process). Returns
+    (read, entry, the read by which it was known); equal neighbours are returned once.
     """
     room = 1024
     reads, entries, through = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)

@@ -1,9 +1,9 @@
-"""What read committed, read atomic and causal consistency each say about the order of two writers: the AWDIT method (PLDI 2025).
+"""Orders of two writers under read committed, read atomic and causal consistency: the AWDIT method (PLDI 2025).
 
 t3 reads x from t1. If t2 wrote x too and is *visible* to t3, then t2 came before t1. A history has the level iff these orders, with those of sessions
-and of reading from, have no cycle. The levels differ in what is visible:
-read committed: t2 from which t3 had already read something; read atomic: t2 from which t3 reads anything, or that came before it in its session;
-causal: everything in t3's causal past. The edges are arrays, `at` is the read that t3 made of x.
+and of reading from, have no cycle. The levels differ in what is visible: read committed: t2 from which t3 had already read something; read atomic: t2
+from which t3 reads anything, or that came before it in its session; causal: everything in t3's causal past. The edges are arrays, `at` is the read
+that t3 made of x.
 """
 
 from __future__ import annotations

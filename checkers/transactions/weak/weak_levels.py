@@ -49,7 +49,7 @@ OWN_WRITE = "own-write"
 
 @dataclass(frozen=True, slots=True)
 class _Orders:
-    """The graph of a level, node n being INIT. In the graph an edge's `key` is its own place, so that it is known again in a part.
+    """The graph of a level, node n being INIT. In the graph an edge's `key` is its own place, so that it is recognised in a part.
 
     By edge: `key`, and `read`, the read that shows an order of visibility (-1 for others).
     """
@@ -60,7 +60,7 @@ class _Orders:
 
 
 def weak_anomalies(versions: Versions, report: Report, level: str | None) -> dict[str, Any]:
-    """Adds what contradicts the level, if it is one of the three. Returns figures."""
+    """Add what contradicts the level, if it is one of the three. Returns figures."""
     if level not in {one.value for one in Level}:
         return {}
     asked = Level(level)
@@ -112,7 +112,7 @@ def _order(observed: Observed, base: Edges) -> Int64:
 
 
 def _base(observed: Observed) -> Edges:
-    """Sessions, reading, and the order of versions as far as values tell it."""
+    """Sessions, reading, and the order of versions as far as values give it."""
     builder = Builder(observed.init + 1)
     later = np.flatnonzero(observed.previous >= 0)
     builder.add(observed.previous[later], later, SESSION, DATA, -1)
@@ -152,7 +152,7 @@ def _orders(observed: Observed, plain: Edges, inferred: Inferred | None = None) 
 
 
 def _tell_circles(observed: Observed, orders: _Orders, core: Core, report: Report, kind: str) -> None:
-    """One shortest circle of each component."""
+    """Report one shortest circle of each component."""
     total = 0
     for part in parts(core, DATA):
         total += 1
@@ -250,7 +250,7 @@ def _tell_contradictions(observed: Observed, report: Report) -> None:
 
 
 def _tell_own_writes(versions: Versions, report: Report) -> None:
-    """Reads after a write of their own transaction that do not return it. (Stronger levels forbid more: any `internal` contradiction.)"""
+    """Report reads after a write of their own transaction that do not return it. (Stronger levels forbid more: any `internal` contradiction.)"""
     table, order, start = versions.table, versions.groups.order, versions.groups.start
     place = np.arange(len(order), dtype=np.int64)
     last = np.maximum.accumulate(np.where(table.kind[order] != READ, place, -1))

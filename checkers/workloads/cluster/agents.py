@@ -1,10 +1,14 @@
-"""Checker `agents`: each epoch of an agent is one host's, work of an older epoch than the newest is refused, a host that hears no quorum runs none, and no host more than it can bear.
+"""Checker `agents`: each epoch of an agent belongs to one host, work of an older epoch than the newest is refused, a host without contact to a quorum
+runs none, and no host runs more than it has places for.
 
-An agent's *epoch* is the index of the log entry that placed it, so a later placement has a greater one, and whether an epoch was still the newest when something was accepted needs no
-clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
+An agent's *epoch* is the index of the log entry that placed it, so a later placement has a greater one. Whether an epoch was still the newest when
+something was accepted needs no clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
 
-Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and `task-effect` (`worker`,
-`epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and `agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost` (`keys`) for the figures; `capacity` (`places`), how many agents the host can bear by its own configuration. How long a migration may stop its agent is a bound that the campaign gives: `max_pause_s`.
+Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and
+`task-effect` (`worker`, `epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and
+`agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost`
+(`keys`) for the figures; `capacity` (`places`), how many agents the host can take by its own configuration. How long a migration may pause its agent
+is a bound that the campaign gives: `max_pause_s`.
 """
 
 from __future__ import annotations
@@ -70,7 +74,7 @@ def _one_host_an_epoch(traces: Traces, findings: Findings) -> Mapping[str, Mappi
 
 
 def _suspended_without_quorum(incarnation: Incarnation, findings: Findings) -> None:
-    """Agents that still run when anything else happens on a host after it had noticed that no quorum hears it."""
+    """Report agents that still run when anything else happens on a host after it had noticed that it lost contact with the quorum."""
     running: dict[str, Line] = {}
     lost: Line | None = None
     for line in incarnation.lines:
@@ -98,7 +102,7 @@ def _suspended_without_quorum(incarnation: Incarnation, findings: Findings) -> N
 
 
 def _within_capacity(incarnation: Incarnation, findings: Findings) -> None:
-    """A host must not run more agents than it has places for; the first time that it does is told."""
+    """Judge that a host runs no more agents than it has places for; the first violation is reported."""
     running: dict[str, Line] = {}
     capacity: Line | None = None
     for position, line in enumerate(incarnation.lines):
@@ -142,7 +146,7 @@ def _newest_only(incarnation: Incarnation, epochs: Mapping[str, Mapping[int, Lin
 
 
 def _rolled_back_by_the_log(incarnation: Incarnation, findings: Findings) -> None:
-    """An agent that stands for the end of its migration may already run elsewhere: only the log can give it back to this host."""
+    """Judge rollbacks: an agent that is paused at the end of its migration may already run elsewhere; only the log can give it back to this host."""
     standing: dict[tuple[str, int], Line] = {}
     for line in incarnation.lines:
         event = line["event"]

@@ -1,8 +1,8 @@
-"""Checker `failure-detector`: how fast crashes are suspected, and how often and how long the living are, with the ledger's faults as the truth.
+"""Checker `failure-detector`: how fast crashes are suspected, and how often and how long live nodes are, with the ledger's faults as ground truth.
 
-Trace lines `suspect` and `trust` (field `target`) are an observer's changes of mind about a member; it trusts at first. Figures are those of Chen, Toueg and Aguilera
-(IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It judges only against bounds that
-the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`.
+Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. Figures are those of Chen,
+Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It
+judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Opinion:
 
 
 def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
-    """Observer → target → changes of mind, in order. After a boot an observer trusts everybody again."""
+    """Observer → target → changes of opinion, in order. After a boot an observer trusts every node again."""
     found: dict[str, dict[str, list[Opinion]]] = {}
     for incarnation in traces:
         if not traces.clocks.knows(incarnation.node):
@@ -119,7 +119,7 @@ class Quality:
         for opinion, until_ns in _suspicions(opinions, self.end_ns):
             if any(o.begin_ns <= opinion.at_ns < o.back_ns for o in theirs):
                 continue
-            # A mistake that the target's death makes true ends there.
+            # A mistake ends when the target's death makes it true.
             ends_ns = min([until_ns, *(o.begin_ns for o in theirs if o.begin_ns > opinion.at_ns)])
             wrong.append((opinion.at_ns, ends_ns))
             self.mistakes.append((observer, target, opinion))
@@ -130,7 +130,7 @@ class Quality:
             self.good_ns.append(following - end)
 
     def _crash(self, observer: str, outage: Outage, opinions: Sequence[Opinion]) -> None:
-        """The detection time: from the crash to the start of the suspicion that lasts until the target is back (or to the end)."""
+        """Add a detection time: from the crash to the start of the suspicion that lasts until the target is back (or to the end)."""
         until_ns = min(outage.end_ns, self.end_ns)
         if until_ns <= outage.start_ns:
             return
@@ -164,7 +164,7 @@ def _meet(one: Outage, other: Outage) -> bool:
 
 
 def _covered_ns(outages: Sequence[Outage], end_ns: int) -> int:
-    """For how long at least one of them was on, the time around it in which nothing is certain included."""
+    """Return for how long at least one of them was active, including the uncertain time around it."""
     covered_ns = reached_ns = 0
     for outage in sorted(outages, key=lambda outage: outage.begin_ns):
         until_ns = min(outage.back_ns, end_ns)
@@ -174,7 +174,7 @@ def _covered_ns(outages: Sequence[Outage], end_ns: int) -> int:
 
 
 def _suspicions(opinions: Sequence[Opinion], end_ns: int) -> list[tuple[Opinion, int]]:
-    """Each suspicion with its end. Changes of mind alternate."""
+    """Yield each suspicion with its end. Changes of opinion alternate."""
     ends = [opinion.at_ns for opinion in opinions[1:]] + [end_ns]
     return [(opinion, end) for opinion, end in zip(opinions, ends, strict=False) if opinion.suspects]
 

@@ -52,7 +52,7 @@ def _is_token(value: Any) -> bool:
 
 
 def _at_resources(record: RunRecord, findings: Findings, stats: dict[str, int]) -> list[str]:
-    """A resource's own decisions, in order, over all lives of its node: what it accepted it must not forget."""
+    """Judge a resource's own decisions, in order, over all lives of its node: it must not forget what it accepted."""
     doubts: list[str] = []
     highest: dict[tuple[str, Hashable], Line] = {}
     broken: set[str] = set()
@@ -91,7 +91,7 @@ def _gap(before: Line, line: Line) -> str:
 
 
 def _accesses(resource: Hashable, ops: Sequence[Operation], findings: Findings, stats: dict[str, int]) -> None:
-    """Accesses that ended ok: of two that do not overlap, the later one's token must not be smaller."""
+    """Judge accesses that ended ok: of two that do not overlap, the later one's token must not be smaller."""
     stats["turned_away"] += sum(op.type is Type.FAIL for op in ops)
     accepted = [op for op in ops if op.type is Type.OK and _is_token(op.argument)]
     stats["accepted"] += len(accepted)

@@ -1,8 +1,8 @@
-"""Checker `membership`: the nodes' views of who is a member agree in the end, and never go backwards.
+"""Checker `membership`: the nodes' views of the members agree in the end, and never go backwards.
 
-Trace lines `view`: `epoch` (a number that grows with every change of the view) and `members` (a mapping of member to its incarnation number, or a list of names). Within
-one life of a node epochs grow and no member's incarnation number falls; wherever `epoch_is_global` is not denied, one epoch means one set of members on all
-nodes; and after the quiet period all nodes that are up have one view, which has no node in it that is down.
+Trace lines `view`: `epoch` (a number that grows with every change of the view) and `members` (a mapping of member to its incarnation number, or a
+list of names). Within one life of a node epochs grow and no member's incarnation number falls. One epoch means one set of members on all nodes,
+unless `epoch_is_global` is denied. After the quiet period all nodes that are up have one view, which contains no node that is down.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def members(line: Line) -> dict[str, int | None]:
 
 
 def _one_life(incarnation: Incarnation, findings: Findings) -> int:
-    """Epochs and incarnation numbers of one life of a node must not fall; how many views it had."""
+    """Judge that epochs and incarnation numbers of one life of a node do not fall. Returns how many views it had."""
     before: Line | None = None
     seen: dict[str, tuple[int, Line]] = {}
     count = 0
@@ -108,13 +108,13 @@ def _named(line: Line) -> str:
 
 
 def _last_view(traces: Traces, node: str) -> Line | None:
-    """The view in force at the end of a node's last life; None when it traced none in it."""
+    """Return the active view at the end of a node's last life; None when it traced none in it."""
     lines = traces.incarnations[node][-1].lines
     return next((line for line in reversed(lines) if line["event"] == VIEW), None)
 
 
 def _lives(traces: Traces, node: str) -> bool:
-    """Whether the node's own last `lifecycle` line says that it wants to be a member; a system that traces none says nothing."""
+    """Return whether the node's own last `lifecycle` line shows that it wants to be a member; a system that traces none gives no answer."""
     lines = traces.incarnations[node][-1].lines
     to = next((line["to"] for line in reversed(lines) if line["event"] == "lifecycle"), None)
     return to not in (None, "LEAVING", "REMOVED")
@@ -123,7 +123,9 @@ def _lives(traces: Traces, node: str) -> bool:
 def _agreement(
     last: Mapping[str, Line | None], down: frozenset[str], here: frozenset[str], expels: bool, findings: Findings
 ) -> list[str]:
-    """All nodes that are up have one last view, without those that are down and with those that did not leave (`here`). What cannot be told is returned."""
+    """Judge that all nodes that are up have one last view, without those that are down and with those that did not leave (`here`). Returns what cannot
+    be decided.
+    """
     groups: dict[Hashable, list[Line]] = {}
     silent = []
     for node, line in sorted(last.items()):
@@ -151,7 +153,7 @@ def _agreement(
 
 
 def _converged_ms(record: RunRecord, traces: Traces, last: Mapping[str, Line | None]) -> float | None:
-    """From the heal to the last change of any view that stayed."""
+    """Return the time from the heal to the last change of any view that stayed."""
     healed_ns = record.phases.get("healed")
     lines = [line for line in last.values() if line is not None]
     if healed_ns is None or not lines or any(not traces.clocks.knows(line["node"]) for line in lines):

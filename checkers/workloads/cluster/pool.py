@@ -1,10 +1,11 @@
 """Checker `pool`: every acknowledged agent that was not stopped is in the pool of agents, once, and runs; one that was stopped is not.
 
-Operations: `spawn` (value: an agent), `deploy` (value: a list of agents, result: `placed` and `refused` by agent), `stop` (value: an agent), and `pool`, a read of all agents: a list of `agent`, `host`,
-`epoch`, `state`. An agent *must* be in a pool when some acknowledged spawn of it ended before the read began, and every stop that may have happened ended before that spawn; it must not when some
-acknowledged stop ended before the read began, and every spawn that may have happened ended before that stop. In between, either will do. What timed out may happen at any time.
+Operations: `spawn` (value: an agent), `deploy` (value: a list of agents, result: `placed` and `refused` by agent), `stop` (value: an agent), and
+`pool`, a read of all agents: a list of `agent`, `host`, `epoch`, `state`. An agent *must* be in a pool when some acknowledged spawn of it ended
+before the read began, and every stop that may have happened ended before that spawn. It must not when some acknowledged stop ended before the read
+began, and every spawn that may have happened ended before that stop. In between, both are allowed. What timed out may happen at any time.
 
-That an agent runs is more than that the pool says so: where there are traces, its host must have said `agent-started` for that epoch.
+That an agent runs needs more than the pool's answer: where there are traces, its host must have traced `agent-started` for that epoch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Listed = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Life:
-    """What was asked for one agent: operations that took effect, or may have."""
+    """Requests about one agent: operations that took effect, or may have."""
 
     spawns: list[Operation] = field(default_factory=list)
     stops: list[Operation] = field(default_factory=list)
@@ -94,12 +95,14 @@ def _one_read(read: Operation, lives: Mapping[str, Life], findings: Findings) ->
                 findings.add("stopped-agent", sentence(text), ops=indices([sure, read]), details={"agent": agent})
     for agent in listed:
         if agent not in lives or all(not _before_end(spawn, read) for spawn in lives[agent].spawns):
-            text = f"{describe(read)} has agent {agent}, which nobody had spawned"
+            text = f"{describe(read)} has agent {agent}, which no client had spawned"
             findings.add("phantom-agent", sentence(text), ops=indices([read]), details={"agent": agent})
 
 
 def _surely(done: Iterable[Operation], undone: Iterable[Operation], read: Operation) -> Operation | None:
-    """An acknowledged one of `done` that ended before the read began, and that none of `undone` may have come after; one that began after the read does not count."""
+    """Return an acknowledged one of `done` that ended before the read began, and that none of `undone` may have come after; one that began after the
+    read does not count.
+    """
     may_undo = [op for op in undone if _before_end(op, read)]
     for op in done:
         if op.type is Type.OK and _precedes(op, read) and all(_precedes(other, op) for other in may_undo):
@@ -117,7 +120,7 @@ def _before_end(op: Operation, read: Operation) -> bool:
 
 
 def _epochs(reads: Iterable[Operation], findings: Findings) -> None:
-    """A read that began after another had ended must not have an older epoch of an agent."""
+    """Judge that a read that began after another had ended has no older epoch of an agent."""
     newest: dict[str, tuple[int, Operation]] = {}
     waiting: list[Operation] = []
     for read in sorted(reads, key=lambda op: op.invoke_index):
@@ -149,7 +152,7 @@ def _all_run(last: Operation, findings: Findings) -> None:
 
 
 def _their_hosts_say_so(last: Operation, traces: Traces, findings: Findings) -> list[str]:
-    """Doubts, where lines may be missing."""
+    """Doubts only, where lines may be missing."""
     started = {
         (line["node"], line["agent"], line["epoch"])
         for incarnation in traces
@@ -172,7 +175,7 @@ def _their_hosts_say_so(last: Operation, traces: Traces, findings: Findings) -> 
 
 
 def _stats(lives: Mapping[str, Life], reads: list[Operation], last: Operation | None) -> dict[str, Any]:
-    """`in_doubt`: agents of which the last read may or may not have had any, as something about them timed out."""
+    """`in_doubt`: agents that the last read may or may not have contained, because an operation about them timed out."""
     sure = 0
     for life in lives.values():
         if last is not None:

@@ -1,8 +1,9 @@
-"""Tasks as clients, workers and the resource saw them: submissions, claims, effects and acknowledgements, each with what shows it.
+"""Tasks as clients, workers and the resource saw them: submissions, claims, effects and acknowledgements, each with its evidence.
 
-An *effect* is the committed side effect of a task, not its start. Two sources tell of effects: `effects` operations, whose result is the resource's own list in order (task ids, or
-`{"task", "claim"}`), of which the last is taken; else the trace lines `task-effect` (`task`, `claim`, `worker`). Trace lines `task-claim` (`task`, `claim`, `worker`) and
-`task-ack` (`task`) tell the rest. Claims of a task are numbered, later ones higher.
+An *effect* is the committed side effect of a task, not its start. There are two sources of effects: `effects` operations, whose result is the
+resource's own list in order (task ids, or `{"task", "claim"}`), of which the last is taken; else the trace lines `task-effect` (`task`, `claim`,
+`worker`). Trace lines `task-claim` (`task`, `claim`, `worker`) and `task-ack` (`task`) give the rest. Claims of a task are numbered, later ones
+higher.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Effect:
 
 @dataclass(slots=True)
 class Tasks:
-    """`submits` may have happened. `certain`: a missing effect is no gap in what was recorded."""
+    """`submits` may have happened. `certain`: a missing effect is not a gap in what was recorded."""
 
     submits: dict[Hashable, list[Operation]] = field(default_factory=dict)
     refused: dict[Hashable, Operation] = field(default_factory=dict)
@@ -60,7 +61,7 @@ def read_tasks(record: RunRecord, traces: Traces) -> Tasks:
     for workload, op in reads.items():
         _listed(op, f"the list of {workload or 'effects'}", tasks)
     if not reads:
-        # What a killed node had traced last may be lost with it.
+        # The last lines that a killed node traced may be lost with it.
         tasks.certain = not traces.problems and all(len(lives) == 1 for lives in traces.incarnations.values())
     return tasks
 
@@ -89,7 +90,7 @@ def _traced(traces: Traces, tasks: Tasks, effects_too: bool) -> None:
 
 
 def comes_before(one: Line, other: Line, traces: Traces) -> bool:
-    """Whether a trace line is certainly earlier than another: by place in one trace, else by the clocks."""
+    """Return whether a trace line is certainly earlier than another: by place in one trace, else by the clocks."""
     if one["node"] == other["node"]:
         return (one["incarnation"], one["seq"]) < (other["incarnation"], other["seq"])
     return traces.place(one).surely_before(traces.place(other))

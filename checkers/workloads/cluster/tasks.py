@@ -1,8 +1,6 @@
 """Checker `tasks`: every acknowledged task takes effect, once, for a claim that is still the newest, in the order of its key.
 
-*Lost*: acknowledged, and without effect at the end. *Duplicated*: more than one effect. *Phantom*: an effect of a task that nobody submitted, or whose submission was refused.
-*Zombie*: an effect for a claim after a newer claim of the task was made. *Acknowledged before effect*: a worker reported the task done before it was. *Out of order*: of two tasks
-with one key, submitted one after the other, the later took effect first.
+*Lost*: acknowledged, and without effect at the end. *Duplicated*: more than one effect. *Phantom*: an effect of a task that was never submitted, or whose submission was refused. *Zombie*: an effect for a claim after a newer claim of the task was made. *Acknowledged before effect*: a worker reported the task done before it was. *Out of order*: of two tasks with one key, submitted one after the other, the later took effect first.
 """
 
 from __future__ import annotations
@@ -103,7 +101,9 @@ def _phantom(task: Hashable, effect: Effect, tasks: Tasks, findings: Findings) -
     if task in tasks.submits:
         return
     refused = tasks.refused.get(task)
-    why = "which nobody submitted" if refused is None else f"although its submission was refused: {describe(refused)}"
+    why = (
+        "which no client submitted" if refused is None else f"although its submission was refused: {describe(refused)}"
+    )
     text = f"task {show(task)} took effect{_at(effect)}, {why}"
     _add(findings, "phantom-task", text, task, [effect], [] if refused is None else [refused])
 

@@ -1,4 +1,4 @@
-"""Checker `bank`: transfers move money and make none, so every read of all accounts has the same total.
+"""Checker `bank`: transfers move money and create none, so every read of all accounts has the same total.
 
 Operations are `transfer` (`{"from", "to", "amount"}`) and `read`, whose result maps accounts to balances. The total is an option (`total`), else what
 the first read saw; then a wrong one is shown as two reads that differ. Negative balances are violations unless `negative_balances` allows them.
@@ -57,7 +57,7 @@ class BankChecker:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """`total` is None while nothing says it. `transfers` may have happened, in order of invocation."""
+    """`total` is None while it is unknown. `transfers` may have happened, in order of invocation."""
 
     key: Hashable
     reads: Sequence[tuple[Operation, Balances]]
@@ -68,7 +68,7 @@ class Bank:
 
 
 def _asked(record: RunRecord) -> bool:
-    """Whether somebody said that this is a bank: then its reads are judged though nothing was transferred."""
+    """Return whether the user declared this a bank: then its reads are judged although nothing was transferred."""
     return record.options.get("model") == BankChecker.name
 
 
@@ -95,7 +95,7 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
 
 
 def _balances(value: Any) -> Balances | None:
-    """A mapping, or pairs of account and balance."""
+    """Return balances from a mapping, or from pairs of account and balance."""
     if isinstance(value, Mapping):
         return {name_of(account): balance for account, balance in value.items()}
     if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value):
@@ -148,7 +148,7 @@ def _wrong_total(bank: Bank, read: Operation, balances: Balances, findings: Find
 
 
 def _last_right(bank: Bank, read: Operation) -> Seen | None:
-    """The last read with the right total that ended before this one began."""
+    """Return the last read with the right total that ended before this one began."""
     right = [
         Seen(op, balances)
         for op, balances in bank.reads

@@ -1,4 +1,4 @@
-"""Which transfers explain a read whose total is wrong: two that overwrote each other's change, or one of which a half was seen."""
+"""Transfers that explain a read with a wrong total: two that overwrote each other's change, or one that was seen by half."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...base.wording import describe, show
 
 _NEVER = 2**62
 MOST_LOOKED_AT = 2000
-"""Transfers between two reads that are searched for a pair."""
+"""Transfers between two reads that are searched for a pair, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Blamed:
 
 
 def blamed(transfers: Sequence[Operation], before: Seen | None, read: Seen, off: Any) -> Blamed | None:
-    """Of `transfers`, in order of invocation, those that may have happened after the last right read `before` and that make `read` wrong by `off`."""
+    """Of `transfers`, in order of invocation, return those that may have happened after the last right read `before` and that make `read` wrong by `off`."""
     since = -1 if before is None else before.op.invoke_index
     between = [op for op in transfers if _begun(op, read.op) and _end(op) > since and _is_transfer(op)]
     fitting = [op for op in reversed(between) if op.argument["amount"] == abs(off)]
@@ -54,7 +54,7 @@ def blamed(transfers: Sequence[Operation], before: Seen | None, read: Seen, off:
 def _overwriting(
     lost: Operation, side: str, between: Sequence[Operation], before: Seen | None, read: Seen
 ) -> Iterator[Operation]:
-    """Transfers that touched the account while `lost` was under way and had ended, as it had, when the read began, if the balances bear it out."""
+    """Return transfers that touched the account while `lost` was under way and had ended, as it had, when the read began, if the balances confirm it."""
     account = name_of(lost.argument[side])
     if not _ended(lost, read.op) or not _borne_out(lost, account, between, before, read):
         return
@@ -67,7 +67,7 @@ def _overwriting(
 def _borne_out(
     lost: Operation, account: Hashable, between: Sequence[Operation], before: Seen | None, read: Seen
 ) -> bool:
-    """Whether the account changed by what all transfers but `lost` make, where both reads say so and nothing was under way beside them."""
+    """Return whether the account changed by what all transfers but `lost` make, where both reads show it and no other transfer was under way."""
     if before is None or account not in before.balances or account not in read.balances:
         return True
     mine = [op for op in between if account in (name_of(op.argument["from"]), name_of(op.argument["to"]))]
@@ -106,6 +106,6 @@ def _end(op: Operation) -> int:
 
 
 def name_of(account: Any) -> Hashable:
-    """Accounts by their text, since the keys of a JSON object are texts."""
+    """Return accounts as text, since the keys of a JSON object are texts."""
     name: Hashable = canonical(account)
     return str(name) if isinstance(name, int) else name

@@ -1,7 +1,7 @@
 """Checker `causal-reverse`: a read that shows a write must show every write that had been acknowledged before that one began.
 
-Operations are `write` (a unique value) and `read`, whose result is the list of all values. Strict serializability forbids what is looked for, plain serializability
-allows it: there the later write may be ordered first. Only one read is looked at a time: which read came first plays no part.
+Operations are `write` (a unique value) and `read`, whose result is the list of all values. Strict serializability forbids this anomaly, plain
+serializability allows it: there the later write may be ordered first. Reads are examined one at a time: their order plays no part.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _judge(key: Hashable, ops: Sequence[Operation], findings: Findings, meter: M
         meter.charge(0, read.invoke_index)
         for value in seen - writes.keys():
             _unwritten(key, read, value, refused.get(value), findings)
-        # The first acknowledged write that the read lacks: it takes one look for each that it has.
+        # The first acknowledged write that the read lacks: one look-up for each that it has.
         missing = next((value for _, value in finished if value not in seen), None)
         shown = [writes[value] for value in seen if value in writes]
         if missing is None or not shown:
@@ -99,7 +99,7 @@ def _reversed(key: Hashable, read: Operation, before: Operation, after: Operatio
 
 def _unwritten(key: Hashable, read: Operation, value: Hashable, refused: Operation | None, findings: Findings) -> None:
     if refused is None:
-        text = f"{show(value)} was read, which nobody ever tried to write: {describe(read)}"
+        text = f"{show(value)} was read, which no client ever tried to write: {describe(read)}"
         findings.add("thin-air", sentence(on_key(key) + text), ops=indices([read]), details={"key": key})
         return
     text = f"{show(value)} was read although its write was refused: {describe(refused)}; {describe(read)}"

@@ -1,7 +1,7 @@
 """Checker `long-fork`: two readers saw two independent writes in opposite orders.
 
-Transactions either write (keys that are written once in the whole history) or read several keys. A key is then at its first version or at its
-second, and any two reads must be comparable: if one has the new x and the old y, no other may have the old x and the new y. Parallel snapshot isolation
+Transactions either write (keys that are written once in the whole history) or read several keys. A key is then at its first version or at its second,
+and any two reads must be comparable: if one has the new x and the old y, no other may have the old x and the new y. Parallel snapshot isolation
 allows that; snapshot isolation and everything stronger does not.
 """
 
@@ -24,7 +24,7 @@ from ...base.selection import names
 from ...base.wording import describe, indices, ms_between, show
 
 PAIRWISE_KEYS = 16
-"""Reads of at most so many keys are compared key pair by key pair, so that reads of different keys meet; larger ones only with reads of the same keys."""
+"""Reads of up to this many keys are compared key pair by key pair, so that reads of different keys meet; larger ones only with reads of the same keys."""
 
 Vector = Mapping[Hashable, Hashable]
 
@@ -58,7 +58,7 @@ class LongForkChecker:
 
 
 def _written_once_and_read_together(columns: Columns) -> bool:
-    """Whether every key was written at most once, and some transaction only read, several keys."""
+    """Return whether every key was written at most once, and some transaction only read, several keys."""
     txns = columns.txns
     if txns is None:
         return False
@@ -123,12 +123,12 @@ def _unwritten(found: Found, findings: Findings) -> None:
                 text = f"{where} was read although its write was refused: {describe(refused)}; {describe(read)}"
                 findings.add("aborted-read", sentence(text), ops=indices([refused, read]), details={"keys": [key]})
             else:
-                text = f"{where} was read, which nobody ever tried to write: {describe(read)}"
+                text = f"{where} was read, which no client ever tried to write: {describe(read)}"
                 findings.add("thin-air", sentence(text), ops=indices([read]), details={"keys": [key]})
 
 
 def _forks(found: Found, findings: Findings, meter: Meter) -> int:
-    """Reports reads that saw two writes in opposite orders; how many of them."""
+    """Report reads that saw two writes in opposite orders; return how many."""
     forks = 0
     order: dict[tuple[Hashable, Hashable], Operation] = {}
     large: dict[frozenset[Hashable], list[tuple[Operation, frozenset[Hashable]]]] = {}
@@ -167,7 +167,7 @@ def _chain(found: Found, group: list[tuple[Operation, frozenset[Hashable]]], fin
 
 
 def _fork(found: Found, one: Hashable, other: Hashable, read: Operation, before: Operation, findings: Findings) -> None:
-    """`read` saw the write of `one` and not that of `other`; `before` the other way round."""
+    """`read` saw the write of `one` and not that of `other`; `before` the reverse."""
     if not findings.wants("long-fork"):
         findings.count("long-fork")
         return

@@ -1,8 +1,8 @@
-"""Checker `write-skew`: two transactions each overlooked the write of the other, on different objects.
+"""Checker `write-skew`: two transactions each missed the write of the other, on different objects.
 
-T1 read a version of x that T2 replaced, T2 a version of y that T1 replaced: neither can have been first, though each by itself is right. The pairs are
-read off the order of versions that `tribulation.checkers.transactions` recovers; a pair on one and the same object is a lost update, and only counted. In the form of
-Adya's predicates, `insert` of `[key, [a, b]]` after a look for either, two inserts of one key are the same thing.
+T1 read a version of x that T2 replaced, T2 a version of y that T1 replaced: neither can have been first, although each by itself is right. The pairs
+follow from the order of versions that `tribulation.checkers.transactions` recovers; a pair on one and the same object is a lost update, and only
+counted. In the form of Adya's predicates, `insert` of `[key, [a, b]]` after a look for either, two inserts of one key are the same thing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WriteSkewChecker:
 
 
 def _lists(record: RunRecord) -> bool | None:
-    """Whether transactions append to lists (True) or write registers (False); None when they do neither, or both."""
+    """Return whether transactions append to lists (True) or write registers (False); None when they do neither, or both."""
     return {frozenset({APPEND}): True, frozenset({WRITE}): False}.get(frozenset(kinds_written(record.history.columns)))
 
 
@@ -120,11 +120,11 @@ def _overlooked(versions: Versions) -> tuple[Int64, Int64, Int64] | None:
 
 
 Skew = tuple[int, int, int, int]
-"""Two transactions, the key whose write by the second the first overlooked, and the other way round."""
+"""Two transactions, the key whose write by the second the first missed, and the reverse."""
 
 
 def _mutual(table: Table, reader: Int64, writer: Int64, key: Int64) -> tuple[list[Skew], int]:
-    """Pairs that overlooked each other on two keys; and how many did so on one."""
+    """Return pairs that missed each other's writes on two keys; and how many did so on one."""
     size = len(table)
     there, back = reader * size + writer, writer * size + reader
     mutual = np.flatnonzero(np.isin(there, back))
@@ -166,7 +166,7 @@ def _skew(table: Table, lists: bool, pair: Skew, findings: Findings) -> None:
 
 
 def _overlap_ms(table: Table, one: int, other: int) -> float | None:
-    """How long both were open; negative when they were not."""
+    """Return how long both were open; negative when they were not."""
     if not table.clock:
         return None
     columns, rows = table.columns, table.row[[one, other]]

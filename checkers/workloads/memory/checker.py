@@ -1,7 +1,6 @@
-"""Checker `memory`: agent memory that any node changes at any time loses nothing that it acknowledged, shows nothing that nobody wrote, and becomes the same everywhere.
+"""Checker `memory`: agent memory that any node changes at any time loses nothing acknowledged, shows nothing that was never written, and converges.
 
-*Lost*: an acknowledged element, text or count that a final read lacks, although no deletion can have seen it, and nothing that is shown can have replaced it. *Phantom*: what nobody
-wrote, or whose change was refused. *Resurrected*: what was deleted where it was known. *Went back*: a node shows less than it did. *Stale*: a read shows less than its level promises. *Not converged*: nodes differ after the quiet period.
+*Lost*: an acknowledged element, text or count that a final read lacks, although no deletion can have seen it, and nothing that is shown can have replaced it. *Phantom*: what was never written, or whose change was refused. *Resurrected*: what was deleted where it was known. *Went back*: a node shows less than it did. *Stale*: a read shows less than its level promises. *Not converged*: nodes differ after the quiet period.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class MemoryChecker:
         for one in memory.records.values():
             phantoms(one, findings)
             if not latest_wins:
-                # There records are replaced whole: what a node no longer shows is told as a loss.
+                # There records are replaced whole: what a node no longer shows is reported as a loss.
                 sweep = Sweep(one, memory.excuses, findings, quiet_ns)
                 sweep.walk()
                 compared += sweep.compared
@@ -95,7 +94,7 @@ def _doubts(record: RunRecord, finals: Finals, sides: int) -> list[str]:
     if sides < 2:
         doubts.append(f"changes were acknowledged at {sides} nodes: there was nothing to bring together")
     if not finals.nodes:
-        doubts.append("no read after the quiet period tells what survived")
+        doubts.append("no read after the quiet period shows what survived")
     elif silent := [node for node in record.nodes if node not in finals.nodes]:
         doubts.append(f"{', '.join(silent)} answered no final read, and may differ")
     return doubts

@@ -1,4 +1,4 @@
-"""What is left of agent memory after the quiet period: nothing that was acknowledged is missing, counts are right, and all nodes show the same."""
+"""Final state of agent memory after the quiet period: nothing that was acknowledged is missing, counts are right, and all nodes show the same."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def finals_of(memory: Memory, quiet_ns: int) -> Finals:
 
 @dataclass(slots=True)
 class Loss:
-    """An acknowledged change, what of it is missing, and the reads that lack it."""
+    """An acknowledged change, its missing part, and the reads that lack it."""
 
     change: Operation
     places: dict[Place, None] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _tell_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_wi
 
 
 def _winner(record: Record, view: View, change: Operation) -> Operation | None:
-    """Of the changes that survived, that with the next time stamp (`ts`) above; where none is told, the one that began last."""
+    """Of the changes that survived, return that with the next greater time stamp (`ts`); without time stamps, the one that began last."""
     texts = [(name, text) for name, shown in view.texts.items() for text in shown]
     alive = [op for place in view.elements for op in record.adds.get(place, ())]
     alive += [op for place in texts for op in record.writes.get(place, ())]
@@ -174,7 +174,7 @@ def _counts(record: Record, reads: Mapping[str, Shown], excuses: Excuses, findin
 
 
 def differing(memory: Memory, finals: Finals, quiet_ns: int, findings: Findings) -> None:
-    """Nodes that show different records, or say that they hold different ones, although nobody changes anything any more."""
+    """Nodes that show different records, or report different digests, although no change is going on any more."""
     if all(record.last_change_ns < quiet_ns for record in memory.records.values()):
         groups: dict[Any, list[Operation]] = {}
         for _, op in sorted(finals.digests.items()):
@@ -200,7 +200,7 @@ def differing(memory: Memory, finals: Finals, quiet_ns: int, findings: Findings)
 
 
 def _apart(reads: Mapping[str, Shown], one: Operation, other: Operation) -> str:
-    """The first thing in which two reads differ."""
+    """Return the first thing in which two reads differ."""
     views = {op.invoke_index: view for op, view in reads.values()}
     a, b = views[one.invoke_index], views[other.invoke_index]
     for mine, theirs, op in ((a, b, one), (b, a, other)):

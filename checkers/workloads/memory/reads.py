@@ -1,5 +1,5 @@
-"""What reads of agent memory may show while changes go on: nothing that nobody wrote, nothing that their node
-deleted, nothing less than it showed before, nothing less than their level promises.
+"""Reads of agent memory while changes go on: nothing that was never written, nothing that their node deleted, nothing less than it showed before,
+nothing less than their level promises.
 
 One sweep over each record's operations in the order of the history: what is known when a read begins must be in it.
 """
@@ -38,7 +38,7 @@ Source = tuple[Operation, Operation]
 
 @dataclass(slots=True)
 class Known:
-    """What somebody was shown, or promised, of one record. Texts: of each field the one whose write began last."""
+    """What was shown, or promised, of one record. Texts: of each field the one whose write began last."""
 
     elements: dict[Place, Source] = field(default_factory=dict)
     texts: dict[str, tuple[Place, Source]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Known:
     added: dict[str, tuple[int, Operation]] = field(default_factory=dict)
     """Sums of acknowledged changes, and the last of them."""
     gone: dict[Place, Operation] = field(default_factory=dict)
-    """What was here when somebody deleted the record, and who."""
+    """What was here when the record was deleted, and by which operation."""
 
     def change(self, op: Operation, counted: bool = True) -> None:
         for place in elements_of(op):
@@ -78,7 +78,7 @@ class Known:
             self.elements.pop(place, None)
 
     def forget_doubtful(self) -> None:
-        """A crash may take what nobody was promised, and what others than this node promised to keep."""
+        """A crash may take what was not promised, and what only other nodes promised to keep."""
         self.elements = {place: source for place, source in self.elements.items() if _durable_here(source)}
         self.texts = {name: item for name, item in self.texts.items() if _durable_here(item[1])}
         self.counts.clear()
@@ -136,7 +136,7 @@ class Sweep:
             self._compare(read, view, self.promised[read.level], f"stale-{read.level}-read", what)
 
     def _delete(self, op: Operation, ended: bool) -> None:
-        """A deletion takes what its node held: it must not come back to that node, and in the end to none."""
+        """Apply a deletion: it takes what its node held, which must not come back to that node, and in the end to none."""
         known = self._of_node(served_by(op) or "", op)
         if not ended:
             self.doomed[op.invoke_index] = list(known.elements)
@@ -164,7 +164,7 @@ class Sweep:
             if view is not None and op.level != QUORUM:
                 known.shown(self.record, op, view)
             elif view is None and op.level != LINEARIZABLE:
-                # One that came by the log is promised to be applied, but not yet here.
+                # A change through the log is promised to be applied, but not yet here.
                 known.change(op, counted=op.level != QUORUM)
             if _during(self.excuses.crashed.get(node, ()), op):
                 known.forget_doubtful()
@@ -176,11 +176,11 @@ class Sweep:
         ):
             self.promised[op.level].change(op)
         elif view is not None:
-            # What came by the log was committed when anybody showed it.
+            # A change through the log was committed when any node showed it.
             self.promised[LINEARIZABLE].shown(self.record, op, view, LINEARIZABLE)
 
     def _of_node(self, node: str, op: Operation) -> Known:
-        """What is known of the node, without what it may have lost since."""
+        """Return what is known of the node, without what it may have lost since."""
         known = self.local.setdefault(node, Known())
         since_ns = self.last_ns.get(node, 0)
         until_ns = op.complete_ns or op.invoke_ns
@@ -246,7 +246,7 @@ class Sweep:
 
 
 def phantoms(record: Record, findings: Findings) -> None:
-    """Elements and texts that nobody had written yet, and counts above all that anybody had tried to add."""
+    """Report elements and texts that were not written yet, and counts above all that was tried to be added."""
     checked: set[Place] = set()
     told: set[str] = set()
     for read, view in sorted(record.reads, key=lambda item: end_of(item[0])):
@@ -282,7 +282,7 @@ def _phantom(record: Record, read: Operation, place: Place, findings: Findings) 
         why = f"although its change was refused: {described(refused)}"
         ops.append(refused)
     else:
-        why = "which nobody wrote"
+        why = "which no client wrote"
     text = f"{show(place[1])} of {place[0]} is in {described(read)}, {why}"
     findings.add(
         "phantom-update",

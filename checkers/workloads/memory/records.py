@@ -1,7 +1,8 @@
-"""Records of agent memory as clients saw them: who changed what, who deleted, who read.
+"""Records of agent memory as clients saw them: their changes, deletions and reads.
 
-A `learn` of `{"kind", "record", "fields"}` says its fields' types by their values: a list adds elements to a set, an integer adds to a count, a text replaces a text. Scores (fractions)
-are not judged. A `recall` shows `{"fields", "conflicts"}`, or null; of texts that nobody has replaced yet `conflicts` has all.
+A `learn` of `{"kind", "record", "fields"}` gives its fields' types by their values: a list adds elements to a set, an integer adds to a count, a text
+replaces a text. Scores (fractions) are not judged. A `recall` shows `{"fields", "conflicts"}`, or null; of texts that were not replaced yet,
+`conflicts` has all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LEARN, FORGET, RECALL, DIGEST = "learn", "forget", "recall", "memory-digest"
 QUORUM, LINEARIZABLE = "quorum", "linearizable"
 EVICTED = "memory-evicted"
 NEVER_ENDED = 1 << 62
-"""The end of an operation of which nobody knows whether, and when, it took effect: after all others."""
+"""The end of an operation of which it is unknown whether, and when, it took effect: after all others."""
 
 Place = tuple[str, Hashable]
 """(field, element or text)."""
@@ -32,7 +33,7 @@ Span = tuple[int, int]
 """From .. to, in ns of the run."""
 
 _FORGETTING = frozenset({"bit-rot", "misdirected-write", "truncate", "old-files", "lying"})
-"""Effects of a disk after which what was synced may be gone."""
+"""Effects of a disk fault after which synced data may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class View:
 
 
 def view_of(read: Operation) -> View:
-    """Raises `KeyError` or `TypeError` for what is no record."""
+    """Raises `KeyError` or `TypeError` for anything that is not a record."""
     if read.result is None:
         return View(frozenset(), {}, {})
     elements: list[Place] = []
@@ -67,12 +68,12 @@ def view_of(read: Operation) -> View:
 
 @dataclass(slots=True)
 class Deletions:
-    """Those of one record that may have happened, in order of invocation. `_latest[i]`: when the last of the first i + 1 ended."""
+    """Deletions of one record that may have happened, in order of invocation. `_latest[i]`: when the last of the first i + 1 ended."""
 
     _invoked: list[int] = field(default_factory=list)
     _latest: list[int] = field(default_factory=list)
     evicted: bool = False
-    """A node made room at its own will, at a time that the history does not tell."""
+    """A node made room by its own decision, at a time that the history does not show."""
 
     def add(self, op: Operation) -> None:
         self._invoked.append(op.invoke_index)
@@ -82,7 +83,7 @@ class Deletions:
         return self.evicted or (bool(self._invoked) and self._invoked[0] < index)
 
     def may_have_seen(self, change: Operation, before: int = NEVER_ENDED) -> bool:
-        """Whether one that began before `before` did not end before the change began."""
+        """Return whether one that began before `before` did not end before the change began."""
         if self.evicted:
             return True
         known = bisect_left(self._invoked, before)
@@ -120,9 +121,10 @@ class Record:
             self.counts.setdefault(name, []).append((op, amount))
 
     def replaced_until(self, view: View, name: str) -> int:
-        """A text of this field may be missing if its write began before this index (-1: none may): who replaced it, or who replaced that one, is shown.
+        """A text of this field may be missing if its write began before this index (-1: none may): its replacement, or the replacement of that one, is
+        shown.
 
-        Whoever replaces a text has seen it, so took effect later; the last one in such a row is there, unless it was deleted.
+        A write that replaces a text has seen it, so it took effect later; the last one in such a row is there, unless it was deleted.
         """
         ends = [end_of(op) for text in view.texts.get(name, ()) for op in self.writes.get((name, text), ())]
         return max(ends, default=-1)
@@ -158,7 +160,7 @@ def read_memory(run: RunRecord) -> Memory:
         elif op.type is not Type.FAIL:
             record.deletions.add(op)
             if op.type is Type.OK and op.level != LINEARIZABLE:
-                # By the log only what came by the log is deleted.
+                # Through the log only what came through the log is deleted.
                 record.deleted.append(op)
     evicted = {
         f"{line['kind']}/{line['record']}"
@@ -172,13 +174,13 @@ def read_memory(run: RunRecord) -> Memory:
 
 
 class Excuses:
-    """What faults did to promises: a disk that forgot takes what its node alone had with it, and a crash what nobody was promised."""
+    """What faults did to promises: a disk that lost data takes what only its node had, and a crash what was not promised."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.forgot: dict[str, list[Span]] = {}
         self.crashed: dict[str, list[Span]] = {}
         self.quorums: list[Span] = []
-        """In which what a quorum holds may change: a disk forgot, or others vote."""
+        """Intervals in which what a quorum holds may change: a disk lost data, or the voters changed."""
         for fault in faults:
             span = (fault.start_ns, FOREVER_NS if fault.over_ns is None else fault.over_ns)
             lost = _forgets(fault)
@@ -190,7 +192,7 @@ class Excuses:
                 self.quorums.append(span)
 
     def lost_with_a_disk(self, change: Operation) -> bool:
-        """Whether it was promised to be durable on one node alone, whose disk forgot later."""
+        """Return whether it was promised to be durable on one node alone, whose disk lost data later."""
         if change.level in (QUORUM, LINEARIZABLE):
             return False
         return any(change.invoke_ns <= over_ns for _, over_ns in self.forgot.get(served_by(change) or "", ()))
@@ -204,12 +206,12 @@ def _forgets(fault: Fault) -> frozenset[str]:
 
 
 def _empty_from_ns(fault: Fault) -> int:
-    """From when on whatever the node knows was told to it afterwards: a disk that was seen empty has nothing more to lose. One that is damaged may."""
+    """From when on the node knows only what it received afterwards: a disk that was seen empty has nothing more to lose. One that is damaged may."""
     return FOREVER_NS if fault.kind == "disk" or fault.seen_ns is None else fault.seen_ns
 
 
 def met(spans: Sequence[Span], start_ns: int, end_ns: int) -> bool:
-    """Whether one of the spans has something in common with this time."""
+    """Return whether one of the spans has a moment in common with this time."""
     return any(begin_ns <= end_ns and start_ns <= over_ns for begin_ns, over_ns in spans)
 
 
@@ -218,7 +220,7 @@ def end_of(op: Operation) -> int:
 
 
 def described(op: Operation) -> str:
-    """A change without the record's name, which is the key's."""
+    """Describe a change without the record's name, which is the key's."""
     return describe(replace(op, argument=_fields(op))) if op.f == LEARN else describe(op)
 
 

@@ -3,8 +3,8 @@
     lowest  = initial + positive adds acknowledged before the read began + negative adds begun before it returned
     highest = initial + negative adds acknowledged before the read began + positive adds begun before it returned
 
-Adds of unknown outcome count only where they widen the bounds; refused ones nowhere. The bounds are sound for any mix of increments and decrements, and exact
-for a single read; that two reads contradict each other they show only in a counter that never falls, whose reads must not fall either.
+Adds of unknown outcome count only where they widen the bounds; refused ones never. The bounds are sound for any mix of increments and decrements, and
+exact for a single read. That two reads contradict each other they show only in a counter that never falls, whose reads must not fall either.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class CounterBoundsChecker:
 
 
 def _of_counters(columns: Columns) -> Bool:
-    """Reads and changes in the workloads that make changes: what another workload reads beside them, registers say, are no counters."""
+    """Return reads and changes in the workloads that make changes: reads of other workloads, such as registers, are not of counters."""
     changes = of(columns, *UP, *DOWN)
     return (changes | of(columns, "read")) & np.isin(columns.workload, columns.workload[changes])
 
@@ -85,14 +85,14 @@ class Counter:
 
 
 def _counter(columns: Columns, part: Part) -> tuple[Counter, int]:
-    """The operations of one counter, and how many of them carry no number."""
+    """Return the operations of one counter, and how many of them carry no number."""
     rows = part.rows
     adds = rows[~of(columns, "read", rows=rows) & (columns.type[rows] != FAIL)]
     reads = rows[of(columns, "read", rows=rows) & (columns.type[rows] == OK)]
     down = of(columns, *DOWN, rows=adds)
     plain = of(columns, "add", rows=adds)
     amount, sound = _numbers(columns, columns.argument[adds])
-    # An increment without a number is by one; an add says how much.
+    # An increment without a number is by one; an add carries its amount.
     by_one = ~plain & (columns.argument[adds] == 0)
     amount = np.where(by_one, 1, amount) * np.where(down, -1, 1)
     value, told = _numbers(columns, columns.result[reads])
@@ -102,7 +102,7 @@ def _counter(columns: Columns, part: Part) -> tuple[Counter, int]:
 
 
 def _numbers(columns: Columns, ids: Any) -> tuple[Int64, Any]:
-    """The integers behind value ids, and which of them are integers."""
+    """Return the integers behind value ids, and which of them are integers."""
     distinct, where = np.unique(ids, return_inverse=True)
     values = [columns.values[value] if value != ABSENT else None for value in distinct]
     numbers = np.array([value if _is_number(value) else 0 for value in values], np.int64)
@@ -124,7 +124,7 @@ def _judge(
     begin, end = columns.invoke[counter.reads], columns.complete[counter.reads]
 
     def acknowledged(chosen: Any) -> Int64:
-        """What the chosen adds had added for certain when each read began; nothing for a read that need not show it."""
+        """Return what the chosen adds had certainly added when each read began; nothing for a read that need not show it."""
         sums = _sums(columns.complete[counter.adds[chosen]], counter.amount[chosen], begin)
         return np.where(strong, sums, 0)
 
@@ -158,7 +158,7 @@ def _outside(
     bounds: tuple[int, int],
     findings: Findings,
 ) -> None:
-    """The read, and the acknowledged add without which its value would still have been possible."""
+    """Return the read, and the acknowledged add without which its value would still have been possible."""
     value = int(counter.value[at])
     below = value < bounds[0]
     kind = "counter-too-low" if below else "counter-too-high"
@@ -182,7 +182,7 @@ def _outside(
 def _falling(
     record: RunRecord, columns: Columns, part: Part, counter: Counter, strong: Any, findings: Findings
 ) -> None:
-    """In a counter that never falls: a read below one that had returned before it began."""
+    """In a counter that never falls: report a read below one that had returned before it began."""
     reads, value = counter.reads[strong], counter.value[strong]
     by_end = np.argsort(columns.complete[reads], kind="stable")
     ends = columns.complete[reads][by_end]

@@ -1,9 +1,10 @@
 """Checker `crdt`: replicas that were delivered the same updates are in the same state, and states only grow.
 
-Read off trace lines alone, each about one `object`. `crdt-deliver` (`updates`: ids delivered for the first time, the replica's own among them; after a boot all that it
-recovered, with `upto`); `crdt-state` (`digest`; optionally `clock`, `value` and `final`); `crdt-merge` (`before`, `received`, `after`: clocks); `crdt-delta` and `crdt-full` (`from`, `low`, `high`);
-`crdt-add` (`update`, `element`) and `crdt-remove` (`update`, `element`, `observed`: ids of the adds that it saw). A delivered set is one number, the exclusive or of its
-ids' hashes, so that comparing all states takes time linear in the lines.
+It reads only trace lines, each about one `object`. `crdt-deliver` (`updates`: ids delivered for the first time, the replica's own among them; after a
+boot all that it recovered, with `upto`); `crdt-state` (`digest`; optionally `clock`, `value` and `final`); `crdt-merge` (`before`, `received`,
+`after`: clocks); `crdt-delta` and `crdt-full` (`from`, `low`, `high`); `crdt-add` (`update`, `element`) and `crdt-remove` (`update`, `element`,
+`observed`: ids of the adds that it saw). A delivered set is one number, the exclusive or of its ids' hashes, so that comparing all states takes time
+linear in the lines.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class CrdtChecker:
 
 @dataclass(slots=True)
 class Replica:
-    """One object in one life of a node, while its trace is whole. `untraced`: nobody traced the making of some delivered update."""
+    """One object in one life of a node, while its trace is whole. `untraced`: the creation of some delivered update was not traced."""
 
     delivered: set[Hashable] = field(default_factory=set)
     sum: int = 0
@@ -58,7 +59,7 @@ class Replica:
 
 @dataclass(slots=True)
 class Survey:
-    """What is found on the way over all traces. `state_of`: (object, delivered set) → the first state seen of it."""
+    """Findings of the walk over all traces. `state_of`: (object, delivered set) → the first state seen of it."""
 
     tags: Tags
     findings: Findings = field(default_factory=Findings)
@@ -69,7 +70,7 @@ class Survey:
     )
 
     def walk(self, incarnation: Incarnation) -> None:
-        """The lines of one life, up to the first that are missing: after a gap nobody knows what was delivered."""
+        """Walk the lines of one life, up to the first gap: after a gap it is unknown what was delivered."""
         replicas: dict[Hashable, Replica] = {}
         whole = incarnation.gaps[0] if incarnation.gaps else len(incarnation.lines)
         for line in incarnation.lines[:whole]:
@@ -117,7 +118,7 @@ class Survey:
             self.finals.setdefault(name, []).append((line["node"], set(replica.delivered), line))
 
     def _clock(self, replica: Replica, line: Line, name: Hashable) -> None:
-        """A state never shrinks within one life."""
+        """Judge that a state never shrinks within one life."""
         if "clock" not in line:
             return
         clock: Mapping[str, int] = line["clock"]
@@ -129,7 +130,7 @@ class Survey:
         replica.clock, replica.clock_line = dict(clock), line
 
     def _value(self, replica: Replica, line: Line, name: Hashable) -> None:
-        """An element is there exactly if some add of it was delivered that no delivered remove had seen."""
+        """Judge that an element is there exactly if some add of it was delivered that no delivered remove had seen."""
         if "value" not in line or name not in self.tags.objects or replica.untraced:
             return
         value = {canonical(element) for element in line["value"]}
@@ -144,7 +145,7 @@ class Survey:
             self._found("removed-element-back", text, name, line, line, {"element": element})
 
     def _merge(self, line: Line) -> None:
-        """A join is the least state above both: per replica the larger count."""
+        """Judge merges: a join is the least state above both: per replica the larger count."""
         self.counts["merges"] += 1
         before, received, after = line["before"], line["received"], line["after"]
         for who in sorted(before.keys() | received.keys() | after.keys()):
@@ -158,7 +159,7 @@ class Survey:
                 return
 
     def _delta(self, replica: Replica, line: Line) -> None:
-        """A delta from `low` may be joined only where everything of its sender below `low` is there."""
+        """Judge deltas: one from `low` may be joined only where everything of its sender below `low` is there."""
         self.counts["deltas"] += 1
         sender, have = line["from"], replica.upto.get(line["from"], 0)
         if line["event"] == "crdt-delta" and line["low"] > have:
@@ -170,7 +171,7 @@ class Survey:
         replica.upto[sender] = max(have, line["high"])
 
     def finish(self) -> None:
-        """At the end every node has been delivered what any has."""
+        """Judge that at the end every node has been delivered what any has."""
         for name, states in self.finals.items():
             latest = {node: (delivered, line) for node, delivered, line in states}
             union = set().union(*(delivered for delivered, _ in latest.values()))

@@ -1,4 +1,4 @@
-"""Observed-remove sets as their specification says: an element is there if some delivered add of it was seen by no delivered remove."""
+"""Specification of observed-remove sets: an element is there if some delivered add of it was seen by no delivered remove."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Name = tuple[Hashable, Hashable]
 
 @dataclass(slots=True)
 class Tags:
-    """What each update is, as the node traced it that made it: an add of an element, or a remove of adds that it had seen."""
+    """What each update is, as its creating node traced it: an add of an element, or a remove of adds that it had seen."""
 
     adds: dict[Name, tuple[Hashable, Line]] = field(default_factory=dict)
     removes: dict[Name, tuple[Hashable, ...]] = field(default_factory=dict)
     objects: set[Hashable] = field(default_factory=set)
 
     def traced(self, name: Hashable, update: Hashable) -> bool:
-        """Whether the update's making was traced."""
+        """Return whether the update's creation was traced."""
         return (name, update) in self.adds or (name, update) in self.removes
 
     def add_line(self, name: Hashable, update: Hashable) -> Line:

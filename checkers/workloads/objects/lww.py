@@ -1,9 +1,9 @@
 """Checker `lww`: which writes a last-writer-wins register lost, and whether it was allowed to.
 
 The completions of `write` and `delete` carry `ts`, the timestamp that the write got; timestamps are numbers, or lists that compare element by element
-(`[wall, counter, node]`). Losses are of three kinds: a *concurrent* write with a larger timestamp won, which is what such registers are for; a write that
-began after another had returned got no larger timestamp and lost to it, as with skewed clocks; or the survivor is not the write with the largest
-timestamp, a bug of the register itself.
+(`[wall, counter, node]`). Losses are of three kinds. A *concurrent* write with a larger timestamp won, which is the purpose of such registers. A
+write that began after another had returned got no larger timestamp and lost to it, as with skewed clocks. Or the survivor is not the write with the
+largest timestamp, a bug of the register itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LwwChecker:
         if not stats["changes"]:
             doubts.append("no acknowledged write carries a timestamp")
         elif quiet_ns is None or not stats["final_reads"]:
-            doubts.append("no read after the quiet period tells which writes survived")
+            doubts.append("no read after the quiet period shows which writes survived")
         return conclude(self.name, findings, stats, all_of(doubts))
 
 
@@ -68,7 +68,7 @@ class Register:
 
 
 def stamp_of(op: Operation) -> Stamp:
-    """A comparable form of its timestamp, or None."""
+    """Return a comparable form of its timestamp, or None."""
     stamp = op.extra.get("ts")
     return None if stamp is None or isinstance(stamp, str) else canonical(stamp)
 
@@ -113,7 +113,7 @@ def _ts(op: Operation) -> str:
 
 
 def _effect(op: Operation) -> Hashable:
-    """What a register holds when this change is the last one."""
+    """Return what a register holds when this change is the last one."""
     return None if op.f == "delete" else canonical(op.argument)
 
 
@@ -127,7 +127,7 @@ def _ties(key: Hashable, register: Register, findings: Findings) -> None:
 
 
 def _survivors(key: Hashable, register: Register, findings: Findings) -> None:
-    """After the quiet period every read must show the change with the largest timestamp, or one whose timestamp nobody knows."""
+    """Judge that after the quiet period every read shows the change with the largest timestamp, or one whose timestamp is unknown."""
     best, stamp = max(register.stamped, key=lambda item: item[1])
     allowed = {_effect(best), *(_effect(op) for op, other in register.stamped if other == stamp)}
     allowed.update(map(_effect, register.loose))
@@ -141,7 +141,7 @@ def _survivors(key: Hashable, register: Register, findings: Findings) -> None:
         survivor = writer.get(value)
         told = [best, read] if survivor is None else [survivor, best, read]
         if survivor is None and value is not None:
-            kind, why = "thin-air", "nobody ever tried to write it"
+            kind, why = "thin-air", "no client ever tried to write it"
         elif best.f == "delete":
             kind, why = "resurrection", f"{describe(best)} has the larger timestamp {_ts(best)}"
         else:

@@ -1,4 +1,4 @@
-"""Checker `unique-ids`: no identifier was given out twice. Operations `generate`, whose result is the identifier."""
+"""Checker `unique-ids`: no identifier was issued twice. Operations `generate`, whose result is the identifier."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Checker `kafka`: logs that are appended to and polled. One value at an offset, one offset for a value, nothing lost, skipped or read backwards.
 
-What was sent and what was polled together say what each log holds. Values are unique per key. The order of a log is that of its offsets; gaps in the
-offsets are no losses, since systems use offsets for marks of their own: only a value known to lie between counts as skipped.
+What was sent and what was polled together show what each log holds. Values are unique per key. The order of a log is that of its offsets; gaps in the
+offsets are no losses, since systems use offsets for their own markers: only a value known to lie between counts as skipped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KafkaChecker:
                 book.note(message.key, message.offset, message.value, message.op, findings)
             _judge(logs, book, findings, totals)
             if logs.unreadable:
-                doubts.append(f"{logs.unreadable} parts are neither a send nor a poll")
+                doubts.append(f"{logs.unreadable} parts are not a send or a poll")
         if not totals["acknowledged"] or not totals["messages"]:
             doubts.append(
                 f"{totals['acknowledged']} sends were acknowledged and {totals['messages']} messages were polled: nothing to compare"
@@ -54,7 +54,7 @@ class KafkaChecker:
 
 @dataclass(slots=True)
 class Book:
-    """What the logs hold, by all that was seen. `offsets` are filled in by `close`."""
+    """Content of the logs, from all that was seen. `close` fills `offsets`."""
 
     at: dict[tuple[Hashable, int], tuple[Hashable, Operation]] = field(default_factory=dict)
     of: dict[Place, tuple[int, Operation]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Book:
             offsets.sort()
 
     def between(self, key: Hashable, low: int, high: int) -> list[int]:
-        """The first known offsets of a log that lie strictly between two."""
+        """Return the first known offsets of a log that lie strictly between two."""
         offsets = self.offsets.get(key, [])
         first = bisect_right(offsets, low)
         return [offset for offset in offsets[first : first + _SHOWN] if offset < high]
@@ -121,7 +121,7 @@ def _unsent(logs: Logs, findings: Findings) -> None:
                 findings,
                 "thin-air",
                 [message.op],
-                f"{where}, which nobody ever tried to send: {describe(message.op)}",
+                f"{where}, which no client ever tried to send: {describe(message.op)}",
                 details,
             )
         else:
@@ -130,7 +130,7 @@ def _unsent(logs: Logs, findings: Findings) -> None:
 
 
 def _lost(logs: Logs, findings: Findings, totals: dict[str, int]) -> None:
-    """Acknowledged values that nobody polled, though values before and after them in the log were."""
+    """Acknowledged values that were never polled, although values before and after them in the log were."""
     span: dict[Hashable, tuple[Polled, Polled]] = {}
     for message in logs.polled:
         low, high = span.get(message.key, (message, message))
@@ -149,7 +149,7 @@ def _lost(logs: Logs, findings: Findings, totals: dict[str, int]) -> None:
         high = reached[1]
         totals["lost"] += 1
         text = (
-            f"{show(sent.value)} was acknowledged at offset {sent.offset} of log {show(sent.key)} by {describe(sent.op)} and nobody ever polled it, "
+            f"{show(sent.value)} was acknowledged at offset {sent.offset} of log {show(sent.key)} by {describe(sent.op)} and no client ever polled it, "
             f"although offset {high.offset} was polled by {describe(high.op)}"
         )
         details = {"key": sent.key, "offset": sent.offset, "value": sent.value}
@@ -174,7 +174,7 @@ def _sends_in_order(sent: Sequence[Sent], findings: Findings) -> None:
 
 
 def _polls_in_order(logs: Logs, book: Book, findings: Findings) -> None:
-    """What a process polls of a log goes on where it stood, until it is assigned anew."""
+    """What a process polls of a log continues at its position, until it is assigned again."""
     moves = sorted(logs.moves, key=lambda move: move[0].invoke_index)
     stands: dict[int | str, dict[Hashable, Polled]] = {}
     at = 0

@@ -1,4 +1,4 @@
-"""Logs with offsets as clients of a Kafka-like system saw them: sends with the offset they got, polls with what they returned, in order.
+"""Logs with offsets as clients of a Kafka-like system saw them: sends with their offsets, polls with what they returned, in order.
 
 A value is a list of parts: `["send", key, value]`, completed as `["send", key, [offset, value]]`, and `["poll"]`, completed as `["poll", {key: [[offset,
 value], …]}]`, perhaps asked as `["poll", {key: offset}]`. Operations are `send` and `poll`, both of any parts; `assign` (a list of keys) and `subscribe` say which logs a process reads from then on.
@@ -90,7 +90,7 @@ def _parts(op: Operation, logs: Logs) -> None:
             _seek(op, place, logs)
             logs.polled += _messages(op, part, place)
         elif part[0] == "poll":
-            # What it polled is lost with its answer, yet the process may go on behind it.
+            # What it polled is lost with its answer, yet the process may go on after it.
             logs.moves.append((op, None))
         elif len(part) == 3:
             offset, value = _sent(part[2], done)

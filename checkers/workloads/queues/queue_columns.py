@@ -1,4 +1,4 @@
-"""A queue as columns: which of its elements went in once and came out once, after they went in. Those need no second look, and mostly that is all of them."""
+"""A queue as columns: which of its elements went in once and came out once, after they went in. Those need no second look, and usually that is all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ...base.selection import Part, of
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One queue. `rows` are those of elements that need a look, and of all that may have found nothing or taken something unseen; `suspects` those elements' values.
+    """One queue. `rows` are those of elements that need a second look, and of all operations that may have found nothing or taken something unseen;
+    `suspects` those elements' values.
 
     `last_in` is the latest position at which an element was acknowledged; the rest are counts, and ns from an acknowledgement to the delivery.
     """
@@ -29,7 +30,7 @@ class Flow:
 
 
 def plain(columns: Columns, part: Part) -> bool:
-    """Whether all elements are scalars, which columns tell apart."""
+    """Return whether all elements are scalars, which columns can distinguish."""
     rows = part.rows
     enqueues, dequeues = of(columns, "enqueue", rows=rows), of(columns, "dequeue", rows=rows)
     lists = np.where(enqueues, columns.argument_list[rows], columns.result_list[rows]) != ABSENT
@@ -70,7 +71,7 @@ def flow(columns: Columns, part: Part) -> Flow:
 
 
 def _out(columns: Columns, rows: Int64) -> tuple[Int64, Int64]:
-    """What certainly came out, and the row of the operation that took it."""
+    """Return what certainly came out, and the row of the operation that took it."""
     dequeues = rows[of(columns, "dequeue", rows=rows)]
     single = dequeues[(columns.type[dequeues] == OK) & (columns.result[dequeues] > NONE_ID)]
     drains = rows[of(columns, "drain", rows=rows)]

@@ -1,8 +1,8 @@
 """Checker `total-queue`: what goes into a queue comes out, once. The order does not matter here.
 
-Operations are `enqueue`, `dequeue` (null or a refusal when empty) and `drain` (a list). What did not come out is *lost* only when the queue was seen to be
-empty after everything had gone in: by a drain, or by a dequeue that found nothing. A dequeue of unknown outcome may have taken one element with it, and a
-drain any number; as many missing elements are left in doubt.
+Operations are `enqueue`, `dequeue` (null or a refusal when empty) and `drain` (a list). What did not come out is *lost* only when the queue was seen
+to be empty after everything had gone in: by a drain, or by a dequeue that found nothing. A dequeue of unknown outcome may have taken one element with
+it, and a drain any number; as many missing elements are left in doubt.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TotalQueueChecker:
                 continue
             if not plain(columns, part):
                 doubts.append(
-                    sentence(on_key(part.key) + "elements are lists, which cannot be told apart here").rstrip(".")
+                    sentence(on_key(part.key) + "elements are lists, which cannot be distinguished here").rstrip(".")
                 )
                 continue
             found = flow(columns, part)
@@ -78,7 +78,8 @@ class TotalQueueChecker:
 
 @dataclass(slots=True)
 class Bag:
-    """The part of a queue that needs a look. `tried` are enqueues that may have happened; `out` what came out, by element, in order of completion.
+    """The part of a queue that needs a second look. `tried` are enqueues that may have happened; `out` what came out, by element, in order of
+    completion.
 
     `last_in` is the latest position at which any element of the queue was acknowledged.
     """
@@ -113,7 +114,7 @@ def _bag(ops: Sequence[Operation], found: Flow, columns: Columns) -> Bag:
 
 
 def _taken(op: Operation) -> Iterable[Hashable]:
-    """What an operation certainly took out; a drain of unknown outcome may say how far it got."""
+    """Return what an operation certainly took out; a drain of unknown outcome may report how far it got."""
     if op.f == "drain":
         told = op.result if op.type is not Type.FAIL and isinstance(op.result, (list, tuple)) else ()
         return [canonical(element) for element in told]
@@ -164,7 +165,7 @@ def _missing(bag: Bag) -> Iterator[tuple[Hashable, Operation]]:
 
 
 def _lost(bag: Bag, missing: Sequence[Hashable]) -> tuple[bool, str | None]:
-    """Whether some of the missing elements are lost for certain, and what stays in doubt."""
+    """Return whether some of the missing elements are certainly lost, and what stays in doubt."""
     if not missing:
         return False, None
     seen_empty = _seen_empty(bag)
@@ -179,7 +180,7 @@ def _lost(bag: Bag, missing: Sequence[Hashable]) -> tuple[bool, str | None]:
 
 
 def _seen_empty(bag: Bag) -> Operation | None:
-    """The last operation that found nothing (more) and began after every acknowledged enqueue had returned."""
+    """Return the last operation that found nothing (more) and began after every acknowledged enqueue had returned."""
     after = [op for op in bag.empties if op.invoke_index > bag.last_in]
     return max(after, key=lambda op: op.complete_index or 0, default=None)
 
@@ -205,7 +206,7 @@ def _tell_unexpected(key: Hashable, bag: Bag, element: Hashable, findings: Findi
             "thin-air",
             key,
             [taken],
-            f"{show(element)} came out, which nobody ever tried to put in: {describe(taken)}",
+            f"{show(element)} came out, which no client ever tried to put in: {describe(taken)}",
             [element],
         )
         return

@@ -1,7 +1,7 @@
 """All sockets of a node: the listener, one link to each peer, the accepted connections; frames in, events out.
 
-`poll` waits once and returns the events of that turn, each with its raw JSON; `send` and `reply` queue; `flush` ends the turn. It knows neither the
-core nor the disk.
+`poll` waits once and returns the events of that turn, each with its raw JSON; `send` and `reply` queue; `flush` ends the turn. It does not know the
+core or the disk.
 """
 
 from __future__ import annotations

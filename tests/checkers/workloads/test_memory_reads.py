@@ -15,7 +15,7 @@ from .stories import MS, kinds, only, valid
 def test_elements_and_texts_of_nobody():
     anomaly = only(both().everywhere({"agents": ["a", "b", "z"]}).result(), "phantom-update", (4,))
     assert anomaly.explanation == (
-        "On key episode/e1, z of agents is in recall by process 1 (index 4 to 5, 0.004 s to 0.005 s), which nobody wrote."
+        "On key episode/e1, z of agents is in recall by process 1 (index 4 to 5, 0.004 s to 0.005 s), which no client wrote."
     )
     refused = both().learn(3, {"goal": "g"}, ends="fail").everywhere({"agents": ["a", "b"], "goal": "g"})
     assert (

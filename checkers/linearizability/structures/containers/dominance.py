@@ -1,4 +1,4 @@
-"""Least values among items that lie beyond a point in two directions."""
+"""Least values among items beyond a point in two directions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..parts.compiled import fast
 
 
 def least_beyond(start: Int64, inner: Int64, end: Int64, before: Int64, after: Int64) -> tuple[Int64, Int64]:
-    """For each query the least `end` among items with start < before and inner > after, and the item's number.
+    """Return for each query the least `end` among items with start < before and inner > after, and the item's number.
 
     Where there is no such item: `OPEN` and -1. A Fenwick tree over `inner` takes the items by `start`; O((items + queries) log items).
     """

@@ -1,7 +1,7 @@
-"""What queues, stacks and priority queues share: every value is put in once and taken out at most once, or never.
+"""Common part of queues, stacks and priority queues: every value is put in once and taken out at most once, or never.
 
-By value: when its put began and ended, when its take began and ended. What was never taken begins to be taken at `OPEN`, after everything. Dropped are
-what failed, and puts of unknown outcome that nobody took: they are optional, and without effect on anything seen.
+By value: when its put began and ended, when its take began and ended. For a value that was never taken, the take begins at `OPEN`, after everything.
+Dropped are operations that failed, and puts of unknown outcome whose value was never taken: they are optional, and without effect on anything seen.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..parts.view import Mask, View
 
 NOBODY = -1
 STILL_OPEN = OPEN - 1
-"""The end of a take of unknown outcome that happened: late, but before what never happens."""
+"""End of a take of unknown outcome that happened: late, but before what never happens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the operations of a structure are called."""
+    """Names of the operations of a structure."""
 
     puts: tuple[str, ...]
     takes: tuple[str, ...]
@@ -33,7 +33,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One entry a value: its id, the places of its put and take (or `NOBODY`) and their intervals.
+    """One entry per value: its id, the places of its put and take (or `NOBODY`) and their intervals.
 
     `empty` are places of removals that found nothing, `unknown` those of removals of unknown outcome, both by start.
     """
@@ -54,24 +54,24 @@ class Flow:
         return found
 
     def only(self, chosen: Mask) -> Flow:
-        """Without the values that are not chosen. If what is left has no legal order, neither had the whole."""
+        """Return it without the values that are not chosen. If the rest has no legal order, the whole had none."""
         names = ("value", "put", "take", "put_start", "put_end", "take_start", "take_end")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def assigned(self, values: Int64, takes: Int64, view: View) -> Flow:
-        """As if removals of unknown outcome (`takes`, places) had taken these values (entries)."""
+        """Return it as if removals of unknown outcome (`takes`, places) had taken these values (entries)."""
         take, start, end = self.take.copy(), self.take_start.copy(), self.take_end.copy()
         take[values], start[values], end[values] = takes, view.start[takes], STILL_OPEN
         return replace(self, take=take, take_start=start, take_end=end)
 
     def places(self, entries: list[int]) -> list[int]:
-        """The operations of these values, by start."""
+        """Return the operations of these values, by start."""
         found = [int(column[entry]) for entry in entries for column in (self.put, self.take)]
         return sorted(place for place in found if place != NOBODY)
 
 
 def flow_of(view: View, words: Words) -> Flow | Finding:
-    """The flow, or the finding that a value was taken which cannot have been there. Raises `Unsuitable` if values are not unique."""
+    """Return the flow, or the finding that a value was taken which cannot have been there. Raises `Unsuitable` if values are not unique."""
     is_put, is_take = view.called(*words.puts), view.called(*words.takes)
     puts = np.flatnonzero(is_put & ~view.failed)
     takes, taken = _takes(view, is_take & view.ok & ~view.saw_empty)
@@ -112,7 +112,7 @@ def flow_of(view: View, words: Words) -> Flow | Finding:
 
 
 def _takes(view: View, mask: Mask) -> tuple[Int64, Int64]:
-    """Places of removals and the ids that they took: a drain took each value of its list, in an order that does not matter here."""
+    """Return places of removals and the ids that they took: a drain took each value of its list, in an order that does not matter here."""
     places = np.flatnonzero(mask)
     rows = view.columns.result_list[view.rows[places]]
     plain = rows == ABSENT
@@ -133,19 +133,19 @@ def _unwritten(view: View, take: int, value_id: int, words: Words) -> Finding:
     failed = np.flatnonzero(view.called(*words.puts) & view.failed & (view.argument == value_id))
     if value_id > NONE_ID and len(failed):
         put = int(failed[0])
-        text = f"{show(value)} was taken although its {words.put} was refused and so must never take effect: {view.tell(put)}; {view.tell(take)}."
+        text = f"{show(value)} was taken although its {words.put} was refused and so must never take effect: {view.describe(put)}; {view.describe(take)}."
         return Finding("aborted-read", (put, take), text)
-    text = f"{show(value)} was taken, which nobody ever tried to {words.put}: {view.tell(take)}."
+    text = f"{show(value)} was taken, which no client ever tried to {words.put}: {view.describe(take)}."
     return Finding("thin-air", (take,), text)
 
 
 def _twice(view: View, value_id: int, places: list[Any]) -> Finding:
     rows = tuple(dict.fromkeys(int(place) for place in places))
     return Finding(
-        "duplicate", rows, f"{show(view.value(value_id))} was put in once and taken twice: {view.tell_all(rows)}."
+        "duplicate", rows, f"{show(view.value(value_id))} was put in once and taken twice: {view.describe_all(rows)}."
     )
 
 
 def _early(view: View, take: int, put: int, value_id: int, words: Words) -> Finding:
-    text = f"{show(view.value(value_id))} was taken before its {words.put} had begun: {view.tell(take)}; then {view.tell(put)}."
+    text = f"{show(view.value(value_id))} was taken before its {words.put} had begun: {view.describe(take)}; then {view.describe(put)}."
     return Finding("future-read", (take, put), text)

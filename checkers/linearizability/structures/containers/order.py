@@ -1,4 +1,4 @@
-"""Legal orders for certificates: built when asked for, and to be re-checked by whoever asked (`replay`)."""
+"""Legal orders for certificates: built on request, to be verified by the requester (`replay`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .flow import NOBODY, STILL_OPEN, Flow
 
 
 def two_interval_order(flow: Flow, moments: Int64) -> Int64:
-    """The order of a queue: values in one order for puts and takes; removals that found nothing stand between them, at `moments`.
+    """Return the order of a queue: values in one order for puts and takes; removals that found nothing stand between them, at `moments`.
 
-    A value comes before another if its put, or its take, precedes the other's. A moment is a value that is put and taken there.
+    A value comes before another if its put, or its take, precedes the other's. A moment is treated as a value that is put and taken there.
     """
     count = len(flow.value)
     between = 2 * moments + 1
@@ -22,7 +22,7 @@ def two_interval_order(flow: Flow, moments: Int64) -> Int64:
         np.concatenate([_doubled(side), between])
         for side in (
             flow.put_start,
-            # A value is in before it is out.
+            # A value is put before it is taken.
             np.minimum(flow.put_end, flow.take_end),
             np.maximum(flow.take_start, flow.put_start),
             flow.take_end,
@@ -45,13 +45,13 @@ def two_interval_order(flow: Flow, moments: Int64) -> Int64:
 
 
 def _doubled(positions: Int64) -> Int64:
-    """Positions with room between each two; the ends of what is open stay last, and in order."""
+    """Return positions with room between each two; the ends of what is open stay last, and in order."""
     late = positions >= STILL_OPEN
     return np.where(late, (1 << 62) + (positions - STILL_OPEN), 2 * np.where(late, 0, positions))
 
 
 def _common_order(put_start: Int64, put_end: Int64, take_start: Int64, take_end: Int64) -> Int64:
-    """An order that both sequences of intervals allow (Kahn's algorithm; precedence is read off sorted ends, never written out)."""
+    """Return an order that both sequences of intervals allow (Kahn's algorithm; precedence is read from sorted ends, never written out)."""
     count = len(put_start)
     sides = (_Side(put_start, put_end), _Side(take_start, take_end))
     waits = [2] * count

@@ -1,11 +1,11 @@
-"""The peeling of a stack: again and again a value that can be the outermost one is taken away.
+"""The peeling of a stack: again and again a value that can be the outermost one is removed.
 
-A value is certainly inside during its *core*, from the end of its push to the start of its pop. It can be outermost if its push and its pop each have a moment (a
-gap) in no core of the values that remain. A stack's history is legal exactly if all values can be peeled (Abdulla et al., PLDI 2025; Lee and
-Mathur, OOPSLA 2025, for O(n log n)). Moments freed once stay free.
+A value is certainly inside during its *core*, from the end of its push to the start of its pop. It can be outermost if its push and its pop each have
+a moment (a gap) in no core of the values that remain. A stack's history is legal exactly if all values can be peeled (Abdulla et al., PLDI 2025; Lee
+and Mathur, OOPSLA 2025, for O(n log n)). Moments freed once stay free.
 
-Trees over gaps (how many cores cover each; range subtraction, least of all) and over operations (which starts first; latest end in a prefix)
-make it O(n log n). The loops are plain enough to be compiled.
+Trees over gaps (how many cores cover each; range subtraction, least of all) and over operations (which starts first; latest end in a prefix) make it
+O(n log n). The loops are simple enough to be compiled.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _peel(
     turn: Int64,
     freed: Int64,
 ) -> None:
-    """`least[node]` is the least cover below a node, the subtractions from whole nodes (`less`) of it and what is below included."""
+    """`least[node]` is the least cover below a node, including the subtractions from whole nodes (`less`) of it and of what is below."""
     values = len(turn)
     less = np.zeros(2 * size, np.int64)
     waits = np.full(values, 2, np.int64)
@@ -82,7 +82,7 @@ def _peel(
     peeled = taken = count = 0
     while True:
         while least[1] == 0:
-            # Down to a gap that nothing covers; it is free from now on.
+            # Descend to a gap that nothing covers; it is free from now on.
             node, above = 1, 0
             while node < size:
                 above += less[node]

@@ -1,11 +1,12 @@
-"""Priority queues of unique priorities, of which the greatest (or, if asked for, the least) leaves first, in O(n log n).
+"""Priority queues of unique priorities, of which the greatest (or, if requested, the least) leaves first, in O(n log n).
 
-A history has no legal order exactly if a priority is taken that was not put in, or twice, or before; or at every moment of a removal some greater priority was
-certainly inside (of one that found nothing: any); certainly inside is from the end of an insert to the start of its removal.
+A history has no legal order exactly in these cases: a priority is taken that was not put in, or twice, or before; or at every moment of a removal
+some greater priority was certainly inside (for a removal that found nothing: any priority). Certainly inside is from the end of an insert to the
+start of its removal.
 
-Removals of unknown outcome may have taken any. Each acknowledged priority that is missing has a *deadline*: the last moment at which something smaller can have been
-taken, if it was not to be taken first. If the deadlines cannot be met, priorities are lost; if meeting them, earliest first, explains everything
-there is a legal order; in between there is doubt. Without such removals it is exact.
+Removals of unknown outcome may have taken any. Each acknowledged priority that is missing has a *deadline*: the last moment at which something
+smaller can have been taken without taking it first. If the deadlines cannot be met, priorities are lost. If meeting them, earliest first, explains
+everything, there is a legal order. In between there is doubt. Without such removals it is exact.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WORDS = Words(INSERTS, POLLS, "insert")
 
 
 def check_priority_queue(view: View, least_first: bool = False) -> Finding | None:
-    """`least_first`: the least leaves first; so it does where operations are called delete-min."""
+    """`least_first`: the least leaves first; also where operations are called delete-min."""
     flow = _flow(view, least_first)
     if isinstance(flow, Finding):
         return flow
@@ -37,7 +38,7 @@ def check_priority_queue(view: View, least_first: bool = False) -> Finding | Non
 
 
 def _flow(view: View, least_first: bool) -> Flow | Finding:
-    """The flow with its entries by priority, so that an entry is a rank."""
+    """Return the flow with its entries by priority, so that an entry is a rank."""
     flow = flow_of(view, WORDS)
     if isinstance(flow, Finding):
         return flow
@@ -82,9 +83,9 @@ def _assign(view: View, flow: Flow) -> Flow | Finding:
 
 
 def _deadlines(view: View, flow: Flow, needs: Int64) -> tuple[Int64, Int64]:
-    """For each missing priority the position before which it must have gone, and the removal that says so.
+    """Return for each missing priority the position before which it must have gone, and the removal that shows it.
 
-    A removal of something smaller has free gaps, in which nothing greater that was taken for certain is inside. If all of them lie after the end of the
+    A removal of something smaller has free gaps, in which nothing greater that was certainly taken is inside. If all of them lie after the end of the
     missing one's insert, that one must be gone by the last of them.
     """
     gaps = Gaps.of(view.start, view.end)
@@ -114,7 +115,7 @@ def _witnessed(found: tuple[Int64, Int64], place: Int64) -> tuple[Int64, Int64]:
 
 
 def _first_at_most(values: Int64, first: Int64, last: Int64, bound: Int64) -> Int64:
-    """For each query the first i in [first, last) with values[i] <= bound, or `last`: by doubling steps."""
+    """Return for each query the first i in [first, last) with values[i] <= bound, or `last`: by doubling steps."""
     tables = [values]
     while (1 << len(tables)) <= int((last - first).max(initial=0)):
         half = 1 << (len(tables) - 1)
@@ -168,18 +169,16 @@ def _finding(view: View, flow: Flow, place: int, entry: int, entries: list[int])
     inside = ", ".join(shown(view, flow, other) for other in entries[:4]) + (" …" if len(entries) > 4 else "")
     each = "was inside" if len(entries) == 1 else "one of these was inside"
     if entry < 0:
-        text = (
-            f"{view.tell(place)} found nothing, although at every moment of it {each}: {inside}; {view.tell_all(rows)}."
-        )
+        text = f"{view.describe(place)} found nothing, although at every moment of it {each}: {inside}; {view.describe_all(rows)}."
         return Finding("not-empty", rows, text)
-    text = f"{shown(view, flow, entry)} was polled although at every moment of that {each}, which goes first: {inside}; {view.tell_all(rows)}."
+    text = f"{shown(view, flow, entry)} was polled although at every moment of that {each}, which goes first: {inside}; {view.describe_all(rows)}."
     return Finding("priority-inversion", rows, text)
 
 
 def priority_queue_order(view: View, least_first: bool = False) -> Int64:
-    """A legal order of the places of a valid priority queue's operations: each removal in its first moment without a greater one inside.
+    """Return a legal order of the places of a valid priority queue's operations: each removal in its first moment without a greater one inside.
 
-    Inserts take effect as late as they can, but before the removal of what they put in; what leaves in one moment leaves greatest first.
+    Inserts take effect as late as they can, but before the removal of their value; what leaves in one moment leaves greatest first.
     """
     flow = _flow(view, least_first)
     solved = _assign(view, flow) if isinstance(flow, Flow) else flow
@@ -191,13 +190,14 @@ def priority_queue_order(view: View, least_first: bool = False) -> Int64:
     moment = _first_at_most(best, removals.first, removals.last, removals.entry)
     taken = removals.entry >= 0
     enters = np.minimum(gaps.after(solved.put_end), gaps.count) - 1
-    # Until its own removal begins a value may stay outside; then it enters right before it leaves.
+    # A value may stay outside until its own removal begins; then it enters right before it leaves.
     at_once = np.zeros(len(solved.value), np.bool_)
     at_once[removals.entry[taken]] = moment[taken] <= enters[removals.entry[taken]]
     enters[removals.entry[taken]] = np.minimum(enters[removals.entry[taken]], moment[taken])
     places = np.concatenate([solved.put, removals.place])
     at = np.concatenate([enters, moment])
-    # In one moment: what leaves, greatest first, what only passes through, next to its removal; then what was to be found empty; then what enters.
+    # In one moment: what leaves, greatest first; what only passes through, next to its removal; then removals that find nothing; then what
+    # enters.
     rank = np.concatenate([np.where(at_once, -np.arange(len(solved.value)), 1), np.where(taken, -removals.entry, 0)])
     phase = np.concatenate([np.where(at_once, 0, 3), np.where(taken, 0, 1)])
     kind = np.concatenate([np.zeros(len(solved.put), np.int64), np.ones(len(removals.place), np.int64)])

@@ -1,12 +1,12 @@
 """FIFO queues of unique values, in O(n log n).
 
-A history of a queue has no legal order exactly if (Henzinger, Sezgin, Vafeiadis, CONCUR 2013; Bouajjani et al., ICALP 2015) a value is taken that was not
-put in, or twice, or before; or a value overtakes another that was certainly put in before it; or a removal finds the queue empty although at every moment
-of it some value was certainly inside.
+A history of a queue has no legal order exactly in these cases (Henzinger, Sezgin, Vafeiadis, CONCUR 2013; Bouajjani et al., ICALP 2015): a value is
+taken that was not put in, or twice, or before; or a value overtakes another that was certainly put in before it; or a removal finds the queue empty
+although at every moment of it some value was certainly inside.
 
-Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: something returned that could only happen after
-it was gone. The i-th deadline is met by the i-th of these removals, if at all. That is exact unless removals that found nothing are
-there too; then a failure to explain one of those is only a doubt.
+Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: something returned that could only
+happen after it was gone. The i-th deadline is met by the i-th of these removals, if at all. That is exact unless there are also removals that found
+nothing; then a failure to explain one of those is only a doubt.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def check_queue(view: View) -> Finding | None:
 
 
 def queue_order(view: View) -> Int64:
-    """A legal order of the places of a valid queue's operations; those that did not happen are left out."""
+    """Return a legal order of the places of a valid queue's operations; those that did not happen are left out."""
     flow = flow_of(view, WORDS)
     solved = _assign(view, flow) if isinstance(flow, Flow) else flow
     assert isinstance(solved, Flow), "only valid histories have an order"
@@ -46,14 +46,14 @@ def queue_order(view: View) -> Int64:
 
 
 def _free_moments(gaps: Gaps, cover: Int64, view: View, empty: Int64) -> Int64:
-    """For each removal that found nothing a position after which, immediately, nothing needs to be inside."""
+    """Return for each removal that found nothing a position right after which nothing needs to be inside."""
     free = np.flatnonzero(cover == 0)
     first = free[np.searchsorted(free, gaps.after(view.start[empty]))]
     return gaps.positions[first - 1]
 
 
 def _overtaken_by(flow: Flow) -> tuple[Int64, Int64]:
-    """For each value the earliest return of the removal of one that was put in certainly later, and that one's entry (-1: none)."""
+    """Return for each value the earliest return of the removal of one that was certainly put in later, and that one's entry (-1: none)."""
     order = np.argsort(flow.put_start, kind="stable")
     ends = flow.take_end[order]
     soonest = np.append(np.minimum.accumulate(ends[::-1])[::-1], OPEN)
@@ -66,7 +66,7 @@ def _overtaken_by(flow: Flow) -> tuple[Int64, Int64]:
 
 
 def _assign(view: View, flow: Flow) -> Flow | Finding:
-    """The flow with removals of unknown outcome given to the values that need them, or the value that overtook another."""
+    """Return the flow with removals of unknown outcome assigned to the values that need them, or the value that overtook another."""
     limit, by = _overtaken_by(flow)
     late = np.flatnonzero((flow.take_start > limit) & (flow.take_start < OPEN))
     if len(late):
@@ -81,7 +81,7 @@ def _assign(view: View, flow: Flow) -> Flow | Finding:
 
 
 def _with_empties(view: View, flow: Flow, limit: Int64, by: Int64) -> tuple[Int64, Int64]:
-    """Deadlines, and the place of the removal that sets each: of a later value, or one that found nothing."""
+    """Return deadlines, and the place of the removal that sets each: of a later value, or one that found nothing."""
     start = np.append(view.start[flow.empty], OPEN)
     soonest = np.append(np.minimum.accumulate(view.end[flow.empty][::-1])[::-1], OPEN)
     after = np.searchsorted(start[:-1], flow.put_end, side="right")
@@ -97,7 +97,7 @@ def _with_empties(view: View, flow: Flow, limit: Int64, by: Int64) -> tuple[Int6
 
 
 def _overtaking(view: View, flow: Flow, late: Int64, by: Int64) -> Finding:
-    # The one whose two removals lie closest tells the story best.
+    # The one whose two removals lie closest explains it best.
     entry = int(late[np.argmin(flow.take_start[late] - flow.take_end[by[late]])])
     other = int(by[entry])
     rows = tuple(int(place) for place in (flow.put[entry], flow.put[other], flow.take[other], flow.take[entry]))
@@ -105,7 +105,7 @@ def _overtaking(view: View, flow: Flow, late: Int64, by: Int64) -> Finding:
     first, second = shown(view, flow, entry), shown(view, flow, other)
     text = (
         f"{second} overtook {first}: {first} was in the queue before the enqueue of {second} began, but {second} was dequeued {late_ms} ms before "
-        f"the dequeue of {first} began: {view.tell_all(rows)}."
+        f"the dequeue of {first} began: {view.describe_all(rows)}."
     )
     return Finding("fifo-order", rows, text, {"late_ms": late_ms})
 
@@ -120,9 +120,9 @@ def _lost(view: View, flow: Flow, needy: Int64, witness: Int64, deadline: Int64)
         rows += [int(flow.put[entry]), *(int(flow.put[other]) for other in by_take), taker]
     rows = list(dict.fromkeys(rows + before))
     last = missing[-1]
-    example = view.tell(int(flow.put[last]))
+    example = view.describe(int(flow.put[last]))
     said = (
-        f"and no dequeue took it, nor can one of unknown outcome have: {example}; {view.tell(int(witness[last]))}"
+        f"and no dequeue took it, and none of unknown outcome can have: {example}; {view.describe(int(witness[last]))}"
         if not before
         else f"and {len(missing)} such values are missing, where only {len(before)} dequeues of unknown outcome began in time"
     )
@@ -131,7 +131,9 @@ def _lost(view: View, flow: Flow, needy: Int64, witness: Int64, deadline: Int64)
 
 
 def found_empty(view: View, flow: Flow, original: Flow) -> Finding | None:
-    """A removal that found nothing although something was certainly there at every moment of it. Raises `Doubt` where unknown removals may explain it."""
+    """Report a removal that found nothing although something was certainly there at every moment of it. Raises `Doubt` where unknown removals may
+    explain it.
+    """
     if not len(flow.empty):
         return None
     gaps = Gaps.of(view.start, view.end)
@@ -161,5 +163,5 @@ def _not_empty(view: View, flow: Flow, place: int, entries: list[int]) -> Findin
     rows = tuple(sorted([place, *flow.places(entries)]))
     values = ", ".join(shown(view, flow, entry) for entry in entries[:4]) + (" …" if len(entries) > 4 else "")
     was = "was" if len(entries) == 1 else "or another of them was"
-    text = f"{view.tell(place)} found nothing, although {values} {was} inside at every moment of it: {view.tell_all(rows)}."
+    text = f"{view.describe(place)} found nothing, although {values} {was} inside at every moment of it: {view.describe_all(rows)}."
     return Finding("not-empty", rows, text)

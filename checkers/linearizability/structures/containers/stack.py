@@ -1,8 +1,8 @@
 """Stacks of unique values, by peeling, in O(n log n).
 
-Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: a value pushed before it was popped after
-it, or the stack was found empty. If the deadlines cannot be met, values are lost; if meeting them, earliest first, lets all values be
-peeled, there is a legal order; in between there is doubt. Without such removals it is exact.
+Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: a value pushed before it was popped
+after it, or the stack was found empty. If the deadlines cannot be met, values are lost. If meeting them, earliest first, lets all values be peeled,
+there is a legal order. In between there is doubt. Without such removals it is exact.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Peeling:
 def peel_flow(view: View, flow: Flow) -> _Peeling:
     gaps = Gaps.of(view.start, view.end)
     push = gaps.after(flow.put_start), gaps.after(flow.put_end)
-    # What is never popped leaves in one more gap, behind everything.
+    # A value that is never popped leaves in one more gap, after everything.
     never = flow.never
     pop = (
         np.where(never, gaps.count, gaps.after(flow.take_start)),
@@ -60,9 +60,9 @@ def peel_flow(view: View, flow: Flow) -> _Peeling:
 
 
 def deadlines(view: View, flow: Flow) -> tuple[Int64, Int64]:
-    """For each value that is never taken the earliest return that proves it gone, and the place of that operation (-1: none).
+    """Return for each value that is never taken the earliest return that proves it gone, and the place of that operation (-1: none).
 
-    A value pushed wholly before it, and popped after its push, proves it; so does finding the stack empty.
+    The proof is a value pushed wholly before it, and popped after its push, or an empty stack.
     """
     taken = np.flatnonzero(~flow.never)
     start = np.concatenate([flow.put_end[taken], np.full(len(flow.empty), -1)])
@@ -89,7 +89,7 @@ def _assign(view: View, flow: Flow) -> Flow | Finding:
 
 
 def lost(view: View, flow: Flow, needy: Int64, witness: Int64, limit: Int64) -> Finding:
-    """More values are missing than removals of unknown outcome can have taken in time."""
+    """Report that more values are missing than removals of unknown outcome can have taken in time."""
     missing = [int(entry) for entry in needy]
     last = missing[-1]
     before = [int(place) for place in flow.unknown if view.start[place] < limit[last]]
@@ -99,8 +99,8 @@ def lost(view: View, flow: Flow, needy: Int64, witness: Int64, limit: Int64) -> 
         by_take = np.flatnonzero(flow.take == taker)
         rows += [int(flow.put[entry]), *(int(flow.put[other]) for other in by_take), taker]
     text = (
-        f"{shown(view, flow, last)} is lost: {view.tell(int(flow.put[last]))} was acknowledged, {view.tell(int(witness[last]))} shows that it is gone, "
-        f"and nobody took it; {len(missing)} such values are missing, where {len(before)} removals of unknown outcome began in time."
+        f"{shown(view, flow, last)} is lost: {view.describe(int(flow.put[last]))} was acknowledged, {view.describe(int(witness[last]))} shows that it is gone, "
+        f"and no operation took it; {len(missing)} such values are missing, where {len(before)} removals of unknown outcome began in time."
     )
     return Finding("lost-write", tuple(sorted(set(rows))), text, {"lost": len(missing)})
 
@@ -147,15 +147,15 @@ def _crossing(view: View, flow: Flow, entries: list[int]) -> Finding:
         (below,) = (entry for entry in entries if entry != top)
         text = (
             f"{shown(view, flow, below)} was popped from below {shown(view, flow, top)}, which was pushed on top of it and never popped: "
-            f"{view.tell_all(rows)}."
+            f"{view.describe_all(rows)}."
         )
         return Finding("lost-write", rows, text)
-    text = f"no order of last in, first out gives these pushes and pops of {values}: {view.tell_all(rows, 10)}."
+    text = f"no order of last in, first out gives these pushes and pops of {values}: {view.describe_all(rows, 10)}."
     return Finding("lifo-order", rows, text)
 
 
 def stack_order(view: View) -> Int64:
-    """A legal order of the places of a valid stack's operations: each value as late in and as early out as its peeling allows."""
+    """Return a legal order of the places of a valid stack's operations: each value as late in and as early out as its peeling allows."""
     flow = flow_of(view, WORDS)
     solved = _assign(view, flow) if isinstance(flow, Flow) else flow
     assert isinstance(solved, Flow), "only valid histories have an order"
@@ -168,7 +168,8 @@ def stack_order(view: View) -> Int64:
     gaps = peeling.gaps
     free = np.flatnonzero(peeling.peeled.freed == 0)
     empties = free[np.searchsorted(free, gaps.after(view.start[solved.empty]))]
-    # At one moment: pops, inner values first; then what finds nothing; what goes in and out at once; pushes, outer values first.
+    # At one moment: pops, inner values first; then removals that find nothing; values that go in and out at once; pushes, outer values
+    # first.
     out, into = np.where(cored, 0, 2), np.where(cored, 3, 2)
     rank = np.where(cored, -turn, 2 * turn + 1), np.where(cored, turn, 2 * turn)
     places = np.concatenate([solved.take, solved.put, solved.empty])
@@ -180,7 +181,7 @@ def stack_order(view: View) -> Int64:
 
 
 def _latest_free(peeling: _Peeling, turn: Int64) -> Int64:
-    """For each value the last gap of its push that was free when it was peeled."""
+    """Return for each value the last gap of its push that was free when it was peeled."""
     return -_earliest(-peeling.push[1] + 1 + peeling.gaps.count, peeling.peeled.freed[::-1], turn, peeling.gaps.count)
 
 
@@ -189,7 +190,7 @@ def _earliest_free(peeling: _Peeling, turn: Int64) -> Int64:
 
 
 def _earliest(first: Int64, freed: Int64, turn: Int64, mirror: int) -> Int64:
-    """For each query the first gap from `first` on that was freed before or at its turn: by doubling steps over least freeing times."""
+    """Return for each query the first gap from `first` on that was freed before or at its turn: by doubling steps over least freeing times."""
     times = np.where(freed < 0, OPEN, freed)
     tables = [times]
     while (1 << (len(tables) - 1)) < len(times):

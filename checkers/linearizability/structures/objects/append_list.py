@@ -1,8 +1,8 @@
 """Lists that grow by appends, are put whole, and are read whole, in time linear in all elements read.
 
-With unique elements every list that is read tells after which element each one was appended: states are chains, each rooted in the empty list or in a
-put. All that belongs to a chain is contiguous and its order given (`chains`). An acknowledged append that no read shows is a
-chain of its own; one of unknown outcome that no read shows is dropped.
+With unique elements every list that is read shows after which element each one was appended. States are chains, each rooted in the empty list or in a
+put. All that belongs to a chain is contiguous and its order given (`chains`). An acknowledged append that no read shows is a chain of its own; one of
+unknown outcome that no read shows is dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INITIAL = -1
 
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """Lists of reads (and of puts) one after the other: `owner` is the place, `begin` where it begins, `item` the elements, `at` the place inside."""
+    """Concatenated lists of reads (and of puts): `owner` is the place, `begin` where it begins, `item` the elements, `at` the place inside."""
 
     owner: Int64
     begin: Int64
@@ -41,7 +41,7 @@ class _Lists:
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """What must have happened, by chain and depth. The virtual beginning has the place -1."""
+    """Operations that must have happened, by chain and depth. The virtual beginning has the place -1."""
 
     place: Int64
     chain: Int64
@@ -57,7 +57,7 @@ def check_append_list(view: View) -> Finding | None:
 
 
 def append_list_order(view: View) -> Int64:
-    """A legal order of the places of a valid list's operations."""
+    """Return a legal order of the places of a valid list's operations."""
     members = _members(view)
     assert isinstance(members, _Members), "only valid histories have an order"
     order = members.place[chain_order(members.chain, members.group, *_intervals(view, members))]
@@ -100,7 +100,7 @@ def _members(view: View) -> _Members | Finding:
         return _unwritten(view, shown, int(unwritten[0]))
     is_put = np.zeros(len(view) + 1, np.bool_)
     is_put[puts] = True
-    # Puts of which an element was read tell the order of theirs as well.
+    # Puts of which an element was read determine their order as well.
     seen = np.zeros(len(columns.values), np.bool_)
     seen[shown.item] = True
     if len(puts):
@@ -126,7 +126,7 @@ def _members(view: View) -> _Members | Finding:
     kept = view.ok[appends] | seen[element]
     appends, element = appends[kept], element[kept]
     put_kept = view.ok[puts] | read_puts
-    # An append that no read shows is a chain of its own, numbered apart from puts and the beginning.
+    # An append that no read shows is a chain of its own, numbered separately from puts and the beginning.
     own = np.where(seen[element], chain_of[element], appends)
     place = np.concatenate([[_NOWHERE], appends, puts[put_kept], reads])
     member_chain = np.concatenate([[_INITIAL], own, puts[put_kept], chain])
@@ -139,7 +139,7 @@ def _members(view: View) -> _Members | Finding:
 
 
 def _depths(view: View, shown: _Lists, part: _Lists) -> Int64 | Finding:
-    """The place of each observed element in the lists that have it, or the finding that they disagree about it or about what is before it."""
+    """Return the place of each observed element in the lists that have it, or the finding that they disagree about it or about what is before it."""
     depth = np.full(len(view.columns.values), -1, np.int64)
     before = np.full(len(view.columns.values), -1, np.int64)
     item, at = np.concatenate([shown.item, part.item]), np.concatenate([shown.at, part.at])
@@ -154,12 +154,12 @@ def _depths(view: View, shown: _Lists, part: _Lists) -> Int64 | Finding:
     twice = having[1:][having[1:] == having[:-1]]
     if len(twice):
         place = int(shown.owner[twice[0]])
-        text = f"{name} was appended once and is in a list more than once: {view.tell(place)}."
+        text = f"{name} was appended once and is in a list more than once: {view.describe(place)}."
         return Finding("duplicate", (place,), text)
     owner = np.concatenate([shown.owner[shown.number], part.owner[part.number]])
     other = np.flatnonzero((item == element) & (at == depth[element]) & (previous == before[element]))[0]
     rows = tuple(sorted((int(owner[wrong[0]]), int(owner[other]))))
-    text = f"two lists have {name} after different elements, so they cannot both have been the list: {view.tell_all(rows)}."
+    text = f"two lists have {name} after different elements, so they cannot both have been the list: {view.describe_all(rows)}."
     return Finding("incompatible-order", rows, text)
 
 
@@ -174,7 +174,7 @@ def _forked(view: View, shown: _Lists, part: _Lists, element: Int64, chain: Int6
     owner = np.concatenate([shown.owner[shown.number], part.owner[part.number]])
     rows = tuple(sorted(int(owner[np.argmax(item == one)]) for one in both))
     names = " and ".join(show(view.value(one)) for one in both)
-    text = f"{names} each follow the same elements, so the list went two ways: {view.tell_all(rows)}."
+    text = f"{names} each follow the same elements, so the list forked: {view.describe_all(rows)}."
     return Finding("incompatible-order", rows, text)
 
 
@@ -187,7 +187,7 @@ def _inside_put(view: View, shown: _Lists, written: _Lists, is_put: Mask, writer
     if not len(wrong):
         return None
     rows = int(writer[last[wrong[0]]]), int(shown.owner[full[wrong[0]]])
-    return Finding("intermediate-read", rows, f"a part of what was put at once was read: {view.tell_all(rows)}.")
+    return Finding("intermediate-read", rows, f"a part of what was put at once was read: {view.describe_all(rows)}.")
 
 
 def _unwritten(view: View, shown: _Lists, at: int) -> Finding:
@@ -196,9 +196,11 @@ def _unwritten(view: View, shown: _Lists, at: int) -> Finding:
     refused = np.flatnonzero(view.called("append") & view.failed & (view.argument == element))
     if len(refused):
         rows = int(refused[0]), read
-        text = f"{name} was read although its append was refused and so must never take effect: {view.tell_all(rows)}."
+        text = (
+            f"{name} was read although its append was refused and so must never take effect: {view.describe_all(rows)}."
+        )
         return Finding("aborted-read", rows, text)
-    return Finding("thin-air", (read,), f"{name} was read, which nobody tried to append: {view.tell(read)}.")
+    return Finding("thin-air", (read,), f"{name} was read, which no client tried to append: {view.describe(read)}.")
 
 
 def _finding(view: View, members: _Members, found: Conflict) -> Finding:
@@ -210,25 +212,27 @@ def _finding(view: View, members: _Members, found: Conflict) -> Finding:
         ms = view.ms_between(early, late)
         if is_write and view.called("append")[early]:
             rows = (*rows, *_shows(view, rows))
-            text = f"a list has them the other way round than they happened: {view.tell_all(rows)}."
+            text = f"a list has them in the reverse order of how they happened: {view.describe_all(rows)}."
             return Finding("future-read", rows, text)
         if is_write:
-            text = f"a list was seen before what made it had begun: {view.tell(early)}; then {view.tell(late)}."
+            text = f"a list was seen before what made it had begun: {view.describe(early)}; then {view.describe(late)}."
             return Finding("future-read", rows, text)
-        text = f"{view.tell(late)}, which began {ms} ms after {view.tell(early)} had returned, lacks what that one has."
+        text = f"{view.describe(late)}, which began {ms} ms after {view.describe(early)} had returned, lacks what that one has."
         return Finding("stale-read", rows, text, {"staleness_ms": ms})
     proof = tuple(sorted({place for place in places if place != _NOWHERE} | _roots(members, found)))
     proof = tuple(sorted({*proof, *_shows(view, proof)}))
     alone = view.called("append")[places[2]] and places[2] == places[3]
     if alone:
-        text = f"an acknowledged append is in none of the lists that were read after it: {view.tell_all(proof)}."
+        text = f"an acknowledged append is in none of the lists that were read after it: {view.describe_all(proof)}."
         return Finding("lost-write", proof, text)
-    text = f"the list would have to be one thing and then another, and then the first again: {view.tell_all(proof)}."
+    text = (
+        f"the list would have to be one thing and then another, and then the first again: {view.describe_all(proof)}."
+    )
     return Finding("non-monotonic-read", proof, text)
 
 
 def _shows(view: View, proof: Sequence[int]) -> list[int]:
-    """For each append of the proof the first read of a list that has its element, unless the proof has one or there is none."""
+    """Return for each append of the proof the first read of a list that has its element, unless the proof has one or there is none."""
     lists, rows = view.columns.lists, view.columns.result_list[view.rows]
     reads = np.flatnonzero(view.called("read", "get") & view.ok & (rows != ABSENT))
     shown = {int(read): lists.row(int(rows[read])) for read in reads}
@@ -241,6 +245,6 @@ def _shows(view: View, proof: Sequence[int]) -> list[int]:
 
 
 def _roots(members: _Members, found: Conflict) -> set[int]:
-    """The puts that the two chains begin with."""
+    """Return the puts that the two chains begin with."""
     chains = {int(members.chain[member]) for member in found.members}
     return {chain for chain in chains if chain != _INITIAL}

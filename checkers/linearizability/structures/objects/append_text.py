@@ -1,12 +1,13 @@
-"""Texts that grow by appends, are put whole, and are read whole: as lists of their parts, when texts can be taken apart in one way only.
+"""Texts that grow by appends, are put whole, and are read whole: as lists of their parts, when texts can be split in one way only.
 
-If no part (a text that was appended or put) begins another one, every text is made of parts in one way at most (a prefix code), so that a text and the
-list of its parts say the same. If each part was written once, the texts are then linearizable exactly if the lists are, and `append_list` judges them.
-A text that is not made of parts was never the value.
+If no part (a text that was appended or put) begins another one, every text is made of parts in one way at most (a prefix code), so a text and the
+list of its parts are equivalent. If each part was written once, the texts are then linearizable exactly if the lists are, and `append_list` judges
+them. A text that is not made of parts was never the value.
 
-A part that was written twice is seen at places of which nobody knows the writer. Then a weaker question is asked first, whose no is a no to the whole:
-each place is written by an operation of its own at any time, or never. What follows a part that was written once is one place, and so is what follows that,
-but not the beginning of a text, which can be put again and again: reads that begin with such a part are left out. If that finds nothing, the search decides.
+A part that was written twice is seen at places whose writer is unknown. Then a weaker question is asked first, whose no is a no to the whole: each
+place is written by an operation of its own at any time, or never. What follows a part that was written once is one place, and so is what follows
+that. The beginning of a text is not, because it can be put again and again: reads that begin with such a part are left out. If that finds nothing,
+the search decides.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ def check_append_text(view: View) -> Finding | None:
 
 
 def append_text_order(view: View) -> Int64:
-    """A legal order of the places of a valid text's operations."""
+    """Return a legal order of the places of a valid text's operations."""
     parts = _as_lists(view)
     assert isinstance(parts, View), "only valid histories have an order"
     return append_list_order(parts)
 
 
 def reads_texts(view: View) -> bool:
-    """Whether what was read is text, and nothing at most before there was any."""
+    """Return whether reads returned text, and at most nothing before there was any."""
     found = [view.value(number) for number in np.unique(view.result[_reads(view)]).tolist() if number != NONE_ID]
     return bool(found) and all(isinstance(text, str) for text in found)
 
 
 class _Parts(View):
-    """Judged as lists, shown as the texts they are. Without `exact` only a violation counts."""
+    """Judged as lists, shown as texts. Without `exact` only a violation counts."""
 
     def __init__(self, shown: View, columns: Columns, rows: Int64, exact: bool) -> None:
         super().__init__(columns, rows)
@@ -63,7 +64,7 @@ class _Parts(View):
 
 
 def _as_lists(view: View) -> _Parts | Finding:
-    """The same operations with the parts of each text for the text. Raises `Unsuitable` where texts cannot be taken apart for certain."""
+    """Return the same operations with each text replaced by its parts. Raises `Unsuitable` where texts cannot be split with certainty."""
     reads, puts = _reads(view), np.flatnonzero(view.called("put", "write") & ~view.failed)
     written = view.called("append", "put", "write")
     codes = _prefix_code(view, written) or _prefix_code(view, written & ~view.failed)
@@ -86,7 +87,7 @@ def _as_lists(view: View) -> _Parts | Finding:
         if found is None:
             place = int(reads[read == number][0])
             return Finding(
-                "thin-air", (place,), f"a text that is not made of what was written was read: {view.tell(place)}."
+                "thin-air", (place,), f"a text that is not made of what was written was read: {view.describe(place)}."
             )
         rows[number] = ABSENT if found and found[0] == _AMBIGUOUS else len(items)
         items.append(found)
@@ -109,7 +110,7 @@ def _as_lists(view: View) -> _Parts | Finding:
 
 
 def _with_appends(view: View, columns: Columns, more: int) -> Columns:
-    """With appends of the last `more` values that may take effect at any time, or never."""
+    """Add appends of the last `more` values that may take effect at any time, or never."""
     first, values = len(view.columns), len(columns.values)
     any_append = view.rows[np.flatnonzero(view.called("append", "put", "write"))[:1]]
     row = np.concatenate([np.arange(first), np.repeat(any_append, more)])
@@ -131,7 +132,7 @@ def _prefix_code(view: View, written: Mask) -> Mapping[str, int] | None:
     codes: dict[Any, int] = {view.value(number): number for number in ids if isinstance(view.value(number), str)}
     if len(codes) < len(ids) or "" in codes:
         return None
-    # A text that begins others stands right before one of them.
+    # A text that begins others is sorted right before one of them.
     return None if any(after.startswith(before) for before, after in pairwise(sorted(codes))) else codes
 
 
@@ -140,9 +141,10 @@ _AMBIGUOUS = -2
 
 @dataclass(slots=True)
 class _Apart:
-    """Takes texts apart into value ids. Texts grow, so the last one is mostly the beginning of the next: it is not taken apart again.
+    """Splits texts into value ids. Texts grow, so the last one is usually the beginning of the next and is not split again.
 
-    A part of `again` has an id of its own at each place: after what it stands. At the beginning of a text, where it may be one of `put_again`, it has none.
+    A part of `again` has an id of its own at each place: after what it stands. At the beginning of a text, where it may be one of `put_again`, it has
+    none.
     """
 
     codes: Mapping[str, int]

@@ -1,11 +1,8 @@
-"""Counters: adds, reads of the sum, and adds that answer the sum before or after them.
+"""Counters: adds, reads of the sum, and adds that return the sum before or after them.
 
-*All adds alike* (by 1, say): exact, O(n log n). What reads and answers saw are stages in a known order; between two of them as many blind adds must have
-happened as the sum rose. Each blind add fits into a range of these slots, so slots are filled by earliest deadline; adds of unknown
-outcome are there for slots that need them.
+*All adds equal* (by 1, say): exact, O(n log n). What reads and returning adds saw are stages in a known order. Between two of them as many blind adds must have happened as the sum rose. Each blind add fits into a range of these slots, so slots are filled by earliest deadline; adds of unknown outcome are used for slots that need them.
 
-*Adds that differ*: which of them a sum contains is a subset-sum problem. Only bounds are checked, each sum against the adds that must and may have happened
-by then; that finds violations, and otherwise leaves `Doubt`.
+*Adds that differ*: which of them a sum contains is a subset-sum problem. Only bounds are checked, each sum against the adds that must and may have happened by then. That finds violations, and otherwise leaves `Doubt`.
 """
 
 from __future__ import annotations
@@ -63,7 +60,7 @@ def check_counter(view: View, initial: int = 0) -> Finding | None:
 
 
 def counter_order(view: View, initial: int = 0) -> Int64:
-    """A legal order of the places of a valid counter whose adds are alike."""
+    """Return a legal order of the places of a valid counter whose adds are equal."""
     sums = _sums(view)
     unit = _unit(sums)
     slots = _slots(view, sums, unit or 1, initial)
@@ -103,7 +100,7 @@ def _numeric(view: View, ids: Int32) -> Any:
 
 
 def _deltas(view: View, places: Int64) -> Int64:
-    """What each adds: its argument, 1 if it has none; a decrement the opposite."""
+    """Return what each adds: its argument, 1 if it has none; a decrement the opposite."""
     found = np.ones(len(places), np.int64)
     given = view.argument[places] != NONE_ID
     found[given] = view.numbers(view.argument[places[given]])
@@ -112,7 +109,7 @@ def _deltas(view: View, places: Int64) -> Int64:
 
 
 def _unit(sums: Sums) -> int | None:
-    """What every add adds; None when they differ, 1 when there are none."""
+    """Return what every add adds; None when they differ, 1 when there are none."""
     steps = np.unique(np.concatenate([sums.step, sums.delta[sums.delta != 0]]))
     return None if len(steps) > 1 else int(steps[0]) if len(steps) else 1
 
@@ -141,7 +138,7 @@ def _slots(view: View, sums: Sums, unit: int, initial: int) -> Slots | Finding:
 
 
 def _windows(view: View, blind: Int64, seen: Int64, stage: Int64, stages: int) -> tuple[Int64, Int64]:
-    """The first and last slot of each blind add: after all stages seen before it began, before all that were seen after it returned."""
+    """Return the first and last slot of each blind add: after all stages seen before it began, before all that were seen after it returned."""
     by_end = np.argsort(view.end[seen], kind="stable")
     passed = np.append(-1, np.maximum.accumulate(stage[by_end]))
     first = passed[np.searchsorted(view.end[seen][by_end], view.start[blind])] + 1
@@ -152,7 +149,7 @@ def _windows(view: View, blind: Int64, seen: Int64, stage: Int64, stages: int) -
 
 
 def _fill(slots: Slots) -> tuple[Int64, int, bool]:
-    """The slot of each blind add, and the slot that could not be filled as it must be (-1: none) with whether it lacked adds or had too many."""
+    """Return the slot of each blind add, and the slot that could not be filled (-1: none) with whether it lacked adds or had too many."""
     filled = np.full(len(slots.blind), len(slots.need), np.int64)
     by_first = np.argsort(slots.first, kind="stable")
     run: Any = fast(_fill_slots, 10 * len(slots.blind))
@@ -161,7 +158,7 @@ def _fill(slots: Slots) -> tuple[Int64, int, bool]:
 
 
 def _fill_slots(by_first: Int64, first: Int64, last: Int64, need: Int64, filled: Int64) -> tuple[int, bool]:
-    """Earliest deadline first; of equal deadlines the one that began first, so that adds stay in real-time order."""
+    """Fill by earliest deadline; of equal deadlines the one that began first, so that adds stay in real-time order."""
     count = len(by_first)
     heap = [last[0] for _ in range(0)]
     taken = 0

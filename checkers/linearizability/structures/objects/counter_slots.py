@@ -1,4 +1,4 @@
-"""What a counter's reads and answers leave room for: stages in a known order, and the slots between them that blind adds fill."""
+"""Slots of a counter: stages in a known order from its reads and answers, and the slots between them that blind adds fill."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Locks that give fencing tokens: each acquire answers a greater token than all before it. O(n log n).
+"""Locks that return fencing tokens: each acquire returns a greater token than all before it. O(n log n).
 
-Tokens name the order: acquire and release of the least token, of the next, and so on; it is legal exactly if nobody began after a later one had returned. Every
-token but the greatest must have been released (a lock that is taken over when a lease runs out is no such lock). A release of
-unknown outcome may have happened at any time since; an acquire of unknown outcome gave its token to nobody, and is dropped.
+Tokens give the order: acquire and release of the least token, of the next, and so on. It is legal exactly if no operation began after a later one had
+returned. Every token but the greatest must have been released (a lock that is taken over when a lease expires is not such a lock). A release of
+unknown outcome may have happened at any time since; an acquire of unknown outcome returned no token, and is dropped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_fencing(view: View) -> Finding | None:
 
 
 def fencing_order(view: View) -> Int64:
-    """A legal order of the places of a valid lock's operations."""
+    """Return a legal order of the places of a valid lock's operations."""
     line = _line(view)
     assert not isinstance(line, Finding), "only valid histories have an order"
     return line[0]
@@ -41,7 +41,7 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
     releases, released, homeless = _releases(view, acquires)
     if len(homeless):
         place = int(homeless[0])
-        return Finding("bad-release", (place,), f"who was never given a token released one: {view.tell(place)}.")
+        return Finding("bad-release", (place,), f"a process without a token released one: {view.describe(place)}.")
     try:
         token = view.numbers(view.result[acquires])
     except TypeError as error:
@@ -51,22 +51,22 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
     again = np.flatnonzero(token[1:] == token[:-1])
     if len(again):
         rows = tuple(sorted(int(place) for place in acquires[again[0] : again[0] + 2]))
-        return Finding("duplicate-token", rows, f"token {token[again[0]]} was given twice: {view.tell_all(rows)}.")
+        return Finding("duplicate-token", rows, f"token {token[again[0]]} was given twice: {view.describe_all(rows)}.")
     rank_of = np.full(len(view.columns.values), -1, np.int64)
     rank_of[view.result[acquires]] = np.arange(len(acquires))
     rank = rank_of[released]
     unknown = np.flatnonzero((rank < 0) & view.ok[releases])
     if len(unknown):
         place = int(releases[unknown[0]])
-        return Finding("bad-release", (place,), f"a token was released that nobody was given: {view.tell(place)}.")
+        return Finding("bad-release", (place,), f"a token was released that was never given: {view.describe(place)}.")
     releases, rank = releases[rank >= 0], rank[rank >= 0]
-    # Of several releases of one token those of unknown outcome are optional; the earliest is the one that may have been.
+    # Of several releases of one token those of unknown outcome are optional; the earliest is the one that may have happened.
     by_token = np.lexsort((view.start[releases], view.info[releases], rank))
     releases, rank = releases[by_token], rank[by_token]
     more = np.flatnonzero((rank[1:] == rank[:-1]) & view.ok[releases[1:]]) + 1
     if len(more):
         rows = tuple(int(place) for place in (acquires[rank[more[0]]], releases[more[0] - 1], releases[more[0]]))
-        return Finding("bad-release", rows, f"a token was released twice: {view.tell_all(rows)}.")
+        return Finding("bad-release", rows, f"a token was released twice: {view.describe_all(rows)}.")
     first = np.append(True, rank[1:] != rank[:-1]) if len(rank) else np.zeros(0, np.bool_)
     releases, rank = releases[first], rank[first]
     kept = np.setdiff1d(np.arange(len(acquires) - 1), rank)
@@ -79,7 +79,7 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
 
 
 def _releases(view: View, acquires: Int64) -> tuple[Int64, Int64, Int64]:
-    """Places of releases and the ids of their tokens: the ones that they name, else the last that their process was given.
+    """Return places of releases and the ids of their tokens: those that they name, else the last that their process was given.
 
     Third, those of processes that were given none before. One of unknown outcome did not happen then, and is left out.
     """
@@ -100,7 +100,7 @@ def _releases(view: View, acquires: Int64) -> tuple[Int64, Int64, Int64]:
 
 def _kept(view: View, holder: int, taker: int) -> Finding:
     rows = (holder, taker)
-    text = f"the lock was given to a second holder although the first never released it: {view.tell_all(rows)}."
+    text = f"the lock was given to a second holder although the first never released it: {view.describe_all(rows)}."
     return Finding("double-acquire", rows, text)
 
 
@@ -111,9 +111,9 @@ def _disorder(view: View, place: Int64, group: Int64, late_at: int, early_at: in
     acquires = [int(place[np.searchsorted(group, 2 * rank)]) for rank in ranks]
     rows = tuple(sorted({late, early, *acquires}))
     if group[late_at] % 2 and not group[early_at] % 2:
-        text = f"two held the lock at the same time: {view.tell_all(rows)}."
+        text = f"two held the lock at the same time: {view.describe_all(rows)}."
         return Finding("double-acquire", rows, text)
     if ranks[0] == ranks[1]:
-        return Finding("bad-release", rows, f"a token was released before it was given: {view.tell_all(rows)}.")
-    text = f"the smaller token was given later than the greater one was out: {view.tell_all(rows)}."
+        return Finding("bad-release", rows, f"a token was released before it was given: {view.describe_all(rows)}.")
+    text = f"the smaller token was given after the greater one: {view.describe_all(rows)}."
     return Finding("token-order", rows, text)

@@ -1,8 +1,8 @@
 """Sets that only grow and are read as a whole, as arrays: the method of `tribulation.checkers.sets.order` for tens of millions of elements read.
 
-In a legal order the reads grow: sorted by size they are a chain by inclusion, so that each element is in a suffix of them. The order of everything is
-then given, and legal exactly if nobody began after a later one had returned. Of several adds of an element the one that began first may
-be what brought it in; the others need only come after every read that lacks it. Adds of unknown outcome that no read shows are dropped.
+In a legal order the reads grow: sorted by size they are a chain by inclusion, so each element is in a suffix of them. The order of everything is then
+given, and legal exactly if no operation began after a later one had returned. Of several adds of an element the one that began first may be the
+effective one; the others need only come after every read that lacks it. Adds of unknown outcome that no read shows are dropped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Reads:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Everything in its only order: groups of adds and reads. `bound` members are not held to have come before what follows them."""
+    """All operations in their only order: groups of adds and reads. `bound` members need not have come before what follows them."""
 
     place: Int64
     group: Int64
@@ -59,7 +59,7 @@ def grow_set_order(view: View) -> Int64:
     assert isinstance(line, _Line), "only valid histories have an order"
     start = view.start[line.place]
     running = np.maximum.accumulate(_begins(view, line))
-    # What is not bound to its group takes effect when it began, if that is later.
+    # A member that is not bound to its group takes effect when it began, if that is later.
     at = np.maximum(running, start)
     return line.place[np.lexsort((start, line.group, at))]
 
@@ -69,8 +69,8 @@ def _begins(view: View, line: _Line) -> Int64:
 
 
 def _reads(view: View) -> _Reads:
-    """The reads and, transposed, what they show. Elements that one read has twice count once."""
-    # Loaded when there is something to do: loading scipy takes longer than most checks.
+    """Return the reads and, transposed, what they show. Elements that occur twice in one read count once."""
+    # Imported when needed: loading scipy takes longer than most checks.
     from scipy.sparse import csr_matrix
 
     place = np.flatnonzero(view.called("read") & view.ok)
@@ -96,7 +96,7 @@ def _reads(view: View) -> _Reads:
 
 
 def _same_column(shows: Any) -> Mask:
-    """For each entry but the first whether it is of the same element as the one before."""
+    """Return for each entry but the first whether it is of the same element as the one before."""
     same = np.ones(max(len(shows.indices) - 1, 0), np.bool_)
     begins = shows.indptr[1:-1]
     same[begins[(begins > 0) & (begins < len(shows.indices))] - 1] = False
@@ -171,7 +171,7 @@ def _disorder(view: View, reads: _Reads, line: _Line, late_at: int, early_at: in
         found.reads.append((view.operation(early), frozenset([value])))
     shown_by = None
     if is_add[late] and is_add[early]:
-        # What shows that the one came first: a read that has it and lacks the other.
+        # The proof that one came first: a read that has it and lacks the other.
         numbers = np.setdiff1d(_showing(reads, int(view.argument[late])), _showing(reads, element))
         shown_by = view.operation(int(reads.place[numbers[np.argmin(reads.rank[numbers])]]))
     return _told(Disorder("order", view.operation(late), view.operation(early), value, shown_by=shown_by), found, view)
@@ -183,7 +183,7 @@ def _showing(reads: _Reads, element: int) -> Int32:
 
 
 def _told(wrong: Disorder, found: WholeSet, view: View) -> Finding:
-    """In the words of `set_witness`. Its anomaly names positions; rows are looked up by them."""
+    """Word it as `set_witness` does. Its anomaly names positions; rows are looked up by them."""
     anomaly = anomaly_of_disorder(wrong, found, None)
     rows = np.searchsorted(view.start, np.array(anomaly.ops))
     details = {name: value for name, value in anomaly.details.items() if name != "key"}

@@ -1,8 +1,8 @@
 """Locks without tokens, in O(n log n).
 
-Where every owner (the one that operations name, else the process) acquires and releases by turns, the k-th acquire and the k-th release of an owner are one
-*session*. Sessions are chains: nobody else may act between the two. An acquire of unknown outcome that was not released is dropped, and
-the release of unknown outcome that ends a session may have happened at any time since. Other uses are for the general search.
+Where every owner (the one that operations name, else the process) acquires and releases by turns, the k-th acquire and the k-th release of an owner
+are one *session*. Sessions are chains: no other owner may act between the two. An acquire of unknown outcome that was not released is dropped. The
+release of unknown outcome that ends a session may have happened at any time since. Other uses are left to the general search.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check_mutex(view: View) -> Finding | None:
 
 
 def mutex_order(view: View) -> Int64:
-    """A legal order of the places of a valid lock's operations."""
+    """Return a legal order of the places of a valid lock's operations."""
     places, session, group = _sessions(view)
     order = chain_order(session, group, *_intervals(view, places))
     kept: Int64 = places[order]
@@ -39,7 +39,7 @@ def _sessions(view: View) -> tuple[Int64, Int64, Int64]:
     order = np.argsort(owner, kind="stable")
     places, owner = places[order], owner[order]
     lock = acquire[places]
-    # An acquire of unknown outcome that its owner did not release: another acquire follows, of whomever, or nothing.
+    # An acquire of unknown outcome that its owner did not release: another acquire follows, of any owner, or nothing.
     optional = lock & view.info[places] & np.append(lock[1:], True)[: len(lock)]
     places, owner, lock = places[~optional], owner[~optional], lock[~optional]
     if not len(places):
@@ -65,7 +65,7 @@ def _owners(view: View, places: Int64) -> Int64:
 
 
 def _intervals(view: View, places: Int64) -> tuple[Int64, Int64]:
-    """Those of the places; a release that never came begins after everything."""
+    """Return the intervals of the places; a release that never came begins after everything."""
     missing = places < 0
     behind = int(max(view.start.max(initial=0), np.where(view.end < OPEN, view.end, 0).max(initial=0))) + 1
     return np.where(missing, behind, view.start[places]), np.where(missing, OPEN, view.end[places])
@@ -74,9 +74,9 @@ def _intervals(view: View, places: Int64) -> tuple[Int64, Int64]:
 def _finding(view: View, found: Conflict, places: Int64, session: Int64) -> Finding:
     if found.kind == "inside":
         late, early = (int(places[member]) for member in found.members)
-        text = f"a lock was released before its acquire had begun: {view.tell(early)}; then {view.tell(late)}."
+        text = f"a lock was released before its acquire had begun: {view.describe(early)}; then {view.describe(late)}."
         return Finding("bad-release", (early, late), text)
     both = np.isin(session, session[list(found.members)])
     rows = sorted(int(place) for place in places[both] if place >= 0)
-    text = f"two held the lock at the same time: {view.tell_all(rows)}."
+    text = f"two held the lock at the same time: {view.describe_all(rows)}."
     return Finding("double-acquire", tuple(rows), text)

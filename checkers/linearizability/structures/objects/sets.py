@@ -1,8 +1,8 @@
 """Sets: element by element where operations name one element, as a chain of reads where reads return the whole.
 
-Elements are independent of each other, so one that is added at most once and removed at most once is judged by what proves it inside and what proves it
-outside, for all elements at once, in O(n log n). An element used in other ways goes to the general search, by itself. Sets that only grow
-and are read as a whole: `grow_set`.
+Elements are independent. One that is added at most once and removed at most once is judged by what proves it inside and what proves it outside, for
+all elements at once, in O(n log n). An element used in other ways goes to the general search, by itself. Sets that only grow and are read as a whole:
+`grow_set`.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def check_set(view: View) -> Finding | None:
 
 
 def set_order(view: View) -> Int64:
-    """A legal order of the places of a valid set's operations."""
+    """Return a legal order of the places of a valid set's operations."""
     return grow_set_order(view) if view.called("read").any() else _elements_order(view)
 
 
 @dataclass(frozen=True, slots=True)
 class _Uses:
-    """Operations sorted by element (`begin`: where each element's start): what each of them is, and its interval."""
+    """Operations sorted by element (`begin`: where each element's start): the kind of each, and its interval."""
 
     place: Int64
     begin: Int64
@@ -94,7 +94,7 @@ def _uses(view: View) -> _Uses:
 
 
 def _answers(view: View, places: Int64) -> tuple[Mask, Mask]:
-    """Which operations answered true, and which false."""
+    """Return which operations answered true, and which false."""
     ids = view.result[places]
     used = np.unique(ids)
     true = [number for number in used if number > NONE_ID and view.value(int(number)) is True]
@@ -119,7 +119,8 @@ def _known(uses: _Uses) -> _Known:
     adds, blinds = uses.count(uses.add), uses.count(uses.blind)
     removals, maybe = uses.count(uses.removal), uses.count(uses.maybe_removed)
     first = uses.least(uses.inside, uses.end)
-    # A blind removal that began after the element was certainly inside, and is the only one, did remove it; one that ended before the add began did nothing.
+    # A blind removal that began after the element was certainly inside, and is the only one, did remove it; one that ended before the add
+    # began did nothing.
     begun = uses.greatest(uses.blind, uses.start)
     effective = (blinds == 1) & (removals == 0) & (maybe == 0) & (begun > first)
     idle = uses.greatest(uses.blind, uses.end) < uses.least(uses.add, uses.start)
@@ -133,7 +134,7 @@ def _known(uses: _Uses) -> _Known:
 
 
 def check_elements(view: View) -> Finding | None:
-    """Every element that is added once and removed once; raises `Unsuitable` with the others, apart, if these are legal."""
+    """Check every element that is added once and removed once; raises `Unsuitable` with the others, separately, if these are legal."""
     uses = _uses(view)
     if not len(uses.place):
         return None
@@ -170,12 +171,12 @@ def _unwritten(view: View, uses: _Uses, known: _Known, item: int) -> Finding:
     refused = np.flatnonzero(view.called("add") & view.failed & (view.argument == element))
     name = show(view.value(element))
     if len(refused):
-        text = f"{name} was in the set although its add was refused: {view.tell(int(refused[0]))}; {view.tell(shows)}."
+        text = f"{name} was in the set although its add was refused: {view.describe(int(refused[0]))}; {view.describe(shows)}."
         return Finding("aborted-read", (int(refused[0]), shows), text, {"element": view.value(element)})
     return Finding(
         "thin-air",
         (shows,),
-        f"{name} was in the set, which nobody tried to add: {view.tell(shows)}.",
+        f"{name} was in the set, which no client tried to add: {view.describe(shows)}.",
         {"element": view.value(element)},
     )
 
@@ -189,7 +190,7 @@ def _pair(view: View, uses: _Uses, known: _Known, late: int, kind: str) -> Findi
     add = uses.place[uses.add & (uses.number == uses.number[late])]
     rows = tuple(sorted({int(uses.place[late]), int(uses.place[other]), *(int(place) for place in add)}))
     element = view.value(int(uses.element[uses.number[late]]))
-    return Finding(kind, rows, f"{show(element)} {middle}: {view.tell_all(rows)}.", {"element": element})
+    return Finding(kind, rows, f"{show(element)} {middle}: {view.describe_all(rows)}.", {"element": element})
 
 
 def _missing(view: View, uses: _Uses, known: _Known, at: int) -> Finding:
@@ -203,14 +204,12 @@ def _missing(view: View, uses: _Uses, known: _Known, at: int) -> Finding:
     )
     element = view.value(int(uses.element[uses.number[at]]))
     stale_ms = view.ms_between(int(uses.place[first]), int(uses.place[at]))
-    text = (
-        f"{show(element)} was in the set, and not removed, but was missing {stale_ms} ms later: {view.tell_all(rows)}."
-    )
+    text = f"{show(element)} was in the set, and not removed, but was missing {stale_ms} ms later: {view.describe_all(rows)}."
     return Finding("lost-write", rows, text, {"element": element, "staleness_ms": stale_ms})
 
 
 def _elements_order(view: View) -> Int64:
-    """Each operation at a moment that its element's bounds allow; elements do not mind each other."""
+    """Place each operation at a moment that its element's bounds allow; elements do not affect each other."""
     uses = _uses(view)
     known = _known(uses)
     number = uses.number

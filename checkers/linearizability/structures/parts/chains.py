@@ -1,7 +1,7 @@
-"""Chains of states: operations that must follow each other without any other chain's operation between them, as intervals.
+"""Chains of states: operations that must follow each other without an operation of another chain between them, as intervals.
 
-The zone of a chain lies between its first return f and its last invocation s. If f < s it is *forward*: the chain holds the object during all of [f, s].
-Otherwise all its operations are open during (s, f), and it may be placed at any moment of that. A legal order exists exactly if each chain is in
+The zone of a chain lies between its first return f and its last invocation s. If f < s it is *forward*: the chain holds the object during all of [f,
+s]. Otherwise all its operations are open during (s, f), and it may be placed at any moment of that. A legal order exists exactly if each chain is in
 order inside, no two forward zones overlap, and no other zone lies inside a forward one (Gibbons and Korach, "Testing shared memories", 1997).
 """
 
@@ -35,15 +35,15 @@ class Zones:
 
 
 def conflict(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict | None:
-    """Why these operations have no legal order. They must be sorted by (chain, group); inside a group any order will do."""
+    """Return why these operations have no legal order. They must be sorted by (chain, group); inside a group any order is allowed."""
     if not len(chain):
         return None
     return _inside(chain, group, start, end) or _crossing(zones(chain, start, end), start, end)
 
 
 def _inside(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict | None:
-    """The master lemma in each chain: positions are moved apart by chain, so that one accumulation serves all."""
-    # Ends behind all starts are alike, so that they need no room of their own.
+    """Apply the master lemma in each chain: positions are separated by chain, so that one accumulation serves all."""
+    # Ends after all starts are equivalent, so they need no room of their own.
     most = int(start.max(initial=0)) + 2
     number = np.cumsum(np.append(0, chain[1:] != chain[:-1])) * most
     before = np.maximum.accumulate(start + number)
@@ -92,7 +92,7 @@ def _four(found: Zones, one: int, other: int) -> tuple[int, ...]:
 
 
 def chain_order(chain: Int64, group: Int64, start: Int64, end: Int64) -> Int64:
-    """A legal order of the members, given that there is no conflict: forward chains by their zones, the others in the room between them."""
+    """Return a legal order of the members, given that there is no conflict: forward chains by their zones, the others in the room between them."""
     if not len(chain):
         return chain
     found = zones(chain, start, end)
@@ -101,7 +101,7 @@ def chain_order(chain: Int64, group: Int64, start: Int64, end: Int64) -> Int64:
     forward = found.forward[number]
     at = np.where(forward, end[found.first[number]], _room(found, start, end, fences_begin)[number])
     inner = np.lexsort((start, group, number))
-    # Chains do not mix: by the moment of the chain, and the forward chain that ends there before those placed behind it.
+    # Chains do not mix: by the moment of the chain, and the forward chain that ends there before those placed after it.
     moment = at[np.searchsorted(number, np.arange(number[-1] + 1))] if len(number) else at
     chains = np.lexsort((~found.forward, moment))
     rank = np.empty(len(chains), np.int64)
@@ -111,7 +111,7 @@ def chain_order(chain: Int64, group: Int64, start: Int64, end: Int64) -> Int64:
 
 
 def _room(found: Zones, start: Int64, end: Int64, begins: Int64) -> Int64:
-    """For each chain that is not forward, a moment of its zone that is in no forward zone."""
+    """Return for each chain that is not forward a moment of its zone that is in no forward zone."""
     forward = np.flatnonzero(found.forward)
     forward = forward[np.argsort(end[found.first[forward]], kind="stable")]
     finish = start[found.last[forward]]

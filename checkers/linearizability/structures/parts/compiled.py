@@ -1,7 +1,7 @@
 """Loops that are inherently sequential, compiled where a history is large enough to pay for it.
 
-A loop is written once, in the part of Python that numba compiles, and runs as it is on small inputs: importing numba takes half a second and the first
-compilation on a machine some more (it is cached). Nothing here depends on numba being there.
+A loop is written once, in the part of Python that numba compiles, and runs uncompiled on small inputs: importing numba takes half a second and the
+first compilation on a machine some more (it is cached). Nothing here requires numba.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., object])
 
 WORTH_COMPILING = 20_000
-"""Below so many steps the interpreter is quicker than the import."""
+"""With fewer steps the interpreter is faster than the import."""
 
 
 def fast(function: F, steps: int) -> F:
-    """`function`, compiled if `steps` are many."""
+    """Return `function`, compiled if `steps` are many."""
     return _compiled(function) if steps >= WORTH_COMPILING else function
 
 
@@ -29,6 +29,6 @@ def _compiled(function: F) -> F:
         return function
     try:
         made: Any = njit(cache=True)(function)
-    except RuntimeError:  # nowhere to keep compiled code: neither beside the source nor in the user's cache
+    except RuntimeError:  # no place for compiled code: not next to the source, and not in the user's cache
         made = njit(function)
     return cast(F, made)

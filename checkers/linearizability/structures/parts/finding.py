@@ -1,4 +1,4 @@
-"""What a structure's check answers when the operations have no legal order, and how it declines to answer."""
+"""Results of a structure's check when the operations have no legal order, and when it cannot decide."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Finding:
 
 
 class Unsuitable(Exception):
-    """The precondition of a quick method does not hold (a value used twice, say): the general search is to judge.
+    """The precondition of a fast method does not hold (a value used twice, say): the general search must judge.
 
-    If `parts` are given, all is legal exactly if each of these, of places, is by itself, and the search need only see them.
+    If `parts` are given, the history is legal iff each part (a list of row indices) is, and the search need only see them.
     """
 
     def __init__(self, reason: str, parts: Sequence[Sequence[int]] = ()) -> None:
@@ -29,7 +29,7 @@ class Unsuitable(Exception):
 
 
 class Doubt(Exception):
-    """A quick method cannot tell. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
+    """A fast method cannot decide. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
 
     def __init__(self, reason: str, suspects: Sequence[int] = ()) -> None:
         super().__init__(reason)

@@ -1,7 +1,7 @@
-"""Intervals over positions: what a sequence of groups allows, what a union of intervals covers, whose deadline cannot be met.
+"""Intervals over positions: what a sequence of groups allows, what a union of intervals covers, and which deadline cannot be met.
 
-Positions are distinct integers. A *gap* is what lies between two neighbouring positions, a moment at which an operation may take effect; gap i
-follows the i-th smallest position. An operation with start s and end e has the gaps from s up to, not including, e.
+Positions are distinct integers. A *gap* lies between two neighbouring positions, a moment at which an operation may take effect; gap i follows the
+i-th smallest position. An operation with start s and end e has the gaps from s up to, not including, e.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def out_of_order(start: Int64, end: Int64, group: Int64) -> tuple[int, int] | None:
-    """The master lemma: groups in order (`group` grows; any order inside one) are legal iff nobody began after a later group's member had returned.
+    """Apply the master lemma: groups in order (`group` grows; any order inside one) are legal iff no operation began after a later group's member had
+    returned.
 
-    Answers places (late, early): `late` must come before `early`, which had returned before `late` began. None when the order is legal.
+    Returns places (late, early): `late` must come before `early`, which had returned before `late` began. None when the order is legal.
     """
     if len(group) < 2:
         return None
@@ -35,7 +36,7 @@ def out_of_order(start: Int64, end: Int64, group: Int64) -> tuple[int, int] | No
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Gaps between the positions of one object. `count` includes the last, which lies behind everything."""
+    """Gaps between the positions of one object. `count` includes the last, which lies after everything."""
 
     positions: Int64
 
@@ -49,13 +50,13 @@ class Gaps:
         return len(self.positions) + 1
 
     def after(self, position: Int64) -> Int64:
-        """The gap that follows each position; for `OPEN` the number of gaps, so that an interval up to there includes the last."""
+        """Return the gap that follows each position; for `OPEN` the number of gaps, so that an interval up to there includes the last."""
         found: Int64 = np.searchsorted(self.positions, position, side="right")
         return np.where(position == OPEN, self.count, found)
 
 
 def coverage(first: Int64, last: Int64, count: int) -> Int64:
-    """How many of the intervals [first, last) cover each of `count` gaps; empty ones count for nothing."""
+    """Return how many of the intervals [first, last) cover each of `count` gaps; empty ones count for nothing."""
     real = first < last
     change = np.bincount(first[real], minlength=count + 1) - np.bincount(last[real], minlength=count + 1)
     found: Int64 = np.cumsum(change[:count])
@@ -63,14 +64,14 @@ def coverage(first: Int64, last: Int64, count: int) -> Int64:
 
 
 def covered_wholly(first: Int64, last: Int64, cover: Int64) -> Mask:
-    """Which of the intervals [first, last) have no gap with cover 0."""
+    """Return which of the intervals [first, last) have no gap with cover 0."""
     free_before = np.concatenate([[0], np.cumsum(cover == 0)])
     found: Mask = free_before[last] == free_before[first]
     return found
 
 
 def greatest_over(first: Int64, last: Int64, weight: Int64, count: int) -> Int64:
-    """For each gap the greatest weight among the intervals [first, last) over it, -1 where there is none.
+    """Return for each gap the greatest weight among the intervals [first, last) over it, -1 where there is none.
 
     Every interval is the union of two blocks of a power of two; blocks are halved from long to short, so it takes O((n + count) log n).
     """
@@ -90,7 +91,7 @@ def greatest_over(first: Int64, last: Int64, weight: Int64, count: int) -> Int64
 
 
 def least_within(values: Int64, first: Int64, last: Int64) -> Int64:
-    """The least of `values[first:last]` for each query; queries must not be empty."""
+    """Return the least of `values[first:last]` for each query; queries must not be empty."""
     answer = np.empty(len(first), np.int64)
     level = _levels(last - first)
     table = values
@@ -110,9 +111,9 @@ def _levels(lengths: Int64) -> Int64:
 
 
 def unmet(deadlines: Int64, available: Int64) -> int | None:
-    """Hall's theorem for nested deadlines: each needs one of `available` before it, no two the same.
+    """Apply Hall's theorem for nested deadlines: each needs one of `available` before it, no two the same.
 
-    Both must be sorted. Answers the place of the first deadline that cannot be met; otherwise the i-th available one serves the i-th deadline.
+    Both must be sorted. Returns the place of the first deadline that cannot be met; otherwise the i-th available one serves the i-th deadline.
     """
     if not len(deadlines):
         return None
@@ -121,7 +122,7 @@ def unmet(deadlines: Int64, available: Int64) -> int | None:
 
 
 def thinnest_cover(target: tuple[int, int], first: Int64, last: Int64) -> list[int] | None:
-    """The fewest of the intervals [first, last) whose union covers the target; None when it is not covered."""
+    """Return the fewest of the intervals [first, last) whose union covers the target; None when it is not covered."""
     order = np.argsort(first, kind="stable")
     at, chosen, reach = 0, [], target[0]
     while reach < target[1]:

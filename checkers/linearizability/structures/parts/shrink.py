@@ -1,4 +1,4 @@
-"""Witnesses made small: parts are left out while what remains still proves the violation."""
+"""Reduction of witnesses: parts are left out while the rest still proves the violation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ _ALLOWED_S = 2.0
 
 
 def smallest(parts: list[int], proves: Callable[[list[int]], bool], allowed_s: float = _ALLOWED_S) -> list[int]:
-    """A subset of `parts` that still proves it, minimal unless time runs out: large blocks are tried before small ones (Zeller's delta debugging).
+    """Return a subset of `parts` that still proves it, minimal unless time runs out: large blocks are tried before small ones (Zeller's delta
+    debugging).
 
     `proves(parts)` must hold. Only what is sound to leave out may be a part.
     """

@@ -1,7 +1,7 @@
-"""The operations of one object as arrays, cut out of `Columns`.
+"""The operations of one object as arrays, selected from `Columns`.
 
-Everything here is by *place*: 0, 1, 2 … in order of invocation among the rows of the object. `start` and `end` are positions in the history; what nobody
-knows the end of ends at `OPEN`. Operations become objects (`operation`) only for witnesses.
+Everything here is by *place*: 0, 1, 2 … in order of invocation among the rows of the object. `start` and `end` are positions in the history; an
+operation with an unknown end ends at `OPEN`. Operations become objects (`operation`) only for witnesses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = {OK: Type.OK, FAIL: Type.FAIL, INFO: Type.INFO}
 
 
 class _Answered:
-    """An argument that says what was answered to it."""
+    """An argument together with the answer to it."""
 
     def __init__(self, op: Operation) -> None:
         self.text = f"{show(op.argument)} (answered {show(op.result)})"
@@ -67,7 +67,7 @@ class View:
         return self.columns.f[self.rows]
 
     def called(self, *names: str) -> Mask:
-        """Which operations have one of these names."""
+        """Return which operations have one of these names."""
         mask = np.zeros(len(self.rows), np.bool_)
         for name in names:
             code = self._names.get(name)
@@ -80,7 +80,7 @@ class View:
 
     @cached_property
     def saw_empty(self) -> Mask:
-        """Removals that found nothing there: they answered null, or failed because of that (`tribulation.histories.model.operation.FOUND_NOTHING`)."""
+        """Return removals that found nothing there: they answered null, or failed because of that (`tribulation.histories.model.operation.FOUND_NOTHING`)."""
         nothing = (self.result == NONE_ID) & (self.columns.result_list[self.rows] == ABSENT)
         found: Mask = (self.ok & nothing) | (self.failed & self.columns.mismatch[self.rows])
         return found
@@ -89,17 +89,17 @@ class View:
         return self.columns.values[value_id] if value_id >= 0 else None
 
     def numbers(self, ids: Int32) -> Int64:
-        """The values with these ids as integers. Raises `TypeError` where one is none."""
+        """Return the values with these ids as integers. Raises `TypeError` for any other value."""
         used, inverse = np.unique(ids, return_inverse=True)
         values = [self.columns.values[number] if number >= 0 else None for number in used]
         for value in values:
             if type(value) is not int or not -(1 << 62) < value < 1 << 62:
-                raise TypeError(f"{value!r} is no integer of 62 bits")
+                raise TypeError(f"{value!r} is not an integer of 62 bits")
         found: Int64 = np.array(values, np.int64).reshape(-1)[inverse]
         return found
 
     def operation(self, place: int) -> Operation:
-        """The operation there. Fields that columns do not hold (its node, its error) are left out."""
+        """Return the operation there. Fields that columns do not hold (its node, its error) are left out."""
         columns, row = self.columns, int(self.rows[place])
         kind = _TYPES[int(self._type[place])]
         end_ns = int(columns.complete_ns[row])
@@ -125,8 +125,8 @@ class View:
     def operations(self, places: Iterable[int]) -> list[Operation]:
         return [self.operation(place) for place in places]
 
-    def tell(self, place: int) -> str:
-        """In words, with what it answered: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
+    def describe(self, place: int) -> str:
+        """In words, with its answer: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
         op = self.operation(place)
         if op.f not in ("read", "get"):
             if self.saw_empty[place] and op.argument is None:
@@ -135,14 +135,14 @@ class View:
                 op = replace(op, argument=op.result) if op.argument is None else replace(op, argument=_Answered(op))
         return describe(op)
 
-    def tell_all(self, places: Sequence[int], most: int = 6) -> str:
-        shown = "; ".join(self.tell(place) for place in places[:most])
+    def describe_all(self, places: Sequence[int], most: int = 6) -> str:
+        shown = "; ".join(self.describe(place) for place in places[:most])
         return shown if len(places) <= most else f"{shown}; and {len(places) - most} more"
 
     def ms_between(self, earlier: int, later: int) -> float | None:
         return ms_between(self.operation(earlier), self.operation(later))
 
     def only(self, places: Iterable[int]) -> View:
-        """The same object with some of its operations."""
+        """Return the same object with some of its operations."""
         chosen = np.array(sorted(set(places)), np.int64)
         return View(self.columns, self.rows[chosen])
