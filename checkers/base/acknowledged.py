@@ -23,7 +23,7 @@ def effect_of(op: Operation) -> str | None:
 
 
 def is_write(op: Operation) -> bool:
-    """Whether it may change state: everything but reads, and transactions of reads alone."""
+    """Return whether it may change state: everything but reads, and transactions of reads alone."""
     if op.extra and (declared := effect_of(op)) is not None:
         return declared == "changes"
     if op.f in READS:
@@ -42,7 +42,7 @@ def is_stale(op: Operation) -> bool:
 
 
 def without_log(op: Operation) -> bool:
-    """Whether any node may answer it, with or without a quorum: agent memory at a level in which the log has no part, or what needs no agreement."""
+    """Return whether any node may answer it, with or without contact to a quorum: agent memory at a level that does not involve the log, or an operation that needs no agreement."""
     return (op.f in OF_MEMORY and op.level != "linearizable") or effect_of(op) == "neither"
 
 

@@ -112,8 +112,8 @@ class RunRecord:
     """Everything a checker may examine: what clients saw, what nodes traced, what was done to them.
 
     `traces` maps a node to its trace lines in order. `clock_offsets_ns` maps a node to (its monotonic clock - the run clock, ± error),
-    so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured. Of a host that was booted again no one
-    offset is true: `boot_offsets_ns` maps such a node to that of each of its boots, by the first incarnation in it.
+    so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured. A host that was booted again has no single
+    offset: `boot_offsets_ns` maps such a node to that of each of its boots, by the first incarnation in it.
     `voters` are the weights configured at the start. `phases` gives run-time marks in ns: `load_end`, `healed`, `quiet_end`, `end`.
     `reachability` holds directed reachability matrices as probed: `[(time_ns, {(from, to): bool})]`. `final_states` maps a node to
     its `{"index", "digest"}` after the quiet period.
@@ -122,7 +122,7 @@ class RunRecord:
     `judged_by` maps a workload to the checkers that its declaration names: `auto` gives its operations to these and to no other that judges operations.
     `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
-    that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces tell of that too.
+    that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces include that time too.
     """
 
     history: History

@@ -73,7 +73,7 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
 
 
 def looks_only(f: str, declared: str | None = None) -> bool:
-    """Whether operations of this kind show what is there; others change it. `declared`: the effect that the workload declares."""
+    """Return whether operations of this kind only read; others change the object. `declared`: the effect that the workload declares."""
     return declared == "reads" if declared is not None else f in READS or f in WHOLES
 
 

@@ -27,7 +27,9 @@ def test_an_order_is_legal_or_told_what_is_wrong() -> None:
     operations = parse("p0 w1 | p1 r1   p0 w2").operations()
     assert verify_order(operations, [0, 1, 4], "register") is None
     assert verify_order(operations, [1, 0, 4], "register") == "operation 1 (read) cannot have happened there"
-    assert verify_order(operations, [0, 4, 1], "register") == "operation 1 returned before 4 began, but is placed after it"
+    assert (
+        verify_order(operations, [0, 4, 1], "register") == "operation 1 returned before 4 began, but is placed after it"
+    )
     assert verify_order(operations, [0, 1], "register") == "operation 4 is missing"
     assert verify_order(operations, [0, 1, 1, 4], "register") == "an operation occurs in it twice"
 

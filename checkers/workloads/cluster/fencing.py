@@ -1,8 +1,8 @@
 """Checker `fencing-tokens`: a resource that has accepted a token accepts no smaller one, and locks are issued with growing tokens.
 
-At the resource, two sources: `fence` lines in the trace of the node that holds it (`resource`, `token`, `accepted`, `holder`), whose order is that in which the
+At the resource there are two sources: `fence` lines in the trace of the node that holds it (`resource`, `token`, `accepted`, `holder`), whose order is that in which the
 resource decided; and `access` operations (key: the resource; value: the token), of which only those count that do not overlap. At the lock: ok `acquire` (or `elect`) operations, whose
-result is the token. A smaller token that was turned away is what fencing is for; it is counted.
+result is the token. A smaller token that was rejected is fencing at work; it is counted.
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ def test_a_task_done_twice():
 
 def test_phantoms():
     work = Work().submit(1).effect(1).effect(9)
-    assert only(work.result(), "phantom-task", ()).explanation == "Task 9 took effect at store, which no client submitted."
+    assert (
+        only(work.result(), "phantom-task", ()).explanation == "Task 9 took effect at store, which no client submitted."
+    )
     refused = Work().submit(1).effect(1).effect(9)
     refused.operations.fail(3, "submit", 9)
     only(refused.result(), "phantom-task", (2,))

@@ -32,7 +32,7 @@ def mutex_order(view: View) -> Int64:
 
 
 def _sessions(view: View) -> tuple[Int64, Int64, Int64]:
-    """Places, sessions (numbered) and 0 for an acquire, 1 for its release, sorted so. A session that was never released has the place -1 there."""
+    """Return places, sessions (numbered) and 0 for an acquire, 1 for its release, sorted so. A session that was never released has the place -1 there."""
     acquire, release = view.called(*ACQUIRES), view.called(*RELEASES)
     places = np.flatnonzero((acquire | release) & ~view.failed)
     owner = _owners(view, places)
