@@ -1,7 +1,7 @@
 """The harness's end of the agents: one line out, one line back, to all vertices at once; a lost connection is made again.
 
-Requests to several agents are all sent before the first answer is read, so that one turn costs one round trip and no threads. Every
-request may be repeated: after a lost connection it is, once.
+Requests to several agents are all sent before the first answer is read, so one turn costs one round trip and no threads. Every request may be
+repeated: after a lost connection it is, once.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from .shipping import agent_directory, agent_program, bundle
 ANSWER_S = 60.0
 CONNECT_S = 20.0
 START_S = 90.0
-"""Until a new agent says its first word: an emulated machine compiles it for a quarter of a minute, and longer where others emulate beside it."""
+"""Time until the first message of a new agent: an emulated machine compiles it for a quarter of a minute, and longer where others emulate next to it."""
 BUSY_S = 0.5
 SPARE_S = 0.1
-"""To read what has long come."""
+"""Time to read what has already arrived."""
 
 
 class Busy(HostError):
-    """Somebody else is asking it right now."""
+    """Another thread is using this agent right now."""
 
 
 class AgentClient:
     """One agent. `vertex` is its name in the network's graph, `address` where peers reach it (None: the harness's own machine).
 
-    One that is `silent` cannot answer, because its host is off or frozen: nobody tries to reach it.
+    One that is `silent` cannot answer, because its host is off or frozen: no request is sent to it.
     """
 
     def __init__(self, vertex: str, address: str | None, open_channel: Callable[[], Channel], port: int) -> None:
@@ -54,18 +54,20 @@ class AgentClient:
         self._channel: Channel | None = None
         self._config: Json = {}
         self._verb = ""
-        """What was asked last."""
+        """The last request."""
         self.reconnecting = False
 
     def send(self, request: Mapping[str, Any]) -> None:
-        """Connects first when needed. Raises `HostError`."""
+        """Send a request; connects first when needed. Raises `HostError`."""
         self.connect()
         if request["do"] == "configure":
             self._config = {**self._config, **request["config"]}
         self._send(request)
 
     def receive(self, timeout_s: float = ANSWER_S) -> Json:
-        """Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it (`Refused`) or answers nonsense."""
+        """Read an answer. Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it (`Refused`) or answers
+        nonsense.
+        """
         channel = self._channel
         if channel is None:
             raise HostError(f"agent of {self.vertex}: its connection was closed", "the harness is stopping")
@@ -74,7 +76,7 @@ class AgentClient:
         except Refused:
             raise
         except (HostError, FaultError):
-            # An answer that comes later would be taken for the next one's.
+            # A later answer would be taken for that of the next request.
             self.close()
             raise
         except (OSError, ValueError) as error:
@@ -90,11 +92,11 @@ class AgentClient:
 
     @property
     def attached(self) -> bool:
-        """Whether there is a connection, be it to one that is silent for now."""
+        """Return whether there is a connection, even to one that is silent for now."""
         return self._channel is not None
 
     def reconnect_in_background(self) -> None:
-        """Try once, in a thread of its own; whoever waits for the lock meanwhile waits for the outcome."""
+        """Try once, in a thread of its own; a thread that waits for the lock meanwhile waits for the outcome."""
         if not self.reconnecting and not self.silent:
             self.reconnecting = True
             threading.Thread(target=self._reconnect, name=f"agent-{self.vertex}", daemon=True).start()
@@ -102,7 +104,7 @@ class AgentClient:
     def _reconnect(self) -> None:
         try:
             with self.lock, contextlib.suppress(TribulationError, OSError):
-                # What goes wrong here is told by the next request, which finds no connection.
+                # An error here is reported by the next request, which finds no connection.
                 self.connect()
         finally:
             self.reconnecting = False
@@ -113,7 +115,7 @@ class AgentClient:
             channel.close()
 
     def begin(self) -> None:
-        """Connect; one that was silent can answer from now on. Nobody else asks it before it knows who it is."""
+        """Connect; one that was silent can answer from now on. It is not available to others before it knows its identity."""
         with self.lock:
             self.silent = False
             self.connect()
@@ -153,10 +155,10 @@ def ask(
     patient: bool = True,
     timeout_s: float = ANSWER_S,
 ) -> tuple[dict[str, Json], dict[str, Exception]]:
-    """Answers by vertex, and what went wrong by vertex; each vertex asked is in exactly one of them.
+    """Return answers by vertex, and errors by vertex; each requested vertex is in exactly one of them.
 
-    Impatient requests, those of the background, neither wait for a busy agent nor make a lost connection again: one dead host must not
-    keep the others' leases from being renewed.
+    Impatient requests, those of the background, do not wait for a busy agent and do not make a lost connection again: one dead host must not keep the
+    others' leases from being renewed.
     """
     answers: dict[str, Json] = {}
     failures: dict[str, Exception] = {}
@@ -176,7 +178,7 @@ def ask(
                 names.append(name)
             else:
                 failures[name] = HostError(f"agent of {name}: not connected", "is the host up?")
-        # Those that have to be connected first come last, so that the others do not wait for it.
+        # Those that must be connected first come last, so that the others do not wait for it.
         names.sort(key=lambda name: not agents[name].connected)
         lost = _turn(agents, names, requests, answers, timeout_s)
         again = [name for name, error in lost.items() if patient and not isinstance(error, Refused)]
@@ -198,7 +200,7 @@ def _turn(
             agents[name].send(requests[name])
         except (HostError, FaultError) as error:
             failures[name] = error
-    # One time for all: hosts that hang together must not cost it each.
+    # One timeout for all: hosts that hang together must not each cost it.
     deadline_s = time.monotonic() + timeout_s
     for name in names:
         if name not in failures:
@@ -223,7 +225,7 @@ def connect_all(agents: Mapping[str, AgentClient]) -> None:
 
 
 def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> dict[str, Json]:
-    """All answers, or one `FaultError` that tells of every agent that failed."""
+    """Return all answers, or raise one `FaultError` that names every agent that failed."""
     answers, failures = result
     if failures:
         told = "\n".join(f"  {name}: {getattr(error, 'message', error)}" for name, error in sorted(failures.items()))
@@ -233,7 +235,7 @@ def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> 
 
 
 def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> AgentClient:
-    """The agent of a host; its program is put there at each connect, in case the host lost it."""
+    """Make the agent of a host; its program is copied there at each connect, in case the host lost it."""
 
     def open_channel() -> Channel:
         program = agent_program(host.directory)
@@ -245,19 +247,19 @@ def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> A
 
 
 def here(vertex: str, port: int) -> AgentClient:
-    """An agent as a plain process of the harness's machine, for clients that run here; it only probes."""
+    """Make an agent as a plain process of the harness's machine, for clients that run here; it only probes."""
     return AgentClient(vertex, None, LocalChannel, port)
 
 
 class LocalChannel:
-    """`Channel` to an agent in a process of our own, with a directory that goes when it does."""
+    """`Channel` to an agent in a process of our own, with a directory that is removed with it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tribulation-agent-")
         program = Path(self._folder.name) / "agent.pyz"
         program.write_bytes(for_python(bundle(), sys.executable))
         command = [sys.executable, "-I", str(program), "serve", self._folder.name]
-        # A session of its own: Ctrl-C reaches the harness alone, which still needs the agent to verify that all is healed.
+        # A session of its own: Ctrl-C reaches only the harness, which still needs the agent to verify the heal.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
         )

@@ -1,4 +1,4 @@
-"""What agents may answer, checked in one place: an answer of the wrong shape is a `FaultError` that names the host and shows the answer."""
+"""Validation of agents' answers, in one place: an answer of the wrong shape is a `FaultError` that names the host and shows the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HINT = "was the agent's program replaced, or does something else write to its ou
 
 
 class Answer(dict[str, Any]):
-    """An answer; to ask it for what it lacks is the agent's error, not the harness's."""
+    """An answer; a missing field is the agent's error, not the harness's."""
 
     def __init__(self, vertex: str, fields: Mapping[str, Any]) -> None:
         super().__init__(fields)
@@ -28,7 +28,7 @@ class Answer(dict[str, Any]):
 
 
 def parsed(vertex: str, verb: str, line: str) -> Answer:
-    """The answer to `verb` on this line. Raises `FaultError` when it is none, also when the agent says that it could not do it."""
+    """Return the answer to `verb` on this line. Raises `FaultError` when it is invalid, also when the agent reports that it could not do it."""
     try:
         found = parsed_json(line)
     except (ValueError, RecursionError):
@@ -44,7 +44,7 @@ def parsed(vertex: str, verb: str, line: str) -> Answer:
 
 
 def printed(vertex: str, verb: str, text: str) -> Answer:
-    """As `parsed`, of an agent that was run for this one question: its output is the answer alone."""
+    """As `parsed`, of an agent that was run for this one request: its output is the answer alone."""
     try:
         found = parsed_json(text)
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def _shaped(vertex: str, verb: str, found: Mapping[str, Any], text: str) -> Answ
 
 
 class Refused(FaultError):
-    """The agent understood, and could not do it; its connection is in step."""
+    """The agent understood, and could not do it; its connection is still in step."""
 
 
 def _wrong(vertex: str, how: str, text: str) -> FaultError:
@@ -83,7 +83,7 @@ def _is_port(value: Any) -> bool:
 
 
 def _is_addresses(value: Any) -> bool:
-    """They go into the firewalls of other hosts."""
+    """Validate addresses, which go into the firewalls of other hosts."""
     return _is_texts(value) and len(value) <= MOST_ADDRESSES and all("%" not in one and literal(one) for one in value)
 
 
@@ -124,4 +124,4 @@ SHAPES: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "clear": {"undone": _is_texts},
     "heal": {"undone": _is_texts, "faults": _is_objects},
 }
-"""By verb what an answer must hold; it may hold more."""
+"""By verb the required fields of an answer; it may have more."""

@@ -1,6 +1,6 @@
-"""From what is in force in the whole cluster to what each host shall be like: the agents' `wanted`, part by part.
+"""Desired state of each host, from what is active in the whole cluster: the agents' `wanted`, part by part.
 
-Several faults may want something of the same part of the same host; how that goes together is the part's affair (`JOIN`).
+Several faults may want something of the same part of the same host; the part defines how these combine (`JOIN`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from .agents import Json
 
 Want = tuple[str, str, Json]
-"""(vertex, part, what the part shall be like)."""
+"""(vertex, part, desired state of the part)."""
 
 NOTHING_WANTED: Json = {}
 
@@ -32,7 +32,7 @@ def _by_name(first: Json, second: Json) -> Json:
 
 
 def _disk(first: Json, second: Json) -> Json:
-    """Delays add up; other troubles are there or not; what is done once is listed."""
+    """Delays add up; other effects are present or not; one-time effects are listed."""
     one, other = first.get("trouble", {}), second.get("trouble", {})
     slow_ns = one.get("slow_ns", 0) + other.get("slow_ns", 0)
     trouble = {**one, **other, **({"slow_ns": slow_ns} if slow_ns else {})}
@@ -54,11 +54,11 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "limits": _least,
     "slow_start": _last,
 }
-"""How what two faults want of one part goes together, the one that came later second; of other parts by name, the later one's word."""
+"""How two faults' wishes for one part combine, the later one second; for other parts, the later one wins."""
 
 
 def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Json]:
-    """Every host's whole state; wants of vertices that are no hosts of ours (clients beside the harness) are left out."""
+    """Return every host's whole state; wishes for vertices that are not hosts of ours (clients next to the harness) are left out."""
     wanted: dict[str, Json] = {host: {} for host in hosts}
     for vertex, part, value in wants:
         if vertex in wanted:

@@ -1,8 +1,8 @@
-"""Undo whatever may still be in force on these hosts, with no ledger and no harness: what `tri heal` does.
+"""Undo whatever may still be active on these hosts, without ledger and harness: the work of `tri heal`.
 
-Each host keeps its own account of what its agent put in force, written before it acted; that, and our firewall table, is all there is to
-undo. It also keeps a copy of its part of the ledger, so that whose faults these were can be told. A host that a watchdog has healed, or where
-nothing ever was, answers that there was nothing.
+Each host keeps its own account of what its agent activated, written before it acted. That account, and our firewall table, is all that must be
+undone. It also keeps a copy of its part of the ledger, so that the owner of these faults can be identified. A host that a watchdog has healed, or
+that never had a fault, answers that there was nothing.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from .answers import printed
 from .shipping import agent_directory, agent_program, bundle, remove
 
 HEAL_S = 90.0
-"""The last resort is patient: an overloaded machine takes its time to start Python alone."""
+"""The last resort is patient: an overloaded machine needs time even to start Python."""
 
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """Of one host: what was undone, and which faults the host knew to be in force (`id kind run by at_ns`)."""
+    """Result of one host: what was undone, and which faults the host knew to be active (`id kind run by at_ns`)."""
 
     undone: Sequence[str]
     faults: Sequence[Mapping[str, Any]]
 
 
 def heal(hosts: Sequence[Host]) -> list[str]:
-    """What was undone, as `"n1: cut: …"` (give it the clients' host too, where there is one); a second call returns an empty list. Raises `FaultError` that names every host that failed."""
+    """Return what was undone, as `"n1: cut: …"` (include the clients' host, if there is one); a second call returns an empty list. Raises `FaultError`
+    that names every host that failed.
+    """
     healed = heal_each(hosts).require("healing", FaultError)
     return [f"{host.name}: {what}" for host in hosts for what in healed[host.name].undone]
 
 
 def heal_each(hosts: Sequence[Host]) -> Results[Healed]:
-    """Each host by itself: one that cannot be reached keeps no other from being healed."""
+    """Heal each host by itself: an unreachable one keeps no other from being healed."""
     return on_all(hosts, _heal_one)
 
 
 def _heal_one(host: Host) -> Healed:
-    """A host without the agent gets it for this one call, since a table may be there without it."""
+    """Heal one host. Without the agent on it, it is copied there for this one call, since a table may exist without it."""
     program = agent_program(host.directory)
     was_there = host.run(["test", "-e", program], check=False).exit_code == 0
     if not was_there:

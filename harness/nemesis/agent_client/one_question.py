@@ -1,4 +1,4 @@
-"""One question to a part of a host's agent, with no harness that holds the host: how abilities are tried before anything is deployed."""
+"""One request to a part of a host's agent, outside of a run: how abilities are tried before anything is deployed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .answers import printed
 from .shipping import agent_directory, agent_program, bundle, remove
 
 ANSWER_S = 90.0
-"""An emulated machine compiles the agent for a quarter of a minute, and longer where others emulate beside it."""
+"""An emulated machine compiles the agent for a quarter of a minute, and longer where others emulate next to it."""
 
 
 def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
-    """What the part named in `request` finds when it looks. The agent's program is put there for this one call, unless it is there."""
+    """Return what the part named in `request` finds. The agent's program is copied there for this one call, unless it is there."""
     program = agent_program(host.directory)
     was_there = host.run(["test", "-e", program], check=False).exit_code == 0
     if not was_there:

@@ -1,4 +1,4 @@
-"""The agent as one file for the hosts: the sources of `agent/` zipped with a front, byte-equal for equal sources."""
+"""The agent as one file for the hosts: the sources of `agent/` zipped with a front end, byte-equal for equal sources."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def agent_program(directory: str) -> str:
 
 
 def remove(host: Host) -> None:
-    """Take the agent's files off a host. The clock library's stay: processes that run under it, or are started again, need them."""
+    """Remove the agent's files from a host. The clock library's stay: processes that run under it, or are restarted, need them."""
     sudo, directory = shlex.join(host.sudo), shlex.quote(agent_directory(host.directory))
     host.run(
         f"if cd {directory} 2>/dev/null; then {sudo} rm -f {FILES}; cd /; {sudo} rmdir {directory} 2>/dev/null; fi; true"

@@ -1,1 +1,1 @@
-"""What a kind of fault is, and which there are: below everything that asks."""
+"""Definition of a kind of fault, and the table of kinds: below everything that uses them."""

@@ -1,6 +1,6 @@
-"""Which kinds of faults there are that each have a module of their own (`kind`): a line a kind.
+"""Table of the kinds of faults that have a module each (`kind`): one line per kind.
 
-Modules are named, not imported, and loaded when first asked for: a kind's module may use whatever it likes of the nemesis, which asks here.
+Modules are named, not imported, and loaded on first use: a kind's module may use any part of the nemesis, which uses this table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KINDS = __name__.rsplit(".", 2)[0] + ".kinds"
 
 @cache
 def kind_of(name: str) -> FaultKind | None:
-    """The kind of this name; None for one that is known elsewhere, or nowhere."""
+    """Return the kind of this name; None for one that is defined elsewhere, or nowhere."""
     if name not in MODULES:
         return None
     kind = import_module(f"{_KINDS}.{MODULES[name]}").KIND

@@ -1,4 +1,4 @@
-"""Draws by name, so that each knob is drawn apart from all others: one that is added changes no other."""
+"""Random numbers by name, so that each knob is independent of all others: a new one changes no other."""
 
 from __future__ import annotations
 

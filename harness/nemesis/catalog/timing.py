@@ -1,4 +1,4 @@
-"""What every item of `faults:` may say: when it happens, how long it lasts, and, of most kinds, whom it meets."""
+"""Common fields of every item of `faults:`: when it happens, how long it lasts, and, for most kinds, its target."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ..faults.triggers import EVENTS, RESERVED
 
 class Timing(BoundedModel):
     """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
-    time that the event does, `after` later, as often as `times` says and no more than one at a time.
+    time that the event does, `after` later, as often as `times` allows and no more than one at a time.
 
-    Each start is shifted later by a keyed draw from 0 to `stagger`. `for` is how long it lasts; without it, until the final heal. After
-    its heal nothing of its kind starts for `recover`.
+    Each start is shifted later by a keyed random time from 0 to `stagger`. `for` is how long it lasts; without it, until the final heal. After its
+    heal nothing of its kind starts for `recover`.
     """
 
     model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str]
     later: ClassVar[frozenset[str]] = frozenset()
-    """Words that came when campaigns had been drawn already: where one of them is left out, what is drawn is what was drawn before it came."""
+    """Words added after campaigns had been drawn: where one is omitted, the draw is the same as before it existed."""
 
     streams: ClassVar[Mapping[str, str]] = {}
-    """Word → its first name, which keys random numbers: a word that is renamed draws what it drew before."""
+    """Word → its first name, which keys random numbers: a renamed word draws what it drew before."""
 
     lane: ClassVar[str] = ""
-    """Where one must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
+    """Lane in which one fault must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
 
     name: str | None = Field(
         default=None, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report"
@@ -91,19 +91,19 @@ class Timing(BoundedModel):
         return self.after if self.after is not None else (self.every or 0)
 
     def parameters(self) -> dict[str, Any]:
-        """What resolution needs, as JSON values: everything but the timing."""
+        """Return what resolution needs, as JSON values: everything but the timing."""
         return self.model_dump(mode="json", exclude=set(Timing.model_fields), exclude_none=True)
 
     def needs(self) -> frozenset[str]:
-        """What hosts must be capable of; a kind that comes in several forms names those that not all hosts can do."""
+        """Return the abilities that hosts need; a kind with several forms names those that not all hosts have."""
         return frozenset({self.kind})
 
     def names(self) -> Iterable[str]:
-        """Every node named literally, so that the loader can refuse names that are no nodes."""
+        """Return every node named literally, so that the loader can refuse unknown names."""
         return ()
 
     def variant(self) -> str:
-        """One word for the fault's name: its shape or its target."""
+        """Return one word for the fault's name: its shape or its target."""
         return "all"
 
 

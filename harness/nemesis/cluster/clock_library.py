@@ -1,7 +1,7 @@
-"""Puts a clock library on a host, and says under which environment the service has to be started so that its wall clock can be moved.
+"""Installation of a clock library on a host, and the environment in which the service must be started so that its wall clock can be moved.
 
-Our own shim is compiled on the harness's machine and used where it loads on the host; else libfaketime, where the host has it. With
-libfaketime monotonic time is kept out of it (`FAKETIME_DONT_FAKE_MONOTONIC`): without that a jump back hangs timers.
+Our own shim is compiled on the harness's machine and used where it loads on the host; else libfaketime, where the host has it. libfaketime must leave
+monotonic time alone (`FAKETIME_DONT_FAKE_MONOTONIC`): otherwise a jump back hangs timers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ ZEROES = bytes(128)
 
 @dataclass(frozen=True, slots=True)
 class ClockLibrary:
-    """`library` is preloaded on the host, `file` is what it reads, `environment` makes a process use both. `block` is for the vDSO of those that do not, if there is such a file."""
+    """`library` is preloaded on the host, `file` is what it reads, `environment` makes a process use both. `block` is for the vDSO of processes that do
+    not, if there is such a file.
+    """
 
     library: str
     file: str
@@ -42,7 +44,7 @@ class ClockLibrary:
 
     @property
     def only_sets(self) -> bool:
-        """libfaketime sets clocks ahead or back; it knows drift, but starts each process's at its own time."""
+        """libfaketime sets clocks ahead or back; it can drift, but starts each process's drift at its own time."""
         return self.file.endswith(".faketime")
 
 
@@ -95,7 +97,7 @@ def faketime(directory: str, library: str) -> ClockLibrary:
 
 
 def install(host: Host) -> ClockLibrary:
-    """Put it on the host and prove that it loads there. Raises `FaultError` where neither library works."""
+    """Install it on the host and verify that it loads there. Raises `FaultError` where neither library works."""
     binary = build()
     reasons = ["no C compiler where the harness runs"]
     if binary is not None:
@@ -126,17 +128,17 @@ def install(host: Host) -> ClockLibrary:
 
 
 def clock_of(host: Host) -> str:
-    """`system` for a machine whose own clock was given away in the inventory, else `library`."""
+    """Return `system` for a machine whose own clock was released in the inventory, else `library`."""
     return str(getattr(host, "clock", "library"))
 
 
 def environment(host: Host) -> dict[str, str]:
-    """Install the library and return what to add to the service's environment; nothing where faults set the machine's own clock."""
+    """Install the library and return the additions to the service's environment; nothing where faults set the machine's own clock."""
     return {} if clock_of(host) == "system" else dict(install(host).environment)
 
 
 def installed(host: Host) -> ClockLibrary | None:
-    """What `install` put on this host earlier, if anything."""
+    """Return what `install` put on this host earlier, if anything."""
     if clock_of(host) == "system":
         return None
     own = shim(host.directory)
@@ -152,11 +154,11 @@ def installed(host: Host) -> ClockLibrary | None:
 def _loads(host: Host, chosen: ClockLibrary) -> bool:
     settings = [f"{name}={value}" for name, value in chosen.environment.items()]
     done = host.run(["env", *settings, host.python, "-c", "import time; time.time()"], check=False)
-    # A library that cannot be preloaded is told on stderr and otherwise ignored by the loader.
+    # The loader reports a library that cannot be preloaded on stderr and otherwise ignores it.
     return done.exit_code == 0 and "ERROR: ld.so" not in done.stderr
 
 
 def _put_once(host: Host, content: bytes, path: str) -> None:
-    """A file that is there stays: running processes may have it mapped, and a new one of its name would not be theirs."""
+    """An existing file stays: running processes may have it mapped, and a new one of its name would not be theirs."""
     if host.run(["test", "-s", path], check=False).exit_code != 0:
         host.put(content, path)

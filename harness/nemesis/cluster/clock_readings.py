@@ -1,7 +1,7 @@
-"""How far each host's clocks are from the harness's, with an error bound: by question and answer over the agents' connections.
+"""Offsets of each host's clocks from the harness's, with an error bound: by request and answer over the agents' connections.
 
-An answer that came back after `rtt` was given somewhere within it, so its offset is known to half of that. Of wall clocks there are two: the host's
-true one, and, where services run under a clock library, the one that it shows to them, which a process of the agent's reads there.
+An answer that came back after `rtt` was given somewhere within it, so its offset is known to half of that. There are two wall clocks: the host's true
+one and, where services run under a clock library, the one that it shows to them, which a process of the agent reads there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..agent_client.agents import ANSWER_S, SPARE_S, AgentClient, ask
 class ClockSample:
     """Host minus harness, in ns; `error_ns` bounds both offsets.
 
-    `shown_ns` is what the service sees minus the host's true wall clock, give or take `shown_error_ns`; None where that is not known.
+    `shown_ns` is what the service sees minus the host's true wall clock, give or take `shown_error_ns`; None where unknown.
     """
 
     mono_ns: int
@@ -36,7 +36,7 @@ class Clocks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self, timeout_s: float = ANSWER_S) -> dict[str, ClockSample]:
-        """One question to each host, alone, so that no other's answer stands in its way; hosts that do not answer in time are left out."""
+        """Send one request to each host, alone, so that no other answer delays it; hosts that do not answer in time are left out."""
         deadline_s, taken = time.monotonic() + timeout_s, {}
         for name in self.agents:
             left_s = max(SPARE_S, deadline_s - time.monotonic())
@@ -48,14 +48,14 @@ class Clocks:
         return taken
 
     def learn(self, taken: Mapping[str, ClockSample]) -> None:
-        """Folded into what is known: a run may take a sample a second for hours."""
+        """Fold into what is known: a run may take a sample a second for hours."""
         with self._lock:
             for name, sample in taken.items():
                 known = self._known.get(name)
                 self._known[name] = _hull_of(sample) if known is None else known.widened(sample)
 
     def _shown(self, names: Iterable[str], timeout_s: float) -> dict[str, Sequence[int]]:
-        """All at once: it is the difference of two clocks of one host, which takes no time to tell."""
+        """Read all at once: it is the difference of two clocks of one host, which takes no time to read."""
         request = {"do": "look", "part": "clock", "standing": True}
         answers, _ = ask(self.agents, dict.fromkeys(names, request), patient=False, timeout_s=timeout_s)
         return {name: answer["readings"][0] for name, answer in answers.items() if answer["readings"]}
@@ -68,7 +68,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class _Hull:
-    """All samples of a host so far: the best one, and within which bounds the offset was each time, at least."""
+    """All samples of a host so far: the best one, and the bounds of the offset at each time."""
 
     best: ClockSample
     least_ns: int
@@ -91,7 +91,7 @@ def _hull_of(sample: ClockSample) -> _Hull:
 def question(
     agents: Mapping[str, AgentClient], name: str, *, patient: bool, timeout_s: float = ANSWER_S
 ) -> ClockSample | None:
-    """One host's clocks, by one question; None without an answer."""
+    """Read one host's clocks, by one request; None without an answer."""
     before_mono_ns, before_wall_ns = time.monotonic_ns(), time.time_ns()
     answers, _ = ask(agents, {name: {"do": "time"}}, patient=patient, timeout_s=timeout_s)
     rtt_ns = time.monotonic_ns() - before_mono_ns

@@ -1,6 +1,6 @@
-"""The hosts under test as the injector sees them: an agent for every vertex, how to reach each process, the clients' place.
+"""The hosts under test as the injector sees them: an agent for every vertex, how to reach each process, the place of the clients.
 
-Which hosts may be changed is decided here: all vertices, except that the harness's own machine is never touched when clients run there.
+It decides which hosts may be changed: all vertices, except that the harness's own machine is never touched when clients run there.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ NO_PROCESS: Json = {"pid": None, "state": None, "started": None, "running": [], 
 class Cluster:
     """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host.
 
-    `voters` are the weights last known. Hosts that are `off` have no power, or are frozen, and are not asked; what holds them so is `leased` once
-    it is done; `back` are those that came back by themselves, because nobody had renewed that.
+    `voters` are the weights last known. Hosts that are `off` have no power, or are frozen, and receive no requests; what holds them so is `leased`
+    once it is done; `back` are those that came back by themselves, because the lease was not renewed.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Cluster:
         self.lease_s = lease_s
         self.provider = provider
         self.late_ns = provider.late_ns if isinstance(provider, Apart) else 0
-        """How long the longest way between two hosts takes of its own."""
+        """Latency of the longest path between two hosts without faults."""
         self.voters = dict(voters) if voters else dict.fromkeys(self.hosts, 1)
         self.off: frozenset[str] = frozenset()
         self.leased: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ class Cluster:
         self._libraries: dict[str, ClockLibrary] = {}
 
     def connect(self) -> None:
-        """Start the agents, undo what an earlier run left, and tell each about its host."""
+        """Start the agents, undo what an earlier run left, and send each the facts about its host."""
         connect_all(self.agents)
         self.clear("undoing what was left")
         found = on_all(list(self.hosts.values()), installed).require("looking for clock libraries", FaultError)
@@ -83,24 +83,24 @@ class Cluster:
         on_all(everywhere, remove).require("removing the agents", FaultError)
 
     def clear(self, what: str) -> dict[str, list[str]]:
-        """Undo everything everywhere; says what there was, by vertex."""
+        """Undo everything everywhere; return what there was, by vertex."""
         answers = require(ask(self.agents, {name: {"do": "clear"} for name in self.changeable()}), what)
         return {name: answer["undone"] for name, answer in answers.items() if answer["undone"]}
 
     def renew(self, *, patient: bool) -> tuple[dict[str, Json], dict[str, Exception]]:
-        """Extend all leases. In the background a hung host must be given up before the others' leases run out."""
+        """Extend all leases. In the background a hung host must be given up before the others' leases expire."""
         request = {"do": "renew", "lease_s": self.lease_s}
         timeout_s = ANSWER_S if patient else self.lease_s / 3
         return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
 
     def renew_outages(self) -> None:
-        """Extend what holds hosts off or frozen. Apart from the agents' leases: a provider that hangs must not let those run out."""
+        """Extend what holds hosts off or frozen. Separate from the agents' leases: a provider that hangs must not let those expire."""
         leased = self.leased
         if leased and isinstance(self.provider, Powered):
-            # Without an answer nothing is known of them: their leases go on or run out, and the next answer tells.
+            # Without an answer nothing is known of them: their leases go on or expire, and the next answer shows it.
             with contextlib.suppress(HostError):
                 held = self.provider.renew_outages(self.lease_s)
-                # What is being brought back meanwhile is no longer leased, and did not come by itself.
+                # A host that is being brought back meanwhile is no longer leased, and did not come back by itself.
                 self.back |= leased.intersection(self.leased).difference(held)
 
     def changeable(self) -> list[str]:
@@ -117,13 +117,13 @@ class Cluster:
         `of` names one of several processes of a host."""
         asked = {name: {"do": "process", "named": of} for name in names if name not in self.off}
         answers, failures = ask(self.nodes, asked)
-        # One that went off while it was asked has none, like those that had been off before.
+        # A host that went off during the request has none, like those that had been off before.
         failures = {name: error for name, error in failures.items() if name not in self.off}
         seen = require((answers, failures), "looking at the processes")
         return {name: seen.get(name, NO_PROCESS) for name in names}
 
     def start_service(self, name: str) -> None:
-        """As the service itself would, under the same clock library as before."""
+        """Start it as the service itself would, under the same clock library as before."""
         library = self._libraries.get(name)
         self.service.start(self.hosts[name], dict(library.environment) if library else {})
 
@@ -133,7 +133,7 @@ class Cluster:
             self._tell_processes(names)
 
     def await_pids(self, names: Collection[str], wait_s: float | None = None) -> None:
-        """Of services that were started just now: `start` may return before there is a pid. One that does not come is found missing by who verifies."""
+        """Wait for the pids of services that were started just now: `start` may return before there is a pid. A missing one is found by the verification."""
         deadline_s = time.monotonic() + (PID_S if wait_s is None else wait_s)
         while not is_supervised(self.service):
             self._tell_processes(names)
@@ -146,7 +146,7 @@ class Cluster:
         on = [host for name, host in self.hosts.items() if name not in self.off and (names is None or name in names)]
         found = on_all(on, lambda host: process_of(self.service, host))
         seen = found.require("finding the processes", FaultError)
-        # A process that is down keeps the pid by which it was known.
+        # A process that is down keeps its last known pid.
         self.processes.update({name: process for name, process in seen.items() if process})
         requests = {
             name: {"do": "configure", "config": {"process": process}}
@@ -173,7 +173,7 @@ class Cluster:
         }
 
     def _clients_agent(self, port: int) -> AgentClient:
-        """Where clients run with the harness, hosts know them by the address that controls them, if by no better one."""
+        """Where clients run with the harness, hosts know them by the address that controls them, if there is no better one."""
         addresses = list(self.provider.client_addresses.get(CLIENTS, ()))
         known = addresses or [next(iter(self.hosts.values())).control[0]]
         if self._client_host is None:

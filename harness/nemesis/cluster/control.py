@@ -1,18 +1,19 @@
-"""How faults reach the process of a service: through its supervisor when it has one, by its pid when not.
+"""Control of a service's process: through its supervisor when it has one, by its pid when not.
 
-A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, or an object with these attributes, where the supervisor leaves the
-process down as long as the marker exists; `contains` (or the object's `directory`) is text that the process's command line must hold, since
-process numbers are used again. The host can then undo a kill by itself. Without `control` the pid is asked for each time and `Service.start` starts it again; when the
-harness is gone, the watchdog starts again what it saw running: same arguments, directory, environment and output.
+A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, or an object with these attributes, where the supervisor leaves the process
+down as long as the marker exists; `contains` (or the object's `directory`) is text that the process's command line must hold, since process numbers
+are reused. The host can then undo a kill by itself. Without `control` the pid is requested each time and `Service.start` starts it again. When the
+harness is gone, the watchdog restarts what it saw running: same arguments, directory, environment and output.
 
-On hosts whose init runs boot hooks (`<directory>/boot.d`), a service that leaves `boot.d/50-service` there is up again after a boot; others are started by
-the harness then.
+On hosts whose init runs boot hooks (`<directory>/boot.d`), a service that leaves `boot.d/50-service` there is up again after a boot; the harness
+starts others then.
 
-A service whose node writes traces may offer `followed(host)`: `{"trace": path, "files": {path: event}}`, its trace on that host, and files whose appearance is one of
-the events of `triggers`; faults may then wait for what the node does.
+A service whose node writes traces may offer `followed(host)`: `{"trace": path, "files": {path: event}}`, its trace on that host, and files whose
+appearance is one of the events of `triggers`; faults may then wait for the node's actions.
 
-It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, `hand_over(hosts, dial, to, timeout_s)`, `replacement(host)`, how a node comes
-back on an empty disk, and, where nodes are members that join by themselves, `leave(hosts, dial, node, timeout_s)` and `members(hosts, dial)`.
+It may also offer `set_voters(hosts, dial, voters, timeout_s)`, which moves the weights through the log, `hand_over(hosts, dial, to, timeout_s)`,
+`replacement(host)`, how a node comes back on an empty disk, and, where nodes are members that join by themselves, `leave(hosts, dial, node,
+timeout_s)` and `members(hosts, dial)`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Reconfigurable(Protocol):
 
 @runtime_checkable
 class HandsOver(Protocol):
-    """`hand_over` asks the leader that another node leads; it may fail, which whoever leads afterwards shows."""
+    """`hand_over` asks the leader to transfer the leadership; it may fail, which the next leader shows."""
 
     def hand_over(self, hosts: Sequence[Host], dial: Dial, to: str, timeout_s: float) -> None: ...
 
@@ -61,7 +62,7 @@ class Replaceable(Protocol):
 
 @runtime_checkable
 class Leavable(Protocol):
-    """`leave` asks that a member leaves, and waits until it is gone, without a vote. `members`: by name the state of each, None when nobody can tell."""
+    """`leave` asks that a member leaves, and waits until it is gone, without a vote. `members`: by name the state of each, None when unknown."""
 
     def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None: ...
 
@@ -73,7 +74,7 @@ def is_supervised(service: Service) -> bool:
 
 
 def process_of(service: Service, host: Host) -> dict[str, Any]:
-    """What the agent needs to aim at the process; empty when there is none."""
+    """Return what the agent needs to aim at the process; empty when there is none."""
     if isinstance(service, Controlled):
         control = service.control(host)
         if isinstance(control, Mapping):

@@ -1,7 +1,7 @@
-"""Puts a fault disk under a service on a host before it starts, and takes it away afterwards; the data stay where they are.
+"""Installation of a fault disk under a service on a host before it starts, and its removal afterwards; the data stay where they are.
 
-Only services that say where their data live (`data_directory(host)`) can have one, and only in runs whose faults need it: it is one thing less to
-explain otherwise. Everything of it is in `<directory>/fault-disk`. What the disk does is told in `agent/fault_disk`.
+Only services that report where their data live (`data_directory(host)`) can have one, and only in runs whose faults need it: it is one thing less to
+explain otherwise. All its files are in `<directory>/fault-disk`. `agent/fault_disk` describes the disk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HINT = "the kernel needs FUSE (modprobe fuse) and the login the right to mount:
 
 @runtime_checkable
 class OnDisk(Protocol):
-    """A service that says where on a host it keeps what must survive a power loss: one directory, without its logs and programs."""
+    """A service that reports where on a host it keeps what must survive a power loss: one directory, without its logs and programs."""
 
     def data_directory(self, host: Host) -> str: ...
 
@@ -52,7 +52,7 @@ def state_directory(host: Host) -> str:
 
 
 def config(service: Any, host: Host) -> dict[str, str]:
-    """What the host's agent needs to know of it; empty where the service has none."""
+    """Return what the host's agent needs to know of it; empty where the service has none."""
     if not isinstance(service, OnDisk):
         return {}
     return {"state": state_directory(host), "directory": service.data_directory(host)}
@@ -61,7 +61,7 @@ def config(service: Any, host: Host) -> dict[str, str]:
 def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
     """Between installation and start. On hosts that run boot hooks it comes back with them. `model`: what a power loss takes (`power_models`)."""
     data, state = service.data_directory(host), state_directory(host)
-    # As the login, which is who the service runs as.
+    # As the login, which the service runs as.
     host.run(["mkdir", "-p", data])
     host.put(for_python(program(), host.python), f"{state}/disk.pyz")
     serve = [*_command(host, "serve", data, state), model]
@@ -75,13 +75,13 @@ def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
 
 
 def settle(host: Host, service: OnDisk) -> None:
-    """What the deployment wrote is on the disk: no system is tested for how it is set up."""
+    """Write what the deployment left to the disk: no system is tested for its installation."""
     command = _command(host, "settle", service.data_directory(host), state_directory(host))
     _run(host, command, f"{host.name}: its fault disk does not sync")
 
 
 def remove(host: Host, service: Any, stop: Callable[[Host], None]) -> bool:
-    """Unmount it, its user stopped by `stop`, and take its files away; says whether there was one. Nothing is to be done where there is none."""
+    """Unmount it, after `stop` stopped its user, and remove its files; return whether there was one. Nothing is done where there is none."""
     state = state_directory(host)
     if not isinstance(service, OnDisk) or host.run(["test", "-d", state], check=False).exit_code != 0:
         return False
@@ -92,7 +92,7 @@ def remove(host: Host, service: Any, stop: Callable[[Host], None]) -> bool:
 
 
 def try_on(host: Host) -> str:
-    """Mounts one over a scratch directory, writes, loses it, and unmounts. Raises `FaultError` with a hint."""
+    """Mount one over a scratch directory, write, lose it, and unmount. Raises `FaultError` with a hint."""
     base = f"{host.directory.rstrip('/')}/{FOLDER}-trial"
     data, state = f"{base}/data", f"{base}/state"
     host.run(["mkdir", "-p", data])

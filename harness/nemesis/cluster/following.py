@@ -1,6 +1,6 @@
-"""Hears at once what happens to the nodes on hosts, for faults that wait for it: a process on each host follows what its node writes down (`agent/follow.py`).
+"""Events of the nodes on hosts, without delay, for faults that wait for them: a process on each host follows what its node writes (`agent/follow.py`).
 
-A system that writes no traces can say nothing but who leads, when asked: then that is asked, over and over.
+A system that writes no traces can only report its leader, on request: then that is requested, over and over.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .control import Followed
 
 START_S = 60.0
 SILENT_S = 5.0
-"""A follower says that it lives twice a second."""
+"""A follower reports that it lives twice a second."""
 AGAIN_S = 0.5
 ASK_S = 0.05
 JOIN_S = 2.0
 
 
 class Following:
-    """Tells of `events` from entering to leaving. `tell` is called from threads of its own; `clock` gives the run's time in ns."""
+    """Reports `events` from entering to leaving. `tell` is called from threads of its own; `clock` gives the run's time in ns."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Following:
         return threading.Thread(target=self._run, args=(turn, *host), name="following", daemon=True)
 
     def _run(self, turn: Callable[..., None], *host: Host) -> None:
-        """Turn after turn; what goes wrong in one is reported, and the next begins a little later."""
+        """Run turn after turn; an error in one is reported, and the next begins slightly later."""
         while not self._ended.is_set():
             with self._trouble.caught(f"following {host[0].name if host else 'the leader'}"):
                 turn(*host)
@@ -129,7 +129,7 @@ class Following:
 
 
 def _line_of(text: str) -> dict[str, Any]:
-    """What a follower prints: an event ("" for a sign of life) and how old it is. Raises `ValueError` for anything else."""
+    """Parse a follower's line: an event ("" for a sign of life) and how old it is. Raises `ValueError` for anything else."""
     line = parsed_json(text)
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         raise ValueError(f"no event: {text[:200]!r}")
@@ -139,6 +139,6 @@ def _line_of(text: str) -> dict[str, Any]:
 
 
 def events_of(intents: Collection[Any]) -> frozenset[str]:
-    """The events that these intents wait for."""
+    """Return the events that these intents wait for."""
     waits: list[Mapping[str, Any]] = [intent.on for intent in intents if intent.on is not None]
     return frozenset(on["event"] for on in waits)

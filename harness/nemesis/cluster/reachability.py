@@ -1,4 +1,4 @@
-"""Directed reachability as the agents' probes observe it: what the cluster's network really does, beside what was intended."""
+"""Directed reachability as the agents' probes observe it: the actual behaviour of the cluster's network, in contrast to what was intended."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ VERIFY_S_PER_VERTEX = 0.2
 LOOK_S_PER_VERTEX = 0.002
 """Between two looks at what was heard; looking at many vertices must not become the load."""
 GRACE_S = 0.06
-"""After the last link that is up was heard, how long one that shall be cut has the chance to betray itself: four bursts' length."""
+"""After the last link that is up was heard, how long a link that must be cut has the chance to prove the opposite: four bursts' length."""
 SAMPLE_AGE_NS = 500_000_000
 """In a sample, a link is up that was heard within this time, or within four periods of the probes when that is longer."""
 
 
 @dataclass(slots=True)
 class Reachability:
-    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` are not asked, and none of their links is up.
+    """`links` are the links that were up before any fault; only they can be evidence. Vertices that are `off` receive no requests, and none of their
+    links is up.
 
-    `late_s` is how long the longest link takes of its own."""
+    `late_s` is the latency of the longest link without faults.
+    """
 
     agents: Mapping[str, AgentClient]
     links: frozenset[Edge] = frozenset()
@@ -35,7 +37,7 @@ class Reachability:
     _epoch: int = 0
 
     def connect(self) -> None:
-        """Tell every agent where its peers are."""
+        """Send every agent the addresses of its peers."""
         peers = {name: [agent.address, agent.port] for name, agent in self.agents.items() if agent.address}
         requests = {
             name: {"do": "configure", "config": {"peers": {other: at for other, at in peers.items() if other != name}}}
@@ -44,7 +46,7 @@ class Reachability:
         require(ask(self.agents, requests), "configuring the probes")
 
     def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
-        """Learn which links are up; returns those that are not. Links to clients may well never be, and get less time."""
+        """Learn which links are up; return those that are not. Links to clients may never be, and get less time."""
         everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
         between_nodes = frozenset(edge for edge in everything if CLIENTS not in edge)
         heard = self._hear(between_nodes, frozenset(), timeout_s)
@@ -53,7 +55,7 @@ class Reachability:
         return everything - self.links
 
     def verify(self, cut: Set[Edge], loose: Set[Edge] = frozenset()) -> Observation:
-        """Whether exactly these edges are cut, by packets that were all sent after this call began. What `loose` edges show says nothing."""
+        """Return whether exactly these edges are cut, by packets that were all sent after this call began. `loose` edges are no evidence."""
         started_s = time.monotonic()
         cut = cut | {edge for edge in self.links if not self.off.isdisjoint(edge)}
         links = self.links - (loose - cut)
@@ -79,7 +81,7 @@ class Reachability:
         require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")
         grace_ends_s = time.monotonic() + GRACE_S + self.late_s
         while True:
-            # Of a name that is none of ours nobody asked.
+            # A name that is not one of ours was not requested.
             heard = {
                 (a, b) for (a, b), seen in self._heard().items() if seen[0] >= epoch and a in self.agents and a != b
             }
@@ -92,7 +94,7 @@ class Reachability:
             time.sleep(LOOK_S_PER_VERTEX * len(self.agents))
 
     def sample(self, timeout_s: float = ANSWER_S) -> dict[Edge, bool]:
-        """Each link that was up before any fault: whether it was heard lately."""
+        """Return for each link that was up before any fault whether it was heard lately."""
         heard = self._heard(patient=False, timeout_s=timeout_s)
         return {edge: edge in heard and heard[edge][3] <= heard[edge][4] for edge in sorted(self.links)}
 

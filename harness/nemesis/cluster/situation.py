@@ -1,4 +1,4 @@
-"""What the cluster is like at a moment, for the resolution of symbolic targets: by asking the service and the agents."""
+"""Situation of the cluster at a moment, for the resolution of symbolic targets: from the service and the agents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def look(
     voters: Mapping[str, int],
     processes: Mapping[str, Mapping[str, Any]],
 ) -> Situation:
-    """`voters` are the weights last known, `processes` what each agent says of its process. A stopped process is not up."""
+    """`voters` are the weights last known, `processes` each agent's report about its process. A stopped process is not up."""
     leader = leader_of(service, hosts, dial)
     up = [
         host.name
@@ -32,13 +32,13 @@ def look(
 
 
 def roles(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, str]:
-    """What each says that it is, all asked at once; one that says nothing is left out."""
+    """Return each node's report of its role, all requested at once; a silent one is left out."""
     told = on_all(hosts, lambda host: (status_of(service, host, dial) or {}).get("role")).values
     return {name: str(role) for name, role in told.items() if role is not None}
 
 
 def weights(service: Service, hosts: Sequence[Host], dial: Dial, leader: str | None) -> dict[str, int]:
-    """The voters' weights as the leader has them; empty when there is none, or when the service does not tell."""
+    """Return the voters' weights as the leader has them; empty when there is none, or when the service does not report them."""
     for host in hosts:
         if host.name == leader:
             status = status_of(service, host, dial) or {}

@@ -1,1 +1,1 @@
-"""Faults: what they are, whom they target, what triggers them, the ledger of what they did."""
+"""Faults: their definition, targets and triggers, and the ledger of what they did."""

@@ -1,7 +1,7 @@
-"""Which disks may be damaged, so that what goes wrong is the system's fault and not physics: a good copy must be left on a quorum.
+"""Disks that may be damaged such that any error is the system's fault and not physics: a good copy must be left on a quorum.
 
-The node's contract is that damage in its log makes it refuse to go on. So a damaged disk counts as wholly lost, and nodes may be damaged as
-long as voters of more than half of the weight are not.
+The node's contract is that damage in its log makes it refuse to go on. So a damaged disk counts as wholly lost. Nodes may be damaged as long as
+voters of more than half of the weight are not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def may_be_damaged(voters: Mapping[str, int], damaged: Iterable[str], wanted: Sequence[str]) -> list[str]:
-    """Those of `wanted`, in order, that may be damaged beside the `damaged` ones; one that is damaged already may always be again."""
+    """Return those of `wanted`, in order, that may be damaged in addition to the `damaged` ones; one that is damaged already may always be damaged again."""
     lost, allowed = set(damaged), []
     for node in wanted:
         if _quorum_without(voters, lost | {node}) or node in lost:

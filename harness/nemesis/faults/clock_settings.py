@@ -1,4 +1,4 @@
-"""What a clock fault makes of each wall clock, and whether what a process saw there is that: pure, over readings of (monotonic time, offset, error) in ns.
+"""Effect of a clock fault on each wall clock, and whether a process saw it: pure, over readings of (monotonic time, offset, error) in ns.
 
 A *setting* has `offset_ns`, or `drift_ppm`, or `strobe_ns` with `period_ns`; an empty one is true time.
 """
@@ -18,11 +18,11 @@ TOLERANCE_NS = 1_000_000
 DRIFT_LOOK_NS = 1_000_000_000
 DRIFT_TOLERANCE_PPM = 5
 STROBE_READINGS = 24
-"""Of one and a half periods, so that each half of one meets at least seven."""
+"""Over one and a half periods, so that each half of one has at least seven."""
 
 
 def settings_of(what: Mapping[str, Any]) -> dict[str, Setting]:
-    """By node, of a resolved clock fault."""
+    """By node, from a resolved clock fault."""
     if "drift_ppm" in what:
         return {node: {"drift_ppm": int(ppm)} for node, ppm in what["drift_ppm"].items()}
     if "strobe_ns" in what:
@@ -33,7 +33,7 @@ def settings_of(what: Mapping[str, Any]) -> dict[str, Setting]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How to look so that a setting, or the absence of one, can be told: `readings` spread over `over_ns`."""
+    """Measurement that shows a setting, or the absence of one: `readings` spread over `over_ns`."""
 
     over_ns: int = 0
     readings: int = 1
@@ -43,7 +43,7 @@ class Look:
 
 
 def look_for(*settings: Setting) -> Look:
-    """A look that tells each of these from the others."""
+    """Return a measurement that distinguishes these settings from each other."""
     looks = [Look()]
     for setting in settings:
         if setting.get("drift_ppm"):
@@ -54,7 +54,7 @@ def look_for(*settings: Setting) -> Look:
 
 
 def is_as_set(setting: Setting, readings: Sequence[Reading], least_ns: int = TOLERANCE_NS) -> bool:
-    """Readings whose error is too large to tell count for nothing, and none that count prove nothing. `least_ns`: what may be off in any case."""
+    """Readings whose error is too large do not count, and none that count prove nothing. `least_ns`: deviation allowed in any case."""
     tolerance_ns = tolerance_of(setting, least_ns)
     told = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
     if not told:
@@ -80,13 +80,13 @@ def _runs_at(drift_ppm: int, readings: Sequence[Reading]) -> bool:
 
 
 def tolerance_of(setting: Setting, least_ns: int = TOLERANCE_NS) -> int:
-    """A quarter of what shall be seen, if that is little: a strobe of 1 ms must not be seen where none is."""
+    """A quarter of what must be seen, if that is little: a strobe of 1 ms must not be seen where none is."""
     amounts = [abs(setting[name]) // 4 for name in ("offset_ns", "strobe_ns") if setting.get(name)]
     return min([least_ns, *amounts])
 
 
 def rate_ppm(readings: Sequence[Reading]) -> tuple[float, float] | None:
-    """How much too fast it runs between the first reading and the last, and the error of that; None when that is one moment."""
+    """Return how much too fast it runs between the first reading and the last, and the error of that; None when that is one moment."""
     (began_ns, first_ns, first_error_ns), (ended_ns, last_ns, last_error_ns) = readings[0], readings[-1]
     if ended_ns <= began_ns:
         return None

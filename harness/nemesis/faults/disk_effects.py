@@ -1,6 +1,6 @@
-"""What can be wrong with a disk, by the names that campaigns use, and how a probe tells: the same for hosts and for the simulator.
+"""Disk effects by the names that campaigns use, and how a probe recognises them: the same for hosts and for the simulator.
 
-A probe writes a file of its own on the device, syncs it and its directory, and looks whether that would survive. Knows no cluster.
+A probe writes a file of its own on the device, syncs it and its directory, and checks whether that would survive. Clusters are not known here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 ONGOING = ("slow", "stall", "full", "read-only", "io-error", "fsync-error", "lying")
-"""Wrong as long as they last; a probe sees them."""
+"""Active as long as they last; a probe sees them."""
 AT_REST = ("bit-rot", "misdirected-write", "truncate")
-"""Damage to what was written well, repaired when they end."""
+"""Damage to data that was written correctly, repaired when they end."""
 CRASHES = ("lost-writes", "torn-write")
-"""The process dies and what was not synced with it, at once and for good."""
+"""The process dies, and what was not synced is lost with it, at once and permanently."""
 OLD_FILES = "old-files"
 
 ERRORS = {"full": "ENOSPC", "read-only": "EROFS", "io-error": "EIO", "fsync-error": "EIO"}
@@ -33,7 +33,7 @@ HIDDEN_BY = {
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a probe found: the first `error`, how long it all took (None: no answer in time), and whether what it synced is `durable`."""
+    """Result of a probe: the first `error`, how long it all took (None: no answer in time), and whether what it synced is `durable`."""
 
     error: str | None
     took_ns: int | None
@@ -41,7 +41,7 @@ class Device:
 
 
 def shows(device: Device, effect: str | None, delay_ns: int = 0) -> bool:
-    """Whether the device behaves as the effect has it; without one, as a good one."""
+    """Return whether the device behaves as with this effect; without one, as a good one."""
     if effect == "stall":
         return device.took_ns is None
     if effect in ERRORS:
@@ -56,7 +56,7 @@ def shows(device: Device, effect: str | None, delay_ns: int = 0) -> bool:
 
 
 def shows_one_of(device: Device, effects: Collection[str], delay_ns: int = 0) -> bool:
-    """Of what is wrong with this disk at the moment one thing must show; with nothing, that it is good."""
+    """Return whether one of the disk's current effects shows; without any, whether it is good."""
     ongoing = [effect for effect in effects if effect in ONGOING]
     if not ongoing:
         return shows(device, None)

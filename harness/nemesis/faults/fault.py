@@ -40,10 +40,10 @@ CLIENTS = "clients"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A fault that shall be: `parameters` are the campaign's (shape, target, offset, …).
+    """A planned fault: `parameters` are the campaign's (shape, target, offset, …).
 
-    `at_ns` is run time. `for_ns` is how long it lasts; None means that it lasts until the final heal. `key` names the random draws that
-    resolve it, so that removing another intent leaves this one as it was. Of those that share a `lane`, one is on at a time: it waits for the others.
+    `at_ns` is run time. `for_ns` is how long it lasts; None means until the final heal. `key` names the random numbers that resolve it, so that
+    removing another intent leaves this one unchanged. Of those that share a `lane`, one is active at a time: it waits for the others.
 
     `on` is what it waits for instead of its time (`triggers`): `{"event", "delay_ns", "rest_ns", "windows": [[first, last start], …]}`.
     """
@@ -60,10 +60,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What resolution may look at: the nodes, the voters' weights, who leads (None when nobody does), which nodes are up.
+    """What resolution may use: the nodes, the voters' weights, the leader (None without one), which nodes are up.
 
-    `trigger` is the node of the event that set the fault off, if one did. `roles` asks the nodes that are up what they are, by their own word: only
-    when a target needs it, since that takes time. `former` is who led before, where that is known.
+    `trigger` is the node of the event that set the fault off, if one did. `roles` requests the roles of the nodes that are up: only when a target
+    needs it, since that takes time. `former` is the previous leader, where known.
     """
 
     nodes: Sequence[str]
@@ -83,15 +83,16 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an independent probe saw. `verified` is whether that is what was intended; `observed` is JSON for the ledger."""
+    """Result of an independent probe. `verified` is whether it matches what was intended; `observed` is JSON for the ledger."""
 
     verified: bool
     observed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def links_down(observation: Observation) -> list[tuple[str, str]]:
-    """Of what was seen after everything was healed: the links over which nothing came between hosts that run. In the simulator, where processes are
-    the hosts, links of one that does not run say nothing."""
+    """From the observation after the final heal, return the links over which nothing came between hosts that run. In the simulator, where processes are
+    the hosts, links of one that does not run are no evidence.
+    """
     seen = observation.observed
     running = seen.get("processes")
     edges = [*seen.get("down_but_not_cut", ()), *seen.get("unreachable", ())]
@@ -108,7 +109,7 @@ class Injector(Protocol):
     def situation(self) -> Situation: ...
 
     def steady(self, intent: Intent) -> AbstractContextManager[object]:
-        """While it is held no other fault begins or ends, so that what was aimed at is still so when it is hit."""
+        """While it is held no other fault begins or ends, so that a target is still valid when it is hit."""
         ...
 
     def inject(self, fault: Resolved) -> Observation: ...
@@ -116,5 +117,5 @@ class Injector(Protocol):
     def heal(self, fault: Resolved) -> Observation: ...
 
     def heal_all(self) -> Observation:
-        """Undo everything that may still be in force, known or not, and verify that the cluster is whole."""
+        """Undo everything that may still be active, known or not, and verify that the cluster is healthy."""
         ...

@@ -7,8 +7,8 @@
     {"time": 12000456, "phase": "healing", "id": …}
     {"time": 12150000, "phase": "healed", "id": …, "verified": true, "observed": {…}}
 
-`time` is in ns since the run began. `failed` stands where a step raised, with its `error`. A crash leaves at most a torn last line; a
-fault without a `healed` line may still be in force, or a watchdog has undone it.
+`time` is in ns since the run began. `failed` replaces a step that raised, with its `error`. A crash leaves at most a torn last line. A fault without
+a `healed` line may still be active, or a watchdog has undone it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
 
 
 class LedgerSink(ABC):
-    """The steps of faults as lines; what becomes of them is the subclass's."""
+    """The steps of faults as lines; the subclass decides what happens to them."""
 
     def intended(self, fault: Resolved, time_ns: int) -> None:
-        """Before anything is done: what shall be done, and to whom."""
+        """Record a fault before anything is done: its effect and its target."""
         intent = fault.intent
         rest = {"parameters": dict(intent.parameters), "key": intent.key, "at": intent.at_ns, "for": intent.for_ns}
         self._write(time_ns, "intended", intent.id, kind=intent.kind, what=dict(fault.what), **rest)
@@ -63,7 +63,7 @@ class LedgerSink(ABC):
 
 
 class MemoryLedger(LedgerSink):
-    """Keeps the lines, for runs in which nothing real is done to anybody."""
+    """Keeps the lines, for runs without real faults."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -75,8 +75,8 @@ class MemoryLedger(LedgerSink):
 class Ledger(LedgerSink):
     """Appends lines to a file. Thread-safe; a line is on disk when the call returns.
 
-    What the disk does not take stays in `failure`, and nothing more is written. No fault begins then: `intended` raises `FaultError`. Those that are on must
-    be undone all the same, so that their further steps raise nothing.
+    A disk error stays in `failure`, and nothing more is written. Then no fault begins: `intended` raises `FaultError`. Active faults must be undone
+    all the same, so their further steps raise nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,7 +117,7 @@ class Ledger(LedgerSink):
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line. A torn last line is dropped; any other that is no ledger line raises, with its place."""
+    """Return every whole line. A torn last line is dropped; any other that is not a ledger line raises, with its place."""
     lines, wrong = _read(path)
     if wrong is not None:
         raise CampaignError(f"{path}:{wrong}", "the file was changed; restore it")
@@ -125,7 +125,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def readable_lines(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """The lines up to the first that is none, and what is wrong there; also when it is the last that is torn."""
+    """Return the lines up to the first invalid one, and what is wrong there; also when it is the last that is torn."""
     lines, wrong = _read(path)
     if wrong is not None:
         return lines, f"line {wrong}"
@@ -134,7 +134,7 @@ def readable_lines(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Whole lines, up to the first that is no ledger line; its number and what it says."""
+    """Return whole lines, up to the first that is not a ledger line; its number and its error."""
     *lines, torn = read_bytes(path).decode("utf-8", "replace").split("\n")
     del torn
     read: list[dict[str, Any]] = []
@@ -154,12 +154,12 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def read_ledger(path: Path) -> list[Fault]:
-    """The faults that a ledger's file tells."""
+    """Return the faults in a ledger file."""
     return faults_of(read_lines(path))
 
 
 def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
-    """The faults in the order in which they were intended, intended beside observed."""
+    """Return the faults in the order in which they were intended, with intent and observation."""
     told: dict[str, dict[str, dict[str, Any]]] = {}
     for line in lines:
         told.setdefault(line["id"], {}).setdefault(line["phase"], line)
@@ -167,7 +167,7 @@ def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
 
 
 def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
-    """Verified means: seen in force, and not seen to have gone before its heal (a heal tells when the watchdog or somebody else came first)."""
+    """Verified means: observed as active, and not observed to have ended before its heal (a heal reports it when the watchdog or someone else came first)."""
     intended, verified, healed = phases["intended"], phases.get("verified"), phases.get("healed")
     lapsed = healed is not None and bool(healed["observed"].get("lapsed"))
     observed = dict(verified["observed"]) if verified is not None else None

@@ -1,8 +1,8 @@
-"""What a power loss takes of what was not synced: two models, and which of them a run goes by.
+"""Power models: what a power loss takes of what was not synced, and which model a run uses.
 
-`journaled` does what file systems with a journal may do, `strict` what POSIX allows at most; `agent/fault_disk` has them. The reference node and the simulator
-go by `strict`, other systems by `journaled` unless their campaign says otherwise. A disk has one model, so a run has one. Intents without a model are of
-`strict`: plans and ledgers from before there were two have none.
+`journaled` does what file systems with a journal may do, `strict` the most that POSIX allows; `agent/fault_disk` implements them. The reference node
+and the simulator use `strict`, other systems `journaled` unless their campaign says otherwise. A disk has one model, so a run has one. Intents
+without a model are of `strict`: plans and ledgers from before there were two have none.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ UNTOUCHED = (
 
 
 def loses_writes(kind: str, what: Mapping[str, Any]) -> bool:
-    """Whether a fault, by its parameters or its resolved form, takes what was not synced."""
+    """Return whether a fault, by its parameters or its resolved form, takes what was not synced."""
     return kind == "power" or (kind == "disk" and what.get("effect") in CRASHES)
 
 
 def with_model(intents: Sequence[Intent], default: str | None, simulated: bool) -> list[Intent]:
-    """Those that lose writes, with the model that their campaign named, else with this one; None: nothing is added. Raises `CampaignError` for two."""
+    """Return those that lose writes, with the model that their campaign named, else with this one; None: nothing is added. Raises `CampaignError` for two."""
     losing = [intent for intent in intents if loses_writes(intent.kind, intent.parameters)]
     named = {intent.parameters["model"] for intent in losing if "model" in intent.parameters}
     if len(named) > 1:
@@ -52,7 +52,7 @@ def with_model(intents: Sequence[Intent], default: str | None, simulated: bool) 
 
 
 def model_of(intents: Iterable[Intent]) -> str:
-    """What the disks of the run are to do."""
+    """Return the model of the run's disks."""
     models = (
         intent.parameters.get("model", STRICT) for intent in intents if loses_writes(intent.kind, intent.parameters)
     )
@@ -60,7 +60,9 @@ def model_of(intents: Iterable[Intent]) -> str:
 
 
 def model_seen(kind: str, intended: Mapping[str, Any], observed: Mapping[str, Any] | None) -> str | None:
-    """By which model a recorded fault took writes; `NOTHING` for hosts without power whose system has no fault disk. None: it took nothing, or was never on."""
+    """Return the model by which a recorded fault took writes; `NOTHING` for hosts without power whose system has no fault disk. None: it took nothing,
+    or was never active.
+    """
     if not loses_writes(kind, intended) or not observed:
         return None
     if "model" in observed:

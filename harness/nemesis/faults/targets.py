@@ -1,7 +1,7 @@
-"""Which nodes a fault aims at: a word (`leader`, `minority`, `random(2)`, …) or a list of names, and what it becomes in a situation.
+"""Targets of a fault: a word (`leader`, `minority`, `random(2)`, …) or a list of names, and its resolution in a situation.
 
-The words speak of voting weight where that is what matters: a `minority` leaves the others a quorum, a `majority` takes it from them.
-Draws come from the generator that is passed in, so that the same intent in the same situation always aims at the same nodes.
+The words refer to voting weight where that matters: a `minority` leaves the others a quorum, a `majority` takes it from them. Random numbers come
+from the generator that is passed in, so the same intent in the same situation always aims at the same nodes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def validate_target(target: Target | None) -> Target | None:
 
 
 def drawn_nodes(target: Target | None) -> int:
-    """K of `random(K)`, else 0."""
+    """Return K of `random(K)`, else 0."""
     match = _RANDOM.fullmatch(target) if isinstance(target, str) else None
     return int(match[1]) if match else 0
 
@@ -45,8 +45,9 @@ def target_names(target: Target | None) -> Iterable[str]:
 
 
 def resolve_target(target: Target, situation: Situation, random: Random) -> list[str]:
-    """The nodes aimed at, in the situation's order. Without a leader, `leader` and `follower` are drawn among the nodes that are up, and so is
-    `trigger` where no event set the fault off."""
+    """Return the targeted nodes, in the situation's order. Without a leader, `leader` and `follower` are chosen at random among the nodes that are up,
+    and so is `trigger` where no event set the fault off.
+    """
     nodes = list(situation.nodes)
     if isinstance(target, list):
         chosen = set(target)
@@ -86,7 +87,7 @@ def total_weight(nodes: Iterable[str], situation: Situation) -> int:
 
 
 def minority(order: Sequence[str], situation: Situation) -> list[str]:
-    """As many voters in this order as leave more than half of the weight to the rest."""
+    """Return as many voters in this order as leave more than half of the weight to the rest."""
     whole, chosen, taken = total_weight(situation.nodes, situation), [], 0
     for node in order:
         step = weight(node, situation)
@@ -109,10 +110,10 @@ def majority(order: Sequence[str], situation: Situation) -> list[str]:
 
 
 def may_leave(nodes: Sequence[str], situation: Situation, away: Mapping[str, int] | None = None) -> list[str]:
-    """Those of these voters, in this order, that can leave together: of what stays, the nodes that are up are a quorum, and with those that are
-    `away` for a while (their weights) it is still more than half of all.
+    """Return those of these voters, in this order, that can leave together: among those that stay, the nodes that are up are a quorum, and with those
+    that are `away` for a while (their weights) it is still more than half of all.
 
-    Weights change by one an entry; if the first and the last configuration on the way have such a quorum, all in between do.
+    Weights change by one per entry; if the first and the last configuration on the way have such a quorum, all in between do.
     """
     up, staying, chosen = set(situation.up), dict(situation.voters), []
     whole = sum({**(away or {}), **staying}.values())

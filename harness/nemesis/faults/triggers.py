@@ -1,10 +1,10 @@
-"""Faults at the worst moment: what may set one off, and how it is told.
+"""Triggers: events that may set off a fault at the worst moment.
 
     - kill: {target: leader, on: leader-elected, after: 5ms, for: 2s, times: 3}
     - pause: {target: trigger, on: snapshot-begun, for: 1s}
 
-A plan holds the intent with what it waits for (`Intent.on`); when it has happened, and where, is in what is resolved. Replay and shrink put the time in its
-place.
+A plan holds the intent with what it waits for (`Intent.on`); when and where it happened is in the resolved form. Replay and shrink replace it by the
+time.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ EVENTS: Mapping[str, str] = {
     "commit-advanced": "the leader found more entries on a quorum",
     "snapshot-begun": "a node began to write a snapshot, its own or its leader's",
 }
-"""What may set a fault off. Each is about one node: target `trigger`."""
+"""Events that may set a fault off. Each is about one node: target `trigger`."""
 
 RESERVED = frozenset({"migration-half-done"})
-"""Of machinery that the reference node does not have yet."""
+"""Of mechanisms that the reference node does not have yet."""
 
 TRACED: Mapping[str, str] = {"leader": "leader-elected", "commit": "commit-advanced"}
 """The events that a line of a node's trace shows, by the line's `event`."""
 
 SPARE_NS = 50_000_000
-"""On hosts at most one event of a name from a node in so long: a busy leader's commits are no news."""
+"""On hosts at most one event of a name from a node in this time: a busy leader's commits are too frequent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ OF_THE_LEADER = frozenset({"leader-elected", "commit-advanced"})
 
 
 def situated(situation: Situation, happened: Happened | None) -> Situation:
-    """The situation at the moment of the event, as far as that tells it."""
+    """Return the situation at the moment of the event, as far as the event determines it."""
     if happened is None:
         return situation
     leader = happened.node if happened.event in OF_THE_LEADER else situation.leader
@@ -54,13 +54,13 @@ def situated(situation: Situation, happened: Happened | None) -> Situation:
 
 
 def knows(happened: Happened, intent: Intent) -> bool:
-    """Whether the event alone says whom the intent aims at."""
+    """Return whether the event alone determines the intent's target."""
     target = intent.parameters.get("target")
     return isinstance(target, list) or target == "trigger" or (target == "leader" and happened.event in OF_THE_LEADER)
 
 
 def set_off(resolved: Resolved, happened: Happened | None) -> Resolved:
-    """With what set it off, for the ledger."""
+    """Return the fault with the event that set it off, for the ledger."""
     if happened is None:
         return resolved
     trigger = {"event": happened.event, "node": happened.node, "at_ns": happened.at_ns}
@@ -68,12 +68,12 @@ def set_off(resolved: Resolved, happened: Happened | None) -> Resolved:
 
 
 def latency(fault: Resolved, injected_ns: int) -> dict[str, Any]:
-    """How long after its event a fault that waited for one was in force; nothing of others."""
+    """Return how long after its event a fault that waited for one was active; nothing for others."""
     trigger = fault.what.get("trigger")
     return {} if trigger is None else {"trigger_to_inject_ms": round((injected_ns - trigger["at_ns"]) / 1e6, 3)}
 
 
 def may_start(on: Mapping[str, Any], at_ns: int) -> bool:
-    """Whether a fault that starts then is over before the load's end and outside of the windows of recovery."""
+    """Return whether a fault that starts then is over before the load's end and outside of the recovery windows."""
     windows: Sequence[Sequence[int]] = on["windows"]
     return any(first_ns <= at_ns <= last_ns for first_ns, last_ns in windows)

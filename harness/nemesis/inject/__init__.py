@@ -1,1 +1,1 @@
-"""Carrying faults out: the injector, its leases, its background checks."""
+"""Injection of faults: the injector, its leases, its background checks."""

@@ -1,7 +1,7 @@
-"""What goes on during a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled.
+"""Background work of a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled.
 
-Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Whatever goes wrong here is reported (`Trouble`) and
-the thread goes on. A sample that is too old is never served as a new one.
+Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Any error here is reported (`Trouble`) and the
+thread goes on. A sample that is too old is never served as a new one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STALE_S = 5.0
 """A sample that is older is reported as failed."""
 
 Renewal = Callable[[], Mapping[str, Exception]]
-"""Renews all leases and returns what went wrong by vertex."""
+"""Renews all leases and returns errors by vertex."""
 
 
 class Background:
@@ -50,11 +50,11 @@ class Background:
         self._threads: list[threading.Thread] = []
         self._died = False
         self._sample: tuple[int, Json] = (0, {})
-        """When it was taken, in ns of the monotonic clock, and what it is."""
+        """When it was taken, in ns of the monotonic clock, and its content."""
         self._lost: Json = {}
 
     def start(self) -> None:
-        # The first takes longer: a process that reads the clock library's clock has to be started on each host.
+        # The first takes longer: a process that reads the clock library's clock must be started on each host.
         self._take_sample(ANSWER_S)
         self._stopping.clear()
         work = {"nemesis-lease": self._run, "outage-lease": self._run_outages}
@@ -68,7 +68,7 @@ class Background:
             thread.join(timeout=60)
 
     def sample(self) -> dict[str, Any]:
-        """The newest sample, and the agents that are lost, if any. Never waits."""
+        """Return the newest sample, and the agents that are lost, if any. Never waits."""
         self._notice_death()
         taken_ns, sample = self._sample
         age_ns = time.monotonic_ns() - taken_ns
@@ -102,7 +102,7 @@ class Background:
                     self._try_sample()
 
     def _run_outages(self) -> None:
-        """Hosts that are off or frozen are held so by their provider, which is asked on a thread of its own: it may take its time to answer."""
+        """Hosts that are off or frozen are held so by their provider, which is called on a thread of its own: it may be slow to answer."""
         while not self._stopping.wait(self._renew_every_s):
             with self._trouble.caught("renewing what holds hosts off"):
                 self._renew_outages()

@@ -1,4 +1,6 @@
-"""The state that each host was last sent: what the faults want of it, and whose faults these are, so that anyone can heal without the run's folder."""
+"""The state that each host was last sent: what the faults want of it, and the ownership record of these faults, so that anyone can heal without the run
+folder.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class HostStates:
         self._wanted = dict.fromkeys(self._cluster.firewalled, NOTHING_WANTED)
 
     def is_lapsed(self, name: str, answer: Json) -> bool:
-        """Whether a host that answers so no longer keeps what it was sent; then it keeps nothing."""
+        """Return whether a host with this answer no longer keeps what it was sent; then it keeps nothing."""
         lapsed = self._wanted.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]
         if lapsed:
             self._wanted[name] = NOTHING_WANTED
@@ -44,7 +46,7 @@ class HostStates:
         if not is_supervised(self._cluster.service):
             self._start_by_service(changed)
         for name in (*changed, *self._cluster.off):
-            # What is in force on a host that is off, or was, is known only after it was sent again.
+            # What is active on a host that is off, or was, is known only after it was sent again.
             self._wanted.pop(name, None)
         requests = {
             name: {
@@ -74,7 +76,7 @@ class HostStates:
 
 
 def _asked_of_hosts(faults: Iterable[Resolved], ground: Ground) -> tuple[list[Want], dict[str, list[Json]]]:
-    """What the faults want of the hosts, and by host, which of them want something of it."""
+    """Return what the faults want of the hosts, and by host, which of them want something of it."""
     wants: list[Want] = []
     by_host: dict[str, list[Json]] = {}
     for fault in faults:

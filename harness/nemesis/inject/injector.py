@@ -1,8 +1,8 @@
-"""Carries out faults on real hosts: written ahead, injected through the agents, verified by probes, healed, and verified again.
+"""Faults on real hosts: recorded in the ledger first, injected through the agents, verified by probes, healed, and verified again.
 
-What shall be in force is the sum of the active faults (`in_force`); a change sends each host whose part changed its whole new state.
-One change at a time: a verification must not meet another change half-way. A background thread renews the agents' leases and samples
-reachability and clocks; when the harness dies, the leases run out and every host heals itself.
+The wanted state is the sum of the active faults (`in_force`); a change sends each host whose part changed its whole new state. One change at a time:
+a verification must not meet another change half-way. A background thread renews the agents' leases and samples reachability and clocks. When the
+harness dies, the leases expire and every host heals itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
 class HostInjector:
-    """`Injector` over hosts. `clock` gives the run's time in ns, `seed` is the plan's: what is drawn on hosts is drawn from it. `run` is what hosts are told about whose faults these are. `start` before the first fault, `stop` at the end, always."""
+    """`Injector` over hosts. `clock` gives the run's time in ns; `seed` is the plan's and keys the random numbers used on hosts. `run` is the ownership
+    record for hosts. Call `start` before the first fault, and `stop` at the end, always.
+    """
 
     def __init__(
         self,
@@ -114,7 +116,7 @@ class HostInjector:
             )
 
     def stop(self) -> None:
-        """Undo everything, end the agents, remove their files. Raises `FaultError` when a host could not be told; its watchdog undoes it."""
+        """Undo everything, end the agents, remove their files. Raises `FaultError` when a host could not be reached; its watchdog undoes it."""
         self._background.stop()
         try:
             with self._change:
@@ -176,7 +178,7 @@ class HostInjector:
         return observation
 
     def _prepare(self, fault: Resolved, package: Package) -> Json:
-        """Without the change lock, as is its end: what it waits for may be another fault's heal."""
+        """Without the change lock, as is its end: it may wait for another fault's heal."""
         self._unfinished[fault.intent.id] = fault
         try:
             return package.prepare(fault, self._ground)
@@ -213,7 +215,7 @@ class HostInjector:
         return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **told}
 
     def _finish(self, fault: Resolved) -> Json:
-        """What fails here is tried again when everything is healed."""
+        """What fails here is tried again at the final heal."""
         told = package_of(fault.intent.kind).finish(fault, self._ground)
         self._unfinished.pop(fault.intent.id, None)
         return told
@@ -252,14 +254,14 @@ class HostInjector:
             return Observation(observation.verified and all(verified), told)
 
     def _see_healed_with_all(self, fault: Resolved, whole: Observation) -> bool:
-        """What tells of links and processes tells of cuts, kills and pauses; the others are looked at one by one."""
+        """Probes of links and processes cover cuts, kills and pauses; the others are verified one by one."""
         own = Observation(True) if fault.intent.kind in _WHOLE_TELLS else self._look(fault, on=False, more={})
         verified, told = whole.verified and own.verified, {**whole.observed, **own.observed, **self._lapse_of(fault)}
         self._ledger.observed("healed", fault, self._clock(), Observation(verified, told))
         return verified
 
     def _whole(self) -> Observation:
-        """Nothing is in force any more: every link is up, and every process runs on the hosts that have one at all."""
+        """Nothing is active any more: every link is up, and every process runs on the hosts that have one at all."""
         links = self._ground.links()
         seen = states(self._ground, sorted(self._cluster.processes), lambda _, process: is_running(process))
         told = {name: seen.observed[name] for name in ("states", "unlike") if name in seen.observed}
@@ -270,7 +272,7 @@ class HostInjector:
         return self._background.sample()
 
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
-        """Each host's monotonic clock minus the run's time, and the error of that."""
+        """Return each host's monotonic clock minus the run's time, and the error of that."""
         self._clocks.sample()
         run_zero_ns = time.monotonic_ns() - self._clock()
         return {
@@ -282,7 +284,7 @@ class HostInjector:
         return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
 
     def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
-        """What was seen, or behind which others it hid: those that were on at some time since it was injected."""
+        """Return what was observed, or the faults that masked it: those that were active at some time since it was injected."""
         self._covering.saw(fault, observation)
         known = observation.verified or "hidden_by" in observation.observed
         hidden_by = () if known else self._covering.hidden(fault, unseen(fault, observation), since_ns)
@@ -291,7 +293,7 @@ class HostInjector:
         return Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
 
     def _lapse_of(self, fault: Resolved) -> Json:
-        """A fault that a watchdog or somebody else undid while the harness was not looking did not last as intended, and says so."""
+        """A fault that a watchdog or someone else undid while the harness was not looking did not last as intended; its observation reports it."""
         return self._unheld.get(fault.intent.id) or ({"lapsed": True} if fault.intent.id in self._lapsed else {})
 
     def _give_up(self, fault: Resolved, error: Exception) -> None:
@@ -303,7 +305,7 @@ class HostInjector:
                 package_of(fault.intent.kind).end(fault, self._ground)
                 self._sent.send(self._active.values())
             except Exception as second:
-                # The first error is the one to report, be it a bug; heal_all tries again, and without renewal the watchdog does.
+                # The first error is the one to report, even a bug; heal_all tries again, and without renewal the watchdog does.
                 self._ending[fault.intent.id] = fault
                 self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {text_of(second)}")
 
@@ -330,7 +332,7 @@ class HostInjector:
         return answers, failures
 
     def _report_overdue(self, failures: Mapping[str, Exception]) -> None:
-        """What could not be renewed for longer than a lease healed itself, or may have. An agent that carries out a change for so long is asked first."""
+        """A lease that could not be renewed in time healed its host, or may have. An agent that carries out a change for so long is asked first."""
         silent = [
             name for name, error in failures.items() if name not in self._cluster.off and not isinstance(error, Busy)
         ]
@@ -344,7 +346,7 @@ class HostInjector:
         self._lapsed |= {fault.intent.id for fault in list(self._active.values()) if name in vertices(fault)}
 
     def _look_for_lapses(self, patient: bool) -> Mapping[str, Exception]:
-        """Renew, and compare what is in force with what should be; under the change lock, or the comparison means nothing."""
+        """Renew, and compare what is active with what should be; under the change lock, or the comparison means nothing."""
         answers, failures = self._renew(patient=patient)
         if patient:
             self._cluster.renew_outages()

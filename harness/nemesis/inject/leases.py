@@ -1,4 +1,4 @@
-"""When each host's lease was last renewed, as the harness knows it: what was not renewed in time may have healed itself.
+"""When each host's lease was last renewed, as the harness knows it: without a renewal in time the host may have healed itself.
 
 Pure: times are given, in seconds of a monotonic clock.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class Leases:
-    """A renewal counts from when it was asked for, since the host's own lease begins a little later."""
+    """A renewal counts from its request, since the host's own lease begins slightly later."""
 
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
@@ -22,7 +22,7 @@ class Leases:
             self._reported.discard(name)
 
     def overdue(self, names: Iterable[str], now_s: float) -> dict[str, float]:
-        """Those of `names` that were renewed once and whose lease has run out since, each with how long ago it was renewed."""
+        """Return those of `names` that were renewed once and whose lease has expired since, each with the time since its renewal."""
         ages = {name: now_s - self._renewed_s[name] for name in names if name in self._renewed_s}
         return {name: age_s for name, age_s in ages.items() if age_s > self._lease_s}
 
@@ -33,7 +33,7 @@ class Leases:
         return found
 
     def forget(self, names: Iterable[str]) -> None:
-        """Hosts without power have no lease that could run out; one that comes back begins with a renewal."""
+        """Hosts without power have no lease that could expire; one that comes back begins with a renewal."""
         for name in names:
             self._renewed_s.pop(name, None)
             self._reported.discard(name)
