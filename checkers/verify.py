@@ -1,8 +1,7 @@
 """Verification of checkers' claims, independent of how they were found: a legal order of one object's operations, or that there is none.
 
 verify_order(operations, order, "queue")       None, or what is wrong with the order (history indices of invocations)
-verify_witness(operations, "register")         None, or a legal order of these few operations: then they prove nothing by themselves
-"""
+verify_witness(operations, "register")         None, or a legal order of these few operations: then they prove nothing by themselves"""
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy

@@ -140,7 +140,7 @@ def start(node: str, voters: dict[str, int], torn: bool = False) -> dict[str, An
     ("lines", "words"),
     [
         ([start("n1", dict.fromkeys(NODES, 1), torn=True)], "n1 had lost the tail of the log"),
-        ([start("n1", {"n1": 1, "n2": 1, "n3": 1, "n4": 1})], "of whom no node of the core reaches a quorum"),
+        ([start("n1", {"n1": 1, "n2": 1, "n3": 1, "n4": 1})], "of which no node of the core reaches a quorum"),
         (
             [
                 start("n1", dict.fromkeys(NODES, 1)),
@@ -159,9 +159,9 @@ def test_a_core_that_cannot_recover_by_design_is_not_blamed(lines, words):
     ("voters", "excuse"),
     [
         ({"n1": 1, "n2": 1, "n3": 1}, None),
-        ({"n1": 1, "n2": 1, "n3": 2}, "of whom not every one (n1 does not) reaches a quorum"),
+        ({"n1": 1, "n2": 1, "n3": 2}, "of which not every one (n1 does not) reaches a quorum"),
         ({"n1": 0, "n2": 1, "n3": 2}, None),
-        ({"n1": 1, "n2": 1, "n3": 1, "n4": 4}, "of whom no node of the core reaches a quorum"),
+        ({"n1": 1, "n2": 1, "n3": 1, "n4": 4}, "of which no node of the core reaches a quorum"),
     ],
 )
 def test_a_ring_leaves_a_majority_to_every_node_but_not_to_every_voter_of_changed_weights(voters, excuse):
